@@ -1,0 +1,36 @@
+"""``computeplan paths``: what can be set, where, and in which unit."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from computeplan.cli.options import load_with, scenario_options
+
+__all__ = ["paths"]
+
+
+@click.command()
+@scenario_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def paths(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """List every path of SCENARIO that -s, cases, sweep and with_ can set."""
+    from computeplan.specs.paths import list_paths
+    from computeplan.specs.scenario import Scenario
+    from computeplan.texttable import Table
+
+    loaded = load_with(scenario, settings)
+    rows = [
+        (path, value, how.unit if how else "", how.example if how else "", about)
+        for path, value, how, about in list_paths(Scenario, loaded.document.data)
+    ]
+    names = ("path", "value", "unit inside", "example", "what it is")
+    if as_json:
+        keys = ("path", "value", "unit", "example", "about")
+        found = [dict(zip(keys, row, strict=True)) for row in rows]
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    from computeplan.cli.show import show_table
+
+    show_table(Table(f"{loaded.name}: paths that can be set", names, tuple(rows)))

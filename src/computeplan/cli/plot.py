@@ -1,0 +1,41 @@
+"""``computeplan plot``: draw the figures of a saved result again, without simulating."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from computeplan.report import FIGURES, Language
+
+__all__ = ["plot"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FOLDER/figures]"
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(FIGURES),
+    help="Only these; may be repeated.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(("en", "zh")),
+    default="en",
+    show_default=True,
+    help="Of labels.",
+)
+def plot(folder: Path, out: Path | None, kinds: tuple[str, ...], language: Language) -> None:
+    """Draw the figures of the result in FOLDER as PNG and SVG."""
+    from computeplan.report.figures import save_figures  # matplotlib: not for --help
+    from computeplan.store import load_result
+
+    target = out if out is not None else folder / "figures"
+    for name in save_figures(load_result(folder), target, kinds or None, language=language):
+        click.echo(f"{target / name}.png")
+        click.echo(f"{target / name}.svg")

@@ -1,0 +1,108 @@
+"""``computeplan run``: simulate a scenario, print the table, write the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+
+from computeplan.cli.options import load_with, scenario_options
+
+__all__ = ["run"]
+
+
+@click.command()
+@scenario_options
+@click.option("--runs", type=click.IntRange(1), help="Replications of each case.")
+@click.option("--seed", type=click.IntRange(0), help="Root of all luck.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes; the numbers do not depend on it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for numbers and figures.  [default: results/NAME; none with --json]",
+)
+@click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+def run(
+    scenario: str,
+    settings: tuple[str, ...],
+    runs: int | None,
+    seed: int | None,
+    workers: int,
+    out: Path | None,
+    figures: bool,
+    as_json: bool,
+) -> None:
+    """Simulate SCENARIO: a YAML file, or the name of a shipped one."""
+    from computeplan import study
+    from computeplan.store import save_result
+
+    more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
+    loaded = load_with(scenario, (*settings, *more))
+    folder = out if out is not None or as_json else Path("results") / loaded.name
+    with _executor(workers) as executor, _progress() as progress:
+        result = study.run(loaded, executor=executor, progress=progress)
+    if as_json:
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
+    else:
+        _show(result)
+    if folder is not None:
+        save_result(result, folder, _draw if figures else None)
+        click.echo(f"Numbers: {folder}", err=as_json)
+        if figures:
+            click.echo(f"Figures: {folder / 'figures'}", err=as_json)
+
+
+def _draw(result: Any, folder: Path) -> None:
+    from computeplan.report.figures import save_figures  # matplotlib takes its time: last
+
+    save_figures(result, folder)
+
+
+def _show(result: Any) -> None:
+    from computeplan.cli.show import show_table
+    from computeplan.report.tables import jobs, overview
+
+    if result.about:
+        click.echo(result.about.strip() + "\n")
+    show_table(overview(result))
+    several = {name: case for name, case in result.cases.items() if len(case.job_names) > 1}
+    for name in several:
+        show_table(jobs(result, name))
+
+
+@contextlib.contextmanager
+def _executor(workers: int) -> Iterator[Executor | None]:
+    if workers == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """Yield a callback that draws a bar on stderr, or does nothing if nobody looks."""
+    if not sys.stderr.isatty() or os.environ.get("CI"):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

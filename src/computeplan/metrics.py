@@ -1,0 +1,195 @@
+"""Ledger x world -> the quantities we report; nothing here looks at an engine.
+
+Energy is chip-seconds times watts, phase by phase, never touching the event loop. The IT meter
+adds what stands around a chip, its share of the node and of the network; the facility meter is
+the IT energy times the PUE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from computeplan.checks import FloatArray
+from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger
+from computeplan.world import World
+
+__all__ = ["measure", "measure_jobs"]
+
+_HOUR_S, _DAY_S, _KWH_J = 3_600.0, 86_400.0, 3.6e6
+Measure = Callable[[Ledger, World], FloatArray]
+
+
+def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
+    """Return every quantity of a scenario, per run; nan where it does not exist.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The books of n_runs runs.
+    world : World
+        What was played.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_runs,)
+        By the names in ``quantities.py``, which carry the units.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = {name: function(ledger, world) for name, function in _MEASURES.items()}
+    for i, phase in enumerate(PHASES):
+        values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / _HOUR_S
+    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
+
+
+def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
+    """Return the quantities of single jobs; nan where they do not exist.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_runs, n_jobs)
+        Wait, completion time, start and end [h], and the share of the work kept.
+    """
+    arrival_s = np.array([job.arrival_s for job in world.jobs])
+    values = {
+        "wait_h": ledger.job_s[..., QUEUE] / _HOUR_S,
+        "jct_h": (ledger.end_s - arrival_s) / _HOUR_S,
+        "start_h": ledger.first_start_s / _HOUR_S,
+        "end_h": ledger.end_s / _HOUR_S,
+        "kept_frac": _kept_frac(ledger, world),
+    }
+    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
+
+
+def _held_chips(world: World) -> FloatArray:
+    """Return the chips each job holds on each pool; nan where it can never run."""
+    nodes = np.array([job.n_nodes for job in world.jobs], dtype=np.float64)
+    chips = nodes * np.array([pool.chips_per_node for pool in world.pools])
+    return np.where(chips > 0, chips, np.nan)
+
+
+def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
+    """Return the seconds of each job in a phase by pool, shape (n_runs, n_jobs, n_pools). [s]"""
+    seconds = ledger.chip_s[:, :-1, :, phase] / _held_chips(world)
+    return np.nan_to_num(seconds, nan=0.0)
+
+
+def _tok_per_s(world: World) -> FloatArray:
+    return np.array([job.tok_per_s for job in world.jobs])
+
+
+def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
+    """Return the tokens processed in some phases, per run; nan where the speed is not known."""
+    seconds = sum(_seconds(ledger, world, phase) for phase in phases)
+    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(world)).sum(axis=(1, 2))
+    unknown = np.isnan(_tok_per_s(world)).all(axis=1).any()
+    return np.full_like(tokens, math.nan) if unknown else tokens
+
+
+def _kept_frac(ledger: Ledger, world: World) -> FloatArray:
+    """Return the share of the work of each job that was kept, shape (n_runs, n_jobs)."""
+    due = np.array([job.train_s for job in world.jobs])
+    return np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2)
+
+
+def _weights(world: World) -> FloatArray:
+    """Return how much a job counts: the chips it wants. Shape (n_jobs,)."""
+    return np.nanmin(_held_chips(world), axis=1)
+
+
+def _ettr(ledger: Ledger, world: World) -> FloatArray:
+    service_s = ledger.job_s.sum(axis=2)
+    weights = _weights(world)
+    return (ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights)
+
+
+def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
+    first_s = min(job.arrival_s for job in world.jobs)
+    last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
+    work = _weights(world) * np.nanmin([job.train_s for job in world.jobs], axis=1)
+    kept = _kept_frac(ledger, world) @ work / work.sum()
+    return (last_s - first_s) / kept / _DAY_S
+
+
+def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
+    deadline_s = np.array([job.deadline_s for job in world.jobs])
+    late = (ledger.end_s > deadline_s) & np.isfinite(deadline_s)
+    return late.sum(axis=1).astype(np.float64)
+
+
+def _joules(ledger: Ledger, watts: FloatArray) -> FloatArray:
+    """Return chip-seconds x watts of shape (n_pools, n_phases), per run and pool. [J]"""
+    chip_s = ledger.chip_s.sum(axis=1)
+    return np.where(chip_s == 0, 0.0, chip_s * watts).sum(axis=2)
+
+
+def _chip_j(ledger: Ledger, world: World) -> FloatArray:
+    if any(pool.meter != "chip" for pool in world.pools):
+        return np.full((ledger.n_runs, 1), math.nan)
+    return _joules(ledger, np.array([pool.chip_w for pool in world.pools]))
+
+
+def _it_j(ledger: Ledger, world: World) -> FloatArray:
+    watts = [pool.chip_w + pool.node_overhead_w + pool.network_w for pool in world.pools]
+    return _joules(ledger, np.array(watts))
+
+
+def _facility_j(ledger: Ledger, world: World) -> FloatArray:
+    return _it_j(ledger, world) * np.array([pool.pue for pool in world.pools])
+
+
+def _energy_kwh(ledger: Ledger, world: World) -> FloatArray:
+    return _facility_j(ledger, world).sum(axis=1) / _KWH_J
+
+
+def _cost_usd(ledger: Ledger, world: World) -> FloatArray:
+    price = np.array([pool.usd_per_j for pool in world.pools])
+    rent = np.array([pool.rent_usd_per_chip_s for pool in world.pools])
+    chip_s = ledger.chip_s.sum(axis=(1, 3))
+    return _facility_j(ledger, world) @ price + chip_s @ rent
+
+
+def _carbon_kg(ledger: Ledger, world: World) -> FloatArray:
+    return _facility_j(ledger, world) @ np.array([pool.kg_per_j for pool in world.pools])
+
+
+def _held_frac(ledger: Ledger, _: World) -> FloatArray:
+    held = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3))
+    return held / ledger.chip_s.sum(axis=(1, 2, 3))
+
+
+def _throughput(ledger: Ledger, world: World) -> FloatArray:
+    busy_s = ledger.job_s[..., TRAIN] + ledger.job_s[..., LOST]
+    return _tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1)
+
+
+def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
+    arrival_s = np.array([job.arrival_s for job in world.jobs])
+    return (ledger.end_s - arrival_s).mean(axis=1) / _HOUR_S
+
+
+_MEASURES: dict[str, Measure] = {
+    "n_unexpected": lambda led, w: led.n_interruptions[:, : w.n_fault_kinds].sum(axis=1) * 1.0,
+    "n_planned": lambda led, w: led.n_interruptions[:, w.n_fault_kinds :].sum(axis=1) * 1.0,
+    "n_idle_faults": lambda led, _: led.n_idle_faults.sum(axis=1) * 1.0,
+    "n_node_repairs": lambda led, _: led.n_repairs.sum(axis=1) * 1.0,
+    "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
+    "n_deadlines_missed": _deadlines_missed,
+    "ettr": _ettr,
+    "held_frac": _held_frac,
+    "wall_days": lambda led, _: led.wall_s / _DAY_S,
+    "time_to_train_days": _time_to_train_days,
+    "goodput_tok_per_s": lambda led, w: _tokens(led, w, TRAIN) / led.wall_s,
+    "throughput_tok_per_s": _throughput,
+    "energy_kwh": _energy_kwh,
+    "energy_it_kwh": lambda led, w: _it_j(led, w).sum(axis=1) / _KWH_J,
+    "energy_chip_kwh": lambda led, w: _chip_j(led, w).sum(axis=1) / _KWH_J,
+    "kwh_per_gtok": lambda led, w: _energy_kwh(led, w) / (_tokens(led, w, TRAIN) / 1e9),
+    "cost_usd": _cost_usd,
+    "carbon_kg": _carbon_kg,
+    "mean_jct_h": _mean_jct_h,
+    "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / _HOUR_S,
+}
+

@@ -1,0 +1,218 @@
+"""What is reported: one table of quantities, from which columns, headers and labels come.
+
+A name carries its unit, values are SI or what people pay in (kWh, USD, days, hours), ratios are
+fractions in [0, 1]. An energy says at which meter it is read. A quantity that does not exist in a
+run (the energy per token of a run that kept none) is not a number there, never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["JOB_QUANTITIES", "PHASES", "QUANTITIES", "Quantity", "significant"]
+
+PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
+
+
+def significant(value: float, digits: int) -> str:
+    """Return a number rounded to significant digits, with thousands separators.
+
+    Parameters
+    ----------
+    value : float
+        The number; what is not finite reads ``-``.
+    digits : int
+        Significant digits, at least 1.
+
+    Examples
+    --------
+    >>> significant(0.93214, 3), significant(12_345_678.0, 4), significant(7.0, 3)
+    ('0.932', '12,350,000', '7.00')
+    """
+    if not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.{digits - 1}e}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    if rounded and math.floor(math.log10(abs(rounded))) > digits - 1 - decimals:
+        decimals -= 1  # 0.9996 with three digits became 1.000
+    return f"{rounded:,.{max(decimals, 0)}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One line of the table.
+
+    Parameters
+    ----------
+    name : str
+        Column name; it carries the unit.
+    unit : str
+        Unit as people read it; empty for a count or a fraction.
+    label, label_zh : str
+        What to write on an axis, without the unit; an energy names its meter.
+    about : str
+        The definition, one sentence.
+    digits : int
+        Significant digits that a table shows.
+    """
+
+    name: str
+    unit: str
+    label: str
+    label_zh: str
+    about: str
+    digits: int = 3
+
+    def text(self, value: float) -> str:
+        """Return a value rounded for reading.
+
+        Examples
+        --------
+        >>> QUANTITIES["energy_kwh"].text(11_234_567.8), QUANTITIES["n_planned"].text(47.0)
+        ('11,230,000', '47')
+        """
+        if self.name.startswith("n_") and float(value).is_integer():
+            return f"{value:,.0f}"
+        return significant(value, self.digits)
+
+    def axis(self, language: str = "en", unit: str | None = None) -> str:
+        """Return the label with its unit; `unit` replaces it where a plot shows a multiple.
+
+        Examples
+        --------
+        >>> QUANTITIES["energy_kwh"].axis(unit="GWh")
+        'Energy, facility meter [GWh]'
+        """
+        label = self.label_zh if language == "zh" else self.label
+        shown = self.unit if unit is None else unit
+        return f"{label} [{shown}]" if shown else label
+
+
+def _table(*lines: Quantity) -> dict[str, Quantity]:
+    return {line.name: line for line in lines}
+
+
+def _chip_h(phase: str, label: str, label_zh: str, about: str) -> Quantity:
+    return Quantity(f"{phase}_chip_h", "chip-h", label, label_zh, about, 4)
+
+
+QUANTITIES = _table(
+    Quantity(
+        "n_unexpected", "", "Unexpected interruptions", "意外中断次数",
+        "Faults that stopped a job.",
+    ),
+    Quantity(
+        "n_planned", "", "Planned stops", "计划内停机次数",
+        "Stops of a job that were scheduled, such as maintenance.",
+    ),
+    Quantity(
+        "n_idle_faults", "", "Faults outside jobs", "空闲节点故障次数",
+        "Faults that struck chips no job held; they stop nothing, but may take a spare.",
+    ),
+    Quantity(
+        "n_node_repairs", "", "Node repairs", "节点维修次数",
+        "Faults that took a node out of service until it was repaired.",
+    ),
+    Quantity(
+        "n_unfinished", "", "Unfinished jobs", "未完成作业数",
+        "Jobs that had not finished when the horizon came.",
+    ),
+    Quantity(
+        "n_deadlines_missed", "", "Deadlines missed", "错过截止时间的作业数",
+        "Jobs with a deadline that ended after it, or not at all.",
+    ),
+    Quantity(
+        "ettr", "", "Effective training time ratio", "有效训练时间占比",
+        "Kept training time / (min(end, horizon) - arrival), queueing included.", 4,
+    ),
+    Quantity(
+        "goodput_frac", "", "Goodput fraction", "有效吞吐占比",
+        "Tokens kept / tokens a fault-free full-size run would keep in the same time.", 4,
+    ),
+    Quantity(
+        "held_frac", "", "Share of chip time held by jobs", "作业占用芯片时间的比例",
+        "Chip time that jobs hold / chip time of all pools.",
+    ),
+    Quantity(
+        "wall_days", "d", "Wall time", "实际历时",
+        "Time from the start of the run to the end of its last job, or to the horizon.", 4,
+    ),
+    Quantity(
+        "time_to_train_days", "d", "Time to train", "训练总时长",
+        "Wall time / fraction of the work kept: the actual time where the job finished, an "
+        "extrapolation at the run's own pace where the horizon came first.", 4,
+    ),
+    Quantity(
+        "goodput_tok_per_s", "token/s", "Goodput", "有效吞吐量",
+        "Tokens kept / wall time; rolled-back tokens do not count.", 4,
+    ),
+    Quantity(
+        "throughput_tok_per_s", "token/s", "Throughput", "训练吞吐量",
+        "Tokens processed / time spent training, rolled-back training included.", 4,
+    ),
+    Quantity(
+        "energy_kwh", "kWh", "Energy, facility meter", "能耗(设施电表)",
+        "Energy of the facility: the IT energy times the PUE.", 4,
+    ),
+    Quantity(
+        "energy_it_kwh", "kWh", "Energy, IT meter", "能耗(IT 电表)",
+        "Energy of the nodes and their network, without cooling and power delivery.", 4,
+    ),
+    Quantity(
+        "energy_chip_kwh", "kWh", "Energy, chip meter", "能耗(芯片侧)",
+        "Energy of the accelerators alone.", 4,
+    ),
+    Quantity(
+        "kwh_per_gtok", "kWh/Gtoken", "Energy per kept token, facility meter",
+        "单位有效 token 能耗(设施电表)",
+        "Facility energy / tokens kept.", 4,
+    ),
+    Quantity(
+        "cost_usd", "USD", "Cost", "成本",
+        "What the scenario gives a price for: electricity, and chip time where it has one.", 4,
+    ),
+    Quantity(
+        "carbon_kg", "kg CO2e", "Carbon", "碳排放",
+        "Carbon of the electricity at the facility meter.", 4,
+    ),
+    Quantity(
+        "mean_jct_h", "h", "Mean job completion time", "平均作业完成时间",
+        "Mean over jobs of end - arrival.",
+    ),
+    Quantity(
+        "mean_wait_h", "h", "Mean wait", "平均排队时间",
+        "Mean over jobs of the time in the queue, without chips.",
+    ),
+    _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
+    _chip_h(
+        "lost", "Training, lost", "丢失的训练",
+        "Chip time of training thrown away: last completed save to fault.",
+    ),
+    _chip_h("save", "Saving", "保存检查点", "Chip time standing still to save."),
+    _chip_h(
+        "restart", "Restarting", "重启", "Chip time from a fault to the first new step."
+    ),
+    _chip_h(
+        "blocked", "Blocked", "阻塞",
+        "Chip time held by a job that cannot train because it lacks a node.",
+    ),
+    _chip_h("idle", "Idle", "空闲", "Chip time of healthy chips that no job holds."),
+    _chip_h("repair", "In repair", "维修", "Chip time of nodes in repair."),
+)  # fmt: skip
+"""What is reported per case and run, in the order of the columns."""
+
+JOB_QUANTITIES = _table(
+    Quantity("wait_h", "h", "Wait", "排队时间", "Time in the queue, without chips."),
+    Quantity("jct_h", "h", "Job completion time", "作业完成时间", "End - arrival."),
+    Quantity("start_h", "h", "Start", "开始时间", "First start, counted from the run's start."),
+    Quantity(
+        "end_h", "h", "End", "结束时间", "End, counted from the run's start; none if unfinished."
+    ),
+    Quantity("kept_frac", "", "Work kept", "完成比例", "Tokens kept / tokens of the job.", 4),
+)
+"""What is reported per job. ``pool`` (text: where the job ran) stands beside these numbers."""

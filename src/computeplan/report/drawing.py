@@ -1,0 +1,128 @@
+"""What several figures draw: rows of cases, intervals, numbers beside them, legends above."""
+
+from __future__ import annotations
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from computeplan.errors import ComputePlanError
+from computeplan.quantities import Quantity
+from computeplan.report import Language
+from computeplan.report.style import axis_label, case_labels, say
+from computeplan.results import Estimate, Result
+
+__all__ = [
+    "case_rows",
+    "confidence",
+    "estimates",
+    "interval",
+    "label_x",
+    "legend_above",
+    "numbers_beside",
+    "scaled",
+    "unit_for",
+]
+
+_LARGER_UNITS = {
+    "kWh": ((1e6, "GWh"), (1e3, "MWh")),
+    "kg CO2e": ((1e3, "t CO2e"),),
+    "token/s": ((1e6, "Mtoken/s"), (1e3, "ktoken/s")),
+}
+
+
+def estimates(result: Result, name: str) -> list[Estimate]:
+    """Return the estimates of a quantity, a case each, or raise if no case has any."""
+    found = [case.estimate(name) for case in result.cases.values()]
+    if not any(estimate.n for estimate in found):
+        raise ComputePlanError(f"{result.name}: nothing to draw, no run has {name}")
+    return found
+
+
+def unit_for(quantity: Quantity, found: list[Estimate]) -> tuple[float, str]:
+    """Return the first larger unit in which the largest mean is at least ten, and its size."""
+    largest = max(estimate.mean for estimate in found if estimate.n)
+    for size, unit in _LARGER_UNITS.get(quantity.unit, ()):
+        if largest >= 10 * size:
+            return size, unit
+    return 1.0, quantity.unit
+
+
+def scaled(estimate: Estimate, size: float) -> Estimate:
+    """Return the estimate in a unit of the given size."""
+    mean, ci95, p5, p50, p95 = (
+        getattr(estimate, name) / size for name in ("mean", "ci95", "p5", "p50", "p95")
+    )
+    return Estimate(mean, ci95, p5, p50, p95, estimate.n, estimate.n_none)
+
+
+def confidence(estimate: Estimate) -> tuple[float, float]:
+    """Return the ends of the mean's 95 % interval."""
+    return estimate.mean - estimate.ci95, estimate.mean + estimate.ci95
+
+
+def interval(
+    ax: Axes,
+    row: float,
+    estimate: Estimate,
+    colour: str,
+    marker: str,
+    *,
+    size: float,
+    hollow: bool = False,
+) -> None:
+    """Draw the mean, its 95 % interval (thick) and the 5th to 95th percentile (thin) in a row."""
+    y = (row, row)
+    ax.plot((estimate.p5, estimate.p95), y, color=colour, linewidth=1.2, zorder=3)
+    ax.plot(confidence(estimate), y, color=colour, linewidth=4, solid_capstyle="butt", zorder=3)
+    face = "white" if hollow else colour
+    ax.plot(
+        estimate.mean, row, marker, color=colour, markersize=size, markerfacecolor=face, zorder=4
+    )
+
+
+def case_rows(ax: Axes, result: Result) -> None:
+    """Put the cases on the y axis, the first on top."""
+    n = len(result.cases)
+    ax.set_yticks(range(n), case_labels(result, ax), fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(n - 0.5, -0.5)
+
+
+def numbers_beside(ax: Axes, texts: list[str]) -> None:
+    """Write a text at the right of each row, outside the data."""
+    for row, text in enumerate(texts):
+        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
+
+
+def label_x(
+    ax: Axes, result: Result, quantity: Quantity, language: Language, unit: str | None = None
+) -> None:
+    """Label the x axis, say how to read the intervals, and part thousands."""
+    how = say(
+        "line: 5th to 95th percentile of the runs, thick: 95 % interval of the mean",
+        "细线:各次运行的第 5 至第 95 百分位;粗线:均值的 95 % 置信区间",
+        ax,
+        language,
+    )
+    label = axis_label(quantity, ax, language, unit)
+    ax.set_xlabel(f"{label}\n({how})" if result.n_runs > 1 else label)
+    ax.xaxis.set_major_formatter("{x:,.10g}")
+
+
+def legend_above(
+    ax: Axes, n_columns: int, title: str | None = None, last: tuple[Artist, str] | None = None
+) -> None:
+    """Put the legend above the data, with one more entry at its end if given."""
+    handles, texts = ax.get_legend_handles_labels()
+    if last is not None:
+        handles, texts = [*handles, last[0]], [*texts, last[1]]
+    ax.legend(
+        handles,
+        texts,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=n_columns,
+        fontsize=9,
+        title=title,
+        alignment="left",
+    )

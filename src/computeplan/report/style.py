@@ -1,0 +1,214 @@
+"""How figures look: colours, fonts, and text that is drawn as it is written.
+
+Nothing here changes matplotlib's global settings: figures are drawn inside a context of their own
+(`drawn`). Names are users' text. In them ``$`` is no mathematics, and a name that the fonts of
+this machine cannot write is replaced by its number, unless a browser will write it: text in an
+SVG stays text.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from computeplan.quantities import Quantity
+from computeplan.report import Language
+from computeplan.results import Result
+from computeplan.texttable import wrap
+
+__all__ = [
+    "PHASE_COLOURS",
+    "axis_label",
+    "case_colour",
+    "case_dashes",
+    "case_labels",
+    "case_marker",
+    "drawn",
+    "label",
+    "new_axes",
+    "plain",
+    "say",
+    "style",
+]
+
+P = ParamSpec("P")
+
+# P. Tol, "Colour schemes", SRON/EPS/TN/09-002 issue 3.2, 2021, fig. 5 (muted): nine colours that
+# stay apart for colour-blind readers. The tenth case starts over with another marker and dashes.
+_CASE_COLOURS = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#882255",
+    "#999933",
+    "#44AA99",
+    "#AA4499",
+    "#DDCC77",
+)
+_MARKERS = "osD^v<>pPXhd"
+
+# M. Okabe and K. Ito, "Color Universal Design", 2008; greys for chips that no job holds.
+PHASE_COLOURS = {
+    "train": "#0072B2",
+    "save": "#56B4E9",
+    "lost": "#D55E00",
+    "restart": "#E69F00",
+    "blocked": "#CC79A7",
+    "idle": "#D9D9D9",
+    "repair": "#7F7F7F",
+}
+
+_CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Noto Sans CJK JP",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+
+
+@functools.cache
+def _fonts() -> tuple[str, ...]:
+    """Return the font families to write with: the default, then a Chinese one if installed."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    chinese = next((name for name in _CHINESE_FONTS if name in installed), None)
+    return ("DejaVu Sans", chinese) if chinese else ("DejaVu Sans",)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    files = [font_manager.findfont(name, fallback_to_default=False) for name in _fonts()]
+    return frozenset(code for file in files for code in font_manager.get_font(file).get_charmap())
+
+
+def style() -> Any:
+    """Return the settings that figures are drawn and saved with."""
+    return {
+        "axes.axisbelow": True,
+        "axes.grid": False,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "figure.dpi": 100,
+        "font.family": [*_fonts(), "sans-serif"],  # the last is for a browser without the first
+        "font.size": 10,
+        "grid.color": "#E5E5E5",
+        "legend.frameon": False,
+        "savefig.dpi": 150,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "computeplan",
+    }
+
+
+def drawn(
+    draw: Callable[Concatenate[Result, P], Axes],
+) -> Callable[Concatenate[Result, P], Axes]:
+    """Return the function with our settings around it, and nobody else's changed."""
+
+    @functools.wraps(draw)
+    def inside(result: Result, /, *args: P.args, **kwargs: P.kwargs) -> Axes:
+        with mpl.rc_context(style()):
+            return draw(result, *args, **kwargs)
+
+    return inside
+
+
+def new_axes(ax: Axes | None, rows: float, *, width: float = 8.0) -> Axes:
+    """Return the axes given, or those of a new figure that is tall enough for so many rows.
+
+    Parameters
+    ----------
+    ax : Axes or None
+    rows : float
+        Height of the drawing. [0.42 inch]
+    width : float
+        Width of the figure. [inch]
+    """
+    if ax is not None:
+        return ax
+    figure = Figure(figsize=(width, 1.5 + 0.42 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def can_write(text: str, ax: Axes) -> bool:
+    """Return whether every character will be seen, on this machine or in a browser."""
+    if isinstance(ax.get_figure(root=True).canvas, FigureCanvasSVG):  # type: ignore[union-attr]
+        return True
+    return all(ord(character) in _glyphs() for character in text)
+
+
+def plain(text: str) -> str:
+    """Return text on one line in which ``$`` is no mathematics."""
+    return one_line(text).replace("$", r"\$")
+
+
+def one_line(text: str) -> str:
+    """Return text with every control character and run of blanks made one blank."""
+    visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
+    return " ".join(visible.split())
+
+
+def label(name: str, otherwise: str, ax: Axes, *, width: int = 24, lines: int = 3) -> str:
+    """Return a name fit to draw, or `otherwise` if the fonts cannot write it."""
+    shown = one_line(name)
+    return (
+        plain_lines(wrap(shown if can_write(shown, ax) else otherwise, width, lines)) or otherwise
+    )
+
+
+def plain_lines(text: str) -> str:
+    """Return `plain` of every line."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def case_labels(result: Result, ax: Axes, *, width: int = 24, lines: int = 3) -> list[str]:
+    """Return the names of the cases, fit to draw; ``case 3`` where the fonts cannot write one."""
+    return [
+        label(name, f"case {i}", ax, width=width, lines=lines)
+        for i, name in enumerate(result.cases, 1)
+    ]
+
+
+def case_colour(index: int) -> str:
+    """Return the colour of a case, the same in every figure."""
+    return _CASE_COLOURS[index % len(_CASE_COLOURS)]
+
+
+def case_marker(index: int) -> str:
+    """Return the marker of a case; with its colour unique up to 36 cases."""
+    return _MARKERS[index % len(_MARKERS)]
+
+
+def case_dashes(index: int) -> str:
+    """Return the line style of a case: dashed once colours repeat."""
+    return ("-", "--", "-.", ":")[index // len(_CASE_COLOURS) % 4]
+
+
+def say(english: str, chinese: str, ax: Axes, language: Language) -> str:
+    """Return the text in the language asked, in English where no font can write Chinese."""
+    return chinese if language == "zh" and can_write(chinese, ax) else english
+
+
+def axis_label(quantity: Quantity, ax: Axes, language: Language, unit: str | None = None) -> str:
+    """Return the label of an axis, with its unit."""
+    return say(quantity.axis("en", unit), quantity.axis("zh", unit), ax, language)

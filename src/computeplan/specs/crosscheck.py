@@ -1,0 +1,141 @@
+"""What must hold between the parts of a scenario, beyond the schema of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from computeplan.errors import Problem
+from computeplan.specs.faultlog import FaultLog
+from computeplan.specs.loader import Document, nearest
+from computeplan.specs.resolve import Catalogue
+
+if TYPE_CHECKING:
+    from computeplan.specs.scenario import Scenario
+
+__all__ = ["cross_check"]
+
+
+def cross_check(
+    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
+) -> list[Problem]:
+    """Return the problems between the parts of a scenario."""
+    return [
+        *_pools(scenario, document, catalogue),
+        *_names(scenario, document),
+        *_jobs(scenario, document, catalogue),
+        *_logs(scenario, document, catalogue, logs),
+    ]
+
+
+def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+    problems = []
+    seen: set[str] = set()
+    for site_name, site in scenario.sites.items():
+        for name, pool in site.pools.items():
+            at = ("sites", site_name, "pools", name)
+            if name in seen:
+                problems.append(document.problem(at, "a pool of that name stands at another site"))
+            seen.add(name)
+            if pool.chip not in catalogue.chips:
+                continue  # reported by the catalogue
+            chips_per_node = pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node
+            if chips_per_node is None:
+                message = f"chips_per_node is missing: no server is known for {pool.chip}"
+                problems.append(document.problem(at, message))
+                continue
+            if pool.chips % chips_per_node:
+                message = f"{pool.chips} chips are not whole nodes of {chips_per_node}"
+                problems.append(document.problem((*at, "chips"), message))
+            count, unit = pool.spares
+            if unit == "chip" and count % chips_per_node:
+                message = f"{count:g} chips are not whole nodes of {chips_per_node}"
+                problems.append(document.problem((*at, "spares"), message))
+            if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
+                message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
+                problems.append(document.problem((*at, "power", "node_overhead"), message))
+        if site.price and site.price.currency == "CNY" and scenario.usd_per_cny is None:
+            message = "is in CNY: give the rate at the top, such as usd_per_cny: 0.14 USD/CNY"
+            problems.append(document.problem(("sites", site_name, "price"), message))
+    return problems
+
+
+def _names(scenario: Scenario, document: Document) -> list[Problem]:
+    problems = []
+    pools = scenario.pool_names
+    named: list[tuple[tuple[str | int, ...], str]] = []
+    for block in ("faults", "planned"):
+        for name, kind in getattr(scenario, block).items():
+            named += [((block, name, "pools", i), pool) for i, pool in enumerate(kind.pools or ())]
+    for name, job in scenario.jobs.items():
+        if job.home is not None:
+            named.append((("jobs", name, "home"), job.home))
+        if isinstance(job.mfu, dict):
+            named += [(("jobs", name, "mfu", pool), pool) for pool in job.mfu]
+    for at, pool in named:
+        if pool not in pools:
+            message = f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+            problems.append(document.problem(at, message))
+    both = scenario.faults.keys() & scenario.planned.keys()
+    problems += [
+        document.problem(("planned", name), "a fault kind has the same name") for name in sorted(both)
+    ]
+    return problems
+
+
+def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+    problems = []
+    chips = [catalogue.chips.get(pool.chip) for site in scenario.sites.values() for pool in site.pools.values()]
+    per_chip = {chip.ranks_per_chip for chip in chips if chip is not None}
+    for name, job in scenario.jobs.items():
+        at = ("jobs", name)
+        if job.parallelism and job.chips and per_chip:
+            ranks = job.parallelism.n_ranks
+            if all(job.chips * n != ranks for n in per_chip):
+                message = (
+                    f"parallelism makes {ranks} ranks (tp*pp*dp*cp),"
+                    f" but the job asks for {job.chips} chips"
+                )
+                problems.append(document.problem((*at, "parallelism"), message))
+        if (scenario.faults or scenario.planned) and job.checkpoint is None:
+            message = (
+                "checkpoint is missing: training that can be stopped says how it saves, such as"
+                " {every: optimal, stall: 5 s}, or {every: never}"
+            )
+            problems.append(document.problem(at, message))
+        if scenario.planned and job.checkpoint and job.checkpoint.stall is None:
+            message = "stall is missing: a planned stop saves first"
+            problems.append(document.problem((*at, "checkpoint"), message))
+        if job.checkpoint and job.checkpoint.every == "optimal" and not scenario.faults:
+            message = "optimal has no answer where nothing fails; give a duration or never"
+            problems.append(document.problem((*at, "checkpoint", "every"), message))
+        if job.batch and job.seq and job.batch < job.seq:
+            message = f"{job.batch:g} tokens are less than one sequence of {job.seq}"
+            problems.append(document.problem((*at, "batch"), message))
+    return problems
+
+
+def _logs(
+    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
+) -> list[Problem]:
+    problems = []
+    for name, log in logs.items():
+        kind = scenario.faults[name]
+        for site in scenario.sites.values():
+            for pool_name, pool in site.pools.items():
+                chip = catalogue.chips.get(pool.chip)
+                per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
+                if per_node is None or (kind.pools and pool_name not in kind.pools):
+                    continue
+                count, unit = pool.spares
+                n_nodes = pool.chips // per_node + int(count if unit == "node" else count // per_node)
+                if log.n_nodes > n_nodes:
+                    message = (
+                        f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"
+                        " give pools: [...] or a larger pool"
+                    )
+                    problems.append(document.problem(("faults", name, "replay"), message))
+        if kind.takes is None and (log.repair_s != log.repair_s).any():
+            message = "the log has faults without end_s; say what they take (takes, repair)"
+            problems.append(document.problem(("faults", name), message))
+    return problems

@@ -1,0 +1,155 @@
+"""The kinds of values a scenario or catalogue file may hold.
+
+Every kind is a plain ``float``, ``int`` or ``str`` after validation, in SI, with metadata that
+says how a person writes it. A bare number where a unit is due is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from computeplan.units import dimension_name, parse, parse_unit_of
+
+__all__ = [
+    "Bandwidth",
+    "Bytes",
+    "CarbonIntensity",
+    "Count",
+    "Duration",
+    "ExchangeRate",
+    "FlopAmount",
+    "FlopPerSecond",
+    "Fraction",
+    "Frozen",
+    "HowWritten",
+    "Name",
+    "Positive",
+    "PositiveDuration",
+    "Power",
+    "PricePerChipTime",
+    "Tokens",
+    "node_or_chip_count",
+    "quantity",
+    "refuse",
+]
+
+MAX_COUNT = 100_000_000
+
+
+class Frozen(BaseModel):
+    """Base of everything a person writes: immutable, and no key is ignored."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HowWritten:
+    """How a person writes a value: shown by ``computeplan paths`` and in messages.
+
+    Parameters
+    ----------
+    unit : str
+        SI unit of the value inside the program, empty for a pure number or a name.
+    example : str
+        A value that is accepted.
+    """
+
+    unit: str
+    example: str
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise the ValueError that becomes a problem with a place."""
+    raise ValueError(message)
+
+
+def _read(unit: str, example: str, lower: float, *, above: bool) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, str):
+            refuse(f"needs a unit: write it like '{example}' ({dimension_name(unit)}), not {value!r}")
+        number = parse(value, unit)
+        if number < lower or (above and number == lower):
+            refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
+        return number
+
+    return read
+
+
+def quantity(unit: str, example: str, *, lower: float = 0.0, above: bool = True) -> Any:
+    """Return the annotated type of a quantity with a unit.
+
+    Parameters
+    ----------
+    unit : str
+        SI unit to convert to.
+    example : str
+        A value that is accepted, shown in messages and in the JSON Schema.
+    lower : float
+        Smallest value allowed. [`unit`]
+    above : bool
+        Whether `lower` itself is refused.
+    """
+    schema = {"type": "string", "pattern": r"^[+-]?[0-9.].*[A-Za-z]", "examples": [example]}
+    return Annotated[
+        float,
+        BeforeValidator(_read(unit, example, lower, above=above)),
+        WithJsonSchema(schema),
+        HowWritten(unit, example),
+    ]
+
+
+Duration = quantity("s", "5 min", above=False)
+PositiveDuration = quantity("s", "5 min")
+Power = quantity("W", "700 W", above=False)
+Bytes = quantity("B", "80 GB")
+Bandwidth = quantity("B/s", "400 Gbit/s")
+FlopPerSecond = quantity("FLOP/s", "989 TFLOP/s")
+FlopAmount = quantity("FLOP", "3.14e23 FLOP")
+Tokens = quantity("token", "15.6 Ttoken")
+CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)
+PricePerChipTime = quantity("USD/(chip*s)", "2.5 USD/chip/h", above=False)
+ExchangeRate = quantity("USD/CNY", "0.14 USD/CNY")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        refuse(f"must be a number, got {value!r}")
+    if not math.isfinite(value):
+        refuse(f"must be a finite number, got {value!r}")
+    return value
+
+
+Positive = Annotated[
+    float, BeforeValidator(_number), Field(gt=0, le=1e30), HowWritten("", "1.1")
+]
+Fraction = Annotated[
+    float, BeforeValidator(_number), Field(gt=0, le=1), HowWritten("", "0.41")
+]
+Count = Annotated[
+    int, BeforeValidator(_number), Field(gt=0, le=MAX_COUNT), HowWritten("", "16384")
+]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\s.\"'\\/<>&\x00-\x1f][^.\"'\\/<>&\x00-\x1f]*$", max_length=80),
+]
+
+
+def node_or_chip_count(value: object) -> tuple[float, str]:
+    """Return ``(16.0, "node")`` for ``"16 nodes"``, ``(128.0, "chip")`` for ``"128 chips"``."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        refuse(f"needs a unit: write it like '16 nodes' or '128 chips', not {value!r}")
+    number, unit = parse_unit_of(value, ("node", "chip"))
+    if number < 0 or number != int(number) or number > MAX_COUNT:
+        refuse(f"must be a whole number from 0 to {MAX_COUNT}, got {value!r}")
+    return number, unit

@@ -1,0 +1,146 @@
+"""A training run: its model, its work, the chips it wants and how it saves."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
+
+from computeplan.specs.fields import (
+    Count,
+    Duration,
+    FlopAmount,
+    FlopPerSecond,
+    Fraction,
+    Frozen,
+    HowWritten,
+    Name,
+    PositiveDuration,
+    Tokens,
+    refuse,
+)
+from computeplan.units import parse
+
+__all__ = ["Checkpoint", "Job", "Parallelism"]
+
+
+def _read_every(value: object) -> float | str:
+    if value in ("optimal", "never"):
+        return str(value)
+    if not isinstance(value, str):
+        refuse(f"must be optimal, never, or a duration with its unit such as '30 min', not {value!r}")
+    interval = parse(value, "s")
+    if interval <= 0:
+        refuse(f"must be > 0, got {value!r}")
+    return interval
+
+
+class Checkpoint(Frozen):
+    """Saving the state so that a fault does not cost everything."""
+
+    every: Annotated[
+        float | str,
+        BeforeValidator(_read_every),
+        WithJsonSchema({"type": "string", "examples": ["optimal", "never", "30 min"]}),
+        HowWritten("s", "30 min (or optimal, never)"),
+    ]
+    """Training time between saves: a duration, optimal (least loss for the fault rate), never."""
+    stall: Duration | None = None
+    """How long training stands still for one save."""
+
+    @model_validator(mode="after")
+    def _has_stall(self) -> Checkpoint:
+        if self.every != "never" and self.stall is None:
+            refuse("stall is missing: how long training stands still for one save, such as 5 s")
+        if self.every == "optimal" and not self.stall:
+            refuse("every: optimal needs a stall > 0; saves that cost nothing have no optimum")
+        return self
+
+
+class Parallelism(Frozen):
+    """How a job is split over ranks; tp x pp x dp x cp ranks in all."""
+
+    tp: Count = 1
+    """Tensor parallel ranks."""
+    pp: Count = 1
+    """Pipeline stages."""
+    dp: Count = 1
+    """Data parallel replicas."""
+    cp: Count = 1
+    """Context parallel ranks."""
+
+    @property
+    def n_ranks(self) -> int:
+        """Number of ranks."""
+        return self.tp * self.pp * self.dp * self.cp
+
+
+def _read_parallelism(value: object) -> object:
+    if isinstance(value, str):
+        refuse(
+            f"{value!r} is not available in this version: give {{tp: 8, pp: 16, dp: 128}},"
+            " or leave parallelism out and write chips"
+        )
+    return value
+
+
+class Job(Frozen):
+    """One training run on one kind of chip at a time, all chips or none."""
+
+    alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
+        (frozenset({"tokens"}), frozenset({"train_for"}), frozenset({"work"})),
+        (frozenset({"mfu"}), frozenset({"achieved"})),
+    )
+
+    model: str | None = None
+    """A model of the catalogue, of the models block, or a YAML file beside the scenario."""
+    tokens: Tokens | None = None
+    """Work as tokens to train on."""
+    train_for: PositiveDuration | None = None
+    """Work as kept training time, on whichever pool the job runs."""
+    work: FlopAmount | None = None
+    """Work as model FLOPs."""
+    batch: Tokens | None = None
+    """Tokens per step; rounded to whole sequences, and said so."""
+    seq: Count | None = None
+    """Tokens per sequence."""
+    precision: Literal["bf16", "fp16", "fp8", "tf32", "fp32"] = "bf16"
+    """Precision of the matrix products; chooses the dense peak that MFU refers to."""
+    parallelism: Annotated[Parallelism, BeforeValidator(_read_parallelism)] | None = None
+    """Ranks by kind."""
+    chips: Count | None = None
+    """Chips the job wants; follows from parallelism where that is given."""
+    mfu: Fraction | dict[Name, Fraction] | None = None
+    """Model FLOPs utilisation, one number or one by pool; else a sourced default for the chip."""
+    achieved: FlopPerSecond | None = None
+    """Model FLOP/s per chip, instead of mfu."""
+    checkpoint: Checkpoint | None = None
+    """How it saves; must be said where anything can fail or stop."""
+    arrival: Duration = 0.0
+    """When the job is submitted, from the start of the simulation."""
+    deadline: PositiveDuration | None = None
+    """When it should have ended, from its arrival."""
+    home: Name | None = None
+    """The only pool on which policy silo may run it."""
+    tenant: Name | None = None
+    """Who it belongs to."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Job:
+        said = [name for name in ("tokens", "train_for", "work") if getattr(self, name) is not None]
+        if len(said) != 1:
+            refuse(
+                "state the work once, as tokens, train_for or work; "
+                + (f"got {' and '.join(said)}" if said else "got none")
+            )
+        if self.mfu is not None and self.achieved is not None:
+            refuse("mfu and achieved say the same twice; keep one")
+        if self.chips is None and self.parallelism is None:
+            refuse("chips is missing: how many chips the job wants (or parallelism)")
+        if self.tokens is not None and self.model is None:
+            refuse("model is missing: tokens need a model to know the FLOPs of one")
+        if self.model is not None and self.seq is None:
+            refuse("seq is missing: the FLOPs of a token depend on the sequence length")
+        return self
+
+

@@ -1,0 +1,227 @@
+"""Laws of durations: how long a restart or a repair takes.
+
+A law is written as a duration (always the same), or as the name of a law with its parameters:
+``{lognormal: {median: 8 min, p95: 25 min}}``, ``{expon: {mean: 20 min}}``, or any law of
+scipy.stats with support on [0, inf) and a finite mean, by its own shape names and one statement of
+its scale: ``{weibull_min: {c: 0.7, mean: 3 h}}``. The statement may be ``scale``, ``mean``,
+``median`` or a percentile such as ``p90``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from computeplan.specs.fields import HowWritten, refuse
+from computeplan.units import parse
+
+__all__ = ["DurationLaw", "Law", "frozen_law", "law_mean_s", "read_law"]
+
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
+_HOW = "'5 min' or {lognormal: {median: 8 min, p95: 25 min}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A law of a duration, solved.
+
+    Parameters
+    ----------
+    name : str
+        ``const`` or the scipy.stats name.
+    shapes : tuple of float
+        Shape parameters in scipy's order.
+    scale_s : float
+        scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]
+    """
+
+    name: str
+    shapes: tuple[float, ...]
+    scale_s: float
+
+
+def read_law(value: object) -> Law:
+    """Return the law that a person wrote.
+
+    Raises
+    ------
+    ValueError
+        If the name, a parameter or a unit is wrong, the support is not [0, inf) or the mean is
+        not finite.
+
+    Examples
+    --------
+    >>> read_law("5 min")
+    Law(name='const', shapes=(), scale_s=300.0)
+    >>> law = read_law({"lognormal": {"median": "8 min", "p95": "25 min"}})
+    >>> f"{law_mean_s(law) / 60:.2f} min"
+    '10.17 min'
+    """
+    if isinstance(value, Law):
+        return value
+    if isinstance(value, str):
+        return Law("const", (), _duration_s("the duration", value, zero=True))
+    if not isinstance(value, dict) or len(value) != 1:
+        refuse(f"must be one law, such as {_HOW}, not {str(value)[:60]!r}")
+    ((written, parameters),) = value.items()
+    name = _NAMES.get(written, written)
+    if not isinstance(parameters, dict):
+        refuse(f"{written}: needs its parameters, as in {_HOW}")
+    law = _lognorm(parameters) if name == "lognorm" else _scipy_law(name, parameters)
+    if not math.isfinite(law_mean_s(law)):
+        refuse(f"{written}: the mean is not finite; choose a lighter tail")
+    return law
+
+
+def _duration_s(what: str, value: object, *, zero: bool = False) -> float:
+    if not isinstance(value, str):
+        refuse(f"{what} needs a unit: write it like '5 min', not {value!r}")
+    duration = parse(value, "s")
+    if duration < 0 or (duration == 0 and not zero):
+        refuse(f"{what} must be > 0, got {value!r}")
+    return duration
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        refuse(f"{what} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _statements(name: str, parameters: dict[str, Any]) -> dict[str, float]:
+    """Return the statements that carry time: scale, mean, median, percentiles. [s]"""
+    found = {}
+    for key, value in parameters.items():
+        if key in ("scale", "mean", "median") or _PERCENTILE.fullmatch(key):
+            found[key] = _duration_s(f"{name}.{key}", value)
+    return found
+
+
+def _z(statement: str) -> float:
+    match = _PERCENTILE.fullmatch(statement)
+    probability = float(match[1]) / 100 if match else 0.5
+    if not 0 < probability < 1:
+        refuse(f"{statement} is not a percentile between 0 and 100")
+    return NormalDist().inv_cdf(probability)
+
+
+def _lognorm(parameters: dict[str, Any]) -> Law:
+    """Return a lognormal law from its sigma and one statement, or from two statements."""
+    said = _statements("lognormal", parameters)
+    rest = {key: value for key, value in parameters.items() if key not in said}
+    sigma = next((_number("sigma", rest.pop(key)) for key in ("sigma", "s") if key in rest), None)
+    if rest or len(said) + (sigma is not None) != 2 or (sigma is not None and sigma <= 0):
+        refuse("lognormal: give two of median, mean, a percentile (p95) and sigma (> 0)")
+    if sigma is None:
+        sigma = _sigma(said)
+    key, value = next(iter(said.items()))
+    shift = sigma**2 / 2 if key == "mean" else sigma * (0.0 if key == "scale" else _z(key))
+    return Law("lognorm", (sigma,), value * math.exp(-shift))
+
+
+def _sigma(said: dict[str, float]) -> float:
+    (a, x), (b, y) = said.items()
+    if "mean" in said:
+        other, mean = (b, said["mean"]) if a == "mean" else (a, said["mean"])
+        z, ratio = _z(other), math.log(mean / said[other])
+        # mean = quantile * exp(sigma**2 / 2 - z sigma): the smaller positive root, the usual reading
+        root = z * z + 2 * ratio
+        sigma = z - math.sqrt(root) if root >= 0 and z > math.sqrt(root) else z + math.sqrt(max(root, 0))
+    else:
+        gap = _z(b) - _z(a)
+        sigma = math.log(y / x) / gap if gap else 0.0
+    if not (math.isfinite(sigma) and sigma > 0):
+        refuse(f"lognormal: {a} and {b} contradict each other")
+    return sigma
+
+
+def _scipy_law(name: str, parameters: dict[str, Any]) -> Law:
+    said = _statements(name, parameters)
+    if len(said) != 1:
+        refuse(f"{name}: state its scale once, as mean, median, scale or a percentile (p90)")
+    if name == "expon":  # spares the second that importing scipy.stats takes
+        names: list[str] = []
+    else:
+        names = _shape_names(name)
+    rest = {key: value for key, value in parameters.items() if key not in said}
+    if sorted(rest) != sorted(names):
+        wanted = ", ".join(names) or "no shape"
+        refuse(f"{name}: takes {wanted} and one of mean, median, scale; got {', '.join(rest) or 'none'}")
+    shapes = tuple(_number(f"{name}.{key}", rest[key]) for key in names)
+    ((key, value),) = said.items()
+    if name == "expon":
+        probability = NormalDist().cdf(_z(key)) if key not in ("mean", "scale") else 0.0
+        return Law(name, (), value / -math.log1p(-probability) if probability else value)
+    unit = frozen_law(Law(name, shapes, 1.0))
+    lower, upper = unit.support()
+    if not (lower == 0 and upper == math.inf):
+        refuse(f"{name}: its support is [{lower:g}, {upper:g}], not [0, inf)")
+    if key == "scale":
+        per_scale = 1.0
+    elif key == "mean":
+        per_scale = float(unit.mean())
+    else:
+        per_scale = float(unit.ppf(NormalDist().cdf(_z(key))))
+    if not (math.isfinite(per_scale) and per_scale > 0):
+        refuse(f"{name}: the mean is not finite; choose a lighter tail")
+    return Law(name, shapes, value / per_scale)
+
+
+def _shape_names(name: str) -> list[str]:
+    import scipy.stats
+
+    law = getattr(scipy.stats, name, None)
+    if not isinstance(law, scipy.stats.rv_continuous):
+        refuse(f"no law '{name}' in scipy.stats; common ones: lognormal, expon, weibull_min, gamma")
+    return [part.strip() for part in (law.shapes or "").split(",") if part.strip()]
+
+
+@cache
+def frozen_law(law: Law) -> Any:
+    """Return scipy's frozen distribution of a law that is not ``const``."""
+    import scipy.stats
+
+    try:
+        return getattr(scipy.stats, law.name)(*law.shapes, scale=law.scale_s)
+    except ValueError as error:
+        refuse(f"{law.name}: {error}")
+
+
+def law_mean_s(law: Law) -> float:
+    """Return the mean of a law. [s]
+
+    Examples
+    --------
+    >>> law_mean_s(Law("const", (), 300.0))
+    300.0
+    """
+    if law.name in ("const", "expon"):
+        return law.scale_s
+    if law.name == "lognorm":
+        try:
+            return law.scale_s * math.exp(law.shapes[0] ** 2 / 2)
+        except OverflowError:
+            return math.inf
+    return float(frozen_law(law).mean())
+
+
+DurationLaw = Annotated[
+    Law,
+    BeforeValidator(read_law),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["5 min"]},
+                {"type": "object", "minProperties": 1, "maxProperties": 1},
+            ]
+        }
+    ),
+    HowWritten("s", "{lognormal: {median: 8 min, p95: 25 min}}"),
+]

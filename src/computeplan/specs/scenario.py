@@ -1,0 +1,264 @@
+"""The scenario: the root of everything a person writes, and how it is read.
+
+A scenario is a document (plain data with places) and its validated form. A changed scenario is a
+changed document, validated again; there is one way to change it (`Scenario.with_`), and the
+command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks all go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, StringConstraints
+
+from computeplan.errors import ComputePlanError, ScenarioError
+from computeplan.specs.chips import Chip
+from computeplan.specs.crosscheck import cross_check
+from computeplan.specs.faultlog import FaultLog, load_fault_log
+from computeplan.specs.faults import FaultKind, PlannedStop
+from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration
+from computeplan.specs.jobs import Job
+from computeplan.specs.loader import (
+    Document,
+    KeyPath,
+    load_document,
+    nearest,
+    parse_document,
+    validate,
+)
+from computeplan.specs.paths import apply, change
+from computeplan.specs.resolve import Catalogue, resolve
+from computeplan.specs.sites import Site
+
+__all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
+
+CaseName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Simulate(Frozen):
+    """How long, how often, with which luck and by which engine."""
+
+    horizon: PositiveDuration | None = None
+    """Wall time at which a run ends; without it a run ends with its last job."""
+    runs: Count = 200
+    """Replications of each case."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Root of all luck."""
+    engine: Literal["auto", "event", "batch"] = "auto"
+    """auto takes batch where it can play the scenario."""
+
+
+class Scenario(Frozen):
+    """Chips at sites, failing like this, drawing this much power, with these jobs to run."""
+
+    computeplan: Literal[1]
+    """Version of the scenario format."""
+    name: Name
+    """Names the results folder."""
+    about: Annotated[str, StringConstraints(max_length=4000)] = ""
+    """What the scenario shows."""
+    extends: str | None = Field(default=None, exclude=True)
+    """A scenario to start from: a file in the same folder, or a shipped name."""
+    chips: dict[str, Any] = Field(default_factory=dict)
+    """Chips of your own, by name."""
+    models: dict[str, Any] = Field(default_factory=dict)
+    """Models of your own, by name."""
+    usd_per_cny: ExchangeRate | None = None
+    """Exchange rate, for prices in CNY."""
+    sites: dict[Name, Site] = Field(min_length=1)
+    """Sites by name."""
+    faults: dict[Name, FaultKind] = Field(default_factory=dict)
+    """Fault kinds by name; nothing breaks if left out."""
+    planned: dict[Name, PlannedStop] = Field(default_factory=dict)
+    """Planned stops by name."""
+    jobs: dict[Name, Job] = Field(min_length=1)
+    """Jobs by name."""
+    policy: Name = "first-fit"
+    """Who runs where, when."""
+    cases: dict[CaseName, dict[str, Any] | None] = Field(default_factory=dict)
+    """Variants to compare: name -> {path: value}."""
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Axes to cross with every case: path -> list of values."""
+    simulate: Simulate = Field(default_factory=Simulate)
+    """Horizon, runs, seed, engine."""
+
+    _document: Document = PrivateAttr()
+    _folder: Path | None = PrivateAttr(default=None)
+    _catalogue: Catalogue = PrivateAttr()
+    _logs: dict[str, FaultLog] = PrivateAttr(default_factory=dict)
+
+    @property
+    def document(self) -> Document:
+        """What was written, with places."""
+        return self._document
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The chips and models that the scenario names, loaded."""
+        return self._catalogue
+
+    @property
+    def logs(self) -> Mapping[str, FaultLog]:
+        """The fault logs to replay, by fault kind."""
+        return self._logs
+
+    def chip_of(self, pool: str) -> Chip:
+        """Return the chip of a pool."""
+        spec = next(site.pools[pool] for site in self.sites.values() if pool in site.pools)
+        return self._catalogue.chips[spec.chip]
+
+    @property
+    def pool_names(self) -> list[str]:
+        """Names of all pools, in the order written."""
+        return [name for site in self.sites.values() for name in site.pools]
+
+    def with_(self, changes: Mapping[str, Any], *, origin: str = "") -> Self:
+        """Return the scenario with the value at each path replaced, validated again.
+
+        Parameters
+        ----------
+        changes : mapping of str to value
+            Path -> value as a person writes it; None removes.
+        origin : str
+            Shown instead of the file where a value turns out wrong.
+
+        Raises
+        ------
+        ScenarioError
+            If a path does not exist or the changed scenario is not valid.
+
+        Examples
+        --------
+        >>> import computeplan as cp
+        >>> scenario = cp.load("llama3-405b")
+        >>> hourly = scenario.with_({"jobs.pretrain.checkpoint.every": "1 h"})
+        >>> hourly.jobs["pretrain"].checkpoint.every
+        3600.0
+        """
+        document = change(type(self), self._document, changes, origin)
+        return _build(type(self), document, self._folder)
+
+    def to_yaml(self) -> str:
+        """Return the scenario as YAML that stands alone: extends and files resolved."""
+        from io import StringIO
+
+        from ruamel.yaml import YAML
+
+        data = {key: value for key, value in self._document.data.items() if key != "extends"}
+        for block, entries in self._catalogue.files.items():
+            data[block] = data.get(block, {}) | entries
+        yaml, out = YAML(), StringIO()
+        yaml.width = 100
+        yaml.dump(data, out)
+        return out.getvalue()
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the shipped scenarios, of the wheel or of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "data" / "scenarios"
+    return installed if installed.is_dir() else package.parents[1] / "scenarios"
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the shipped scenarios."""
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+
+
+def parse_value(text: str) -> Any:
+    """Return the value of the right side of ``-s path=value``, read as YAML.
+
+    Examples
+    --------
+    >>> parse_value("{node: 0.5, nothing: 0.5}")
+    {'node': 0.5, 'nothing': 0.5}
+    """
+    return parse_document(f"value: {text}\n", text).data["value"]
+
+
+def load(source: str | Path | Mapping[str, Any]) -> Scenario:
+    """Return the scenario in a file, of a shipped name, or in a mapping.
+
+    Parameters
+    ----------
+    source : str, Path or mapping
+        Path of a YAML file, the name of a shipped scenario, or the data itself.
+
+    Raises
+    ------
+    ScenarioError
+        With everything that is wrong, each with its place.
+
+    Examples
+    --------
+    >>> import computeplan as cp
+    >>> cp.load("llama3-405b").simulate.runs
+    1000
+    """
+    if isinstance(source, Mapping):
+        return _build(Scenario, Document(dict(source), "scenario"), None)
+    path = Path(source)
+    if not path.is_file():
+        if str(source) not in shipped_names():
+            shipped = ", ".join(shipped_names())
+            hint = nearest(str(source), shipped_names())
+            what = "is a folder, not a file" if path.is_dir() else "no such file or shipped scenario"
+            raise ScenarioError.of(f"{what}.{hint}  Shipped: {shipped}", file=str(source))
+        path = shipped_folder() / f"{source}.yaml"
+    folder = path.resolve().parent
+    return _build(Scenario, _with_base(path, str(source), folder, ()), folder)
+
+
+def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> Document:
+    """Return the document of a file laid over the one it extends."""
+    document = load_document(path, shown)
+    base = document.data.get("extends")
+    if base is None:
+        return document
+    at: KeyPath = ("extends",)
+    if not isinstance(base, str):
+        raise ScenarioError([document.problem(at, f"must be a file name, not {base!r}")])
+    target = (path.resolve().parent / base).resolve()
+    if base in shipped_names() and not target.is_file():
+        target, home = shipped_folder() / f"{base}.yaml", shipped_folder().resolve()
+    else:
+        home = folder
+    if not target.resolve().is_relative_to(home):
+        message = f"{base!r} lies outside the scenario's folder; copy it there"
+        raise ScenarioError([document.problem(at, message)])
+    if target.resolve() in (*seen, path.resolve()):
+        chain = " -> ".join(item.name for item in (*seen, path.resolve(), target.resolve()))
+        raise ScenarioError([document.problem(at, f"goes in a circle: {chain}")])
+    if not target.is_file():
+        message = f"no file {base!r} beside the scenario, and no shipped scenario of that name"
+        raise ScenarioError([document.problem(at, message)])
+    below = _with_base(target, str(Path(shown).parent / base), home, (*seen, path.resolve()))
+    return apply(Scenario, below, document)
+
+
+def _build(model: type[Any], document: Document, folder: Path | None) -> Any:
+    """Return a validated scenario, or raise every problem of schema, catalogue and cross-checks."""
+    catalogue = resolve(document, folder)
+    problems = list(catalogue.problems)
+    try:
+        scenario = validate(model, document)
+    except ScenarioError as error:
+        raise ScenarioError([*problems, *error.problems]) from None
+    logs = {}
+    for name, kind in scenario.faults.items():
+        if kind.replay is None:
+            continue
+        path = ("faults", name, "replay")
+        try:
+            logs[name] = load_fault_log(kind.replay, folder)
+        except ComputePlanError as error:
+            problems.append(document.problem(path, str(error)))
+    problems += cross_check(scenario, document, catalogue, logs)
+    if problems:
+        raise ScenarioError(problems)
+    scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
+    scenario._catalogue, scenario._logs = catalogue, logs  # noqa: SLF001
+    return scenario
+

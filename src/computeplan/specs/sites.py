@@ -1,0 +1,117 @@
+"""Places and their pools of chips: PUE, price and carbon of the power, watts by state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from computeplan.specs.fields import (
+    CarbonIntensity,
+    Count,
+    Frozen,
+    HowWritten,
+    Name,
+    Positive,
+    Power,
+    PricePerChipTime,
+    node_or_chip_count,
+    refuse,
+)
+from computeplan.units import parse_unit_of
+
+__all__ = ["EnergyPrice", "Pool", "PowerWatts", "Site"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyPrice:
+    """A price of energy.
+
+    Parameters
+    ----------
+    per_j : float
+        In units of the currency. [1/J]
+    currency : str
+        USD or CNY.
+    """
+
+    per_j: float
+    currency: str
+
+
+def _read_price(value: object) -> EnergyPrice:
+    if isinstance(value, EnergyPrice):
+        return value
+    if not isinstance(value, str):
+        refuse(f"needs a unit: write it like '0.08 USD/kWh' or '0.62 CNY/kWh', not {value!r}")
+    number, unit = parse_unit_of(value, ("USD/J", "CNY/J"))
+    return EnergyPrice(number, unit[:3])
+
+
+class PowerWatts(Frozen):
+    """Watts of one chip by power state, at one meter; what is left out comes from the chip.
+
+    Compute is training, load is saving and restarting, wait is a job that holds the chip but
+    lacks a node, idle is nobody's, repair is out of service.
+    """
+
+    meter: Literal["chip", "accelerator", "node"] = "chip"
+    """Where the watts are read: the chip alone, or with its share of the host (accelerator, node)."""
+    compute: Power | None = None
+    """While training."""
+    load: Power | None = None
+    """While saving or restarting."""
+    wait: Power | None = None
+    """While the job is blocked."""
+    idle: Power | None = None
+    """While nobody holds the chip."""
+    repair: Power | None = None
+    """While its node is in repair."""
+    node_overhead: Power | None = None
+    """Hosts, fans and conversion of one node; only with meter: chip."""
+    network: Power | None = None
+    """Switches and optics, per node."""
+
+
+class Pool(Frozen):
+    """A number of identical chips in nodes, with spares on top."""
+
+    chip: str
+    """A chip of the catalogue, of the chips block, or a YAML file beside the scenario."""
+    chips: Count
+    """Chips that jobs can hold at one time."""
+    spares: Annotated[
+        tuple[float, str],
+        BeforeValidator(node_or_chip_count),
+        WithJsonSchema({"type": "string", "examples": ["16 nodes"]}),
+        HowWritten("node", "16 nodes"),
+    ] = Field(default="0 nodes", validate_default=True)
+    """Spares on top of the pool, powered and idle until a node is taken."""
+    chips_per_node: Count | None = None
+    """Chips in one node; the chip's server if left out."""
+    power: PowerWatts | None = None
+    """Watts by power state instead of the chip's."""
+    rent: PricePerChipTime | None = None
+    """Price of holding one chip, spares included, on top of the electricity."""
+
+
+class Site(Frozen):
+    """A place with its power, and the pools that stand there."""
+
+    pue: Annotated[Positive, Field(ge=1, le=10)]
+    """Facility energy / IT energy."""
+    carbon: CarbonIntensity | None = None
+    """Carbon of the grid, location based; without it no carbon is reported."""
+    price: (
+        Annotated[
+            EnergyPrice,
+            BeforeValidator(_read_price),
+            WithJsonSchema({"type": "string", "examples": ["0.08 USD/kWh", "0.62 CNY/kWh"]}),
+            HowWritten("USD/J", "0.08 USD/kWh"),
+        ]
+        | None
+    ) = None
+    """Price of electricity; without it no cost is reported."""
+    pools: dict[Name, Pool] = Field(min_length=1)
+    """Pools by name; a name stands once in the whole scenario."""

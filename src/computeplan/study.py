@@ -1,0 +1,334 @@
+"""Cases x runs -> Result.
+
+A scenario is expanded into named cases, each is compiled and played in chunks of runs, and the
+books are counted as they come. All cases meet the same luck, so they can be compared run by run.
+Parallel work has one seam: a standard ``concurrent.futures.Executor``. Which worker plays what
+changes nothing, because a run's luck hangs on its number alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from computeplan.checks import FloatArray
+from computeplan.engines import batch, event
+from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
+from computeplan.ledger import PHASES, Span
+from computeplan.metrics import measure, measure_jobs
+from computeplan.physics.reliability import rate_forms
+from computeplan.results import CaseResult, Result
+from computeplan.results import Span as NamedSpan
+from computeplan.specs.scenario import Scenario
+from computeplan.world import World, compile_world
+
+__all__ = ["Case", "compile_cases", "expand", "run"]
+
+CHUNK = {"batch": 1024, "event": 64}  # runs per piece of work; multiples of the trace's block
+MAX_CASES = 10_000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case, ready to play.
+
+    Parameters
+    ----------
+    name : str
+        As in the scenario.
+    world : World
+        Compiled.
+    engine : str
+        ``batch`` or ``event``.
+    """
+
+    name: str
+    world: World
+    engine: str
+
+
+def expand(scenario: Scenario) -> dict[str, Scenario]:
+    """Return the scenarios of all cases, crossed with all axes of the sweep, by name.
+
+    Raises
+    ------
+    ScenarioError
+        If a path does not exist or a changed scenario is not valid.
+    """
+    base = scenario.with_({"cases": None, "sweep": None})
+    cases = scenario.cases or {scenario.name: {}}
+    axes = list(scenario.sweep.items())
+    n_cases = len(cases) * math.prod(len(values) for _, values in axes)
+    if n_cases > MAX_CASES:
+        raise ScenarioError.of(f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep")
+    found: dict[str, Scenario] = {}
+    problems = []
+    for case, changes in cases.items():
+        for values in itertools.product(*(values for _, values in axes)):
+            axis = {path: value for (path, _), value in zip(axes, values, strict=True)}
+            words = [f"{path.rsplit('.', 1)[-1]}={value}" for path, value in axis.items()]
+            name = ", ".join([*([case] if scenario.cases or not axes else []), *words])
+            try:
+                found[name] = base.with_({**(changes or {}), **axis})
+            except ScenarioError as error:
+                problems += [_in_case(problem, name) for problem in error.problems]
+    if problems:
+        raise ScenarioError(dict.fromkeys(problems))
+    return found
+
+
+def _in_case(problem: Problem, name: str) -> Problem:
+    return replace(problem, message=f"{problem.message}  (case '{name}')")
+
+
+def compile_cases(scenario: Scenario) -> list[Case]:
+    """Return every case of a scenario, compiled, with the engine that will play it.
+
+    Raises
+    ------
+    ScenarioError, InfeasibleError
+        With the name of the case.
+    UnsupportedByEngine
+        If engine batch was asked for and cannot play a case.
+    """
+    cases = []
+    for name, variant in expand(scenario).items():
+        try:
+            world = compile_world(variant)
+        except ScenarioError as error:
+            raise ScenarioError(_in_case(problem, name) for problem in error.problems) from None
+        except InfeasibleError as error:
+            message = f"{error}  (case '{name}')"
+            raise InfeasibleError(message) from None
+        cases.append(Case(name, world, _engine(variant, world)))
+    return cases
+
+
+def _engine(scenario: Scenario, world: World) -> str:
+    wanted = scenario.simulate.engine
+    unsupported = batch.why_unsupported(world)
+    if wanted == "batch" and unsupported is not None:
+        path, reason = unsupported
+        problem = scenario.document.problem(tuple(path.split(".")), reason)
+        place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+        message = f"{place}  {path}: engine batch cannot play this: {reason}. Use engine: event"
+        raise UnsupportedByEngine(message)
+    if wanted == "auto":
+        return "batch" if unsupported is None else "event"
+    return wanted
+
+
+def run(
+    scenario: Scenario, *, executor: Executor | None = None, progress: Progress | None = None
+) -> Result:
+    """Return what the runs of all cases amount to.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With its cases, horizon, runs and seed.
+    executor : Executor, optional
+        Where chunks of runs are played; in this process if left out.
+    progress : callable, optional
+        Called with chunks done and chunks in all.
+
+    Raises
+    ------
+    ComputePlanError
+        If the scenario cannot be played.
+
+    Examples
+    --------
+    >>> import computeplan as cp
+    >>> scenario = cp.load("llama3-405b").with_({"simulate.runs": 64})
+    >>> cp.run(scenario).cases["as published"].values["n_planned"].mean()
+    np.float64(47.0)
+    """
+    cases = compile_cases(scenario)
+    seed, n_runs = scenario.simulate.seed, scenario.simulate.runs
+    pieces = [
+        (case, first, min(CHUNK[case.engine], n_runs - first))
+        for case in cases
+        for first in range(0, n_runs, CHUNK[case.engine])
+    ]
+    columns = ([p[0].world for p in pieces], [p[0].engine for p in pieces])
+    ranges = ([seed] * len(pieces), [p[1] for p in pieces], [p[2] for p in pieces])
+    play: Callable[..., Iterator[_Counted]] = map if executor is None else executor.map
+    counted: dict[str, list[_Counted]] = {case.name: [] for case in cases}
+    for done, (piece, result) in enumerate(
+        zip(pieces, play(_play_piece, *columns, *ranges), strict=True), start=1
+    ):
+        counted[piece[0].name].append(result)
+        if progress is not None:
+            progress(done, len(pieces))
+    notes = dict.fromkeys(note for case in cases for note in case.world.notes)
+    return Result(
+        name=scenario.name,
+        about=scenario.about,
+        cases={case.name: _case_result(case, counted[case.name]) for case in cases},
+        provenance=_provenance(scenario, cases),
+        scenario_yaml=scenario.to_yaml(),
+        notes=tuple([*notes, *_unlike(cases)]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What one piece of work sends back: numbers, not books."""
+
+    values: Mapping[str, FloatArray]
+    jobs: Mapping[str, FloatArray]
+    pool: np.ndarray[Any, Any]
+    spans: tuple[Span, ...]
+
+
+def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: int) -> _Counted:
+    """Play a range of runs and count them; the first run of all keeps its timeline."""
+    if engine == "batch":
+        ledger = batch.play(world, seed, first_run, n_runs)
+        one = event.play(world, seed, 0, 1, timeline=True) if first_run == 0 else None
+        spans = one.spans if one is not None else None
+    else:
+        ledger = event.play(world, seed, first_run, n_runs, timeline=first_run == 0)
+        spans = ledger.spans
+    used = ledger.chip_s[:, :-1].sum(axis=3)
+    pool = np.where(used.max(axis=2) > 0, used.argmax(axis=2), -1)
+    return _Counted(measure(ledger, world), measure_jobs(ledger, world), pool, tuple(spans or ()))
+
+
+def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
+    world = case.world
+
+    def join(block: str) -> dict[str, FloatArray]:
+        names = getattr(counted[0], block)
+        return {name: np.concatenate([getattr(c, block)[name] for c in counted]) for name in names}
+
+    def deadline(job: Any) -> str:
+        return "" if math.isinf(job.deadline_s) else f"{job.deadline_s / 3600:g}"
+
+    pool = np.concatenate([c.pool for c in counted])
+    return CaseResult(
+        values=join("values"),
+        jobs=join("jobs"),
+        job_names=tuple(job.name for job in world.jobs),
+        job_facts={
+            "model": tuple(job.model for job in world.jobs),
+            "pool": tuple(_usual_pool(world, pool[:, j]) for j in range(len(world.jobs))),
+            "deadline_h": tuple(deadline(job) for job in world.jobs),
+        },
+        facts=_facts(case),
+        spans=tuple(_named(world, span) for span in counted[0].spans),
+    )
+
+
+def _usual_pool(world: World, pools: np.ndarray[Any, Any]) -> str:
+    """Return the pools on which a job ran, each with its share of the runs if there are several."""
+    found, counts = np.unique(pools[pools >= 0], return_counts=True)
+    if len(found) == 1:
+        return world.pools[found[0]].name
+    shares = zip(found, counts / len(pools), strict=True)
+    return ", ".join(f"{world.pools[p].name} {share:.0%}" for p, share in shares)
+
+
+def _named(world: World, span: Span) -> NamedSpan:
+    job = world.jobs[span.job].name if span.job >= 0 else ""
+    pool, phase = world.pools[span.pool].name, PHASES[span.phase]
+    return NamedSpan(job, pool, phase, span.start_s, span.end_s, span.n_chips)
+
+
+def _facts(case: Case) -> dict[str, str]:
+    """Return what stands beside the numbers of a case: chips, fault rates, speed, meter."""
+    world = case.world
+    facts = {
+        "chips": "; ".join(
+            f"{pool.name}: {pool.n_nodes * pool.chips_per_node:,} x {pool.chip}"
+            + (f" + {pool.n_spare_nodes:,} spare nodes" if pool.n_spare_nodes else "")
+            for pool in world.pools
+        ),
+        "meter": "; ".join(
+            dict.fromkeys(
+                f"facility = {'chips, nodes and network' if pool.meter == 'chip' else pool.meter}"
+                f" x PUE {pool.pue:g}"
+                for pool in world.pools
+            )
+        ),
+    }
+    faults = [_fault_forms(world, p) for p in range(len(world.pools))]
+    if any(faults):
+        facts["faults"] = "; ".join(text for text in dict.fromkeys(faults) if text)
+    mfus = [
+        f"{job.mfu[p]:.3g} on {world.pools[p].name}"
+        for job in world.jobs
+        for p in np.flatnonzero(job.n_nodes)
+        if not math.isnan(job.mfu[p])
+    ]
+    if mfus:
+        facts["mfu"] = "; ".join(dict.fromkeys(mfus))
+    if case.engine == "batch" and world.pools[0].kinds and len(world.jobs) == 1:
+        job, p = world.jobs[0], int(world.jobs[0].n_nodes.argmax())
+        facts["expected"] = (
+            f"ettr {job.ettr[p]:.4f} by closed form (constant restarts, spares without limit,"
+            f" no planned stops), saving every {job.interval_s[p] / 60:.3g} min of training"
+        )
+    return facts
+
+
+def _fault_forms(world: World, p: int) -> str:
+    """Return the fault rate of a pool in the three forms people use, and the MTBF of its job."""
+    pool = world.pools[p]
+    texts = []
+    for kind in pool.kinds:
+        if not kind.rate_per_node_s:
+            texts.append(f"{kind.name}: replayed from a log")
+            continue
+        forms = rate_forms(kind.rate_per_node_s, pool.chips_per_node, 1)
+        texts.append(
+            f"{kind.name} on {pool.name}: MTBF {forms.chip_mtbf_s / 3.6e6:.3g} kh per chip,"
+            f" {forms.node_mtbf_s / 86_400:.4g} d per node,"
+            f" {forms.per_1000_node_days:.3g} per 1000 node-days"
+        )
+    if len(world.jobs) == 1 and pool.fault_rate_per_node_s and world.jobs[0].n_nodes[p]:
+        n = int(world.jobs[0].n_nodes[p])
+        forms = rate_forms(pool.fault_rate_per_node_s, pool.chips_per_node, n)
+        texts.append(f"job MTBF {forms.job_mtbf_s / 3600:.2f} h")
+    return ", ".join(texts)
+
+
+def _unlike(cases: list[Case]) -> list[str]:
+    """Return the warning that cases compare MFUs measured on different kinds of runs."""
+    classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
+    if len(classes) < 2 or any("not like for like" in note for c in cases for note in c.world.notes):
+        return []
+    return [f"not like for like: default MFUs measured on different runs ({'; '.join(sorted(classes))})"]
+
+
+def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:
+    """Return how to get the same numbers again; no host name, no path."""
+    catalogue = scenario.catalogue
+    entries = {**catalogue.chips, **catalogue.models}
+    return {
+        "computeplan": version("computeplan"),
+        "scenario": scenario.name,
+        "scenario_sha256": sha256(scenario.to_yaml().encode()).hexdigest(),
+        "seed": scenario.simulate.seed,
+        "runs": scenario.simulate.runs,
+        "engines": {case.name: case.engine for case in cases},
+        "catalogue_sha256": {
+            name: sha256(entry.model_dump_json().encode()).hexdigest()
+            for name, entry in sorted(entries.items())
+        },
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{name: version(name) for name in ("numpy", "scipy", "simpy")},
+    }
+

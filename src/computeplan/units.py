@@ -1,0 +1,152 @@
+"""Units: what people write carries one, what the machine computes is a float in SI.
+
+The only module that knows pint. A quantity is a number, a space and a unit, such as ``700 W``,
+``80 GB``, ``400 Gbit/s``, ``50 kh`` or ``0.62 CNY/kWh``. The definitions are our own
+(``data/units.txt``). Only the unit goes to pint, and only letters, ``/``, ``*`` and parentheses
+may stand in it, so that no text is ever evaluated as arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from importlib import resources
+
+import pint
+
+__all__ = ["MAX_TEXT", "dimension_name", "parse", "parse_rate_per_node", "parse_unit_of"]
+
+MAX_TEXT = 80
+_NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ][A-Za-zµ/*() ]*)\s*")
+_RATE_PER_NODE = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*node[ _*-]days?\s*")
+_DAY_S = 86_400.0
+
+_NAMES = {
+    "s": "a time",
+    "W": "a power",
+    "J": "an energy",
+    "B": "an amount of data",
+    "B/s": "a bandwidth",
+    "FLOP": "an amount of work",
+    "FLOP/s": "a speed",
+    "token": "a number of tokens",
+    "kg/J": "a carbon intensity",
+    "USD/J": "a price of energy",
+    "CNY/J": "a price of energy in CNY",
+    "USD/(chip*s)": "a price per chip and time",
+    "USD/CNY": "an exchange rate",
+    "node": "a number of nodes",
+    "chip": "a number of chips",
+    "node*s": "node-time",
+}
+
+
+@cache
+def _registry() -> pint.UnitRegistry:
+    lines = resources.files("computeplan").joinpath("data/units.txt").read_text("utf-8").split("\n")
+    registry: pint.UnitRegistry = pint.UnitRegistry(None, on_redefinition="ignore")
+    registry.load_definitions(lines)
+    return registry
+
+
+def dimension_name(unit: str) -> str:
+    """Return what a unit measures, in words: ``"a power"`` for ``"W"``."""
+    return _NAMES.get(unit, f"a quantity in {unit}")
+
+
+def _split(text: str) -> tuple[float, pint.Unit]:
+    """Return number and unit, or raise ValueError in the words a user needs."""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"is {len(text)} characters long; a number with a unit has at most {MAX_TEXT}")
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number with a unit")
+    number, unit = float(match[1].replace("_", "")), match[2].strip()
+    if re.search(r"(?<![A-Za-z])[kMGTPEZ]?FLOPs\b", unit):
+        raise ValueError(f"{text!r}: 'FLOPs' may mean an amount or a rate; write FLOP or FLOP/s")
+    try:
+        return number, _registry().parse_units(unit)
+    except (pint.errors.PintError, ValueError, TypeError, AttributeError, KeyError, SyntaxError):
+        raise ValueError(f"{text!r}: unknown unit {unit!r}") from None
+
+
+@cache
+def parse(text: str, unit: str) -> float:
+    """Return a quantity as a float in the given SI unit.
+
+    Parameters
+    ----------
+    text : str
+        Number and unit, such as ``"400 Gbit/s"``.
+    unit : str
+        The SI unit to convert to; its dimension is what the text must have.
+
+    Returns
+    -------
+    float
+        Value in `unit`, finite.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a quantity, is not finite or measures something else.
+
+    Examples
+    --------
+    >>> parse("400 Gbit/s", "B/s")
+    50000000000.0
+    >>> parse("700 GiB", "W")
+    Traceback (most recent call last):
+    ...
+    ValueError: '700 GiB' is an amount of data, not a power
+    """
+    number, written = _split(text)
+    target = _registry().parse_units(unit)
+    if written.dimensionality != target.dimensionality:
+        raise ValueError(f"{text!r} is {_describe(written)}, not {dimension_name(unit)}")
+    value = float(_registry().Quantity(number, written).to(target).magnitude)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def parse_unit_of(text: str, units: tuple[str, ...]) -> tuple[float, str]:
+    """Return value and unit for the one of `units` that has the dimension of the text.
+
+    Examples
+    --------
+    >>> parse_unit_of("16 nodes", ("node", "chip"))
+    (16.0, 'node')
+    """
+    _, written = _split(text)
+    for unit in units:
+        if written.dimensionality == _registry().parse_units(unit).dimensionality:
+            return parse(text, unit), unit
+    allowed = " or ".join(dimension_name(unit) for unit in units)
+    raise ValueError(f"{text!r} is {_describe(written)}, not {allowed}")
+
+
+def parse_rate_per_node(text: str) -> float:
+    """Return a fault rate written as ``"3.79 / 1000 node-days"``. [1/s per node]
+
+    Examples
+    --------
+    >>> f"{parse_rate_per_node('3.79 / 1000 node-days') * 86_400:.5f}"  # per node-day
+    '0.00379'
+    """
+    match = _RATE_PER_NODE.fullmatch(text) if len(text) <= MAX_TEXT else None
+    if match is None:
+        raise ValueError(f"{text[:MAX_TEXT]!r} is not a rate; write it as '3.79 / 1000 node-days'")
+    count, per = (float(match[i].replace("_", "")) for i in (1, 2))
+    if not (math.isfinite(count) and count > 0 and math.isfinite(per) and per > 0):
+        raise ValueError(f"{text!r} is not a finite positive rate")
+    return count / (per * _DAY_S)
+
+
+def _describe(written: pint.Unit) -> str:
+    for unit, name in _NAMES.items():
+        if written.dimensionality == _registry().parse_units(unit).dimensionality:
+            return name
+    return f"in {written}"

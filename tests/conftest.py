@@ -1,0 +1,27 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPO = Path(__file__).resolve().parents[1]
+
+settings.register_profile(
+    "computeplan",
+    max_examples=60,
+    deadline=None,  # times are measured in benchmarks/, never asserted
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,  # the same examples every time where nobody watches
+)
+settings.load_profile("computeplan")
+
+
+@pytest.fixture(scope="session")
+def traces() -> Path:
+    """Return the folder of real traces, which lies next to the clone and is not part of it."""
+    folder = REPO.parent / "shared" / "traces"
+    if not folder.is_dir():
+        pytest.skip("the real traces are not on this machine")
+    return folder

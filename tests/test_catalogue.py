@@ -1,0 +1,536 @@
+"""Every name resolves, every figure has a source, every default utilisation can be recomputed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from computeplan.cli.chips import chips
+from computeplan.cli.models import models
+from computeplan.errors import ScenarioError
+from computeplan.physics.transformer import Experts, Shape, flop_per_token, shape_of, size_class
+from computeplan.specs import catalogue
+from computeplan.specs.catalogue import (
+    chip_names,
+    default_mfu,
+    find_chip,
+    find_model,
+    load_chip,
+    load_model,
+    model_names,
+    parse_chip,
+    parse_model,
+)
+from computeplan.specs.chips import figures_in
+from computeplan.specs.loader import load_document, parse_document
+from computeplan.specs.mfu import default_mfus, mfu_table
+
+DATA = Path(str(resources.files("computeplan"))) / "data"
+
+CHIP_LISTS = [
+    "nvidia-v100-sxm2-32gb",
+    "nvidia-a100-sxm4-40gb",
+    "nvidia-a100-sxm4-80gb",
+    "nvidia-a800-sxm4-80gb",
+    "nvidia-h100-sxm5-80gb",
+    "nvidia-h100-pcie-80gb",
+    "nvidia-h800-sxm5-80gb",
+    "nvidia-h20-sxm-96gb",
+    "nvidia-h200-sxm-141gb",
+    "nvidia-b200-sxm-180gb",
+    "nvidia-gb200-nvl72",
+    "nvidia-l40s",
+    "nvidia-rtx4090",
+    "amd-mi250x",
+    "amd-mi300x",
+    "amd-mi325x",
+    "amd-mi355x",
+    "intel-gaudi2",
+    "intel-gaudi3",
+    "google-tpu-v4",
+    "google-tpu-v5e",
+    "google-tpu-v5p",
+    "google-tpu-v6e",
+    "google-tpu7x",
+    "aws-trainium1",
+    "aws-trainium2",
+    "groq-lpu-v1",
+    "huawei-ascend-910",
+    "huawei-ascend-910b1",
+    "huawei-ascend-910b2",
+    "huawei-ascend-910b3",
+    "huawei-ascend-910b4-32gb",
+    "huawei-ascend-910c",
+    "huawei-ascend-950pr",
+    "huawei-ascend-950dt",
+    "cambricon-mlu370-x8",
+    "moorethreads-mtt-s4000",
+    "moorethreads-mtt-s5000",
+    "biren-br100",
+    "biren-br104",
+    "hygon-k100-ai",
+    "iluvatar-bi-v100",
+    "iluvatar-bi-v150",
+    "kunlunxin-r200",
+    "kunlunxin-p800",
+    "metax-c500",
+    "metax-c550",
+    "enflame-t20",
+    "thead-ppu",
+]
+TRAINING_CASES = ["A100-SXM-40G", "A100-SXM-80G", "Ascend-910B2", "H100-SXM-80G"]
+ENERGY_CASES = ["V100", "TPUv3", "H100", "H800", "A100", "TPUv4", "B200"]
+MEASURED_TABLES = [
+    "a100_sxm",
+    "b200_sxm",
+    "b300_sxm",
+    "gb200",
+    "gb300",
+    "h100_sxm",
+    "h200_sxm",
+    "l40s",
+]
+JOB_TRACES = ["v100", "p100", "k80"]
+PEOPLE_SAY = [
+    *("H100", "h100", "H100 SXM", "H100-SXM", "h100_sxm", "nvidia/h100-sxm5", "NVIDIA/H100-SXM"),
+    *("910B", "Ascend-910B", "ascend910b", "910B4", "Ascend 910C", "A100", "MI300X", "Gaudi 3"),
+]
+WITHHELD = ["cambricon-mlu590", "biren-br106", "hygon-k100", "hygon-z100", "enflame-s60"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*CHIP_LISTS, *TRAINING_CASES, *ENERGY_CASES, *MEASURED_TABLES, *JOB_TRACES, *PEOPLE_SAY],
+)
+def test_every_name_in_use_resolves(name):
+    assert find_chip(name)[0] in chip_names()
+
+
+@pytest.mark.parametrize(
+    ("name", "full_name"),
+    [
+        ("H100-SXM-80G", "nvidia/h100-sxm"),
+        ("H100 PCIe", "nvidia/h100-pcie"),
+        ("A100-SXM-40G", "nvidia/a100-40gb"),
+        ("a100", "nvidia/a100-80gb"),
+        ("910B", "huawei/ascend-910b2"),
+        ("Ascend_910b3", "huawei/ascend-910b3"),
+        ("910A", "huawei/ascend-910"),
+        ("TPUv3", "google/tpu-v3"),
+        ("gb300", "nvidia/gb300"),
+    ],
+)
+def test_a_name_means_the_chip_people_mean(name, full_name):
+    assert find_chip(name)[0] == full_name
+
+
+@pytest.mark.parametrize(
+    ("name", "full_name"),
+    [
+        ("llama2-70b", "meta/llama-2-70b"),
+        ("Llama-3.1-405B", "meta/llama-3.1-405b"),
+        ("llama3-405b", "meta/llama-3.1-405b"),
+        ("gpt3-175B", "openai/gpt-3-175b"),
+        ("bloom-176b", "bigscience/bloom-176b"),
+        ("DeepSeek V3", "deepseek/deepseek-v3"),
+        ("qwen2-72b", "qwen/qwen2-72b"),
+        ("mixtral-8x7b", "mistral/mixtral-8x7b"),
+    ],
+)
+def test_a_name_means_the_model_people_mean(name, full_name):
+    assert find_model(name)[0] == full_name
+
+
+def test_an_ambiguous_name_says_what_it_was_taken_for():
+    (note,) = find_chip("Ascend-910B")[1]
+    assert "huawei/ascend-910b2" in note
+    assert "414, 376, 313 and 280" in note
+    assert "nvidia/h100-pcie" in find_chip("H100")[1][0]
+    assert find_chip("Ascend-910B2")[1] == ()
+    assert find_chip("H100-SXM")[1] == ()
+
+
+def test_an_unknown_name_is_told_the_nearest():
+    with pytest.raises(
+        ValueError, match=r"no chip 'nvidia/h100-smx'\. Did you mean 'nvidia/h100-s"
+    ):
+        find_chip("nvidia/h100-smx")
+    with pytest.raises(ValueError, match="List: computeplan chips"):
+        find_chip("no such thing at all")
+    with pytest.raises(ValueError, match=r"Did you mean 'meta/llama-3\.1-405b'"):
+        load_model("meta/llama-3.1-450b")
+
+
+@pytest.mark.parametrize(
+    "name", ["../units", "nvidia/../nvidia/v100", "nvidia/", "/etc/passwd", ""]
+)
+def test_a_name_is_never_a_path(name):
+    with pytest.raises(ValueError, match="no chip"):
+        find_chip(name)
+
+
+@pytest.mark.parametrize("name", WITHHELD)
+def test_a_chip_that_is_left_out_says_why(name):
+    with pytest.raises(ValueError, match="not in the catalogue: too little is published"):
+        find_chip(name)
+
+
+@pytest.mark.parametrize(("folder", "names"), [("chips", chip_names()), ("models", model_names())])
+def test_no_name_is_claimed_twice(folder, names):
+    table = load_document(DATA / folder / "aliases.yaml").data
+    assert tuple(sorted(table["names"])) == names
+    claims = Counter(
+        catalogue._key(alias) for name in names for alias in {name, *table["names"][name]}
+    )
+    assert [alias for alias, n in claims.items() if n > 1] == []
+    assert {catalogue._key(alias) for alias in table["ambiguous"]} <= set(claims)
+    assert not {catalogue._key(alias) for alias in table.get("withheld", {})} & set(claims)
+
+
+def test_a_full_name_costs_one_file(monkeypatch):
+    read = []
+    for cached in (catalogue._document, catalogue._shipped, catalogue._aliases):
+        cached.cache_clear()
+    monkeypatch.setattr(
+        catalogue,
+        "load_document",
+        lambda path, shown: read.append(path) or load_document(path, shown),
+    )
+    load_chip("nvidia/h100-sxm")
+    assert [path.name for path in read] == ["h100-sxm.yaml"]
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_a_chip_file_is_whole(name):
+    chip, notes = load_chip(name)
+    assert (chip.name, notes) == (name, ())
+    assert chip.title
+    assert chip.vendor
+    used = {key for _, figure in figures_in(chip) for key in (figure.source, figure.via)} - {None}
+    known = {path for path, figure in figures_in(chip) if figure.value is not None}
+    for path, figure in figures_in(chip):
+        if figure.value is None:
+            assert figure.note
+        else:
+            assert figure.confidence != "user", path
+            assert figure.source is not None or figure.confidence == "recalled", path
+    assert used - {"scenario"} == set(chip.sources)
+    assert "power.tdp" in known or chip.power.tdp.note
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_a_peak_with_sparsity_is_above_the_dense_one(name):
+    chip = load_chip(name)[0]
+    for precision, sparse in chip.peak_sparse.items():
+        dense = chip.peak_dense.get(precision)
+        if dense is not None:
+            assert sparse.value > 1.5 * dense.value
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_a_pair_of_chips_has_no_more_than_the_sum(name):
+    scale_up = load_chip(name)[0].scale_up
+    if scale_up.pair_bandwidth is not None:
+        assert scale_up.pair_bandwidth.value <= scale_up.bandwidth.value
+
+
+def test_files_hold_no_internal_remarks():
+    words = re.compile(
+        r"find-|\bseed\b|not verified|researcher|looked for|/work/|/tmp/", re.IGNORECASE
+    )
+    for path in [*DATA.glob("*/*/*.yaml"), DATA / "mfu.yaml"]:
+        assert not words.search(path.read_text("utf-8")), path
+
+
+def test_known_figures():
+    h100 = load_chip("nvidia/h100-sxm")[0]
+    assert h100.peak_flop_per_s("bf16") == 989.4e12
+    assert h100.memory.capacity.value == 80e9
+    assert h100.scale_up.bandwidth.value == 450e9
+    assert h100.scale_out.bandwidth.value == 50e9
+    assert (h100.tdp_w, h100.chips_per_node, h100.ranks_per_chip) == (700.0, 8, 1)
+    assert [load_chip(f"910B{i}")[0].peak_flop_per_s("fp16") / 1e12 for i in (1, 2, 3, 4)] == [
+        pytest.approx(x) for x in (414, 376, 313, 280)
+    ]
+    assert load_chip("910C")[0].ranks_per_chip == load_chip("MI250X")[0].ranks_per_chip == 2
+    assert load_chip("910C")[0].tdp_w is None
+    assert load_chip("Gaudi3")[0].peak_flop_per_s("fp16") < load_chip("Gaudi3")[0].peak_flop_per_s(
+        "bf16"
+    )
+
+
+def test_one_precision_never_stands_in_for_another():
+    with pytest.raises(
+        ValueError, match="nvidia/v100 has no dense bf16 peak; it has fp64, fp32, fp16"
+    ):
+        load_chip("V100")[0].peak_flop_per_s("bf16")
+    assert load_chip("V100")[0].peak_flop_per_s("fp16") == 125e12
+
+
+def test_estimates_are_marked():
+    marked = {name for name in chip_names() if load_chip(name)[0].is_estimate}
+    assert {"huawei/ascend-910b1", "nvidia/b300", "nvidia/gb300", "biren/br100"} <= marked
+    assert not {"nvidia/h100-sxm", "huawei/ascend-910b2"} & marked
+    assert load_chip("910B2")[0].peak_dense["bf16"].is_estimate
+
+
+OWN = """
+peak_dense: {bf16: 400 TFLOP/s, int8: 800 TOP/s}
+memory: {capacity: 64 GB}
+power: {tdp: 350 W}
+server: {chips: 16}
+"""
+
+
+def test_a_chip_of_ones_own_may_be_terse():
+    chip, _ = parse_chip(parse_document(OWN, "own.yaml"), "our/chip")
+    assert chip.name == "our/chip"
+    assert chip.peak_flop_per_s("bf16") == 400e12
+    assert chip.peak_flop_per_s("int8") == 800e12
+    assert (chip.tdp_w, chip.chips_per_node) == (350.0, 16)
+    figure = chip.peak_dense["bf16"]
+    assert (figure.confidence, figure.source, figure.text) == ("user", "scenario", "400 TFLOP/s")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("peak_dense: {bf16: 400}", "needs a unit: write it like '989 TFLOP/s'"),
+        ("peak_dense: {bf16: 0 TFLOP/s}", "must be > 0"),
+        ("peak_dense: {bf16: 1e999 TFLOP/s}", "not a finite number"),
+        ("peak_dense: {bf16: 400 GB}", "is an amount of data, not a speed"),
+        ("peak_dense: {bf61: 400 TFLOP/s}", "bf61"),
+        ("peak_dense: {}", "needs at least one peak"),
+        ("peak_dense: {bf16: {value: null}}", "needs a note that says why"),
+        ("peak_dense: {bf16: {source: x}}", "value is missing"),
+        ("peak_dense: {bf16: {value: 1 TFLOP/s, source: x}}", "no source 'x' under sources"),
+        ("peak_dense: {bf16: {value: 1 TFLOP/s, source: null}}", "only a recalled figure"),
+        ("{peak_dense: {bf16: 1 TFLOP/s}, memory: {capacity: -1 GB}}", "must be > 0"),
+        ("{peak_dense: {bf16: 1 TFLOP/s}, server: {chips: 1.5}}", "must be a whole number"),
+        ("{peak_dense: {bf16: 1 TFLOP/s}, sever: {chips: 8}}", "Did you mean 'server'"),
+        ("{extends: nvidia/h100-smx}", "no chip 'nvidia/h100-smx'"),
+        ("{extends: 7}", "must be a chip's name"),
+    ],
+)
+def test_a_wrong_chip_says_where_and_what(text, message):
+    with pytest.raises(ScenarioError, match=re.escape(message)) as caught:
+        parse_chip(parse_document(text, "own.yaml"), "our/chip")
+    assert "own.yaml" in str(caught.value)
+
+
+def test_a_changed_figure_does_not_keep_the_old_source():
+    text = "{extends: H100, power: {tdp: {value: 500 W}}, peak_dense: {bf16: 800 TFLOP/s}}"
+    chip, notes = parse_chip(parse_document(text, "own.yaml"), "our/h100")
+    assert "nvidia/h100-pcie" in notes[0]
+    assert (chip.name, chip.title) == ("our/h100", "our/h100")
+    assert chip.peak_flop_per_s("bf16") == 800e12
+    assert chip.peak_dense["bf16"].confidence == "user"
+    tdp = chip.power.tdp
+    assert (tdp.value, tdp.source, tdp.confidence, tdp.via) == (500.0, "scenario", "user", None)
+    assert chip.peak_flop_per_s("fp16") == 989.4e12
+    assert chip.memory.capacity.confidence == "datasheet"
+
+
+def test_null_takes_a_figure_away():
+    chip, _ = parse_chip(
+        parse_document("{extends: nvidia/h100-sxm, power: {tdp: null}}", "own.yaml")
+    )
+    assert chip.tdp_w is None
+
+
+def test_ones_own_chips_may_extend_one_another_but_not_in_a_circle():
+    extra = {
+        "a": parse_document("{extends: nvidia/h100-sxm, power: {tdp: 500 W}}", "a.yaml"),
+        "b": parse_document("{extends: a, peak_dense: {bf16: 800 TFLOP/s}}", "b.yaml"),
+        "c": parse_document("{extends: d}", "c.yaml"),
+        "d": parse_document("{extends: c}", "d.yaml"),
+    }
+    chip, _ = load_chip("b", extra)
+    assert (chip.name, chip.tdp_w, chip.peak_flop_per_s("bf16")) == ("b", 500.0, 800e12)
+    with pytest.raises(ScenarioError, match="circle: c -> d -> c"):
+        load_chip("c", extra)
+    own = {"nvidia/h100-sxm": parse_document("{extends: nvidia/h100-sxm, power: {tdp: 1 W}}", "x")}
+    with pytest.raises(ScenarioError, match="circle"):
+        load_chip("nvidia/h100-sxm", own)
+
+
+def test_a_model_of_ones_own_may_extend():
+    text = "{extends: llama3-8b, layers: 16, source: scenario, parameters: null}"
+    model, _ = parse_model(parse_document(text, "own.yaml"), "our/4b")
+    assert (model.name, model.layers, model.hidden) == ("our/4b", 16, 4096)
+    assert model.parameters.total is None
+
+
+PLAIN = "layers: 2, hidden: 64, ffn: 128, heads: 4, vocab: 100"
+MLA = "mla: {kv_lora_rank: 8, qk_nope_head_dim: 4, qk_rope_head_dim: 2, v_head_dim: 4}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{layers: 2}", "'hidden' is missing"),
+        (f"{{{PLAIN}, kv_heads: 3}}", "kv_heads 3 must divide heads 4"),
+        ("{layers: 2, hidden: 65, ffn: 128, heads: 4, vocab: 100}", "head_dim is missing"),
+        (f"{{{PLAIN}, moe: {{experts: 2, top_k: 3, expert_ffn: 8}}}}", "top_k 3 is more than"),
+        (
+            f"{{{PLAIN}, moe: {{experts: 2, top_k: 1, expert_ffn: 8, dense_layers: 2}}}}",
+            "must be less than layers 2",
+        ),
+        (
+            f"{{{PLAIN}, kv_heads: 4, {MLA}}}",
+            "mla replaces kv_heads and head_dim",
+        ),
+        (f"{{{PLAIN}, source: nowhere}}", "no source 'nowhere'"),
+    ],
+)
+def test_a_wrong_model_says_what(text, message):
+    with pytest.raises(ScenarioError, match=re.escape(message)):
+        parse_model(parse_document(text, "own.yaml"), "our/model")
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_model_file_is_whole(name):
+    model, notes = load_model(name)
+    assert (model.name, notes) == (name, ())
+    assert model.source in model.sources
+    used = {key for _, figure in figures_in(model) for key in (figure.source, figure.via)}
+    assert set(model.sources) == (used | {model.source}) - {None}
+
+
+def gpt(layers, hidden, heads, vocab=51200):
+    width = hidden // heads
+    return Shape(
+        *(layers, hidden, 4 * hidden, heads, heads, width, vocab),
+        gated_mlp=False,
+        tied_embeddings=True,
+    )
+
+
+SHAPES = {  # models of mfu.yaml that the catalogue does not hold
+    "mpt-7b": gpt(32, 4096, 32, 50368),
+    "mpt-13b": gpt(40, 5120, 40, 50368),
+    "mpt-30b": gpt(48, 7168, 56, 50368),
+    "mpt-70b": gpt(80, 8192, 64, 50368),
+    "gpt-3.6B": gpt(30, 3072, 32),
+    "gpt-18.4B": gpt(40, 6144, 48),
+    "gpt-39.1B": gpt(48, 8192, 64),
+    "gpt3-175B": gpt(96, 12288, 96),
+    "mt-nlg-530B": gpt(105, 20480, 128),
+    "gpt-1T": gpt(128, 25600, 160),
+    "qwen15-14b": Shape(40, 5120, 13696, 40, 40, 128, 152064),
+    "qwen15-32b": Shape(64, 5120, 27392, 40, 8, 128, 152064),
+    "qwen3-30b-a3b": Shape(48, 2048, 6144, 32, 4, 128, 151936, moe=Experts(128, 8, 768)),
+}
+
+
+def shape_trained(entry):
+    if entry.model in SHAPES:
+        return SHAPES[entry.model]
+    return shape_of(load_model(entry.model)[0].architecture())
+
+
+@pytest.mark.parametrize("entry", mfu_table().entries, ids=lambda e: f"{e.chip} {e.model}")
+def test_a_default_utilisation_follows_from_its_throughput(entry):
+    shape, chip = shape_trained(entry), load_chip(entry.chip)[0]
+    assert entry.chip == chip.name
+    assert entry.model_class == size_class(shape)
+    if entry.tokens_per_s_per_chip is None:
+        assert entry.remark
+        return
+    flop_per_s = entry.tokens_per_s_per_chip * flop_per_token(shape, entry.seq)
+    assert entry.mfu == pytest.approx(flop_per_s / chip.peak_flop_per_s(entry.precision), abs=6e-4)
+
+
+def test_default_utilisations_are_unique_and_below_what_a_product_reaches():
+    keys = Counter((e.chip, e.model_class, e.precision) for e in mfu_table().entries)
+    assert set(keys.values()) == {1}
+    assert all(0.1 < entry.mfu < 0.65 for entry in mfu_table().entries)
+    assert all(of in chip_names() for of in mfu_table().siblings)
+
+
+def test_h100_and_910b2_are_measured_on_the_same_model():
+    h100 = default_mfu("nvidia/h100-sxm", "dense 50-100B", "bf16")
+    ascend = default_mfu("huawei/ascend-910b2", "dense 50-100B", "bf16")
+    assert (h100.mfu, ascend.mfu) == (0.394, 0.422)
+    assert h100.like == ascend.like
+    assert not h100.estimate
+    assert not ascend.estimate
+
+
+def test_a_sibling_lends_its_figure_as_an_estimate():
+    for chip in ("nvidia/h200", "nvidia/h800"):
+        lent = default_mfu(chip, "dense 50-100B", "bf16")
+        assert (lent.chip, lent.mfu, lent.estimate) == (chip, 0.394, True)
+        assert "estimated" in lent.note
+    assert default_mfu("huawei/ascend-910b4", "dense 50-100B", "bf16").estimate
+    own = default_mfu("nvidia/a100-80gb", "dense 50-100B", "bf16")
+    assert not own.estimate
+
+
+def test_nothing_stands_in_for_another_class_precision_or_chip():
+    assert default_mfu("nvidia/h100-sxm", "dense 100-200B", "bf16") is None
+    assert default_mfu("nvidia/h100-sxm", "dense 50-100B", "fp8") is None
+    assert default_mfu("nvidia/h100-pcie", "dense 50-100B", "bf16") is None
+    assert default_mfus("nvidia/h100-pcie") == ()
+
+
+def run(command, *args):
+    result = CliRunner().invoke(command, args, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_the_list_shows_every_chip_and_marks_estimates():
+    text = run(chips)
+    assert text == run(chips, "list")
+    assert all(name in text for name in chip_names())
+    assert "huawei/ascend-910b1 *" in text
+    assert re.search(r"nvidia/h100-sxm .* 989\.4 +989\.4 +80 +3\.35 +700 +banned", text)
+    assert "…" not in text
+    rows = {row["name"]: row for row in json.loads(run(chips, "list", "--json"))}
+    assert rows["nvidia/h100-sxm"]["bf16_flop_per_s"] == 989.4e12
+    assert rows == {row["name"]: row for row in json.loads(run(chips, "--json"))}
+
+
+def test_a_narrow_terminal_never_cuts_a_number(monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert re.search(r"nvidia/h100-sxm .*989\.4 +989\.4 +80 +3\.35 +700 +banned", run(chips))
+
+
+def test_one_chip_is_shown_with_sources():
+    text = run(chips, "show", "910B")
+    assert "note: 910B is read as huawei/ascend-910b2" in text
+    assert "~376 TFLOP/s" in text
+    assert "https://ai.gitee.com/docs/compute/clusters_gpu/ascend_gpu" in text
+    assert "not known" in text
+    assert "ESTIMATE" in run(chips, "show", "910B1")
+    document = json.loads(run(chips, "show", "h100", "--json"))
+    assert document["peak_dense"]["bf16"]["value"] == 989.4e12
+    assert document["default_mfu"][0]["mfu"] == 0.394
+
+
+def test_models_are_listed_and_shown():
+    text = run(models)
+    assert all(name in text for name in model_names())
+    rows = {row["name"]: row for row in json.loads(run(models, "--json"))}
+    assert rows["meta/llama-3.1-8b"]["parameters"] == 8_030_261_248
+    shown = run(models, "show", "deepseek-v3")
+    assert "671,026,404,352" in shown
+    assert "kv_lora_rank" in shown
+    document = json.loads(run(models, "show", "mixtral", "--json"))
+    assert math.isclose(document["active_parameters"], 12.88e9, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize("command", [chips, models])
+def test_an_unknown_name_is_a_scenario_error(command):
+    with pytest.raises(ScenarioError, match="computeplan") as caught:
+        CliRunner().invoke(command, ["show", "nothing"], catch_exceptions=False)
+    assert caught.value.exit_code == 2

@@ -1,0 +1,553 @@
+"""How the house is built: what may import what, where things live, what names say.
+
+Every rule is a function of source text that returns what breaks it, so that each rule is tested
+twice: on the package, and on a snippet that breaks it.
+
+Long because every rule stands beside the snippets that prove it.
+"""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from ruamel.yaml import YAML
+
+REPO = Path(__file__).resolve().parents[1]
+SRC = REPO / "src" / "computeplan"
+
+FLOORS = {
+    0: "errors units quantities checks texttable",
+    1: "specs physics scheduling",
+    2: "world trace ledger",
+    3: "engines metrics",
+    4: "study results store",
+    5: "report planner validation calibrate",
+    6: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
+}
+FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
+STRANGERS = ({"specs", "physics", "scheduling"}, {"engines", "metrics"})
+UP_ALLOWED = {  # (module, imported): why
+    ("results", "report.figures"): "result.plot draws; nothing else should have to load matplotlib",
+}
+LIBRARY_HOMES = {
+    "simpy": "engines.event",
+    "matplotlib": "report",
+    "click": "cli",
+    "rich": "cli",
+    "pint": "units",
+}
+HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich")
+UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|kg|l|frac|chip)"
+SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
+BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
+    "tokens_kept": "the noun is the unit",
+    "tokens_done": "the noun is the unit",
+    "pue": "a ratio by definition",
+    "mfu": "a ratio by definition",
+    "ettr": "a ratio by definition",
+    "p_takes_node": "a probability",
+}
+NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
+ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source
+
+Rule = Callable[[str, str], list[str]]
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name below the package; a package has the name of its folder."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "computeplan"
+
+
+MODULES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
+
+
+def check_package(rule: Rule, only: str = "") -> None:
+    """Fail with everything in the package that breaks a rule, one thing per line."""
+    found = [
+        f"{path.relative_to(REPO)}: {problem}"
+        for name, path in MODULES.items()
+        if re.fullmatch(only or ".*", name)
+        for problem in rule(path.read_text("utf-8"), name)
+    ]
+    assert not found, "\n".join(found)
+
+
+def top(module: str) -> str:
+    """Return the part of the house that a module belongs to."""
+    return module.partition(".")[0]
+
+
+def lives_in(module: str, home: str) -> bool:
+    """Return whether a module is `home` or below it."""
+    return f"{module}.".startswith(f"{home}.")
+
+
+def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Yield line and absolute name of every import, wherever it stands and however it is written.
+
+    ``from a import b`` yields ``a.b``: whether b is a module makes no difference to the rules.
+    """
+    is_package = module in MODULES and MODULES[module].name == "__init__.py"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = [] if module == "computeplan" else module.split(".")
+                package = here[: len(here) - node.level + is_package]
+                base = ".".join(["computeplan", *package, *([base] if base else [])])
+            for alias in node.names:
+                yield node.lineno, f"{base}.{alias.name}"
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith(("import_module", "__import__"))
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
+
+
+def goes_up(source: str, module: str) -> list[str]:
+    """Imports go down, and some parts of one floor do not know each other."""
+    mine = top(module)
+    if mine not in FLOOR_OF:
+        return [f"give '{mine}' a floor in tests/test_house.py"]
+    found = []
+    for line, name in imports(source, module):
+        if not lives_in(name, "computeplan"):
+            continue
+        inside = name.removeprefix("computeplan").removeprefix(".")
+        other = top(inside) if top(inside) in FLOOR_OF else "computeplan"
+        if any(lives_in(inside, up) for who, up in UP_ALLOWED if who == module):
+            continue
+        if FLOOR_OF[other] > FLOOR_OF[mine]:
+            found.append(f"line {line}: floor {FLOOR_OF[mine]} imports {name}, {FLOOR_OF[other]}")
+        elif other != mine and any({mine, other} <= group for group in STRANGERS):
+            found.append(f"line {line}: {mine} must not know {other}")
+    return found
+
+
+def library_away_from_home(source: str, module: str) -> list[str]:
+    """Some libraries are known to one part of the house only."""
+    return [
+        f"line {line}: {library} belongs in {LIBRARY_HOMES[library]} only"
+        for line, name in imports(source, module)
+        if (library := top(name)) in LIBRARY_HOMES and not lives_in(module, LIBRARY_HOMES[library])
+    ]
+
+
+def draws(source: str, module: str) -> list[str]:
+    """Randomness lives in trace.py; study.py may hand out seeds."""
+    if lives_in(module, "trace"):
+        return []
+    names = list(imports(source, module))
+    names += [
+        (node.lineno, re.sub(r"^np\.", "numpy.", ast.unparse(node)))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+    ]
+    found = []
+    for line, name in names:
+        is_random = top(name) in {"random", "secrets", "uuid"} or lives_in(name, "numpy.random")
+        is_random = is_random or name.endswith((".rvs", ".urandom", ".default_rng"))
+        if module == "study" and name in {"numpy.random", "numpy.random.SeedSequence"}:
+            continue
+        if is_random:
+            found.append(f"line {line}: {name} draws, and only trace.py may")
+    return found
+
+
+def prints(source: str, module: str) -> list[str]:
+    """Only the command line prints."""
+    if top(module) == "cli":
+        return []
+    return [
+        f"line {node.lineno}: print()"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"print", "pprint", "sys.stdout.write"}
+    ]
+
+
+def too_long(source: str, module: str) -> list[str]:
+    """A module over 400 lines or a function over 50, less its docstring, says 'Long because'."""
+    lines = source.splitlines()
+    tree = ast.parse(source)
+    found = []
+    excuse = re.compile(r'(?:# |r?""")?Long because \S')
+    if len(lines) > 400:
+        words = [*(ast.get_docstring(tree) or "").splitlines(), *lines]
+        if not any(excuse.match(line) for line in words):
+            found.append(f"{len(lines)} lines")
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        first = node.body[0]
+        documented = ast.get_docstring(node) is not None
+        n_docstring = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+        n_lines = (node.end_lineno or 0) - node.lineno + 1 - n_docstring
+        own = lines[max(node.lineno - 2, 0) : node.end_lineno]
+        if n_lines > 50 and not any(excuse.match(line.strip()) for line in own):
+            found.append(
+                f"line {node.lineno}: {node.name} has {n_lines} lines without its docstring"
+            )
+    return found
+
+
+def unlisted(source: str, module: str) -> list[str]:
+    """A module with `__all__` lists each of its public functions and classes, once."""
+    tree = ast.parse(source)
+    listed: list[str] | None = None
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+            listed = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    if listed is None:
+        return []
+    twice = {name for name in listed if listed.count(name) > 1}
+    defined = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
+    public = [name for name in defined if not name.startswith("_")]
+    return [f"{name} is not in __all__" for name in public if name not in listed] + [
+        f"{name} is in __all__ twice" for name in sorted(twice)
+    ]
+
+
+def missing_exports(module: ModuleType) -> list[str]:
+    """Everything in `__all__` is there."""
+    return [
+        f"{module.__name__}.{name}"
+        for name in getattr(module, "__all__", ())
+        if not hasattr(module, name)
+    ]
+
+
+def passes_kwargs_through(source: str, module: str) -> list[str]:
+    """No function hands its `**kwargs` on, but a decorator typed to keep the signature may."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return [
+        f"line {node.value.lineno}: **{kwargs.arg} is passed through"
+        for function in ast.walk(ast.parse(source))
+        if isinstance(function, functions)
+        and (kwargs := function.args.kwarg)
+        and not (kwargs.annotation and ast.unparse(kwargs.annotation).endswith(".kwargs"))
+        for node in ast.walk(function)
+        if isinstance(node, ast.keyword)
+        and node.arg is None
+        and ast.unparse(node.value) == kwargs.arg
+    ]
+
+
+def fields_without_unit(source: str, module: str) -> list[str]:
+    """Float fields of dataclasses say their unit, or are listed with a reason."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+            continue
+        found += [
+            f"line {field.lineno}: {node.name}.{field.target.id} says no unit"
+            for field in node.body
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and re.search(r"[Ff]loat", ast.unparse(field.annotation))
+            and field.target.id not in BARE_NAMES_ALLOWED
+            and not SUFFIX.search(field.target.id)
+        ]
+    return found
+
+
+def figures_without_source(data: object, sources: Collection[str], path: str = "") -> list[str]:
+    """Every figure names a source of its file, or is marked as an estimate; null has a reason."""
+    if isinstance(data, list):
+        parts = [(f"{path}[{i}]", item) for i, item in enumerate(data)]
+    elif not isinstance(data, dict):
+        is_figure = isinstance(data, float | int) and not isinstance(data, bool)
+        is_figure = is_figure or re.match(r"[+-]?[\d.]+(e[+-]?\d+)? +\S", str(data)) is not None
+        return [f"{path}: {data} has no source"] if is_figure else []
+    elif "value" in data:
+        if data["value"] is None:
+            return [] if data.get("note") else [f"{path}: null needs a note that says why"]
+        source, confidence = data.get("source"), data.get("confidence")
+        if source is None and confidence in ESTIMATES:
+            return []
+        if source not in sources:
+            return [f"{path}: source {source} is not among the sources of the file"]
+        return [] if confidence else [f"{path}: needs a confidence"]
+    else:
+        parts = [
+            (f"{path}.{key}".strip("."), item)
+            for key, item in data.items()
+            if key not in NO_FIGURES
+        ]
+    return [
+        problem for where, item in parts for problem in figures_without_source(item, sources, where)
+    ]
+
+
+# Character classes keep these patterns from matching themselves.
+MACHINE = re.compile(
+    r"(?<![\w./-])/[w]ork/|(?<![\w./-])/[r]oot/|(?<![\w./-])/[h]ome/\w|(?<![\w./-])/[U]sers/\w"
+    r"|[p]ythonhosted|[a]rtifactory|[i]ndex[-_]url|[p]ypi\.(?!org/project)|[j]frog|\b[n]exus\d?\."
+)
+
+
+def machine_traces(text: str) -> list[str]:
+    """No path of one machine, and no package registry's host."""
+    return [
+        f"line {text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
+        for match in MACHINE.finditer(text)
+    ]
+
+
+def clone_files() -> list[Path]:
+    """Return what git tracks or would track."""
+    if not (REPO / ".git").exists():
+        pytest.skip("not a git clone")
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    paths = (REPO / name for name in listing.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def loaded_by(code: str) -> tuple[str, list[str]]:
+    """Return what code prints in a fresh interpreter, and the heavy libraries it has loaded."""
+    report = "\nimport sys\nprint('LOADED', *{name.partition('.')[0] for name in sys.modules})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    printed, _, loaded = done.stdout.rpartition("LOADED")
+    return printed, sorted(set(loaded.split()) & set(HEAVY))
+
+
+# The package keeps the rules ---------------------------------------------------------------------
+
+
+def test_imports_go_down():
+    check_package(goes_up)
+
+
+def test_every_exception_to_the_floors_is_in_use():
+    unused = [
+        (module, up)
+        for module, up in UP_ALLOWED
+        if not any(
+            lives_in(name, f"computeplan.{up}")
+            for _, name in imports(MODULES[module].read_text("utf-8"), module)
+        )
+    ]
+    assert not unused
+
+
+def test_libraries_stay_at_home():
+    check_package(library_away_from_home)
+
+
+def test_only_the_trace_draws():
+    check_package(draws)
+
+
+def test_only_the_command_line_prints():
+    check_package(prints)
+
+
+def test_long_code_explains_itself():
+    check_package(too_long)
+
+
+def test_all_lists_what_is_public():
+    check_package(unlisted)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+def test_all_lists_what_exists(name):
+    full = "computeplan" if name == "computeplan" else f"computeplan.{name}"
+    assert not missing_exports(importlib.import_module(full))
+
+
+def test_no_kwargs_are_passed_through():
+    check_package(passes_kwargs_through)
+
+
+def test_fields_say_their_unit():
+    check_package(fields_without_unit, only="world|trace|ledger")
+
+
+def test_chip_figures_have_sources():
+    files = sorted((SRC / "data" / "chips").rglob("*.yaml"))
+    assert files
+    reader = YAML(typ="safe")
+    found = []
+    for path in files:
+        chip = reader.load(path)
+        problems = figures_without_source(chip, chip.get("sources", ()))
+        found += [f"{path.name}: {problem}" for problem in problems]
+    assert not found, "\n".join(found)
+
+
+def test_no_file_knows_a_machine():
+    files = clone_files()
+    assert files
+    found = [
+        f"{path.relative_to(REPO)}: {problem}"
+        for path in files
+        for problem in machine_traces(path.read_text("utf-8", errors="ignore"))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_help_is_quick():
+    code = (
+        "import sys\n"
+        "sys.argv = ['computeplan', '--help']\n"
+        "from computeplan.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+    )
+    printed, heavy = loaded_by(code)
+    assert "Usage" in printed
+    assert not heavy
+
+
+def test_import_is_quick():
+    _, heavy = loaded_by("import computeplan")
+    assert not heavy
+
+
+# Each rule can fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "source"),
+    [
+        (goes_up, "units", "import computeplan.world"),
+        (goes_up, "units", "from computeplan import world"),
+        (goes_up, "units", "from computeplan import __version__"),
+        (goes_up, "units", "from .world import World"),
+        (goes_up, "units", "from . import world"),
+        (goes_up, "physics.power", "from ..world import World"),
+        (goes_up, "world", "def f():\n    from computeplan.study import run"),
+        (goes_up, "world", "import importlib\nimportlib.import_module('computeplan.cli')"),
+        (goes_up, "physics.power", "from computeplan.specs.jobs import Job"),
+        (goes_up, "engines.event", "from computeplan.metrics import count"),
+        (goes_up, "metrics", "from computeplan.engines import batch"),
+        (goes_up, "results", "from computeplan.report.tables import rows"),
+        (goes_up, "attic", ""),
+        (library_away_from_home, "engines.batch", "import simpy"),
+        (library_away_from_home, "study", "from matplotlib.figure import Figure"),
+        (library_away_from_home, "report.tables", "from rich.table import Table"),
+        (library_away_from_home, "specs.fields", "import pint.errors as e"),
+        (draws, "engines.batch", "import random"),
+        (draws, "engines.batch", "from numpy.random import default_rng"),
+        (draws, "engines.batch", "import numpy as np\nnp.random.default_rng(1)"),
+        (draws, "calibrate", "from scipy import stats\nstats.norm(0, 1).rvs(3)"),
+        (draws, "study", "import numpy as np\nnp.random.Generator"),
+        (prints, "study", "print('done')"),
+        (too_long, "study", "x = 1\n" * 401),
+        (too_long, "study", "def f():\n" + "    x = 1\n" * 50),
+        (unlisted, "study", "__all__ = ['f']\ndef f(): ...\ndef g(): ..."),
+        (unlisted, "study", "__all__: list[str] = []\nclass Row: ..."),
+        (unlisted, "study", "__all__ = ['f', 'f']\ndef f(): ..."),
+        (passes_kwargs_through, "study", "def f(**kwargs):\n    return g(1, **kwargs)"),
+        (fields_without_unit, "world", "@dataclass(frozen=True)\nclass A:\n    power: FloatArray"),
+        (fields_without_unit, "world", "@dataclass\nclass A:\n    restart: float | None = None"),
+    ],
+)
+def test_rule_can_fail(rule, module, source):
+    assert rule(source, module)
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "source"),
+    [
+        (goes_up, "engines.event", "from computeplan.world import World\nimport numpy"),
+        (goes_up, "specs.jobs", "from . import fields\nfrom .loader import load"),
+        (goes_up, "results", "import_module('computeplan.report.figures')"),
+        (goes_up, "cli.run", "from computeplan import run"),
+        (library_away_from_home, "engines.event", "import simpy"),
+        (library_away_from_home, "cli.run", "import click"),
+        (draws, "trace", "import numpy as np\nnp.random.default_rng(1)"),
+        (draws, "study", "import numpy as np\nnp.random.SeedSequence(1)"),
+        (prints, "cli.run", "print('done')"),
+        (too_long, "study", '"""Plays.\n\nLong because it is a table.\n"""\n' + "x = 1\n" * 401),
+        (too_long, "study", "def f():\n    # Long because it is.\n" + "    x = 1\n" * 50),
+        (too_long, "study", 'def f():\n    """Do.\n' + "\n" * 50 + '    """\n'),
+        (unlisted, "study", "from a import b\n__all__ = ['f']\n_x = 1\ndef f(): ..."),
+        (passes_kwargs_through, "report", "def f(*a: P.args, **k: P.kwargs):\n    g(*a, **k)"),
+        (passes_kwargs_through, "checks", "def f(**named):\n    return [g(x) for x in named]"),
+        (
+            fields_without_unit,
+            "world",
+            "@dataclass\nclass A:\n    a_s: float\n    n_x: float\n    usd_per_j: float",
+        ),
+        (
+            fields_without_unit,
+            "world",
+            "@dataclass\nclass A:\n    a_bytes_per_s: FloatArray\n    b_usd_per_chip_s: float",
+        ),
+    ],
+)
+def test_rule_can_pass(rule, module, source):
+    assert not rule(source, module)
+
+
+def test_missing_export_is_seen():
+    module = ModuleType("attic")
+    module.__all__ = ["gone"]  # type: ignore[attr-defined]
+    assert missing_exports(module) == ["attic.gone"]
+
+
+@pytest.mark.parametrize(
+    ("data", "is_right"),
+    [
+        ({"tdp": "700 W"}, False),
+        ({"peaks": {"bf16": 989e12}}, False),
+        ({"links": [{"value": 3}]}, False),
+        ({"tdp": {"value": "700 W"}}, False),
+        ({"tdp": {"value": "700 W", "source": "maker"}}, False),
+        ({"tdp": {"value": "700 W", "source": "nobody", "confidence": "paper"}}, False),
+        ({"tdp": {"value": "700 W", "source": None, "confidence": "paper"}}, False),
+        ({"tdp": {"value": None, "source": "maker", "confidence": "paper"}}, False),
+        ({"tdp": {"value": "700 W", "source": "maker", "confidence": "paper"}}, True),
+        ({"tdp": {"value": "700 W", "source": None, "confidence": "recalled"}}, True),
+        ({"tdp": {"value": None, "note": "not published"}}, True),
+        ({"name": "vendor/910b", "aliases": ["910B"], "precision": "bf16"}, True),
+    ],
+)
+def test_chip_rule(data, is_right):
+    assert bool(figures_without_source(data, {"maker"})) is not is_right
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("cd /" + "work/main", False),
+        ("'/" + "root/.cache'", False),
+        ("/" + "home/someone/x", False),
+        ("pip install --index" + "-url x", False),
+        ("https://files.python" + "hosted.org/a", False),
+        ("https://example.org/" + "work/paper.pdf and frame" + "work/x", True),
+        ("~/results, ./" + "work/x", True),
+    ],
+)
+def test_machine_rule(text, is_right):
+    assert bool(machine_traces(text)) is not is_right
+
+
+def test_heavy_import_is_seen():
+    assert loaded_by("import pint")[1]

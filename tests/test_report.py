@@ -1,0 +1,344 @@
+"""What is on the axes, in the tables and in the files of figures."""
+
+import io
+import itertools
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from computeplan.cli.plot import plot
+from computeplan.errors import ComputePlanError
+from computeplan.report import FIGURES, tables
+from computeplan.report.figures import figures_of, save_figures
+from computeplan.report.style import case_colour, case_marker, plain
+from computeplan.report.timeline import MAX_ROWS
+from computeplan.results import CaseResult, Result, Span
+from computeplan.store import load_result, save_result
+
+HOSTILE = (
+    "$x^2$ & $y$",
+    "price $2",
+    "_private",
+    "a" * 80,
+    "混合集群每小时一次检查点",
+    "<script>alert(1)</script>",
+    "{x} %s \\frac{",
+    "tab\tand\nfeed",
+    "🚀",
+)
+
+
+def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unfinished=()):
+    """Return a result as a study would make it: all cases share their luck."""
+    luck = np.random.default_rng(419).normal(size=n_runs)
+    cases = {}
+    for k, name in enumerate(names):
+        ettr = 0.92 - 0.01 * k + 0.01 * luck
+        wall = 54 / ettr
+        chip_h = 16_384 * 24 * wall
+        values = {
+            "n_unexpected": np.round(419 + 20 * luck),
+            "n_unfinished": np.full(n_runs, float(name in unfinished)),
+            "ettr": ettr,
+            "wall_days": wall,
+            "time_to_train_days": wall,
+            "goodput_tok_per_s": 3.3e6 * ettr,
+            "energy_kwh": chip_h * 1.1,
+            "kwh_per_gtok": chip_h * 1.1 / 15_600,
+            "carbon_kg": chip_h * 0.44,
+            "train_chip_h": chip_h * ettr,
+            "lost_chip_h": chip_h * (1 - ettr) * 0.6,
+            "restart_chip_h": chip_h * (1 - ettr) * 0.4,
+            "idle_chip_h": np.full(n_runs, 7e6),
+        }
+        jobs = tuple(f"job {j}" for j in range(n_jobs))
+        spans = tuple(
+            Span(job, "h100", phase, start, start + 86_400, 1024)
+            for job in jobs
+            for phase, start in (("train", 9e4), ("restart", 2e5), ("train", 4e5))
+        )
+        times = {
+            "wait_h": np.full((n_runs, n_jobs), 25.0),
+            "start_h": np.full((n_runs, n_jobs), 25.0),
+        }
+        facts = {"deadline_h": ("120",) * n_jobs}
+        kept = spans if k < 2 else ()
+        cases[name] = CaseResult(values, times, jobs, facts, {"meter": "chip"}, kept)
+    return Result("llama", "", cases, notes=("network power is an estimate",))
+
+
+def texts(ax):
+    figure = ax.get_figure()
+    found = [t.get_text() for t in figure.findobj(Text) if t.get_visible()]
+    return "\n".join(found)
+
+
+def draw(result, kind, **options):
+    return getattr(result.plot, kind)(**options)
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_every_figure_draws_on_its_own_axes_or_on_yours(kind):
+    own = draw(make(), kind)
+    assert isinstance(own, Axes)
+    yours = Figure().add_subplot()
+    assert draw(make(), kind, ax=yours) is yours
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_no_global_setting_changes(kind):
+    def settings():  # reading the backend would choose one
+        return {name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"}
+
+    before = settings()
+    draw(make(), kind)
+    assert settings() == before
+
+
+def test_nothing_imports_pyplot():
+    code = (
+        "import sys, computeplan.report.figures, computeplan.report.tables;"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "module", ["computeplan.results", "computeplan.store", "computeplan.report"]
+)
+def test_matplotlib_is_loaded_only_to_draw(module):
+    code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("goodput", "Share of the chip time that jobs hold"),
+        ("time_to_train", "Time to train [d]"),
+        ("energy", "Energy, facility meter [GWh]"),
+        ("carbon", "Carbon [t CO2e]"),
+        ("throughput_energy", "Goodput [ktoken/s]"),
+        ("timeline", "Time since the start [d]"),
+        ("wall_time", "Wall time [d]"),
+    ],
+)
+def test_axes_name_the_quantity_its_unit_and_the_meter(kind, label):
+    assert draw(make(), kind).get_xlabel().split("\n")[0] == label
+
+
+def test_the_bars_of_goodput_are_the_shares_of_held_time_and_add_to_one():
+    result = make()
+    ax = result.plot.goodput()
+    widths = np.array([bar.get_width() for bar in ax.patches]).reshape(5, 3)
+    np.testing.assert_allclose(widths.sum(axis=0), 1)
+    case = result.cases["hourly"]
+    held = sum(case.estimate(f"{p}_chip_h").mean for p in ("train", "lost", "restart"))
+    assert widths[0, 1] == pytest.approx(case.estimate("train_chip_h").mean / held)
+
+
+def test_intervals_are_drawn_where_the_estimates_say():
+    result = make()
+    found = result.cases["as published"].estimate("time_to_train_days")
+    lines = [tuple(line.get_xdata()) for line in result.plot.time_to_train().lines]
+    assert (found.p5, found.p95) in lines
+    assert (found.mean - found.ci95, found.mean + found.ci95) in lines
+
+
+def test_where_the_horizon_came_first_the_time_is_marked():
+    ax = make(unfinished=("hourly",)).plot.time_to_train()
+    beside = [text.get_text() for text in ax.texts]
+    assert ["extrapolated" in text for text in beside] == [False, True, False]
+    markers = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [m.get_markerfacecolor() == "white" for m in markers] == [False, True, False]
+
+
+def test_one_run_says_why_there_is_no_distribution():
+    assert "one run per case" in texts(make(n_runs=1).plot.wall_time())
+    assert "±" not in texts(make(n_runs=1).plot.time_to_train())
+
+
+def test_the_distribution_steps_from_zero_to_one_with_its_median():
+    result = make(("only",))
+    curve, marker = result.plot.wall_time().lines
+    assert curve.get_ydata()[0] == 0
+    assert curve.get_ydata()[-1] == 1
+    days = np.median(result.cases["only"].values["wall_days"])
+    assert marker.get_xdata()[0] == pytest.approx(days)
+
+
+def test_a_case_keeps_its_colour_and_36_cases_differ():
+    result = make()
+    bars = [mpl.colors.to_hex(bar.get_facecolor()) for bar in result.plot.energy().patches]
+    curves = [line.get_color() for line in result.plot.wall_time().lines[::2]]
+    assert bars == [c.lower() for c in curves] == [case_colour(i).lower() for i in range(3)]
+    assert len({(case_colour(i), case_marker(i)) for i in range(36)}) == 36
+
+
+def test_the_timeline_has_a_row_per_job_its_queue_and_its_deadline():
+    ax = make(n_jobs=3).plot.timeline(case="hourly")
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        f"job {j}\n1,024 chips" for j in range(3)
+    ]
+    labels = ax.get_legend_handles_labels()[1]
+    assert set(labels) == {"Training, kept", "Restarting", "In the queue", "Deadline"}
+    first = ax.collections[0].get_paths()[0].get_extents()
+    assert (first.x0, first.x1) == pytest.approx((9e4 / 86_400, 9e4 / 86_400 + 1))
+    assert "hourly: run 0" in texts(ax)
+
+
+def test_a_long_timeline_says_what_it_leaves_out():
+    ax = make(("a",), n_jobs=MAX_ROWS + 5).plot.timeline()
+    assert f"({MAX_ROWS} / {MAX_ROWS + 5})" in texts(ax)
+
+
+def test_a_crowded_timeline_stays_small_and_repeats(tmp_path):
+    spans = tuple(Span("a", "p", "train", 60.0 * i, 60.0 * i + 50, 8) for i in range(9000))
+    crowded = Result("r", "", {"a": CaseResult({"ettr": np.ones(1)}, spans=spans)})
+    for name in ("a", "b"):
+        save_figures(crowded, tmp_path / name, ["timeline"])
+    svg = (tmp_path / "a" / "timeline.svg").read_bytes()
+    assert svg == (tmp_path / "b" / "timeline.svg").read_bytes()
+    assert len(svg) < 200_000
+
+
+def test_names_in_a_scatter_do_not_overlap():
+    ax = make(tuple(f"case number {i}" for i in range(12))).plot.throughput_energy()
+    ax.get_figure().canvas.draw()
+    boxes = sorted((Text.get_window_extent(t) for t in ax.texts), key=lambda box: box.y0)
+    assert all(low.y1 <= high.y0 for low, high in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("n_cases", [1, 3, 9, 12])
+@pytest.mark.parametrize("kind", FIGURES)
+def test_nothing_is_cut_off(kind, n_cases):
+    names = tuple(f"half of fleet {i} on other chips at the western site" for i in range(n_cases))
+    figure = draw(make(names), kind).get_figure()
+    figure.canvas.draw()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert box.x0 > -0.01
+    assert box.y0 > -0.01
+    assert box.x1 < width + 0.01
+    assert box.y1 < height + 0.01
+
+
+def test_files_are_valid_and_their_bytes_repeat(tmp_path):
+    result = make(HOSTILE)
+    names = save_figures(result, tmp_path / "a")
+    assert names[:-2] == FIGURES[:-1]
+    assert names[-2:] == ("timeline-2", "wall_time")
+    save_figures(result, tmp_path / "b")
+    for name in names:
+        png, svg = (tmp_path / "a" / f"{name}.{ending}" for ending in ("png", "svg"))
+        assert imread(io.BytesIO(png.read_bytes())).ndim == 3
+        assert ET.parse(svg).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+        for path in (png, svg):
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+        assert b"dc:date" not in svg.read_bytes()
+        assert b"matplotlib" not in png.read_bytes()[:300].lower()
+
+
+def test_text_in_an_svg_stays_text_as_it_was_written(tmp_path):
+    save_figures(make(HOSTILE), tmp_path, ["energy"])
+    raw = (tmp_path / "energy.svg").read_text("utf-8")
+    assert "<script>" not in raw
+    found = "".join(ET.fromstring(raw).itertext())  # noqa: S314 - our own file
+    for part in ("$x^2$ & $y$", "price $2", "_private", "<script>alert(1)</sc", "混合集群", "🚀"):
+        assert part in found
+
+
+def test_a_name_the_fonts_cannot_write_becomes_its_number():
+    shown = texts(make(("a", "\U00013000", "tab\tand\nfeed")).plot.energy())
+    assert "case 2" in shown
+    assert "tab and feed" in shown
+
+
+def test_dollars_are_not_mathematics():
+    ax = make(("$x$",)).plot.energy()
+    assert ax.get_yticklabels()[0].get_text() == plain("$x$") == r"\$x\$"
+
+
+def test_labels_in_chinese(tmp_path):
+    save_figures(make(), tmp_path, ["energy", "time_to_train"], language="zh")
+    assert "能耗(设施电表) [GWh]" in (tmp_path / "energy.svg").read_text("utf-8")
+    assert "训练总时长 [d]" in (tmp_path / "time_to_train.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_figure_without_data_says_what_is_missing(kind, tmp_path):
+    bare = Result("bare", "", {"a": CaseResult({"ettr": np.full(3, np.nan)})})
+    with pytest.raises(ComputePlanError, match="bare: no"):
+        draw(bare, kind)
+    with pytest.raises(ComputePlanError, match="bare: no"):
+        save_figures(bare, tmp_path, [kind])
+    assert save_figures(bare, tmp_path) == ()
+
+
+def test_a_case_without_a_value_leaves_its_row_empty(tmp_path):
+    result = make(("a", "b"))
+    cases = dict(result.cases)
+    cases["b"] = CaseResult({"ettr": np.full(40, np.nan)})
+    assert save_figures(Result("r", "", cases), tmp_path) == FIGURES
+
+
+def test_unknown_figures_and_bad_folders_are_refused(tmp_path):
+    with pytest.raises(ComputePlanError, match=r"no figure pie\. Figures: goodput"):
+        save_figures(make(), tmp_path, ["pie"])
+    (tmp_path / "file").touch()
+    with pytest.raises(ComputePlanError, match="cannot be written"):
+        save_figures(make(), tmp_path / "file", ["energy"])
+
+
+def test_the_kinds_named_without_matplotlib_are_those_there_are():
+    assert tuple(vars(figures_of(make()))) == FIGURES
+
+
+def test_tables_round_name_the_meter_and_repeat_the_notes():
+    table = tables.overview(make())
+    assert "Energy, facility meter [kWh]" in table.header
+    assert [row[0] for row in table.rows] == ["as published", "hourly", "no spares"]
+    assert "±" in table.rows[0][1]
+    assert "network power is an estimate" in table.notes
+    assert table.notes.count("meter: chip") == 1
+    assert tables.overview(make(), ["ettr"], language="zh").header == ("方案", "有效训练时间占比")
+
+
+def test_details_have_a_row_per_quantity():
+    result = make()
+    table = tables.details(result, "hourly")
+    assert [row[0] for row in table.rows] == [q.label for q in result.quantities]
+    assert table.header[3:] == ("± 95 %", "5th", "median", "95th")
+    with pytest.raises(ComputePlanError, match="Did you mean 'hourly'"):
+        tables.details(result, "hurly")
+
+
+def test_jobs_tell_their_facts_and_what_is_missing():
+    result = make(n_jobs=2)
+    result.cases["hourly"].jobs["wait_h"][3, 1] = np.nan
+    table = tables.jobs(result, "hourly")
+    assert table.header == ("job", "deadline_h", "Wait [h]", "Start [h]")
+    assert table.rows[0] == ("job 0", "120", "25.0", "25.0")
+    assert "job 1: Wait: 1 of 40 runs have none and are left out" in table.notes
+
+
+def test_the_command_draws_a_saved_result_again(tmp_path):
+    save_result(make(), tmp_path / "r", draw=save_figures)
+    before = (tmp_path / "r" / "figures" / "energy.svg").read_bytes()
+    arguments = [str(tmp_path / "r"), "--out", str(tmp_path / "o"), "--kind", "energy"]
+    done = CliRunner().invoke(plot, arguments, catch_exceptions=False)
+    assert done.output.split() == [str(tmp_path / "o" / f"energy.{e}") for e in ("png", "svg")]
+    assert (tmp_path / "o" / "energy.svg").read_bytes() == before
+    assert len(list((tmp_path / "o").iterdir())) == 2
+    assert load_result(tmp_path / "r").name == "llama"
+    with pytest.raises(ComputePlanError, match="is not a computeplan result"):
+        CliRunner().invoke(plot, [str(tmp_path)], catch_exceptions=False)

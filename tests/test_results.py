@@ -1,0 +1,170 @@
+"""Estimates, paired comparisons and what a result shows."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from computeplan.errors import ComputePlanError
+from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, significant
+from computeplan.results import CaseResult, Estimate, Result
+from computeplan.texttable import Table, wrap
+
+
+def result_of(**cases):
+    return Result("two cases", "", {n: CaseResult({"ettr": np.array(v)}) for n, v in cases.items()})
+
+
+def test_the_interval_is_students():
+    values = np.random.default_rng(20240723).normal(50, 3, size=12)
+    oracle = stats.t.interval(0.95, 11, values.mean(), stats.sem(values))
+    found = Estimate.of(values)
+    assert (found.mean - found.ci95, found.mean + found.ci95) == pytest.approx(oracle)
+    assert (found.p5, found.p50, found.p95) == pytest.approx(np.percentile(values, (5, 50, 95)))
+
+
+def test_the_interval_covers_the_mean_19_times_in_20():
+    samples = np.random.default_rng(419).normal(7.0, 2.0, size=(4000, 5))
+    found = [Estimate.of(sample) for sample in samples]
+    covered = np.mean([abs(e.mean - 7.0) < e.ci95 for e in found])
+    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)  # 1 false alarm in 16 000
+
+
+def test_what_does_not_exist_is_left_out_and_counted():
+    found = Estimate.of([1.0, np.nan, 3.0, np.inf])
+    assert (found.mean, found.n, found.n_none) == (2.0, 2, 2)
+    assert found.to_json()["n_none"] == 2
+    text = str(result_of(a=[1.0, np.nan, 3.0], b=[1.0, 2.0, 3.0]).summary())
+    assert "a, ettr: 1 of 3 runs have none" in text
+    assert "b, ettr" not in text
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
+def test_no_value_at_all_is_null(values):
+    found = Estimate.of(values)
+    assert found.n == 0
+    assert found.to_json()["mean"] is None
+
+
+def test_a_result_without_any_value_still_prints():
+    assert "a, ettr" not in str(result_of(a=[np.nan]).summary())
+    assert "a, ettr: 1 of 1 runs" in str(result_of(a=[np.nan]).summary(["ettr"]))
+
+
+def test_one_run_has_no_interval_and_says_so():
+    result = result_of(a=[0.9])
+    assert result.to_json()["cases"]["a"]["ettr"]["ci95"] is None
+    assert "one run per case" in str(result.summary())
+    assert "±" not in str(result.summary()).split("\n\n")[1]
+
+
+def test_pairing_by_run_cancels_the_luck_that_cases_share():
+    rng = np.random.default_rng(1)
+    luck = rng.normal(0.9, 0.02, 100)
+    result = result_of(base=luck, other=luck + 0.003 + rng.normal(0, 1e-4, 100))
+    paired = result.differences("base")["other"]["ettr"]
+    assert abs(paired.mean - 0.003) < paired.ci95
+    assert paired.ci95 < Estimate.of(luck).ci95 / 50
+    assert f"+{paired.mean:.6f} ± " in str(result.versus("base"))
+
+
+def test_equal_runs_differ_by_zero_without_rounding_noise():
+    luck = np.random.default_rng(2).normal(3e6, 1e4, 50)
+    text = str(result_of(base=luck, other=luck + 1 / 3).versus("base"))
+    assert "+0.3333 ± 0" in text
+    assert "e-" not in text
+
+
+def test_json_is_strict_and_has_the_agreed_shape():
+    result = result_of(a=[np.nan, np.nan], b=[1.0, 2.0])
+    data = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert data["name"] == "two cases"
+    assert set(data["cases"]["b"]["ettr"]) == {"mean", "ci95", "p5", "p50", "p95"}
+    assert data["cases"]["a"]["ettr"]["mean"] is None
+
+
+def test_unknown_names_are_told_with_what_there_is():
+    result = result_of(baseline=[1.0], other=[2.0])
+    with pytest.raises(ComputePlanError, match=r"Did you mean 'baseline'\?.*'other'"):
+        result.versus("basline")
+    with pytest.raises(ComputePlanError, match="no quantity 'etr'"):
+        result.summary(["etr"])
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (lambda: CaseResult({"speed": np.ones(2)}), "not in quantities.py: speed"),
+        (lambda: CaseResult({"ettr": np.ones(2), "cost_usd": np.ones(3)}), "shape"),
+        (lambda: CaseResult({"ettr": np.ones(0)}), "shape"),
+        (lambda: CaseResult({"ettr": np.ones(2)}, {"wait_h": np.ones((2, 1))}), "n_jobs"),
+        (lambda: CaseResult({"ettr": np.ones(2)}, job_facts={"model": ("a",)}), "one text per job"),
+        (lambda: Result("x", "", {}), "needs cases"),
+        (lambda: result_of(a=[1.0], b=[1.0, 2.0]), "same number of runs"),
+    ],
+)
+def test_refuses_what_does_not_fit_together(case, message):
+    with pytest.raises(ValueError, match=message):
+        case()
+
+
+def test_html_escapes_names():
+    html = Table("<b>", ("<i>", "x"), (("<script>", "1"),), ("a & b",))._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "a &amp; b" in html
+
+
+def test_a_wide_table_goes_on_below_and_lines_up():
+    header = ("case", *(f"quantity number {i}" for i in range(12)))
+    rows = tuple((name, *("1.0 ± 0.1",) * 12) for name in ("a", "混合集群", "x" * 70))
+    text = str(Table("title", header, rows))
+    assert max(map(len, text.split("\n"))) <= 100
+    assert all(f"number {i}" in text for i in range(12))
+
+
+@given(st.text(max_size=80), st.integers(2, 40))
+def test_wrapping_loses_nothing_but_blanks(text, width):
+    assert "".join(wrap(text, width).split()) == "".join(text.split())
+
+
+@given(st.floats(1e-12, 1e12), st.integers(1, 6))
+def test_rounding_is_to_significant_digits(value, digits):
+    shown = float(significant(value, digits).replace(",", ""))
+    assert abs(shown - value) <= 0.5000001 * 10 ** (math.floor(math.log10(value)) + 1 - digits)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(0.99996, 4, "1.000"), (999.96, 4, "1,000"), (-0.5, 2, "-0.50"), (math.nan, 3, "-")],
+)
+def test_rounding_at_the_edges(value, digits, text):
+    assert significant(value, digits) == text
+
+
+def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
+    suffixes = {
+        "d": "_days",
+        "h": "_h",
+        "kWh": "_kwh",
+        "USD": "_usd",
+        "kg CO2e": "_kg",
+        "token/s": "_tok_per_s",
+        "kWh/Gtoken": "kwh_per_gtok",
+        "chip-h": "_chip_h",
+    }
+    for name, quantity in {**QUANTITIES, **JOB_QUANTITIES}.items():
+        assert quantity.name == name
+        assert quantity.label
+        assert quantity.label_zh
+        assert quantity.about.endswith(".")
+        if quantity.unit:
+            assert name.endswith(suffixes[quantity.unit])
+        else:
+            assert name == "ettr" or name.startswith("n_") or name.endswith("_frac")
+        if "kWh" in quantity.unit:
+            assert "meter" in quantity.label

@@ -1,0 +1,201 @@
+"""Results on disk: whole or not there, exact, and the same bytes every time."""
+
+import csv
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from computeplan.errors import ComputePlanError
+from computeplan.results import CaseResult, Result, Span
+from computeplan.store import load_result, save_result
+
+NAMES = ("as published", "=1+1", "+x", '-2, "quoted"', "@sum", "混合 集群", "line\nfeed")
+
+
+def make(seed=419, names=NAMES):
+    rng = np.random.default_rng(seed)
+    cases = {}
+    for name in names:
+        values = {q: rng.normal(size=3) * 10.0 ** rng.integers(-9, 9) for q in ("ettr", "cost_usd")}
+        values["wall_days"] = np.array([0.1 + 0.2, np.nan, np.inf])
+        jobs = {"wait_h": rng.exponential(size=(3, 2)), "end_h": np.array([[1.0, np.nan]] * 3)}
+        facts = {"model": ("meta/llama-3.1-405b", "=cmd"), "pool": ("h100", "")}
+        spans = (
+            Span("=a", "h100", "train", 0.1, 1 / 3, 16384),
+            Span("", "h100", "idle", 0.0, 2.0, 8),
+        )
+        cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, {"meter": "chip"}, spans)
+    return Result("n", "about\nit", cases, {"seed": seed}, "a: 1\nb: ü\n", ("an estimate",))
+
+
+def content(folder):
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    saved = make()
+    save_result(saved, tmp_path / "deep" / "er")
+    loaded = load_result(tmp_path / "deep" / "er")
+    for name in ("name", "about", "provenance", "scenario_yaml", "notes"):
+        assert getattr(loaded, name) == getattr(saved, name)
+    assert list(loaded.cases) == list(saved.cases)
+    for name, case in saved.cases.items():
+        other = loaded.cases[name]
+        for attribute in ("values", "jobs"):
+            mine, theirs = getattr(case, attribute), getattr(other, attribute)
+            assert set(mine) == set(theirs)
+            for quantity, array in mine.items():
+                np.testing.assert_array_equal(array, theirs[quantity])
+        for attribute in ("job_names", "job_facts", "facts", "spans"):
+            assert getattr(other, attribute) == getattr(case, attribute)
+
+
+def test_a_result_without_jobs_or_timeline_comes_back(tmp_path):
+    result = Result("n", "", {"a": CaseResult({"ettr": np.array([0.5])})})
+    save_result(result, tmp_path / "r")
+    assert load_result(tmp_path / "r").cases["a"].job_names == ()
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path):
+    save_result(make(), tmp_path / "a")
+    save_result(load_result(tmp_path / "a"), tmp_path / "b")
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_headers_are_quantities_and_names_stay_data(tmp_path):
+    save_result(make(), tmp_path / "r")
+    with (tmp_path / "r" / "runs.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["case", "run", "ettr", "wall_days", "cost_usd"]
+    assert list(dict.fromkeys(row[0] for row in rows)) == list(NAMES)
+    assert rows[0][3] == repr(0.1 + 0.2)
+    assert rows[1][3] == ""
+
+
+def test_json_is_strict(tmp_path):
+    def no_constant(name):
+        raise AssertionError(name)
+
+    save_result(make(), tmp_path / "r")
+    for name in ("summary.json", "provenance.json"):
+        json.loads((tmp_path / "r" / name).read_text("utf-8"), parse_constant=no_constant)
+
+
+def test_an_earlier_result_and_an_empty_folder_are_replaced(tmp_path):
+    (tmp_path / "r").mkdir()
+    save_result(make(1), tmp_path / "r")
+    save_result(make(2), tmp_path / "r", draw=lambda _, folder: (folder / "x.svg").touch())
+    assert load_result(tmp_path / "r").provenance == {"seed": 2}
+    assert (tmp_path / "r" / "figures" / "x.svg").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_anything_else_is_refused_and_untouched(tmp_path, kind):
+    if kind == "file":
+        (tmp_path / "r").write_text("mine")
+    else:
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "mine.txt").write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(ComputePlanError, match="is not a computeplan result"):
+        save_result(make(), tmp_path / "r")
+    assert content(tmp_path) == before
+
+
+def test_a_parent_that_cannot_be_written_is_named_with_the_reason(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ComputePlanError, match=r"file/r: cannot be written: (Not a dir|File exists)"
+    ):
+        save_result(make(), tmp_path / "file" / "r")
+
+
+def fail_on(monkeypatch, allowed):
+    """Make the disk full after so many renames."""
+    rename = Path.replace
+    calls = []
+
+    def replace(self, target):
+        calls.append(self)
+        if len(calls) == allowed + 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_if_the_swap_fails_the_earlier_result_is_still_there(tmp_path, monkeypatch, allowed):
+    save_result(make(1), tmp_path / "r")
+    before = content(tmp_path)
+    fail_on(monkeypatch, allowed)
+    with pytest.raises(ComputePlanError, match="No space left"):
+        save_result(make(2), tmp_path / "r")
+    assert content(tmp_path) == before
+
+
+def test_if_it_cannot_even_be_put_back_it_is_kept_and_its_place_told(tmp_path, monkeypatch):
+    save_result(make(1), tmp_path / "r")
+    rename = Path.replace
+
+    def replace(self, target):
+        if target.name == "r":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(ComputePlanError, match="earlier result is in"):
+        save_result(make(2), tmp_path / "r")
+    (hidden,) = tmp_path.iterdir()
+    assert load_result(hidden / "old").provenance == {"seed": 1}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_nothing_half_written_is_left_behind(tmp_path, error):
+    def draw(result, folder):
+        (folder / "half.png").touch()
+        raise error
+
+    with pytest.raises((ComputePlanError, KeyboardInterrupt)):
+        save_result(make(), tmp_path / "r", draw)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
+    result = Result("n", "", {"a": CaseResult({"ettr": np.ones(1)})}, {"seed": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_result(result, tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("runs.csv", "case,run,ettr\nas published,0\n"),
+        ("runs.csv", "case,run,speed\nas published,0,1.0\n"),
+        ("runs.csv", "case,run,ettr\nas published,0,much\n"),
+        ("runs.csv", ""),
+        ("summary.json", "{"),
+        ("summary.json", "[]"),
+        ("jobs.csv", "case,run,job,wait_h\nas published,0,a,1.0\nas published,0,b,1.0\n"),
+        ("scenario.yaml", None),
+    ],
+)
+def test_a_damaged_folder_is_named(tmp_path, file, text):
+    save_result(make(), tmp_path / "r")
+    if text is None:
+        (tmp_path / "r" / file).unlink()
+    else:
+        (tmp_path / "r" / file).write_text(text)
+    with pytest.raises(ComputePlanError, match=r"r: (is damaged|cannot be read)"):
+        load_result(tmp_path / "r")
+
+
+def test_what_is_no_result_is_said(tmp_path):
+    with pytest.raises(ComputePlanError, match="is not a computeplan result"):
+        load_result(tmp_path)

@@ -1,0 +1,190 @@
+"""The shapes reproduce published parameter counts, and the work obeys its laws."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from computeplan.physics.transformer import (
+    Experts,
+    LatentAttention,
+    Shape,
+    attention_flop_per_token,
+    flop_per_token,
+    forward_flop_per_token,
+    n_active_parameters,
+    n_parameters,
+    shape_of,
+    size_class,
+)
+from computeplan.specs.catalogue import load_model, model_names
+
+PUBLISHED = {  # billions; total, and active where the model is a mixture
+    "meta/llama-2-70b": (68.98, None),
+    "meta/llama-3.1-8b": (8.03, None),
+    "meta/llama-3.1-70b": (70.6, None),
+    "meta/llama-3.1-405b": (405.85, None),
+    "openai/gpt-3-175b": (175.0, None),
+    "deepseek/deepseek-v3": (671.0, 37.0),
+    "qwen/qwen2-72b": (72.71, None),
+    "mistral/mixtral-8x7b": (46.7, 12.9),
+    "bigscience/bloom-176b": (176.247271424, None),
+}
+
+DENSE = Shape(layers=3, hidden=64, ffn=256, heads=4, kv_heads=2, head_dim=16, vocab=100)
+
+shapes = st.builds(
+    Shape,
+    layers=st.integers(2, 8),
+    hidden=st.sampled_from([32, 64]),
+    ffn=st.integers(16, 200),
+    heads=st.sampled_from([4, 8]),
+    kv_heads=st.sampled_from([1, 2, 4]),
+    head_dim=st.sampled_from([8, 16]),
+    vocab=st.integers(50, 500),
+    gated_mlp=st.booleans(),
+    tied_embeddings=st.booleans(),
+    norm=st.sampled_from(["rms", "layer"]),
+    biases=st.sampled_from(["none", "qkv", "all"]),
+)
+seqs = st.integers(1, 200_000)
+
+
+def shape_named(name):
+    return shape_of(load_model(name)[0].architecture())
+
+
+def test_every_model_of_the_catalogue_is_compared():
+    assert set(PUBLISHED) == set(model_names())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_reproduces_published_parameter_counts(name):
+    total, active = PUBLISHED[name]
+    shape = shape_named(name)
+    assert n_parameters(shape) / 1e9 == pytest.approx(total, rel=5e-3)
+    if active is None:
+        assert n_active_parameters(shape) == n_parameters(shape)
+    else:
+        assert n_active_parameters(shape) / 1e9 == pytest.approx(active, rel=2e-2)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_file_states_the_same_count(name):
+    model = load_model(name)[0]
+    total, active = PUBLISHED[name]
+    assert model.parameters.total.value / 1e9 == pytest.approx(total, rel=5e-3)
+    if active is not None:
+        assert model.parameters.active.value / 1e9 == pytest.approx(active)
+
+
+def test_bloom_is_exact_to_the_last_parameter():
+    assert n_parameters(shape_named("bigscience/bloom-176b")) == 176_247_271_424
+
+
+def test_deepseek_activates_what_its_authors_count():
+    """They leave out the input embedding: 36.6 billion."""
+    shape = shape_named("deepseek/deepseek-v3")
+    without_embedding = n_active_parameters(shape) - shape.vocab * shape.hidden
+    assert without_embedding / 1e9 == pytest.approx(36.6, abs=0.05)
+
+
+def list_weights(shape):
+    """An oracle that shares no code: every matrix of a dense model, one by one."""
+    h, d = shape.hidden, shape.head_dim
+    for _ in range(shape.layers):
+        for heads in (shape.heads, shape.kv_heads, shape.kv_heads):
+            yield h, heads * d, heads * d if shape.biases != "none" else 0
+        yield shape.heads * d, h, h if shape.biases == "all" else 0
+        for _ in range(2 if shape.gated_mlp else 1):
+            yield h, shape.ffn, shape.ffn if shape.biases == "all" else 0
+        yield shape.ffn, h, h if shape.biases == "all" else 0
+    yield h, shape.vocab, 0
+
+
+@given(shapes)
+def test_parameters_agree_with_a_list_of_matrices(shape):
+    vectors = 2 if shape.norm == "layer" else 1
+    norms = (2 * shape.layers + 1) * vectors * shape.hidden
+    embedding = 0 if shape.tied_embeddings else shape.vocab * shape.hidden
+    matrices = sum(rows * columns + bias for rows, columns, bias in list_weights(shape))
+    assert n_parameters(shape) == matrices + norms + embedding
+
+
+@given(shapes, seqs)
+def test_work_is_two_flop_a_weight_and_the_attention_core(shape, seq):
+    matrices = sum(rows * columns for rows, columns, _ in list_weights(shape))
+    core = sum(4 * shape.heads * shape.head_dim * seq / 2 for _ in range(shape.layers))
+    assert forward_flop_per_token(shape, seq) == pytest.approx(2 * matrices + core, rel=1e-12)
+    assert flop_per_token(shape, seq) == 3 * forward_flop_per_token(shape, seq)
+
+
+@given(shapes, seqs, st.floats(1.01, 10))
+def test_a_longer_sequence_never_costs_less(shape, seq, factor):
+    assert flop_per_token(shape, seq) < flop_per_token(shape, seq * factor)
+
+
+@given(shapes, seqs)
+def test_a_causal_mask_halves_the_core_exactly(shape, seq):
+    full = dataclasses.replace(shape, causal=False)
+    assert 2 * attention_flop_per_token(shape, seq) == attention_flop_per_token(full, seq)
+
+
+@given(shapes, seqs, st.integers(1, 300_000))
+def test_a_window_never_costs_more_and_a_long_one_changes_nothing(shape, seq, window):
+    windowed = dataclasses.replace(shape, sliding_window=window)
+    core = attention_flop_per_token(shape, seq)
+    assert attention_flop_per_token(windowed, seq) <= core * (1 + 1e-12)
+    if window >= seq:
+        assert attention_flop_per_token(windowed, seq) == core
+
+
+def test_a_window_counts_the_positions_seen_one_by_one():
+    seq, window = 5000, 700
+    windowed = dataclasses.replace(DENSE, sliding_window=window)
+    seen = sum(min(i + 0.5, window) for i in range(seq)) / seq
+    per_position = 4 * DENSE.layers * DENSE.heads * DENSE.head_dim
+    assert attention_flop_per_token(windowed, seq) == pytest.approx(per_position * seen, rel=1e-9)
+
+
+def test_one_expert_that_is_always_chosen_is_a_dense_mlp_with_a_router():
+    mixture = dataclasses.replace(DENSE, moe=Experts(experts=1, top_k=1, expert_ffn=DENSE.ffn))
+    router = DENSE.layers * DENSE.hidden
+    assert n_parameters(mixture) == n_parameters(DENSE) + router
+    assert n_active_parameters(mixture) == n_parameters(mixture)
+    assert flop_per_token(mixture, 100) == flop_per_token(DENSE, 100) + 6 * router
+
+
+def test_shared_experts_and_dense_layers_are_met_by_every_token():
+    moe = Experts(experts=8, top_k=2, expert_ffn=32, shared_experts=1, dense_layers=1)
+    shape = dataclasses.replace(DENSE, moe=moe)
+    expert = 3 * DENSE.hidden * 32
+    assert n_parameters(shape) - n_active_parameters(shape) == 2 * (8 - 2) * expert
+
+
+def test_latent_attention_without_compressed_queries_has_a_plain_query_matrix():
+    mla = LatentAttention(0, kv_lora_rank=8, qk_nope_head_dim=5, qk_rope_head_dim=2, v_head_dim=4)
+    shape = dataclasses.replace(DENSE, mla=mla)
+    h, a = DENSE.hidden, DENSE.heads
+    attention = h * a * 7 + h * (8 + 2) + 8 * a * (5 + 4) + a * 4 * h
+    plain = 2 * h * 16 * (a + 2)
+    assert n_parameters(shape) - n_parameters(DENSE) == 3 * (attention - plain + 8)
+    assert attention_flop_per_token(shape, 10) == 3 * 2 * a * (7 + 4) * 5
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf])
+def test_says_that_seq_is_wrong(bad):
+    with pytest.raises(ValueError, match="seq must be > 0 and finite, got"):
+        flop_per_token(DENSE, bad)
+
+
+def test_classes_are_steps_of_one_two_five():
+    assert size_class(shape_named("meta/llama-2-70b")) == "dense 50-100B"
+    assert size_class(shape_named("meta/llama-3.1-405b")) == "dense 200-500B"
+    assert size_class(shape_named("deepseek/deepseek-v3")) == "moe 500-1000B, 20-50B active"
+    assert size_class(DENSE) == "dense 0-1B"
+    assert size_class(dataclasses.replace(DENSE, layers=10**11)) == "dense over 5000000B"
