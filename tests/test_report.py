@@ -162,6 +162,15 @@ def test_where_the_horizon_came_first_the_time_is_marked():
     assert [m.get_markerfacecolor() == "white" for m in markers] == [False, True, False]
 
 
+@pytest.mark.parametrize("kind", ["time_to_train", "throughput_energy", "wall_time"])
+def test_cases_far_apart_stand_on_a_logarithmic_axis(kind):
+    result = make()
+    for name in ("time_to_train_days", "wall_days", "goodput_tok_per_s", "kwh_per_gtok"):
+        result.cases["no spares"].values[name][:] *= 500
+    assert draw(result, kind).get_xscale() == "log"
+    assert draw(make(), kind).get_xscale() == "linear"
+
+
 def test_one_run_says_why_there_is_no_distribution():
     assert "one run per case" in texts(make(n_runs=1).plot.wall_time())
     assert "±" not in texts(make(n_runs=1).plot.time_to_train())

@@ -33,7 +33,7 @@ from computeplan.world import World, compile_world
 
 __all__ = ["Case", "compile_cases", "expand", "run"]
 
-CHUNK = {"batch": 1024, "event": 64}  # runs per piece of work; multiples of the trace's block
+CHUNK = {"batch": 2048, "event": 64}  # runs per piece of work; multiples of the trace's block
 MAX_CASES = 10_000
 Progress = Callable[[int, int], None]
 

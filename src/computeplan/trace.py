@@ -15,11 +15,13 @@ more of a stream is always drawn after what was drawn before.
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from computeplan.checks import FloatArray, IntArray
 from computeplan.specs.laws import Law, frozen_law
@@ -30,15 +32,16 @@ __all__ = ["BLOCK", "NOBODY", "Stream", "Strikes", "Trace", "draw_trace", "gener
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
 NOBODY = -1  # node of a planned stop
 
+BoolArray = NDArray[np.bool_]
+
 
 class Stream(enum.IntEnum):
     """What a generator is for. Appended to, never renumbered."""
 
     GAP = 0
     NODE = 1
-    TAKES = 2
-    RESTART = 3
-    REPAIR = 4
+    RESTART = 2
+    REPAIR = 3
 
 
 def generator(seed: int, block: int, stream: Stream, key: int) -> np.random.Generator:
@@ -70,7 +73,7 @@ class Strikes:
     time_s: FloatArray
     kind: IntArray
     node: IntArray
-    takes: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+    takes: BoolArray
     restart_s: FloatArray
     repair_s: FloatArray
 
@@ -179,25 +182,32 @@ class Trace:
         n_rows = int(expected + 5 * math.sqrt(expected)) + 8
         while True:
             gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
-            time_s = np.cumsum(gaps, axis=0)
-            time_s /= rate
+            time_s = gaps / rate
+            for before, after in itertools.pairwise(time_s):  # np.cumsum along columns is slow
+                after += before
             if time_s[-1].min(initial=math.inf) > until_s:
                 break
             n_rows += n_rows // 8 + 8
-        node = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows) * n_nodes
+        node, takes = self._nodes(kind, pool, n_rows)
         return Strikes(
             time_s,
-            np.full(time_s.shape, kind.index),
-            node.astype(np.int64),
-            self._takes(kind, pool, n_rows),
+            np.broadcast_to(np.int64(kind.index), time_s.shape),
+            node,
+            takes,
             self._column(Stream.RESTART, kind.name, pool.name, kind.restart, n_rows),
             self._repairs(kind, pool, n_rows),
         )
 
-    def _takes(self, kind: Kind, pool: Pool, n_rows: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-        if kind.p_takes_node in (0.0, 1.0):
-            return np.full((n_rows, self.n_runs), bool(kind.p_takes_node))
-        return self._column(Stream.TAKES, kind.name, pool.name, _UNIFORM, n_rows) < kind.p_takes_node
+    def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[IntArray, BoolArray]:
+        """Return which node is struck and whether it is taken, both from one uniform number.
+
+        Times the number of nodes, its integer part is the node, and what is left is uniform again.
+        """
+        uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows)
+        scaled = uniform * (pool.n_nodes + pool.n_spare_nodes)
+        node = scaled.astype(np.int32)
+        scaled -= node
+        return node, scaled < kind.p_takes_node
 
     def _repairs(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray:
         if kind.repair is None:
@@ -213,9 +223,9 @@ class Trace:
         known = np.isfinite(logged)
         return Strikes(
             np.broadcast_to(log.start_s[:n, None], shape),
-            np.full(shape, kind.index),
-            np.broadcast_to(log.node[:n, None], shape),
-            known | self._takes(kind, pool, n),
+            np.broadcast_to(np.int64(kind.index), shape),
+            np.broadcast_to(log.node[:n, None].astype(np.int32), shape),
+            known | self._nodes(kind, pool, n)[1],
             self._column(Stream.RESTART, kind.name, pool.name, kind.restart, n),
             np.where(known, logged, self._repairs(kind, pool, n)),
         )
@@ -226,8 +236,8 @@ class Trace:
         times_s = (np.arange(n) + 0.5) * stop.interval_s
         return Strikes(
             np.broadcast_to(times_s[:, None], shape),
-            np.full(shape, stop.index),
-            np.full(shape, NOBODY),
+            np.broadcast_to(np.int64(stop.index), shape),
+            np.full(shape, NOBODY, dtype=np.int32),
             np.zeros(shape, dtype=bool),
             self._column(Stream.RESTART, stop.name, pool.name, stop.lasts, n),
             np.zeros(shape),

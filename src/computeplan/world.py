@@ -224,8 +224,12 @@ class World:
     def first_look_s(self, job: int, pool: int) -> float:
         """Return how far to draw luck for a job alone on a pool, at first. [s]"""
         place, spec = self.pools[pool], self.jobs[job]
-        likely = spec.arrival_s + 1.2 * spec.expected_wall_s(pool) + 20 * place.mean_restart_s
-        return min(self.horizon_s, likely)
+        wall_s, train_s = spec.expected_wall_s(pool), float(spec.train_s[pool])
+        n_faults = place.fault_rate_per_node_s * int(spec.n_nodes[pool]) * wall_s
+        # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
+        spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
+        likely_s = spec.arrival_s + wall_s + 4 * spread_s + 4 * place.mean_restart_s
+        return min(self.horizon_s, likely_s)
 
     def longer_look_s(self, until_s: float, job: int, pool: int) -> float:
         """Return how far to draw luck after `until_s` was not enough. [s]
@@ -242,7 +246,7 @@ class World:
                 " nodes or is struck too often. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)
-        return min(self.horizon_s, 2 * until_s)
+        return min(self.horizon_s, 1.25 * until_s)
 
 
 def compile_world(scenario: Scenario) -> World:

@@ -16,8 +16,10 @@ __all__ = [
     "confidence",
     "estimates",
     "interval",
+    "is_wide",
     "label_x",
     "legend_above",
+    "names_beside",
     "numbers_beside",
     "scaled",
     "unit_for",
@@ -92,6 +94,37 @@ def numbers_beside(ax: Axes, texts: list[str]) -> None:
     """Write a text at the right of each row, outside the data."""
     for row, text in enumerate(texts):
         ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
+
+
+def is_wide(found: list[Estimate]) -> bool:
+    """Return whether cases lie so far apart that a linear axis would show only the largest."""
+    means = [estimate.mean for estimate in found if estimate.n]
+    return min(means) > 0 and max(means) > 30 * min(means)
+
+
+def names_beside(ax: Axes, x: list[Estimate], y: list[Estimate], names: list[str]) -> None:
+    """Write the names at the right in the order of the points, far enough apart to be read."""
+    points = sorted((i for i in range(len(x)) if x[i].n and y[i].n), key=lambda i: y[i].mean)
+    to_axes = ax.transData + ax.transAxes.inverted()
+    ax.autoscale_view()
+    heights = [float(to_axes.transform((x[i].mean, y[i].mean))[1]) for i in points]
+    gap = 1 / max(9, len(points))
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + gap)
+    ceiling = 1.0
+    for k in range(len(heights) - 1, -1, -1):
+        heights[k] = min(heights[k], ceiling)
+        ceiling = heights[k] - gap
+    for i, height in zip(points, heights, strict=True):
+        ax.annotate(
+            names[i],
+            (x[i].mean, y[i].mean),
+            (1.03, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "linestyle": ":"},
+        )
 
 
 def label_x(

@@ -30,8 +30,10 @@ from computeplan.report.drawing import (
     confidence,
     estimates,
     interval,
+    is_wide,
     label_x,
     legend_above,
+    names_beside,
     numbers_beside,
     scaled,
     unit_for,
@@ -129,6 +131,8 @@ def time_to_train(result: Result, ax: Axes | None = None, *, language: Language 
         texts.append(text)
     numbers_beside(ax, texts)
     case_rows(ax, result)
+    if is_wide(found):
+        ax.set_xscale("log")
     label_x(ax, result, quantity, language)
     ax.margins(x=0.08)
     ax.grid(axis="x")
@@ -194,11 +198,15 @@ def throughput_energy(result: Result, ax: Axes | None = None, *, language: Langu
     for i, (speed, spent) in enumerate(zip(x, y, strict=True)):
         _cross(ax, speed, spent, i)
     ax.margins(0.12)
+    if is_wide(x):
+        ax.set_xscale("log")
+    if is_wide(y):
+        ax.set_yscale("log")
     label_x(ax, result, across, language, unit)
     ax.yaxis.set_major_formatter("{x:,.10g}")
     ax.set_ylabel(wrap(axis_label(up, ax, language), 40))
     ax.grid()
-    _names_beside(ax, x, y, case_labels(result, ax, width=26, lines=2))
+    names_beside(ax, x, y, case_labels(result, ax, width=26, lines=2))
     return ax
 
 
@@ -221,30 +229,6 @@ def _cross(ax: Axes, speed: Estimate, spent: Estimate, i: int) -> None:
         markeredgecolor="white",
         zorder=4,
     )
-
-
-def _names_beside(ax: Axes, x: list[Estimate], y: list[Estimate], names: list[str]) -> None:
-    """Write the names at the right in the order of the points, far enough apart to be read."""
-    points = sorted((i for i in range(len(x)) if x[i].n and y[i].n), key=lambda i: y[i].mean)
-    low, high = ax.get_ylim()
-    heights = [(y[i].mean - low) / (high - low) for i in points]
-    gap = 1 / max(9, len(points))
-    for k in range(1, len(heights)):
-        heights[k] = max(heights[k], heights[k - 1] + gap)
-    ceiling = 1.0
-    for k in range(len(heights) - 1, -1, -1):
-        heights[k] = min(heights[k], ceiling)
-        ceiling = heights[k] - gap
-    for i, height in zip(points, heights, strict=True):
-        ax.annotate(
-            names[i],
-            (x[i].mean, y[i].mean),
-            (1.03, height),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "linestyle": ":"},
-        )
 
 
 @drawn
@@ -279,6 +263,8 @@ def wall_time(result: Result, ax: Axes | None = None, *, language: Language = "e
             estimate.p50, 0.5, case_marker(i), color=case_colour(i), ms=8, markeredgecolor="white"
         )
         names[i] += f"\n{median} {quantity.text(estimate.p50)} {quantity.unit}"
+    if is_wide(found):
+        ax.set_xscale("log")
     ax.set_ylim(0, 1.02)
     label = axis_label(quantity, ax, language)
     cut = say(", extrapolated where the horizon came first", ",未完成者为外推值", ax, language)

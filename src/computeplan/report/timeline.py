@@ -78,13 +78,18 @@ def timeline(
     ax.set_xlim(0, end_s / unit_s)
     ax.xaxis.set_major_formatter("{x:,.10g}")
     ax.set_xlabel(say(f"Time since the start [{unit}]", f"距开始的时间 [{unit}]", ax, language))
-    title = case_labels(result, ax, width=60, lines=1)[list(result.cases).index(name)]
-    title += say(": run 0", ":第 0 次运行", ax, language)
-    if len(rows) > MAX_ROWS:
-        part = f" ({MAX_ROWS} / {len(rows)})"
-        title += say(f", the first rows{part}", f",仅前若干行{part}", ax, language)
+    title = _title(ax, result, name, len(rows), language)
     legend_above(ax, 4, title)
     return ax
+
+
+def _title(ax: Axes, result: Result, case: str, n_rows: int, language: Language) -> str:
+    title = case_labels(result, ax, width=60, lines=1)[list(result.cases).index(case)]
+    title += say(": run 0", ":第 0 次运行", ax, language)
+    if n_rows > MAX_ROWS:
+        part = f" ({MAX_ROWS} / {n_rows})"
+        title += say(f", the first rows{part}", f",仅前若干行{part}", ax, language)
+    return title
 
 
 def _phases(ax: Axes, shown: Rows, unit_s: float, language: Language) -> None:
