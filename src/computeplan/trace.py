@@ -91,8 +91,10 @@ class _Column:
         more = n_rows - len(self.values)
         if more > 0:
             new = np.empty((more, self.values.shape[1]))
+            block = np.empty((more, BLOCK))  # small enough for the cache, and filled in place
             for i, rng in enumerate(self.generators):
-                new[:, i * BLOCK : (i + 1) * BLOCK] = _draw(self.law, rng, more)
+                _draw(self.law, rng, block)
+                new[:, i * BLOCK : (i + 1) * BLOCK] = block
             self.values = np.concatenate([self.values, new]) if len(self.values) else new
         return self.values[:n_rows]
 
@@ -101,21 +103,22 @@ _UNIFORM = Law("uniform", (), 1.0)
 _UNIT_GAP = Law("expon", (), 1.0)
 
 
-def _draw(law: Law, rng: np.random.Generator, n_rows: int) -> FloatArray:
-    shape = (n_rows, BLOCK)
+def _draw(law: Law, rng: np.random.Generator, out: FloatArray) -> None:
+    """Fill `out` with draws of a law. [s]"""
     if law.name == "const":
-        return np.full(shape, law.scale_s)
-    if law.name == "uniform":
-        return rng.random(shape)
-    if law.name == "expon":
-        return law.scale_s * rng.standard_exponential(shape)
-    if law.name == "lognorm":
-        normal = rng.standard_normal(shape)
-        normal *= law.shapes[0]
-        np.exp(normal, out=normal)
-        normal *= law.scale_s
-        return normal
-    return np.asarray(frozen_law(law).ppf(rng.random(shape)), dtype=np.float64)
+        out.fill(law.scale_s)
+    elif law.name == "uniform":
+        rng.random(out=out)
+    elif law.name == "expon":
+        rng.standard_exponential(out=out)
+        out *= law.scale_s
+    elif law.name == "lognorm":
+        rng.standard_normal(out=out)
+        out *= law.shapes[0]
+        np.exp(out, out=out)
+        out *= law.scale_s
+    else:
+        out[:] = frozen_law(law).ppf(rng.random(out.shape))
 
 
 def _key(kind: str, pool: str) -> int:
@@ -179,11 +182,11 @@ class Trace:
         n_nodes = pool.n_nodes + pool.n_spare_nodes
         rate = kind.rate_per_node_s * n_nodes
         expected = rate * until_s
-        n_rows = int(expected + 5 * math.sqrt(expected)) + 8
+        n_rows = int(expected + 4 * math.sqrt(expected)) + 4
         while True:
             gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
             time_s = gaps / rate
-            for before, after in itertools.pairwise(time_s):  # np.cumsum along columns is slow
+            for before, after in itertools.pairwise(time_s):  # np.cumsum down columns is slow
                 after += before
             if time_s[-1].min(initial=math.inf) > until_s:
                 break

@@ -17,6 +17,7 @@ from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.ledger import PHASES, RESTART, TRAIN
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
+from computeplan.physics.reliability import erlang_b
 from computeplan.physics.steptime import ConstantMfu
 from computeplan.physics.transformer import flop_per_token, shape_of, size_class
 from computeplan.specs.catalogue import default_mfu
@@ -126,6 +127,15 @@ class Pool:
         return sum(kind.rate_per_node_s for kind in self.kinds)
 
     @property
+    def repair_load_per_node(self) -> float:
+        """Nodes in repair per node, if all that fail are replaced: rate x mean repair."""
+        return sum(
+            kind.rate_per_node_s * kind.p_takes_node * law_mean_s(kind.repair)
+            for kind in self.kinds
+            if kind.repair is not None
+        )
+
+    @property
     def mean_restart_s(self) -> float:
         """Mean restart after a fault, over kinds by rate. [s]"""
         rate = self.fault_rate_per_node_s
@@ -222,14 +232,23 @@ class World:
         return float(chip_j * spec.n_nodes[pool] * place.chips_per_node * place.pue)
 
     def first_look_s(self, job: int, pool: int) -> float:
-        """Return how far to draw luck for a job alone on a pool, at first. [s]"""
+        """Return how far to draw luck for a job alone on a pool, at first. [s]
+
+        Far enough for nearly every run, by closed form; only the cost depends on it.
+        """
         place, spec = self.pools[pool], self.jobs[job]
+        n_nodes = int(spec.n_nodes[pool])
         wall_s, train_s = spec.expected_wall_s(pool), float(spec.train_s[pool])
-        n_faults = place.fault_rate_per_node_s * int(spec.n_nodes[pool]) * wall_s
+        n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
         spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
-        likely_s = spec.arrival_s + wall_s + 4 * spread_s + 4 * place.mean_restart_s
-        return min(self.horizon_s, likely_s)
+        spares = place.n_nodes + place.n_spare_nodes - n_nodes
+        blocked = erlang_b(spares + 1, place.repair_load_per_node * n_nodes)
+        likely_s = (wall_s + 5 * spread_s) / max(1 - blocked, 0.05)
+        repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
+        if blocked > 1e-6:  # then some run waits for a few repairs
+            likely_s += 6 * repair_s
+        return min(self.horizon_s, spec.arrival_s + likely_s + 4 * place.mean_restart_s)
 
     def longer_look_s(self, until_s: float, job: int, pool: int) -> float:
         """Return how far to draw luck after `until_s` was not enough. [s]
