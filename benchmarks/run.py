@@ -21,7 +21,7 @@ import yardstick
 import computeplan as cp
 from computeplan.engines import batch
 from computeplan.ledger import Ledger
-from computeplan.world import compile_world
+from computeplan.compiler import compile_world
 
 N_ROUNDS = 7
 N_BATCH_RUNS = 2_000

@@ -192,4 +192,3 @@ _MEASURES: dict[str, Measure] = {
     "mean_jct_h": _mean_jct_h,
     "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / _HOUR_S,
 }
-

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from computeplan.checks import FloatArray
+from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
 from computeplan.ledger import PHASES, Span
@@ -29,7 +30,7 @@ from computeplan.physics.reliability import rate_forms
 from computeplan.results import CaseResult, Result
 from computeplan.results import Span as NamedSpan
 from computeplan.specs.scenario import Scenario
-from computeplan.world import World, compile_world
+from computeplan.world import World
 
 __all__ = ["Case", "compile_cases", "expand", "run"]
 
@@ -70,7 +71,9 @@ def expand(scenario: Scenario) -> dict[str, Scenario]:
     axes = list(scenario.sweep.items())
     n_cases = len(cases) * math.prod(len(values) for _, values in axes)
     if n_cases > MAX_CASES:
-        raise ScenarioError.of(f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep")
+        raise ScenarioError.of(
+            f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep"
+        )
     found: dict[str, Scenario] = {}
     problems = []
     for case, changes in cases.items():
@@ -178,7 +181,7 @@ def run(
         cases={case.name: _case_result(case, counted[case.name]) for case in cases},
         provenance=_provenance(scenario, cases),
         scenario_yaml=scenario.to_yaml(),
-        notes=tuple([*notes, *_unlike(cases)]),
+        notes=(*notes, *_unlike(cases)),
     )
 
 
@@ -307,9 +310,13 @@ def _fault_forms(world: World, p: int) -> str:
 def _unlike(cases: list[Case]) -> list[str]:
     """Return the warning that cases compare MFUs measured on different kinds of runs."""
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
-    if len(classes) < 2 or any("not like for like" in note for c in cases for note in c.world.notes):
+    if len(classes) < 2 or any(
+        "not like for like" in note for c in cases for note in c.world.notes
+    ):
         return []
-    return [f"not like for like: default MFUs measured on different runs ({'; '.join(sorted(classes))})"]
+    return [
+        f"not like for like: default MFUs measured on different runs ({'; '.join(sorted(classes))})"
+    ]
 
 
 def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:
@@ -331,4 +338,3 @@ def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:
         "machine": platform.machine(),
         **{name: version(name) for name in ("numpy", "scipy", "simpy")},
     }
-

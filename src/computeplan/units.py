@@ -59,7 +59,9 @@ def dimension_name(unit: str) -> str:
 def _split(text: str) -> tuple[float, pint.Unit]:
     """Return number and unit, or raise ValueError in the words a user needs."""
     if len(text) > MAX_TEXT:
-        raise ValueError(f"is {len(text)} characters long; a number with a unit has at most {MAX_TEXT}")
+        raise ValueError(
+            f"is {len(text)} characters long; a number with a unit has at most {MAX_TEXT}"
+        )
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a number with a unit")

@@ -1,37 +1,23 @@
-"""A scenario compiled to SI numbers: the only thing an engine reads.
-
-Here specs meet physics, once: rates per node, watts by phase, seconds of training, checkpoint
-intervals. What cannot be priced is a `ScenarioError` with its path; a job that no pool can ever
-hold is an `InfeasibleError`, before the first run.
-"""
+"""The world: a scenario compiled to SI numbers, the only thing an engine reads."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
-from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.ledger import PHASES, RESTART, TRAIN
-from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
-from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
+from computeplan.errors import InfeasibleError
+from computeplan.ledger import RESTART, TRAIN
 from computeplan.physics.reliability import erlang_b
-from computeplan.physics.steptime import ConstantMfu
-from computeplan.physics.transformer import flop_per_token, shape_of, size_class
-from computeplan.specs.catalogue import default_mfu
 from computeplan.specs.faultlog import FaultLog
-from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.laws import Law, law_mean_s
-from computeplan.specs.scenario import Scenario
-from computeplan.specs.sites import Pool as PoolSpec
-from computeplan.specs.sites import Site as SiteSpec
 
-__all__ = ["Job", "Kind", "Pool", "Stop", "World", "compile_world"]
+__all__ = ["Job", "Kind", "Pool", "Stop", "World"]
 
 NEVER_ENDS = 1000  # times the expected wall time
-LONGEST_S = 1000 * 365.25 * 86_400.0  # an expected wall time beyond this is no plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +180,7 @@ class Job:
         return float(self.train_s[pool]) / ettr if ettr else math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class World:
     """Everything an engine reads.
 
@@ -222,6 +208,27 @@ class World:
     n_fault_kinds: int
     horizon_s: float
     notes: tuple[str, ...]
+
+    @cached_property
+    def n_nodes(self) -> IntArray:
+        """Nodes each job holds on each pool, shape (n_jobs, n_pools); 0 where it can never run."""
+        return np.array([job.n_nodes for job in self.jobs])
+
+    @cached_property
+    def wall_s(self) -> FloatArray:
+        """Expected wall time of each job on each pool, inf where it can never run. [s]"""
+        pools = range(len(self.pools))
+        return np.array(
+            [[j.expected_wall_s(p) if j.n_nodes[p] else math.inf for p in pools] for j in self.jobs]
+        )
+
+    @cached_property
+    def energy_j(self) -> FloatArray:
+        """Expected facility energy of each job on each pool, shape (n_jobs, n_pools). [J]"""
+        pools = range(len(self.pools))
+        return np.array(
+            [[self.expected_energy_j(j, p) for p in pools] for j in range(len(self.jobs))]
+        )
 
     def expected_energy_j(self, job: int, pool: int) -> float:
         """Return the expected facility energy of a whole job on a pool, never blocked. [J]"""
@@ -266,306 +273,3 @@ class World:
             )
             raise InfeasibleError(message)
         return min(self.horizon_s, 1.25 * until_s)
-
-
-def compile_world(scenario: Scenario) -> World:
-    """Return the world of a scenario.
-
-    Raises
-    ------
-    ScenarioError
-        If a speed or a size is not known and not given.
-    InfeasibleError
-        If a job fits on no pool.
-
-    Examples
-    --------
-    >>> import computeplan as cp
-    >>> world = compile_world(cp.load("llama3-405b"))
-    >>> world.pools[0].n_nodes, world.jobs[0].name
-    (2048, 'pretrain')
-    """
-    notes: list[str] = list(scenario.catalogue.notes)
-    names = (*scenario.faults, *scenario.planned)
-    pools = tuple(
-        _pool(scenario, site_name, site, name, pool, notes)
-        for site_name, site in scenario.sites.items()
-        for name, pool in site.pools.items()
-    )
-    problems: list[Problem] = []
-    jobs = []
-    for name, job in scenario.jobs.items():
-        try:
-            jobs.append(_job(scenario, pools, name, job, notes))
-        except ScenarioError as error:
-            problems += error.problems
-    if problems:
-        raise ScenarioError(problems)
-    _must_fit(scenario, pools, jobs)
-    classes = {kind for job in jobs for kind in job.mfu_class if kind}
-    if len(classes) > 1:
-        notes.append(f"not like for like: default MFUs of different classes ({'; '.join(sorted(classes))})")
-    horizon = scenario.simulate.horizon
-    return World(
-        name=scenario.name,
-        policy=scenario.policy,
-        pools=pools,
-        jobs=tuple(jobs),
-        kind_names=names,
-        n_fault_kinds=len(scenario.faults),
-        horizon_s=math.inf if horizon is None else horizon,
-        notes=tuple(dict.fromkeys(notes)),
-    )
-
-
-def _pool(
-    scenario: Scenario, site_name: str, site: SiteSpec, name: str, pool: PoolSpec, notes: list[str]
-) -> Pool:
-    chip = scenario.catalogue.chips[pool.chip]
-    per_node = pool.chips_per_node or chip.chips_per_node
-    assert per_node is not None  # cross-checked
-    count, unit = pool.spares
-    spare_nodes = int(count if unit == "node" else count // per_node)
-    if chip.is_estimate:
-        notes.append(f"{chip.name}: its profile is an estimate")
-    watts = _watts(pool, chip.name, chip.tdp_w, per_node, notes)
-    usd_per_j = math.nan
-    if site.price is not None:
-        rate = scenario.usd_per_cny if site.price.currency == "CNY" else 1.0
-        usd_per_j = site.price.per_j * (rate or math.nan)
-    states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
-    on = np.ones(len(PHASES))
-    powered = on.copy()
-    powered[-1] = 0.0  # a node in repair draws nothing around its chips
-    return Pool(
-        name=name,
-        site=site_name,
-        chip=chip.name,
-        n_nodes=pool.chips // per_node,
-        n_spare_nodes=spare_nodes,
-        chips_per_node=per_node,
-        kinds=_kinds(scenario, name, per_node),
-        stops=_stops(scenario, name),
-        meter=watts.meter,
-        chip_w=np.array([*states, watts.idle_w, watts.repair_w]),
-        node_overhead_w=powered * watts.node_overhead_w / per_node,
-        network_w=on * watts.network_w / per_node,
-        pue=site.pue,
-        usd_per_j=usd_per_j,
-        kg_per_j=math.nan if site.carbon is None else site.carbon,
-        rent_usd_per_chip_s=pool.rent or 0.0,
-    )
-
-
-def _watts(
-    pool: PoolSpec, chip: str, tdp_w: float | None, per_node: int, notes: list[str]
-) -> StateWatts:
-    """Return the pool's own watts over the chip's defaults."""
-    given = pool.power
-    if given is None or given.meter == "chip":
-        if tdp_w is not None:
-            base = default_watts(tdp_w, per_node)
-            notes.append(ESTIMATED)
-        else:
-            base = StateWatts("chip", *[math.nan] * 7)
-            if given is None:
-                notes.append(f"{chip}: no TDP is published; give the pool's power to get energy")
-    else:  # the host is in the watts: nothing is added around them
-        compute_w = given.compute if given.compute is not None else math.nan
-        base = StateWatts(given.meter, *[compute_w] * 4, 0.0, 0.0, 0.0)
-    if given is None:
-        return base
-
-    def pick(value: float | None, default: float) -> float:
-        return default if value is None else value
-
-    return StateWatts(
-        meter=given.meter,
-        compute_w=pick(given.compute, base.compute_w),
-        load_w=pick(given.load, base.load_w),
-        wait_w=pick(given.wait, base.wait_w),
-        idle_w=pick(given.idle, base.idle_w),
-        repair_w=pick(given.repair, base.repair_w),
-        node_overhead_w=pick(given.node_overhead, base.node_overhead_w),
-        network_w=pick(given.network, base.network_w),
-    )
-
-
-def _kinds(scenario: Scenario, pool: str, chips_per_node: int) -> tuple[Kind, ...]:
-    found = []
-    for index, (name, kind) in enumerate(scenario.faults.items()):
-        if kind.pools is not None and pool not in kind.pools:
-            continue
-        if kind.observed is not None:
-            seen = kind.observed
-            rate = seen.interruptions / (seen.over * seen.chips) * chips_per_node
-        elif kind.mtbf is not None:
-            rate = (chips_per_node if kind.per == "chip" else 1) / kind.mtbf
-        else:
-            rate = kind.rate or 0.0
-        takes = 0.0 if kind.takes is None else kind.takes
-        log = scenario.logs.get(name)
-        found.append(Kind(index, name, rate, takes, kind.restart, kind.repair, log))
-    return tuple(found)
-
-
-def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:
-    n_faults = len(scenario.faults)
-    return tuple(
-        Stop(n_faults + i, name, stop.interval_s, stop.lasts)
-        for i, (name, stop) in enumerate(scenario.planned.items())
-        if stop.pools is None or pool in stop.pools
-    )
-
-
-def _job(
-    scenario: Scenario, pools: tuple[Pool, ...], name: str, job: JobSpec, notes: list[str]
-) -> Job:
-    catalogue = scenario.catalogue
-    model = catalogue.models[job.model] if job.model is not None else None
-    token_flop = flop_per_token(shape_of(model.architecture()), job.seq) if model is not None and job.seq else math.nan
-    batch = _batch(name, job, notes)
-    n = len(pools)
-    n_nodes = np.zeros(n, dtype=np.int64)
-    train_s, tok_per_s, mfus = np.full(n, math.nan), np.full(n, math.nan), np.full(n, math.nan)
-    interval_s, ettr = np.full(n, math.inf), np.ones(n)
-    classes = []
-    for i, pool in enumerate(pools):
-        n_chips = _n_chips(job, scenario.chip_of(pool.name).ranks_per_chip)
-        nodes = -(-n_chips // pool.chips_per_node)
-        mfu, kind = math.nan, ""
-        if 0 < nodes <= pool.n_nodes:
-            n_nodes[i] = nodes
-            flop_per_s, mfu, kind = _speed(scenario, pool, name, job, notes)
-            step = ConstantMfu(token_flop * (batch or 1.0), {pool.name: flop_per_s})
-            if model is not None and not math.isnan(flop_per_s):
-                tok_per_s[i] = (batch or 1.0) / step.step_s({pool.name: n_chips})
-            train_s[i] = _train_s(job, token_flop, n_chips * flop_per_s)
-            interval_s[i], ettr[i] = _saving(job, pool, nodes, float(train_s[i]))
-        mfus[i] = mfu
-        classes.append(kind)
-    save_s = (job.checkpoint.stall or 0.0) if job.checkpoint else 0.0
-    deadline = math.inf if job.deadline is None else job.arrival + job.deadline
-    home = next((i for i, pool in enumerate(pools) if pool.name == job.home), -1)
-    return Job(
-        name=name,
-        model=model.name if model is not None else "",
-        tenant=job.tenant or "",
-        arrival_s=job.arrival,
-        deadline_s=deadline,
-        home=home,
-        n_nodes=n_nodes,
-        train_s=train_s,
-        tok_per_s=tok_per_s,
-        interval_s=interval_s,
-        save_s=save_s,
-        ettr=ettr,
-        mfu=mfus,
-        mfu_class=tuple(classes),
-    )
-
-
-def _n_chips(job: JobSpec, ranks_per_chip: int) -> int:
-    if job.chips is not None:
-        return job.chips
-    assert job.parallelism is not None  # validated
-    return -(-job.parallelism.n_ranks // ranks_per_chip)
-
-
-def _batch(name: str, job: JobSpec, notes: list[str]) -> float | None:
-    """Return the batch in whole sequences, saying so where that changes it. [tokens]"""
-    if job.batch is None or job.seq is None:
-        return job.batch
-    batch = max(1, round(job.batch / job.seq)) * job.seq
-    if batch != job.batch:
-        notes.append(f"{name}: batch rounded to {batch // job.seq} sequences, {batch:,} tokens")
-    return float(batch)
-
-
-def _speed(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, notes: list[str]
-) -> tuple[float, float, str]:
-    """Return model FLOP/s of one chip, MFU, and what kind of run a default MFU was measured on."""
-    chip = scenario.chip_of(pool.name)
-    document, at = scenario.document, ("jobs", name)
-    try:
-        peak = chip.peak_flop_per_s(job.precision)
-    except ValueError as error:
-        if job.achieved is not None:
-            return job.achieved, math.nan, ""
-        if job.train_for is not None and job.model is None:
-            return math.nan, math.nan, ""
-        raise ScenarioError([document.problem((*at, "precision"), str(error))]) from None
-    if job.achieved is not None:
-        return job.achieved, job.achieved / peak, ""
-    mfu = job.mfu.get(pool.name) if isinstance(job.mfu, dict) else job.mfu
-    if mfu is not None:
-        return peak * mfu, mfu, ""
-    if job.model is None:
-        if job.train_for is not None:
-            return math.nan, math.nan, ""
-        message = "mfu or achieved is missing: work without a model has no default speed"
-        raise ScenarioError([document.problem(at, message)])
-    model_class = size_class(shape_of(scenario.catalogue.models[job.model].architecture()))
-    found = default_mfu(chip.name, model_class, job.precision)
-    if found is None:
-        message = (
-            f"no sourced MFU for {model_class} on {chip.name}"
-            f" in {job.precision}: give mfu: 0.4, or one by pool: mfu: {{{pool.name}: 0.4}}"
-        )
-        raise ScenarioError([document.problem((*at, "model"), message)])
-    notes.append(found.note)
-    return peak * found.mfu, found.mfu, found.like
-
-
-def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:
-    if job.train_for is not None:
-        return float(job.train_for)
-    flop = job.work if job.work is not None else (job.tokens or math.nan) * token_flop
-    return float(flop / flop_per_s)
-
-
-def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float, float]:
-    """Return the interval between saves and the expected ETTR, spares without limit."""
-    rate = pool.fault_rate_per_node_s * nodes
-    checkpoint = job.checkpoint
-    every = checkpoint.every if checkpoint else "never"
-    save_s = (checkpoint.stall or 0.0) if checkpoint else 0.0
-    if every == "optimal":
-        # A pool where nothing fails has no optimum: it never saves.
-        interval = float(optimal_interval_s(save_s, 1 / rate)) if rate else math.inf
-    else:
-        interval = math.inf if every == "never" else float(every)
-    segment, stall = (train_s, 0.0) if math.isinf(interval) else (interval, save_s)
-    if rate == 0:
-        return interval, segment / (segment + stall)
-    with np.errstate(over="ignore"):
-        return interval, float(expected_ettr(segment, stall, pool.mean_restart_s, 1 / rate))
-
-
-def _must_fit(scenario: Scenario, pools: tuple[Pool, ...], jobs: list[Job]) -> None:
-    wrong = []
-    if scenario.simulate.horizon is None:
-        for job in jobs:
-            walls = [job.expected_wall_s(i) for i in np.flatnonzero(job.n_nodes)]
-            if walls and not min(walls) < LONGEST_S:
-                wrong.append(
-                    f"jobs.{job.name}: would take {min(walls) / LONGEST_S * 1000:.3g} years on its"
-                    " best pool; save more often, use fewer chips, or give simulate.horizon"
-                )
-    for job in jobs:
-        if not job.n_nodes.any():
-            spec = scenario.jobs[job.name]
-            wants = spec.chips or (spec.parallelism.n_ranks if spec.parallelism else 0)
-            unit = "chips" if spec.chips else "ranks"
-            have = ", ".join(f"{pool.name} {pool.n_nodes * pool.chips_per_node}" for pool in pools)
-            wrong.append(f"jobs.{job.name}: wants {wants} {unit}, but no pool has so many (chips: {have})")
-        elif scenario.policy == "silo" and len(pools) > 1:
-            if job.home < 0:
-                path = ("jobs", job.name)
-                message = "home is missing: policy silo runs each job on its home pool only"
-                raise ScenarioError([scenario.document.problem(path, message)])
-            if job.n_nodes[job.home] == 0:
-                wrong.append(f"jobs.{job.name}: is larger than its home pool")
-    if wrong:
-        raise InfeasibleError("\n".join(wrong))

@@ -24,7 +24,9 @@ def init(name: str) -> None:
     path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     template = resources.files("computeplan").joinpath("data/starter.yaml.j2").read_text("utf-8")
     # Values stand in YAML, not HTML: load() below is what keeps a hostile name out.
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
     text = environment.from_string(template).render(name=path.stem, file=path.name)
     if parse_document(text, str(path)).data.get("name") != path.stem:
         raise ScenarioError.of(f"{path.stem!r} is not a plain name; use letters, digits and -")

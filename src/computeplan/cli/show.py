@@ -24,11 +24,15 @@ def show_table(table: Table) -> None:
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     rows = [table.header, *table.rows]
-    widest = sum(max(Text(cell).cell_len for row in rows for cell in row[i].split("\n")) + 2
-                 for i in range(len(table.header)))
+    widest = sum(
+        max(Text(cell).cell_len for row in rows for cell in row[i].split("\n")) + 2
+        for i in range(len(table.header))
+    )
     if widest > console.width and len(table.rows) < len(table.header):
         rows = [tuple(row[i] for row in rows) for i in range(len(table.header))]
-    printed = RichTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    printed = RichTable(
+        title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for i, head in enumerate(rows[0]):
         printed.add_column(Text(head), justify="left" if i == 0 else "right", overflow="fold")
     for row in rows[1:]:

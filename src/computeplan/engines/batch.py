@@ -249,7 +249,7 @@ class _Rows:
     def _cycles(
         self, gone_s: FloatArray, kept_s: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return whole cycles in a time since `ready_s`, and training and saving in the last one."""
+        """Return whole cycles since `ready_s`, and training and saving in the one not complete."""
         if not self.saves:
             return np.zeros_like(gone_s), gone_s, np.zeros_like(gone_s)
         cycle_s = self.interval_s + self.save_s
@@ -380,7 +380,9 @@ class _Books:
         for phase, seconds in phases.items():
             self.job_s[:, job, phase] = seconds
             self.chip_s[:, job, pool, phase] = seconds * (rows.n_held * chips)
-        self.chip_s[:, job, pool, BLOCKED] -= rows.missing_node_s * chips  # what it lacks, all the while
+        self.chip_s[:, job, pool, BLOCKED] -= (
+            rows.missing_node_s * chips
+        )  # what it lacks, all the while
         self.end_s[:, job] = rows.end_s
 
     def ledger(self) -> Ledger:

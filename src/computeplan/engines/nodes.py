@@ -90,6 +90,7 @@ class Nodes:
             up_s[claims] = self.claimed_up_s[place[claims] - self.n_places, rows[claims]]
         up = up_s <= time_s
         with_job: Mask = up & is_claim
+        self.ids[place[with_job], rows[with_job]] = NO_NODE  # so that a node is listed once
         idle: Mask = up & ~is_claim
         gone = idle & takes
         if gone.any():
@@ -138,7 +139,9 @@ class Nodes:
             first_s = (self._keys[place, late] & self._time_bits).view(np.float64)
             own = back_s[late] < first_s  # the taken node itself will be up first
             from_s = np.where(own, back_s[late], first_s)
-            self._claim(late, np.where(own, node[late], self.ids[place, late]), from_s, time_s[late])
+            self._claim(
+                late, np.where(own, node[late], self.ids[place, late]), from_s, time_s[late]
+            )
             takes = takes.copy()
             takes[late[own]] = False
         rows = np.flatnonzero(takes)
@@ -182,7 +185,7 @@ class Nodes:
         return total
 
     def totals(self, wall_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Return idle and repair node-seconds of listed nodes up to `wall_s`, and how many are listed."""
+        """Return idle and repair node-seconds of listed nodes up to `wall_s`, and their number."""
         listed = self.ids[: self.n_places] != NO_NODE
         up_s = (self._keys & self._time_bits).view(np.float64)
         ahead_s = np.where(listed, up_s - wall_s, 0.0)

@@ -1,0 +1,1 @@
+"""What nature does: pure functions of numbers and arrays."""

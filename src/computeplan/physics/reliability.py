@@ -67,7 +67,9 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
         message = f"all must be > 0, got {rate_per_node_s}, {chips_per_node}, {n_nodes}"
         raise ValueError(message)
     node_s = 1 / rate_per_node_s
-    return RateForms(node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * _DAY_S)
+    return RateForms(
+        node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * _DAY_S
+    )
 
 
 def erlang_b(servers: int, load: float) -> float:

@@ -1,0 +1,1 @@
+"""Who runs where, when: policies as pure functions of a view."""

@@ -125,8 +125,7 @@ def _by_profile(
 ) -> list[Placement]:
     """Return the jobs whose cheapest place can start now; all others reserve theirs."""
     profiles = [
-        Profile(view.now_s, free, ends)
-        for free, ends in zip(view.free, view.running, strict=True)
+        Profile(view.now_s, free, ends) for free, ends in zip(view.free, view.running, strict=True)
     ]
     placed = []
     for job in view.queue:

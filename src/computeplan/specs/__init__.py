@@ -1,0 +1,1 @@
+"""What people write: frozen models, read from YAML."""

@@ -78,14 +78,19 @@ def _names(scenario: Scenario, document: Document) -> list[Problem]:
             problems.append(document.problem(at, message))
     both = scenario.faults.keys() & scenario.planned.keys()
     problems += [
-        document.problem(("planned", name), "a fault kind has the same name") for name in sorted(both)
+        document.problem(("planned", name), "a fault kind has the same name")
+        for name in sorted(both)
     ]
     return problems
 
 
 def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
     problems = []
-    chips = [catalogue.chips.get(pool.chip) for site in scenario.sites.values() for pool in site.pools.values()]
+    chips = [
+        catalogue.chips.get(pool.chip)
+        for site in scenario.sites.values()
+        for pool in site.pools.values()
+    ]
     per_chip = {chip.ranks_per_chip for chip in chips if chip is not None}
     for name, job in scenario.jobs.items():
         at = ("jobs", name)
@@ -128,7 +133,9 @@ def _logs(
                 if per_node is None or (kind.pools and pool_name not in kind.pools):
                     continue
                 count, unit = pool.spares
-                n_nodes = pool.chips // per_node + int(count if unit == "node" else count // per_node)
+                n_nodes = pool.chips // per_node + int(
+                    count if unit == "node" else count // per_node
+                )
                 if log.n_nodes > n_nodes:
                     message = (
                         f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"

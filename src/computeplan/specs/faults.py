@@ -58,7 +58,9 @@ def _read_takes(value: object) -> float:
     if not isinstance(value, dict) or not value or not value.keys() <= {"node", "nothing"}:
         refuse(f"must be {how}, not {value!r}")
     shares = list(value.values())
-    if any(isinstance(x, bool) or not isinstance(x, int | float) or not 0 <= x <= 1 for x in shares):
+    if any(
+        isinstance(x, bool) or not isinstance(x, int | float) or not 0 <= x <= 1 for x in shares
+    ):
         refuse(f"shares must be numbers from 0 to 1, got {value!r}")
     if not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
         refuse(f"shares must add up to 1, got {sum(shares):g}")
@@ -79,7 +81,12 @@ class FaultKind(Frozen):
     """One kind of fault, its rate stated in exactly one way."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
-        (frozenset({"observed"}), frozenset({"mtbf", "per"}), frozenset({"rate"}), frozenset({"replay"})),
+        (
+            frozenset({"observed"}),
+            frozenset({"mtbf", "per"}),
+            frozenset({"rate"}),
+            frozenset({"replay"}),
+        ),
     )
 
     observed: Observed | None = None
@@ -176,4 +183,3 @@ class PlannedStop(Frozen):
         if self.observed is not None:
             return float(self.observed.over / self.observed.stops)
         return float(self.every or 0.0)
-

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from computeplan.units import dimension_name, parse, parse_unit_of
 
@@ -77,7 +84,9 @@ def refuse(message: str) -> NoReturn:
 def _read(unit: str, example: str, lower: float, *, above: bool) -> Callable[[object], float]:
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str):
-            refuse(f"needs a unit: write it like '{example}' ({dimension_name(unit)}), not {value!r}")
+            refuse(
+                f"needs a unit: write it like '{example}' ({dimension_name(unit)}), not {value!r}"
+            )
         number = parse(value, unit)
         if number < lower or (above and number == lower):
             refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
@@ -130,15 +139,9 @@ def _number(value: object) -> object:
     return value
 
 
-Positive = Annotated[
-    float, BeforeValidator(_number), Field(gt=0, le=1e30), HowWritten("", "1.1")
-]
-Fraction = Annotated[
-    float, BeforeValidator(_number), Field(gt=0, le=1), HowWritten("", "0.41")
-]
-Count = Annotated[
-    int, BeforeValidator(_number), Field(gt=0, le=MAX_COUNT), HowWritten("", "16384")
-]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e30), HowWritten("", "1.1")]
+Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1), HowWritten("", "0.41")]
+Count = Annotated[int, BeforeValidator(_number), Field(gt=0, le=MAX_COUNT), HowWritten("", "16384")]
 Name = Annotated[
     str,
     StringConstraints(pattern=r"^[^\s.\"'\\/<>&\x00-\x1f][^.\"'\\/<>&\x00-\x1f]*$", max_length=80),

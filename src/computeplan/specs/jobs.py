@@ -28,7 +28,9 @@ def _read_every(value: object) -> float | str:
     if value in ("optimal", "never"):
         return str(value)
     if not isinstance(value, str):
-        refuse(f"must be optimal, never, or a duration with its unit such as '30 min', not {value!r}")
+        refuse(
+            f"must be optimal, never, or a duration with its unit such as '30 min', not {value!r}"
+        )
     interval = parse(value, "s")
     if interval <= 0:
         refuse(f"must be > 0, got {value!r}")
@@ -142,5 +144,3 @@ class Job(Frozen):
         if self.model is not None and self.seq is None:
             refuse("seq is missing: the FLOPs of a token depend on the sequence length")
         return self
-
-

@@ -133,7 +133,11 @@ def _sigma(said: dict[str, float]) -> float:
         z, ratio = _z(other), math.log(mean / said[other])
         # mean = quantile * exp(sigma**2 / 2 - z sigma): the smaller positive root, the usual reading
         root = z * z + 2 * ratio
-        sigma = z - math.sqrt(root) if root >= 0 and z > math.sqrt(root) else z + math.sqrt(max(root, 0))
+        sigma = (
+            z - math.sqrt(root)
+            if root >= 0 and z > math.sqrt(root)
+            else z + math.sqrt(max(root, 0))
+        )
     else:
         gap = _z(b) - _z(a)
         sigma = math.log(y / x) / gap if gap else 0.0
@@ -153,7 +157,9 @@ def _scipy_law(name: str, parameters: dict[str, Any]) -> Law:
     rest = {key: value for key, value in parameters.items() if key not in said}
     if sorted(rest) != sorted(names):
         wanted = ", ".join(names) or "no shape"
-        refuse(f"{name}: takes {wanted} and one of mean, median, scale; got {', '.join(rest) or 'none'}")
+        refuse(
+            f"{name}: takes {wanted} and one of mean, median, scale; got {', '.join(rest) or 'none'}"
+        )
     shapes = tuple(_number(f"{name}.{key}", rest[key]) for key in names)
     ((key, value),) = said.items()
     if name == "expon":

@@ -204,7 +204,9 @@ class _Reader:
     def node(self, node: Any, path: KeyPath) -> Any:
         self.left -= 1
         if self.left < 0:
-            raise ScenarioError.of(f"holds more than {MAX_NODES} values (aliases count)", file=self.name)
+            raise ScenarioError.of(
+                f"holds more than {MAX_NODES} values (aliases count)", file=self.name
+            )
         if len(path) > MAX_DEPTH:
             raise ScenarioError.of(f"is nested deeper than {MAX_DEPTH} levels", file=self.name)
         self.values[path] = self.place(node)

@@ -135,7 +135,7 @@ def change(
         for part in reversed(path):
             data = {part: data}
         mark = Mark(origin or document.file, *_place(document, text) if not origin else (0, 0))
-        places: dict[KeyPath, Mark] = {inner: mark for inner in _paths_in(data)}
+        places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
         changed = apply(model, document, Document(data, document.file, places, places))
         document = Document(changed.data, document.file, changed.keys, changed.values)
     if problems:

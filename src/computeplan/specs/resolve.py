@@ -77,7 +77,11 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
             except ValueError as error:
                 problems.append(document.problem(path, str(error)))
     return Catalogue(
-        catalogue.chips, catalogue.models, tuple(notes), tuple(dict.fromkeys(problems)), catalogue.files
+        catalogue.chips,
+        catalogue.models,
+        tuple(notes),
+        tuple(dict.fromkeys(problems)),
+        catalogue.files,
     )
 
 

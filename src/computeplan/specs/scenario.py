@@ -34,7 +34,9 @@ from computeplan.specs.sites import Site
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
 
-CaseName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+CaseName = Annotated[
+    str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")
+]
 
 
 class Simulate(Frozen):
@@ -204,7 +206,9 @@ def load(source: str | Path | Mapping[str, Any]) -> Scenario:
         if str(source) not in shipped_names():
             shipped = ", ".join(shipped_names())
             hint = nearest(str(source), shipped_names())
-            what = "is a folder, not a file" if path.is_dir() else "no such file or shipped scenario"
+            what = (
+                "is a folder, not a file" if path.is_dir() else "no such file or shipped scenario"
+            )
             raise ScenarioError.of(f"{what}.{hint}  Shipped: {shipped}", file=str(source))
         path = shipped_folder() / f"{source}.yaml"
     folder = path.resolve().parent
@@ -261,4 +265,3 @@ def _build(model: type[Any], document: Document, folder: Path | None) -> Any:
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
     scenario._catalogue, scenario._logs = catalogue, logs  # noqa: SLF001
     return scenario
-

@@ -1,0 +1,275 @@
+"""One job on the nodes of one pool, in one run: what the event engine moves about.
+
+Plain Python, no event queue: a gang is told what happens and when, books what lay before, and knows
+when its work would end if nothing else happened. A pool's nodes are counted over time (idle, in
+repair), apart from the batch engine's sums over nodes, so that the two engines can check one
+another.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
+from computeplan.world import Job, Pool
+
+__all__ = ["IN_REPAIR", "Gang", "PoolNodes"]
+
+FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
+NO_NODE = -1
+SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
+
+
+class PoolNodes:
+    """The nodes of one pool: where each is, and what has been booked of them."""
+
+    def __init__(self, spec: Pool) -> None:
+        self.spec = spec
+        total = spec.n_nodes + spec.n_spare_nodes
+        self.where = [FREE] * total
+        self.fresh = 0  # nodes from here on have never been touched, unless `visit` says otherwise
+        self.free: list[tuple[float, int, int]] = []  # (since, node, visit) of others; may be stale
+        self.visit = [0] * total
+        self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
+        self.since_s = 0.0
+        self.idle_node_s = self.repair_node_s = 0.0
+        self.n_repairs = 0
+
+    def book(self, now_s: float) -> None:
+        """Book idle and repair up to now; before any count changes."""
+        span_s = now_s - self.since_s
+        self.idle_node_s += span_s * self.n_free
+        self.repair_node_s += span_s * self.n_in_repair
+        self.since_s = now_s
+
+    def pop_free(self) -> int:
+        """Return the node that has been free longest (the lowest number of several), or NO_NODE."""
+        where, visit = self.where, self.visit
+        while self.fresh < len(where):
+            node = self.fresh
+            self.fresh += 1
+            if where[node] == FREE and visit[node] == 0:
+                return node
+        while self.free:
+            _, node, at_visit = heapq.heappop(self.free)
+            if where[node] == FREE and visit[node] == at_visit:
+                return node
+        return NO_NODE
+
+    def give(self, gang: Gang) -> bool:
+        """Move the node that has been free longest to a job; return whether there was one."""
+        node = self.pop_free()
+        if node == NO_NODE:
+            return False
+        self.where[node] = gang.index
+        self.n_free -= 1
+        gang.held.add(node)
+        return True
+
+    def send_to_repair(self, node: int, now_s: float, gang: Gang | None) -> None:
+        """Move a node out of a job, or out of the free ones, into repair."""
+        self.book(now_s)
+        if gang is None:
+            self.n_free -= 1
+        else:
+            gang.held.discard(node)
+        self.n_repairs += 1
+        self.n_in_repair += 1
+        self.where[node] = IN_REPAIR
+        self.visit[node] += 1
+
+    def release(self, node: int, now_s: float) -> None:
+        """Move a node of a job or of the repair shop to the free ones."""
+        self.where[node] = FREE
+        self.visit[node] += 1
+        self.n_free += 1
+        heapq.heappush(self.free, (now_s, node, self.visit[node]))
+
+    @property
+    def room(self) -> int:
+        """Nodes that a job could hold now: spares stand in for what is in repair, no more."""
+        return min(self.n_free, self.spec.n_nodes - self.n_promised)
+
+
+class Gang:
+    """One job. Books are complete up to `since_s`.
+
+    Then, in this order: a save before a planned stop until `saving_until_s`, blocked while
+    `n_missing` > 0, a restart of `restart_s` from `begin_s`, and training from `ready_s`.
+    """
+
+    def __init__(self, index: int, spec: Job, spans: list[Span] | None) -> None:
+        self.index, self.spec, self.spans = index, spec, spans
+        self.pool = -1
+        self.held: set[int] = set()
+        self.n_missing = 0
+        self.missing_since_s = 0.0
+        self.kept_s = self.pending_s = self.saving_until_s = 0.0
+        self.since_s = self.begin_s = self.ready_s = self.restart_s = 0.0
+        self.start_s = self.end_s = math.inf
+        self.job_s = [0.0] * (len(PHASES) + 1)
+        self.missing_node_s = 0.0
+
+    @property
+    def runs(self) -> bool:
+        """Whether it holds chips."""
+        return self.pool >= 0 and self.end_s == math.inf
+
+    def start(self, pool: int, chips_per_node: int, now_s: float) -> None:
+        """Begin on a pool whose nodes it has been given."""
+        spec = self.spec
+        self.job_s[QUEUE] += now_s - self.since_s
+        self.pool, self.chips_per_node = pool, chips_per_node
+        self.n_nodes = int(spec.n_nodes[pool])
+        self.work_s, self.interval_s = float(spec.train_s[pool]), float(spec.interval_s[pool])
+        self.save_s, self.ettr = spec.save_s, float(spec.ettr[pool])
+        self.start_s = self.since_s = self.begin_s = self.ready_s = now_s
+
+    def left_s(self) -> float:
+        """Return the training left once it resumes. [s]"""
+        return self.work_s - max(self.kept_s, self.pending_s)
+
+    def _n_saves(self, left_s: float) -> float:
+        if self.interval_s == math.inf:
+            return 0.0
+        return math.ceil(left_s / self.interval_s - SLACK)
+
+    def end_time(self) -> float:
+        """Return when the work ends if nothing else happens. [s]"""
+        left_s = self.left_s()
+        return self.ready_s + left_s + self._n_saves(left_s) * self.save_s
+
+    def expected_end(self, now_s: float, *, is_struck: bool) -> float:
+        """Return when the job is expected to end: at least its rest undisturbed. [s]"""
+        if not self.n_missing and not is_struck:
+            return self.end_time()
+        resumes_s = now_s + self.restart_s if self.n_missing else max(now_s, self.ready_s)
+        trained_s = 0.0 if self.n_missing else max(0.0, now_s - self.ready_s)
+        left_s = self.left_s()
+        return resumes_s + max(left_s / self.ettr - trained_s, 1e-6 * self.work_s)
+
+    def _cycles(self, now_s: float) -> tuple[float, float, float]:
+        """Return training in whole cycles, and training and saving in the one not complete. [s]"""
+        gone_s = now_s - self.ready_s
+        if self.interval_s == math.inf:
+            return 0.0, gone_s, 0.0
+        cycle_s = self.interval_s + self.save_s
+        n_cycles = gone_s // cycle_s
+        rest_s, done_s = gone_s - n_cycles * cycle_s, n_cycles * self.interval_s
+        trained_s = min(rest_s, self.interval_s, self.left_s() - done_s)
+        self.job_s[SAVE] += n_cycles * self.save_s + (rest_s - trained_s)
+        return done_s, trained_s, rest_s - trained_s
+
+    def _book_until_ready(self, now_s: float) -> None:
+        """Book the save before a stop and the restart of a whole job, as far as they came."""
+        if self.saving_until_s > self.since_s:
+            self._phase(SAVE, min(now_s, self.saving_until_s))
+        if now_s >= self.saving_until_s:
+            self.kept_s = max(self.kept_s, self.pending_s)
+            if self.ready_s > self.since_s:
+                self._phase(RESTART, min(now_s, self.ready_s))
+
+    def _phase(self, phase: int, until_s: float) -> None:
+        self.job_s[phase] += until_s - self.since_s
+        self._span(phase, self.since_s, until_s)
+        self.since_s = until_s
+
+    def book_blocked(self, now_s: float) -> None:
+        """Book the time a job lacked nodes; before the number of nodes changes."""
+        self.missing_node_s += (now_s - self.since_s) * self.n_missing
+        self._phase(BLOCKED, now_s)
+
+    def interrupt(self, now_s: float, restart_s: float) -> None:
+        """Throw away what was not saved and begin a restart, once the job is whole."""
+        self.restart_s = restart_s
+        if self.n_missing:
+            self.book_blocked(now_s)
+            return
+        self._book_until_ready(now_s)
+        if now_s > self.ready_s:
+            done_s, trained_s, saving_s = self._cycles(now_s)
+            self.job_s[TRAIN] += done_s
+            self.job_s[LOST] += trained_s
+            self._span(TRAIN, self.ready_s, now_s - trained_s - saving_s)
+            self._span(LOST, now_s - trained_s - saving_s, now_s)
+            self.kept_s += done_s
+        elif self.pending_s > self.kept_s:  # during the save before a stop: booked, and lost
+            broken_s = self.pending_s - self.kept_s
+            self.job_s[TRAIN] -= broken_s
+            self.job_s[LOST] += broken_s
+        self.pending_s = self.saving_until_s = 0.0
+        self._down(now_s, restart_s)
+
+    def _down(self, now_s: float, restart_s: float) -> None:
+        self.since_s = self.begin_s = now_s
+        self.ready_s = now_s + restart_s
+
+    def lack(self, now_s: float) -> None:
+        """Note that a node is gone and none is free."""
+        if not self.n_missing:
+            self.missing_since_s = self.since_s = now_s
+        self.n_missing += 1
+
+    def receive(self, now_s: float) -> None:
+        """Note that a missing node has come; a whole job begins its restart."""
+        self.n_missing -= 1
+        if not self.n_missing:
+            self.begin_s, self.ready_s = now_s, now_s + self.restart_s
+
+    def stop(self, now_s: float, lasts_s: float) -> bool:
+        """Save, then stand still; return whether the job did stop.
+
+        A job in its last save has nothing left to stop for. One that is saving for another stop
+        goes on saving; one that restarts or is blocked has nothing to save.
+        """
+        trains = not self.n_missing and now_s > self.ready_s
+        if trains and self.interval_s < math.inf and now_s >= self.end_time() - self.save_s:
+            return False
+        self.restart_s = lasts_s
+        if self.n_missing:
+            return True
+        if self.saving_until_s > now_s:
+            self.ready_s = self.begin_s + lasts_s
+            return True
+        self._book_until_ready(now_s)
+        if trains:
+            done_s, trained_s, saving_s = self._cycles(now_s)
+            self.job_s[TRAIN] += done_s + trained_s
+            self._span(TRAIN, self.ready_s, now_s)
+            self.kept_s += done_s
+            self.pending_s = self.kept_s + trained_s
+            self.saving_until_s = now_s + (self.save_s - saving_s if saving_s > 0 else self.save_s)
+            self._down(self.saving_until_s, lasts_s)
+            self.since_s = now_s
+        else:
+            self._down(now_s, lasts_s)
+        return True
+
+    def end(self, now_s: float) -> None:
+        """Book the rest of the work, which ends now."""
+        self._book_until_ready(now_s)
+        left_s = self.left_s()
+        self.job_s[TRAIN] += left_s
+        self.job_s[SAVE] += self._n_saves(left_s) * self.save_s
+        self._span(TRAIN, self.ready_s, now_s)
+        self.end_s = now_s
+
+    def close(self, wall_s: float) -> None:
+        """Book what is under way at the end of the run."""
+        if self.pool < 0:
+            self.job_s[QUEUE] += max(0.0, wall_s - self.spec.arrival_s)
+        elif self.n_missing:
+            self.book_blocked(wall_s)
+        elif self.runs:
+            self._book_until_ready(wall_s)
+            if wall_s > self.ready_s:
+                done_s, trained_s, _ = self._cycles(wall_s)
+                self.job_s[TRAIN] += done_s + trained_s
+                self._span(TRAIN, self.ready_s, wall_s)
+
+    def _span(self, phase: int, start_s: float, end_s: float) -> None:
+        if self.spans is not None and end_s > start_s:
+            present = self.n_nodes - (self.n_missing if phase == BLOCKED else 0)
+            chips = present * self.chips_per_node
+            self.spans.append(Span(self.index, self.pool, phase, start_s, end_s, chips))

@@ -1,0 +1,113 @@
+"""Random small scenarios for property tests, and scripted luck."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from computeplan.trace import NOBODY, Strikes
+
+durations = st.integers(1, 400).map(lambda n: f"{n} min")
+
+
+@st.composite
+def laws(draw: st.DrawFn, longest: int = 300) -> Any:
+    """Laws of a duration as people write them, the constant ones included."""
+    minutes = draw(st.integers(1, longest))
+    kind = draw(st.sampled_from(["const", "expon", "lognormal", "zero"]))
+    if kind == "const":
+        return f"{minutes} min"
+    if kind == "zero":
+        return "0 s"
+    if kind == "expon":
+        return {"expon": {"mean": f"{minutes} min"}}
+    return {"lognormal": {"median": f"{minutes} min", "sigma": draw(st.floats(0.1, 1.5))}}
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> dict[str, Any]:
+    """A pool of 1 to 8 small nodes, with or without spares."""
+    per_node = draw(st.integers(1, 4))
+    return {
+        "chip": "nvidia/h100-sxm",
+        "chips_per_node": per_node,
+        "chips": per_node * draw(st.integers(1, 8)),
+        "spares": f"{draw(st.integers(0, 3))} nodes",
+    }
+
+
+@st.composite
+def checkpoints(draw: st.DrawFn) -> dict[str, Any]:
+    """Checkpoints of every kind, free ones included."""
+    every = draw(st.one_of(durations, st.sampled_from(["never", "optimal"])))
+    stall = draw(st.integers(1 if every == "optimal" else 0, 30))
+    return {"every": every, "stall": f"{stall} min"}
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> dict[str, Any]:
+    """Scenarios that both engines can play: each job alone on a pool of its own."""
+    n_pools = draw(st.integers(1, 2))
+    site_pools = {f"p{i}": draw(pools()) for i in range(n_pools)}
+    n_jobs = draw(st.integers(1, n_pools))
+    jobs = {}
+    for i in range(n_jobs):
+        chips = draw(st.integers(1, site_pools[f"p{i}"]["chips"]))
+        jobs[f"j{i}"] = {
+            "train_for": f"{draw(st.integers(1, 60))} h",
+            "chips": chips,
+            "home": f"p{i}",
+            "checkpoint": draw(checkpoints()),
+        }
+    faults = {}
+    for i in range(draw(st.integers(1, 3))):
+        faults[f"f{i}"] = {
+            "mtbf": f"{draw(st.integers(5, 300))} h",
+            "per": draw(st.sampled_from(["chip", "node"])),
+            "takes": draw(
+                st.sampled_from(["node", "nothing", {"node": 0.5, "nothing": 0.5}])
+            ),
+            "restart": draw(laws(60)),
+            "repair": draw(laws()),
+        }
+    planned = {}
+    if draw(st.booleans()):
+        planned["stop"] = {"every": f"{draw(st.integers(1, 30))} h", "lasts": draw(laws(120))}
+    # Without a horizon a job that is struck too often may not end at all.
+    horizon = f"{draw(st.integers(1, 120))} h"
+    return {
+        "computeplan": 1,
+        "name": "random",
+        "sites": {"s": {"pue": 1.2, "pools": site_pools}},
+        "faults": faults,
+        "planned": planned,
+        "jobs": jobs,
+        "policy": "silo",
+        "simulate": {"horizon": horizon, "seed": draw(st.integers(0, 2**32))},
+    }
+
+
+def scripted(*strikes: tuple[float, int, int, bool, float, float]) -> Strikes:
+    """Return the luck of one run: time, kind, node, takes, restart, repair of each strike."""
+    columns = list(zip(*strikes, strict=True)) if strikes else [()] * 6
+    types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64)
+    arrays = [np.array(c, dtype=t)[:, None] for c, t in zip(columns, types, strict=True)]
+    return Strikes(*arrays)
+
+
+class Script:
+    """A trace that says what it was told; the same for every pool and every run."""
+
+    n_runs = 1
+
+    def __init__(self, strikes: Strikes) -> None:
+        self.found = strikes
+
+    def strikes(self, pool: int, until_s: float) -> Strikes:  # noqa: ARG002
+        """Return the script."""
+        return self.found
+
+
+__all__ = ["NOBODY", "Script", "scenarios", "scripted"]

@@ -1,0 +1,112 @@
+"""Every chip-second once: for random scenarios, by both engines, and for schedules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import scenarios
+
+import computeplan as cp
+from computeplan.compiler import compile_world
+from computeplan.engines import batch, event
+from computeplan.ledger import QUEUE, TRAIN, make_ledger
+
+POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]
+
+
+def check(ledger, world) -> None:
+    """Check what must hold of any ledger."""
+    chips = np.array([pool.n_chips for pool in world.pools], dtype=float)
+    total = ledger.chip_s.sum(axis=(1, 3))
+    np.testing.assert_allclose(total, chips * ledger.wall_s[:, None], rtol=1e-9)
+    assert (ledger.chip_s >= -1e-6 * chips.max()).all()
+    # a job's seconds are the time from its arrival to its end, or to the end of the run
+    arrival_s = np.array([job.arrival_s for job in world.jobs])
+    until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])
+    present_s = np.maximum(until_s - arrival_s, 0.0)
+    np.testing.assert_allclose(ledger.job_s.sum(axis=2), present_s, rtol=1e-9, atol=1e-6)
+    finished = np.isfinite(ledger.end_s)
+    work_s = np.array([job.train_s[job.n_nodes > 0].min() for job in world.jobs])
+    assert (ledger.job_s[..., TRAIN][finished] >= np.broadcast_to(work_s, finished.shape)[finished] * (1 - 1e-9)).all()
+
+
+@given(scenarios(), st.sampled_from([batch, event]))
+def test_every_chip_second_is_booked_once(data, engine):
+    scenario = cp.load(data)
+    world = compile_world(scenario)
+    check(engine.play(world, scenario.simulate.seed, 0, 4), world)
+
+
+@given(
+    st.sampled_from(POLICIES),
+    st.lists(
+        st.tuples(st.integers(1, 16), st.integers(1, 30), st.integers(0, 40), st.sampled_from("ab")),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 10_000),
+    st.booleans(),
+)
+def test_every_chip_second_of_a_schedule_is_booked_once(policy, wanted, seed, ends):
+    jobs = {
+        f"j{i}": {
+            "chips": chips,
+            "train_for": f"{hours} h",
+            "arrival": f"{arrival} h",
+            "home": home,
+            "checkpoint": {"every": "1 h", "stall": "1 min"},
+        }
+        for i, (chips, hours, arrival, home) in enumerate(wanted)
+    }
+    scenario = cp.load(
+        {
+            "computeplan": 1,
+            "name": "schedule",
+            "sites": {
+                "s": {
+                    "pue": 1.2,
+                    "pools": {
+                        "a": {"chip": "H100-SXM", "chips": 16, "chips_per_node": 2, "spares": "1 nodes"},
+                        "b": {"chip": "Ascend-910B2", "chips": 16, "chips_per_node": 4},
+                    },
+                }
+            },
+            "faults": {
+                "f": {
+                    "mtbf": "400 h",
+                    "per": "node",
+                    "takes": {"node": 0.6, "nothing": 0.4},
+                    "restart": "10 min",
+                    "repair": {"lognormal": {"median": "3 h", "sigma": 1}},
+                }
+            },
+            "planned": {"stop": {"every": "30 h", "lasts": "20 min"}},
+            "jobs": jobs,
+            "policy": policy,
+            "simulate": {"seed": seed, **({} if ends else {"horizon": "50 h"})},
+        }
+    )
+    world = compile_world(scenario)
+    ledger = event.play(world, seed, 0, 2, timeline=True)
+    check(ledger, world)
+    assert (ledger.job_s[..., QUEUE] >= 0).all()
+    if ends:
+        assert np.isfinite(ledger.end_s).all()
+    # the timeline of a job is as long as its books
+    held_s = sum(span.end_s - span.start_s for span in ledger.spans)
+    booked_s = ledger.job_s[0, :, :QUEUE].sum()
+    assert held_s == pytest.approx(booked_s, rel=1e-9, abs=1e-6)
+
+
+def test_books_that_do_not_add_up_are_refused():
+    scenario = cp.load("llama3-405b")
+    world = compile_world(scenario)
+    ledger = batch.play(world, 1, 0, 2)
+    chip_s = ledger.chip_s.copy()
+    chip_s[1, 0, 0, TRAIN] += 1e-6 * chip_s[1].sum()
+    with pytest.raises(AssertionError, match="books of run 1, pool 0 do not add up"):
+        make_ledger(dataclasses.replace(ledger, chip_s=chip_s), [pool.n_chips for pool in world.pools])

@@ -1,0 +1,258 @@
+"""Two engines, one truth: scripted luck by hand, random luck against each other, closed forms."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import NOBODY, Script, scenarios, scripted
+
+import computeplan as cp
+from computeplan.compiler import compile_world
+from computeplan.engines import batch, event
+from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
+from computeplan.world import World
+
+HOUR_S = 3600.0
+
+
+def world_of(**changes: object) -> World:
+    """Four nodes of one chip and one spare; 100 s of work, saves of 1 s after each 10 s."""
+    scenario = cp.load(
+        {
+            "computeplan": 1,
+            "name": "scripted",
+            "sites": {
+                "s": {
+                    "pue": 1,
+                    "pools": {
+                        "p": {
+                            "chip": "nvidia/h100-sxm",
+                            "chips": 4,
+                            "chips_per_node": 1,
+                            "spares": "1 nodes",
+                        }
+                    },
+                }
+            },
+            "faults": {
+                "f": {
+                    "mtbf": "1 year",
+                    "per": "node",
+                    "takes": "node",
+                    "restart": "1 s",
+                    "repair": "1 s",
+                }
+            },
+            "planned": {"stop": {"every": "1 year", "lasts": "1 s"}},
+            "jobs": {
+                "j": {
+                    "train_for": "100 s",
+                    "chips": 4,
+                    "checkpoint": {"every": "10 s", "stall": "1 s"},
+                }
+            },
+            "simulate": {"horizon": "1000 s"},
+        }
+    ).with_(changes)
+    return compile_world(scenario)
+
+
+@pytest.fixture(params=[batch, event], ids=["batch", "event"])
+def play(request, monkeypatch):
+    """Return a function that plays a world against a script with one of the engines."""
+
+    def run(world, *strikes):
+        script = Script(scripted(*strikes))
+        monkeypatch.setattr(request.param, "draw_trace", lambda *_: script)
+        return request.param.play(world, 0, 0, 1)
+
+    return run
+
+
+def phases(ledger: Ledger) -> dict[int, float]:
+    """Return the seconds of the only job by phase, those that are not 0."""
+    seconds = ledger.job_s[0, 0]
+    return {i: float(seconds[i]) for i in np.flatnonzero(np.abs(seconds) > 1e-12)}
+
+
+FAULT, STOP = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("strikes", "expected", "end_s"),
+    [
+        # ten intervals of 10 s, a save after each
+        ([], {TRAIN: 100, SAVE: 10}, 110),
+        # 25 s in: two cycles are saved, 3 s of training are lost, 5 s of restart
+        ([(25.0, FAULT, 0, False, 5.0, 0.0)], {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 5}, 118),
+        # 10.5 s in: the first save is half done; all 10 s are lost, the half save stays a save
+        (
+            [(10.5, FAULT, 0, False, 5.0, 0.0)],
+            {TRAIN: 100, SAVE: 10.5, LOST: 10, RESTART: 5},
+            125.5,
+        ),
+        # exactly when a save completes: it counts
+        ([(11.0, FAULT, 0, False, 5.0, 0.0)], {TRAIN: 100, SAVE: 10, RESTART: 5}, 115),
+        # a fault in the restart begins it anew
+        (
+            [(25.0, FAULT, 0, False, 5.0, 0.0), (28.0, FAULT, 1, False, 4.0, 0.0)],
+            {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 7},
+            120,
+        ),
+        # node 0 is taken, the spare steps in; then node 1, and nothing is left until node 0 is back
+        (
+            [(25.0, FAULT, 0, True, 5.0, 60.0), (30.0, FAULT, 1, True, 5.0, 600.0)],
+            {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 5 + 5, BLOCKED: 55},
+            25 + 5 + 55 + 5 + 88 - 0,
+        ),
+        # a struck spare stops nothing; a node in repair does not notice
+        (
+            [
+                (5.0, FAULT, 4, True, 5.0, 600.0),
+                (6.0, FAULT, 4, True, 5.0, 600.0),
+            ],
+            {TRAIN: 100, SAVE: 10},
+            110,
+        ),
+        # a planned stop 25 s in: 3 s of training are saved first, nothing is lost
+        (
+            [(25.0, STOP, NOBODY, False, 7.0, 0.0)],
+            {TRAIN: 100, SAVE: 10 + 1, RESTART: 7},
+            118,
+        ),
+        # a planned stop during a save lets it complete: no save more
+        (
+            [(10.5, STOP, NOBODY, False, 7.0, 0.0)],
+            {TRAIN: 100, SAVE: 10, RESTART: 7},
+            117,
+        ),
+        # a fault in the save before a stop: the 3 s are lost after all
+        (
+            [(25.0, STOP, NOBODY, False, 7.0, 0.0), (25.5, FAULT, 0, False, 2.0, 0.0)],
+            {TRAIN: 100, SAVE: 10 + 0.5, LOST: 3, RESTART: 2},
+            115.5,
+        ),
+        # in the last save there is nothing left to stop for
+        ([(109.5, STOP, NOBODY, False, 7.0, 0.0)], {TRAIN: 100, SAVE: 10}, 110),
+        # strikes after the end find nobody
+        ([(200.0, FAULT, 0, True, 5.0, 50.0)], {TRAIN: 100, SAVE: 10}, 110),
+    ],
+)
+def test_scripted_luck_gives_the_books_done_by_hand(play, strikes, expected, end_s):
+    ledger = play(world_of(), *strikes)
+    assert phases(ledger) == pytest.approx(expected, abs=1e-9)
+    assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
+
+
+def test_scripted_repair_and_idle_are_booked_on_nobody(play):
+    # node 0 is away from 25 to 85; the spare idles until 25 and node 0 from 85 on
+    ledger = play(world_of(), (25.0, FAULT, 0, True, 5.0, 60.0))
+    end_s, wall_s = 118.0, 1000.0
+    nobody = ledger.chip_s[0, -1, 0]
+    assert nobody[REPAIR] == pytest.approx(60)
+    assert nobody[IDLE] == pytest.approx(25 + (wall_s - 85) + 4 * (wall_s - end_s))
+    assert ledger.chip_s[0, 0, 0].sum() == pytest.approx(4 * end_s)
+
+
+def test_scripted_blocked_chips_are_those_present(play):
+    # without a spare: node 0 is away from 25 to 85, three chips wait for it
+    world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
+    ledger = play(world, (25.0, FAULT, 0, True, 5.0, 60.0))
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(60)
+    assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(3 * 60)
+    assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(60)
+
+
+def test_scripted_two_missing_nodes_return_one_by_one(play):
+    # nodes 0 and 1 leave at 25 and 30, back at 85 and 50: three chips, then two, then three
+    world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
+    ledger = play(
+        world, (25.0, FAULT, 0, True, 5.0, 60.0), (30.0, FAULT, 1, True, 5.0, 20.0)
+    )
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(60)
+    assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(3 * 5 + 2 * 20 + 3 * 35)
+
+
+def test_scripted_node_that_is_awaited_does_not_notice_a_strike(play):
+    world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
+    ledger = play(
+        world, (25.0, FAULT, 0, True, 5.0, 60.0), (40.0, FAULT, 0, True, 5.0, 600.0)
+    )
+    assert ledger.n_interruptions[0].tolist() == [1, 0]
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(60)
+
+
+def test_scripted_horizon_cuts_every_phase(play):
+    world = world_of(**{"simulate.horizon": "60 s", "sites.s.pools.p.spares": "0 nodes"})
+    assert phases(play(world)) == pytest.approx({TRAIN: 55, SAVE: 5})
+    blocked = play(world, (25.0, FAULT, 0, True, 5.0, 600.0))
+    assert phases(blocked) == pytest.approx({TRAIN: 20, SAVE: 2, LOST: 3, BLOCKED: 35})
+    assert blocked.chip_s[0, -1, 0, REPAIR] == pytest.approx(35)
+    saving = play(world, (59.5, STOP, NOBODY, False, 7.0, 0.0))
+    assert phases(saving) == pytest.approx({TRAIN: 54.5, SAVE: 5.5})
+    assert np.isinf(saving.end_s[0, 0])
+
+
+def test_scripted_never_saving_loses_everything(play):
+    world = world_of(**{"jobs.j.checkpoint": {"every": "never", "stall": "1 s"}})
+    ledger = play(world, (60.0, FAULT, 0, False, 5.0, 0.0))
+    assert phases(ledger) == pytest.approx({TRAIN: 100, LOST: 60, RESTART: 5})
+
+
+def assert_same_books(one: Ledger, other: Ledger, world: World) -> None:
+    """Compare two ledgers to 1e-9 of the chip-seconds of a run."""
+    chips = sum(pool.n_chips for pool in world.pools)
+    scale = float(one.wall_s.max()) * chips
+    for field in dataclasses.fields(Ledger):
+        if field.name == "spans":
+            continue
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        same = np.isinf(a) & (a == b)
+        worst = np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)).max(initial=0.0)
+        assert worst <= 1e-9 * scale, (field.name, worst)
+
+
+@given(scenarios())
+def test_same_trace_same_ledger(data):
+    world = compile_world(cp.load(data))
+    seed, n_runs = cp.load(data).simulate.seed, 5
+    one = batch.play(world, seed, 0, n_runs)
+    other = event.play(world, seed, 0, n_runs)
+    assert_same_books(one, other, world)
+
+
+@pytest.mark.parametrize("name", ["llama3-405b", "h100-h200-910b"])
+def test_same_trace_same_ledger_for_shipped_scenarios(name):
+    scenario = cp.load(name)
+    world = compile_world(scenario)
+    seed = scenario.simulate.seed
+    assert_same_books(batch.play(world, seed, 3, 10), event.play(world, seed, 3, 10), world)
+
+
+def test_a_replayed_log_is_the_same_for_both_engines(tmp_path):
+    (tmp_path / "faults.csv").write_text(
+        "node,start_s,end_s\n" + "".join(f"n{i % 7},{500 * i},{500 * i + 900}\n" for i in range(1, 60))
+    )
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(
+        """
+computeplan: 1
+name: replayed
+sites: {s: {pue: 1.1, pools: {p: {chip: H100-SXM, chips: 48, spares: 1 nodes}}}}
+faults: {log: {replay: faults.csv, restart: 2 min}}
+jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
+"""
+    )
+    world = compile_world(cp.load(scenario))
+    one, other = batch.play(world, 0, 0, 3), event.play(world, 0, 0, 3)
+    assert_same_books(one, other, world)
+    assert one.n_interruptions.sum() > 30
+
+
+def test_batch_says_what_it_cannot_play():
+    scenario = cp.load("one-cloud-many-chips").with_({"simulate.engine": "batch"})
+    with pytest.raises(cp.UnsupportedByEngine, match=r"one-cloud-many-chips:\d+:\d+  jobs\.\S+: engine batch .*event"):
+        cp.run(scenario)
