@@ -19,9 +19,9 @@ import numpy as np
 import yardstick
 
 import computeplan as cp
+from computeplan.compiler import compile_world
 from computeplan.engines import batch
 from computeplan.ledger import Ledger
-from computeplan.compiler import compile_world
 
 N_ROUNDS = 7
 N_BATCH_RUNS = 2_000

@@ -66,9 +66,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         faults[f"f{i}"] = {
             "mtbf": f"{draw(st.integers(5, 300))} h",
             "per": draw(st.sampled_from(["chip", "node"])),
-            "takes": draw(
-                st.sampled_from(["node", "nothing", {"node": 0.5, "nothing": 0.5}])
-            ),
+            "takes": draw(st.sampled_from(["node", "nothing", {"node": 0.5, "nothing": 0.5}])),
             "restart": draw(laws(60)),
             "repair": draw(laws()),
         }

@@ -31,7 +31,10 @@ def check(ledger, world) -> None:
     np.testing.assert_allclose(ledger.job_s.sum(axis=2), present_s, rtol=1e-9, atol=1e-6)
     finished = np.isfinite(ledger.end_s)
     work_s = np.array([job.train_s[job.n_nodes > 0].min() for job in world.jobs])
-    assert (ledger.job_s[..., TRAIN][finished] >= np.broadcast_to(work_s, finished.shape)[finished] * (1 - 1e-9)).all()
+    assert (
+        ledger.job_s[..., TRAIN][finished]
+        >= np.broadcast_to(work_s, finished.shape)[finished] * (1 - 1e-9)
+    ).all()
 
 
 @given(scenarios(), st.sampled_from([batch, event]))
@@ -44,7 +47,9 @@ def test_every_chip_second_is_booked_once(data, engine):
 @given(
     st.sampled_from(POLICIES),
     st.lists(
-        st.tuples(st.integers(1, 16), st.integers(1, 30), st.integers(0, 40), st.sampled_from("ab")),
+        st.tuples(
+            st.integers(1, 16), st.integers(1, 30), st.integers(0, 40), st.sampled_from("ab")
+        ),
         min_size=1,
         max_size=8,
     ),
@@ -70,7 +75,12 @@ def test_every_chip_second_of_a_schedule_is_booked_once(policy, wanted, seed, en
                 "s": {
                     "pue": 1.2,
                     "pools": {
-                        "a": {"chip": "H100-SXM", "chips": 16, "chips_per_node": 2, "spares": "1 nodes"},
+                        "a": {
+                            "chip": "H100-SXM",
+                            "chips": 16,
+                            "chips_per_node": 2,
+                            "spares": "1 nodes",
+                        },
                         "b": {"chip": "Ascend-910B2", "chips": 16, "chips_per_node": 4},
                     },
                 }
@@ -109,4 +119,6 @@ def test_books_that_do_not_add_up_are_refused():
     chip_s = ledger.chip_s.copy()
     chip_s[1, 0, 0, TRAIN] += 1e-6 * chip_s[1].sum()
     with pytest.raises(AssertionError, match="books of run 1, pool 0 do not add up"):
-        make_ledger(dataclasses.replace(ledger, chip_s=chip_s), [pool.n_chips for pool in world.pools])
+        make_ledger(
+            dataclasses.replace(ledger, chip_s=chip_s), [pool.n_chips for pool in world.pools]
+        )

@@ -169,18 +169,14 @@ def test_scripted_blocked_chips_are_those_present(play):
 def test_scripted_two_missing_nodes_return_one_by_one(play):
     # nodes 0 and 1 leave at 25 and 30, back at 85 and 50: three chips, then two, then three
     world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
-    ledger = play(
-        world, (25.0, FAULT, 0, True, 5.0, 60.0), (30.0, FAULT, 1, True, 5.0, 20.0)
-    )
+    ledger = play(world, (25.0, FAULT, 0, True, 5.0, 60.0), (30.0, FAULT, 1, True, 5.0, 20.0))
     assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(60)
     assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(3 * 5 + 2 * 20 + 3 * 35)
 
 
 def test_scripted_node_that_is_awaited_does_not_notice_a_strike(play):
     world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
-    ledger = play(
-        world, (25.0, FAULT, 0, True, 5.0, 60.0), (40.0, FAULT, 0, True, 5.0, 600.0)
-    )
+    ledger = play(world, (25.0, FAULT, 0, True, 5.0, 60.0), (40.0, FAULT, 0, True, 5.0, 600.0))
     assert ledger.n_interruptions[0].tolist() == [1, 0]
     assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(60)
 
@@ -234,7 +230,8 @@ def test_same_trace_same_ledger_for_shipped_scenarios(name):
 
 def test_a_replayed_log_is_the_same_for_both_engines(tmp_path):
     (tmp_path / "faults.csv").write_text(
-        "node,start_s,end_s\n" + "".join(f"n{i % 7},{500 * i},{500 * i + 900}\n" for i in range(1, 60))
+        "node,start_s,end_s\n"
+        + "".join(f"n{i % 7},{500 * i},{500 * i + 900}\n" for i in range(1, 60))
     )
     scenario = tmp_path / "s.yaml"
     scenario.write_text(
@@ -254,5 +251,8 @@ jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
 
 def test_batch_says_what_it_cannot_play():
     scenario = cp.load("one-cloud-many-chips").with_({"simulate.engine": "batch"})
-    with pytest.raises(cp.UnsupportedByEngine, match=r"one-cloud-many-chips:\d+:\d+  jobs\.\S+: engine batch .*event"):
+    with pytest.raises(
+        cp.UnsupportedByEngine,
+        match=r"one-cloud-many-chips:\d+:\d+  jobs\.\S+: engine batch .*event",
+    ):
         cp.run(scenario)

@@ -1,8 +1,8 @@
 """Compiles a scenario to a world: here specs meet physics, once.
 
 Rates per node, watts by phase, seconds of training, checkpoint intervals. What cannot be priced is
-a `ScenarioError` with its path; a job that no pool can ever hold is an `InfeasibleError`, before the
-first run.
+a `ScenarioError` with its path; a job that no pool can ever hold is an `InfeasibleError`, before
+the first run.
 """
 
 from __future__ import annotations
@@ -130,12 +130,12 @@ def _watts(
             base = default_watts(tdp_w, per_node)
             notes.append(ESTIMATED)
         else:
-            base = StateWatts("chip", *[math.nan] * 7)
+            base = _everywhere("chip", math.nan, around_w=math.nan)
             if given is None:
                 notes.append(f"{chip}: no TDP is published; give the pool's power to get energy")
     else:  # the host is in the watts: nothing is added around them
         compute_w = given.compute if given.compute is not None else math.nan
-        base = StateWatts(given.meter, *[compute_w] * 4, 0.0, 0.0, 0.0)
+        base = _everywhere(given.meter, compute_w, around_w=0.0)
     if given is None:
         return base
 
@@ -151,6 +151,20 @@ def _watts(
         repair_w=pick(given.repair, base.repair_w),
         node_overhead_w=pick(given.node_overhead, base.node_overhead_w),
         network_w=pick(given.network, base.network_w),
+    )
+
+
+def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
+    """Return the same watts in every state but repair, and for node and network."""
+    return StateWatts(
+        meter=meter,
+        compute_w=chip_w,
+        load_w=chip_w,
+        wait_w=chip_w,
+        idle_w=chip_w,
+        repair_w=0.0,
+        node_overhead_w=around_w,
+        network_w=around_w,
     )
 
 
@@ -314,7 +328,7 @@ def _must_fit(scenario: Scenario, pools: tuple[Pool, ...], jobs: list[Job]) -> N
     wrong = []
     if scenario.simulate.horizon is None:
         for job in jobs:
-            walls = [job.expected_wall_s(i) for i in np.flatnonzero(job.n_nodes)]
+            walls = [job.expected_wall_s(int(i)) for i in np.flatnonzero(job.n_nodes)]
             if walls and not min(walls) < LONGEST_S:
                 wrong.append(
                     f"jobs.{job.name}: would take {min(walls) / LONGEST_S * 1000:.3g} years on its"

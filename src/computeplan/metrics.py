@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from computeplan.checks import FloatArray
 from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger
@@ -63,6 +64,11 @@ def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
 
 
+def _floats(values: ArrayLike) -> FloatArray:
+    """Return floats: NumPy's arithmetic does not tell a type checker what it returns."""
+    return np.asarray(values, dtype=np.float64)
+
+
 def _held_chips(world: World) -> FloatArray:
     """Return the chips each job holds on each pool; nan where it can never run."""
     nodes = np.array([job.n_nodes for job in world.jobs], dtype=np.float64)
@@ -91,18 +97,18 @@ def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
 def _kept_frac(ledger: Ledger, world: World) -> FloatArray:
     """Return the share of the work of each job that was kept, shape (n_runs, n_jobs)."""
     due = np.array([job.train_s for job in world.jobs])
-    return np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2)
+    return _floats(np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2))
 
 
 def _weights(world: World) -> FloatArray:
     """Return how much a job counts: the chips it wants. Shape (n_jobs,)."""
-    return np.nanmin(_held_chips(world), axis=1)
+    return _floats(np.nanmin(_held_chips(world), axis=1))
 
 
 def _ettr(ledger: Ledger, world: World) -> FloatArray:
     service_s = ledger.job_s.sum(axis=2)
     weights = _weights(world)
-    return (ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights)
+    return _floats((ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights))
 
 
 def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
@@ -110,19 +116,19 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
     work = _weights(world) * np.nanmin([job.train_s for job in world.jobs], axis=1)
     kept = _kept_frac(ledger, world) @ work / work.sum()
-    return (last_s - first_s) / kept / _DAY_S
+    return _floats((last_s - first_s) / kept / _DAY_S)
 
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
     deadline_s = np.array([job.deadline_s for job in world.jobs])
     late = (ledger.end_s > deadline_s) & np.isfinite(deadline_s)
-    return late.sum(axis=1).astype(np.float64)
+    return _floats(late.sum(axis=1).astype(np.float64))
 
 
 def _joules(ledger: Ledger, watts: FloatArray) -> FloatArray:
     """Return chip-seconds x watts of shape (n_pools, n_phases), per run and pool. [J]"""
     chip_s = ledger.chip_s.sum(axis=1)
-    return np.where(chip_s == 0, 0.0, chip_s * watts).sum(axis=2)
+    return _floats(np.where(chip_s == 0, 0.0, chip_s * watts).sum(axis=2))
 
 
 def _chip_j(ledger: Ledger, world: World) -> FloatArray:
@@ -137,37 +143,37 @@ def _it_j(ledger: Ledger, world: World) -> FloatArray:
 
 
 def _facility_j(ledger: Ledger, world: World) -> FloatArray:
-    return _it_j(ledger, world) * np.array([pool.pue for pool in world.pools])
+    return _floats(_it_j(ledger, world) * np.array([pool.pue for pool in world.pools]))
 
 
 def _energy_kwh(ledger: Ledger, world: World) -> FloatArray:
-    return _facility_j(ledger, world).sum(axis=1) / _KWH_J
+    return _floats(_facility_j(ledger, world).sum(axis=1) / _KWH_J)
 
 
 def _cost_usd(ledger: Ledger, world: World) -> FloatArray:
     price = np.array([pool.usd_per_j for pool in world.pools])
     rent = np.array([pool.rent_usd_per_chip_s for pool in world.pools])
     chip_s = ledger.chip_s.sum(axis=(1, 3))
-    return _facility_j(ledger, world) @ price + chip_s @ rent
+    return _floats(_facility_j(ledger, world) @ price + chip_s @ rent)
 
 
 def _carbon_kg(ledger: Ledger, world: World) -> FloatArray:
-    return _facility_j(ledger, world) @ np.array([pool.kg_per_j for pool in world.pools])
+    return _floats(_facility_j(ledger, world) @ np.array([pool.kg_per_j for pool in world.pools]))
 
 
 def _held_frac(ledger: Ledger, _: World) -> FloatArray:
     held = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3))
-    return held / ledger.chip_s.sum(axis=(1, 2, 3))
+    return _floats(held / ledger.chip_s.sum(axis=(1, 2, 3)))
 
 
 def _throughput(ledger: Ledger, world: World) -> FloatArray:
     busy_s = ledger.job_s[..., TRAIN] + ledger.job_s[..., LOST]
-    return _tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1)
+    return _floats(_tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1))
 
 
 def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
     arrival_s = np.array([job.arrival_s for job in world.jobs])
-    return (ledger.end_s - arrival_s).mean(axis=1) / _HOUR_S
+    return _floats((ledger.end_s - arrival_s).mean(axis=1) / _HOUR_S)
 
 
 _MEASURES: dict[str, Measure] = {

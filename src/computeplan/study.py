@@ -238,7 +238,7 @@ def _usual_pool(world: World, pools: np.ndarray[Any, Any]) -> str:
     """Return the pools on which a job ran, each with its share of the runs if there are several."""
     found, counts = np.unique(pools[pools >= 0], return_counts=True)
     if len(found) == 1:
-        return world.pools[found[0]].name
+        return world.pools[int(found[0])].name
     shares = zip(found, counts / len(pools), strict=True)
     return ", ".join(f"{world.pools[p].name} {share:.0%}" for p, share in shares)
 

@@ -19,6 +19,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ BLOCK = 64  # runs that share generators: one generator per run costs more than 
 NOBODY = -1  # node of a planned stop
 
 BoolArray = NDArray[np.bool_]
+NodeArray = NDArray[np.int32]
 
 
 class Stream(enum.IntEnum):
@@ -72,7 +74,7 @@ class Strikes:
 
     time_s: FloatArray
     kind: IntArray
-    node: IntArray
+    node: NodeArray
     takes: BoolArray
     restart_s: FloatArray
     repair_s: FloatArray
@@ -145,6 +147,7 @@ class Trace:
         self.columns = slice(first_run % BLOCK, first_run % BLOCK + n_runs)
         self.n_runs = n_runs
         self._streams: dict[tuple[Stream, int], _Column] = {}
+        self._found: dict[int, tuple[float, Strikes]] = {}
 
     def strikes(self, pool: int, until_s: float) -> Strikes:
         """Return the strikes on a pool up to a time.
@@ -161,13 +164,19 @@ class Trace:
         Strikes
             Later calls with a larger `until_s` begin with the same strikes.
         """
-        place = self.world.pools[pool]
+        known = self._found.get(pool)
+        if known is None or known[0] < until_s:
+            known = self._found[pool] = (until_s, self._strikes(self.world.pools[pool], until_s))
+        return known[1]
+
+    def _strikes(self, place: Pool, until_s: float) -> Strikes:
         parts = [self._faults(kind, place, until_s) for kind in place.kinds]
         parts += [self._stops(stop, place, until_s) for stop in place.stops]
         if not parts:
             nothing = np.empty((0, self.n_runs))
             whole = np.empty((0, self.n_runs), dtype=np.int64)
-            return Strikes(nothing, whole, whole, nothing.astype(bool), nothing, nothing)
+            node = whole.astype(np.int32)
+            return Strikes(nothing, whole, node, nothing.astype(bool), nothing, nothing)
         return parts[0] if len(parts) == 1 else _merge(parts)
 
     def _column(self, stream: Stream, kind: str, pool: str, law: Law, n_rows: int) -> FloatArray:
@@ -201,7 +210,7 @@ class Trace:
             self._repairs(kind, pool, n_rows),
         )
 
-    def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[IntArray, BoolArray]:
+    def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, BoolArray]:
         """Return which node is struck and whether it is taken, both from one uniform number.
 
         Times the number of nodes, its integer part is the node, and what is left is uniform again.
@@ -252,7 +261,7 @@ def _merge(parts: list[Strikes]) -> Strikes:
     time_s = np.concatenate([part.time_s for part in parts])
     order = np.argsort(time_s, axis=0, kind="stable")
 
-    def sort(name: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def sort(name: str) -> Any:
         joined = np.concatenate([getattr(part, name) for part in parts])
         return np.take_along_axis(joined, order, axis=0)
 

@@ -18,7 +18,7 @@ import pint
 __all__ = ["MAX_TEXT", "dimension_name", "parse", "parse_rate_per_node", "parse_unit_of"]
 
 MAX_TEXT = 80
-_NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ][A-Za-zµ/*() ]*)\s*")
 _RATE_PER_NODE = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*node[ _*-]days?\s*")
 _DAY_S = 86_400.0
@@ -44,9 +44,9 @@ _NAMES = {
 
 
 @cache
-def _registry() -> pint.UnitRegistry:
+def _registry() -> pint.UnitRegistry[float]:
     lines = resources.files("computeplan").joinpath("data/units.txt").read_text("utf-8").split("\n")
-    registry: pint.UnitRegistry = pint.UnitRegistry(None, on_redefinition="ignore")
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(None, on_redefinition="ignore")
     registry.load_definitions(lines)
     return registry
 
@@ -70,7 +70,10 @@ def _split(text: str) -> tuple[float, pint.Unit]:
         raise ValueError(f"{text!r}: 'FLOPs' may mean an amount or a rate; write FLOP or FLOP/s")
     try:
         return number, _registry().parse_units(unit)
-    except (pint.errors.PintError, ValueError, TypeError, AttributeError, KeyError, SyntaxError):
+    except (
+        *(pint.errors.PintError, ValueError, TypeError, AttributeError, KeyError, SyntaxError),
+        AssertionError,  # what pint answers to a unit that ends in a slash
+    ):
         raise ValueError(f"{text!r}: unknown unit {unit!r}") from None
 
 

@@ -268,8 +268,9 @@ class World:
         spec = self.jobs[job]
         if until_s > NEVER_ENDS * (spec.arrival_s + spec.expected_wall_s(pool)):
             message = (
-                f"jobs.{spec.name}: has not ended after {NEVER_ENDS} times its expected time; it lacks"
-                " nodes or is struck too often. Give simulate.horizon, more spares or shorter repairs"
+                f"jobs.{spec.name}: has not ended after {NEVER_ENDS} times its expected time; it"
+                " lacks nodes or is struck too often. Give simulate.horizon, more spares or shorter"
+                " repairs"
             )
             raise InfeasibleError(message)
         return min(self.horizon_s, 1.25 * until_s)

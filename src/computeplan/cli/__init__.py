@@ -50,9 +50,10 @@ class _Lazy(click.Group):
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], COMMANDS, n=1)
-            if close:
-                error.message += f" Did you mean '{close[0]}'?"
-            raise
+            if not close:
+                raise
+            message = f"{error.message} Did you mean '{close[0]}'?"
+            raise click.UsageError(message, ctx) from None
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,7 +70,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 your input, 3 infeasible, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 your input, 3 infeasible, 130 stopped."""
     debug = "--debug" in (sys.argv[1:] if args is None else args)
     try:
         code = cli.main(args, standalone_mode=False)

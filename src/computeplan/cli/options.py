@@ -43,13 +43,20 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
     ScenarioError
         If the scenario or a change is wrong.
     """
+    from computeplan.errors import ScenarioError
     from computeplan.specs.scenario import load, parse_value
 
-    loaded = load(source)
+    changes: dict[str, Any] = {}
     for setting in settings:
         path, equals, text = setting.partition("=")
-        if not equals:
+        if not equals or not path.strip():
             message = f"{setting!r} is not PATH=VALUE, such as simulate.runs=1000"
             raise click.BadParameter(message, param_hint="-s")
-        loaded = loaded.with_({path.strip(): parse_value(text)}, origin=f"-s {setting}")
-    return loaded
+        try:
+            value = parse_value(text)
+        except ScenarioError as error:
+            raise ScenarioError.of(error.problems[0].message, file=f"-s {setting}") from None
+        changes.pop(path.strip(), None)  # said twice, the later one counts, in its place
+        changes[path.strip()] = value
+    loaded = load(source)
+    return loaded.with_(changes, origin="-s") if changes else loaded

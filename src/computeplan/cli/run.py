@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from computeplan.cli.options import load_with, scenario_options
+from computeplan.errors import ComputePlanError
 
 __all__ = ["run"]
 
@@ -53,6 +54,8 @@ def run(
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
     folder = out if out is not None or as_json else Path("results") / loaded.name
+    if folder is not None:
+        _check_writable(folder)
     with _executor(workers) as executor, _progress() as progress:
         result = study.run(loaded, executor=executor, progress=progress)
     if as_json:
@@ -64,6 +67,16 @@ def run(
         click.echo(f"Numbers: {folder}", err=as_json)
         if figures:
             click.echo(f"Figures: {folder / 'figures'}", err=as_json)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise before the long work what would fail after it."""
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir():
+        what = "it is a file" if there == folder else f"{there.name} is a file"
+        raise ComputePlanError(f"{folder}: cannot be written: {what}, not a folder")
+    if not os.access(there, os.W_OK):
+        raise ComputePlanError(f"{folder}: cannot be written: no permission in {there.name}")
 
 
 def _draw(result: Any, folder: Path) -> None:

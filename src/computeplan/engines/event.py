@@ -84,7 +84,8 @@ class _Run:
         self.horizon_s = world.horizon_s
         self.look_s = [self._first_look() for _ in self.pools]
         self.strikes: list[list[list[Any]]] = [[] for _ in self.pools]
-        self.next_strike = [0] * n_pools
+        self.next_strike, self.next_strike_s = [0] * n_pools, [math.inf] * n_pools
+        self.on_pool: list[list[Gang]] = [[] for _ in self.pools]
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -131,11 +132,13 @@ class _Run:
         i, times_s = self.next_strike[pool], self.strikes[pool][0]
         while i == len(times_s) or times_s[i] > self.look_s[pool]:
             if self.look_s[pool] >= self.horizon_s or self._is_over(pool, i):
+                self.next_strike_s[pool] = math.inf
                 return
             longest = max(range(len(self.gangs)), key=lambda j: self._longest_s(j, pool))
             self.look_s[pool] = self.world.longer_look_s(self.look_s[pool], longest, pool)
             self._load_strikes(pool)
             times_s = self.strikes[pool][0]
+        self.next_strike_s[pool] = times_s[i]
         if times_s[i] < self.horizon_s:
             _At(self.env, times_s[i], STRIKE, partial(self._strike, pool))
 
@@ -160,15 +163,18 @@ class _Run:
         i = self.next_strike[pool]
         _, kinds, nodes, takes, restarts_s, repairs_s = self.strikes[pool]
         self.next_strike[pool] = i + 1
+        self._await_strike(pool)
         if kinds[i] >= self.world.n_fault_kinds:
-            for gang in self.gangs:
-                if gang.pool == pool and gang.runs and gang.stop(event.time_s, restarts_s[i]):
+            for gang in self.on_pool[pool]:
+                if gang.stop(event.time_s, restarts_s[i]):
                     self.n_interruptions[0, kinds[i]] += 1
-                    self._await_end(gang)
+                    self.endings[gang.index] = None
         else:
             repair_s = repairs_s[i] if takes[i] else None
             self._fault(pool, kinds[i], nodes[i], event.time_s, restarts_s[i], repair_s)
-        self._await_strike(pool)
+        for gang in self.on_pool[pool]:
+            if self.endings[gang.index] is None:
+                self._await_end(gang)
 
     def _fault(
         self,
@@ -189,20 +195,19 @@ class _Run:
         else:
             self.n_interruptions[0, kind] += 1
             gang.interrupt(now_s, restart_s)
+            self.endings[gang.index] = None
         if repair_s is not None:
             nodes.send_to_repair(node, now_s, gang)
             _At(self.env, now_s + repair_s, REPAIR_ENDS, partial(self._repaired, pool, node))
             if gang is not None and (gang.n_missing or not nodes.give(gang)):
                 gang.lack(now_s)
-        if gang is not None:
-            self._await_end(gang)
 
     def _repaired(self, pool: int, node: int, event: _At) -> None:
         nodes, now_s = self.pools[pool], event.time_s
         nodes.book(now_s)
         nodes.n_in_repair -= 1
-        nodes.release(node, now_s)
-        blocked = [gang for gang in self.gangs if gang.pool == pool and gang.n_missing]
+        nodes.release(node)
+        blocked = [gang for gang in self.on_pool[pool] if gang.n_missing]
         if not blocked:
             self._call_policy(now_s)
             return
@@ -222,32 +227,34 @@ class _Run:
             raise ComputePlanError(message)
         nodes.book(now_s)
         nodes.n_promised += n
-        for _ in range(n):
-            nodes.give(gang)
+        nodes.give_many(gang, n)
         gang.start(pool, nodes.spec.chips_per_node, now_s)
+        self.on_pool[pool].append(gang)
         self._await_end(gang)
 
     def _await_end(self, gang: Gang) -> None:
-        """Wait for the end of a whole job; what was awaited before no longer counts."""
-        self.endings[gang.index] = None
+        """Wait for the end of a whole job, unless its pool is struck before: then look again."""
         if not gang.n_missing:
             end_s = gang.end_time()
-            if end_s <= self.horizon_s:
+            if end_s <= min(self.next_strike_s[gang.pool], self.horizon_s):
                 event = _At(self.env, end_s, JOB_ENDS, partial(self._end, gang))
                 self.endings[gang.index] = event
 
     def _end(self, gang: Gang, event: _At) -> None:
         if self.endings[gang.index] is not event:
-            return  # it was interrupted since
+            return  # it was struck since
         now_s = event.time_s
         gang.end(now_s)
         self.endings[gang.index] = None
         self.n_open -= 1
+        if not self.n_open and math.isinf(self.horizon_s):
+            return  # and with it the run: nobody will ask where its nodes went
         nodes = self.pools[gang.pool]
+        self.on_pool[gang.pool].remove(gang)
         nodes.book(now_s)
         nodes.n_promised -= gang.n_nodes
         for node in sorted(gang.held):
-            nodes.release(node, now_s)
+            nodes.release(node)
         gang.held.clear()
         self._call_policy(now_s)
 

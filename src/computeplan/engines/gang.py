@@ -8,8 +8,8 @@ another.
 
 from __future__ import annotations
 
-import heapq
 import math
+from collections import deque
 
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
 from computeplan.world import Job, Pool
@@ -29,7 +29,9 @@ class PoolNodes:
         total = spec.n_nodes + spec.n_spare_nodes
         self.where = [FREE] * total
         self.fresh = 0  # nodes from here on have never been touched, unless `visit` says otherwise
-        self.free: list[tuple[float, int, int]] = []  # (since, node, visit) of others; may be stale
+        self.free: deque[tuple[int, int]] = (
+            deque()
+        )  # (node, visit), longest free first; may be stale
         self.visit = [0] * total
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
@@ -52,7 +54,7 @@ class PoolNodes:
             if where[node] == FREE and visit[node] == 0:
                 return node
         while self.free:
-            _, node, at_visit = heapq.heappop(self.free)
+            node, at_visit = self.free.popleft()
             if where[node] == FREE and visit[node] == at_visit:
                 return node
         return NO_NODE
@@ -67,6 +69,18 @@ class PoolNodes:
         gang.held.add(node)
         return True
 
+    def give_many(self, gang: Gang, n: int) -> None:
+        """Move the `n` nodes that have been free longest to a job; there are as many."""
+        first, last = self.fresh, self.fresh + n
+        if last <= len(self.where) and not any(self.visit[first:last]):  # none ever touched
+            self.where[first:last] = [gang.index] * n
+            gang.held.update(range(first, last))
+            self.fresh = last
+            self.n_free -= n
+        else:
+            for _ in range(n):
+                self.give(gang)
+
     def send_to_repair(self, node: int, now_s: float, gang: Gang | None) -> None:
         """Move a node out of a job, or out of the free ones, into repair."""
         self.book(now_s)
@@ -79,12 +93,12 @@ class PoolNodes:
         self.where[node] = IN_REPAIR
         self.visit[node] += 1
 
-    def release(self, node: int, now_s: float) -> None:
+    def release(self, node: int) -> None:
         """Move a node of a job or of the repair shop to the free ones."""
         self.where[node] = FREE
         self.visit[node] += 1
         self.n_free += 1
-        heapq.heappush(self.free, (now_s, node, self.visit[node]))
+        self.free.append((node, self.visit[node]))
 
     @property
     def room(self) -> int:

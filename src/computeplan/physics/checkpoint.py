@@ -87,7 +87,7 @@ def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
 
     save, mtbf = positive(save_s=save_s, mtbf_s=mtbf_s)
     ratio = save / mtbf
-    exact = mtbf * (1 + np.real(lambertw(-np.exp(-1 - ratio))))
+    exact = mtbf * (1 + np.real(lambertw(-np.exp(-1 - ratio), k=0)))
     # Below 1e-8 the branch point swallows the digits; the series there is exact to 1e-9.
     series = mtbf * (np.sqrt(2 * ratio) - ratio * 2 / 3)
     return np.where(ratio < 1e-8, series, exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterable
 
 __all__ = ["Profile"]
@@ -32,7 +33,8 @@ class Profile:
 
     def __init__(self, now_s: float, free: int, ends: Iterable[tuple[float, int]]) -> None:
         self.time_s, self.free = [now_s], [free]
-        for end_s, nodes in sorted(ends):
+        soon_s = math.nextafter(now_s, math.inf)  # a job that is overdue still holds its nodes
+        for end_s, nodes in sorted((max(end_s, soon_s), nodes) for end_s, nodes in ends):
             free += nodes
             if end_s == self.time_s[-1]:
                 self.free[-1] = free

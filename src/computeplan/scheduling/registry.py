@@ -18,7 +18,8 @@ def _found() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         if point.name in found and found[point.name].value != point.value:
-            message = f"two policies are named {point.name!r}: {found[point.name].value} and {point.value}"
+            two = f"{found[point.name].value} and {point.value}"
+            message = f"two policies are named {point.name!r}: {two}"
             raise ValueError(message)
         found[point.name] = point
     return found

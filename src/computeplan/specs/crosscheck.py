@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 from computeplan.errors import Problem
 from computeplan.specs.faultlog import FaultLog
-from computeplan.specs.loader import Document, nearest
+from computeplan.specs.loader import Document, KeyPath, nearest
 from computeplan.specs.resolve import Catalogue
 
 if TYPE_CHECKING:
     from computeplan.specs.scenario import Scenario
 
 __all__ = ["cross_check"]
+
+_OF_ALL_CASES = (
+    *("computeplan", "name", "about", "extends", "cases", "sweep"),
+    *("simulate.runs", "simulate.seed"),
+)
 
 
 def cross_check(
@@ -25,6 +30,7 @@ def cross_check(
         *_names(scenario, document),
         *_jobs(scenario, document, catalogue),
         *_logs(scenario, document, catalogue, logs),
+        *_cases(scenario, document),
     ]
 
 
@@ -146,3 +152,18 @@ def _logs(
             message = "the log has faults without end_s; say what they take (takes, repair)"
             problems.append(document.problem(("faults", name), message))
     return problems
+
+
+def _cases(scenario: Scenario, document: Document) -> list[Problem]:
+    """Return the problems of changes that are the same for all cases, so that cases compare."""
+    said: list[tuple[KeyPath, str]] = [
+        (("cases", case, path), path)
+        for case, changes in scenario.cases.items()
+        for path in changes or ()
+    ]
+    said += [(("sweep", path), path) for path in scenario.sweep]
+    return [
+        document.problem(at, f"{path} is the same for all cases; change it at the top")
+        for at, path in said
+        if path in _OF_ALL_CASES or path.startswith(("cases.", "sweep."))
+    ]

@@ -53,6 +53,8 @@ def load_fault_log(name: str, folder: Path | None) -> FaultLog:
     """
     if folder is None:
         raise ComputePlanError("replay needs a scenario file: the log stands beside it")
+    if "\0" in name:
+        raise ComputePlanError(f"{name!r} is not the name of a file")
     path = (folder / name).resolve()
     if not path.is_relative_to(folder):
         raise ComputePlanError(f"{name!r} lies outside the scenario's folder; copy it there")
@@ -60,26 +62,29 @@ def load_fault_log(name: str, folder: Path | None) -> FaultLog:
         if path.stat().st_size > MAX_BYTES:
             raise ComputePlanError(f"{name!r} is larger than {MAX_BYTES // 1_000_000} MB")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ComputePlanError(f"{name!r} cannot be read: {reason}") from None
     if not rows:
         raise ComputePlanError(f"{name!r} holds no fault")
-    missing = {"node", "start_s"} - rows[0].keys()
+    missing = {"node", "start_s"} - set(reader.fieldnames or ())
     if missing:
         raise ComputePlanError(f"{name!r} lacks the column {' and '.join(sorted(missing))}")
     start_s, repair_s = [], []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
+        if not row["node"]:
+            raise ComputePlanError(f"{name!r} line {number}: node is empty")
         start, end = _number(name, number, row["start_s"]), row.get("end_s")
         repair = _number(name, number, end) - start if end else math.nan
         if repair < 0:
             raise ComputePlanError(f"{name!r} line {number}: ends before it starts")
         start_s.append(start)
         repair_s.append(repair)
-    names = {node: i for i, node in enumerate(sorted({row["node"] or "" for row in rows}))}
+    names = {node: i for i, node in enumerate(sorted({row["node"] for _, row in rows}))}
     order = np.argsort(start_s, kind="stable")
-    nodes = np.array([names[row["node"] or ""] for row in rows])
+    nodes = np.array([names[row["node"]] for _, row in rows])
     return FaultLog(np.array(start_s)[order], np.array(repair_s)[order], nodes[order], len(names))
 
 

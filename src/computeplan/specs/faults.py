@@ -106,7 +106,7 @@ class FaultKind(Frozen):
     ) = None
     """Rate per node."""
     replay: str | None = None
-    """A fault log to replay instead of drawing: CSV beside the scenario, columns node, start_s, end_s."""
+    """A fault log to replay: CSV beside the scenario with columns node, start_s, end_s."""
     law: Annotated[
         str,
         BeforeValidator(_read_law_name),

@@ -23,6 +23,8 @@ from pydantic import (
 from computeplan.units import dimension_name, parse, parse_unit_of
 
 __all__ = [
+    "NAME_PATTERN",
+    "TITLE_PATTERN",
     "Bandwidth",
     "Bytes",
     "CarbonIntensity",
@@ -39,6 +41,8 @@ __all__ = [
     "PositiveDuration",
     "Power",
     "PricePerChipTime",
+    "Pue",
+    "Title",
     "Tokens",
     "node_or_chip_count",
     "quantity",
@@ -139,13 +143,19 @@ def _number(value: object) -> object:
     return value
 
 
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e30), HowWritten("", "1.1")]
-Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1), HowWritten("", "0.41")]
-Count = Annotated[int, BeforeValidator(_number), Field(gt=0, le=MAX_COUNT), HowWritten("", "16384")]
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[^\s.\"'\\/<>&\x00-\x1f][^.\"'\\/<>&\x00-\x1f]*$", max_length=80),
-]
+# Limits stand before the validator: pydantic then writes them into the JSON Schema.
+Positive = Annotated[float, Field(gt=0, le=1e30), BeforeValidator(_number), HowWritten("", "1.1")]
+Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number), HowWritten("", "0.41")]
+Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
+Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]
+_IN_NAME, _IN_TITLE = r".\"'\\/<>&\x00-\x1f\x7f-\x9f", r"\x00-\x1f\x7f-\x9f"
+NAME_PATTERN, TITLE_PATTERN = (
+    rf"^[^\s{no}](?:[^{no}]*[^\s{no}])?$" for no in (_IN_NAME, _IN_TITLE)
+)
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
+"""Of a pool, a job, ...: part of paths and of file names."""
+Title = Annotated[str, StringConstraints(pattern=TITLE_PATTERN, max_length=80)]
+"""Of a case: any line of text."""
 
 
 def node_or_chip_count(value: object) -> tuple[float, str]:

@@ -71,8 +71,8 @@ def read_law(value: object) -> Law:
     if not isinstance(value, dict) or len(value) != 1:
         refuse(f"must be one law, such as {_HOW}, not {str(value)[:60]!r}")
     ((written, parameters),) = value.items()
-    name = _NAMES.get(written, written)
-    if not isinstance(parameters, dict):
+    name = _NAMES.get(str(written), str(written))
+    if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
         refuse(f"{written}: needs its parameters, as in {_HOW}")
     law = _lognorm(parameters) if name == "lognorm" else _scipy_law(name, parameters)
     if not math.isfinite(law_mean_s(law)):
@@ -131,13 +131,10 @@ def _sigma(said: dict[str, float]) -> float:
     if "mean" in said:
         other, mean = (b, said["mean"]) if a == "mean" else (a, said["mean"])
         z, ratio = _z(other), math.log(mean / said[other])
-        # mean = quantile * exp(sigma**2 / 2 - z sigma): the smaller positive root, the usual reading
+        # mean = quantile * exp(sigma**2 / 2 - z sigma): the smaller positive root, the usual case
         root = z * z + 2 * ratio
-        sigma = (
-            z - math.sqrt(root)
-            if root >= 0 and z > math.sqrt(root)
-            else z + math.sqrt(max(root, 0))
-        )
+        below = math.sqrt(root) if root >= 0 else math.nan  # nan: no sigma gives both
+        sigma = z - below if z > below else z + below
     else:
         gap = _z(b) - _z(a)
         sigma = math.log(y / x) / gap if gap else 0.0
@@ -157,9 +154,8 @@ def _scipy_law(name: str, parameters: dict[str, Any]) -> Law:
     rest = {key: value for key, value in parameters.items() if key not in said}
     if sorted(rest) != sorted(names):
         wanted = ", ".join(names) or "no shape"
-        refuse(
-            f"{name}: takes {wanted} and one of mean, median, scale; got {', '.join(rest) or 'none'}"
-        )
+        given = ", ".join(rest) or "none"
+        refuse(f"{name}: takes {wanted} and one of mean, median, scale; got {given}")
     shapes = tuple(_number(f"{name}.{key}", rest[key]) for key in names)
     ((key, value),) = said.items()
     if name == "expon":

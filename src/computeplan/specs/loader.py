@@ -9,6 +9,7 @@ problems with a place and the nearest name that would be right.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.specs.fields import NAME_PATTERN, TITLE_PATTERN
 
 __all__ = [
     "Document",
@@ -35,6 +37,9 @@ __all__ = [
 MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 40
+MAX_BITS = 128  # of a whole number; longer ones are neither floats nor printable
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_PLAIN_PART = re.compile(r"""[^\s.'"\\\[\]](?:[^.'"\\\[\]]*[^\s.'"\\\[\]])?""")
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "str")}
 _AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 
@@ -96,7 +101,7 @@ class Document:
 
 
 def dotted(path: KeyPath) -> str:
-    """Return a path as people write it, quoting parts that hold a dot.
+    """Return a path as people write it, quoting parts that hold a dot, a quote or a bracket.
 
     Examples
     --------
@@ -108,8 +113,12 @@ def dotted(path: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + (f'"{part}"' if "." in part else part)
+            text += ("." if text else "") + (part if _PLAIN_PART.fullmatch(part) else _quoted(part))
     return text
+
+
+def _quoted(part: str) -> str:
+    return '"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def nearest(name: str, allowed: Any) -> str:
@@ -131,8 +140,8 @@ def load_document(path: Path, shown: str | None = None) -> Document:
         if path.stat().st_size > MAX_BYTES:
             raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=name)
         raw = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
         raise ScenarioError.of(f"cannot be read: {reason}", file=name) from None
     try:
         text = raw.decode("utf-8-sig")
@@ -145,11 +154,11 @@ def load_document(path: Path, shown: str | None = None) -> Document:
 
 
 def parse_document(text: str, name: str) -> Document:
-    """Return the document in a text; `name` is shown in messages.
+    r"""Return the document in a text; `name` is shown in messages.
 
     Examples
     --------
-    >>> parse_document("pue: 1.1\\n", "site.yaml").data
+    >>> parse_document("pue: 1.1\n", "site.yaml").data
     {'pue': 1.1}
     """
     yaml = YAML(typ="safe", pure=True)
@@ -161,6 +170,8 @@ def parse_document(text: str, name: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = (error.problem or error.context or "is not YAML").strip()
+        if message == "but found another document":
+            message = "a second document begins here; a file holds one"
         if "\\t" in message or "'\t'" in message:
             message = "a tab cannot start a token in YAML; indent with spaces"
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -168,12 +179,21 @@ def parse_document(text: str, name: str) -> Document:
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        message = f"the character {error.character!r} is not allowed in YAML"
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        message = f"the character U+{code:04X} is not allowed in YAML"
         raise ScenarioError([Problem(message, "", name, line, column)]) from None
     except YAMLError as error:
         raise ScenarioError.of(" ".join(str(error).split()), file=name) from None
     except RecursionError:
         raise ScenarioError.of(f"is nested deeper than {MAX_DEPTH} levels", file=name) from None
+
+
+_PATTERNS = {
+    NAME_PATTERN: "a name may not hold dots, quotes, slashes or < > &, nor begin or end with a"
+    " blank, nor be empty",
+    TITLE_PATTERN: "the name of a case may not hold line feeds or other control characters, nor"
+    " begin or end with a blank, nor be empty",
+}
 
 
 class _Reader:
@@ -226,6 +246,9 @@ class _Reader:
                 self.wrong(key_node, path, "a key must be a plain name (for reuse: extends)")
                 continue
             key = key_node.value
+            if _NOT_TEXT.search(key):
+                self.wrong(key_node, path, "a key holds a control character")
+                continue
             if key in found:
                 self.wrong(key_node, (*path, key), "the key stands twice; remove one")
                 continue
@@ -240,10 +263,17 @@ class _Reader:
             self.wrong(node, path, f"the tag {str(node.tag)!r} is not allowed")
             return None
         try:
-            return self.yaml.constructor.construct_object(node)
+            value = self.yaml.constructor.construct_object(node)
         except ValueError:
             self.wrong(node, path, "the number cannot be read")
             return None
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            self.wrong(node, path, "the number is too large; write it like 3.8e25")
+        elif isinstance(value, str) and _NOT_TEXT.search(value):
+            self.wrong(node, path, "the text holds a control character")
+        else:
+            return value
+        return None
 
 
 def validate(model: type[Model], document: Document, context: Any = None) -> Model:
@@ -282,24 +312,22 @@ def _as_problem(model: type[BaseModel], document: Document, item: Any) -> Proble
     if kind == "missing":
         name = item["loc"][-1]
         return document.problem(path, f"'{name}' is missing", at_key=True)
-    message = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if kind == "value_error":
         return document.problem(path, message)
     if kind == "string_pattern_mismatch":
-        message = "a name may not hold dots, quotes, slashes or < > & and may not be empty"
+        message = _PATTERNS.get(item["ctx"]["pattern"], "is not a name")
     shown = repr(given)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    message = message[:1].lower() + message[1:].removeprefix("nput ")
-    return document.problem(path, f"{message.replace('nput should', 'should')}, got {shown}")
+    return document.problem(path, f"{message[:1].lower()}{message[1:]}, got {shown}")
 
 
 def _inside(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
     """Return the part of pydantic's location that is a path in the data."""
     path: list[str | int] = []
     for part in loc:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+        is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_index or (isinstance(data, dict) and part in data):
             data = data[part]
             path.append(part)
     return tuple(path)

@@ -3,12 +3,14 @@
 A path names a value from the root of the scenario, with dots: ``jobs.pretrain.checkpoint.every``.
 A part that holds a dot itself is quoted: ``chips."my/chip-1.5".power``. A change is a small
 document laid over the scenario, exactly as a file is laid over the one that it ``extends``:
-mappings merge, everything else is replaced, ``null`` removes.
+mappings merge, everything else is replaced, ``null`` removes. Two kinds of mappings are one value
+each: a law and shares (a part of what is there changes that part, anything else replaces all),
+and a figure (``{value, source, ...}``, so that a changed value never keeps the old source).
 """
 
 from __future__ import annotations
 
-import shlex
+import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -21,6 +23,12 @@ from computeplan.specs.loader import Document, KeyPath, Mark, dotted, nearest
 
 __all__ = ["apply", "change", "list_paths", "split_path", "type_at"]
 
+MAX_SHOWN = 80
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PART = re.compile(
+    r"""(?:"((?:[^"\\]|\\.)+)"|'([^']+)'|([^."'\s](?:[^."']*[^."'\s])?))(\.|$)""", re.DOTALL
+)
+
 
 def split_path(text: str) -> tuple[str, ...]:
     """Return the parts of a dotted path.
@@ -30,12 +38,19 @@ def split_path(text: str) -> tuple[str, ...]:
     >>> split_path('chips."my/chip-1.5".power')
     ('chips', 'my/chip-1.5', 'power')
     """
-    lexer = shlex.shlex(text, posix=True)
-    lexer.whitespace, lexer.whitespace_split, lexer.commenters = ".", True, ""
-    try:
-        return tuple(lexer)
-    except ValueError:
-        raise ScenarioError.of("a quote is not closed", text) from None
+    parts, at, more = [], 0, True
+    while more:
+        match = _PART.match(text, at)
+        if match is None:
+            message = (
+                "is not a path; one looks like jobs.pretrain.checkpoint.every, or, where a part"
+                ' holds a dot, chips."my/chip-1.5".power'
+            )
+            raise ScenarioError.of(message, text)
+        double, single, plain, dot = match.groups()
+        parts.append(_ESCAPED.sub(r"\1", double) if double else single or plain)
+        at, more = match.end(), bool(dot)
+    return tuple(parts)
 
 
 def _unwrap(annotation: Any) -> Any:
@@ -59,11 +74,21 @@ def _is_model(annotation: Any) -> bool:
 
 def _child(annotation: Any, key: str | int) -> Any:
     """Return the type of the value under `key`, or None where the schema does not say."""
-    annotation = _unwrap(annotation)
+    annotation = _mapping(annotation)
     if _is_model(annotation):
         found = annotation.model_fields.get(key)
         return found.annotation if found is not None else None
+    if annotation is Any:
+        return Any
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
+
+
+def _mapping(annotation: Any) -> Any:
+    """Return the type that a mapping has here: of ``float | dict[...]`` the latter."""
+    annotation = _unwrap(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((arg for arg in get_args(annotation) if get_origin(arg) is dict), annotation)
+    return annotation
 
 
 def type_at(model: Any, path: KeyPath) -> Any:
@@ -77,10 +102,14 @@ def _merge(annotation: Any, base: Any, over: Any) -> Any:
     """Return `over` laid on `base`; `annotation` says which keys exclude one another."""
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
-    annotation = _unwrap(annotation)
-    free = get_origin(annotation) is dict
-    if not free and not _is_model(annotation) and base.keys() != over.keys():
-        return over  # a law replaces a law; the same law takes single parameters
+    annotation = _mapping(annotation)
+    if annotation is Any:  # inside an entry of chips or models
+        is_part = "value" not in over
+    else:
+        is_free = get_origin(annotation) is dict or _is_model(annotation)
+        is_part = is_free or over.keys() <= base.keys()
+    if not is_part:
+        return over
     merged = dict(base)
     for group in getattr(annotation, "alternatives", ()):
         chosen = [keys for keys in group if any(over.get(key) is not None for key in keys)]
@@ -104,7 +133,11 @@ def apply(model: type[BaseModel], base: Document, over: Document) -> Document:
 
 
 def change(
-    model: type[BaseModel], document: Document, changes: Mapping[str, Any], origin: str = ""
+    model: type[BaseModel],
+    document: Document,
+    changes: Mapping[str, Any],
+    origin: str = "",
+    case: str = "",
 ) -> Document:
     """Return the document with the value at each path replaced.
 
@@ -117,7 +150,9 @@ def change(
     changes : mapping of path to value
         Values as a person writes them; None removes.
     origin : str
-        Shown instead of the file if a value is wrong.
+        Shown, with path and value, instead of the file if a value is wrong, such as ``-s``.
+    case : str
+        The case of the document that the changes stand in, for the place of what is wrong.
 
     Raises
     ------
@@ -126,15 +161,18 @@ def change(
     """
     problems = []
     for text, value in changes.items():
-        path = split_path(text)
-        wrong = _unknown(model, document.data, path)
+        mark = Mark(_shown(origin, text, value)) if origin else _place(document, text, case)
+        try:
+            path = split_path(text)
+            wrong = _unknown(model, document.data, path)
+        except ScenarioError as error:
+            wrong = error.problems[0].message
         if wrong:
-            problems.append(Problem(wrong, text, origin or document.file))
+            problems.append(Problem(wrong, text, mark.file, mark.line, mark.column))
             continue
         data: Any = value
         for part in reversed(path):
             data = {part: data}
-        mark = Mark(origin or document.file, *_place(document, text) if not origin else (0, 0))
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
         changed = apply(model, document, Document(data, document.file, places, places))
         document = Document(changed.data, document.file, changed.keys, changed.values)
@@ -143,12 +181,18 @@ def change(
     return document
 
 
-def _place(document: Document, text: str) -> tuple[int, int]:
+def _shown(origin: str, text: str, value: Any) -> str:
+    words = f"{origin} {text}={'null' if value is None else value}"
+    return words if len(words) <= MAX_SHOWN else f"{words[: MAX_SHOWN - 3]}..."
+
+
+def _place(document: Document, text: str, case: str) -> Mark:
     """Return the place of a change that stands in the file's own ``cases`` or ``sweep``."""
     for path, mark in document.values.items():
-        if path[:1] in (("cases",), ("sweep",)) and text in path[1:]:
-            return mark.line, mark.column
-    return 0, 0
+        is_change = path == ("sweep", text) or (path[:1] == ("cases",) and path[2:] == (text,))
+        if is_change and (not case or path[1] in (case, text)):
+            return mark
+    return Mark(document.file)
 
 
 def _paths_in(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -161,8 +205,8 @@ def _paths_in(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 def _unknown(model: Any, data: Any, path: tuple[str, ...]) -> str:
     """Return why a path does not exist, or nothing."""
-    if not path:
-        return "is empty; a path looks like jobs.pretrain.checkpoint.every"
+    if path[0] == "extends":
+        return "is read with the file and cannot be changed; write a file that extends another"
     annotation: Any = model
     for depth, part in enumerate(path):
         inner = _unwrap(annotation)

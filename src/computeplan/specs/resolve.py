@@ -8,14 +8,14 @@ so that an unknown chip is reported together with whatever else is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue import load_chip, load_model
 from computeplan.specs.chips import Chip
-from computeplan.specs.loader import Document, KeyPath, load_document
+from computeplan.specs.loader import Document, KeyPath, dotted, load_document
 from computeplan.specs.models import Transformer
 
 __all__ = ["Catalogue", "resolve"]
@@ -64,7 +64,7 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
     for block, load, found in blocks:
         own = _own(document, block, problems)
         for path, name in _named(document.data, block):
-            if name in found or any(problem.path == path for problem in problems):
+            if name in found:
                 continue
             try:
                 if name not in own and name.endswith((".yaml", ".yml")):
@@ -73,7 +73,13 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                 found[name], more = load(name, own)
                 notes += more
             except ScenarioError as error:
-                problems += error.problems
+                here = dotted((block, name)) if isinstance(document.data.get(block), dict) else ""
+                problems += [
+                    replace(problem, path=".".join(filter(None, (here, problem.path))))
+                    if name in own and name not in catalogue.files.get(block, {})
+                    else problem
+                    for problem in error.problems
+                ]
             except ValueError as error:
                 problems.append(document.problem(path, str(error)))
     return Catalogue(
@@ -120,6 +126,9 @@ def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
 def _file(name: str, folder: Path | None) -> Document:
     if folder is None:
         message = f"{name!r}: a file needs a scenario file beside it"
+        raise ValueError(message)
+    if "\0" in name:
+        message = f"{name!r} is not the name of a file"
         raise ValueError(message)
     path = (folder / name).resolve()
     if not path.is_relative_to(folder):

@@ -7,9 +7,10 @@ command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks all go thr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
@@ -18,7 +19,7 @@ from computeplan.specs.chips import Chip
 from computeplan.specs.crosscheck import cross_check
 from computeplan.specs.faultlog import FaultLog, load_fault_log
 from computeplan.specs.faults import FaultKind, PlannedStop
-from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration
+from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
 from computeplan.specs.jobs import Job
 from computeplan.specs.loader import (
     Document,
@@ -34,9 +35,7 @@ from computeplan.specs.sites import Site
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
 
-CaseName = Annotated[
-    str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")
-]
+Found = TypeVar("Found", bound="Scenario")
 
 
 class Simulate(Frozen):
@@ -79,7 +78,7 @@ class Scenario(Frozen):
     """Jobs by name."""
     policy: Name = "first-fit"
     """Who runs where, when."""
-    cases: dict[CaseName, dict[str, Any] | None] = Field(default_factory=dict)
+    cases: dict[Title, dict[str, object] | None] = Field(default_factory=dict)
     """Variants to compare: name -> {path: value}."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Axes to cross with every case: path -> list of values."""
@@ -106,6 +105,14 @@ class Scenario(Frozen):
         """The fault logs to replay, by fault kind."""
         return self._logs
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both say the same, wherever it is written."""
+        if not isinstance(other, Scenario):
+            return NotImplemented
+        return self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]  # holds mappings
+
     def chip_of(self, pool: str) -> Chip:
         """Return the chip of a pool."""
         spec = next(site.pools[pool] for site in self.sites.values() if pool in site.pools)
@@ -116,7 +123,7 @@ class Scenario(Frozen):
         """Names of all pools, in the order written."""
         return [name for site in self.sites.values() for name in site.pools]
 
-    def with_(self, changes: Mapping[str, Any], *, origin: str = "") -> Self:
+    def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Self:
         """Return the scenario with the value at each path replaced, validated again.
 
         Parameters
@@ -124,7 +131,9 @@ class Scenario(Frozen):
         changes : mapping of str to value
             Path -> value as a person writes it; None removes.
         origin : str
-            Shown instead of the file where a value turns out wrong.
+            Shown, with path and value, instead of the file where a value turns out wrong.
+        case : str
+            The case that the changes stand in, for the place of what turns out wrong.
 
         Raises
         ------
@@ -139,7 +148,7 @@ class Scenario(Frozen):
         >>> hourly.jobs["pretrain"].checkpoint.every
         3600.0
         """
-        document = change(type(self), self._document, changes, origin)
+        document = change(type(self), self._document, changes, origin, case)
         return _build(type(self), document, self._folder)
 
     def to_yaml(self) -> str:
@@ -177,7 +186,14 @@ def parse_value(text: str) -> Any:
     >>> parse_value("{node: 0.5, nothing: 0.5}")
     {'node': 0.5, 'nothing': 0.5}
     """
-    return parse_document(f"value: {text}\n", text).data["value"]
+    try:
+        data = parse_document(f"value: {text}\n", "").data
+    except ScenarioError as error:
+        message = f"cannot be read as YAML: {error.problems[0].message}; put it in quotes"
+        raise ScenarioError.of(message) from None
+    if len(data) > 1:
+        raise ScenarioError.of("holds a second line; a value is one")
+    return data["value"]
 
 
 def load(source: str | Path | Mapping[str, Any]) -> Scenario:
@@ -200,19 +216,28 @@ def load(source: str | Path | Mapping[str, Any]) -> Scenario:
     1000
     """
     if isinstance(source, Mapping):
-        return _build(Scenario, Document(dict(source), "scenario"), None)
+        if "extends" in source:
+            message = "is for files; load the other scenario and change it using with_"
+            raise ScenarioError.of(message, "extends", "scenario")
+        return _build(Scenario, Document(deepcopy(dict(source)), "scenario"), None)
     path = Path(source)
-    if not path.is_file():
+    if not _is(path, Path.is_file):
         if str(source) not in shipped_names():
             shipped = ", ".join(shipped_names())
             hint = nearest(str(source), shipped_names())
-            what = (
-                "is a folder, not a file" if path.is_dir() else "no such file or shipped scenario"
-            )
+            is_folder = str(source) and _is(path, Path.is_dir)
+            what = "is a folder, not a file" if is_folder else "no such file or shipped scenario"
             raise ScenarioError.of(f"{what}.{hint}  Shipped: {shipped}", file=str(source))
         path = shipped_folder() / f"{source}.yaml"
     folder = path.resolve().parent
     return _build(Scenario, _with_base(path, str(source), folder, ()), folder)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        return False
 
 
 def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> Document:
@@ -224,8 +249,10 @@ def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> 
     at: KeyPath = ("extends",)
     if not isinstance(base, str):
         raise ScenarioError([document.problem(at, f"must be a file name, not {base!r}")])
+    if "\0" in base:
+        raise ScenarioError([document.problem(at, f"must be a file name, not {base!r}")])
     target = (path.resolve().parent / base).resolve()
-    if base in shipped_names() and not target.is_file():
+    if base in shipped_names() and not _is(target, Path.is_file):
         target, home = shipped_folder() / f"{base}.yaml", shipped_folder().resolve()
     else:
         home = folder
@@ -235,14 +262,14 @@ def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> 
     if target.resolve() in (*seen, path.resolve()):
         chain = " -> ".join(item.name for item in (*seen, path.resolve(), target.resolve()))
         raise ScenarioError([document.problem(at, f"goes in a circle: {chain}")])
-    if not target.is_file():
+    if not _is(target, Path.is_file):
         message = f"no file {base!r} beside the scenario, and no shipped scenario of that name"
         raise ScenarioError([document.problem(at, message)])
     below = _with_base(target, str(Path(shown).parent / base), home, (*seen, path.resolve()))
     return apply(Scenario, below, document)
 
 
-def _build(model: type[Any], document: Document, folder: Path | None) -> Any:
+def _build(model: type[Found], document: Document, folder: Path | None) -> Found:
     """Return a validated scenario, or raise every problem of schema, catalogue and cross-checks."""
     catalogue = resolve(document, folder)
     problems = list(catalogue.problems)

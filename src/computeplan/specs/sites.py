@@ -13,9 +13,9 @@ from computeplan.specs.fields import (
     Frozen,
     HowWritten,
     Name,
-    Positive,
     Power,
     PricePerChipTime,
+    Pue,
     node_or_chip_count,
     refuse,
 )
@@ -57,7 +57,7 @@ class PowerWatts(Frozen):
     """
 
     meter: Literal["chip", "accelerator", "node"] = "chip"
-    """Where the watts are read: the chip alone, or with its share of the host (accelerator, node)."""
+    """Where the watts are read: the chip alone, or with its share of the host."""
     compute: Power | None = None
     """While training."""
     load: Power | None = None
@@ -99,7 +99,7 @@ class Pool(Frozen):
 class Site(Frozen):
     """A place with its power, and the pools that stand there."""
 
-    pue: Annotated[Positive, Field(ge=1, le=10)]
+    pue: Pue
     """Facility energy / IT energy."""
     carbon: CarbonIntensity | None = None
     """Carbon of the grid, location based; without it no carbon is reported."""

@@ -1,0 +1,98 @@
+"""Closed forms of checkpointing: an optimum, laws, an independent oracle, messages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+from computeplan.physics.checkpoint import (
+    daly_interval_s,
+    expected_ettr,
+    expected_wall_s,
+    optimal_interval_s,
+)
+
+HOUR_S = 3600.0
+mtbfs_s = st.floats(10 * 60.0, 3000 * HOUR_S)
+saves_s = st.floats(0.1, 600.0)
+restarts_s = st.floats(0.0, 4000.0)
+
+
+@pytest.mark.parametrize(
+    ("mtbf", "save", "interval"), [(185.585, 1, 18.605), (185.585, 0.5, 13.292), (1440, 5, 116.690)]
+)
+def test_optimum_has_the_published_value(mtbf, save, interval):
+    assert optimal_interval_s(save * 60, mtbf * 60) / 60 == pytest.approx(interval, abs=2e-3)
+
+
+@given(saves_s, mtbfs_s)
+def test_optimum_is_where_a_search_finds_it(save_s, mtbf_s):
+    found = minimize_scalar(
+        lambda log_t: -expected_ettr(np.exp(log_t), save_s, 0.0, mtbf_s),
+        bounds=(np.log(save_s * 1e-2), np.log(mtbf_s * 10)),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert (
+        expected_ettr(optimal_interval_s(save_s, mtbf_s), save_s, 0.0, mtbf_s) >= -found.fun - 1e-12
+    )
+
+
+@given(saves_s, mtbfs_s)
+def test_daly_is_near_the_optimum_where_it_claims_to_be(save_s, mtbf_s):
+    if save_s < 0.1 * mtbf_s:
+        exact = float(optimal_interval_s(save_s, mtbf_s))
+        assert float(daly_interval_s(save_s, mtbf_s)) == pytest.approx(exact, rel=1e-3)
+
+
+@given(st.floats(1e-12, 1e-6))
+def test_optimum_is_smooth_where_the_series_takes_over(ratio):
+    young = np.sqrt(2 * ratio)
+    assert float(optimal_interval_s(ratio, 1.0)) == pytest.approx(young - 2 * ratio / 3, rel=1e-5)
+
+
+@given(saves_s, restarts_s, mtbfs_s, st.floats(1.01, 10.0))
+def test_rarer_faults_never_hurt(save_s, restart_s, mtbf_s, factor):
+    args = (optimal_interval_s(save_s, mtbf_s), save_s, restart_s)
+    assert 0 <= expected_ettr(*args, mtbf_s) < expected_ettr(*args, mtbf_s * factor) < 1
+
+
+@given(saves_s, restarts_s, mtbfs_s, st.floats(1.01, 10.0))
+def test_longer_restarts_never_help(save_s, restart_s, mtbf_s, factor):
+    interval_s = optimal_interval_s(save_s, mtbf_s)
+    shorter = expected_wall_s(interval_s, save_s, restart_s, mtbf_s)
+    assert shorter <= expected_wall_s(interval_s, save_s, restart_s * factor, mtbf_s)
+
+
+def test_agrees_with_playing_the_faults_one_by_one():
+    """An oracle that shares no code: draw gaps, walk the timeline, count what is kept."""
+    interval_s, save_s, restart_s, mtbf_s = 1200.0, 60.0, 600.0, 3 * HOUR_S
+    rng = np.random.default_rng(20240723)
+
+    def wall_s_of_one_segment() -> float:
+        wall, todo = 0.0, interval_s + save_s
+        while (gap := rng.exponential(mtbf_s)) < todo:
+            wall, todo = wall + gap, restart_s + interval_s + save_s
+        return wall + todo
+
+    wall_s = np.array([wall_s_of_one_segment() for _ in range(20_000)])
+    expected = float(expected_wall_s(interval_s, save_s, restart_s, mtbf_s))
+    standard_error = wall_s.std(ddof=1) / np.sqrt(wall_s.size)
+    assert abs(wall_s.mean() - expected) < 4 * standard_error  # 1 false alarm in 16,000
+
+
+def test_takes_arrays_as_gladly_as_numbers():
+    intervals = optimal_interval_s([30.0, 60.0], [[HOUR_S], [3 * HOUR_S]])
+    assert intervals.shape == (2, 2)
+    assert (np.diff(intervals, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan])
+def test_says_which_argument_is_wrong(bad):
+    with pytest.raises(ValueError, match="mtbf_s must be > 0, got"):
+        daly_interval_s(save_s=60.0, mtbf_s=bad)
+    with pytest.raises(ValueError, match="save_s must be > 0, got"):
+        optimal_interval_s(save_s=bad, mtbf_s=60.0)
