@@ -54,14 +54,16 @@ def compile_world(scenario: Scenario) -> World:
         for name, pool in site.pools.items()
     )
     problems: list[Problem] = []
-    jobs = []
+    jobs, rounded = [], list[str]()
     for name, job in scenario.jobs.items():
         try:
-            jobs.append(_job(scenario, pools, name, job, notes))
+            jobs.append(_job(scenario, pools, name, job, notes, rounded))
         except ScenarioError as error:
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
+    if rounded:
+        notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
     _must_fit(scenario, pools, jobs)
     classes = {kind for job in jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
@@ -196,7 +198,12 @@ def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:
 
 
 def _job(
-    scenario: Scenario, pools: tuple[Pool, ...], name: str, job: JobSpec, notes: list[str]
+    scenario: Scenario,
+    pools: tuple[Pool, ...],
+    name: str,
+    job: JobSpec,
+    notes: list[str],
+    rounded: list[str],
 ) -> Job:
     catalogue = scenario.catalogue
     model = catalogue.models[job.model] if job.model is not None else None
@@ -205,7 +212,7 @@ def _job(
         if model is not None and job.seq
         else math.nan
     )
-    batch = _batch(name, job, notes)
+    batch = _batch(name, job, rounded)
     n = len(pools)
     n_nodes = np.zeros(n, dtype=np.int64)
     train_s, tok_per_s, mfus = np.full(n, math.nan), np.full(n, math.nan), np.full(n, math.nan)
@@ -253,13 +260,13 @@ def _n_chips(job: JobSpec, ranks_per_chip: int) -> int:
     return -(-job.parallelism.n_ranks // ranks_per_chip)
 
 
-def _batch(name: str, job: JobSpec, notes: list[str]) -> float | None:
+def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:
     """Return the batch in whole sequences, saying so where that changes it. [tokens]"""
     if job.batch is None or job.seq is None:
         return job.batch
     batch = max(1, round(job.batch / job.seq)) * job.seq
     if batch != job.batch:
-        notes.append(f"{name}: batch rounded to {batch // job.seq} sequences, {batch:,} tokens")
+        rounded.append(f"{name} {batch // job.seq} ({batch:,} tokens)")
     return float(batch)
 
 

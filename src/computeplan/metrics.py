@@ -125,25 +125,38 @@ def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
     return _floats(late.sum(axis=1).astype(np.float64))
 
 
-def _joules(ledger: Ledger, watts: FloatArray) -> FloatArray:
+def _joules(chip_s: FloatArray, watts: FloatArray) -> FloatArray:
     """Return chip-seconds x watts of shape (n_pools, n_phases), per run and pool. [J]"""
-    chip_s = ledger.chip_s.sum(axis=1)
     return _floats(np.where(chip_s == 0, 0.0, chip_s * watts).sum(axis=2))
 
 
 def _chip_j(ledger: Ledger, world: World) -> FloatArray:
     if any(pool.meter != "chip" for pool in world.pools):
         return np.full((ledger.n_runs, 1), math.nan)
-    return _joules(ledger, np.array([pool.chip_w for pool in world.pools]))
+    watts = np.array([pool.chip_w for pool in world.pools])
+    return _joules(ledger.chip_s.sum(axis=1), watts)
+
+
+def _it_w(world: World) -> FloatArray:
+    """Return the IT watts of one chip, shape (n_pools, n_phases). [W]"""
+    return np.array([p.chip_w + p.node_overhead_w + p.network_w for p in world.pools])
+
+
+def _pue(world: World) -> FloatArray:
+    return np.array([pool.pue for pool in world.pools])
 
 
 def _it_j(ledger: Ledger, world: World) -> FloatArray:
-    watts = [pool.chip_w + pool.node_overhead_w + pool.network_w for pool in world.pools]
-    return _joules(ledger, np.array(watts))
+    return _joules(ledger.chip_s.sum(axis=1), _it_w(world))
 
 
 def _facility_j(ledger: Ledger, world: World) -> FloatArray:
-    return _floats(_it_j(ledger, world) * np.array([pool.pue for pool in world.pools]))
+    return _it_j(ledger, world) * _pue(world)
+
+
+def _energy_jobs_kwh(ledger: Ledger, world: World) -> FloatArray:
+    it_j = _joules(ledger.chip_s[:, :-1].sum(axis=1), _it_w(world))
+    return _floats(it_j @ _pue(world) / _KWH_J)
 
 
 def _energy_kwh(ledger: Ledger, world: World) -> FloatArray:
@@ -190,6 +203,7 @@ _MEASURES: dict[str, Measure] = {
     "goodput_tok_per_s": lambda led, w: _tokens(led, w, TRAIN) / led.wall_s,
     "throughput_tok_per_s": _throughput,
     "energy_kwh": _energy_kwh,
+    "energy_jobs_kwh": _energy_jobs_kwh,
     "energy_it_kwh": lambda led, w: _it_j(led, w).sum(axis=1) / _KWH_J,
     "energy_chip_kwh": lambda led, w: _chip_j(led, w).sum(axis=1) / _KWH_J,
     "kwh_per_gtok": lambda led, w: _energy_kwh(led, w) / (_tokens(led, w, TRAIN) / 1e9),

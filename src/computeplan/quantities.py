@@ -131,10 +131,6 @@ QUANTITIES = _table(
         "Kept training time / (min(end, horizon) - arrival), queueing included.", 4,
     ),
     Quantity(
-        "goodput_frac", "", "Goodput fraction", "有效吞吐占比",
-        "Tokens kept / tokens a fault-free full-size run would keep in the same time.", 4,
-    ),
-    Quantity(
         "held_frac", "", "Share of chip time held by jobs", "作业占用芯片时间的比例",
         "Chip time that jobs hold / chip time of all pools.",
     ),
@@ -158,6 +154,11 @@ QUANTITIES = _table(
     Quantity(
         "energy_kwh", "kWh", "Energy, facility meter", "能耗(设施电表)",
         "Energy of the facility: the IT energy times the PUE.", 4,
+    ),
+    Quantity(
+        "energy_jobs_kwh", "kWh", "Energy of chips held by jobs, facility meter",
+        "作业占用芯片的能耗(设施电表)",
+        "Facility energy without chips that are idle or in repair.", 4,
     ),
     Quantity(
         "energy_it_kwh", "kWh", "Energy, IT meter", "能耗(IT 电表)",

@@ -334,7 +334,14 @@ _HEADLINE = (
     "cost_usd",
     "carbon_kg",
 )
-_HEADLINE_OF_QUEUES = ("mean_jct_h", "mean_wait_h", "n_unfinished", "n_deadlines_missed")
+_HEADLINE_OF_QUEUES = (
+    "energy_jobs_kwh",
+    "held_frac",
+    "mean_jct_h",
+    "mean_wait_h",
+    "n_unfinished",
+    "n_deadlines_missed",
+)
 
 
 def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,11 @@ def run(
 
 def _check_writable(folder: Path) -> None:
     """Raise before the long work what would fail after it."""
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    try:
+        there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ComputePlanError(f"{folder}: cannot be written: {reason}") from None
     if not there.is_dir():
         what = "it is a file" if there == folder else f"{there.name} is a file"
         raise ComputePlanError(f"{folder}: cannot be written: {what}, not a folder")
@@ -94,7 +99,7 @@ def _show(result: Any) -> None:
     show_table(overview(result))
     several = {name: case for name, case in result.cases.items() if len(case.job_names) > 1}
     for name in several:
-        show_table(jobs(result, name))
+        show_table(replace(jobs(result, name), notes=()))  # they stand below the first table
 
 
 @contextlib.contextmanager

@@ -66,6 +66,9 @@ __all__ = [
     "wall_time",
 ]
 
+MAX_TIMELINES = 12
+"""Timelines of schedules that are written; a sweep may have thousands."""
+
 _HELD = ("train", "save", "lost", "restart", "blocked")
 
 
@@ -320,7 +323,8 @@ def save_figures(
 ) -> tuple[str, ...]:
     """Write figures as PNG and SVG, and return their names without the ending.
 
-    A timeline is written for each case that kept one: ``timeline``, ``timeline-2`` and so on.
+    Of schedules, a timeline is written for each case up to `MAX_TIMELINES`: ``timeline``,
+    ``timeline-2`` and so on; of a single job, for the first case.
 
     Parameters
     ----------
@@ -362,6 +366,9 @@ def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]
     if kind != "timeline":
         return [(kind, partial(_DRAW[kind], result))]
     kept = [name for name, case in result.cases.items() if case.spans]
+    # The timelines of a single job look alike; a schedule is worth a picture for each policy.
+    has_schedule = any(len(case.job_names) > 1 for case in result.cases.values())
+    kept = kept[: MAX_TIMELINES if has_schedule else 1]
     return [
         ("timeline" if i == 1 else f"timeline-{i}", partial(timeline, result, case=name))
         for i, name in enumerate(kept, 1)
@@ -371,7 +378,7 @@ def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]
 def _png_and_svg(draw: Callable[..., Axes]) -> tuple[bytes, bytes]:
     """Return a figure as two files whose bytes depend on the drawing alone."""
     first = draw().get_figure(root=True)
-    assert first is not None  # noqa: S101 - it is drawn on a figure of its own
+    assert first is not None  # it is drawn on a figure of its own
     png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(style()), warnings.catch_warnings():
         # In an SVG text stays text: the browser has the glyphs that this machine has not.

@@ -138,7 +138,7 @@ ExchangeRate = quantity("USD/CNY", "0.14 USD/CNY")
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         refuse(f"must be a number, got {value!r}")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         refuse(f"must be a finite number, got {value!r}")
     return value
 

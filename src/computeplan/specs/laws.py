@@ -90,7 +90,7 @@ def _duration_s(what: str, value: object, *, zero: bool = False) -> float:
 
 
 def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
         refuse(f"{what} must be a finite number, got {value!r}")
     return float(value)
 

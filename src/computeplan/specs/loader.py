@@ -39,6 +39,7 @@ MAX_NODES = 100_000
 MAX_DEPTH = 40
 MAX_BITS = 128  # of a whole number; longer ones are neither floats nor printable
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_DEEP = re.compile(rf"(?:[\[{{]\s*){{{MAX_DEPTH + 1}}}")  # ruamel takes seconds to find out
 _PLAIN_PART = re.compile(r"""[^\s.'"\\\[\]](?:[^.'"\\\[\]]*[^\s.'"\\\[\]])?""")
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "str")}
 _AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
@@ -162,6 +163,10 @@ def parse_document(text: str, name: str) -> Document:
     {'pue': 1.1}
     """
     yaml = YAML(typ="safe", pure=True)
+    deep = _DEEP.search(text)
+    if deep is not None:
+        message = f"is nested deeper than {MAX_DEPTH} levels"
+        raise ScenarioError([Problem(message, "", name, *_line_and_column(text, deep.start()))])
     try:
         root = yaml.compose(text)
         if root is None:
@@ -177,15 +182,18 @@ def parse_document(text: str, name: str) -> Document:
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise ScenarioError([Problem(message, "", name, *place)]) from None
     except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        place = _line_and_column(text, error.position)
         code = error.character if isinstance(error.character, int) else ord(error.character)
         message = f"the character U+{code:04X} is not allowed in YAML"
-        raise ScenarioError([Problem(message, "", name, line, column)]) from None
+        raise ScenarioError([Problem(message, "", name, *place)]) from None
     except YAMLError as error:
         raise ScenarioError.of(" ".join(str(error).split()), file=name) from None
     except RecursionError:
         raise ScenarioError.of(f"is nested deeper than {MAX_DEPTH} levels", file=name) from None
+
+
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
 _PATTERNS = {
@@ -207,7 +215,7 @@ class _Reader:
 
     def read(self, root: Any) -> Document:
         data = self.node(root, ())
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) and not self.problems:
             kind = "a list" if isinstance(data, list) else "a single value"
             self.wrong(root, (), f"must be a mapping of keys to values, not {kind}")
         if self.problems:

@@ -1,0 +1,179 @@
+"""What people write is read exactly, and nothing else is read at all."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from computeplan.units import MAX_TEXT, dimension_name, parse, parse_rate_per_node, parse_unit_of
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("700 W", "W", 700.0),
+        ("1 kW", "W", 1e3),
+        ("1 kWh", "J", 3.6e6),
+        ("80 GB", "B", 8e10),
+        ("80 GiB", "B", 85_899_345_920.0),
+        ("8 Kibit", "B", 1024.0),
+        ("400 Gbit/s", "B/s", 5e10),
+        ("100 Gb/s", "B/s", 1.25e10),  # not gilbert
+        ("1 min", "s", 60.0),
+        ("2.5 h", "s", 9000.0),
+        ("54 d", "s", 4_665_600.0),
+        ("1 week", "s", 604_800.0),
+        ("1 year", "s", 31_557_600.0),
+        ("50.7 kh", "s", 182_520_000.0),
+        ("3 ms", "s", 0.003),
+        ("3 µs", "s", 3e-6),
+        ("3 us", "s", 3e-6),
+        ("989.4 TFLOP/s", "FLOP/s", 9.894e14),
+        ("1 PFLOPS", "FLOP/s", 1e15),
+        ("3.8e25 FLOP", "FLOP", 3.8e25),
+        ("15.6 Ttoken", "token", 1.56e13),
+        ("16.8 Mtok", "token", 1.68e7),
+        ("3.6 g/kWh", "kg/J", 1e-9),
+        ("0.36 USD/kWh", "USD/J", 1e-7),
+        ("3.6 USD/chip/h", "USD/(chip*s)", 1e-3),
+        ("3.6 USD/(chip*h)", "USD/(chip*s)", 1e-3),
+        ("0.14 USD/CNY", "USD/CNY", 0.14),
+        ("16 nodes", "node", 16.0),
+        ("1 node", "node", 1.0),
+        ("1_000 W", "W", 1000.0),
+        ("+5 W", "W", 5.0),
+        (".5 W", "W", 0.5),
+        ("5. W", "W", 5.0),
+        ("5W", "W", 5.0),
+        ("  5 W  ", "W", 5.0),
+        ("-5 W", "W", -5.0),  # signs are the business of the field
+        ("1e-400 W", "W", 0.0),
+    ],
+)
+def test_reads_what_people_write(text, unit, value):
+    assert parse(text, unit) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "why"),
+    [
+        ("700 GiB", "W", "'700 GiB' is an amount of data, not a power"),
+        ("400 Gbit", "B/s", "is an amount of data, not a bandwidth"),
+        ("1 kWh", "W", "is an energy, not a power"),
+        ("5 TFLOP", "FLOP/s", "is an amount of work, not a speed"),
+        ("5 TFLOP/s", "FLOP", "is a speed, not an amount of work"),
+        ("0.62 CNY/kWh", "USD/J", "is a price of energy in CNY, not a price of energy"),
+        ("5 s*s", "s", "is in "),
+        ("5 TFLOPs", "FLOP", "'FLOPs' may mean an amount or a rate; write FLOP or FLOP/s"),
+        ("5 FLOPs/s", "FLOP/s", "'FLOPs' may mean"),
+        ("5 parsec", "s", "unknown unit 'parsec'"),
+        ("5 degC", "s", "unknown unit 'degC'"),
+        ("5 D", "s", "unknown unit 'D'"),
+        ("5", "s", "'5' is not a number with a unit"),
+        ("s", "s", "is not a number with a unit"),
+        ("", "s", "is not a number with a unit"),
+    ],
+)
+def test_says_what_is_wrong(text, unit, why):
+    with pytest.raises(ValueError) as caught:
+        parse(text, unit)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("9**9**9 W", "9**9**9", "1 W**9**9", "2*3 W", "(1) W", "1 - 1 W", "1+1 W", "0x10 W"),
+        *("__import__('os') W", "1 __import__", "1 W.__class__", "1 W;1", "1 lambda: W", "1 {W}"),
+        *("nan W", "inf W", "-inf W", "1e400 W", "-1e400 W", "1e999999999 W", "1e W", "1e1.5 W"),
+        *("١٢ W", "１２ W", "1２ W", "Ⅻ W", "² W", "1² W", "1e５ W", "一 W"),
+        *("1 W/", "1 W*", "1 W)", "1 (W", "1 /W", "1 W//s", "1 W**", "1 ( W", "1 W W)"),
+        *("1\x00 W", "1 W\x00", "1\nW; rm", "1,5 W", "1 000 W", "--1 W", "1..2 W", "1%", "$1"),
+        "1 " + "W" * 79,
+        "9" * 100_000 + " W",
+        "1 " + "(" * 70 + "W",
+    ],
+)
+def test_hostile_text_is_refused_in_our_words(text):
+    for read in (
+        lambda: parse(text, "W"),
+        lambda: parse_unit_of(text, ("W", "node")),
+        lambda: parse_rate_per_node(text),
+    ):
+        with pytest.raises(ValueError, match=r"not a|unknown unit|characters long") as caught:
+            read()
+        assert len(str(caught.value)) < 300
+
+
+def test_the_longest_text_is_eighty_characters():
+    longest = "1" * (MAX_TEXT - 2) + " W"
+    assert parse(longest, "W") == float("1" * (MAX_TEXT - 2))
+    with pytest.raises(ValueError, match="is 81 characters long; .* has at most 80"):
+        parse("1" + longest, "W")
+
+
+units = st.sampled_from(["s", "W", "J", "B", "B/s", "FLOP", "FLOP/s", "token", "kg/J", "USD/J"])
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), units)
+def test_a_number_comes_back_as_it_was_written(number, unit):
+    assert parse(f"{number!r} {unit}", unit) == number
+
+
+@given(st.floats(1e-3, 1e9), st.sampled_from([("k", 3), ("M", 6), ("G", 9), ("T", 12), ("m", -3)]))
+def test_a_prefix_is_a_power_of_ten(number, prefix):
+    letter, power = prefix
+    assert parse(f"{number!r} {letter}W", "W") == pytest.approx(number * 10.0**power, rel=1e-14)
+
+
+@given(st.text(max_size=MAX_TEXT + 5))
+def test_any_text_is_read_or_refused(text):
+    try:
+        value = parse(text, "s")
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert math.isfinite(value)
+
+
+@given(st.from_regex(r"[0-9]{1,3}(e[0-9]{1,3})? ?[A-Za-zµ/*() ]{1,12}", fullmatch=True))
+def test_nearly_a_quantity_is_read_or_refused(text):
+    try:
+        assert math.isfinite(parse(text, "s"))
+    except ValueError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_node_day"),
+    [
+        ("3.79 / 1000 node-days", 0.00379),
+        ("3.79/1000 node-days", 0.00379),
+        ("1 / 1 node-day", 1.0),
+        ("5e-3 / 1 node day", 0.005),
+        ("2 / 1_000 node*days", 0.002),
+    ],
+)
+def test_a_rate_per_node_is_faults_over_node_time(text, per_node_day):
+    assert parse_rate_per_node(text) * 86_400 == pytest.approx(per_node_day, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text", ["3.79", "3.79 / node-day", "3 / 1000 chip-days", "0 / 1 node-days", "1 / 0 node-days"]
+)
+def test_a_rate_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="is not a"):
+        parse_rate_per_node(text)
+
+
+def test_the_unit_written_is_the_unit_found():
+    assert parse_unit_of("16 nodes", ("node", "chip")) == (16.0, "node")
+    assert parse_unit_of("128 chips", ("node", "chip")) == (128.0, "chip")
+    with pytest.raises(ValueError, match="is a power, not a number of nodes or a number of chips"):
+        parse_unit_of("16 W", ("node", "chip"))
+
+
+def test_dimensions_have_names():
+    assert dimension_name("W") == "a power"
+    assert dimension_name("kg") == "a quantity in kg"
