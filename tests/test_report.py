@@ -242,10 +242,11 @@ def test_nothing_is_cut_off(kind, n_cases):
 
 
 def test_files_are_valid_and_their_bytes_repeat(tmp_path):
-    result = make(HOSTILE)
+    result = make(HOSTILE, n_jobs=2)
     names = save_figures(result, tmp_path / "a")
     assert names[:-2] == FIGURES[:-1]
     assert names[-2:] == ("timeline-2", "wall_time")
+    assert save_figures(make(HOSTILE), tmp_path / "single")[-2:] == ("timeline", "wall_time")
     save_figures(result, tmp_path / "b")
     for name in names:
         png, svg = (tmp_path / "a" / f"{name}.{ending}" for ending in ("png", "svg"))

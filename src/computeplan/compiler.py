@@ -17,6 +17,7 @@ from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.steptime import ConstantMfu
 from computeplan.physics.transformer import flop_per_token, shape_of, size_class
 from computeplan.quantities import PHASES
+from computeplan.scheduling.registry import load_policy
 from computeplan.specs.catalogue import default_mfu
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
@@ -26,6 +27,7 @@ from computeplan.world import Job, Kind, Pool, Stop, World
 
 __all__ = ["compile_world"]
 
+MOST_STRIKES = 200_000  # on one pool in one run
 LONGEST_S = 1000 * 365.25 * 86_400.0  # an expected wall time beyond this is no plan
 
 
@@ -71,7 +73,7 @@ def compile_world(scenario: Scenario) -> World:
             f"not like for like: default MFUs of different classes ({'; '.join(sorted(classes))})"
         )
     horizon = scenario.simulate.horizon
-    return World(
+    world = World(
         name=scenario.name,
         policy=scenario.policy,
         pools=pools,
@@ -81,6 +83,30 @@ def compile_world(scenario: Scenario) -> World:
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys(notes)),
     )
+    _must_be_playable(scenario, world)
+    return world
+
+
+def _must_be_playable(scenario: Scenario, world: World) -> None:
+    """Refuse what an engine would choke on: no policy, no energies to compare, too many strikes."""
+    document = scenario.document
+    try:
+        load_policy(scenario.policy)
+    except ValueError as error:
+        raise ScenarioError([document.problem(("policy",), str(error))]) from None
+    if scenario.policy == "least-energy":
+        unknown = np.isnan(world.energy_j[world.n_nodes > 0]).any()
+        if unknown:
+            message = "least-energy needs the watts of every pool: give power where no TDP is known"
+            raise ScenarioError([document.problem(("policy",), message)])
+    for p, pool in enumerate(world.pools):
+        n_strikes = world.n_strikes(p)
+        if not n_strikes <= MOST_STRIKES:
+            message = (
+                f"pool {pool.name}: about {n_strikes:.3g} faults and stops in a run, more than"
+                f" {MOST_STRIKES:,}; check the rates, or give a shorter simulate.horizon"
+            )
+            raise InfeasibleError(message)
 
 
 def _pool(
@@ -224,6 +250,9 @@ def _job(
         mfu, kind = math.nan, ""
         if 0 < nodes <= pool.n_nodes:
             n_nodes[i] = nodes
+            if n_chips % pool.chips_per_node:
+                held = nodes * pool.chips_per_node
+                notes.append(f"{name} holds whole nodes of {pool.name}: {held} chips for {n_chips}")
             flop_per_s, mfu, kind = _speed(scenario, pool, name, job, notes)
             step = ConstantMfu(token_flop * (batch or 1.0), {pool.name: flop_per_s})
             if model is not None and not math.isnan(flop_per_s):

@@ -30,11 +30,11 @@ from computeplan.physics.reliability import rate_forms
 from computeplan.results import CaseResult, Result
 from computeplan.results import Span as NamedSpan
 from computeplan.specs.scenario import Scenario
+from computeplan.trace import BLOCK
 from computeplan.world import World
 
 __all__ = ["Case", "compile_cases", "expand", "run"]
 
-CHUNK = {"batch": 2048, "event": 64}  # runs per piece of work; multiples of the trace's block
 MAX_CASES = 10_000
 Progress = Callable[[int, int], None]
 
@@ -159,11 +159,11 @@ def run(
     """
     cases = compile_cases(scenario)
     seed, n_runs = scenario.simulate.seed, scenario.simulate.runs
-    pieces = [
-        (case, first, min(CHUNK[case.engine], n_runs - first))
-        for case in cases
-        for first in range(0, n_runs, CHUNK[case.engine])
-    ]
+    pieces = []
+    for case in cases:
+        at_once = batch.rows_at_once(case.world) if case.engine == "batch" else BLOCK
+        starts = range(0, n_runs, at_once)
+        pieces += [(case, first, min(at_once, n_runs - first)) for first in starts]
     columns = ([p[0].world for p in pieces], [p[0].engine for p in pieces])
     ranges = ([seed] * len(pieces), [p[1] for p in pieces], [p[2] for p in pieces])
     play: Callable[..., Iterator[_Counted]] = map if executor is None else executor.map

@@ -257,6 +257,26 @@ class World:
             likely_s += 6 * repair_s
         return min(self.horizon_s, spec.arrival_s + likely_s + 4 * place.mean_restart_s)
 
+    def n_strikes(self, pool: int) -> float:
+        """Return about how many strikes on a pool a run has, as far as it is looked at first."""
+        place = self.pools[pool]
+        looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
+        until_s = max(looks_s, default=min(self.horizon_s, self.longest_look_s))
+        rate = place.fault_rate_per_node_s * (place.n_nodes + place.n_spare_nodes)
+        rate += sum(1 / stop.interval_s for stop in place.stops)
+        logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
+        return rate * until_s + logged
+
+    @cached_property
+    def longest_look_s(self) -> float:
+        """How far to draw luck for any job on any pool, at first. [s]"""
+        return max(
+            self.first_look_s(j, p)
+            for j in range(len(self.jobs))
+            for p in range(len(self.pools))
+            if self.n_nodes[j, p]
+        )
+
     def longer_look_s(self, until_s: float, job: int, pool: int) -> float:
         """Return how far to draw luck after `until_s` was not enough. [s]
 

@@ -28,11 +28,13 @@ from computeplan.ledger import (
     Ledger,
     make_ledger,
 )
-from computeplan.trace import Strikes, Trace, draw_trace
+from computeplan.trace import BLOCK, Strikes, Trace, draw_trace
 from computeplan.world import Job, World
 
-__all__ = ["play", "why_unsupported"]
+__all__ = ["play", "rows_at_once", "why_unsupported"]
 
+MOST_BLOCKS = 32  # 2,048 runs: enough to hide NumPy's cost per call, few enough for the cache
+MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
 SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
 
 
@@ -56,6 +58,16 @@ def _pools_of(world: World, job: Job) -> list[int]:
     if world.policy == "silo" and job.home >= 0:
         return [job.home]
     return [int(pool) for pool in np.flatnonzero(job.n_nodes)]
+
+
+def rows_at_once(world: World) -> int:
+    """Return how many runs to play together: many for speed, few where each needs much memory."""
+    most = 1.0
+    for p, pool in enumerate(world.pools):
+        held = max((int(job.n_nodes[p]) for job in world.jobs), default=0)
+        places = pool.n_nodes + pool.n_spare_nodes - held
+        most = max(most, places, world.n_strikes(p))
+    return int(max(1, min(MOST_BLOCKS, MOST_CELLS / (most * BLOCK)))) * BLOCK
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
@@ -154,17 +166,20 @@ class _Rows:
         """Play the strikes that are due, shape (n_strikes, n_rows), turn by turn."""
         due &= ~self.is_done
         hits, takes = np.zeros_like(due), np.zeros_like(due)
+        soonest_s = 0.0  # no row ends before; strikes only ever put off an end
         for turn in np.flatnonzero(due.any(axis=1)):
             live, time_s = due[turn], strikes.time_s[turn]
-            # No row can end before it has trained for as long as its work takes.
+            live &= ~self.is_done
             latest_s = np.where(live, time_s, 0.0).max()
-            if latest_s >= self.work_s:
-                live &= ~self.is_done
+            if latest_s >= soonest_s - self.interval_s:
+                ahead_s = self.ready_s + self.work_s - self.kept_s()
+                soonest_s = np.where(self.is_done, math.inf, ahead_s).min() * (1 - SLACK)
+            if latest_s >= soonest_s:
                 self._finish(live, time_s)
                 live &= ~self.is_done
                 if self.is_done.all():
                     break
-            near_end = bool(latest_s >= self.work_s - self.interval_s)
+            near_end = bool(latest_s >= soonest_s - self.interval_s)
             self._turn(strikes, int(turn), live, hits[turn], takes[turn], near_end=near_end)
         for kind in range(self.n_fault_kinds):
             struck = hits if self.n_fault_kinds == 1 else hits & (strikes.kind == kind)

@@ -82,7 +82,7 @@ class _Run:
         self.n_interruptions = np.zeros((1, n_kinds), dtype=np.int64)
         self.n_idle_faults = np.zeros((1, n_kinds), dtype=np.int64)
         self.horizon_s = world.horizon_s
-        self.look_s = [self._first_look() for _ in self.pools]
+        self.look_s = [world.longest_look_s for _ in self.pools]
         self.strikes: list[list[list[Any]]] = [[] for _ in self.pools]
         self.next_strike, self.next_strike_s = [0] * n_pools, [math.inf] * n_pools
         self.on_pool: list[list[Gang]] = [[] for _ in self.pools]
@@ -115,13 +115,6 @@ class _Run:
         waiting = ", ".join(self.gangs[j].spec.name for j in self.queue) or "a blocked job"
         message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
         raise ComputePlanError(message)
-
-    def _first_look(self) -> float:
-        return max(
-            self.world.first_look_s(j, int(p))
-            for j, job in enumerate(self.world.jobs)
-            for p in np.flatnonzero(job.n_nodes)
-        )
 
     def _load_strikes(self, pool: int) -> None:
         found = self.trace.strikes(pool, self.look_s[pool])

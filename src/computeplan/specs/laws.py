@@ -85,7 +85,7 @@ def _duration_s(what: str, value: object, *, zero: bool = False) -> float:
         refuse(f"{what} needs a unit: write it like '5 min', not {value!r}")
     duration = parse(value, "s")
     if duration < 0 or (duration == 0 and not zero):
-        refuse(f"{what} must be > 0, got {value!r}")
+        refuse(f"{what} must be {'>=' if zero else '>'} 0, got {value!r}")
     return duration
 
 

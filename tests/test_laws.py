@@ -1,0 +1,161 @@
+"""A law says what was written: scipy, which solved nothing here, is the oracle."""
+
+import math
+
+import pytest
+import scipy.stats
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from computeplan.specs.laws import Law, law_mean_s, read_law
+
+MIN, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+def scipy_law(law):
+    return getattr(scipy.stats, law.name)(*law.shapes, scale=law.scale_s)
+
+
+def said(law, statement):
+    """Return what the law holds for a statement, by scipy."""
+    frozen = scipy_law(law)
+    if statement in ("mean", "median"):
+        return float(getattr(frozen, statement)())
+    return float(frozen.ppf(float(statement[1:]) / 100))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"lognormal": {"median": "8 min", "p95": "25 min"}}, {"median": 8 * MIN, "p95": 25 * MIN}),
+        ({"lognormal": {"p95": "25 min", "median": "8 min"}}, {"median": 8 * MIN, "p95": 25 * MIN}),
+        ({"lognormal": {"p5": "1 min", "p99.9": "1 d"}}, {"p5": MIN, "p99.9": DAY}),
+        (
+            {"lognormal": {"median": "20.4 h", "mean": "5.53 d"}},
+            {"median": 73_440, "mean": 477_792},
+        ),
+        ({"lognormal": {"mean": "1 h", "p95": "2 h"}}, {"mean": HOUR, "p95": 2 * HOUR}),
+        ({"lognormal": {"p10": "1 min", "mean": "1 h"}}, {"p10": MIN, "mean": HOUR}),
+        ({"lognormal": {"mean": "1 h", "sigma": 0.5}}, {"mean": HOUR}),
+        ({"lognormal": {"median": "1 h", "s": 0.5}}, {"median": HOUR}),
+        ({"lognormal": {"scale": "1 h", "sigma": 0.5}}, {"median": HOUR}),
+        ({"lognorm": {"p90": "1 h", "sigma": 2}}, {"p90": HOUR}),
+        ({"expon": {"mean": "20 min"}}, {"mean": 20 * MIN}),
+        ({"exponential": {"median": "20 min"}}, {"median": 20 * MIN}),
+        ({"expon": {"p90": "1 h"}}, {"p90": HOUR}),
+        ({"expon": {"scale": "1 h"}}, {"mean": HOUR}),
+        ({"weibull_min": {"c": 0.7, "mean": "3 h"}}, {"mean": 3 * HOUR}),
+        ({"weibull": {"c": 0.7, "p90": "3 h"}}, {"p90": 3 * HOUR}),
+        ({"gamma": {"a": 2, "median": "1 h"}}, {"median": HOUR}),
+        ({"lomax": {"c": 1.5, "mean": "1 h"}}, {"mean": HOUR}),
+        ({"burr12": {"c": 2, "d": 3, "p99": "1 d"}}, {"p99": DAY}),
+        ({"invgauss": {"mean": "1 h", "mu": 1}}, {"mean": HOUR}),
+    ],
+)
+def test_a_law_has_what_was_said(written, expected):
+    law = read_law(written)
+    for statement, seconds in expected.items():
+        assert said(law, statement) == pytest.approx(seconds, rel=1e-9)
+    assert law_mean_s(law) == pytest.approx(said(law, "mean"), rel=1e-9)
+
+
+def test_a_duration_is_always_the_same():
+    assert read_law("5 min") == Law("const", (), 300.0)
+    assert read_law("0 s") == Law("const", (), 0.0)
+    assert law_mean_s(read_law("2 h")) == 7200.0
+
+
+def test_a_law_read_is_a_law():
+    law = read_law({"expon": {"mean": "1 h"}})
+    assert read_law(law) is law
+
+
+statements = st.sampled_from(["mean", "median", "p1", "p25", "p75", "p90", "p99"])
+
+
+@given(statements, statements, st.floats(1.0, 1e6), st.floats(1.0, 1e6))
+def test_two_statements_of_a_lognormal_both_hold_or_contradict(first, second, x, y):
+    assume(first != second)
+    try:
+        law = read_law({"lognormal": {first: f"{x!r} s", second: f"{y!r} s"}})
+    except ValueError as error:
+        assert "contradict each other" in str(error) or "the mean is not finite" in str(error)
+        assert not has_solution(first, second, x, y) or law_mean_too_large(first, second, x, y)
+    else:
+        assert said(law, first) == pytest.approx(x, rel=1e-6)
+        assert said(law, second) == pytest.approx(y, rel=1e-6)
+
+
+def z_of(statement):
+    return scipy.stats.norm.ppf({"median": 0.5}.get(statement) or float(statement[1:]) / 100)
+
+
+def has_solution(first, second, x, y):
+    """Return whether any lognormal has both; mean / quantile is at least exp(-z**2 / 2)."""
+    if "mean" in (first, second):
+        (mean, (other, value)) = (x, (second, y)) if first == "mean" else (y, (first, x))
+        z = z_of(other)
+        root = z * z + 2 * math.log(mean / value)
+        return root >= 0 and z + math.sqrt(root) > 1e-9
+    gap = z_of(second) - z_of(first)
+    return gap != 0 and math.log(y / x) / gap > 0
+
+
+def law_mean_too_large(first, second, x, y):
+    if "mean" in (first, second):
+        return False
+    sigma = math.log(y / x) / (z_of(second) - z_of(first))
+    return sigma**2 / 2 > 600
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"lognormal": {"median": "8 min", "p95": "7 min"}}, "median and p95 contradict"),
+        ({"lognormal": {"median": "8 min", "mean": "7 min"}}, "median and mean contradict"),
+        ({"lognormal": {"mean": "8 min", "median": "8 min"}}, "mean and median contradict"),
+        # the 95th percentile of a lognormal is at most exp(1.645**2 / 2) = 3.87 times its mean
+        ({"lognormal": {"mean": "1 s", "p95": "1 h"}}, "mean and p95 contradict"),
+        ({"lognormal": {"p50": "1 h", "median": "2 h"}}, "p50 and median contradict"),
+        ({"lognormal": {"median": "1 h"}}, "give two of median, mean, a percentile"),
+        ({"lognormal": {"median": "1 h", "p95": "2 h", "mean": "1.2 h"}}, "give two of"),
+        ({"lognormal": {"median": "1 h", "sigma": -1}}, "sigma (> 0)"),
+        ({"lognormal": {"median": "1 h", "sigma": 0}}, "sigma (> 0)"),
+        ({"lognormal": {"median": "1 h", "sigma": "1 h"}}, "sigma must be a finite number"),
+        ({"lognormal": {"median": "1 h", "sigma": 10**400}}, "sigma must be a finite number"),
+        ({"lognormal": {"median": "1 h", "p0": "1 s"}}, "p0 is not a percentile between 0 and"),
+        ({"lognormal": {"median": 480, "p95": "25 min"}}, "lognormal.median needs a unit: write"),
+        ({"lognormal": {"median": "8 W", "p95": "25 min"}}, "'8 W' is a power, not a time"),
+        ({"lognormal": {"median": "1 h", "sigma": 100}}, "the mean is not finite; choose a light"),
+        ({"lomax": {"c": 0.5, "median": "1 h"}}, "the mean is not finite; choose a lighter tail"),
+        ({"lomax": {"c": 1, "mean": "1 h"}}, "the mean is not finite; choose a lighter tail"),
+        ({"halfcauchy": {"scale": "1 h"}}, "the mean is not finite; choose a lighter tail"),
+        ({"norm": {"mean": "1 h"}}, "norm: its support is [-inf, inf], not [0, inf)"),
+        ({"uniform": {"mean": "1 h"}}, "uniform: its support is [0, 1], not [0, inf)"),
+        ({"pareto": {"b": 2, "mean": "1 h"}}, "pareto: its support is [1, inf], not [0, inf)"),
+        ({"gamma": {"a": -2, "mean": "1 h"}}, "not [0, inf)"),
+        ({"gamma": {"mean": "1 h"}}, "gamma: takes a and one of mean, median, scale; got none"),
+        ({"gamma": {"a": 2, "loc": 1, "mean": "1 h"}}, "got a, loc"),
+        ({"gamma": {"a": 2}}, "gamma: state its scale once, as mean, median, scale or a perc"),
+        ({"gamma": {"a": 2, "mean": "1 h", "median": "1 h"}}, "gamma: state its scale once"),
+        ({"gamma": {"a": "2", "mean": "1 h"}}, "gamma.a must be a finite number, got '2'"),
+        ({"expon": {"mean": "0 s"}}, "expon.mean must be > 0, got '0 s'"),
+        ({"expon": {"mean": "-1 h"}}, "expon.mean must be > 0, got '-1 h'"),
+        ({"expon": "1 h"}, "expon: needs its parameters"),
+        ({"expon": {3: "1 h"}}, "expon: needs its parameters"),
+        ({"weibul": {"mean": "1 h"}}, "no law 'weibul' in scipy.stats; common ones: lognormal"),
+        ({"rv_continuous": {"mean": "1 h"}}, "no law 'rv_continuous' in scipy.stats"),
+        ({"__class__": {"mean": "1 h"}}, "no law '__class__' in scipy.stats"),
+        ({3: {"mean": "1 h"}}, "no law '3' in scipy.stats"),
+        ({"expon": {"mean": "1 h"}, "gamma": {}}, "must be one law, such as '5 min' or {lognorm"),
+        ({}, "must be one law"),
+        (300, "must be one law, such as '5 min'"),
+        (None, "must be one law"),
+        ("5", "'5' is not a number with a unit"),
+        ("-5 min", "the duration must be >= 0, got '-5 min'"),
+    ],
+)
+def test_what_is_no_law_of_a_duration_is_refused(written, message):
+    with pytest.raises(ValueError) as caught:
+        read_law(written)
+    assert message in str(caught.value)
