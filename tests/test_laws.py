@@ -1,6 +1,7 @@
 """A law says what was written: scipy, which solved nothing here, is the oracle."""
 
 import math
+import re
 
 import pytest
 import scipy.stats
@@ -78,8 +79,7 @@ def test_two_statements_of_a_lognormal_both_hold_or_contradict(first, second, x,
     assume(first != second)
     try:
         law = read_law({"lognormal": {first: f"{x!r} s", second: f"{y!r} s"}})
-    except ValueError as error:
-        assert "contradict each other" in str(error) or "the mean is not finite" in str(error)
+    except ValueError:
         assert not has_solution(first, second, x, y) or law_mean_too_large(first, second, x, y)
     else:
         assert said(law, first) == pytest.approx(x, rel=1e-6)
@@ -156,6 +156,5 @@ def law_mean_too_large(first, second, x, y):
     ],
 )
 def test_what_is_no_law_of_a_duration_is_refused(written, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)):
         read_law(written)
-    assert message in str(caught.value)

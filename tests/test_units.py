@@ -1,6 +1,8 @@
 """What people write is read exactly, and nothing else is read at all."""
 
+import contextlib
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -76,9 +78,8 @@ def test_reads_what_people_write(text, unit, value):
     ],
 )
 def test_says_what_is_wrong(text, unit, why):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(why)):
         parse(text, unit)
-    assert why in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_hostile_text_is_refused_in_our_words(text):
 def test_the_longest_text_is_eighty_characters():
     longest = "1" * (MAX_TEXT - 2) + " W"
     assert parse(longest, "W") == float("1" * (MAX_TEXT - 2))
-    with pytest.raises(ValueError, match="is 81 characters long; .* has at most 80"):
+    with pytest.raises(ValueError, match=r"is 81 characters long; .* has at most 80"):
         parse("1" + longest, "W")
 
 
@@ -129,20 +130,14 @@ def test_a_prefix_is_a_power_of_ten(number, prefix):
 
 @given(st.text(max_size=MAX_TEXT + 5))
 def test_any_text_is_read_or_refused(text):
-    try:
-        value = parse(text, "s")
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert math.isfinite(value)
+    with contextlib.suppress(ValueError):  # and nothing but a ValueError
+        assert math.isfinite(parse(text, "s"))
 
 
 @given(st.from_regex(r"[0-9]{1,3}(e[0-9]{1,3})? ?[A-Za-zµ/*() ]{1,12}", fullmatch=True))
 def test_nearly_a_quantity_is_read_or_refused(text):
-    try:
+    with contextlib.suppress(ValueError):  # and nothing but a ValueError
         assert math.isfinite(parse(text, "s"))
-    except ValueError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ the first run.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -223,6 +224,18 @@ def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:
     )
 
 
+class _OnPool(NamedTuple):
+    """What a job is on one pool; these are the values where it can never run."""
+
+    n_nodes: int = 0
+    train_s: float = math.nan
+    tok_per_s: float = math.nan
+    interval_s: float = math.inf
+    ettr: float = 1.0
+    mfu: float = math.nan
+    mfu_class: str = ""
+
+
 def _job(
     scenario: Scenario,
     pools: tuple[Pool, ...],
@@ -231,55 +244,49 @@ def _job(
     notes: list[str],
     rounded: list[str],
 ) -> Job:
-    catalogue = scenario.catalogue
-    model = catalogue.models[job.model] if job.model is not None else None
-    token_flop = (
-        flop_per_token(shape_of(model.architecture()), job.seq)
-        if model is not None and job.seq
-        else math.nan
-    )
+    model = scenario.catalogue.models[job.model] if job.model is not None else None
     batch = _batch(name, job, rounded)
-    n = len(pools)
-    n_nodes = np.zeros(n, dtype=np.int64)
-    train_s, tok_per_s, mfus = np.full(n, math.nan), np.full(n, math.nan), np.full(n, math.nan)
-    interval_s, ettr = np.full(n, math.inf), np.ones(n)
-    classes = []
-    for i, pool in enumerate(pools):
-        n_chips = _n_chips(job, scenario.chip_of(pool.name).ranks_per_chip)
-        nodes = -(-n_chips // pool.chips_per_node)
-        mfu, kind = math.nan, ""
-        if 0 < nodes <= pool.n_nodes:
-            n_nodes[i] = nodes
-            if n_chips % pool.chips_per_node:
-                held = nodes * pool.chips_per_node
-                notes.append(f"{name} holds whole nodes of {pool.name}: {held} chips for {n_chips}")
-            flop_per_s, mfu, kind = _speed(scenario, pool, name, job, notes)
-            step = ConstantMfu(token_flop * (batch or 1.0), {pool.name: flop_per_s})
-            if model is not None and not math.isnan(flop_per_s):
-                tok_per_s[i] = (batch or 1.0) / step.step_s({pool.name: n_chips})
-            train_s[i] = _train_s(job, token_flop, n_chips * flop_per_s)
-            interval_s[i], ettr[i] = _saving(job, pool, nodes, float(train_s[i]))
-        mfus[i] = mfu
-        classes.append(kind)
-    save_s = (job.checkpoint.stall or 0.0) if job.checkpoint else 0.0
-    deadline = math.inf if job.deadline is None else job.arrival + job.deadline
-    home = next((i for i, pool in enumerate(pools) if pool.name == job.home), -1)
+    on = [_on_pool(scenario, pool, name, job, batch or 1.0, notes) for pool in pools]
     return Job(
         name=name,
         model=model.name if model is not None else "",
         tenant=job.tenant or "",
         arrival_s=job.arrival,
-        deadline_s=deadline,
-        home=home,
-        n_nodes=n_nodes,
-        train_s=train_s,
-        tok_per_s=tok_per_s,
-        interval_s=interval_s,
-        save_s=save_s,
-        ettr=ettr,
-        mfu=mfus,
-        mfu_class=tuple(classes),
+        deadline_s=math.inf if job.deadline is None else job.arrival + job.deadline,
+        home=next((i for i, pool in enumerate(pools) if pool.name == job.home), -1),
+        n_nodes=np.array([p.n_nodes for p in on], dtype=np.int64),
+        train_s=np.array([p.train_s for p in on]),
+        tok_per_s=np.array([p.tok_per_s for p in on]),
+        interval_s=np.array([p.interval_s for p in on]),
+        save_s=(job.checkpoint.stall or 0.0) if job.checkpoint else 0.0,
+        ettr=np.array([p.ettr for p in on]),
+        mfu=np.array([p.mfu for p in on]),
+        mfu_class=tuple(p.mfu_class for p in on),
     )
+
+
+def _on_pool(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
+) -> _OnPool:
+    """Return what a job is on a pool: nodes, training time, speed, saving."""
+    n_chips = _n_chips(job, scenario.chip_of(pool.name).ranks_per_chip)
+    n_nodes = -(-n_chips // pool.chips_per_node)
+    if n_nodes > pool.n_nodes:
+        return _OnPool()
+    if n_chips % pool.chips_per_node:
+        held = n_nodes * pool.chips_per_node
+        notes.append(f"{name} holds whole nodes of {pool.name}: {held} chips for {n_chips}")
+    flop_per_s, mfu, mfu_class = _speed(scenario, pool, name, job, notes)
+    token_flop = tok_per_s = math.nan
+    if job.model is not None and job.seq is not None:
+        shape = shape_of(scenario.catalogue.models[job.model].architecture())
+        token_flop = flop_per_token(shape, job.seq)
+        if not math.isnan(flop_per_s):
+            step = ConstantMfu(token_flop * batch, {pool.name: flop_per_s})
+            tok_per_s = batch / step.step_s({pool.name: n_chips})
+    train_s = _train_s(job, token_flop, n_chips * flop_per_s)
+    interval_s, ettr = _saving(job, pool, n_nodes, train_s)
+    return _OnPool(n_nodes, train_s, tok_per_s, interval_s, ettr, mfu, mfu_class)
 
 
 def _n_chips(job: JobSpec, ranks_per_chip: int) -> int:

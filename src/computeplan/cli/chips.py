@@ -43,7 +43,7 @@ def chips(context: click.Context, as_json: bool) -> None:
 @chips.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def list_chips(before: bool, as_json: bool) -> None:
+def _list_chips(before: bool, as_json: bool) -> None:
     """List all chips."""
     _print_list(as_json=as_json or before)
 
@@ -52,7 +52,7 @@ def list_chips(before: bool, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def show_chip(before: bool, name: str, as_json: bool) -> None:
+def _show_chip(before: bool, name: str, as_json: bool) -> None:
     """Show every figure of one chip, with its source."""
     try:
         chip, notes = load_chip(name)

@@ -39,7 +39,7 @@ def models(context: click.Context, as_json: bool) -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def list_models(before: bool, as_json: bool) -> None:
+def _list_models(before: bool, as_json: bool) -> None:
     """List all models."""
     _print_list(as_json=as_json or before)
 
@@ -48,7 +48,7 @@ def list_models(before: bool, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def show_model(before: bool, name: str, as_json: bool) -> None:
+def _show_model(before: bool, name: str, as_json: bool) -> None:
     """Show the shape of one model, with its source."""
     try:
         model, notes = load_model(name)

@@ -28,6 +28,7 @@ from computeplan.texttable import wrap
 __all__ = [
     "PHASE_COLOURS",
     "axis_label",
+    "can_write",
     "case_colour",
     "case_dashes",
     "case_labels",
@@ -35,7 +36,9 @@ __all__ = [
     "drawn",
     "label",
     "new_axes",
+    "one_line",
     "plain",
+    "plain_lines",
     "say",
     "style",
 ]

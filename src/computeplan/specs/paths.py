@@ -161,13 +161,18 @@ def change(
     """
     problems = []
     for text, value in changes.items():
-        mark = Mark(_shown(origin, text, value)) if origin else _place(document, text, case)
+        mark = (
+            Mark(_shown(origin, text, value))
+            if origin
+            else _place(document, text, case, document.values)
+        )
         try:
             path = split_path(text)
             wrong = _unknown(model, document.data, path)
         except ScenarioError as error:
             wrong = error.problems[0].message
         if wrong:
+            mark = mark if origin else _place(document, text, case, document.keys)
             problems.append(Problem(wrong, text, mark.file, mark.line, mark.column))
             continue
         data: Any = value
@@ -186,9 +191,9 @@ def _shown(origin: str, text: str, value: Any) -> str:
     return words if len(words) <= MAX_SHOWN else f"{words[: MAX_SHOWN - 3]}..."
 
 
-def _place(document: Document, text: str, case: str) -> Mark:
+def _place(document: Document, text: str, case: str, marks: Mapping[KeyPath, Mark]) -> Mark:
     """Return the place of a change that stands in the file's own ``cases`` or ``sweep``."""
-    for path, mark in document.values.items():
+    for path, mark in marks.items():
         is_change = path == ("sweep", text) or (path[:1] == ("cases",) and path[2:] == (text,))
         if is_change and (not case or path[1] in (case, text)):
             return mark

@@ -1,0 +1,259 @@
+"""Rows of one job on one pool, played strike by strike, all rows at a time.
+
+Turns are written to touch whole rows with few NumPy calls; what happens to few rows at a time (a
+planned stop, a struck spare, the end of a job) is done on those rows alone. Where nodes are is
+kept in ``nodes.py``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from computeplan.checks import FloatArray, IntArray
+from computeplan.engines.nodes import Mask, Nodes
+from computeplan.trace import Strikes
+from computeplan.world import Job, World
+
+__all__ = ["Rows"]
+
+SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
+
+
+class Rows:
+    """Rows of one job on one pool, or of a pool without a job, which has ended at 0.
+
+    After each strike a row knows what comes if nothing else strikes: blocked until `whole_s`, a
+    restart from `begin_s` to `ready_s`, then training and saving in turn. Books hold all that lies
+    before `begin_s`. Saved training is `n_cycles` whole intervals and, since stops come at odd
+    times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned stop: it is booked
+    when it begins, and taken back if a fault breaks it.
+    """
+
+    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+        place = world.pools[pool]
+        self.n_held = int(job.n_nodes[pool]) if job else 0
+        self.n_nodes = place.n_nodes + place.n_spare_nodes
+        self.horizon_s = world.horizon_s
+        self.work_s = float(job.train_s[pool]) if job else 0.0
+        self.interval_s = float(job.interval_s[pool]) if job else math.inf
+        self.saves = math.isfinite(self.interval_s)
+        self.save_s = job.save_s if job else 0.0
+        self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
+        self.has_stops = bool(place.stops)
+        self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
+
+        def zeros() -> FloatArray:
+            return np.zeros(n_rows)
+
+        self.n_cycles, self.kept_odd_s, self.last_s = zeros(), zeros(), zeros()
+        self.broken_s, self.lost_s = zeros(), zeros()  # what faults cut short; its training
+        self.saved_odd_s, self.restarted_s, self.blocked_s = zeros(), zeros(), zeros()
+        self.missing_node_s = zeros()
+        self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
+        self.saving_until_s, self.at_stake_s = zeros(), zeros()
+        self.end_s = np.full(n_rows, math.inf) if job else zeros()
+        self.is_done = np.full(n_rows, job is None)
+        self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
+        self.n_idle_faults = np.zeros((n_kinds, n_rows), dtype=np.int64)
+
+    def kept_s(self) -> FloatArray:
+        """Return the saved training. [s]"""
+        return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
+
+    def play(self, strikes: Strikes, due: Mask) -> None:
+        """Play the strikes that are due, shape (n_strikes, n_rows), turn by turn."""
+        due &= ~self.is_done
+        hits, takes = np.zeros_like(due), np.zeros_like(due)
+        soonest_s = 0.0  # no row ends before; strikes only ever put off an end
+        for turn in np.flatnonzero(due.any(axis=1)):
+            live, time_s = due[turn], strikes.time_s[turn]
+            live &= ~self.is_done
+            latest_s = np.where(live, time_s, 0.0).max()
+            if latest_s >= soonest_s - self.interval_s:
+                ahead_s = self.ready_s + self.work_s - self.kept_s()
+                soonest_s = np.where(self.is_done, math.inf, ahead_s).min() * (1 - SLACK)
+            if latest_s >= soonest_s:
+                self._finish(live, time_s)
+                live &= ~self.is_done
+                if self.is_done.all():
+                    break
+            near_end = bool(latest_s >= soonest_s - self.interval_s)
+            self._turn(strikes, int(turn), live, hits[turn], takes[turn], near_end=near_end)
+        for kind in range(self.n_fault_kinds):
+            struck = hits if self.n_fault_kinds == 1 else hits & (strikes.kind == kind)
+            self.n_interruptions[kind] += struck.sum(axis=0)
+        self.nodes.n_repairs += takes.sum(axis=0)
+
+    def _turn(
+        self, strikes: Strikes, turn: int, live: Mask, hit: Mask, takes: Mask, *, near_end: bool
+    ) -> None:
+        """Play strike number `turn` of every row; `hit` and `takes` are filled in."""
+        time_s, kind, node = strikes.time_s[turn], strikes.kind[turn], strikes.node[turn]
+        if self.has_stops:
+            stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
+            if stopped.size:
+                live[stopped] = False
+                stopped = self._stop(stopped, time_s[stopped], strikes.restart_s[turn][stopped])
+                self.n_interruptions[kind[stopped], stopped] += 1
+        listed = self.nodes.lists(node)
+        np.greater(live, listed, out=hit)  # live and not listed
+        rows = np.flatnonzero(live & listed)
+        if rows.size:
+            hit[rows] = self._strike_listed(rows, strikes, turn)
+        np.logical_and(hit, strikes.takes[turn], out=takes)
+        # A row that is not hit stands still: as if struck when it began, which changes nothing.
+        now_s = np.where(hit, time_s, self.begin_s)
+        self._interrupt(hit, now_s, near_end=near_end)
+        whole_s = np.maximum(self.whole_s, now_s)
+        if takes.any():
+            rows, from_s = self.nodes.replace(takes, now_s, node, strikes.repair_s[turn])
+            if rows.size:
+                after_s = np.maximum(whole_s[rows], from_s)
+                self.missing_node_s[rows] += from_s - now_s[rows]
+                self.blocked_s[rows] += after_s - whole_s[rows]
+                whole_s[rows] = after_s
+        np.copyto(self.whole_s, whole_s, where=hit)
+        np.copyto(self.begin_s, whole_s, where=hit)
+        whole_s += strikes.restart_s[turn]
+        np.copyto(self.ready_s, whole_s, where=hit)
+
+    def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
+        """Book what came since `begin_s`, and throw away what was not saved."""
+        gone_s = now_s - self.ready_s
+        restarted_s = self.ready_s - self.begin_s
+        restarted_s += np.minimum(gone_s, 0.0)
+        self.restarted_s += np.maximum(restarted_s, 0.0, out=restarted_s)  # < 0 while blocked
+        np.maximum(gone_s, 0.0, out=gone_s)
+        if self.saves:
+            cycle_s = self.interval_s + self.save_s
+            n_cycles = np.floor(gone_s / cycle_s)
+            self.n_cycles += n_cycles
+            gone_s -= n_cycles * cycle_s
+            self.broken_s += gone_s
+            trained_s = np.minimum(gone_s, self.interval_s)
+            if near_end:  # the last interval may be shorter
+                np.minimum(trained_s, self.work_s - self.kept_s(), out=trained_s)
+            self.lost_s += trained_s
+        else:
+            self.broken_s += gone_s
+            self.lost_s += gone_s
+        if self.has_stops:
+            self._break_saves(np.flatnonzero(hit & (self.saving_until_s > now_s)), now_s)
+
+    def _finish(self, live: Mask, time_s: FloatArray) -> None:
+        """End the rows whose work is done up to `time_s`."""
+        near_s = time_s - self.ready_s
+        near_s += self.kept_s()
+        rows = np.flatnonzero(live & (near_s >= self.work_s * (1 - SLACK)))
+        if not rows.size:
+            return
+        left_s = self.work_s - self.kept_s()[rows]
+        n_saves = self._n_saves(left_s)
+        end_s = self.ready_s[rows] + left_s + n_saves * self.save_s
+        ends = end_s <= time_s[rows]
+        rows = rows[ends]
+        self.saved_odd_s[rows] += (n_saves * self.save_s)[ends]
+        self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
+        self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
+
+    def _n_saves(self, left_s: FloatArray) -> FloatArray:
+        return np.ceil(left_s / self.interval_s - SLACK) if self.saves else np.zeros_like(left_s)
+
+    def _cycles(
+        self, gone_s: FloatArray, kept_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return whole cycles since `ready_s`, and training and saving in the one not complete."""
+        if not self.saves:
+            return np.zeros_like(gone_s), gone_s, np.zeros_like(gone_s)
+        cycle_s = self.interval_s + self.save_s
+        n_cycles = np.floor(gone_s / cycle_s)
+        rest_s = gone_s - n_cycles * cycle_s
+        left_s = self.work_s - kept_s - n_cycles * self.interval_s
+        trained_s = np.minimum(np.minimum(left_s, self.interval_s), rest_s)
+        return n_cycles, trained_s, rest_s - trained_s
+
+    def _break_saves(self, rows: IntArray, time_s: FloatArray) -> None:
+        """Take back saves before planned stops that a fault broke."""
+        if rows.size:
+            self.saved_odd_s[rows] -= self.saving_until_s[rows] - time_s[rows]
+            self.kept_odd_s[rows] -= self.at_stake_s[rows]
+            self.lost_s[rows] += self.at_stake_s[rows]
+            self.broken_s[rows] += self.at_stake_s[rows]
+            self.saving_until_s[rows] = 0.0
+
+    def _stop(self, rows: IntArray, time_s: FloatArray, lasts_s: FloatArray) -> IntArray:
+        """Save, then stand still; return the rows that did stop.
+
+        A job in its last save has nothing left to stop for. One that is saving for another stop
+        goes on saving; one that restarts or is blocked has nothing to save.
+        """
+        trains = time_s > self.ready_s[rows]
+        kept_s = self.kept_s()[rows]
+        if self.saves:
+            left_s = self.work_s - kept_s
+            end_s = self.ready_s[rows] + left_s + self._n_saves(left_s) * self.save_s
+            stops = ~(trains & (time_s >= end_s - self.save_s))
+            rows, time_s, lasts_s = rows[stops], time_s[stops], lasts_s[stops]
+            trains, kept_s = trains[stops], kept_s[stops]
+        waits = self.begin_s[rows] > time_s  # blocked, or saving for another stop
+        self.ready_s[rows[waits]] = self.begin_s[rows[waits]] + lasts_s[waits]
+        restarts = ~waits & ~trains
+        at, now_s = rows[restarts], time_s[restarts]
+        self.restarted_s[at] += now_s - self.begin_s[at]
+        self.begin_s[at], self.ready_s[at] = now_s, now_s + lasts_s[restarts]
+        at, now_s = rows[trains], time_s[trains]
+        n_cycles, trained_s, saving_s = self._cycles(now_s - self.ready_s[at], kept_s[trains])
+        until_s = now_s + np.where(saving_s > 0, self.save_s - saving_s, self.save_s)
+        self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
+        self.n_cycles[at] += n_cycles
+        self.kept_odd_s[at] += trained_s
+        self.saved_odd_s[at] += saving_s + (until_s - now_s)
+        self.at_stake_s[at], self.saving_until_s[at] = trained_s, until_s
+        self.begin_s[at], self.ready_s[at] = until_s, until_s + lasts_s[trains]
+        return rows
+
+    def _strike_listed(self, rows: IntArray, strikes: Strikes, turn: int) -> Mask:
+        """Strike nodes that are listed; return which of them are with the job after all."""
+        time_s, node = strikes.time_s[turn][rows], strikes.node[turn][rows]
+        takes, repair_s = strikes.takes[turn][rows], strikes.repair_s[turn][rows]
+        idle, with_job = self.nodes.strike(rows, node, time_s, takes, repair_s)
+        self.n_idle_faults[strikes.kind[turn][rows[idle]], rows[idle]] += 1
+        return with_job
+
+    def close(self, until_s: float) -> bool:
+        """Play what follows the last strike; return whether every row came to its end."""
+        limit_s = np.full(len(self.end_s), until_s)
+        self._finish(~self.is_done, limit_s)
+        if self.is_done.all():
+            return True
+        if until_s < self.horizon_s:
+            return False
+        rows = np.flatnonzero(~self.is_done)
+        restarted_s = np.minimum(until_s, self.ready_s[rows]) - self.begin_s[rows]
+        self.restarted_s[rows] += np.maximum(restarted_s, 0.0)
+        self.saved_odd_s[rows] -= np.maximum(self.saving_until_s[rows] - until_s, 0.0)
+        gone_s = np.maximum(until_s - self.ready_s[rows], 0.0)
+        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self.last_s[rows] = trained_s
+        self.n_cycles[rows] += n_cycles
+        self.saved_odd_s[rows] += saving_s
+        self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
+        beyond_s = self.nodes.claimed_beyond(until_s)
+        self.missing_node_s -= beyond_s
+        self.nodes.repair_s -= beyond_s
+        return True
+
+    def play_idle(self, strikes: Strikes, wall_s: FloatArray) -> None:
+        """Play the strikes from the end of the job to the end of the run: all nodes are idle."""
+        begin_s = np.minimum(self.end_s, wall_s)
+        late = strikes.time_s >= begin_s
+        late &= (strikes.time_s < wall_s) & (strikes.kind < self.n_fault_kinds)
+        self.nodes.claims_come_true()
+        for turn in np.flatnonzero(late.any(axis=1)):
+            node = strikes.node[turn]
+            rows = np.flatnonzero(late[turn] & ~self.nodes.lists(node))
+            if rows.size:
+                self.nodes.add_idle(rows, node[rows], begin_s[rows])
+            self._strike_listed(np.flatnonzero(late[turn]), strikes, int(turn))

@@ -1,0 +1,289 @@
+"""Everything shipped runs, and what it says of itself holds: scenarios, starter, README."""
+
+import ast
+import itertools
+import json
+import math
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+import computeplan as cp
+from computeplan.cli.check import check
+from computeplan.cli.init import init
+from computeplan.cli.run import run as run_command
+from computeplan.specs.laws import law_mean_s
+
+REPO = Path(__file__).resolve().parents[1]
+FILES = sorted((REPO / "scenarios").glob("*.yaml"))
+READMES = ("README.md", "README.zh-CN.md")
+PROMISED = {  # by `computeplan run --json`
+    "n_unexpected",
+    "n_planned",
+    "ettr",
+    "wall_days",
+    "energy_kwh",
+    "cost_usd",
+    "carbon_kg",
+    "goodput_tok_per_s",
+}
+COUNTED = {15: ("fifteen", "十五")}
+shipped = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+each_readme = pytest.mark.parametrize("readme", READMES)
+
+
+@cache
+def result_of(name, runs=4):
+    return cp.run(cp.load(name).with_({"simulate.runs": runs}))
+
+
+def mean(name, case, quantity, runs=4):
+    return result_of(name, runs).case(case).estimate(quantity).mean
+
+
+def in_words(text):
+    """Return text without line breaks."""
+    return " ".join(text.split())
+
+
+# Every shipped scenario
+
+
+def test_the_issue_s_scenarios_are_shipped():
+    assert {"llama3-405b", "h100-h200-910b", "one-cloud-many-chips"} <= {p.stem for p in FILES}
+
+
+@shipped
+def test_scenario_says_what_it_shows_and_what_it_assumes(path):
+    scenario = cp.load(path)
+    assert scenario.name == path.stem
+    assert len(scenario.about.split()) >= 30
+    assert "assum" in scenario.about
+    assert scenario == cp.load(path.stem), "the file and the shipped name differ"
+
+
+@shipped
+def test_scenario_passes_its_check(path):
+    done = CliRunner().invoke(check, [str(path)])
+    assert done.exit_code == 0, done.output
+    assert done.output.rstrip().endswith("ok")
+
+
+@shipped
+def test_scenario_runs_and_its_json_is_strict(path):
+    result = result_of(path.stem)
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert document["name"] == path.stem
+    assert list(document["cases"]) == list(cp.load(path).cases)
+    for found in document["cases"].values():
+        assert set(found) >= PROMISED
+        for numbers in found.values():
+            assert set(numbers) >= {"mean", "ci95", "p5", "p50", "p95"}
+        assert found["energy_kwh"]["mean"] > 0
+        assert 0 < found["ettr"]["mean"] < 1
+
+
+@shipped
+def test_scenario_gives_itself_back(path):
+    written = YAML(typ="safe").load(result_of(path.stem).scenario_yaml)
+    assert cp.load(written) == cp.load(path).with_({"simulate.runs": 4})
+
+
+# What they claim in `about`
+
+
+def test_llama3_claims():
+    scenario = cp.load("llama3-405b")
+    days, stops = scenario.simulate.horizon / 86_400, 419 + 47
+    for said in ("16,384 H100", "54 days", "419 unexpected", "47 planned", f"{stops} stops"):
+        assert said in in_words(scenario.about)
+    assert days == 54
+    left_min = 0.1 * days * 24 * 60 / stops
+    assert f"{left_min:.1f} minutes" in in_words(scenario.about)
+    base = next(iter(scenario.cases))
+    assert mean("llama3-405b", base, "ettr", 64) > 0.90
+    assert mean("llama3-405b", base, "n_planned") == 47
+    assert mean("llama3-405b", base, "n_unexpected", 64) == pytest.approx(419, rel=0.02)
+    assert law_mean_s(scenario.faults["unexpected"].repair) == pytest.approx(5.5 * 86_400, rel=0.01)
+
+
+def test_llama3_what_the_figure_of_the_readme_shows():
+    def ettr(case):
+        return mean("llama3-405b", case, "ettr", 64)
+
+    base = next(iter(cp.load("llama3-405b").cases))
+    assert ettr("every 60 min") < ettr(base) < ettr("best interval")
+    assert ettr("16 spares") < ettr("32 spares") < ettr(base)
+
+
+def test_h100_h200_910b_claims():
+    name = "h100-h200-910b"
+    scenario = cp.load(name)
+    about = in_words(scenario.about)
+    part = {case: cp.load(name).with_(change or {}) for case, change in scenario.cases.items()}
+    peak = {case: s.chip_of("pool").peak_dense["bf16"].value for case, s in part.items()}
+    speed = {case: mean(name, case, "throughput_tok_per_s") for case in part}
+    for case, short in (("Ascend 910B2", "910B2"), ("Ascend 910B3", "910B3")):
+        ratio = peak["H100"] / peak[case]
+        assert f"{ratio:.2f} for the {short}" in about
+        assert f"({peak['H100'] / 1e12:g} / {peak[case] / 1e12:g})" in about
+    assert f"{speed['H100'] / speed['Ascend 910B2']:.2f} for the 910B2, because" in about
+    mfu = {case: result_of(name).case(case).facts["mfu"].split()[0] for case in part}
+    assert f"MFU {mfu['Ascend 910B2']} against {mfu['H100']}" in about
+    assert len({case.facts["faults"] for case in result_of(name).cases.values()}) == 1
+
+
+def test_one_cloud_many_chips_is_as_told():
+    scenario = cp.load("one-cloud-many-chips")
+    about = in_words(scenario.about)
+    assert COUNTED[len(scenario.jobs)][0] in about
+    assert len(scenario.pool_names) == 3
+    assert len(scenario.cases) == 5
+    homes = {
+        (job.tenant, "ascend" if job.home == "ascend" else "nvidia")
+        for job in scenario.jobs.values()
+    }
+    assert homes == {("blue", "nvidia"), ("red", "ascend")}
+    rates = [scenario.faults[kind].observed.interruptions for kind in ("ascend", "nvidia")]
+    assert rates[0] == 2 * rates[1]
+
+
+def test_fastest_first_ends_days_sooner_than_silo_and_takes_less_energy():
+    difference = result_of("one-cloud-many-chips", 12).differences("silo")["fastest-first"]
+    days, kwh = difference["wall_days"], difference["energy_kwh"]
+    assert days.mean + days.ci95 < -1.5
+    assert kwh.mean + kwh.ci95 < 0
+
+
+def test_least_energy_takes_least_for_its_jobs_and_has_not_the_lowest_bill():
+    cases = result_of("one-cloud-many-chips", 12).cases
+    bill = {name: case.estimate("cost_usd").mean for name, case in cases.items()}
+    jobs = {name: case.estimate("energy_jobs_kwh").mean for name, case in cases.items()}
+    assert min(jobs, key=jobs.get) == "least-energy"
+    assert min(bill, key=bill.get) != "least-energy"
+
+
+def test_no_two_policies_schedule_alike():
+    cases = result_of("one-cloud-many-chips", 12).cases
+    for one, other in itertools.combinations(cases.values(), 2):
+        assert not np.allclose(one.jobs["end_h"], other.jobs["end_h"], rtol=1e-3)
+
+
+# The starter
+
+
+def test_starter_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(init, ["my-run"])
+    assert made.exit_code == 0, made.output
+    done = CliRunner().invoke(run_command, ["my-run.yaml", "--runs", "4", "--no-figures"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(Path("results/my-run/summary.json").read_text("utf-8"))
+    assert list(summary["cases"]) == list(cp.load("my-run.yaml").cases)
+
+
+# The README
+
+
+def blocks(readme, language):
+    """Return the fenced blocks of a language."""
+    text = (REPO / readme).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def scenario_block(readme):
+    return YAML(typ="safe").load(blocks(readme, "yaml")[0])
+
+
+@each_readme
+def test_readme_scenario_runs(readme, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(blocks(readme, "yaml")[0], "utf-8")
+    result = cp.run(cp.load(path).with_({"simulate.runs": 4}))
+    assert list(result.cases) == ["as planned", "hourly saves"]
+
+
+@each_readme
+def test_readme_python_runs(readme, monkeypatch):
+    (code,) = blocks(readme, "python")
+    load = cp.load
+    monkeypatch.setattr(
+        "computeplan.specs.scenario.load", lambda name: load(name).with_({"simulate.runs": 4})
+    )
+    names: dict[str, object] = {}
+    *body, last = ast.parse(code).body
+    assert isinstance(last, ast.Expr)
+    exec(compile(ast.Module(body, []), readme, "exec"), names)  # noqa: S102 - our own README
+    assert names["result"].n_runs == 4
+    drawn = eval(compile(ast.Expression(last.value), readme, "eval"), names)  # noqa: S307
+    assert drawn.get_xlabel()
+
+
+def with_own_chip(readme, **job):
+    own = YAML(typ="safe").load(blocks(readme, "yaml")[1])
+    document = scenario_block(readme) | own
+    document["sites"]["here"]["pools"]["main"]["chip"] = "acme/x1"
+    document["jobs"]["pretrain"].update(job)
+    return cp.load(document).with_({"simulate.runs": 4})
+
+
+@each_readme
+def test_readme_chip_runs_with_an_mfu(readme):
+    scenario = with_own_chip(readme, mfu=0.4)
+    chip = scenario.chip_of("main")
+    assert chip.peak_dense["bf16"].value == 500e12
+    assert chip.power.tdp.value == 450
+    result = cp.run(scenario)
+    flop_per_token = 6 * 70e9  # and attention
+    speed = result.case("as planned").estimate("throughput_tok_per_s").mean
+    assert speed == pytest.approx(0.4 * 500e12 * 1024 / flop_per_token, rel=0.15)
+
+
+@each_readme
+def test_readme_chip_whose_peak_is_recalled_says_so_beside_the_results(readme):
+    notes = cp.run(with_own_chip(readme, mfu=0.4)).notes
+    assert any("acme/x1" in note and "estimate" in note for note in notes)
+
+
+@each_readme
+def test_readme_chip_is_refused_without_an_mfu(readme):
+    with pytest.raises(cp.ComputePlanError, match="mfu"):
+        cp.run(with_own_chip(readme))
+
+
+def test_readmes_show_the_same_code():
+    for language in ("sh", "yaml", "python"):
+        english, chinese = (
+            [re.sub(r"\s*#.*", "", block) for block in blocks(readme, language)]
+            for readme in READMES
+        )
+        assert english == chinese
+        assert english
+
+
+@each_readme
+def test_readme_names_every_scenario_and_counts_right(readme):
+    text = (REPO / readme).read_text("utf-8")
+    for path in FILES:
+        assert f"`{path.stem}`" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| `one-cloud-many-chips`")]
+    n_jobs = len(cp.load("one-cloud-many-chips").jobs)
+    assert any(word in line for word in COUNTED[n_jobs])
+
+
+@each_readme
+def test_readme_points_to_what_is_there(readme):
+    targets = re.findall(r"\]\(([^)#]+)\)", (REPO / readme).read_text("utf-8"))
+    missing = [t for t in targets if "://" not in t and not (REPO / t).exists()]
+    assert not missing
+
+
+def test_the_numbers_of_a_run_are_finite_where_they_are_promised():
+    for path in FILES:
+        for case in result_of(path.stem).cases.values():
+            assert all(math.isfinite(case.estimate(q).mean) for q in PROMISED)
