@@ -252,6 +252,9 @@ def test_settings_hold_together_and_the_later_counts(call):
     assert (found["faults.gpu.per"], found["faults.gpu.mtbf"]) == ("node", "3 d")
     assert found["simulate.runs"] == "3"
     assert paths_of(call, "simulate.runs=3", "simulate.runs=4")["simulate.runs"] == "4"
+    rate = "faults.gpu.rate=2 / 1 node-days"
+    found = paths_of(call, rate, "faults.gpu.mtbf=3 d", "faults.gpu.per=node", rate)
+    assert (found["faults.gpu.rate"], found["faults.gpu.mtbf"]) == ("2 / 1 node-days", "")
 
 
 def test_two_settings_that_are_right_only_together(call):
@@ -366,7 +369,7 @@ def test_names_are_text_and_never_markup(call, here):
     head = SMALL.split("cases:\n")[0]
     text = f"{head}{jobs}cases:\n{cases}simulate: {{runs: 2}}\n".replace("small", '"[i]$n$"')
     (here / "s.yaml").write_text(text, "utf-8")
-    code, out, _ = call("run", "s.yaml", "--no-figures")
+    code, out, _ = call("run", "s.yaml", "--no-figures", "--jobs")
     assert code == 0
     for name in (*HOSTILE, "[red]k[ ]", "[i]$n$"):
         assert name in out

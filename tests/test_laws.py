@@ -60,6 +60,12 @@ def test_a_law_has_what_was_said(written, expected):
     assert law_mean_s(law) == pytest.approx(said(law, "mean"), rel=1e-9)
 
 
+def test_of_two_lognormals_with_one_mean_and_percentile_the_narrower_is_meant():
+    """The roots of s**2 / 2 - 1.645 s = log(1/2) are 0.496 and 2.793."""
+    law = read_law({"lognormal": {"mean": "1 h", "p95": "2 h"}})
+    assert law.shapes[0] == pytest.approx(0.496268, abs=1e-6)
+
+
 def test_a_duration_is_always_the_same():
     assert read_law("5 min") == Law("const", (), 300.0)
     assert read_law("0 s") == Law("const", (), 0.0)

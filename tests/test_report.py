@@ -336,7 +336,7 @@ def test_jobs_tell_their_facts_and_what_is_missing():
     result = make(n_jobs=2)
     result.cases["hourly"].jobs["wait_h"][3, 1] = np.nan
     table = tables.jobs(result, "hourly")
-    assert table.header == ("job", "deadline_h", "Wait [h]", "Start [h]")
+    assert table.header == ("job", "Deadline [h]", "Wait [h]", "Start [h]")
     assert table.rows[0] == ("job 0", "120", "25.0", "25.0")
     assert "job 1: Wait: 1 of 40 runs have none and are left out" in table.notes
 

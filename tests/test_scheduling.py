@@ -190,6 +190,7 @@ def test_easy_reserves_where_the_head_starts_soonest():
     assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running)) == [(1, 0)]
     jobs[1]["nodes"] = [0, 2]
     assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running)) == []
+    assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running[::-1])) == [(1, 1)]
 
 
 def test_jobs_started_now_count_in_the_reservation_of_the_head():

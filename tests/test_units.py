@@ -72,6 +72,8 @@ def test_reads_what_people_write(text, unit, value):
         ("5 parsec", "s", "unknown unit 'parsec'"),
         ("5 degC", "s", "unknown unit 'degC'"),
         ("5 D", "s", "unknown unit 'D'"),
+        ("5 s2", "s", "'5 s2' is not a number with a unit"),
+        ("5 W**2", "W", "'5 W**2' is not a number with a unit"),
         ("5", "s", "'5' is not a number with a unit"),
         ("s", "s", "is not a number with a unit"),
         ("", "s", "is not a number with a unit"),

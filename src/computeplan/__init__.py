@@ -3,8 +3,8 @@
 >>> import computeplan as cp
 >>> scenario = cp.load("llama3-405b").with_({"simulate.runs": 64})
 >>> result = cp.run(scenario)
->>> sorted(result.cases)[0]
-'as published'
+>>> list(result.cases)[0]
+'every 15 min, 64 spares'
 
 Names are loaded when they are first used, so that importing the package costs nothing.
 """

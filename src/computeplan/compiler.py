@@ -20,6 +20,7 @@ from computeplan.physics.transformer import flop_per_token, shape_of, size_class
 from computeplan.quantities import PHASES
 from computeplan.scheduling.registry import load_policy
 from computeplan.specs.catalogue import default_mfu
+from computeplan.specs.chips import Chip, Figure
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
@@ -120,7 +121,7 @@ def _pool(
     spare_nodes = int(count if unit == "node" else count // per_node)
     if chip.is_estimate:
         notes.append(f"{chip.name}: its profile is an estimate")
-    watts = _watts(pool, chip.name, chip.tdp_w, per_node, notes)
+    watts = _watts(pool, chip, per_node, notes)
     usd_per_j = math.nan
     if site.price is not None:
         rate = scenario.usd_per_cny if site.price.currency == "CNY" else 1.0
@@ -149,19 +150,20 @@ def _pool(
     )
 
 
-def _watts(
-    pool: PoolSpec, chip: str, tdp_w: float | None, per_node: int, notes: list[str]
-) -> StateWatts:
+def _watts(pool: PoolSpec, chip: Chip, per_node: int, notes: list[str]) -> StateWatts:
     """Return the pool's own watts over the chip's defaults."""
     given = pool.power
     if given is None or given.meter == "chip":
-        if tdp_w is not None:
-            base = default_watts(tdp_w, per_node)
+        if chip.tdp_w is not None:
+            base = default_watts(chip.tdp_w, per_node)
             notes.append(ESTIMATED)
+            _note_estimate(chip, "TDP", chip.power.tdp, notes)
         else:
             base = _everywhere("chip", math.nan, around_w=math.nan)
             if given is None:
-                notes.append(f"{chip}: no TDP is published; give the pool's power to get energy")
+                notes.append(
+                    f"{chip.name}: no TDP is published; give the pool's power to get energy"
+                )
     else:  # the host is in the watts: nothing is added around them
         compute_w = given.compute if given.compute is not None else math.nan
         base = _everywhere(given.meter, compute_w, around_w=0.0)
@@ -324,6 +326,7 @@ def _speed(
         return job.achieved, job.achieved / peak, ""
     mfu = job.mfu.get(pool.name) if isinstance(job.mfu, dict) else job.mfu
     if mfu is not None:
+        _note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
         return peak * mfu, mfu, ""
     if job.model is None:
         if job.train_for is not None:
@@ -339,7 +342,14 @@ def _speed(
         )
         raise ScenarioError([document.problem((*at, "model"), message)])
     notes.append(found.note)
+    _note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
     return peak * found.mfu, found.mfu, found.like
+
+
+def _note_estimate(chip: Chip, what: str, figure: Figure[float] | None, notes: list[str]) -> None:
+    """Say so where a figure that a number rests on was recalled, not read."""
+    if figure is not None and figure.is_estimate and not chip.is_estimate:
+        notes.append(f"{chip.name}: its {what} is an estimate ({figure.confidence})")
 
 
 def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:

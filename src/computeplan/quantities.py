@@ -174,8 +174,8 @@ QUANTITIES = _table(
         "Facility energy / tokens kept.", 4,
     ),
     Quantity(
-        "cost_usd", "USD", "Cost", "成本",
-        "What the scenario gives a price for: electricity, and chip time where it has one.", 4,
+        "cost_usd", "USD", "Cost of electricity, and of rent if given", "电费(及所给的租金)",
+        "Facility energy times its price, and chip time times its rent where one is given.", 4,
     ),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",

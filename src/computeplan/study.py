@@ -36,6 +36,7 @@ from computeplan.world import World
 __all__ = ["Case", "compile_cases", "expand", "run"]
 
 MAX_CASES = 10_000
+FEW_SPARES = 0.01  # share of time blocked above which the closed form is not worth a comparison
 Progress = Callable[[int, int], None]
 
 
@@ -154,7 +155,7 @@ def run(
     --------
     >>> import computeplan as cp
     >>> scenario = cp.load("llama3-405b").with_({"simulate.runs": 64})
-    >>> cp.run(scenario).cases["as published"].values["n_planned"].mean()
+    >>> cp.run(scenario).cases["every 15 min, 64 spares"].values["n_planned"].mean()
     np.float64(47.0)
     """
     cases = compile_cases(scenario)
@@ -174,7 +175,11 @@ def run(
         counted[piece[0].name].append(result)
         if progress is not None:
             progress(done, len(pieces))
-    notes = dict.fromkeys(note for case in cases for note in case.world.notes)
+    notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
+    if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
+        notes.insert(
+            0, "jobs are unfinished at the horizon: totals are up to it, not of all the work"
+        )
     return Result(
         name=scenario.name,
         about=scenario.about,
@@ -255,7 +260,7 @@ def _facts(case: Case) -> dict[str, str]:
     facts = {
         "chips": "; ".join(
             f"{pool.name}: {pool.n_nodes * pool.chips_per_node:,} x {pool.chip}"
-            + (f" + {pool.n_spare_nodes:,} spare nodes" if pool.n_spare_nodes else "")
+            + (f" + {_counted(pool.n_spare_nodes, 'spare node')}" if pool.n_spare_nodes else "")
             for pool in world.pools
         ),
         "meter": "; ".join(
@@ -277,13 +282,27 @@ def _facts(case: Case) -> dict[str, str]:
     ]
     if mfus:
         facts["mfu"] = "; ".join(dict.fromkeys(mfus))
-    if case.engine == "batch" and world.pools[0].kinds and len(world.jobs) == 1:
-        job, p = world.jobs[0], int(world.jobs[0].n_nodes.argmax())
-        facts["expected"] = (
-            f"ettr {job.ettr[p]:.4f} by closed form (constant restarts, spares without limit,"
-            f" no planned stops), saving every {job.interval_s[p] / 60:.3g} min of training"
-        )
+    if case.engine == "batch" and len(world.jobs) == 1:
+        facts |= _closed_form(world)
     return facts
+
+
+def _closed_form(world: World) -> dict[str, str]:
+    """Return what theory says of a single job, where it says anything."""
+    job = world.jobs[0]
+    p = int(job.n_nodes.argmax())
+    pool = world.pools[p]
+    if not pool.fault_rate_per_node_s or math.isinf(job.interval_s[p]):
+        return {}
+    saving = f"saving every {job.interval_s[p] / 60:.3g} min of training"
+    if world.blocked_share(0, p) > FEW_SPARES:
+        return {"expected": f"no closed form: so few spares block the job often; {saving}"}
+    stops = " and without planned stops" if pool.stops else ""
+    return {"expected": f"ettr {job.ettr[p]:.4f} by closed form, never blocked{stops}; {saving}"}
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _fault_forms(world: World, p: int) -> str:

@@ -238,6 +238,12 @@ class World:
         chip_j = watts[TRAIN] * train_s + watts[RESTART] * (wall_s - train_s)
         return float(chip_j * spec.n_nodes[pool] * place.chips_per_node * place.pue)
 
+    def blocked_share(self, job: int, pool: int) -> float:
+        """Return the expected share of time that a job alone on a pool lacks a node: Erlang's B."""
+        place, n_nodes = self.pools[pool], int(self.jobs[job].n_nodes[pool])
+        spares = place.n_nodes + place.n_spare_nodes - n_nodes
+        return erlang_b(spares + 1, place.repair_load_per_node * n_nodes)
+
     def first_look_s(self, job: int, pool: int) -> float:
         """Return how far to draw luck for a job alone on a pool, at first. [s]
 
@@ -249,8 +255,7 @@ class World:
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
         spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
-        spares = place.n_nodes + place.n_spare_nodes - n_nodes
-        blocked = erlang_b(spares + 1, place.repair_load_per_node * n_nodes)
+        blocked = self.blocked_share(job, pool)
         likely_s = (wall_s + 5 * spread_s) / max(1 - blocked, 0.05)
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs

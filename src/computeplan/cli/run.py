@@ -36,6 +36,7 @@ __all__ = ["run"]
     type=click.Path(path_type=Path),
     help="Folder for numbers and figures.  [default: results/NAME; none with --json]",
 )
+@click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def run(
@@ -45,6 +46,7 @@ def run(
     seed: int | None,
     workers: int,
     out: Path | None,
+    with_jobs: bool,
     figures: bool,
     as_json: bool,
 ) -> None:
@@ -62,8 +64,10 @@ def run(
     if as_json:
         click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
     else:
-        _show(result)
+        _show(result, with_jobs=with_jobs)
     if folder is not None:
+        if figures and sys.stderr.isatty():
+            click.echo("drawing figures ...", err=True)
         save_result(result, folder, _draw if figures else None)
         click.echo(f"Numbers: {folder}", err=as_json)
         if figures:
@@ -90,15 +94,14 @@ def _draw(result: Any, folder: Path) -> None:
     save_figures(result, folder)
 
 
-def _show(result: Any) -> None:
+def _show(result: Any, *, with_jobs: bool) -> None:
     from computeplan.cli.show import show_table
     from computeplan.report.tables import jobs, overview
 
     if result.about:
         click.echo(result.about.strip() + "\n")
     show_table(overview(result))
-    several = {name: case for name, case in result.cases.items() if len(case.job_names) > 1}
-    for name in several:
+    for name in result.cases if with_jobs else ():
         show_table(replace(jobs(result, name), notes=()))  # they stand below the first table
 
 

@@ -98,4 +98,6 @@ def erlang_b(servers: int, load: float) -> float:
     blocked = 1.0
     for n in range(1, servers + 1):
         blocked = load * blocked / (n + load * blocked)
+        if n > load and blocked < 1e-18:
+            return 0.0  # it only falls from here, and there may be a million servers
     return blocked

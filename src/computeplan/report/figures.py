@@ -96,10 +96,13 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
         ax.barh(rows, width, 0.62, left=left, color=PHASE_COLOURS[phase], label=text)
         left += width
     ettr = [case.estimate("ettr") for case in cases]
-    for row, found in enumerate(ettr):
+    # With several jobs the ETTR counts their time in the queue, which is no chip time.
+    has_queue = any(len(case.job_names) > 1 for case in cases)
+    for row, found in enumerate(() if has_queue else ettr):
         interval(ax, row, found, "black", "D", size=4)
     numbers_beside(ax, [found.text(QUANTITIES["ettr"]) for found in ettr])
-    ax.text(1.02, 1.01, "ETTR", transform=ax.transAxes, va="bottom", fontsize=9)
+    head = say("ETTR, queueing included", "ETTR(含排队)", ax, language) if has_queue else "ETTR"
+    ax.text(1.02, 1.01, head, transform=ax.transAxes, va="bottom", fontsize=9)
     case_rows(ax, result)
     ax.set_xlim(0, 1)
     ax.set_xlabel(
@@ -107,7 +110,7 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
     )
     name = say("ETTR, mean and intervals", "ETTR:均值与区间", ax, language)
     point = Line2D([], [], color="black", marker="D", markersize=4, linewidth=1.2)
-    legend_above(ax, 3, last=(point, name))
+    legend_above(ax, 3, last=None if has_queue else (point, name))
     return ax
 
 

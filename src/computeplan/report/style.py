@@ -9,6 +9,7 @@ SVG stays text.
 from __future__ import annotations
 
 import functools
+import io
 import unicodedata
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
@@ -135,6 +136,17 @@ def drawn(
     return inside
 
 
+class _Shown(Axes):
+    """Axes that a notebook shows as the picture of their figure."""
+
+    def _repr_png_(self) -> bytes:
+        figure, png = self.get_figure(root=True), io.BytesIO()
+        assert figure is not None  # they are made on one
+        with mpl.rc_context(style()):
+            figure.savefig(png, format="png", dpi=100)
+        return png.getvalue()
+
+
 def new_axes(ax: Axes | None, rows: float, *, width: float = 8.0) -> Axes:
     """Return the axes given, or those of a new figure that is tall enough for so many rows.
 
@@ -150,7 +162,7 @@ def new_axes(ax: Axes | None, rows: float, *, width: float = 8.0) -> Axes:
         return ax
     figure = Figure(figsize=(width, 1.5 + 0.42 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    return figure.add_subplot(axes_class=_Shown)
 
 
 def can_write(text: str, ax: Axes) -> bool:

@@ -18,6 +18,13 @@ from computeplan.texttable import Table
 __all__ = ["details", "jobs", "overview"]
 
 
+_JOB_FACTS = {
+    "model": ("Model", "模型"),
+    "pool": ("Pool (share of the runs)", "资源池(占运行次数)"),
+    "deadline_h": ("Deadline [h]", "截止时间 [h]"),
+}
+
+
 def overview(
     result: Result, quantities: Iterable[str] | None = None, *, language: Language = "en"
 ) -> Table:
@@ -91,7 +98,8 @@ def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
         for j, job in enumerate(found.job_names)
     )
     job_head = "job" if language == "en" else "作业"
-    head = (job_head, *found.job_facts, *(q.axis(language) for q in chosen))
+    facts = (_JOB_FACTS.get(fact, (fact, fact))[language == "zh"] for fact in found.job_facts)
+    head = (job_head, *facts, *(q.axis(language) for q in chosen))
     missing = tuple(
         f"{job}: {quantity.label}: {n_none:,} of {result.n_runs:,} runs have none and are left out"
         for j, job in enumerate(found.job_names)
@@ -117,13 +125,14 @@ def _missing(result: Result, case: str, chosen: Iterable[Quantity]) -> list[str]
 
 
 def _facts(result: Result) -> list[str]:
-    """Return the facts of the cases, once where all cases share them."""
+    """Return the facts of the cases, each once, with the cases that share it."""
     lines = []
     for fact in dict.fromkeys(name for case in result.cases.values() for name in case.facts):
-        texts = {name: case.facts.get(fact, "-") for name, case in result.cases.items()}
-        shared = len(set(texts.values())) == 1
-        lines += [
-            f"{fact}: {text}" if shared else f"{name}: {fact}: {text}"
-            for name, text in list(texts.items())[: 1 if shared else None]
-        ]
+        by_text: dict[str, list[str]] = {}
+        for name, case in result.cases.items():
+            if fact in case.facts:
+                by_text.setdefault(case.facts[fact], []).append(name)
+        for text, names in by_text.items():
+            whose = "" if len(names) == len(result.cases) else f" ({'; '.join(names)})"
+            lines.append(f"{fact}{whose}: {text}")
     return lines

@@ -106,7 +106,13 @@ def _phases(ax: Axes, shown: Rows, unit_s: float, language: Language) -> None:
             of = QUANTITIES[f"{phase}_chip_h"]
             text = say(of.label, of.label_zh, ax, language)
             ax.add_collection(
-                PolyCollection(boxes, facecolors=colour, label=text, rasterized=is_crowded)
+                PolyCollection(
+                    boxes,
+                    facecolors=colour,
+                    label=text,
+                    rasterized=is_crowded,
+                    snap=False,  # else what is thinner than a pixel is not drawn at all
+                )
             )
 
 

@@ -124,7 +124,10 @@ class Scenario(Frozen):
         return [name for site in self.sites.values() for name in site.pools]
 
     def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Self:
-        """Return the scenario with the value at each path replaced, validated again.
+        """Return the scenario with a change at each path, validated again.
+
+        A mapping is laid over what is there; anything else replaces it, and None removes it. So
+        ``{"cases": {...}}`` adds cases, and ``{"cases": None}`` takes all away.
 
         Parameters
         ----------
