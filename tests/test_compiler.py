@@ -227,7 +227,7 @@ def test_without_a_price_there_is_no_cost():
     [
         (
             {"jobs.j.chips": 128},
-            r"jobs\.j: wants 128 chips, but no pool has so many \(chips: p 64\)",
+            r"jobs\.j\.chips: wants 128 chips, but no pool has so many \(chips: p 64\)",
         ),
         (
             {
@@ -246,7 +246,7 @@ def test_without_a_price_there_is_no_cost():
                 "planned.p": {"every": "1 ms", "lasts": "0 s"},
                 "jobs.j.checkpoint": {"every": "1 h", "stall": "1 s"},
             },
-            r"pool p: about .* faults and stops in a run, more than 200,000",
+            r"sites\.s\.pools\.p: about .* faults and stops in a run, more than 200,000",
         ),
     ],
 )

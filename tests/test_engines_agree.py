@@ -249,6 +249,24 @@ jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
     assert one.n_interruptions.sum() > 30
 
 
+def test_a_saved_replay_runs_again_from_its_own_folder(tmp_path):
+    (tmp_path / "faults.csv").write_text("node,start_s,end_s\na,1000,2000\nb,5000,9000\n")
+    (tmp_path / "s.yaml").write_text(
+        """
+computeplan: 1
+name: replayed
+sites: {s: {pue: 1.1, pools: {p: {chip: H100-SXM, chips: 16}}}}
+faults: {log: {replay: faults.csv, restart: 2 min}}
+jobs: {j: {train_for: 6 h, chips: 16, checkpoint: {every: 10 min, stall: 20 s}}}
+simulate: {runs: 2}
+"""
+    )
+    cp.save_result(cp.run(cp.load(tmp_path / "s.yaml")), tmp_path / "one")
+    cp.save_result(cp.run(cp.load(tmp_path / "one" / "scenario.yaml")), tmp_path / "two")
+    for file in ("scenario.yaml", "runs.csv", "provenance.json", "inputs/log.csv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
 def test_batch_says_what_it_cannot_play():
     scenario = cp.load("one-cloud-many-chips").with_({"simulate.engine": "batch"})
     with pytest.raises(

@@ -1,8 +1,7 @@
 """Compiles a scenario to a world: here specs meet physics, once.
 
 Rates per node, watts by phase, seconds of training, checkpoint intervals. What cannot be priced is
-a `ScenarioError` with its path; a job that no pool can ever hold is an `InfeasibleError`, before
-the first run.
+a `ScenarioError` with its path; what can never be played is found in ``feasibility.py``.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from computeplan.errors import InfeasibleError, Problem, ScenarioError
+from computeplan.errors import Problem, ScenarioError
+from computeplan.feasibility import check_feasible
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.steptime import ConstantMfu
 from computeplan.physics.transformer import flop_per_token, shape_of, size_class
 from computeplan.quantities import PHASES
-from computeplan.scheduling.registry import load_policy
 from computeplan.specs.catalogue import default_mfu
 from computeplan.specs.chips import Chip, Figure
 from computeplan.specs.jobs import Job as JobSpec
@@ -28,9 +27,6 @@ from computeplan.specs.sites import Site as SiteSpec
 from computeplan.world import Job, Kind, Pool, Stop, World
 
 __all__ = ["compile_world"]
-
-MOST_STRIKES = 200_000  # on one pool in one run
-LONGEST_S = 1000 * 365.25 * 86_400.0  # an expected wall time beyond this is no plan
 
 
 def compile_world(scenario: Scenario) -> World:
@@ -68,7 +64,6 @@ def compile_world(scenario: Scenario) -> World:
         raise ScenarioError(problems)
     if rounded:
         notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
-    _must_fit(scenario, pools, jobs)
     classes = {kind for job in jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
         notes.append(
@@ -85,30 +80,8 @@ def compile_world(scenario: Scenario) -> World:
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys(notes)),
     )
-    _must_be_playable(scenario, world)
+    check_feasible(scenario, world)
     return world
-
-
-def _must_be_playable(scenario: Scenario, world: World) -> None:
-    """Refuse what an engine would choke on: no policy, no energies to compare, too many strikes."""
-    document = scenario.document
-    try:
-        load_policy(scenario.policy)
-    except ValueError as error:
-        raise ScenarioError([document.problem(("policy",), str(error))]) from None
-    if scenario.policy == "least-energy":
-        unknown = np.isnan(world.energy_j[world.n_nodes > 0]).any()
-        if unknown:
-            message = "least-energy needs the watts of every pool: give power where no TDP is known"
-            raise ScenarioError([document.problem(("policy",), message)])
-    for p, pool in enumerate(world.pools):
-        n_strikes = world.n_strikes(p)
-        if not n_strikes <= MOST_STRIKES:
-            message = (
-                f"pool {pool.name}: about {n_strikes:.3g} faults and stops in a run, more than"
-                f" {MOST_STRIKES:,}; check the rates, or give a shorter simulate.horizon"
-            )
-            raise InfeasibleError(message)
 
 
 def _pool(
@@ -375,33 +348,3 @@ def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float
         return interval, segment / (segment + stall)
     with np.errstate(over="ignore"):
         return interval, float(expected_ettr(segment, stall, pool.mean_restart_s, 1 / rate))
-
-
-def _must_fit(scenario: Scenario, pools: tuple[Pool, ...], jobs: list[Job]) -> None:
-    wrong = []
-    if scenario.simulate.horizon is None:
-        for job in jobs:
-            walls = [job.expected_wall_s(int(i)) for i in np.flatnonzero(job.n_nodes)]
-            if walls and not min(walls) < LONGEST_S:
-                wrong.append(
-                    f"jobs.{job.name}: would take {min(walls) / LONGEST_S * 1000:.3g} years on its"
-                    " best pool; save more often, use fewer chips, or give simulate.horizon"
-                )
-    for job in jobs:
-        if not job.n_nodes.any():
-            spec = scenario.jobs[job.name]
-            wants = spec.chips or (spec.parallelism.n_ranks if spec.parallelism else 0)
-            unit = "chips" if spec.chips else "ranks"
-            have = ", ".join(f"{pool.name} {pool.n_nodes * pool.chips_per_node}" for pool in pools)
-            wrong.append(
-                f"jobs.{job.name}: wants {wants} {unit}, but no pool has so many (chips: {have})"
-            )
-        elif scenario.policy == "silo" and len(pools) > 1:
-            if job.home < 0:
-                path = ("jobs", job.name)
-                message = "home is missing: policy silo runs each job on its home pool only"
-                raise ScenarioError([scenario.document.problem(path, message)])
-            if job.n_nodes[job.home] == 0:
-                wrong.append(f"jobs.{job.name}: is larger than its home pool")
-    if wrong:
-        raise InfeasibleError("\n".join(wrong))

@@ -97,13 +97,12 @@ class Estimate:
         ci95 = _student_t(n - 1) * float(found.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
         return cls(float(found.mean()), ci95, p5, p50, p95, n, int(given.size) - n)
 
-    def to_json(self) -> dict[str, float | int | None]:
-        """Return plain numbers, ``None`` for what is not one; ``n_none`` only if runs have none."""
-        numbers: dict[str, float | int | None] = {
+    def to_json(self) -> dict[str, float | None]:
+        """Return plain numbers, ``None`` for what is not one."""
+        return {
             name: value if math.isfinite(value := getattr(self, name)) else None
             for name in ("mean", "ci95", "p5", "p50", "p95")
         }
-        return numbers | ({"n_none": self.n_none} if self.n_none else {})
 
     def half_text(self) -> str:
         """Return the half width with two digits; 0 where it is rounding noise of equal runs."""
@@ -190,6 +189,8 @@ class Result:
         The resolved scenario.
     notes : tuple of str
         What a reader must know: estimates, unlike comparisons.
+    files : mapping of str to bytes
+        What the scenario reads, by the path it has in the resolved scenario.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Result:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     scenario_yaml: str = ""
     notes: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:

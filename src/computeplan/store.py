@@ -3,6 +3,7 @@
 ::
 
     scenario.yaml       resolved; running it again gives this folder again
+    inputs/             what it reads, if anything
     runs.csv            one row per case and run
     jobs.csv            one row per case, run and job
     summary.csv .json   estimates; the JSON also holds notes and facts
@@ -23,6 +24,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +37,7 @@ from computeplan.errors import ComputePlanError
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results import CaseResult, Result, Span
 
-__all__ = ["load_result", "save_result"]
+__all__ = ["check_writable", "load_result", "save_result"]
 
 _STATISTICS = ("mean", "ci95", "p5", "p50", "p95", "n", "n_none")
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
@@ -62,12 +64,8 @@ def save_result(
     ComputePlanError
         If something else is in the way, or the disk refuses.
     """
+    check_writable(folder)
     target = Path(folder).resolve()
-    if target.exists() and not _may_replace(target):
-        raise ComputePlanError(
-            f"{folder}: exists and is not a computeplan result (no provenance.json), so it is not "
-            "replaced. Name another folder or remove this one"
-        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A folder inside the temporary one has the usual permissions; mkdtemp's own are private.
@@ -87,6 +85,25 @@ def save_result(
     finally:
         if target.exists() or not (hidden / "old").exists():
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ComputePlanError if `save_result` could not write a folder: before long work."""
+    try:
+        target = Path(folder).resolve()
+        there = next(path for path in (target, *target.parents) if path.exists())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ComputePlanError(f"{folder}: cannot be written: {reason}") from None
+    if not there.is_dir():
+        raise ComputePlanError(f"{folder}: cannot be written: {there.name} is a file, not a folder")
+    if there != target and not os.access(there, os.W_OK):
+        raise ComputePlanError(f"{folder}: cannot be written: no permission in {there.name}")
+    if there == target and not _may_replace(target):
+        raise ComputePlanError(
+            f"{folder}: exists and is not a computeplan result (no provenance.json), so it is not "
+            "replaced. Name another folder or remove this one"
+        )
 
 
 def _may_replace(target: Path) -> bool:
@@ -123,6 +140,9 @@ def _why(error: OSError) -> str:
 
 
 def _write(result: Result, folder: Path) -> None:
+    for name, content in result.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     (folder / "scenario.yaml").write_text(result.scenario_yaml, "utf-8", newline="\n")
     names = [quantity.name for quantity in result.quantities]
     _write_csv(folder / "runs.csv", ("case", "run", *names), _run_rows(result, names))

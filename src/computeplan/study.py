@@ -70,25 +70,46 @@ def expand(scenario: Scenario) -> dict[str, Scenario]:
     base = scenario.with_({"cases": None, "sweep": None})
     cases = scenario.cases or {scenario.name: {}}
     axes = list(scenario.sweep.items())
+    heads = _short_paths([path for path, _ in axes])
     n_cases = len(cases) * math.prod(len(values) for _, values in axes)
     if n_cases > MAX_CASES:
         raise ScenarioError.of(
             f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep"
         )
     found: dict[str, Scenario] = {}
-    problems = []
+    problems: dict[
+        Problem, Problem
+    ] = {}  # as it stands in the file -> with the first case it is in
     for case, changes in cases.items():
+        for path in (changes or {}).keys() & scenario.sweep.keys():
+            message = f"case '{case}' sets this path too; a value is either swept or set"
+            problem = scenario.document.problem(("sweep", path), message)
+            problems[problem] = problem
         for values in itertools.product(*(values for _, values in axes)):
             axis = {path: value for (path, _), value in zip(axes, values, strict=True)}
-            words = [f"{path.rsplit('.', 1)[-1]}={value}" for path, value in axis.items()]
+            words = [f"{head}={value}" for head, value in zip(heads, values, strict=True)]
             name = ", ".join([*([case] if scenario.cases or not axes else []), *words])
+            if name in found:
+                problem = scenario.document.problem(("sweep",), f"two cases are named '{name}'")
+                problems[problem] = problem
             try:
-                found[name] = base.with_({**(changes or {}), **axis})
+                found[name] = base.with_({**(changes or {}), **axis}, case=case)
             except ScenarioError as error:
-                problems += [_in_case(problem, name) for problem in error.problems]
+                for problem in error.problems:
+                    problems.setdefault(problem, _in_case(problem, name))
     if problems:
-        raise ScenarioError(dict.fromkeys(problems))
+        raise ScenarioError(problems.values())
     return found
+
+
+def _short_paths(paths: list[str]) -> list[str]:
+    """Return the ends of paths, as long as it takes to tell them apart."""
+    parts = [path.split(".") for path in paths]
+    for length in range(1, max(map(len, parts), default=1) + 1):
+        ends = [".".join(part[-length:]) for part in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return paths
 
 
 def _in_case(problem: Problem, name: str) -> Problem:
@@ -186,6 +207,7 @@ def run(
         cases={case.name: _case_result(case, counted[case.name]) for case in cases},
         provenance=_provenance(scenario, cases),
         scenario_yaml=scenario.to_yaml(),
+        files=scenario.input_files(),
         notes=(*notes, *_unlike(cases)),
     )
 

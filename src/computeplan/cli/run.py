@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ def run(
 ) -> None:
     """Simulate SCENARIO: a YAML file, or the name of a shipped one."""
     from computeplan import study
-    from computeplan.store import save_result
+    from computeplan.store import check_writable, save_result
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
     folder = out if out is not None or as_json else Path("results") / loaded.name
     if folder is not None:
-        _check_writable(folder)
+        check_writable(folder)
     with _executor(workers) as executor, _progress() as progress:
         result = study.run(loaded, executor=executor, progress=progress)
     if as_json:
@@ -72,20 +73,6 @@ def run(
         click.echo(f"Numbers: {folder}", err=as_json)
         if figures:
             click.echo(f"Figures: {folder / 'figures'}", err=as_json)
-
-
-def _check_writable(folder: Path) -> None:
-    """Raise before the long work what would fail after it."""
-    try:
-        there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ComputePlanError(f"{folder}: cannot be written: {reason}") from None
-    if not there.is_dir():
-        what = "it is a file" if there == folder else f"{there.name} is a file"
-        raise ComputePlanError(f"{folder}: cannot be written: {what}, not a folder")
-    if not os.access(there, os.W_OK):
-        raise ComputePlanError(f"{folder}: cannot be written: no permission in {there.name}")
 
 
 def _draw(result: Any, folder: Path) -> None:
@@ -110,8 +97,12 @@ def _executor(workers: int) -> Iterator[Executor | None]:
     if workers == 1:
         yield None
         return
-    with ProcessPoolExecutor(workers) as pool:
-        yield pool
+    try:
+        with ProcessPoolExecutor(workers) as pool:
+            yield pool
+    except BrokenProcessPool:
+        message = "a worker was killed, perhaps for lack of memory; try fewer --workers or --runs"
+        raise ComputePlanError(message) from None
 
 
 @contextlib.contextmanager

@@ -66,14 +66,17 @@ class Rows:
         """Play the strikes that are due, shape (n_strikes, n_rows), turn by turn."""
         due &= ~self.is_done
         hits, takes = np.zeros_like(due), np.zeros_like(due)
-        soonest_s = 0.0  # no row ends before; strikes only ever put off an end
+        # No row ends before. Strikes only ever put it off: a restart may be cut short, but not
+        # before it began, and a broken save before a stop gives back at most its length.
+        soonest_s = 0.0
         for turn in np.flatnonzero(due.any(axis=1)):
             live, time_s = due[turn], strikes.time_s[turn]
             live &= ~self.is_done
             latest_s = np.where(live, time_s, 0.0).max()
             if latest_s >= soonest_s - self.interval_s:
-                ahead_s = self.ready_s + self.work_s - self.kept_s()
+                ahead_s = self.begin_s + self.work_s - self.kept_s()
                 soonest_s = np.where(self.is_done, math.inf, ahead_s).min() * (1 - SLACK)
+                soonest_s -= self.save_s
             if latest_s >= soonest_s:
                 self._finish(live, time_s)
                 live &= ~self.is_done

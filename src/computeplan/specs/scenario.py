@@ -154,8 +154,27 @@ class Scenario(Frozen):
         document = change(type(self), self._document, changes, origin, case)
         return _build(type(self), document, self._folder)
 
+    def input_files(self) -> dict[str, bytes]:
+        """Return the fault logs that are replayed, by the paths they have in `to_yaml`.
+
+        Raises
+        ------
+        ScenarioError
+            If one cannot be read any more.
+        """
+        files = {}
+        for name in self._logs:
+            path = (self._folder or Path()) / str(self.faults[name].replay)
+            try:
+                files[f"inputs/{name}.csv"] = path.read_bytes()
+            except OSError as error:
+                raise ScenarioError.of(
+                    f"cannot be read: {error.strerror}", file=str(path)
+                ) from None
+        return files
+
     def to_yaml(self) -> str:
-        """Return the scenario as YAML that stands alone: extends and files resolved."""
+        """Return the scenario as YAML: extends resolved, chips inline, logs under ``inputs/``."""
         from io import StringIO
 
         from ruamel.yaml import YAML
@@ -163,6 +182,10 @@ class Scenario(Frozen):
         data = {key: value for key, value in self._document.data.items() if key != "extends"}
         for block, entries in self._catalogue.files.items():
             data[block] = data.get(block, {}) | entries
+        if self._logs:
+            data["faults"] = dict(data["faults"])
+            for name in self._logs:
+                data["faults"][name] = {**data["faults"][name], "replay": f"inputs/{name}.csv"}
         yaml, out = YAML(), StringIO()
         yaml.width = 100
         yaml.dump(data, out)

@@ -1,0 +1,90 @@
+"""What is valid and yet cannot be: found before the first run, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from computeplan.errors import InfeasibleError, Problem, ScenarioError
+from computeplan.scheduling.registry import load_policy
+from computeplan.specs.scenario import Scenario
+from computeplan.world import World
+
+__all__ = ["check_feasible"]
+
+MOST_STRIKES = 200_000  # on one pool in one run
+YEAR_S = 365.25 * 86_400.0
+LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
+
+
+def check_feasible(scenario: Scenario, world: World) -> None:
+    """Raise what an engine would choke on.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such policy, or it lacks what it needs to decide.
+    InfeasibleError
+        If a job fits on no pool or would never end, or a pool is struck too often to play.
+    """
+    problems = list(_policy(scenario, world))
+    if problems:
+        raise ScenarioError(problems)
+    problems = [*_too_large(scenario, world), *_too_long(scenario, world)]
+    problems = problems or list(_too_many_strikes(scenario, world))
+    if problems:
+        raise InfeasibleError(str(ScenarioError(problems)))
+
+
+def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
+    document = scenario.document
+    try:
+        load_policy(scenario.policy)
+    except ValueError as error:
+        yield document.problem(("policy",), str(error))
+    if scenario.policy == "least-energy" and np.isnan(world.energy_j[world.n_nodes > 0]).any():
+        message = "least-energy needs the watts of every pool: give power where no TDP is known"
+        yield document.problem(("policy",), message)
+    if scenario.policy == "silo" and len(world.pools) > 1:
+        for job in world.jobs:
+            if job.home < 0:
+                message = "home is missing: policy silo runs each job on its home pool only"
+                yield document.problem(("jobs", job.name), message)
+
+
+def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
+    have = ", ".join(f"{pool.name} {pool.n_nodes * pool.chips_per_node}" for pool in world.pools)
+    for job in world.jobs:
+        spec, at = scenario.jobs[job.name], ("jobs", job.name)
+        if not job.n_nodes.any():
+            key = "chips" if spec.chips else "parallelism"
+            wants = f"{spec.chips} chips" if spec.chips else "more chips"
+            message = f"wants {wants}, but no pool has so many (chips: {have})"
+            yield scenario.document.problem((*at, key), message)
+        elif scenario.policy == "silo" and job.home >= 0 and not job.n_nodes[job.home]:
+            yield scenario.document.problem((*at, "home"), "the job is larger than its home pool")
+
+
+def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
+    if scenario.simulate.horizon is not None:
+        return
+    for job in world.jobs:
+        walls_s = [job.expected_wall_s(int(p)) for p in np.flatnonzero(job.n_nodes)]
+        if walls_s and not min(walls_s) < LONGEST_S:
+            message = (
+                f"would take {min(walls_s) / YEAR_S:.3g} years on its best pool;"
+                " save more often, use fewer chips, or give simulate.horizon"
+            )
+            yield scenario.document.problem(("jobs", job.name), message)
+
+
+def _too_many_strikes(scenario: Scenario, world: World) -> Iterator[Problem]:
+    for p, pool in enumerate(world.pools):
+        n_strikes = world.n_strikes(p)
+        if not n_strikes <= MOST_STRIKES:
+            message = (
+                f"about {n_strikes:.3g} faults and stops in a run, more than {MOST_STRIKES:,};"
+                " check the rates, or give a shorter simulate.horizon"
+            )
+            yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)
