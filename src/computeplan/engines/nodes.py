@@ -64,41 +64,43 @@ class Nodes:
         places = np.arange(self.n_places)[:, None]
         self._keys = (up_s.view(np.int64) & self._time_bits) | places
 
-    def _put(self, rows: IntArray, place: IntArray, up_s: FloatArray) -> None:
+    def _put(self, at: IntArray, place: IntArray, up_s: FloatArray) -> None:
+        """Set the time of places; `at` counts them through the flat array."""
         key = up_s.view(np.int64) & self._time_bits
         key |= place
-        self._keys.reshape(-1)[place * self.rows.size + rows] = key
+        self._keys.reshape(-1)[at] = key
 
-    def lists(self, node: IntArray) -> Mask:
-        """Return whether each row lists its node, or has or had a claim on it."""
-        found: Mask = (self.ids == node).any(axis=0)
-        return found
+    def find(self, node: IntArray) -> tuple[IntArray, IntArray]:
+        """Return rows and places that list the node of their row, or have or had a claim on it."""
+        at = np.flatnonzero(self.ids == node)
+        place = at // self.rows.size
+        return at - place * self.rows.size, place
 
     def strike(
-        self, rows: IntArray, node: IntArray, time_s: FloatArray, takes: Mask, repair_s: FloatArray
+        self, rows: IntArray, place: IntArray, time_s: FloatArray, takes: Mask, repair_s: FloatArray
     ) -> tuple[Mask, Mask]:
-        """Strike nodes that `lists` found; return which were idle, and which are with the job.
+        """Strike nodes that `find` found; return which were idle, and which are with the job.
 
         The idle ones that are taken go to repair. Those in repair do not notice.
         """
-        place = (self.ids[:, rows] == node).argmax(axis=0)
         is_claim = place >= self.n_places
         key = self._keys[np.where(is_claim, 0, place), rows]
         up_s = (key & self._time_bits).view(np.float64)
         if is_claim.any():
             claims = np.flatnonzero(is_claim)
             up_s[claims] = self.claimed_up_s[place[claims] - self.n_places, rows[claims]]
-        up = up_s <= time_s
-        with_job: Mask = up & is_claim
-        self.ids[place[with_job], rows[with_job]] = NO_NODE  # so that a node is listed once
-        idle: Mask = up & ~is_claim
+        idle: Mask = up_s <= time_s
+        with_job: Mask = idle & is_claim
+        if with_job.any():
+            idle &= ~is_claim
+            self.ids[place[with_job], rows[with_job]] = NO_NODE  # so that a node is listed once
         gone = idle & takes
         if gone.any():
             rows, place, repair_s = rows[gone], place[gone], repair_s[gone]
             self.n_repairs[rows] += 1
             self.idle_s[rows] += (time_s - up_s)[gone]
             self.repair_s[rows] += repair_s
-            self._put(rows, place, time_s[gone] + repair_s)
+            self._put(place * self.rows.size + rows, place, time_s[gone] + repair_s)
         return idle, with_job
 
     def replace(
@@ -146,8 +148,10 @@ class Nodes:
             takes[late[own]] = False
         rows = np.flatnonzero(takes)
         place = key[rows]
-        self.ids.reshape(-1)[place * self.rows.size + rows] = node[rows]
-        self._put(rows, place, back_s[rows])
+        at = place * self.rows.size
+        at += rows
+        self.ids.reshape(-1)[at] = node[rows]
+        self._put(at, place, back_s[rows])
         return late, from_s
 
     def _claim(self, rows: IntArray, node: IntArray, up_s: FloatArray, now_s: FloatArray) -> None:
@@ -173,7 +177,7 @@ class Nodes:
             free = self.ids[: self.n_places, rows] == NO_NODE
         place = free.argmax(axis=0)
         self.ids[place, rows] = node
-        self._put(rows, place, since_s)
+        self._put(place * self.rows.size + rows, place, since_s)
 
     def claims_come_true(self) -> None:
         """Forget all claims: the job has ended, so it has what it waited for."""

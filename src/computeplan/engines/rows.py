@@ -100,11 +100,12 @@ class Rows:
                 live[stopped] = False
                 stopped = self._stop(stopped, time_s[stopped], strikes.restart_s[turn][stopped])
                 self.n_interruptions[kind[stopped], stopped] += 1
-        listed = self.nodes.lists(node)
-        np.greater(live, listed, out=hit)  # live and not listed
-        rows = np.flatnonzero(live & listed)
-        if rows.size:
-            hit[rows] = self._strike_listed(rows, strikes, turn)
+        hit[:] = live
+        rows, place = self.nodes.find(node)
+        listed = live[rows]
+        if listed.any():
+            rows, place = rows[listed], place[listed]
+            hit[rows] = self._strike_listed(rows, place, strikes, turn)
         np.logical_and(hit, strikes.takes[turn], out=takes)
         # A row that is not hit stands still: as if struck when it began, which changes nothing.
         now_s = np.where(hit, time_s, self.begin_s)
@@ -217,11 +218,11 @@ class Rows:
         self.begin_s[at], self.ready_s[at] = until_s, until_s + lasts_s[trains]
         return rows
 
-    def _strike_listed(self, rows: IntArray, strikes: Strikes, turn: int) -> Mask:
+    def _strike_listed(self, rows: IntArray, place: IntArray, strikes: Strikes, turn: int) -> Mask:
         """Strike nodes that are listed; return which of them are with the job after all."""
-        time_s, node = strikes.time_s[turn][rows], strikes.node[turn][rows]
+        time_s = strikes.time_s[turn][rows]
         takes, repair_s = strikes.takes[turn][rows], strikes.repair_s[turn][rows]
-        idle, with_job = self.nodes.strike(rows, node, time_s, takes, repair_s)
+        idle, with_job = self.nodes.strike(rows, place, time_s, takes, repair_s)
         self.n_idle_faults[strikes.kind[turn][rows[idle]], rows[idle]] += 1
         return with_job
 
@@ -256,7 +257,11 @@ class Rows:
         self.nodes.claims_come_true()
         for turn in np.flatnonzero(late.any(axis=1)):
             node = strikes.node[turn]
-            rows = np.flatnonzero(late[turn] & ~self.nodes.lists(node))
+            new = late[turn].copy()
+            new[self.nodes.find(node)[0]] = False
+            rows = np.flatnonzero(new)
             if rows.size:
                 self.nodes.add_idle(rows, node[rows], begin_s[rows])
-            self._strike_listed(np.flatnonzero(late[turn]), strikes, int(turn))
+            rows, place = self.nodes.find(node)
+            due = late[turn][rows]
+            self._strike_listed(rows[due], place[due], strikes, int(turn))
