@@ -31,6 +31,7 @@ from computeplan.world import Kind, Pool, Stop, World
 __all__ = ["BLOCK", "NOBODY", "Stream", "Strikes", "Trace", "draw_trace", "generator"]
 
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
+ROWS = 64  # drawn at a time; it changes no number
 NOBODY = -1  # node of a planned stop
 
 BoolArray = NDArray[np.bool_]
@@ -93,10 +94,13 @@ class _Column:
         more = n_rows - len(self.values)
         if more > 0:
             new = np.empty((more, self.values.shape[1]))
-            block = np.empty((more, BLOCK))  # small enough for the cache, and filled in place
-            for i, rng in enumerate(self.generators):
-                _draw(self.law, rng, block)
-                new[:, i * BLOCK : (i + 1) * BLOCK] = block
+            # A few rows at a time, so that what is written side by side is written soon after.
+            for first in range(0, more, ROWS):
+                rows = new[first : first + ROWS]
+                block = np.empty((len(rows), BLOCK))
+                for i, rng in enumerate(self.generators):
+                    _draw(self.law, rng, block)
+                    rows[:, i * BLOCK : (i + 1) * BLOCK] = block
             self.values = np.concatenate([self.values, new]) if len(self.values) else new
         return self.values[:n_rows]
 
