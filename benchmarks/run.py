@@ -176,8 +176,8 @@ def main() -> None:
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in names)
         + f"\n\nCPU time of one process, median of {N_ROUNDS} interleaved rounds (lowest to highest"
-        " ratio).\nGarbage is collected when Python thinks it is time, as in any program, except where"
-        " it says so.\n\n"
+        " ratio).\nGarbage is collected when Python thinks it is time, as in any program, except"
+        " where it says so.\n\n"
         "| what | CPU time per run | ratio | goal |\n"
         "|---|---|---|---|\n"
         f"| SimPy, one process per node | {statistics.median(simpy_s) * 1e3:,.1f} ms"

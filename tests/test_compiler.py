@@ -201,6 +201,30 @@ def test_estimated_chips_are_marked():
     assert "biren/br100: its profile is an estimate" in notes
 
 
+def test_watts_that_are_guessed_are_said():
+    meter = {"meter": "accelerator", "compute": "900 W"}
+    said = notes_of(**{"sites.s.pools.p.power": meter})
+    assert "pool p: load, wait, idle are taken to draw the watts of compute (estimate)" in said
+    assert "so no energy" in notes_of(**{"sites.s.pools.p.power": {"meter": "node", "idle": "1 W"}})
+
+
+def test_more_flops_than_the_peak_are_refused():
+    with pytest.raises(cp.ScenarioError, match=r"jobs\.j\.achieved: is more than the dense bf16"):
+        world_of(**{"jobs.j.achieved": "2 PFLOP/s"})
+
+
+def test_a_given_mfu_beside_a_default_one_is_not_like_for_like():
+    result = cp.run(scenario(cases={"default": {}, "given": {"jobs.j.mfu": 0.7}}))
+    assert any("not like for like" in note for note in result.notes)
+
+
+def test_a_deadline_that_lies_ahead_is_not_missed():
+    changes = {"jobs.j.deadline": "1000 d", "simulate.horizon": "1 h"}
+    assert cp.run(scenario(**changes)).cases["small"].values["n_deadlines_missed"][0] == 0
+    changes = {"jobs.j.deadline": "30 min", "simulate.horizon": "1 h"}
+    assert cp.run(scenario(**changes)).cases["small"].values["n_deadlines_missed"][0] == 1
+
+
 def test_cost_and_carbon_follow_the_facility_meter():
     values = cp.run(scenario()).cases["small"].values
     np.testing.assert_allclose(values["cost_usd"], values["energy_kwh"] * 0.08)

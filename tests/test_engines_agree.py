@@ -129,11 +129,45 @@ FAULT, STOP = 0, 1
             {TRAIN: 100, SAVE: 10, RESTART: 7},
             117,
         ),
-        # a fault in the save before a stop: the 3 s are lost after all
+        # a fault in the save before a stop: the 3 s are lost after all, and the stop goes on to 33
         (
             [(25.0, STOP, NOBODY, False, 7.0, 0.0), (25.5, FAULT, 0, False, 2.0, 0.0)],
-            {TRAIN: 100, SAVE: 10 + 0.5, LOST: 3, RESTART: 2},
-            115.5,
+            {TRAIN: 100, SAVE: 10 + 0.5, LOST: 3, RESTART: 7.5},
+            121,
+        ),
+        # a fault in a stop does not end it early, nor lose anything
+        (
+            [(25.0, STOP, NOBODY, False, 50.0, 0.0), (30.0, FAULT, 0, False, 2.0, 0.0)],
+            {TRAIN: 100, SAVE: 11, RESTART: 50},
+            161,
+        ),
+        # a restart that lasts longer than the stop it strikes puts the end off
+        (
+            [(25.0, STOP, NOBODY, False, 7.0, 0.0), (30.0, FAULT, 0, False, 20.0, 0.0)],
+            {TRAIN: 100, SAVE: 11, RESTART: 24},
+            135,
+        ),
+        # a short stop does not cut a long restart
+        (
+            [(25.0, FAULT, 0, False, 50.0, 0.0), (30.0, STOP, NOBODY, False, 1.0, 0.0)],
+            {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 50},
+            163,
+        ),
+        # stops that come together last as long as the longest
+        (
+            [(25.0, STOP, NOBODY, False, 20.0, 0.0), (25.5, STOP, NOBODY, False, 5.0, 0.0)],
+            {TRAIN: 100, SAVE: 11, RESTART: 20},
+            131,
+        ),
+        # a job that lacks a node until 85 is whole after its stop has ended
+        (
+            [
+                (5.0, FAULT, 4, True, 5.0, 600.0),
+                (25.0, FAULT, 0, True, 5.0, 60.0),
+                (30.0, STOP, NOBODY, False, 9.0, 0.0),
+            ],
+            {TRAIN: 100, SAVE: 10, LOST: 3, BLOCKED: 60, RESTART: 5},
+            178,
         ),
         # in the last save there is nothing left to stop for
         ([(109.5, STOP, NOBODY, False, 7.0, 0.0)], {TRAIN: 100, SAVE: 10}, 110),
@@ -274,3 +308,33 @@ def test_batch_says_what_it_cannot_play():
         match=r"one-cloud-many-chips:\d+:\d+  jobs\.\S+: engine batch .*event",
     ):
         cp.run(scenario)
+
+
+@pytest.mark.parametrize("engine", [batch, event])
+def test_faults_that_never_come_keep_no_job_from_ending(engine):
+    """A short job on a small pool: the next fault is a thousand lengths of the job away."""
+    world = world_of(**{"simulate.horizon": None, "faults.f.mtbf": "1000 year", "planned": None})
+    ledger = engine.play(world, 3, 0, 4)
+    assert ledger.end_s[:, 0] == pytest.approx([110.0] * 4)
+
+
+@pytest.mark.parametrize("engine", [batch, event])
+def test_a_job_shorter_than_its_save_ends(engine):
+    changes = {"simulate.horizon": None, "jobs.j.train_for": "1 ms", "planned": None}
+    world = world_of(**changes, **{"jobs.j.checkpoint.stall": "60 s"})
+    assert engine.play(world, 3, 0, 2).end_s[:, 0] == pytest.approx([60.001] * 2)
+
+
+@pytest.mark.parametrize("engine", [batch, event])
+def test_long_repairs_of_a_short_job_are_waited_for(engine):
+    changes = {
+        "simulate.horizon": None,
+        "planned": None,
+        "sites.s.pools.p.spares": "0 nodes",
+        "jobs.j.train_for": "10 h",
+        "jobs.j.checkpoint.every": "1 h",
+        "faults.f": {"mtbf": "500 h", "repair": {"lognormal": {"median": "20 h", "sigma": 2}}},
+    }
+    ledger = engine.play(world_of(**changes), 3, 0, 64)
+    assert np.isfinite(ledger.end_s).all()
+    assert ledger.job_s[:, 0, BLOCKED].max() > 10 * HOUR_S

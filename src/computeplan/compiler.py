@@ -28,6 +28,8 @@ from computeplan.world import Job, Kind, Pool, Stop, World
 
 __all__ = ["compile_world"]
 
+GIVEN = "given in the scenario"
+
 
 def compile_world(scenario: Scenario) -> World:
     """Return the world of a scenario.
@@ -66,9 +68,7 @@ def compile_world(scenario: Scenario) -> World:
         notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
     classes = {kind for job in jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
-        notes.append(
-            f"not like for like: default MFUs of different classes ({'; '.join(sorted(classes))})"
-        )
+        notes.append(f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})")
     horizon = scenario.simulate.horizon
     world = World(
         name=scenario.name,
@@ -94,8 +94,10 @@ def _pool(
     spare_nodes = int(count if unit == "node" else count // per_node)
     if chip.is_estimate:
         notes.append(f"{chip.name}: its profile is an estimate")
-    watts = _watts(pool, chip, per_node, notes)
+    watts = _watts(name, pool, chip, per_node, notes)
     usd_per_j = math.nan
+    if site.price is None and pool.rent is not None:
+        notes.append(f"site {site_name} has no price of electricity: no cost, the rent included")
     if site.price is not None:
         rate = scenario.usd_per_cny if site.price.currency == "CNY" else 1.0
         usd_per_j = site.price.per_j * (rate or math.nan)
@@ -123,7 +125,7 @@ def _pool(
     )
 
 
-def _watts(pool: PoolSpec, chip: Chip, per_node: int, notes: list[str]) -> StateWatts:
+def _watts(name: str, pool: PoolSpec, chip: Chip, per_node: int, notes: list[str]) -> StateWatts:
     """Return the pool's own watts over the chip's defaults."""
     given = pool.power
     if given is None or given.meter == "chip":
@@ -139,6 +141,12 @@ def _watts(pool: PoolSpec, chip: Chip, per_node: int, notes: list[str]) -> State
                 )
     else:  # the host is in the watts: nothing is added around them
         compute_w = given.compute if given.compute is not None else math.nan
+        missing = [n for n in ("compute", "load", "wait", "idle") if getattr(given, n) is None]
+        if given.compute is None:
+            notes.append(f"pool {name}: no watts of compute at meter {given.meter}, so no energy")
+        elif missing:
+            states = ", ".join(missing)
+            notes.append(f"pool {name}: {states} are taken to draw the watts of compute (estimate)")
         base = _everywhere(given.meter, compute_w, around_w=0.0)
     if given is None:
         return base
@@ -291,16 +299,21 @@ def _speed(
         peak = chip.peak_flop_per_s(job.precision)
     except ValueError as error:
         if job.achieved is not None:
-            return job.achieved, math.nan, ""
+            return job.achieved, math.nan, GIVEN
         if job.train_for is not None and job.model is None:
             return math.nan, math.nan, ""
         raise ScenarioError([document.problem((*at, "precision"), str(error))]) from None
     if job.achieved is not None:
-        return job.achieved, job.achieved / peak, ""
+        if job.achieved > peak:
+            message = (
+                f"is more than the dense {job.precision} peak of {chip.name}, {peak:.4g} FLOP/s"
+            )
+            raise ScenarioError([document.problem((*at, "achieved"), message)])
+        return job.achieved, job.achieved / peak, GIVEN
     mfu = job.mfu.get(pool.name) if isinstance(job.mfu, dict) else job.mfu
     if mfu is not None:
         _note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-        return peak * mfu, mfu, ""
+        return peak * mfu, mfu, GIVEN
     if job.model is None:
         if job.train_for is not None:
             return math.nan, math.nan, ""
@@ -343,7 +356,8 @@ def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float
         interval = float(optimal_interval_s(save_s, 1 / rate)) if rate else math.inf
     else:
         interval = math.inf if every == "never" else float(every)
-    segment, stall = (train_s, 0.0) if math.isinf(interval) else (interval, save_s)
+    # A job shorter than the interval saves once, at its end.
+    segment, stall = (train_s, 0.0) if math.isinf(interval) else (min(interval, train_s), save_s)
     if rate == 0:
         return interval, segment / (segment + stall)
     with np.errstate(over="ignore"):

@@ -38,7 +38,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     dict of str to ndarray, shape (n_runs,)
         By the names in ``quantities.py``, which carry the units.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in _MEASURES.items()}
     for i, phase in enumerate(PHASES):
         values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / _HOUR_S
@@ -121,7 +121,8 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
     deadline_s = np.array([job.deadline_s for job in world.jobs])
-    late = (ledger.end_s > deadline_s) & np.isfinite(deadline_s)
+    until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])  # later ones may yet be met
+    late = (until_s > deadline_s) & np.isfinite(deadline_s)
     return _floats(late.sum(axis=1).astype(np.float64))
 
 
@@ -180,6 +181,8 @@ def _held_frac(ledger: Ledger, _: World) -> FloatArray:
 
 
 def _throughput(ledger: Ledger, world: World) -> FloatArray:
+    if len(world.jobs) > 1:  # jobs train side by side: their speeds do not add up over time
+        return np.full(ledger.n_runs, math.nan)
     busy_s = ledger.job_s[..., TRAIN] + ledger.job_s[..., LOST]
     return _floats(_tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1))
 

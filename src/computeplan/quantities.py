@@ -124,7 +124,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "n_deadlines_missed", "", "Deadlines missed", "错过截止时间的作业数",
-        "Jobs with a deadline that ended after it, or not at all.",
+        "Jobs with a deadline that passed before they ended.",
     ),
     Quantity(
         "ettr", "", "Effective training time ratio", "有效训练时间占比",
@@ -149,7 +149,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "throughput_tok_per_s", "token/s", "Throughput", "训练吞吐量",
-        "Tokens processed / time spent training, rolled-back training included.", 4,
+        "Tokens processed / time spent training, rolled-back training included; of one job.", 4,
     ),
     Quantity(
         "energy_kwh", "kWh", "Energy, facility meter", "能耗(设施电表)",

@@ -8,6 +8,7 @@ changes nothing, because a run's luck hangs on its number alone.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import platform
@@ -36,6 +37,7 @@ from computeplan.world import World
 __all__ = ["Case", "compile_cases", "expand", "run"]
 
 MAX_CASES = 10_000
+MAX_RUNS = 5_000_000  # of all cases; each leaves some 30 numbers in memory
 FEW_SPARES = 0.01  # share of time blocked above which the closed form is not worth a comparison
 Progress = Callable[[int, int], None]
 
@@ -72,6 +74,12 @@ def expand(scenario: Scenario) -> dict[str, Scenario]:
     axes = list(scenario.sweep.items())
     heads = _short_paths([path for path, _ in axes])
     n_cases = len(cases) * math.prod(len(values) for _, values in axes)
+    n_runs = n_cases * scenario.simulate.runs
+    if n_runs > MAX_RUNS:
+        message = (
+            f"{n_cases} cases of {scenario.simulate.runs} runs are more than {MAX_RUNS:,} runs"
+        )
+        raise ScenarioError([scenario.document.problem(("simulate", "runs"), message)])
     if n_cases > MAX_CASES:
         raise ScenarioError.of(
             f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep"
@@ -126,16 +134,20 @@ def compile_cases(scenario: Scenario) -> list[Case]:
     UnsupportedByEngine
         If engine batch was asked for and cannot play a case.
     """
-    cases = []
+    cases, wrong, infeasible = [], [], []
     for name, variant in expand(scenario).items():
         try:
             world = compile_world(variant)
         except ScenarioError as error:
-            raise ScenarioError(_in_case(problem, name) for problem in error.problems) from None
+            wrong += [_in_case(problem, name) for problem in error.problems]
         except InfeasibleError as error:
-            message = f"{error}  (case '{name}')"
-            raise InfeasibleError(message) from None
-        cases.append(Case(name, world, _engine(variant, world)))
+            infeasible.append(f"{error}  (case '{name}')")
+        else:
+            cases.append(Case(name, world, _engine(variant, world)))
+    if wrong:
+        raise ScenarioError(wrong)
+    if infeasible:
+        raise InfeasibleError("\n".join(infeasible))
     return cases
 
 
@@ -226,8 +238,10 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
     """Play a range of runs and count them; the first run of all keeps its timeline."""
     if engine == "batch":
         ledger = batch.play(world, seed, first_run, n_runs)
-        one = event.play(world, seed, 0, 1, timeline=True) if first_run == 0 else None
-        spans = one.spans if one is not None else None
+        spans = None
+        if first_run == 0:
+            with contextlib.suppress(InfeasibleError):  # no picture, but the numbers stand
+                spans = event.play(world, seed, 0, 1, timeline=True).spans
     else:
         ledger = event.play(world, seed, first_run, n_runs, timeline=first_run == 0)
         spans = ledger.spans
@@ -355,9 +369,7 @@ def _unlike(cases: list[Case]) -> list[str]:
         "not like for like" in note for c in cases for note in c.world.notes
     ):
         return []
-    return [
-        f"not like for like: default MFUs measured on different runs ({'; '.join(sorted(classes))})"
-    ]
+    return [f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})"]
 
 
 def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:

@@ -267,10 +267,14 @@ class World:
         place = self.pools[pool]
         looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
         until_s = max(looks_s, default=min(self.horizon_s, self.longest_look_s))
-        rate = place.fault_rate_per_node_s * (place.n_nodes + place.n_spare_nodes)
-        rate += sum(1 / stop.interval_s for stop in place.stops)
         logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
-        return rate * until_s + logged
+        return self.strike_rate(pool) * until_s + logged
+
+    def strike_rate(self, pool: int) -> float:
+        """Return how often a pool is struck by what is drawn: faults and stops. [1/s]"""
+        place = self.pools[pool]
+        rate = place.fault_rate_per_node_s * (place.n_nodes + place.n_spare_nodes)
+        return rate + sum(1 / stop.interval_s for stop in place.stops)
 
     @cached_property
     def longest_look_s(self) -> float:
@@ -282,20 +286,31 @@ class World:
             if self.n_nodes[j, p]
         )
 
-    def longer_look_s(self, until_s: float, job: int, pool: int) -> float:
+    def longer_look_s(self, until_s: float, waiting: str) -> float:
         """Return how far to draw luck after `until_s` was not enough. [s]
+
+        Parameters
+        ----------
+        until_s : float
+            What was not enough. [s]
+        waiting : str
+            Names of the jobs that are not done.
 
         Raises
         ------
         InfeasibleError
-            If the job seems never to end.
+            If they seem never to end.
         """
-        spec = self.jobs[job]
-        if until_s > NEVER_ENDS * (spec.arrival_s + spec.expected_wall_s(pool)):
+        repairs_s = [law_mean_s(k.repair) for p in self.pools for k in p.kinds if k.repair]
+        likely_s = len(self.jobs) * (self.longest_look_s + max(repairs_s, default=0.0))
+        is_struck_on = any(
+            self.strike_rate(p) * until_s > 10 * self.n_strikes(p) + 2_000
+            for p in range(len(self.pools))
+        )
+        if until_s > NEVER_ENDS * likely_s or is_struck_on:
             message = (
-                f"jobs.{spec.name}: has not ended after {NEVER_ENDS} times its expected time; it"
-                " lacks nodes or is struck too often. Give simulate.horizon, more spares or shorter"
-                " repairs"
+                f"jobs.{waiting}: still not done after {until_s / 86_400:,.3g} days; lacks nodes or"
+                " is struck too often. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)
         return min(self.horizon_s, 1.25 * until_s)

@@ -116,7 +116,7 @@ def _play_gang(world: World, trace: Trace, pool: int, job: int) -> Rows:
         rows.play(strikes, due)
         if rows.close(until_s):
             return rows
-        from_s, until_s = until_s, world.longer_look_s(until_s, job, pool)
+        from_s, until_s = until_s, world.longer_look_s(until_s, world.jobs[job].name)
 
 
 class _Books:

@@ -122,28 +122,31 @@ class _Run:
         self.strikes[pool] = [getattr(found, name)[:, self.run].tolist() for name in names]
 
     def _await_strike(self, pool: int) -> None:
+        """Wait for the next strike, or, where none is known yet, until luck must be looked at."""
         i, times_s = self.next_strike[pool], self.strikes[pool][0]
-        while i == len(times_s) or times_s[i] > self.look_s[pool]:
-            if self.look_s[pool] >= self.horizon_s or self._is_over(pool, i):
-                self.next_strike_s[pool] = math.inf
-                return
-            longest = max(range(len(self.gangs)), key=lambda j: self._longest_s(j, pool))
-            self.look_s[pool] = self.world.longer_look_s(self.look_s[pool], longest, pool)
-            self._load_strikes(pool)
-            times_s = self.strikes[pool][0]
-        self.next_strike_s[pool] = times_s[i]
-        if times_s[i] < self.horizon_s:
-            _At(self.env, times_s[i], STRIKE, partial(self._strike, pool))
+        if i < len(times_s) and times_s[i] <= self.look_s[pool]:
+            self.next_strike_s[pool] = times_s[i]
+            if times_s[i] < self.horizon_s:
+                _At(self.env, times_s[i], STRIKE, partial(self._strike, pool))
+        elif self.look_s[pool] >= self.horizon_s or self._is_over(pool, i):
+            self.next_strike_s[pool] = math.inf
+        else:
+            self.next_strike_s[pool] = self.look_s[pool]
+            _At(self.env, self.look_s[pool], STRIKE, partial(self._look_on, pool))
+
+    def _look_on(self, pool: int, event: _At) -> None:
+        """Draw more luck: somebody is still running when what was drawn comes to its end."""
+        waiting = ", ".join(gang.spec.name for gang in self.gangs if math.isinf(gang.end_s))
+        self.look_s[pool] = self.world.longer_look_s(event.time_s, waiting)
+        self._load_strikes(pool)
+        self._await_strike(pool)
+        self._await_ends(pool)
 
     def _is_over(self, pool: int, played: int) -> bool:
         """Return whether a pool's strikes are all from logs, and played to their end."""
         spec = self.pools[pool].spec
         logged = [len(kind.log.start_s) for kind in spec.kinds if kind.log is not None]
         return not spec.stops and len(logged) == len(spec.kinds) and played >= sum(logged)
-
-    def _longest_s(self, job: int, pool: int) -> float:
-        spec = self.world.jobs[job]
-        return spec.expected_wall_s(pool) if spec.n_nodes[pool] else 0.0
 
     # -- happenings ----------------------------------------------------------------------------
 
@@ -165,9 +168,7 @@ class _Run:
         else:
             repair_s = repairs_s[i] if takes[i] else None
             self._fault(pool, kinds[i], nodes[i], event.time_s, restarts_s[i], repair_s)
-        for gang in self.on_pool[pool]:
-            if self.endings[gang.index] is None:
-                self._await_end(gang)
+        self._await_ends(pool)
 
     def _fault(
         self,
@@ -224,6 +225,11 @@ class _Run:
         gang.start(pool, nodes.spec.chips_per_node, now_s)
         self.on_pool[pool].append(gang)
         self._await_end(gang)
+
+    def _await_ends(self, pool: int) -> None:
+        for gang in self.on_pool[pool]:
+            if self.endings[gang.index] is None:
+                self._await_end(gang)
 
     def _await_end(self, gang: Gang) -> None:
         """Wait for the end of a whole job, unless its pool is struck before: then look again."""

@@ -110,7 +110,8 @@ class Gang:
     """One job. Books are complete up to `since_s`.
 
     Then, in this order: a save before a planned stop until `saving_until_s`, blocked while
-    `n_missing` > 0, a restart of `restart_s` from `begin_s`, and training from `ready_s`.
+    `n_missing` > 0, a restart of `restart_s` from `begin_s`, and training from `ready_s`, never
+    before `stop_until_s`: neither a fault nor another stop ends a planned stop early.
     """
 
     def __init__(self, index: int, spec: Job, spans: list[Span] | None) -> None:
@@ -120,7 +121,7 @@ class Gang:
         self.n_missing = 0
         self.missing_since_s = 0.0
         self.kept_s = self.pending_s = self.saving_until_s = 0.0
-        self.since_s = self.begin_s = self.ready_s = self.restart_s = 0.0
+        self.since_s = self.begin_s = self.ready_s = self.restart_s = self.stop_until_s = 0.0
         self.start_s = self.end_s = math.inf
         self.job_s = [0.0] * (len(PHASES) + 1)
         self.missing_node_s = 0.0
@@ -217,7 +218,7 @@ class Gang:
 
     def _down(self, now_s: float, restart_s: float) -> None:
         self.since_s = self.begin_s = now_s
-        self.ready_s = now_s + restart_s
+        self.ready_s = max(now_s + restart_s, self.stop_until_s)
 
     def lack(self, now_s: float) -> None:
         """Note that a node is gone and none is free."""
@@ -229,35 +230,34 @@ class Gang:
         """Note that a missing node has come; a whole job begins its restart."""
         self.n_missing -= 1
         if not self.n_missing:
-            self.begin_s, self.ready_s = now_s, now_s + self.restart_s
+            self.begin_s = now_s
+            self.ready_s = max(now_s + self.restart_s, self.stop_until_s)
 
     def stop(self, now_s: float, lasts_s: float) -> bool:
         """Save, then stand still; return whether the job did stop.
 
         A job in its last save has nothing left to stop for. One that is saving for another stop
-        goes on saving; one that restarts or is blocked has nothing to save.
+        goes on saving; one that restarts or is blocked has nothing to save. Stops that overlap
+        last as long as the longest.
         """
         trains = not self.n_missing and now_s > self.ready_s
         if trains and self.interval_s < math.inf and now_s >= self.end_time() - self.save_s:
             return False
-        self.restart_s = lasts_s
-        if self.n_missing:
-            return True
-        if self.saving_until_s > now_s:
-            self.ready_s = self.begin_s + lasts_s
-            return True
-        self._book_until_ready(now_s)
+        begin_s = max(now_s, self.saving_until_s)
         if trains:
+            self._book_until_ready(now_s)
             done_s, trained_s, saving_s = self._cycles(now_s)
             self.job_s[TRAIN] += done_s + trained_s
             self._span(TRAIN, self.ready_s, now_s)
             self.kept_s += done_s
             self.pending_s = self.kept_s + trained_s
-            self.saving_until_s = now_s + (self.save_s - saving_s if saving_s > 0 else self.save_s)
-            self._down(self.saving_until_s, lasts_s)
+            begin_s = now_s + (self.save_s - saving_s if saving_s > 0 else self.save_s)
+            self.saving_until_s = begin_s
+            self.restart_s = 0.0
+            self._down(begin_s, 0.0)
             self.since_s = now_s
-        else:
-            self._down(now_s, lasts_s)
+        self.stop_until_s = max(self.stop_until_s, begin_s + lasts_s)
+        self.ready_s = max(self.ready_s, self.stop_until_s)
         return True
 
     def end(self, now_s: float) -> None:

@@ -52,7 +52,7 @@ class Rows:
         self.saved_odd_s, self.restarted_s, self.blocked_s = zeros(), zeros(), zeros()
         self.missing_node_s = zeros()
         self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
-        self.saving_until_s, self.at_stake_s = zeros(), zeros()
+        self.saving_until_s, self.at_stake_s, self.stop_until_s = zeros(), zeros(), zeros()
         self.end_s = np.full(n_rows, math.inf) if job else zeros()
         self.is_done = np.full(n_rows, job is None)
         self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
@@ -121,6 +121,8 @@ class Rows:
         np.copyto(self.whole_s, whole_s, where=hit)
         np.copyto(self.begin_s, whole_s, where=hit)
         whole_s += strikes.restart_s[turn]
+        if self.has_stops:  # nothing ends a planned stop early
+            np.maximum(whole_s, self.stop_until_s, out=whole_s)
         np.copyto(self.ready_s, whole_s, where=hit)
 
     def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
@@ -191,7 +193,8 @@ class Rows:
         """Save, then stand still; return the rows that did stop.
 
         A job in its last save has nothing left to stop for. One that is saving for another stop
-        goes on saving; one that restarts or is blocked has nothing to save.
+        goes on saving; one that restarts or is blocked has nothing to save. Stops that overlap
+        last as long as the longest.
         """
         trains = time_s > self.ready_s[rows]
         kept_s = self.kept_s()[rows]
@@ -201,12 +204,7 @@ class Rows:
             stops = ~(trains & (time_s >= end_s - self.save_s))
             rows, time_s, lasts_s = rows[stops], time_s[stops], lasts_s[stops]
             trains, kept_s = trains[stops], kept_s[stops]
-        waits = self.begin_s[rows] > time_s  # blocked, or saving for another stop
-        self.ready_s[rows[waits]] = self.begin_s[rows[waits]] + lasts_s[waits]
-        restarts = ~waits & ~trains
-        at, now_s = rows[restarts], time_s[restarts]
-        self.restarted_s[at] += now_s - self.begin_s[at]
-        self.begin_s[at], self.ready_s[at] = now_s, now_s + lasts_s[restarts]
+        begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
         n_cycles, trained_s, saving_s = self._cycles(now_s - self.ready_s[at], kept_s[trains])
         until_s = now_s + np.where(saving_s > 0, self.save_s - saving_s, self.save_s)
@@ -215,7 +213,9 @@ class Rows:
         self.kept_odd_s[at] += trained_s
         self.saved_odd_s[at] += saving_s + (until_s - now_s)
         self.at_stake_s[at], self.saving_until_s[at] = trained_s, until_s
-        self.begin_s[at], self.ready_s[at] = until_s, until_s + lasts_s[trains]
+        self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
+        self.stop_until_s[rows] = np.maximum(self.stop_until_s[rows], begin_s + lasts_s)
+        self.ready_s[rows] = np.maximum(self.ready_s[rows], self.stop_until_s[rows])
         return rows
 
     def _strike_listed(self, rows: IntArray, place: IntArray, strikes: Strikes, turn: int) -> Mask:

@@ -91,7 +91,10 @@ def _read(unit: str, example: str, lower: float, *, above: bool) -> Callable[[ob
             refuse(
                 f"needs a unit: write it like '{example}' ({dimension_name(unit)}), not {value!r}"
             )
-        number = parse(value, unit)
+        try:
+            number = parse(value, unit)
+        except ValueError as error:
+            refuse(f"{error}; write it like '{example}'")
         if number < lower or (above and number == lower):
             refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
         return number
