@@ -211,7 +211,7 @@ def test_several_problems_are_shown_at_once_in_the_order_of_the_file(call, here)
             "  9:17  sites.here.pools.a.chip: no chip 'nvidia/h100-smx'. Did you mean"
             " 'nvidia/h100-sxm'?  List: computeplan chips"
         ),
-        "  13:18  jobs.j.train_for: '1 W' is a power, not a time",
+        "  13:18  jobs.j.train_for: '1 W' is a power, not a time; write it like '5 min'",
     ]
 
 

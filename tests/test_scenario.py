@@ -456,7 +456,7 @@ def test_a_problem_of_the_base_is_shown_in_the_base(tmp_path, monkeypatch):
             " a blank, nor be empty, got 'a/b'"
         ),
         "base.yaml: 1 problem",
-        "  15:18  jobs.j.train_for: '1 W' is a power, not a time",
+        "  15:18  jobs.j.train_for: '1 W' is a power, not a time; write it like '5 min'",
     ]
 
 
