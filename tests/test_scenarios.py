@@ -132,7 +132,8 @@ def test_h100_h200_910b_claims():
         ratio = peak["H100"] / peak[case]
         assert f"{ratio:.2f} for the {short}" in about
         assert f"({peak['H100'] / 1e12:g} / {peak[case] / 1e12:g})" in about
-    assert f"{speed['H100'] / speed['Ascend 910B2']:.2f} for the 910B2, because" in about
+    ratios = [speed["H100"] / speed[f"Ascend {short}"] for short in ("910B2", "910B3")]
+    assert f"{ratios[0]:.2f} for the 910B2 and {ratios[1]:.2f} for the 910B3, because" in about
     mfu = {case: result_of(name).case(case).facts["mfu"].split()[0] for case in part}
     assert f"MFU {mfu['Ascend 910B2']} against {mfu['H100']}" in about
     assert len({case.facts["faults"] for case in result_of(name).cases.values()}) == 1
