@@ -319,6 +319,15 @@ def test_faults_that_never_come_keep_no_job_from_ending(engine):
 
 
 @pytest.mark.parametrize("engine", [batch, event])
+def test_a_horizon_may_lie_far_behind_the_end(engine):
+    world = world_of(**{"simulate.horizon": "2 year", "planned": None})
+    ledger = engine.play(world, 3, 0, 4)
+    assert ledger.wall_s == pytest.approx([2 * 31_557_600.0] * 4)
+    assert ledger.end_s.max() < 200
+    assert ledger.n_idle_faults.sum() > 0
+
+
+@pytest.mark.parametrize("engine", [batch, event])
 def test_a_job_shorter_than_its_save_ends(engine):
     changes = {"simulate.horizon": None, "jobs.j.train_for": "1 ms", "planned": None}
     world = world_of(**changes, **{"jobs.j.checkpoint.stall": "60 s"})

@@ -249,6 +249,8 @@ class World:
 
         Far enough for nearly every run, by closed form; only the cost depends on it.
         """
+        if math.isfinite(self.horizon_s):
+            return self.horizon_s  # idle nodes are struck until then
         place, spec = self.pools[pool], self.jobs[job]
         n_nodes = int(spec.n_nodes[pool])
         wall_s, train_s = spec.expected_wall_s(pool), float(spec.train_s[pool])
@@ -260,13 +262,13 @@ class World:
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
             likely_s += 6 * repair_s
-        return min(self.horizon_s, spec.arrival_s + likely_s + 4 * place.mean_restart_s)
+        return spec.arrival_s + likely_s + 4 * place.mean_restart_s
 
     def n_strikes(self, pool: int) -> float:
         """Return about how many strikes on a pool a run has, as far as it is looked at first."""
         place = self.pools[pool]
         looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
-        until_s = max(looks_s, default=min(self.horizon_s, self.longest_look_s))
+        until_s = max(looks_s, default=self.longest_look_s)
         logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
         return self.strike_rate(pool) * until_s + logged
 
@@ -287,7 +289,7 @@ class World:
         )
 
     def longer_look_s(self, until_s: float, waiting: str) -> float:
-        """Return how far to draw luck after `until_s` was not enough. [s]
+        """Return how far to draw luck after `until_s` was not enough, without a horizon. [s]
 
         Parameters
         ----------
@@ -313,4 +315,4 @@ class World:
                 " is struck too often. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)
-        return min(self.horizon_s, 1.25 * until_s)
+        return 1.25 * until_s
