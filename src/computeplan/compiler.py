@@ -66,9 +66,6 @@ def compile_world(scenario: Scenario) -> World:
         raise ScenarioError(problems)
     if rounded:
         notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
-    classes = {kind for job in jobs for kind in job.mfu_class if kind}
-    if len(classes) > 1:
-        notes.append(f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})")
     horizon = scenario.simulate.horizon
     world = World(
         name=scenario.name,

@@ -34,7 +34,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.trace import BLOCK
 from computeplan.world import World
 
-__all__ = ["Case", "compile_cases", "expand", "run"]
+__all__ = ["Case", "compile_cases", "expand", "notes_of", "run"]
 
 MAX_CASES = 10_000
 MAX_RUNS = 5_000_000  # of all cases; each leaves some 30 numbers in memory
@@ -151,6 +151,15 @@ def compile_cases(scenario: Scenario) -> list[Case]:
     return cases
 
 
+def notes_of(cases: list[Case]) -> list[str]:
+    """Return what a reader must know of cases, unlike comparisons of their MFUs included."""
+    notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
+    classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
+    if len(classes) > 1:
+        notes.append(f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})")
+    return notes
+
+
 def _engine(scenario: Scenario, world: World) -> str:
     wanted = scenario.simulate.engine
     unsupported = batch.why_unsupported(world)
@@ -208,7 +217,7 @@ def run(
         counted[piece[0].name].append(result)
         if progress is not None:
             progress(done, len(pieces))
-    notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
+    notes = notes_of(cases)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(
             0, "jobs are unfinished at the horizon: totals are up to it, not of all the work"
@@ -220,7 +229,7 @@ def run(
         provenance=_provenance(scenario, cases),
         scenario_yaml=scenario.to_yaml(),
         files=scenario.input_files(),
-        notes=(*notes, *_unlike(cases)),
+        notes=tuple(notes),
     )
 
 
@@ -360,16 +369,6 @@ def _fault_forms(world: World, p: int) -> str:
         forms = rate_forms(pool.fault_rate_per_node_s, pool.chips_per_node, n)
         texts.append(f"job MTBF {forms.job_mtbf_s / 3600:.2f} h")
     return ", ".join(texts)
-
-
-def _unlike(cases: list[Case]) -> list[str]:
-    """Return the warning that cases compare MFUs measured on different kinds of runs."""
-    classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
-    if len(classes) < 2 or any(
-        "not like for like" in note for c in cases for note in c.world.notes
-    ):
-        return []
-    return [f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})"]
 
 
 def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:

@@ -16,10 +16,10 @@ __all__ = ["check"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Check SCENARIO and all of its cases; say what will be played, and what to know."""
-    from computeplan.study import compile_cases
+    from computeplan.study import compile_cases, notes_of
 
     cases = compile_cases(load_with(scenario, settings))
-    notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
+    notes = notes_of(cases)
     if as_json:
         found = {
             case.name: {
