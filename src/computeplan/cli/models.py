@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,8 @@ from computeplan.physics.transformer import (
     shape_of,
     size_class,
 )
-from computeplan.specs.catalogue import aliases_of, load_model, model_names
+from computeplan.specs.catalogue import aliases_of, load_model, model_names, parse_model
+from computeplan.specs.hfconfig import load_config
 from computeplan.specs.models import Transformer
 
 __all__ = ["models"]
@@ -49,9 +51,14 @@ def _list_models(before: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def _show_model(before: bool, name: str, as_json: bool) -> None:
-    """Show the shape of one model, with its source."""
+    """Show the shape of one model, or of a Hugging Face config.json, with its source."""
     try:
-        model, notes = load_model(name)
+        if name.endswith(".json"):
+            model, notes = parse_model(load_config(Path(name), name), name)
+        else:
+            model, notes = load_model(name)
+    except ScenarioError:
+        raise
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
     computed = _summary(model)
@@ -63,7 +70,8 @@ def _show_model(before: bool, name: str, as_json: bool) -> None:
     out.print(f"{model.name}  {model.title}")
     for note in notes:
         out.print(f"note: {note}")
-    out.print(f"also called: {', '.join(aliases_of(model.name))}")
+    if aliases_of(model.name):
+        out.print(f"also called: {', '.join(aliases_of(model.name))}")
     out.print(f"class: {computed['size_class']}")
     shape_source = model.sources.get(model.source)
     out.print(f"\nshape, from {shape_source.title if shape_source else model.source}")

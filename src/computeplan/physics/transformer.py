@@ -39,13 +39,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """The mixture of experts of a layer; shared experts are as wide as routed ones."""
+    """The mixture of experts of a layer; shared experts are as wide as routed ones.
+
+    `groups_per_token` limits how many groups of experts, each on one server, a token may use; 0 if
+    nothing does.
+    """
 
     experts: int
     top_k: int
     expert_ffn: int
     shared_experts: int = 0
     dense_layers: int = 0
+    groups_per_token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class Shape:
         Whether a norm follows the embedding.
     moe : Experts, optional
     mla : LatentAttention, optional
+    full_attention_every : int, optional
+        Every n-th layer is free of the window; all layers slide if left out.
     """
 
     layers: int
@@ -104,6 +111,7 @@ class Shape:
     embedding_norm: bool = False
     moe: Experts | None = None
     mla: LatentAttention | None = None
+    full_attention_every: int | None = None
 
 
 def shape_of(numbers: Mapping[str, Any]) -> Shape:
@@ -257,11 +265,17 @@ def _bucket(n: int) -> str:
 
 
 def _mean_span(shape: Shape, seq: float) -> float:
-    """Return the mean number of positions a token attends to."""
-    if not shape.causal:
-        return min(seq, shape.sliding_window or seq)
-    window = min(seq, shape.sliding_window or seq)
-    return window * (1 - window / (2 * seq))
+    """Return the number of positions a token attends to, mean over its position and the layers."""
+    within = _span(shape, seq, shape.sliding_window or seq)
+    if not shape.full_attention_every:
+        return within
+    n_full = shape.layers // shape.full_attention_every
+    return within + (_span(shape, seq, seq) - within) * n_full / shape.layers
+
+
+def _span(shape: Shape, seq: float, window: float) -> float:
+    window = min(seq, window)
+    return window * (1 - window / (2 * seq)) if shape.causal else window
 
 
 def _attention_weights(shape: Shape) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.fields import (
     Count,
@@ -16,6 +16,7 @@ from computeplan.specs.fields import (
     HowWritten,
     Name,
     PositiveDuration,
+    Title,
     Tokens,
     refuse,
 )
@@ -70,6 +71,22 @@ class Parallelism(Frozen):
     """Data parallel replicas."""
     cp: Count = 1
     """Context parallel ranks."""
+    ep: Count = 1
+    """Expert parallel ranks, among those of tp, cp and dp."""
+    micro_batch: Count = 1
+    """Sequences that go through the pipeline at a time."""
+    virtual_stages: Count = 1
+    """Pieces of a pipeline stage that take turns (interleaving)."""
+    recompute: Literal["none", "selective", "full"] = "none"
+    """What the backward pass computes again: nothing, the attention core, whole layers."""
+    sequence_parallel: bool = True
+    """Whether what stands between matrix products is cut along the sequence too."""
+    zero: Annotated[int, Field(ge=0, le=3)] = 1
+    """What data parallel ranks share out: 0 nothing, 1 optimizer, 2 gradients, 3 weights (FSDP)."""
+    shard: Count | None = None
+    """Ranks that share out the weights with zero 3, if not all (HSDP)."""
+    schedule: Literal["1f1b", "zb-h1", "zb-h2", "dualpipe"] = "1f1b"
+    """Of the pipeline; 1f1b is interleaved where there are virtual stages."""
 
     @property
     def n_ranks(self) -> int:
@@ -78,12 +95,21 @@ class Parallelism(Frozen):
 
 
 def _read_parallelism(value: object) -> object:
-    if isinstance(value, str):
-        refuse(
-            f"{value!r} is not available in this version: give {{tp: 8, pp: 16, dp: 128}},"
-            " or leave parallelism out and write chips"
-        )
+    if isinstance(value, str) and value != "auto":
+        refuse(f"must be auto or a mapping such as {{tp: 8, pp: 16, dp: 128}}, not {value!r}")
     return value
+
+
+def _read_model(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    path = value.get("config")
+    if set(value) != {"config"} or not isinstance(path, str) or not path.endswith(".json"):
+        refuse(
+            "a mapping here has one key: {config: my-model/config.json}, a Hugging Face config.json"
+            " beside the scenario"
+        )
+    return path
 
 
 class Job(Frozen):
@@ -94,8 +120,30 @@ class Job(Frozen):
         (frozenset({"mfu"}), frozenset({"achieved"})),
     )
 
-    model: str | None = None
-    """A model of the catalogue, of the models block, or a YAML file beside the scenario."""
+    model: (
+        Annotated[
+            str,
+            BeforeValidator(_read_model),
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"type": "string"},
+                        {
+                            "type": "object",
+                            "properties": {
+                                "config": {"type": "string", "pattern": "\\.json$"},
+                            },
+                            "required": ["config"],
+                            "additionalProperties": False,
+                        },
+                    ],
+                    "examples": ["llama-3.1-8b", {"config": "my-model/config.json"}],
+                }
+            ),
+        ]
+        | None
+    ) = None
+    """A model of the catalogue or of the models block, its YAML, or {config: its/config.json}."""
     tokens: Tokens | None = None
     """Work as tokens to train on."""
     train_for: PositiveDuration | None = None
@@ -108,12 +156,16 @@ class Job(Frozen):
     """Tokens per sequence."""
     precision: Literal["bf16", "fp16", "fp8", "tf32", "fp32"] = "bf16"
     """Precision of the matrix products; chooses the dense peak that MFU refers to."""
-    parallelism: Annotated[Parallelism, BeforeValidator(_read_parallelism)] | None = None
-    """Ranks by kind."""
+    parallelism: (
+        Annotated[Parallelism | Literal["auto"], BeforeValidator(_read_parallelism)] | None
+    ) = None
+    """Ranks by kind, or auto for the fastest layout that fits; prices steps unless mfu is given."""
     chips: Count | None = None
     """Chips the job wants; follows from parallelism where that is given."""
+    framework: Title | None = None
+    """Training software whose switches price the step, such as Megatron-Bridge or torchtitan."""
     mfu: Fraction | dict[Name, Fraction] | None = None
-    """Model FLOPs utilisation, one number or one by pool; else a sourced default for the chip."""
+    """Model FLOPs utilisation, one number or one by pool; else priced, or as measured elsewhere."""
     achieved: FlopPerSecond | None = None
     """Model FLOP/s per chip, instead of mfu."""
     checkpoint: Checkpoint | None = None
@@ -127,6 +179,17 @@ class Job(Frozen):
     tenant: Name | None = None
     """Who it belongs to."""
 
+    @property
+    def layout(self) -> Parallelism | None:
+        """The layout by numbers; None if there is none or it is to be found."""
+        return self.parallelism if isinstance(self.parallelism, Parallelism) else None
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the time of its steps is computed, rather than given or measured elsewhere."""
+        given = self.mfu is not None or self.achieved is not None
+        return self.parallelism is not None and self.model is not None and not given
+
     @model_validator(mode="after")
     def _consistent(self) -> Job:
         said = [name for name in ("tokens", "train_for", "work") if getattr(self, name) is not None]
@@ -137,10 +200,14 @@ class Job(Frozen):
             )
         if self.mfu is not None and self.achieved is not None:
             refuse("mfu and achieved say the same twice; keep one")
-        if self.chips is None and self.parallelism is None:
-            refuse("chips is missing: how many chips the job wants (or parallelism)")
+        if self.chips is None and self.parallelism in (None, "auto"):
+            refuse("chips is missing: how many chips the job wants (or parallelism by numbers)")
         if self.tokens is not None and self.model is None:
             refuse("model is missing: tokens need a model to know the FLOPs of one")
         if self.model is not None and self.seq is None:
             refuse("seq is missing: the FLOPs of a token depend on the sequence length")
+        if self.is_priced and self.batch is None:
+            refuse("batch is missing: parallelism prices a step, which needs it; give it, or mfu")
+        if self.parallelism == "auto" and not self.is_priced:
+            refuse("parallelism: auto needs a model, and neither mfu nor achieved beside it")
         return self

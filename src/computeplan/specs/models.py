@@ -27,6 +27,8 @@ class Experts(Frozen):
     """Experts that every token meets."""
     dense_layers: CountOrZero = 0
     """First layers that keep a dense MLP of width ffn."""
+    groups_per_token: CountOrZero = 0
+    """Groups of experts, each on one server, that a token may use; 0 if nothing limits it."""
 
 
 class LatentAttention(Frozen):
@@ -85,7 +87,9 @@ class Transformer(Frozen):
     causal: bool = True
     """Whether a token sees only what came before it."""
     sliding_window: Count | None = None
-    """Positions a token sees at most, in every layer."""
+    """Positions a token sees at most."""
+    full_attention_every: Count | None = None
+    """Every n-th layer attends in full; all layers slide if left out."""
     max_position: CountOrZero = 0
     """Rows of a learned position embedding, 0 if there is none."""
     norm: Literal["rms", "layer"] = "rms"
@@ -120,6 +124,11 @@ class Transformer(Frozen):
             refuse(
                 f"moe.dense_layers {self.moe.dense_layers} must be less than layers {self.layers}"
             )
+        if self.full_attention_every is not None and self.sliding_window is None:
+            refuse(
+                "full_attention_every needs a sliding_window: how many positions the other layers"
+                " see, such as 4096; without one, every layer attends in full"
+            )
         if self.source != "scenario" and self.source not in self.sources:
             refuse(f"no source '{self.source}' under sources")
         check_sources(self, self.sources)
@@ -145,4 +154,5 @@ class Transformer(Frozen):
             "embedding_norm": self.embedding_norm,
             "moe": None if self.moe is None else self.moe.model_dump(),
             "mla": None if self.mla is None else self.mla.model_dump(),
+            "full_attention_every": self.full_attention_every,
         }

@@ -1,8 +1,9 @@
 """The chips and models that a scenario names, loaded, before its schema is looked at.
 
 A name stands for an entry of the scenario's own ``chips`` or ``models`` block, a YAML file beside
-the scenario, or an entry of the catalogue, in this order. The names are read from the plain data,
-so that an unknown chip is reported together with whatever else is wrong.
+the scenario, or an entry of the catalogue, in this order; ``{config: my-model/config.json}`` is a
+model as Hugging Face describes it. The names are read from the plain data, so that an unknown chip
+is reported together with whatever else is wrong.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue import load_chip, load_model
 from computeplan.specs.chips import Chip
+from computeplan.specs.hfconfig import load_config
 from computeplan.specs.loader import Document, KeyPath, dotted, load_document
 from computeplan.specs.models import Transformer
+from computeplan.specs.paths import apply
 
 __all__ = ["Catalogue", "resolve"]
 
@@ -63,25 +66,35 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
     )
     for block, load, found in blocks:
         own = _own(document, block, problems)
+        files: dict[str, Any] = {}
+        broken = _read_configs(own, files, folder, problems) if block == "models" else set()
         for path, name in _named(document.data, block):
-            if name in found:
+            if name in found or name in broken:
                 continue
             try:
-                if name not in own and name.endswith((".yaml", ".yml")):
+                if name not in own and path[-1] == "config":
+                    own[name] = _config(name, folder)
+                    files[name] = own[name].data
+                elif name not in own and block == "models" and name.endswith(".json"):
+                    problems.append(document.problem(path, f"write {{config: {name}}}"))
+                    continue
+                elif name not in own and name.endswith((".yaml", ".yml")):
                     own[name] = _file(name, folder)
-                    catalogue.files.setdefault(block, {})[name] = own[name].data
+                    files[name] = own[name].data
                 found[name], more = load(name, own)
                 notes += more
             except ScenarioError as error:
                 here = dotted((block, name)) if isinstance(document.data.get(block), dict) else ""
                 problems += [
                     replace(problem, path=".".join(filter(None, (here, problem.path))))
-                    if name in own and name not in catalogue.files.get(block, {})
+                    if name in own and name not in files
                     else problem
                     for problem in error.problems
                 ]
             except ValueError as error:
                 problems.append(document.problem(path, str(error)))
+        if files:
+            catalogue.files[block] = files
     return Catalogue(
         catalogue.chips,
         catalogue.models,
@@ -103,6 +116,34 @@ def _own(document: Document, block: str, problems: list[Problem]) -> dict[str, D
     return own
 
 
+def _read_configs(
+    own: dict[str, Document], files: dict[str, Any], folder: Path | None, problems: list[Problem]
+) -> set[str]:
+    """Put what ``{config: ...}`` stands for in its place; return the names where nothing does.
+
+    Further keys of such an entry are laid over what the file says.
+    """
+    broken = set()
+    for name, entry in list(own.items()):
+        if "config" not in entry.data:
+            continue
+        try:
+            base = _config(entry.data["config"], folder)
+            over = {key: value for key, value in entry.data.items() if key != "config"}
+            if over:  # a changed number never keeps its source
+                over = {"source": None, "sources": None, **over}
+            own[name] = apply(Transformer, base, replace(entry, data={"name": name, **over}))
+            files[name] = own[name].data
+        except ScenarioError as error:
+            problems += error.problems
+            broken.add(name)
+        except ValueError as error:
+            problem = entry.problem(("config",), str(error))
+            problems.append(replace(problem, path=dotted(("models", name, "config"))))
+            broken.add(name)
+    return broken
+
+
 def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
     """Yield path and name wherever the plain data names a chip or a model."""
 
@@ -117,13 +158,26 @@ def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
                 found.append((path, mapping(pool).get("chip")))
     else:
         for name, job in mapping(data.get("jobs")).items():
-            found.append((("jobs", name, "model"), mapping(job).get("model")))
+            model = mapping(job).get("model")
+            found.append((("jobs", name, "model"), model))
+            found.append((("jobs", name, "model", "config"), mapping(model).get("config")))
     for at, value in found:
-        if isinstance(value, str):
+        if isinstance(value, str) and (at[-1] != "config" or value.endswith(".json")):
             yield at, value
 
 
 def _file(name: str, folder: Path | None) -> Document:
+    return load_document(_beside(name, folder), name)
+
+
+def _config(name: object, folder: Path | None) -> Document:
+    if not isinstance(name, str) or not name.endswith(".json"):
+        message = f"must be a Hugging Face config.json beside the scenario, not {name!r}"
+        raise ValueError(message)
+    return load_config(_beside(name, folder), name)
+
+
+def _beside(name: str, folder: Path | None) -> Path:
     if folder is None:
         message = f"{name!r}: a file needs a scenario file beside it"
         raise ValueError(message)
@@ -134,4 +188,4 @@ def _file(name: str, folder: Path | None) -> Document:
     if not path.is_relative_to(folder):
         message = f"{name!r} lies outside the scenario's folder; copy it there"
         raise ValueError(message)
-    return load_document(path, name)
+    return path
