@@ -1,0 +1,343 @@
+"""Published training runs: reading their rows, and turning each into a question to the model.
+
+A row may leave out what its source does not say: architecture is then taken from the catalogue by
+the model's name, switches from the entry of its framework in ``data/software.yaml``. What was taken
+is listed. A row that cannot be priced keeps its place with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, ValidationError
+
+from computeplan.errors import ScenarioError
+from computeplan.physics.collectives import Fabric
+from computeplan.physics.layout import RECOMPUTE, Layout, Software
+from computeplan.physics.steptime import Training
+from computeplan.physics.transformer import Shape, shape_of
+from computeplan.pricing import fabric_of, software_of
+from computeplan.specs.catalogue import load_chip, load_model
+from computeplan.specs.chips import Chip
+from computeplan.specs.fields import Count, Frozen, Positive
+from computeplan.specs.loader import load_document
+from computeplan.specs.models import Transformer
+from computeplan.specs.speed import framework_of
+
+__all__ = ["Case", "Question", "published_cases", "read_cases"]
+
+ZERO = {"none": 0, "zero0": 0, "zero1": 1, "zero2": 2, "zero3": 3, "fsdp": 3, "hsdp": 3}
+ROUNDS = {"v0.7": 2020.6, "v1.0": 2021.5, "v1.1": 2021.9, "v2.0": 2022.5, "v2.1": 2022.9}
+ROUNDS |= {"v3.0": 2023.5, "v3.1": 2023.9, "v4.0": 2024.5, "v4.1": 2024.9, "v5.0": 2025.5}
+"""When the results of a round of MLPerf Training came out, as a year."""
+
+
+class _Measured(Frozen):
+    """What was measured; the rest of what a source states is kept and not used."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    step_s: Positive | None = None
+    tokens_s_chip: Positive | None = None
+
+
+class _Row(Frozen):
+    """A row as it is written; keys beyond these are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    chip: str
+    chips: Count | None = None
+    framework: str | None = None
+    network: str | None = None
+    precision: str = "bf16"
+    model: dict[str, Any]
+    seq_len: Count | None = None
+    global_batch: Count | None = None
+    micro_batch: Count | None = None
+    tp: Count | None = None
+    pp: Count | None = None
+    cp: Count = 1
+    ep: Count = 1
+    dp: Count | None = None
+    vpp: Count | None = None
+    recompute: str | None = None
+    sequence_parallel: bool | None = None
+    dp_sharding: str | None = None
+    measured: _Measured
+    verified: bool = True
+    source: str = ""
+    release: str | None = None
+    date: str | None = None
+
+
+class Question(NamedTuple):
+    """What the model is asked about a row."""
+
+    chip: Chip
+    precision: str
+    training: Training
+    layout: Layout
+    software: Software
+    kernel: str
+    fabric: Fabric
+    n_chips: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row, and the question it makes.
+
+    Parameters
+    ----------
+    id, model, source, release : str
+        As written; the release of a row that names none is its source.
+    verified : bool
+        Whether the figure was read in its source.
+    measured_s : float or None
+        Seconds of a step. [s]
+    year : float or None
+        Of the software, with its fraction.
+    question : Question or None
+    skipped : str
+        Why there is no question.
+    taken : tuple of str
+        What the row left out, and what was taken for it.
+    states_layout : bool
+        Whether the row itself says all that decides the memory.
+    """
+
+    id: str
+    model: str
+    source: str
+    release: str
+    verified: bool
+    measured_s: float | None
+    year: float | None
+    question: Question | None = None
+    skipped: str = ""
+    taken: tuple[str, ...] = field(default=())
+    states_layout: bool = False
+
+
+@cache
+def published_cases() -> tuple[Case, ...]:
+    """Return the rows that ship with computeplan.
+
+    Examples
+    --------
+    >>> cases = published_cases()
+    >>> len(cases), sum(case.verified for case in cases)
+    (158, 148)
+    """
+    path = Path(str(resources.files("computeplan"))) / "data" / "published" / "training.yaml"
+    return read_cases(path, "published training.yaml")
+
+
+def read_cases(path: Path, shown: str | None = None) -> tuple[Case, ...]:
+    """Return the rows of a file.
+
+    Parameters
+    ----------
+    path : Path
+        YAML with a list under ``cases``.
+    shown : str, optional
+        The name for messages.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read or holds no list of rows; a single bad row is skipped with the
+        reason.
+    """
+    document = load_document(path, shown or str(path))
+    rows = document.data.get("cases") if isinstance(document.data, dict) else None
+    if not isinstance(rows, list):
+        raise ScenarioError([document.problem((), "needs a list of rows under 'cases'")])
+    return tuple(_case(row, place) for place, row in enumerate(rows))
+
+
+def _case(written: Any, place: int) -> Case:
+    try:
+        row = _Row.model_validate(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        name = written.get("id") if isinstance(written, dict) else None
+        name = name if isinstance(name, str) else f"row {place + 1}"
+        reason = f"{at}: {first['msg']}" if at else first["msg"]
+        return Case(name, "", "", "", False, None, None, skipped=reason)
+    taken: list[str] = []
+    measured_s: float | None = None
+    try:
+        question = _question(row, taken)
+        measured_s = _measured_s(row)
+        skipped = ""
+    except ValueError as error:
+        question, skipped = None, str(error)
+    stated = (row.tp, row.pp, row.dp, row.micro_batch, row.recompute, row.sequence_parallel)
+    return Case(
+        id=row.id,
+        model=str(row.model.get("name", "")),
+        source=row.source,
+        release=row.release or row.source or row.id,
+        verified=row.verified,
+        measured_s=measured_s,
+        year=_year(row),
+        question=question,
+        skipped=skipped,
+        taken=tuple(taken),
+        states_layout=all(value is not None for value in stated[:5])
+        and (row.sequence_parallel is not None or row.tp == 1),
+    )
+
+
+def _measured_s(row: _Row) -> float:
+    """Return the seconds of a step; a utilisation alone is not one."""
+    if row.measured.step_s is not None:
+        return row.measured.step_s
+    if row.measured.tokens_s_chip is None:
+        raise ValueError("states neither step_s nor tokens_s_chip: conventions of the rest differ")
+    if row.global_batch is None or row.seq_len is None or row.chips is None:
+        raise ValueError("chips, seq_len or global_batch is missing")
+    return row.global_batch * row.seq_len / (row.measured.tokens_s_chip * row.chips)
+
+
+def _question(row: _Row, taken: list[str]) -> Question:
+    chip, _ = load_chip(row.chip)
+    missing = [n for n in ("chips", "seq_len", "global_batch") if getattr(row, n) is None]
+    if row.tp is None and row.pp is None and row.dp is None:
+        missing.append("tp, pp and dp")
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing: batch or layout is not stated")
+    assert row.chips is not None
+    assert row.seq_len is not None
+    assert row.global_batch is not None
+    layout = _layout(row, row.chips * chip.ranks_per_chip, taken)
+    if layout.dp * layout.micro_batch > row.global_batch:
+        raise ValueError("global_batch is less than dp x micro_batch")
+    software, kernel, name = software_of(row.framework)
+    taken.append(f"attention: {kernel} ({name})")
+    fabric, _ = fabric_of(chip, _nic(row.network, chip))
+    training = Training(_shape(row.model, taken), row.seq_len, row.global_batch)
+    precision = "fp8" if "fp8" in row.precision.casefold() else row.precision
+    return Question(chip, precision, training, layout, software, kernel, fabric, row.chips)
+
+
+def _layout(row: _Row, n_ranks: int, taken: list[str]) -> Layout:
+    """Return the layout of a row; what it leaves out is taken from its framework."""
+    name, framework = framework_of(row.framework)
+
+    def default(key: str, otherwise: Any) -> Any:
+        value = getattr(row, key)
+        if value is not None:
+            return value
+        taken.append(f"{key}: {otherwise} ({name})")
+        return otherwise
+
+    sharding = default("dp_sharding", f"zero{framework.zero}")
+    recompute = default("recompute", framework.recompute)
+    if sharding not in ZERO or recompute not in RECOMPUTE:
+        raise ValueError(
+            f"dp_sharding must be one of {', '.join(ZERO)} and recompute one of"
+            f" {', '.join(RECOMPUTE)}, got {sharding!r} and {recompute!r}"
+        )
+    tp, pp = default("tp", 1), default("pp", 1)
+    dp = row.dp or max(1, n_ranks // (tp * pp * row.cp))
+    if tp * pp * row.cp * dp != n_ranks:
+        raise ValueError(
+            f"tp x pp x cp x dp is {tp * pp * row.cp * dp}, and there are {n_ranks} ranks"
+        )
+    return Layout.of(
+        tp=tp,
+        pp=pp,
+        dp=dp,
+        cp=row.cp,
+        ep=row.ep,
+        micro_batch=default("micro_batch", 1),
+        pieces=default("vpp", 1),
+        recompute=RECOMPUTE.index(recompute),
+        sequence_parallel=default("sequence_parallel", False),
+        zero=ZERO[sharding],
+    )
+
+
+def _shape(written: dict[str, Any], taken: list[str]) -> Shape:
+    """Return the shape of a row: what it states, over what the catalogue has under its name."""
+    name = str(written.get("name", ""))
+    known: dict[str, Any] = {}
+    try:
+        model, _ = load_model(name)
+    except ValueError:
+        model = None
+    if model is not None:
+        known = model.architecture()
+    same = ("layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab", "gated_mlp")
+    stated = {key: written[key] for key in (*same, "tied_embeddings") if key in written}
+    needed = ("layers", "hidden", "heads", "vocab")
+    if not known and any(key not in stated for key in needed):
+        raise ValueError(
+            f"no model {name!r} in the catalogue, and the row does not state its shape"
+        )
+    experts = written.get("moe")
+    if isinstance(experts, dict):
+        stated["moe"] = _experts(experts, known.get("moe"))
+        stated.setdefault("ffn", experts.get("dense_ffn", known.get("ffn")))
+    numbers = known | stated
+    numbers.setdefault("kv_heads", numbers["heads"])
+    numbers.setdefault("head_dim", numbers["hidden"] // numbers["heads"])
+    if numbers.get("ffn") is None:
+        numbers["ffn"] = numbers["moe"]["expert_ffn"] if numbers.get("moe") else None
+    checked = Transformer.model_validate(
+        {
+            key: value
+            for key, value in numbers.items()
+            if value is not None
+            and key != "learned_positions"
+            and not (numbers.get("mla") and key in ("kv_heads", "head_dim"))
+        }
+    )
+    if known and stated.keys() != known.keys():
+        left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
+        if left:
+            taken.append(f"{', '.join(left)}: as {name} has it in the catalogue")
+    return shape_of(checked.architecture())
+
+
+def _experts(written: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+    names = {"experts": "experts", "topk": "top_k", "top_k": "top_k", "expert_ffn": "expert_ffn"}
+    names |= {"shared": "shared_experts", "dense_layers": "dense_layers"}
+    return (known or {}) | {names[key]: value for key, value in written.items() if key in names}
+
+
+def _nic(network: str | None, chip: Chip) -> float | None:
+    """Return what a chip gets of the NICs of its server, where the row says ``8x200Gb``. [B/s]"""
+    found = re.search(r"(\d{1,3})x(\d{1,4})Gb", network or "")
+    if found is None:
+        return None
+    per_node = int(found[1]) * int(found[2]) / 8 * 1e9
+    return per_node / (chip.chips_per_node or 8)
+
+
+def _year(row: _Row) -> float | None:
+    """Return when the software was released: stated, else read from the name of the source."""
+    text = row.date or ""
+    stated = re.fullmatch(r"(\d{4})(?:-(\d{2}))?(?:-\d{2})?", text)
+    if stated is None:
+        round_ = re.search(r"training_results_(v\d\.\d)", row.source)
+        if round_ is not None and round_[1] in ROUNDS:
+            return ROUNDS[round_[1]]
+        stated = re.search(r"\b(20\d{2})-(\d{2})-\d{2}\b", row.source)
+        short = re.search(r"\((2\d)\.(\d{2})(?:\.\d+)?\)", row.source)
+        if stated is None and short is not None:
+            return 2000 + int(short[1]) + (int(short[2]) - 0.5) / 12
+    if stated is None:
+        return None
+    month = int(stated[2]) if stated[2] else 6
+    return int(stated[1]) + (month - 0.5) / 12

@@ -1,0 +1,283 @@
+"""Published training runs against what we say: every row, and by family what it comes to.
+
+A family is a chip at a precision with fitted numbers of its own. Runs with experts are a family
+that nothing is fitted to; so is every chip that takes its numbers from a relative. Errors are of
+seconds per step, predicted over measured less one. The baseline is one utilisation for the whole
+family, fitted to the same rows with the same loss.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.stats import kendalltau
+
+from computeplan.checks import FloatArray
+from computeplan.physics.memory import memory_of
+from computeplan.physics.steptime import step_time
+from computeplan.pricing import Numbers, band_of, device_of, software_factor
+from computeplan.specs.speed import family_of, speed_tables
+from computeplan.validation.cases import Case
+
+__all__ = [
+    "EXPERTS",
+    "LOSS_SCALE",
+    "UNVERIFIED",
+    "FamilyScore",
+    "Prediction",
+    "fits",
+    "predict",
+    "ranking",
+    "scores",
+    "seconds",
+    "to_json",
+]
+
+EXPERTS, UNVERIFIED = "MoE", "unverified"
+LOSS_SCALE = 0.1
+"""Where the loss turns from square to linear: published rows have outliers of a factor."""
+TIE = 0.05
+"""Two measured times closer than this are a tie in a ranking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A row and what we say of it.
+
+    Parameters
+    ----------
+    case : Case
+    chip, family : str
+        Names; the family is empty where the row was skipped.
+    predicted_s, low_s, high_s : float
+        Seconds of a step and its 90 % band, nan where the row was skipped. [s]
+    mfu_flop_s : float
+        Model FLOP of a step over the dense peak of all chips: seconds at an MFU of one. [s]
+    """
+
+    case: Case
+    chip: str
+    family: str
+    predicted_s: float
+    low_s: float
+    high_s: float
+    mfu_flop_s: float
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less one."""
+        measured = self.case.measured_s
+        return math.nan if measured is None else self.predicted_s / measured - 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyScore:
+    """How well the rows of a family are predicted.
+
+    Parameters
+    ----------
+    n, parameters : int
+        Rows, and fitted numbers.
+    bias, median, mape, p90 : float
+        Mean error; median, mean and 90th percentile of the absolute error.
+    baseline_mape : float
+        Of one utilisation for all rows.
+    """
+
+    n: int
+    parameters: int
+    bias: float
+    mape: float
+    median: float
+    p90: float
+    baseline_mape: float
+
+
+def seconds(case: Case, numbers: Numbers | None = None, year: float | None = None) -> float:
+    """Return the predicted seconds of a step of one row.
+
+    Parameters
+    ----------
+    case : Case
+        With a question.
+    numbers : Numbers, optional
+        Fitted numbers instead of the family's.
+    year : float, optional
+        The year that `numbers` hold for, instead of the family's.
+
+    Raises
+    ------
+    ValueError
+        If the chip lacks a figure that the row needs.
+    """
+    ask = case.question
+    assert ask is not None
+    device = device_of(ask.chip, ask.precision, ask.kernel, numbers).device
+    time = step_time(ask.training, device, ask.fabric, ask.layout, ask.software)
+    _, family, _ = family_of(ask.chip.name, ask.precision)
+    if year is not None:
+        family = family.model_copy(update={"software_year": year})
+    return float(time.step_s) * software_factor(case.year, family)
+
+
+def predict(cases: Iterable[Case]) -> tuple[Prediction, ...]:
+    """Return what we say of every row; skipped rows keep their place."""
+    return tuple(_predict(case) for case in cases)
+
+
+def scores(predictions: Sequence[Prediction]) -> dict[str, FamilyScore]:
+    """Return how well each family is predicted; unverified rows gate nothing and are left out."""
+    found: dict[str, FamilyScore] = {}
+    families = speed_tables().families
+    names = [*families, EXPERTS, *(p.family for p in predictions)]
+    for name in dict.fromkeys(names):
+        rows = [p for p in predictions if p.family == name and not math.isnan(p.error)]
+        if rows and name not in ("", UNVERIFIED):
+            parameters = len(families[name].fitted) if name in families else 0
+            found[name] = _score(rows, parameters)
+    return found
+
+
+def ranking(predictions: Iterable[Prediction]) -> tuple[float, int]:
+    """Return Kendall's tau of predicted and measured within each model, pooled, and the pairs.
+
+    Pairs whose measured times are within 5 % are dropped.
+    """
+    by_model: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_model.setdefault(prediction.case.model, []).append(prediction)
+    total, n_pairs = 0.0, 0
+    for rows in by_model.values():
+        for i, one in enumerate(rows):
+            for other in rows[:i]:
+                measured = (one.case.measured_s or math.nan, other.case.measured_s or math.nan)
+                if not abs(math.log(measured[0] / measured[1])) < TIE:
+                    said = (one.predicted_s, other.predicted_s)
+                    total += kendalltau(measured, said).statistic
+                    n_pairs += 1
+    return (total / n_pairs if n_pairs else math.nan), n_pairs
+
+
+def fits(case: Case) -> bool:
+    """Return whether we say that the row's layout fits the memory of its chip."""
+    ask = case.question
+    assert ask is not None
+    device = device_of(ask.chip, ask.precision, ask.kernel).device
+    held = memory_of(ask.training, ask.layout, ask.software)
+    return bool(held.total <= device.memory_bytes)
+
+
+def to_json(predictions: Sequence[Prediction], out_of_sample: dict[str, Any]) -> str:
+    """Return everything as JSON; errors are fractions."""
+    document = {
+        "suite": "training",
+        "families": {
+            name: {
+                key: getattr(score, key)
+                for key in ("n", "parameters", "bias", "mape", "median", "p90", "baseline_mape")
+            }
+            for name, score in scores(predictions).items()
+        },
+        "out_of_sample": out_of_sample,
+        "rows": [
+            {
+                "id": p.case.id,
+                "chip": p.chip or None,
+                "family": p.family or None,
+                "measured": p.case.measured_s,
+                "predicted": _or_none(p.predicted_s),
+                "low": _or_none(p.low_s),
+                "high": _or_none(p.high_s),
+                "error": _or_none(p.error),
+                "skipped": p.case.skipped or None,
+            }
+            for p in predictions
+        ],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _predict(case: Case) -> Prediction:
+    ask = case.question
+    skipped = Prediction(case, "", "", math.nan, math.nan, math.nan, math.nan)
+    if ask is None or case.measured_s is None:
+        return skipped
+    try:
+        predicted = seconds(case)
+        peak = ask.chip.peak_flop_per_s(ask.precision)
+    except ValueError as error:
+        return Prediction(_skip(case, str(error)), "", "", math.nan, math.nan, math.nan, math.nan)
+    band = band_of(ask.chip.name, ask.precision, ask.n_chips)
+    return Prediction(
+        case=case,
+        chip=ask.chip.name,
+        family=_family(case),
+        predicted_s=predicted,
+        low_s=predicted * band.low,
+        high_s=predicted * band.high,
+        mfu_flop_s=ask.training.flop / (ask.n_chips * peak),
+    )
+
+
+def _skip(case: Case, reason: str) -> Case:
+    return Case(
+        id=case.id,
+        model=case.model,
+        source=case.source,
+        release=case.release,
+        verified=case.verified,
+        measured_s=case.measured_s,
+        year=case.year,
+        skipped=reason,
+        taken=case.taken,
+    )
+
+
+def _family(case: Case) -> str:
+    ask = case.question
+    assert ask is not None
+    name, _, own = family_of(ask.chip.name, ask.precision)
+    if not case.verified:
+        return UNVERIFIED
+    if ask.training.shape.moe is not None:
+        return EXPERTS
+    return name if own else f"{ask.chip.name} {ask.precision} as {name}"
+
+
+def _score(rows: Sequence[Prediction], parameters: int) -> FamilyScore:
+    errors = np.array([row.error for row in rows])
+    size = np.abs(errors)
+    measured = np.array([row.case.measured_s for row in rows], dtype=np.float64)
+    at_one = np.array([row.mfu_flop_s for row in rows])
+    return FamilyScore(
+        n=len(rows),
+        parameters=parameters,
+        bias=float(errors.mean()),
+        mape=float(size.mean()),
+        median=float(np.median(size)),
+        p90=float(np.quantile(size, 0.9)),
+        baseline_mape=float(
+            np.abs(at_one / (_constant_mfu(at_one, measured)) / measured - 1).mean()
+        ),
+    )
+
+
+def _constant_mfu(at_one: FloatArray, measured: FloatArray) -> float:
+    """Return the utilisation that fits all rows best under the loss of the fit."""
+
+    def loss(log_mfu: float) -> float:
+        z = (np.log(at_one / measured) - log_mfu) / LOSS_SCALE
+        return float((2.0 * (np.sqrt(1.0 + z**2) - 1.0)).sum())
+
+    found = minimize_scalar(loss, bounds=(-6.0, 0.5), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _or_none(number: float) -> float | None:
+    return None if math.isnan(number) else number

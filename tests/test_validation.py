@@ -1,0 +1,282 @@
+"""Published training runs: the errors we promise, in and out of sample, and how rows are read."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from computeplan.errors import ScenarioError
+from computeplan.specs.catalogue import chip_names
+from computeplan.specs.speed import lineage, speed_tables
+from computeplan.validation import fitting, operators
+from computeplan.validation.cases import published_cases, read_cases
+from computeplan.validation.fitting import FAMILIES, fit, out_of_sample, rows_of
+from computeplan.validation.training import fits, predict, ranking, scores, to_json
+
+MAPE = {"A100": 0.10, "H100 BF16": 0.10, "H100 FP8": 0.06, "Ascend 910B": 0.10}
+"""Largest mean absolute percentage error in seconds per step, written down before the fit."""
+
+
+@cache
+def predictions():
+    return predict(published_cases())
+
+
+@cache
+def outside():
+    return out_of_sample(published_cases())
+
+
+@pytest.mark.parametrize("family", MAPE)
+def test_the_errors_by_family(family):
+    score = scores(predictions())[family]
+    assert score.mape <= MAPE[family]
+    assert abs(score.bias) <= 0.05
+    assert score.p90 <= 0.22
+    assert score.mape <= score.baseline_mape + 0.01
+    if family in ("A100", "Ascend 910B"):
+        assert score.mape < score.baseline_mape
+
+
+def test_every_verified_row_that_states_a_layout_is_priced():
+    verified = [p for p in predictions() if p.case.verified]
+    skipped = [p.case for p in verified if np.isnan(p.predicted_s)]
+    assert len(verified) == 148
+    assert {case.id for case in skipped} == {f"gpuhours-llama2-{n}b" for n in (7, 13, 70)}
+    assert all("layout is not stated" in case.skipped for case in skipped)
+
+
+def test_runs_with_experts_are_never_fitted_and_lie_within_thirty_percent():
+    rows = [p for p in predictions() if p.family == "MoE"]
+    assert len(rows) == 4
+    assert all(abs(p.error) <= 0.30 for p in rows)
+    fitted = {case.id for name in FAMILIES for case in rows_of(name, published_cases())}
+    assert not fitted & {p.case.id for p in rows}
+
+
+def test_layouts_of_one_model_are_ranked_as_measured():
+    rows = [p for p in predictions() if p.case.release == "vTrain"]
+    by_model = {p.case.model: sum(q.case.model == p.case.model for q in rows) for p in rows}
+    assert sum(n * (n - 1) // 2 for n in by_model.values()) == 54
+    tau, n_pairs = ranking(rows)
+    assert n_pairs == 47  # seven pairs are within 5 %
+    assert tau >= 0.8
+
+
+def test_every_published_layout_fits():
+    stated = [p.case for p in predictions() if p.case.states_layout and p.case.question]
+    assert len(stated) >= 135
+    assert [case.id for case in stated if not fits(case)] == []
+
+
+# -- out of sample -------------------------------------------------------------------------------
+
+
+def test_the_newest_software_is_foretold_by_its_date():
+    found = outside()["H100 FP8: newest, by date"]
+    assert found["NeMo 24.07"]["n"] == 9
+    assert found["NeMo 24.07"]["mape"] <= 0.18
+
+
+def test_the_ascend_is_foretold_by_the_numbers_of_the_a100():
+    found = outside()["Ascend 910B: the whole chip"]["numbers of the A100"]
+    assert found["n"] == 42
+    assert found["mape"] <= 0.15
+
+
+def test_every_release_and_every_model_family_is_left_out_once():
+    families = outside()["Ascend 910B: a model family"]
+    assert sum(part["n"] for name, part in families.items() if name != "all") == 42
+    assert families["all"]["mape"] <= 0.12
+    for name in ("A100", "H100 BF16", "H100 FP8"):
+        parts = outside()[f"{name}: a release"]
+        rows = rows_of(name, published_cases())
+        assert set(parts) - {"all"} == {row.release for row in rows}
+        assert parts["all"]["mape"] <= 0.15
+
+
+def test_nine_of_ten_rows_lie_in_their_band():
+    rows = [p for p in predictions() if p.family in MAPE]
+    inside = [p.low_s <= p.case.measured_s <= p.high_s for p in rows]
+    assert 0.85 <= np.mean(inside) <= 0.97
+
+
+# -- calibration ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_fitted_numbers_are_what_the_fit_gives(name):
+    shipped, rows = speed_tables().families[name], rows_of(name, published_cases())
+    numbers, year = fit(rows)
+    assert numbers.gemm_frac == pytest.approx(shipped.gemm_frac, rel=2e-3)
+    assert numbers.launch_s == pytest.approx(shipped.launch_s, rel=0.02)
+    assert year == shipped.software_year
+    assert len(rows) == shipped.rows
+    assert max(row.question.n_chips for row in rows) == shipped.largest_chips
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_has_enough_rows_for_its_numbers(name):
+    family, rows = speed_tables().families[name], rows_of(name, published_cases())
+    of_the_chip = [
+        case
+        for case in published_cases()
+        if case.question is not None and case.question.chip.name in family.chips
+    ]
+    one_source = len({case.release for case in of_the_chip}) == 1
+    assert len(rows) >= 15
+    assert family.sources >= 2 or one_source
+    assert len(family.fitted) <= min(3, len(rows) // 8)
+
+
+@pytest.mark.parametrize("chip", operators.MEASURED_AS)
+def test_the_operators_are_what_the_measured_tables_give(chip):
+    shipped = speed_tables().operators[chip]
+    for precision, numbers in shipped.gemm.items():
+        curve, error, n = operators.fit_gemm(chip, precision)
+        assert curve.best == pytest.approx(numbers.best, rel=0.01)
+        assert n == numbers.n
+        assert error <= 0.21
+    for operation, numbers in (shipped.links or {}).items():
+        link, error, _ = operators.fit_link(chip, operation)
+        assert link["frac"] == pytest.approx(numbers.frac, rel=0.01)
+        assert error <= 0.16
+
+
+def test_every_chip_has_a_lineage_that_ends_at_one_that_was_fitted():
+    fitted = {chip for family in speed_tables().families.values() for chip in family.chips}
+    for chip in chip_names():
+        assert set(lineage(chip)) & fitted
+    assert set(speed_tables().relatives) <= set(chip_names())
+
+
+def test_too_few_rows_are_not_fitted():
+    rows = rows_of("H100 BF16", published_cases())
+    with pytest.raises(ValueError, match="14 rows are too few: 15 are needed"):
+        fit(rows[:14])
+
+
+def test_rows_left_out_do_not_take_part_in_their_own_fit():
+    cases = published_cases()
+    errors = fitting.left_out("H100 FP8", cases, lambda case: case.release)
+    rows = rows_of("H100 FP8", cases)
+    whole, year = fit(rows)
+    for release, left in errors.items():
+        inside = fitting._errors([r for r in rows if r.release == release], whole, year)
+        assert left.shape == inside.shape
+        assert np.abs(left).mean() > 0.95 * np.abs(inside).mean()
+        assert not np.allclose(left, inside, rtol=1e-6)
+
+
+# -- reading rows --------------------------------------------------------------------------------
+
+
+def rows_file(tmp_path, *rows):
+    path = tmp_path / "mine.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump({"cases": list(rows)}, file)
+    return path
+
+
+def row(**changes):
+    base = {
+        "id": "mine",
+        "chip": "nvidia/b200",
+        "chips": 8,
+        "framework": "Megatron-Bridge",
+        "precision": "fp8",
+        "model": {"name": "llama3-8b"},
+        "seq_len": 8192,
+        "global_batch": 128,
+        "micro_batch": 2,
+        "tp": 1,
+        "pp": 1,
+        "dp": 8,
+        "measured": {"tokens_s_chip": 30624},
+        "verified": True,
+        "source": "docs/performance-summary.md (25.11)",
+        "unheard_of": 1,
+    }
+    changed = base | changes
+    return {key: value for key, value in changed.items() if value is not None}
+
+
+def test_a_chip_without_rows_is_priced_from_its_relative(tmp_path):
+    (found,) = predict(read_cases(rows_file(tmp_path, row())))
+    assert found.family == "nvidia/b200 fp8 as H100 FP8"
+    assert found.case.year == pytest.approx(2025 + 10.5 / 12)
+    assert abs(found.error) < 0.25
+    own = next(p for p in predictions() if p.family == "H100 FP8")
+    assert found.high_s / found.low_s > own.high_s / own.low_s
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"chip": "nvidia/h900"}, "h900"),
+        ({"model": {"name": "no-such-model"}}, "no model 'no-such-model' in the catalogue"),
+        ({"tp": None, "pp": None, "dp": None}, "tp, pp and dp missing"),
+        ({"dp": 7}, "tp x pp x cp x dp is 7, and there are 8 ranks"),
+        ({"measured": {"mfu_pct": 40}}, "states neither step_s nor tokens_s_chip"),
+        ({"recompute": "some"}, "recompute one of none, selective, full"),
+        ({"chips": -1}, "chips"),
+        ({"seq_len": "long"}, "seq_len"),
+        ({"precision": "fp4"}, "no dense fp4 peak"),
+        ({"model": {"name": "x", "layers": 1e300, "hidden": 8, "heads": 2, "vocab": 10}}, "layers"),
+        ({"measured": {"step_s": float("nan")}}, "step_s"),
+    ],
+)
+def test_a_row_that_cannot_be_priced_keeps_its_place_with_the_reason(tmp_path, changes, reason):
+    if changes.get("precision") == "fp4":
+        changes = changes | {"chip": "nvidia/a100-80gb"}
+    found = predict(read_cases(rows_file(tmp_path, row(**changes), row(id="good"))))
+    assert reason in found[0].case.skipped
+    assert found[1].case.id == "good"
+    assert not found[1].case.skipped
+
+
+@pytest.mark.parametrize("text", ["", "cases: 3", "- 1", "cases:\n- 3\n- {id: 4}", "\0", "a: [1"])
+def test_a_file_that_is_no_list_of_rows(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, "utf-8")
+    try:
+        found = predict(read_cases(path))
+    except ScenarioError:
+        return
+    assert all(p.case.skipped for p in found)
+
+
+def test_a_row_that_leaves_switches_out_lists_what_was_taken(tmp_path):
+    (case,) = read_cases(rows_file(tmp_path, row()))
+    assert case.taken == (
+        "dp_sharding: zero1 (Megatron-Bridge)",
+        "recompute: none (Megatron-Bridge)",
+        "vpp: 1 (Megatron-Bridge)",
+        "sequence_parallel: False (Megatron-Bridge)",
+        "attention: flash-3 (Megatron-Bridge)",
+    )
+    assert not case.states_layout
+
+
+def test_windows_and_latent_attention_come_from_the_catalogue():
+    shapes = {c.id: c.question.training.shape for c in published_cases() if c.question}
+    assert shapes["910b-mistral-7b-32k"].sliding_window == 4096
+    assert shapes["910b-gemma2-9b"].full_attention_every == 2
+    assert shapes["automodel-h100-dsv3-256"].mla.kv_lora_rank == 512
+
+
+def test_json_has_the_promised_shape():
+    document = json.loads(to_json(predictions(), outside()))
+    assert document["suite"] == "training"
+    score = {"n", "parameters", "bias", "mape", "median", "p90", "baseline_mape"}
+    assert all(set(found) == score for found in document["families"].values())
+    keys = ["id", "chip", "family", "measured", "predicted", "low", "high", "error", "skipped"]
+    assert all(list(found) == keys for found in document["rows"])
+    first = document["rows"][0]
+    assert first["error"] == pytest.approx(first["predicted"] / first["measured"] - 1)
+    assert first["low"] < first["predicted"] < first["high"]
+    assert sum(found["skipped"] is not None for found in document["rows"]) == 3
+    assert {found["family"] for found in document["rows"]} >= {*MAPE, "MoE", "unverified"}
+    assert "unverified" not in document["families"]
