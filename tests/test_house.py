@@ -24,9 +24,9 @@ SRC = REPO / "src" / "computeplan"
 FLOORS = {
     0: "errors units quantities checks texttable",
     1: "specs physics scheduling",
-    2: "world compiler feasibility trace ledger",
+    2: "world compiler feasibility pricing parallelism speeds trace ledger",
     3: "engines metrics",
-    4: "study results store",
+    4: "study facts results store steps",
     5: "report planner validation calibrate",
     6: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }

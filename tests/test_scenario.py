@@ -210,7 +210,7 @@ jobs:
         ),
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
-            " chip, chips, spares, chips_per_node, power, rent"
+            " chip, chips, spares, chips_per_node, network, power, rent"
         ),
         (
             "10:47  faults.gpu.restart: must be one law, such as '5 min' or"
@@ -285,8 +285,8 @@ def test_optimal_saves_need_something_that_fails(tmp_path):
 
 def test_a_package_of_two_dies_counts_two_ranks(tmp_path):
     text = replaced("nvidia/h100-sxm", "huawei/ascend-910c").replace("1 node}", "0 nodes}")
-    text = replaced("chips: 16, ch", "chips: 16, parallelism: {tp: 8, dp: 4}, ch", text)
-    assert load(data(text)).jobs["j"].parallelism.n_ranks == 32
+    text = replaced("chips: 16, ch", "chips: 16, mfu: 0.4, parallelism: {tp: 8, dp: 4}, ch", text)
+    assert load(data(text)).jobs["j"].layout.n_ranks == 32
 
 
 # -- rates of faults -----------------------------------------------------------------------------

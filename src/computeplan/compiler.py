@@ -11,24 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from computeplan.errors import Problem, ScenarioError
+from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.feasibility import check_feasible
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
-from computeplan.physics.steptime import ConstantMfu
-from computeplan.physics.transformer import flop_per_token, shape_of, size_class
+from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.quantities import PHASES
-from computeplan.specs.catalogue import default_mfu
-from computeplan.specs.chips import Chip, Figure
+from computeplan.specs.chips import Chip
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
+from computeplan.speeds import note_estimate, speed_on
 from computeplan.world import Job, Kind, Pool, Stop, World
 
 __all__ = ["compile_world"]
-
-GIVEN = "given in the scenario"
 
 
 def compile_world(scenario: Scenario) -> World:
@@ -129,7 +126,7 @@ def _watts(name: str, pool: PoolSpec, chip: Chip, per_node: int, notes: list[str
         if chip.tdp_w is not None:
             base = default_watts(chip.tdp_w, per_node)
             notes.append(ESTIMATED)
-            _note_estimate(chip, "TDP", chip.power.tdp, notes)
+            note_estimate(chip, "TDP", chip.power.tdp, notes)
         else:
             base = _everywhere("chip", math.nan, around_w=math.nan)
             if given is None:
@@ -214,6 +211,8 @@ class _OnPool(NamedTuple):
     ettr: float = 1.0
     mfu: float = math.nan
     mfu_class: str = ""
+    priced: str = ""
+    misfit: str = ""
 
 
 def _job(
@@ -227,6 +226,10 @@ def _job(
     model = scenario.catalogue.models[job.model] if job.model is not None else None
     batch = _batch(name, job, rounded)
     on = [_on_pool(scenario, pool, name, job, batch or 1.0, notes) for pool in pools]
+    misfits = [p.misfit for p in on if p.misfit]
+    if misfits and not any(p.n_nodes for p in on):
+        raise InfeasibleError("\n".join(misfits))
+    notes += misfits
     return Job(
         name=name,
         model=model.name if model is not None else "",
@@ -242,6 +245,7 @@ def _job(
         ettr=np.array([p.ettr for p in on]),
         mfu=np.array([p.mfu for p in on]),
         mfu_class=tuple(p.mfu_class for p in on),
+        priced=tuple(p.priced for p in on),
     )
 
 
@@ -249,31 +253,33 @@ def _on_pool(
     scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
 ) -> _OnPool:
     """Return what a job is on a pool: nodes, training time, speed, saving."""
-    n_chips = _n_chips(job, scenario.chip_of(pool.name).ranks_per_chip)
-    n_nodes = -(-n_chips // pool.chips_per_node)
-    if n_nodes > pool.n_nodes:
+    if _n_wanted(job, scenario.chip_of(pool.name)) > pool.n_nodes * pool.chips_per_node:
         return _OnPool()
-    if n_chips % pool.chips_per_node:
+    try:
+        speed = speed_on(scenario, pool, name, job, batch, notes)
+    except InfeasibleError as error:
+        return _OnPool(misfit=str(error))
+    n_nodes = -(-speed.n_chips // pool.chips_per_node)
+    if speed.n_chips % pool.chips_per_node:
         held = n_nodes * pool.chips_per_node
-        notes.append(f"{name} holds whole nodes of {pool.name}: {held} chips for {n_chips}")
-    flop_per_s, mfu, mfu_class = _speed(scenario, pool, name, job, notes)
+        notes.append(f"{name} holds whole nodes of {pool.name}: {held} chips for {speed.n_chips}")
     token_flop = tok_per_s = math.nan
     if job.model is not None and job.seq is not None:
         shape = shape_of(scenario.catalogue.models[job.model].architecture())
         token_flop = flop_per_token(shape, job.seq)
-        if not math.isnan(flop_per_s):
-            step = ConstantMfu(token_flop * batch, {pool.name: flop_per_s})
-            tok_per_s = batch / step.step_s({pool.name: n_chips})
-    train_s = _train_s(job, token_flop, n_chips * flop_per_s)
+        tok_per_s = speed.n_chips * speed.flop_per_s / token_flop
+    train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s)
     interval_s, ettr = _saving(job, pool, n_nodes, train_s)
-    return _OnPool(n_nodes, train_s, tok_per_s, interval_s, ettr, mfu, mfu_class)
+    return _OnPool(
+        n_nodes, train_s, tok_per_s, interval_s, ettr, speed.mfu, speed.kind, speed.priced
+    )
 
 
-def _n_chips(job: JobSpec, ranks_per_chip: int) -> int:
+def _n_wanted(job: JobSpec, chip: Chip) -> int:
     if job.chips is not None:
         return job.chips
-    assert job.parallelism is not None  # validated
-    return -(-job.parallelism.n_ranks // ranks_per_chip)
+    assert job.layout is not None  # validated
+    return -(-job.layout.n_ranks // chip.ranks_per_chip)
 
 
 def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:
@@ -284,55 +290,6 @@ def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:
     if batch != job.batch:
         rounded.append(f"{name} {batch // job.seq} ({batch:,} tokens)")
     return float(batch)
-
-
-def _speed(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, notes: list[str]
-) -> tuple[float, float, str]:
-    """Return model FLOP/s of one chip, MFU, and what kind of run a default MFU was measured on."""
-    chip = scenario.chip_of(pool.name)
-    document, at = scenario.document, ("jobs", name)
-    try:
-        peak = chip.peak_flop_per_s(job.precision)
-    except ValueError as error:
-        if job.achieved is not None:
-            return job.achieved, math.nan, GIVEN
-        if job.train_for is not None and job.model is None:
-            return math.nan, math.nan, ""
-        raise ScenarioError([document.problem((*at, "precision"), str(error))]) from None
-    if job.achieved is not None:
-        if job.achieved > peak:
-            message = (
-                f"is more than the dense {job.precision} peak of {chip.name}, {peak:.4g} FLOP/s"
-            )
-            raise ScenarioError([document.problem((*at, "achieved"), message)])
-        return job.achieved, job.achieved / peak, GIVEN
-    mfu = job.mfu.get(pool.name) if isinstance(job.mfu, dict) else job.mfu
-    if mfu is not None:
-        _note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-        return peak * mfu, mfu, GIVEN
-    if job.model is None:
-        if job.train_for is not None:
-            return math.nan, math.nan, ""
-        message = "mfu or achieved is missing: work without a model has no default speed"
-        raise ScenarioError([document.problem(at, message)])
-    model_class = size_class(shape_of(scenario.catalogue.models[job.model].architecture()))
-    found = default_mfu(chip.name, model_class, job.precision)
-    if found is None:
-        message = (
-            f"no sourced MFU for {model_class} on {chip.name}"
-            f" in {job.precision}: give mfu: 0.4, or one by pool: mfu: {{{pool.name}: 0.4}}"
-        )
-        raise ScenarioError([document.problem((*at, "model"), message)])
-    notes.append(found.note)
-    _note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-    return peak * found.mfu, found.mfu, found.like
-
-
-def _note_estimate(chip: Chip, what: str, figure: Figure[float] | None, notes: list[str]) -> None:
-    """Say so where a figure that a number rests on was recalled, not read."""
-    if figure is not None and figure.is_estimate and not chip.is_estimate:
-        notes.append(f"{chip.name}: its {what} is an estimate ({figure.confidence})")
 
 
 def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:

@@ -157,6 +157,8 @@ class Job:
         nan where it is not needed.
     mfu_class : tuple of str
         What kind of run the MFU of each pool was measured on; empty if the scenario gave it.
+    priced : tuple of str
+        Time of a step and layout on each pool, in words; empty where it was not priced.
     """
 
     name: str
@@ -173,6 +175,7 @@ class Job:
     ettr: FloatArray
     mfu: FloatArray
     mfu_class: tuple[str, ...]
+    priced: tuple[str, ...] = ()
 
     def expected_wall_s(self, pool: int) -> float:
         """Return the expected wall time of the whole job on a pool, never blocked. [s]"""

@@ -15,6 +15,8 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "run": "Simulate a scenario: a table, and a folder with numbers and figures.",
     "check": "Check a scenario without simulating it.",
+    "step": "Price a step of training: time, memory, the best layouts.",
+    "validate": "Compare published measurements with what is said of them.",
     "plot": "Draw the figures of a saved result again.",
     "chips": "List the chips of the catalogue, or show one with its sources.",
     "models": "List the models of the catalogue, or show one with its sources.",

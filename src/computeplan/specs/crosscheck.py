@@ -100,8 +100,8 @@ def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[
     per_chip = {chip.ranks_per_chip for chip in chips if chip is not None}
     for name, job in scenario.jobs.items():
         at = ("jobs", name)
-        if job.parallelism and job.chips and per_chip:
-            ranks = job.parallelism.n_ranks
+        if job.layout and job.chips and per_chip:
+            ranks = job.layout.n_ranks
             if all(job.chips * n != ranks for n in per_chip):
                 message = (
                     f"parallelism makes {ranks} ranks (tp*pp*dp*cp),"

@@ -25,6 +25,7 @@ from computeplan.units import dimension_name, parse, parse_unit_of
 __all__ = [
     "NAME_PATTERN",
     "TITLE_PATTERN",
+    "AtLeastOne",
     "Bandwidth",
     "Bytes",
     "CarbonIntensity",
@@ -149,6 +150,7 @@ def _number(value: object) -> object:
 # Limits stand before the validator: pydantic then writes them into the JSON Schema.
 Positive = Annotated[float, Field(gt=0, le=1e30), BeforeValidator(_number), HowWritten("", "1.1")]
 Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number), HowWritten("", "0.41")]
+AtLeastOne = Annotated[float, Field(ge=1, le=1000), BeforeValidator(_number), HowWritten("", "2")]
 Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]
 _IN_NAME, _IN_TITLE = r".\"'\\/<>&\x00-\x1f\x7f-\x9f", r"\x00-\x1f\x7f-\x9f"

@@ -31,7 +31,7 @@ from computeplan.specs.loader import (
 )
 from computeplan.specs.paths import apply, change
 from computeplan.specs.resolve import Catalogue, resolve
-from computeplan.specs.sites import Site
+from computeplan.specs.sites import Pool, Site
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
 
@@ -113,10 +113,13 @@ class Scenario(Frozen):
 
     __hash__ = None  # type: ignore[assignment]  # holds mappings
 
+    def pool(self, name: str) -> Pool:
+        """Return a pool as written."""
+        return next(site.pools[name] for site in self.sites.values() if name in site.pools)
+
     def chip_of(self, pool: str) -> Chip:
         """Return the chip of a pool."""
-        spec = next(site.pools[pool] for site in self.sites.values() if pool in site.pools)
-        return self._catalogue.chips[spec.chip]
+        return self._catalogue.chips[self.pool(pool).chip]
 
     @property
     def pool_names(self) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from computeplan.specs.fields import (
+    AtLeastOne,
+    Bandwidth,
     CarbonIntensity,
     Count,
     Frozen,
@@ -21,7 +23,7 @@ from computeplan.specs.fields import (
 )
 from computeplan.units import parse_unit_of
 
-__all__ = ["EnergyPrice", "Pool", "PowerWatts", "Site"]
+__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Site"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ class PowerWatts(Frozen):
     """Switches and optics, per node."""
 
 
+class Network(Frozen):
+    """How chips of different servers reach one another."""
+
+    per_chip: Bandwidth | None = None
+    """Out of the scale-up domain, one direction, instead of the chip's own figure."""
+    oversubscription: AtLeastOne = 1.0
+    """Rate of all NICs over that of the network's core."""
+
+
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
@@ -90,6 +101,8 @@ class Pool(Frozen):
     """Spares on top of the pool, powered and idle until a node is taken."""
     chips_per_node: Count | None = None
     """Chips in one node; the chip's server if left out."""
+    network: Network = Network()
+    """Links between servers."""
     power: PowerWatts | None = None
     """Watts by power state instead of the chip's."""
     rent: PricePerChipTime | None = None

@@ -1,0 +1,162 @@
+"""``computeplan step``: how fast a model trains on some chips, and whether it fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from computeplan.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from computeplan.specs.jobs import Parallelism
+
+__all__ = ["step"]
+
+LAYOUT = ("tp", "pp", "dp", "cp", "ep", "micro_batch", "virtual_stages", "zero", "shard")
+BIGGEST = 100_000_000
+
+
+@click.command()
+@click.option("--model", required=True, help="A model of the catalogue.")
+@click.option("--chip", "chip_names", required=True, multiple=True, help="A chip; may be repeated.")
+@click.option("--chips", required=True, type=click.IntRange(1, BIGGEST), help="How many chips.")
+@click.option(
+    "--seq", type=click.IntRange(1, BIGGEST), default=8192, show_default=True, help="Tokens each."
+)
+@click.option("--batch", help="Sequences of a step, or tokens with a unit: 2048, '16 Mitoken'.")
+@click.option(
+    "--precision",
+    type=click.Choice(("bf16", "fp16", "fp8")),
+    default="bf16",
+    show_default=True,
+    help="Of the linear layers.",
+)
+@click.option("--tp", help="Tensor parallel ranks, or auto for everything.")
+@click.option("--pp", type=click.IntRange(1, BIGGEST), help="Pipeline stages.")
+@click.option("--dp", type=click.IntRange(1, BIGGEST), help="Data parallel replicas.")
+@click.option("--cp", type=click.IntRange(1, BIGGEST), help="Context parallel ranks.")
+@click.option("--ep", type=click.IntRange(1, BIGGEST), help="Expert parallel ranks.")
+@click.option("--micro-batch", type=click.IntRange(1, BIGGEST), help="Sequences at a time.")
+@click.option("--virtual-stages", type=click.IntRange(1, BIGGEST), help="Pieces of a stage.")
+@click.option("--recompute", type=click.Choice(("none", "selective", "full")))
+@click.option("--zero", type=click.IntRange(0, 3), help="What data parallel ranks share out.")
+@click.option("--shard", type=click.IntRange(1, BIGGEST), help="Ranks that share weights (HSDP).")
+@click.option("--no-sequence-parallel", is_flag=True, help="Without sequence parallelism.")
+@click.option("--schedule", type=click.Choice(("1f1b", "zb-h1", "zb-h2", "dualpipe")))
+@click.option("--framework", help="Training software whose switches to take.")
+@click.option(
+    "--network", help="Out of a server, per chip, instead of the data sheet's: 200 Gbit/s."
+)
+@click.option(
+    "--oversubscription", type=click.FloatRange(1, 1000), default=1.0, help="Of the core."
+)
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def step(
+    model: str,
+    chip_names: tuple[str, ...],
+    chips: int,
+    seq: int,
+    batch: str | None,
+    precision: str,
+    no_sequence_parallel: bool,
+    recompute: str | None,
+    schedule: str | None,
+    framework: str | None,
+    network: str | None,
+    oversubscription: float,
+    figure: Path | None,
+    as_json: bool,
+    **layout: int | str | None,
+) -> None:
+    """Price a step of training: time with its band, what it is spent on, memory, best layouts.
+
+    Without --tp and the like, the fastest layout that fits is found; it never changes batch,
+    sequence or precision.
+    """
+    from computeplan.report.scatter import save_axes
+    from computeplan.report.steps import as_document, best_table, breakdown, step_table
+    from computeplan.steps import price_step
+
+    given = dict(layout) | {"recompute": recompute, "schedule": schedule}
+    rate = None if network is None else _quantity(network, "B/s", "--network")
+    prices = [
+        price_step(
+            model,
+            name,
+            chips,
+            seq=seq,
+            batch=None if batch is None else _sequences(batch, seq),
+            precision=precision,
+            parallelism=_layout(given, chips, name, sequence_parallel=not no_sequence_parallel),
+            framework=framework,
+            out_bytes_per_s=rate,
+            oversubscription=oversubscription,
+        )
+        for name in chip_names
+    ]
+    if figure is not None:
+        save_axes(breakdown(prices), figure)
+    if as_json:
+        documents = [as_document(price) for price in prices]
+        click.echo(json.dumps(documents, ensure_ascii=False, indent=2, allow_nan=False))
+        return
+    click.echo(str(step_table(prices)))
+    if len(prices) == 1 and prices[0].n_priced > 1:
+        click.echo("")
+        click.echo(str(best_table(prices[0])))
+
+
+def _layout(
+    given: dict[str, int | str | None], chips: int, chip: str, *, sequence_parallel: bool
+) -> Parallelism | Literal["auto"]:
+    """Return the layout that the options name, filled up with data parallel replicas, or auto."""
+    from pydantic import ValidationError
+
+    from computeplan.specs.catalogue import load_chip
+    from computeplan.specs.jobs import Parallelism
+
+    numbers = {name: value for name, value in given.items() if value is not None}
+    if numbers.get("tp") == "auto" and len(numbers) > 1:
+        raise ScenarioError.of("--tp auto looks for the whole layout: leave the other options out")
+    if not numbers or numbers.get("tp") == "auto":
+        return "auto"
+    if "tp" in numbers:
+        text = str(numbers["tp"])
+        if not text.isdecimal() or not 0 < int(text) <= BIGGEST:
+            raise ScenarioError.of(f"--tp must be a whole number > 0 or auto, not {text!r}")
+        numbers["tp"] = int(text)
+    if "dp" not in numbers:
+        try:
+            ranks = chips * load_chip(chip)[0].ranks_per_chip
+        except ValueError as error:
+            raise ScenarioError.of(str(error)) from None
+        others = int(numbers.get("tp", 1)) * int(numbers.get("pp", 1)) * int(numbers.get("cp", 1))
+        numbers["dp"] = max(1, ranks // others)
+    try:
+        return Parallelism.model_validate(numbers | {"sequence_parallel": sequence_parallel})
+    except ValidationError as error:
+        raise ScenarioError.of(error.errors()[0]["msg"]) from None
+
+
+def _sequences(batch: str, seq: int) -> int:
+    """Return a batch as whole sequences."""
+    if batch.strip().isdecimal():
+        count = int(batch)
+    else:
+        count = round(_quantity(batch, "token", "--batch") / seq)
+    if not 0 < count <= BIGGEST:
+        raise ScenarioError.of(f"--batch must be 1 to {BIGGEST:,} sequences, got {batch!r}")
+    return count
+
+
+def _quantity(text: str, unit: str, option: str) -> float:
+    from computeplan.units import parse
+
+    try:
+        return parse(text, unit)
+    except ValueError as error:
+        raise ScenarioError.of(f"{option}: {error}") from None

@@ -1,0 +1,65 @@
+"""``computeplan validate``: published measurements against what we say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["validate"]
+
+
+@click.group()
+def validate() -> None:
+    """Compare published measurements with what computeplan says of them."""
+
+
+@validate.command("training")
+@click.option(
+    "--cases",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Rows of your own, in the format of the shipped ones (data/published/training.yaml).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
+@click.option("--taken", is_flag=True, help="Also print what was taken where a row says nothing.")
+def _training(
+    file: Path | None, as_json: bool, as_markdown: bool, figure: Path | None, taken: bool
+) -> None:
+    """Price every published training run, and show the error by row and by family."""
+    from rich.console import Console
+
+    from computeplan.report.scatter import save_axes
+    from computeplan.report.validation import (
+        family_table,
+        markdown,
+        out_of_sample_table,
+        rows_table,
+        scatter_of,
+    )
+    from computeplan.validation.cases import published_cases, read_cases
+    from computeplan.validation.fitting import out_of_sample
+    from computeplan.validation.training import predict, scores, to_json
+
+    cases = published_cases() if file is None else read_cases(file)
+    predictions = predict(cases)
+    outside = {}
+    if file is None:
+        with Console(stderr=True).status("fitting without each release ..."):
+            outside = out_of_sample(cases)
+    if figure is not None and scores(predictions):
+        save_axes(scatter_of(predictions), figure)
+    if as_json:
+        click.echo(to_json(predictions, outside))
+        return
+    tables = [rows_table(predictions), family_table(predictions)]
+    if outside:
+        tables.append(out_of_sample_table(outside))
+    for table in tables:
+        click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")
+    if taken:
+        for case in cases:
+            if case.taken:
+                click.echo(f"{case.id}: {'; '.join(case.taken)}")

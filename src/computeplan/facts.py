@@ -1,0 +1,99 @@
+"""What stands beside the numbers of a case: chips, fault rates, speed, meter, closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from computeplan.physics.reliability import rate_forms
+from computeplan.world import World
+
+__all__ = ["facts_of"]
+
+FEW_SPARES = 0.01  # share of time blocked above which the closed form is not worth a comparison
+MOST_STEPS = 3
+"""Priced steps that are told one by one."""
+
+
+def facts_of(world: World, engine: str) -> dict[str, str]:
+    """Return what stands beside the numbers of a case: chips, fault rates, speed, meter."""
+    facts = {
+        "chips": "; ".join(
+            f"{pool.name}: {pool.n_nodes * pool.chips_per_node:,} x {pool.chip}"
+            + (f" + {_counted(pool.n_spare_nodes, 'spare node')}" if pool.n_spare_nodes else "")
+            for pool in world.pools
+        ),
+        "meter": "; ".join(
+            dict.fromkeys(
+                f"facility = {'chips, nodes and network' if pool.meter == 'chip' else pool.meter}"
+                f" x PUE {pool.pue:g}"
+                for pool in world.pools
+            )
+        ),
+    }
+    faults = [_fault_forms(world, p) for p in range(len(world.pools))]
+    if any(faults):
+        facts["faults"] = "; ".join(text for text in dict.fromkeys(faults) if text)
+    mfus = [
+        f"{job.mfu[p]:.3g} on {world.pools[p].name}"
+        for job in world.jobs
+        for p in np.flatnonzero(job.n_nodes)
+        if not math.isnan(job.mfu[p])
+    ]
+    if mfus:
+        facts["mfu"] = "; ".join(dict.fromkeys(mfus))
+    steps = list(
+        dict.fromkeys(
+            f"{job.name}: {words}" if len(world.jobs) > 1 else words
+            for job in world.jobs
+            for words in job.priced
+            if words
+        )
+    )
+    if steps:
+        more = len(steps) - MOST_STEPS
+        shown = [*steps[:MOST_STEPS], *([f"and {more} more"] if more > 0 else [])]
+        facts["step"] = "; ".join(shown)
+    if engine == "batch" and len(world.jobs) == 1:
+        facts |= _closed_form(world)
+    return facts
+
+
+def _closed_form(world: World) -> dict[str, str]:
+    """Return what theory says of a single job, where it says anything."""
+    job = world.jobs[0]
+    p = int(job.n_nodes.argmax())
+    pool = world.pools[p]
+    if not pool.fault_rate_per_node_s or math.isinf(job.interval_s[p]):
+        return {}
+    saving = f"saving every {job.interval_s[p] / 60:.3g} min of training"
+    if world.blocked_share(0, p) > FEW_SPARES:
+        return {"expected": f"no closed form: so few spares block the job often; {saving}"}
+    stops = " and without planned stops" if pool.stops else ""
+    return {"expected": f"ettr {job.ettr[p]:.4f} by closed form, never blocked{stops}; {saving}"}
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _fault_forms(world: World, p: int) -> str:
+    """Return the fault rate of a pool in the three forms people use, and the MTBF of its job."""
+    pool = world.pools[p]
+    texts = []
+    for kind in pool.kinds:
+        if not kind.rate_per_node_s:
+            texts.append(f"{kind.name}: replayed from a log")
+            continue
+        forms = rate_forms(kind.rate_per_node_s, pool.chips_per_node, 1)
+        texts.append(
+            f"{kind.name} on {pool.name}: MTBF {forms.chip_mtbf_s / 3.6e6:.3g} kh per chip,"
+            f" {forms.node_mtbf_s / 86_400:.4g} d per node,"
+            f" {forms.per_1000_node_days:.3g} per 1000 node-days"
+        )
+    if len(world.jobs) == 1 and pool.fault_rate_per_node_s and world.jobs[0].n_nodes[p]:
+        n = int(world.jobs[0].n_nodes[p])
+        forms = rate_forms(pool.fault_rate_per_node_s, pool.chips_per_node, n)
+        texts.append(f"job MTBF {forms.job_mtbf_s / 3600:.2f} h")
+    return ", ".join(texts)

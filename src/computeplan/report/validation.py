@@ -1,0 +1,123 @@
+"""Tables and figure of what we say of published training runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from computeplan.report import Language
+from computeplan.report.scatter import scatter
+from computeplan.specs.speed import speed_tables
+from computeplan.texttable import Table
+from computeplan.validation.training import Prediction, ranking, scores
+
+__all__ = ["family_table", "markdown", "out_of_sample_table", "rows_table", "scatter_of"]
+
+
+def rows_table(predictions: Sequence[Prediction]) -> Table:
+    """Return every row: measured, predicted, band, error, or why it was skipped."""
+    rows = []
+    for p in sorted(predictions, key=lambda p: (not p.family, not p.case.verified, p.family)):
+        measured = "" if p.case.measured_s is None else f"{p.case.measured_s:.4g}"
+        if math.isnan(p.predicted_s):
+            rows.append((p.case.id, "skipped", measured, "", "", p.case.skipped))
+            continue
+        band = f"{p.low_s:.3g} to {p.high_s:.3g}"
+        rows.append(
+            (p.case.id, p.family, measured, f"{p.predicted_s:.4g}", band, f"{p.error:+.1%}")
+        )
+    head = ("row", "family", "measured s", "predicted s", "90 % band", "error")
+    return Table("seconds per step, row by row", head, tuple(rows))
+
+
+def family_table(predictions: Sequence[Prediction]) -> Table:
+    """Return one row for every family: errors, fitted numbers, and the constant-MFU baseline."""
+    families = speed_tables().families
+    rows = []
+    for name, score in scores(predictions).items():
+        largest = f"{families[name].largest_chips:,}" if name in families else ""
+        rows.append(
+            (
+                name,
+                f"{score.n}",
+                f"{score.parameters}",
+                f"{score.bias:+.1%}",
+                f"{score.median:.1%}",
+                f"{score.mape:.1%}",
+                f"{score.p90:.1%}",
+                f"{score.baseline_mape:.1%}",
+                largest,
+            )
+        )
+    head = (
+        "family",
+        "rows",
+        "fitted\nnumbers",
+        "bias",
+        "median",
+        "MAPE",
+        "p90",
+        "constant\nMFU: MAPE",
+        "largest run\n[chips]",
+    )
+    priced = [p for p in predictions if not math.isnan(p.predicted_s)]
+    verified = [p for p in predictions if p.case.verified]
+    notes = [
+        "error: predicted / measured seconds per step - 1; median, MAPE and p90 of its size",
+        (
+            f"{sum(not math.isnan(p.predicted_s) for p in verified)} of {len(verified)} verified"
+            " rows priced; rows that are not verified gate nothing and are left out here"
+        ),
+    ]
+    tau, n_pairs = ranking(p for p in priced if p.case.release == "vTrain")
+    if n_pairs:
+        notes.append(
+            f"ranking of layouts of one model (vTrain): Kendall tau {tau:.2f} over {n_pairs} pairs"
+            " that differ by more than 5 %"
+        )
+    inside = [p.low_s <= (p.case.measured_s or 0.0) <= p.high_s for p in priced if p.case.verified]
+    if inside:
+        notes.append(f"{np.mean(inside):.0%} of verified rows lie inside their 90 % band")
+    return Table("by family", head, tuple(rows), tuple(notes))
+
+
+def out_of_sample_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+    """Return the errors on rows that were left out of the fit."""
+    rows = tuple(
+        (label, part, f"{numbers['n']:.0f}", f"{numbers['bias']:+.1%}", f"{numbers['mape']:.1%}")
+        for label, parts in found.items()
+        for part, numbers in parts.items()
+    )
+    notes = (
+        "left out: all rows of a release, of a model family, of the newest software, of the chip",
+        "where fewer than eight rows are left, the numbers of the parent family are taken",
+    )
+    head = ("left out", "rows of", "n", "bias", "MAPE")
+    return Table("out of sample: fitted without them", head, rows, notes)
+
+
+def scatter_of(
+    predictions: Sequence[Prediction], ax: Axes | None = None, *, language: Language = "en"
+) -> Axes:
+    """Return axes with predicted over measured, a colour for every family."""
+    points = {}
+    for name in scores(predictions):
+        rows = [p for p in predictions if p.family == name and not math.isnan(p.error)]
+        measured = np.array([p.case.measured_s for p in rows], dtype=np.float64)
+        points[name] = (measured, np.array([p.predicted_s for p in rows]))
+    return scatter(points, ax, language=language)
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown, notes below."""
+
+    def line(cells: Sequence[str]) -> str:
+        safe = (cell.replace("\n", " ").replace("|", "\\|") for cell in cells)
+        return f"| {' | '.join(safe)} |"
+
+    rule = "|" + "---|" * len(table.header)
+    body = [line(table.header), rule, *(line(row) for row in table.rows)]
+    return "\n".join([*body, "", *(f"- {note}" for note in table.notes)])
