@@ -39,7 +39,7 @@ CURVES = [
 AS_MEASURED = Numbers(gemm_frac=1.0, launch_s=0.0)
 
 sides = st.integers(1, 100_000).map(float)
-halves = st.floats(0.0, 5000.0)
+halves = st.floats(1.0, 5000.0)
 curves = st.builds(GemmCurve, st.floats(0.1, 1.0), halves, halves, halves)
 devices = st.builds(
     Device,
@@ -87,9 +87,8 @@ def test_a_share_is_at_most_one_and_rises_in_every_side(chip, precision, shape, 
 
 @given(curves, sides)
 def test_a_factor_is_one_half_at_its_half(curve, side):
-    if curve.m_half > 0:
-        share = curve.frac(curve.m_half, side, side)
-        assert curve.frac(1e300, side, side) == pytest.approx(2 * share)
+    share = curve.frac(curve.m_half, side, side)
+    assert curve.frac(1e12, side, side) == pytest.approx(2 * share)
 
 
 # Measured tables ----------------------------------------------------------------------------------

@@ -111,27 +111,27 @@ def software_of(framework: str | None, schedule: str = "1f1b") -> tuple[Software
     return software, entry.attention, name
 
 
-def band_of(chip: str, precision: str, n_chips: int) -> Band:
+def band_of(chip: Chip, precision: str, n_chips: int) -> Band:
     """Return the 90 % band around a predicted time.
 
     Parameters
     ----------
-    chip : str
-        Full name in the catalogue.
+    chip : Chip
     precision : str
         Of the linear layers.
     n_chips : int
 
     Examples
     --------
-    >>> band_of("nvidia/h100-sxm", "fp8", 21504).extrapolated
+    >>> from computeplan.specs.catalogue import load_chip
+    >>> band_of(load_chip("H100-SXM")[0], "fp8", 21504).extrapolated
     2.0
     """
-    _, family, own = family_of(chip, precision)
+    _, family, own = family_of(chip.kin, precision)
     extrapolated = n_chips / family.largest_chips
     variance = family.spread**2
-    if not own:
-        same = chip in speed_tables().same_die
+    if not own or chip.relative is not None:
+        same = chip.name in speed_tables().same_die
         variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
     variance += (DECADE_SPREAD * max(0.0, math.log10(extrapolated))) ** 2
     factor = math.exp(INTERVAL * math.sqrt(variance))
@@ -179,17 +179,18 @@ def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None =
     """
     peak = chip.peak_flop_per_s(precision)
     half = _half_peak(chip, precision)
-    name, family, own = family_of(chip.name, precision)
+    name, family, own = family_of(chip.kin, precision)
+    own = own and chip.relative is None
     fitted = numbers_of(family) if numbers is None else numbers
-    curve, measured_on = _curve(chip.name, precision)
-    half_curve, _ = _curve(chip.name, "bf16")
+    curve, measured_on = _curve(chip.kin, precision)
+    half_curve, _ = _curve(chip.kin, "bf16")
     ranks = chip.ranks_per_chip
     device = Device(
         flop_per_s=peak / ranks,
         half_flop_per_s=half / ranks,
         gemm=curve,
         half_gemm=half_curve,
-        attention_frac=attention_frac(kernel, chip.name),
+        attention_frac=attention_frac(kernel, chip.kin),
         memory_bytes=_capacity(chip) / ranks,
         memory_bytes_per_s=_needed(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
         / ranks,
@@ -209,7 +210,10 @@ def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None =
 
 
 def fabric_of(
-    chip: Chip, out_bytes_per_s: float | None = None, oversubscription: float = 1.0
+    chip: Chip,
+    out_bytes_per_s: float | None = None,
+    oversubscription: float = 1.0,
+    n_chips: float = math.inf,
 ) -> tuple[Fabric, tuple[str, ...]]:
     """Return the links of one rank of a chip, and notes.
 
@@ -220,6 +224,8 @@ def fabric_of(
         Out of the scale-up domain, per chip, instead of the data sheet's. [B/s]
     oversubscription : float
         Rate of all NICs over that of the network's core.
+    n_chips : float
+        Chips of the job; one that stays in a domain needs nothing between domains.
 
     Raises
     ------
@@ -235,11 +241,13 @@ def fabric_of(
         up_rate = 1.0  # no domain: never used
     pair = up.pair_bandwidth
     pair_rate = up_rate if pair is None or pair.value is None else pair.value
+    if out_bytes_per_s is None and n_chips <= domain:
+        out_bytes_per_s = up_rate
     if out_bytes_per_s is None:
         out = chip.scale_out.bandwidth
         out_bytes_per_s = _needed(chip, out, "scale_out.bandwidth", "200 Gbit/s")
     tables = speed_tables()
-    like = next(name for name in lineage(chip.name) if _links(name))
+    like = next(name for name in lineage(chip.kin) if _links(name))
     links = tables.operators[like].links
     assert links is not None
     notes = []
@@ -298,5 +306,9 @@ def _links(chip: str) -> bool:
 
 def _needed(chip: Chip, figure: Figure[float] | None, path: str, example: str) -> float:
     if figure is None or figure.value is None:
-        raise ValueError(f"{chip.name}: {path} is not published; give it, such as {example}")
+        outer, inner = path.split(".")
+        raise ValueError(
+            f"{chip.name}: {path} is not published; give it in a chip of your own:"
+            f" {{extends: {chip.name}, {outer}: {{{inner}: {example}}}}}"
+        )
     return figure.value

@@ -26,7 +26,7 @@ from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Network
-from computeplan.specs.speed import family_of
+from computeplan.specs.speed import family_of, speed_tables
 from computeplan.world import Pool
 
 __all__ = [
@@ -257,8 +257,11 @@ def price(
     """
     schedule = "1f1b" if parallelism == "auto" else parallelism.schedule
     software, kernel, taken = software_of(framework, schedule)
+    if framework is not None and taken == "default" != framework:
+        known = ", ".join(speed_tables().frameworks)
+        raise ValueError(f"no framework {framework!r}; known: {known}")
     device, family, _, of_chip = device_of(chip, precision, kernel)
-    fabric, of_links = fabric_of(chip, network.per_chip, network.oversubscription)
+    fabric, of_links = fabric_of(chip, network.per_chip, network.oversubscription, n_chips)
     n_ranks = n_chips * chip.ranks_per_chip
     if parallelism == "auto":
         choices = _search(training, device, fabric, n_ranks, software)
@@ -276,7 +279,7 @@ def price(
         time = step_time(training, device, fabric, layout, software)
         choices = Choices(layout, time, memory_of(training, layout, software), 1, 1)
     used = -(-int(choices.layout.n_ranks.flat[0]) // chip.ranks_per_chip)
-    band = band_of(chip.name, precision, used)
+    band = band_of(chip, precision, used)
     return Priced(choices, device, used, band, family, taken, (*of_chip, *of_links))
 
 
@@ -305,7 +308,7 @@ def _priced(
             f"{name} uses {found.n_chips:,} of {n_wanted:,} chips of {chip.name}:"
             f" {training.batch} sequences and the layers divide no better; another batch may"
         )
-    numbers = family_of(chip.name, job.precision)[1]
+    numbers = family_of(chip.kin, job.precision)[1]
     notes += found.notes
     notes.append(
         f"{chip.name} {job.precision}: step times rest on {numbers.rows} published runs"

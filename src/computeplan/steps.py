@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from computeplan.errors import ScenarioError
@@ -16,13 +17,17 @@ from computeplan.physics.memory import RankMemory
 from computeplan.physics.steptime import StepTime, Training
 from computeplan.physics.transformer import shape_of
 from computeplan.pricing import Band
-from computeplan.specs.catalogue import load_chip, load_model
+from computeplan.specs.catalogue import load_chip, load_model, parse_chip, parse_model
+from computeplan.specs.chips import Chip
+from computeplan.specs.hfconfig import load_config
 from computeplan.specs.jobs import Parallelism
+from computeplan.specs.loader import load_document
+from computeplan.specs.models import Transformer
 from computeplan.specs.sites import Network
 from computeplan.specs.speed import Family, family_of
 from computeplan.speeds import price
 
-__all__ = ["StepPrice", "default_batch", "price_step"]
+__all__ = ["StepPrice", "default_batch", "find_part", "price_step"]
 
 TOKENS_PER_CHIP, LEAST_TOKENS = 1024, 2**20
 
@@ -110,6 +115,13 @@ def default_batch(chips: int, seq: int) -> int:
     return int(2 ** max(0, round(math.log2(tokens / seq))))
 
 
+def find_part(name: str) -> tuple[Chip, tuple[str, ...]]:
+    """Return a chip by any of its names, or out of a YAML file, and notes to print."""
+    if name.endswith((".yaml", ".yml")):
+        return parse_chip(load_document(Path(name), name), name)
+    return load_chip(name)
+
+
 def price_step(
     model: str,
     chip: str,
@@ -128,7 +140,7 @@ def price_step(
     Parameters
     ----------
     model, chip : str
-        Any name in the catalogue.
+        Any name in the catalogue, or a YAML file; a model may be a Hugging Face config.json too.
     chips : int
         Chips there are; a layout by numbers may use fewer.
     seq : int
@@ -160,8 +172,8 @@ def price_step(
     ('dp 8, micro-batch 1, zero 3', '15.1')
     """
     try:
-        network, of_model = load_model(model)
-        part, of_name = load_chip(chip)
+        network, of_model = _model(model)
+        part, of_name = find_part(chip)
         training = Training(
             shape_of(network.architecture()), seq, batch or default_batch(chips, seq)
         )
@@ -190,8 +202,16 @@ def price_step(
         peak_flop_per_s=found.device.flop_per_s,
         band=found.band,
         family=found.family,
-        numbers=family_of(part.name, precision)[1],
+        numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
         notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
     )
+
+
+def _model(name: str) -> tuple[Transformer, tuple[str, ...]]:
+    if name.endswith(".json"):
+        return parse_model(load_config(Path(name), name), name)
+    if name.endswith((".yaml", ".yml")):
+        return parse_model(load_document(Path(name), name), name)
+    return load_model(name)

@@ -20,8 +20,14 @@ BIGGEST = 100_000_000
 
 
 @click.command()
-@click.option("--model", required=True, help="A model of the catalogue.")
-@click.option("--chip", "chip_names", required=True, multiple=True, help="A chip; may be repeated.")
+@click.option("--model", required=True, help="A name in the catalogue, a YAML file, a config.json.")
+@click.option(
+    "--chip",
+    "chip_names",
+    required=True,
+    multiple=True,
+    help="A name in the catalogue, or a YAML file; may be repeated.",
+)
 @click.option("--chips", required=True, type=click.IntRange(1, BIGGEST), help="How many chips.")
 @click.option(
     "--seq", type=click.IntRange(1, BIGGEST), default=8192, show_default=True, help="Tokens each."
@@ -116,8 +122,8 @@ def _layout(
     """Return the layout that the options name, filled up with data parallel replicas, or auto."""
     from pydantic import ValidationError
 
-    from computeplan.specs.catalogue import load_chip
     from computeplan.specs.jobs import Parallelism
+    from computeplan.steps import find_part
 
     numbers = {name: value for name, value in given.items() if value is not None}
     if numbers.get("tp") == "auto" and len(numbers) > 1:
@@ -131,7 +137,9 @@ def _layout(
         numbers["tp"] = int(text)
     if "dp" not in numbers:
         try:
-            ranks = chips * load_chip(chip)[0].ranks_per_chip
+            ranks = chips * find_part(chip)[0].ranks_per_chip
+        except ScenarioError:
+            raise
         except ValueError as error:
             raise ScenarioError.of(str(error)) from None
         others = int(numbers.get("tp", 1)) * int(numbers.get("pp", 1)) * int(numbers.get("cp", 1))

@@ -296,6 +296,8 @@ def _extended(
         except ValueError as error:
             raise ScenarioError([document.problem(("extends",), str(error))]) from None
         base = _document(kind.folder, full_name)
+        if kind is _CHIPS:
+            base = replace(base, data={"relative": full_name, **base.data})
     cleared = replace(base, data=_without_replaced(base.data, over.data))
     return apply(kind.schema, cleared, over), notes
 

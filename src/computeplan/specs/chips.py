@@ -245,6 +245,8 @@ class Chip(Frozen):
     """Who makes it."""
     estimate: bool = False
     """Whether too little is published to trust the whole entry."""
+    relative: str | None = None
+    """Whose fitted numbers it takes, of the catalogue; what it extends if left out."""
     ranks_per_chip: Annotated[int, Field(ge=1, le=16)] = 1
     """Devices that one package shows to software."""
     release_year: CountFigure | None = None
@@ -284,6 +286,11 @@ class Chip(Frozen):
                 refuse(f"availability must be one of {', '.join(allowed)}")
         check_sources(self, self.sources)
         return self
+
+    @property
+    def kin(self) -> str:
+        """The name under which fitted numbers are looked up."""
+        return self.relative or self.name
 
     @property
     def is_estimate(self) -> bool:

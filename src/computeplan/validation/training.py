@@ -120,7 +120,7 @@ def seconds(case: Case, numbers: Numbers | None = None, year: float | None = Non
     assert ask is not None
     device = device_of(ask.chip, ask.precision, ask.kernel, numbers).device
     time = step_time(ask.training, device, ask.fabric, ask.layout, ask.software)
-    _, family, _ = family_of(ask.chip.name, ask.precision)
+    _, family, _ = family_of(ask.chip.kin, ask.precision)
     if year is not None:
         family = family.model_copy(update={"software_year": year})
     return float(time.step_s) * software_factor(case.year, family)
@@ -213,7 +213,7 @@ def _predict(case: Case) -> Prediction:
         peak = ask.chip.peak_flop_per_s(ask.precision)
     except ValueError as error:
         return Prediction(_skip(case, str(error)), "", "", math.nan, math.nan, math.nan, math.nan)
-    band = band_of(ask.chip.name, ask.precision, ask.n_chips)
+    band = band_of(ask.chip, ask.precision, ask.n_chips)
     return Prediction(
         case=case,
         chip=ask.chip.name,
@@ -242,7 +242,7 @@ def _skip(case: Case, reason: str) -> Case:
 def _family(case: Case) -> str:
     ask = case.question
     assert ask is not None
-    name, _, own = family_of(ask.chip.name, ask.precision)
+    name, _, own = family_of(ask.chip.kin, ask.precision)
     if not case.verified:
         return UNVERIFIED
     if ask.training.shape.moe is not None:
