@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         UnsupportedByEngine,
     )
     from computeplan.results import CaseResult, Estimate, Result
+    from computeplan.specs.jobs import Parallelism
     from computeplan.specs.scenario import Scenario, load
+    from computeplan.steps import StepPrice, price_step
     from computeplan.store import load_result, save_result
     from computeplan.study import run
 
@@ -33,13 +35,16 @@ __all__ = [
     "ComputePlanError",
     "Estimate",
     "InfeasibleError",
+    "Parallelism",
     "Result",
     "Scenario",
     "ScenarioError",
+    "StepPrice",
     "UnsupportedByEngine",
     "__version__",
     "load",
     "load_result",
+    "price_step",
     "run",
     "save_result",
 ]
@@ -49,12 +54,15 @@ _WHERE = {
     "ComputePlanError": "errors",
     "Estimate": "results",
     "InfeasibleError": "errors",
+    "Parallelism": "specs.jobs",
     "Result": "results",
     "Scenario": "specs.scenario",
     "ScenarioError": "errors",
+    "StepPrice": "steps",
     "UnsupportedByEngine": "errors",
     "load": "specs.scenario",
     "load_result": "store",
+    "price_step": "steps",
     "run": "study",
     "save_result": "store",
 }

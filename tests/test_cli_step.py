@@ -1,0 +1,122 @@
+"""``computeplan step`` and ``computeplan validate``."""
+
+import json
+
+import pytest
+
+from computeplan.cli import main
+
+
+@pytest.fixture
+def call(capsys):
+    """Return a function that runs a command and expects an exit code: its output."""
+
+    def call(*args, expect=0):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        out, err = capsys.readouterr()
+        assert caught.value.code == expect, err
+        return err if expect else out
+
+    return call
+
+
+STEP = ("step", "--model", "llama-3.1-8b", "--chip", "H100-SXM", "--chips", "16")
+
+
+def test_step_prints_time_band_parts_memory_and_the_best_layouts(call):
+    out = call(*STEP)
+    for words in (
+        "seconds per step",
+        "90 % band",
+        "tokens/s",
+        "MFU",
+        "memory, GiB of",
+        "optimizer",
+    ):
+        assert words in out
+    assert "layouts that fit" in out
+
+
+def test_step_in_json_adds_up(call):
+    (found,) = json.loads(call(*STEP, "--json"))
+    best = found["layouts"][0]
+    assert len(found["layouts"]) == 10
+    assert sum(best["time_s"].values()) == pytest.approx(found["step_s"])
+    parts = {name: size for name, size in best["memory_bytes"].items() if name != "total"}
+    assert sum(parts.values()) == pytest.approx(best["memory_bytes"]["total"])
+    assert found["low_s"] < found["step_s"] < found["high_s"]
+    assert found["tokens_per_s"] == pytest.approx(128 * 8192 / found["step_s"])
+
+
+def test_several_chips_stand_side_by_side_with_ratios(call):
+    out = call(*STEP, "--chip", "910B2", "--chip", "H200")
+    assert "ratio of tokens/s" in out
+    assert all(name in out for name in ("nvidia/h100-sxm", "huawei/ascend-910b2", "nvidia/h200"))
+    assert "(estimate)" in out
+
+
+def test_step_with_a_layout_by_numbers_fills_up_with_replicas(call):
+    (found,) = json.loads(call(*STEP, "--tp", "4", "--recompute", "full", "--json"))
+    layout = found["layouts"][0]["layout"]
+    assert (layout["tp"], layout["dp"], layout["recompute"]) == (4, 4, 2)
+
+
+def test_step_draws(call, tmp_path):
+    call(*STEP, "--chip", "A100-80GB", "--figure", str(tmp_path / "f.png"))
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    call(*STEP, "--figure", str(tmp_path / "f.svg"))
+    assert "<svg" in (tmp_path / "f.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--tp", "x"), 2, "--tp must be a whole number > 0 or auto"),
+        (("--tp", "auto", "--pp", "2"), 2, "leave the other options out"),
+        (("--tp", "32"), 2, "32 ranks, and 16 x nvidia/h100-sxm are 16"),
+        (("--batch", "3.5"), 2, "--batch"),
+        (("--batch", "0"), 2, "--batch must be 1 to"),
+        (("--framework", "mine"), 2, "no framework 'mine'; known: default, Megatron-LM"),
+        (("--network", "fast"), 2, "--network"),
+        (("--model", "nobody/knows"), 2, "nobody/knows"),
+        (("--chip", "nvidia/v100"), 2, "no dense bf16 peak"),
+        (("--seq", "131072", "--batch", "16", "--tp", "1"), 3, "GiB more than it has"),
+        (("--figure", "x.txt"), 1, "a figure ends in .png or .svg"),
+    ],
+)
+def test_what_step_refuses(call, options, code, message):
+    result = call(*STEP, *options, expect=code)
+    assert message in result
+
+
+def test_validate_training_prints_rows_families_and_what_was_left_out(call, tmp_path):
+    figure = tmp_path / "scatter.png"
+    out = call("validate", "training", "--figure", str(figure))
+    assert "145 of 148 verified rows priced" in out
+    assert "910b-mistral-7b-32k" in out
+    assert "out of sample: fitted without them" in out
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_validate_training_reads_rows_of_ones_own(call, tmp_path):
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(
+        "cases:\n"
+        "- {id: a, chip: GB200, chips: 8, precision: bf16, model: {name: llama3-8b}, seq_len: 8192,"
+        " global_batch: 128, tp: 1, pp: 1, dp: 8, measured: {step_s: 4.0}}\n"
+        "- {id: b, chip: nobody}\n",
+        "utf-8",
+    )
+    found = json.loads(call("validate", "training", "--cases", str(rows), "--json"))
+    assert list(found["families"]) == ["nvidia/gb200 bf16 as H100 BF16"]
+    assert [row["id"] for row in found["rows"]] == ["a", "b"]
+    assert found["rows"][1]["skipped"]
+    markdown = call("validate", "training", "--cases", str(rows), "--markdown")
+    assert "| a | nvidia/gb200 bf16 as H100 BF16 | 4 |" in markdown
+
+
+def test_validate_training_without_the_file(call, tmp_path):
+    result = call("validate", "training", "--cases", str(tmp_path / "no.yaml"), expect=2)
+    assert "no.yaml" in result
