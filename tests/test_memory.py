@@ -171,6 +171,14 @@ def test_experts_are_shared_out_among_the_ranks_that_hold_the_same(zero):
     )
 
 
+def test_experts_in_hybrid_shards_are_held_whole():
+    """64 ranks, weights shared out by 8, experts over 8: a shard has one copy of each expert."""
+    shape = model("mixtral-8x7b")
+    experts = shape.layers * 8 * 3 * shape.hidden * shape.moe.expert_ffn
+    held = memory_of(Training(shape, S, 64), Layout.of(dp=64, ep=8, zero=3, shard=8))
+    assert float(held.weights) >= 2 * experts / 8
+
+
 def test_repeated_key_and_value_heads_take_memory_on_every_rank():
     """With 8 tensor parallel ranks, one head of keys and values for all or one for each."""
     one, eight = (

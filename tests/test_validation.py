@@ -105,8 +105,8 @@ def test_nine_of_ten_rows_lie_in_their_band():
     assert 0.85 <= np.mean(inside) <= 0.97
 
 
-def test_rows_read_after_the_fit():
-    """Nothing was set while looking at these: H100 of newer software, and three chips without rows."""
+def test_rows_that_nothing_was_fitted_to():
+    """H100 with newer software, and three chips that have no row in the fit."""
     path = Path(cp.__file__).parent / "data" / "published" / "training_unseen.yaml"
     found = predict(read_cases(path))
     dense = [p for p in found if p.family != "MoE"]

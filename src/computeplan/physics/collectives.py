@@ -194,14 +194,12 @@ def point_to_point_s(fabric: Fabric, n_bytes: Any, *, crosses: Any) -> FloatArra
 
 def _inside(fabric: Fabric, n: Any, stride: Any) -> FloatArray:
     """Return how many ranks of a group share a domain."""
-    inside: FloatArray = np.minimum(n, np.maximum(1.0, fabric.domain // stride))
+    inside: FloatArray = np.minimum(n, np.maximum(1.0, np.floor(fabric.domain / stride)))
     return inside
 
 
 def _up_rate(fabric: Fabric, operation: Operation, inside: Any) -> FloatArray:
-    """Return the rate inside a domain: of the links to the other ranks of the group."""
+    """Return the rate inside a domain, to the other ranks of the group if there are any."""
     reach = np.minimum(fabric.up_bytes_per_s, (inside - 1.0) * fabric.pair_bytes_per_s)
-    rate: FloatArray = fabric.links[operation].frac * np.where(
-        inside > 1, reach, fabric.up_bytes_per_s
-    )
+    rate: FloatArray = np.where(inside > 1, fabric.links[operation].frac * reach, np.inf)
     return rate

@@ -37,7 +37,9 @@ __all__ = [
     "LayerTime",
     "Weights",
     "attention_products",
+    "dense_of_rank",
     "experts_s",
+    "kv_heads_of_rank",
     "layer_s",
     "logits_s",
     "mlp_products",
@@ -89,8 +91,10 @@ class LayerTime(NamedTuple):
 
     forward: Any
     backward: Any
-    core: Any
+    core_forward: Any
     """Of the forward pass: the attention core."""
+    core_backward: Any
+    """Of the backward pass: the attention core."""
     last: Any
     """Of the forward pass: the last product, whose output no backward pass needs."""
 
@@ -108,7 +112,7 @@ def attention_products(shape: Shape, tp: Any) -> list[tuple[Any, Any]]:
     h, a = shape.hidden, shape.heads
     if shape.mla is None:
         d = shape.head_dim
-        qkv = d * (a / tp + 2 * np.maximum(shape.kv_heads / tp, 1.0))
+        qkv = d * (a / tp + 2 * kv_heads_of_rank(shape, tp))
         return [(float(qkv) if np.ndim(qkv) == 0 else qkv, h), (h, a * d / tp)]
     mla = shape.mla
     query = a * (mla.qk_nope_head_dim + mla.qk_rope_head_dim) / tp
@@ -126,6 +130,28 @@ def attention_products(shape: Shape, tp: Any) -> list[tuple[Any, Any]]:
 def mlp_products(shape: Shape, width: Any, tp: Any) -> list[tuple[Any, Any]]:
     """Return columns and depth of the products of one MLP on one rank; gate and up are one."""
     return [((2 if shape.gated_mlp else 1) * width / tp, shape.hidden), (shape.hidden, width / tp)]
+
+
+def kv_heads_of_rank(shape: Shape, tp: Any) -> Any:
+    """Return the heads of keys and values on one rank: one at least, repeated where they are few.
+
+    Examples
+    --------
+    >>> llama_8b = Shape(layers=32, hidden=4096, ffn=14336, heads=32, kv_heads=8, head_dim=128,
+    ...                  vocab=128256)
+    >>> float(kv_heads_of_rank(llama_8b, tp=16))
+    1.0
+    """
+    return np.maximum(shape.kv_heads / tp, 1.0)
+
+
+def dense_of_rank(shape: Shape, tp: Any) -> Any:
+    """Return the weights of the mean layer on one rank, routed experts aside."""
+    held = weights_of(shape).dense / tp
+    if shape.mla is not None:
+        return held
+    repeated = kv_heads_of_rank(shape, tp) - shape.kv_heads / tp
+    return held + 2 * shape.head_dim * shape.hidden * repeated
 
 
 def weights_of(shape: Shape) -> Weights:
@@ -194,16 +220,17 @@ def saved_bytes(
     """
     h, a = shape.hidden, shape.heads
     if shape.mla is None:
-        attention = 2.0 * shape.head_dim * (2 * a + 2 * shape.kv_heads)
+        attention = 4.0 * shape.head_dim * (a / tp + kv_heads_of_rank(shape, tp))
     else:
         mla = shape.mla
         wide = mla.qk_nope_head_dim + mla.qk_rope_head_dim
-        attention = 2.0 * (a * 2 * (wide + mla.v_head_dim) + mla.q_lora_rank + mla.kv_lora_rank)
+        attention = 4.0 * a * (wide + mla.v_head_dim) + 2.0 * (mla.q_lora_rank + mla.kv_lora_rank)
+        attention = attention / tp
     if not flash:
-        attention += (5.0 if dropout else 2.0) * a * seq
+        attention = attention + (5.0 if dropout else 2.0) * a * seq / tp
     around = (4.0 + 2.0 * operand_bytes + (2.0 if dropout else 0.0)) * h
-    inside = attention + _mlp_saved(shape, operand_bytes)
-    return around / np.where(sequence_parallel, tp, 1.0) + inside / tp
+    inside = attention + _mlp_saved(shape, operand_bytes) / tp
+    return around / np.where(sequence_parallel, tp, 1.0) + inside
 
 
 def layer_s(
@@ -248,7 +275,7 @@ def layer_s(
         forward = forward + product
         backward = backward + times * backward_gemm_s(device, m, n, k)
         last = last + product if ends else last
-    return LayerTime(forward, backward, core_f, last)
+    return LayerTime(forward, backward, core_f, core_b, last)
 
 
 def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from computeplan.checks import FloatArray
-from computeplan.physics.layer import saved_bytes, weights_of
+from computeplan.physics.layer import dense_of_rank, saved_bytes, weights_of
 from computeplan.physics.layout import Layout, Software
 from computeplan.physics.pipeline import in_flight
 from computeplan.physics.steptime import Training
@@ -154,15 +154,17 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
     both = (p == 1) & (not shape.tied_embeddings)
-    dense = (layers * weights.dense + weights.embedding * (1.0 + both)) / tp + small / p
+    dense = layers * dense_of_rank(shape, tp) + weights.embedding * (1.0 + both) / tp + small / p
     experts = layers * weights.experts / layout.ep
     group = layout.dp * layout.cp
-    few = np.maximum(group * tp / layout.ep, 1.0)
     shared = np.where(layout.zero >= 3, layout.shard, group)
+    few = np.maximum(shared * tp / layout.ep, 1.0)
     of_dense = state_bytes_per_parameter(layout.zero, shared, software.grad_bytes)
     of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
     copies = software.schedule.weights
-    live = 2.0 * 2.0 * (weights.dense / tp + weights.experts / layout.ep)  # two layers, gathered
+    live = (
+        2.0 * 2.0 * (dense_of_rank(shape, tp) + weights.experts / layout.ep)
+    )  # two layers, gathered
     held = copies * (dense * of_dense[0] + experts * of_experts[0])
     held = held + np.where((layout.zero >= 3) & (group > 1), live, 0.0)
     gradients = dense * of_dense[1] + experts * of_experts[1]
@@ -183,8 +185,9 @@ def _kept_bytes(
 ) -> Any:
     """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
     shape, sp = training.shape, layout.sequence_parallel
-    full, no_scores = (
-        saved_bytes(
+
+    def saved(*, flash: bool) -> Any:
+        return saved_bytes(
             shape,
             layout.tp,
             sp,
@@ -193,9 +196,10 @@ def _kept_bytes(
             dropout=software.dropout,
             operand_bytes=software.operand_bytes,
         )
-        for flash in (software.flash, True)
-    )
-    layer = np.where(layout.recompute >= 1, no_scores, full)
+
+    full = layer = saved(flash=software.flash)
+    if not software.flash:
+        layer = np.where(layout.recompute >= 1, saved(flash=True), full)
     only_input = 2.0 * shape.hidden / np.where(sp > 0, layout.tp, 1.0)
     return np.where(
         layout.recompute == 2,

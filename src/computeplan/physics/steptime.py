@@ -26,7 +26,14 @@ import numpy as np
 
 from computeplan.checks import FloatArray
 from computeplan.physics.collectives import Fabric, collective_s, point_to_point_s
-from computeplan.physics.layer import experts_s, layer_s, logits_s, weights_of
+from computeplan.physics.layer import (
+    dense_of_rank,
+    experts_s,
+    kv_heads_of_rank,
+    layer_s,
+    logits_s,
+    weights_of,
+)
 from computeplan.physics.layout import Layout, Software
 from computeplan.physics.operators import Device, move_s
 from computeplan.physics.pipeline import pipeline_s
@@ -109,16 +116,19 @@ class StepTime:
 class _Parts(NamedTuple):
     """One micro-batch through the mean layer, forward and backward: time by what it is for."""
 
-    compute_f: Any
-    compute_b: Any
+    compute: Any
     tp: Any
     cp: Any
     ep: Any
     dp: Any
+    free_f: Any
+    """Of the forward pass: computing while no ring of keys and values is under way."""
+    free_b: Any
+    """Of the backward pass, the same."""
 
     @property
     def all(self) -> Any:
-        return self.compute_f + self.compute_b + self.tp + self.cp + self.ep + self.dp
+        return self.compute + self.tp + self.cp + self.ep + self.dp
 
 
 def step_time(
@@ -164,10 +174,9 @@ def step_time(
     part = _layer_parts(training, device, fabric, layout, software, tokens)
     logits = logits_s(device, shape, layout.tp, tokens)
     per_stage = shape.layers / p
-    whole, most = part.all, np.ceil(per_stage)
-    fewest = shape.layers - most * (p - 1)  # what a last stage can be left with
-    last = np.where(fewest > 0, np.minimum(np.floor(per_stage), np.maximum(fewest, 1.0)), most)
-    slowest = np.maximum(most * whole, last * whole + logits)
+    whole = part.all
+    # Stages differ by one layer at most, and the last one has as few as any.
+    slowest = np.maximum(np.ceil(per_stage) * whole, np.floor(per_stage) * whole + logits)
     total = shape.layers * whole + logits
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
@@ -177,7 +186,7 @@ def step_time(
     message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=crosses)
     end = _end(training, device, fabric, layout, software, part)
     parts = {
-        "compute_s": n_micro * (per_stage * (part.compute_f + part.compute_b) + logits / p),
+        "compute_s": n_micro * (per_stage * part.compute + logits / p),
         "tp_s": n_micro * per_stage * part.tp,
         "cp_s": n_micro * per_stage * part.cp,
         "ep_s": n_micro * per_stage * part.ep,
@@ -202,43 +211,46 @@ def _layer_parts(
     shape, tp = training.shape, layout.tp
     layer = layer_s(device, shape, layout, tokens, training.seq, flash=software.flash)
     again = layer.forward - (layer.last if software.stops_early else 0.0)
-    backward = layer.backward + np.where(
-        layout.recompute == 2, again, np.where(layout.recompute == 1, layer.core, 0.0)
-    )
-    passes = np.where(layout.recompute == 2, 2.5 if software.stops_early else 3.0, 2.0)
+    full, some = layout.recompute == 2, layout.recompute >= 1
+    backward = layer.backward + np.where(full, again, np.where(some, layer.core_forward, 0.0))
+    ring = _ring_s(training, fabric, layout)
+    rings_b = np.where(some, 3.0, 2.0) * ring  # keys and values, their gradients, and once again
+    cp_f = np.maximum(0.0, ring - layer.core_forward)
+    cp_b = np.maximum(0.0, 2.0 * ring - layer.core_backward) + np.where(some, cp_f, 0.0)
+    free_f, free_b = layer.forward + cp_f - ring, backward + cp_b - rings_b
+    passes = np.where(full, 2.5 if software.stops_early else 3.0, 2.0)
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_forward = 2.0 * software.tp_exposed * reduce
-    cp = _context(training, fabric, layout, layer.core)
     ep: Any = 0.0
     if shape.moe is not None:
         ep = 2.0 * passes * experts_s(fabric, shape, layout, tokens, software.expert_bytes)
-    dp = _sharded(
-        shape, fabric, layout, software, layer.forward + tp_forward, backward + tp_forward
-    )
-    return _Parts(layer.forward, backward, tp_forward * passes, cp, ep, dp)
+    dp = _sharded(shape, fabric, layout, software, free_f + tp_forward, free_b + tp_forward)
+    compute = layer.forward + backward
+    return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b)
 
 
-def _context(training: Training, fabric: Fabric, layout: Layout, core: Any) -> Any:
-    """Return what of the ring of keys and values attention does not hide [2]_."""
+def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
+    """Return the time keys and values of a layer take once round the ring [2]_."""
     shape, cp = training.shape, layout.cp
-    width = 2.0 * shape.kv_heads * shape.head_dim
+    if not np.any(cp > 1):
+        return 0.0
+    width = 2.0 * shape.head_dim * kv_heads_of_rank(shape, layout.tp)
     if shape.mla is not None:
-        width = shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim
-    hop_bytes = 2.0 * width * training.seq * layout.micro_batch / (cp * layout.tp)
+        width = (shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim) / layout.tp
+    hop_bytes = 2.0 * width * training.seq * layout.micro_batch / cp
     hop = point_to_point_s(fabric, hop_bytes, crosses=cp * layout.tp > fabric.domain)
-    ring = (cp - 1.0) * hop
-    forward = np.maximum(0.0, ring - core)
-    backward = np.maximum(0.0, 2.0 * ring - 2.5 * core)
-    return np.where(cp > 1, forward + backward, 0.0)
+    return (cp - 1.0) * hop
 
 
 def _sharded(
     shape: Shape, fabric: Fabric, layout: Layout, software: Software, forward: Any, backward: Any
 ) -> Any:
     """Return what gathering and scattering weights layer by layer (zero 3) adds [3]_."""
+    if not np.any(layout.zero == 3):
+        return 0.0
     weights = weights_of(shape)
     stride = layout.tp
-    held = weights.dense / layout.tp
+    held = dense_of_rank(shape, layout.tp)
     gather = collective_s(fabric, "all_gather", 2.0 * held, layout.shard, stride)
     scatter = collective_s(
         fabric, "reduce_scatter", software.grad_bytes * held, layout.shard, stride
@@ -273,35 +285,34 @@ def _end(
     weights = weights_of(shape)
     n_micro = training.batch / (layout.dp * layout.micro_batch)
     both = (p == 1) & (not shape.tied_embeddings)
-    dense = (weights.dense * shape.layers / p + weights.embedding * (1.0 + both)) / layout.tp
+    dense = dense_of_rank(shape, layout.tp) * shape.layers / p
+    dense = dense + weights.embedding * (1.0 + both) / layout.tp
     experts = weights.experts * shape.layers / (p * layout.ep)
     group = layout.dp * layout.cp
-    few = np.maximum(group * layout.tp / layout.ep, 1.0)
-    every = layout.zero == 3
-    replicas = group / layout.shard
-    n = np.where(every, replicas, group)
-    stride = np.where(every, layout.tp * layout.shard, layout.tp)
-    summed = np.where(every, dense / layout.shard, dense)
-    operation_bytes = software.grad_bytes * summed
-    scatter = collective_s(fabric, "reduce_scatter", operation_bytes, n, stride)
-    whole = layout.zero < 1
+    whole, every = layout.zero < 1, layout.zero == 3
     back = np.where(whole | every, software.grad_bytes, 2.0)
-    gather = collective_s(fabric, "all_gather", back * summed, n, stride)
+
+    def summed(held: Any, n: Any, shard: Any, stride: Any) -> tuple[Any, Any, Any]:
+        """Return the scatter, the gather, and the weights that one rank updates."""
+        mine, shared = np.where(every, held / shard, held), np.where(every, shard, 1.0)
+        copies, apart = n / shared, stride * shared
+        n_bytes = software.grad_bytes * mine
+        scatter = collective_s(fabric, "reduce_scatter", n_bytes, copies, apart)
+        gather = collective_s(fabric, "all_gather", back * mine, copies, apart)
+        return scatter, gather, np.where(whole | every, mine, held / n)
+
+    scatter, gather, updated = summed(dense, group, layout.shard, layout.tp)
     if shape.moe is not None:
-        n_bytes = np.where(every, 0.0, experts)
-        scatter = scatter + collective_s(
-            fabric, "reduce_scatter", software.grad_bytes * n_bytes, few, layout.ep
-        )
-        gather = gather + collective_s(fabric, "all_gather", back * n_bytes, few, layout.ep)
+        few, shard = (np.maximum(n * layout.tp / layout.ep, 1.0) for n in (group, layout.shard))
+        more = summed(experts, few, shard, layout.ep)
+        scatter, gather, updated = scatter + more[0], gather + more[1], updated + more[2]
     window = (np.minimum(n_micro, p) * (v - 1.0) + 1.0) / v * (shape.layers / p)
-    scatter_hidden = software.grad_overlap * window * part.compute_b
-    gather_hidden = software.weight_overlap * window * part.compute_f
-    together = whole | every  # an all-reduce ends with the gradients, not with the weights
+    # What zero 3 leaves to sum among its replicas finds the network taken by its weights.
+    scatter_hidden = np.where(every, 0.0, software.grad_overlap * window * part.free_b)
+    gather_hidden = software.weight_overlap * window * part.free_f
     exposed = np.where(
-        together,
+        whole | every,  # an all-reduce ends with the gradients, not with the weights
         np.maximum(scatter + gather - scatter_hidden, 0.0),
         np.maximum(scatter - scatter_hidden, 0.0) + np.maximum(gather - gather_hidden, 0.0),
     )
-    share = np.where(whole, 1.0, group)
-    mine = dense / share + experts / np.where(whole, 1.0, few)
-    return np.where(n > 1, exposed, 0.0), move_s(device, OPTIMIZER_BYTES * mine)
+    return exposed, move_s(device, OPTIMIZER_BYTES * updated)
