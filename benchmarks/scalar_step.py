@@ -1,0 +1,537 @@
+"""Step time and memory of one layout in plain floats: what a spreadsheet would compute.
+
+The yardstick of ``step_grid.py``, and an oracle for the tests: the formulas of the package written
+a second time, one layout at a time, with nothing but ``math``. What depends on the model alone is
+computed once (`facts_of`), as a careful modeler would. Of the package it takes the records that
+hold the inputs, and estimates that are numbers and no formulas, such as the share of the memory
+bandwidth that kernels reach.
+
+Long because it holds the whole model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from computeplan.physics import layer as layer_estimates
+from computeplan.physics import memory as memory_estimates
+from computeplan.physics import operators as operator_estimates
+from computeplan.physics import steptime as step_estimates
+from computeplan.physics.collectives import Fabric, Operation
+from computeplan.physics.layout import Software
+from computeplan.physics.operators import Device
+from computeplan.physics.steptime import Training
+from computeplan.physics.transformer import Shape
+
+HBM_FRAC = operator_estimates.HBM_FRAC
+SCORE_BYTES_FORWARD = operator_estimates.SCORE_BYTES_FORWARD
+SCORE_BYTES_BACKWARD = operator_estimates.SCORE_BYTES_BACKWARD
+ELEMENTWISE = layer_estimates.ELEMENTWISE
+LOGIT_BYTES_MOVED = layer_estimates.LOGIT_BYTES
+EXPERT_KERNELS = layer_estimates.EXPERT_KERNELS
+KERNELS_FORWARD = layer_estimates.KERNELS_FORWARD
+KERNELS_BACKWARD = layer_estimates.KERNELS_BACKWARD
+ONE_EXPERT_FORWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT_FORWARD
+ONE_EXPERT_BACKWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT_BACKWARD
+JITTER_PER_DECADE = step_estimates.JITTER_PER_DECADE
+OPTIMIZER_BYTES = step_estimates.OPTIMIZER_BYTES
+LOGIT_BYTES_HELD = memory_estimates.LOGIT_BYTES
+FRAGMENTATION = memory_estimates.FRAGMENTATION
+RESERVE_BYTES = memory_estimates.RESERVE_BYTES
+
+SELECTIVE, FULL = 1, 2
+
+
+class Split(NamedTuple):
+    """One layout; the fields are those of ``Layout``."""
+
+    tp: float = 1.0
+    pp: float = 1.0
+    dp: float = 1.0
+    cp: float = 1.0
+    ep: float = 1.0
+    micro_batch: float = 1.0
+    pieces: float = 1.0
+    recompute: float = 0.0
+    sequence_parallel: float = 1.0
+    zero: float = 1.0
+    shard: float = 1.0
+
+
+class Facts(NamedTuple):
+    """What follows from the model and the sequence alone; of a layer, the mean over the layers."""
+
+    sparse: float
+    """Share of the layers that have experts."""
+    dense: float
+    """Weights of a layer that every token meets, experts aside."""
+    experts: float
+    """Weights of all routed experts of a layer."""
+    embedding: float
+    vectors: float
+    """Parameters of the model that multiply nothing: norms, biases, positions."""
+    core_flop: float
+    """Forward FLOP of a layer's attention core for one token, half of the mask if causal."""
+
+
+# The model ----------------------------------------------------------------------------------------
+
+
+def facts_of(training: Training) -> Facts:
+    shape = training.shape
+    h, moe, mla = float(shape.hidden), shape.moe, shape.mla
+    attention = sum(n * k for n, k in _attention(shape, 1.0))
+    matrices = 3.0 if shape.gated_mlp else 2.0
+    sparse, experts = 0.0, 0.0
+    mlp = matrices * h * shape.ffn
+    if moe is not None:
+        sparse = (shape.layers - moe.dense_layers) / shape.layers
+        one = matrices * h * moe.expert_ffn
+        mlp = (1.0 - sparse) * mlp + sparse * (moe.shared_experts * one + h * moe.experts)
+        experts = sparse * moe.experts * one
+    if mla is None:
+        core_width = 2.0 * shape.head_dim
+    else:
+        core_width = mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
+    return Facts(
+        sparse=sparse,
+        dense=attention + mlp,
+        experts=experts,
+        embedding=h * shape.vocab,
+        vectors=_vectors(shape),
+        core_flop=2.0 * shape.heads * core_width * _positions_seen(training),
+    )
+
+
+def _attention(shape: Shape, tp: float) -> list[tuple[float, float]]:
+    """Return columns and depth of the products around attention on one rank."""
+    h, a, mla = shape.hidden, shape.heads, shape.mla
+    if mla is None:
+        kv_heads = max(shape.kv_heads / tp, 1.0)
+        return [((a / tp + 2.0 * kv_heads) * shape.head_dim, h), (h, a / tp * shape.head_dim)]
+    nope, rope, value = mla.qk_nope_head_dim, mla.qk_rope_head_dim, mla.v_head_dim
+    found = [(a / tp * (nope + rope), mla.q_lora_rank or h)]
+    if mla.q_lora_rank:
+        found.append((mla.q_lora_rank, h))
+    found += [(mla.kv_lora_rank + rope, h), (a / tp * (nope + value), mla.kv_lora_rank)]
+    return [*found, (h, a / tp * value)]
+
+
+def _kv_width(shape: Shape, tp: float) -> float:
+    """Return as how many numbers a rank sends the keys and values of a token."""
+    if shape.mla is not None:
+        return (shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim) / tp
+    return 2.0 * shape.head_dim * max(shape.kv_heads / tp, 1.0)
+
+
+def _dense_of_rank(shape: Shape, facts: Facts, tp: float) -> float:
+    """Return the weights of a layer on one rank, routed experts aside."""
+    if shape.mla is not None or tp <= shape.kv_heads:
+        return facts.dense / tp
+    keys_and_values = 2.0 * shape.hidden * shape.head_dim  # of one head, which every rank has
+    return (facts.dense - shape.kv_heads * keys_and_values) / tp + keys_and_values
+
+
+def _positions_seen(training: Training) -> float:
+    """Return how many positions a token attends to, mean over positions and layers."""
+    shape, seq = training.shape, float(training.seq)
+
+    def seen(window: float) -> float:
+        if not shape.causal:
+            return window
+        ramp = window * window / 2.0  # the first tokens see a window that fills up
+        return (ramp + (seq - window) * window) / seq
+
+    window = min(seq, shape.sliding_window or seq)
+    n_full = shape.layers // shape.full_attention_every if shape.full_attention_every else 0
+    return (n_full * seen(seq) + (shape.layers - n_full) * seen(window)) / shape.layers
+
+
+def _vectors(shape: Shape) -> float:
+    norm = shape.hidden * (2 if shape.norm == "layer" else 1)
+    layer = 2 * norm
+    if shape.biases in {"qkv", "all"}:
+        layer += (shape.heads + 2 * shape.kv_heads) * shape.head_dim
+    if shape.biases == "all":
+        layer += 2 * shape.hidden + (2 if shape.gated_mlp else 1) * shape.ffn
+    if shape.mla is not None:
+        layer += shape.mla.q_lora_rank + shape.mla.kv_lora_rank
+    outside = norm * (2 if shape.embedding_norm else 1) + shape.learned_positions * shape.hidden
+    return float(shape.layers * layer + outside)
+
+
+def _saved_bytes(
+    shape: Shape,
+    facts: Facts,
+    split: Split,
+    scores_bytes: float,
+    *,
+    operand_bytes: float,
+    dropout: bool,
+) -> float:
+    """Return what one token saves in a layer on one rank; `scores_bytes` of all heads."""
+    h, moe, mla = shape.hidden, shape.moe, shape.mla
+    around = 2.0 * (2.0 * h) + 2.0 * operand_bytes * h + (2.0 * h if dropout else 0.0)
+    if mla is None:  # queries and the output, keys and values
+        kv_heads = max(shape.kv_heads, split.tp)  # at least one on every rank
+        inside = 2.0 * shape.head_dim * (2.0 * shape.heads + 2.0 * kv_heads)
+    else:
+        head = 2.0 * (mla.qk_nope_head_dim + mla.qk_rope_head_dim) + 2.0 * mla.v_head_dim
+        inside = 2.0 * (shape.heads * head + mla.q_lora_rank + mla.kv_lora_rank)
+    number = 2.0 * (2.0 if shape.gated_mlp else 1.0) + operand_bytes
+    mlp = number * shape.ffn
+    if moe is not None:
+        met = number * moe.expert_ffn * (moe.top_k + moe.shared_experts)
+        met += operand_bytes * moe.top_k * h
+        mlp = (1.0 - facts.sparse) * mlp + facts.sparse * met
+    tp = split.tp
+    return around / (tp if split.sequence_parallel else 1.0) + (inside + mlp + scores_bytes) / tp
+
+
+# Operators and messages ---------------------------------------------------------------------------
+
+
+def _gemm_s(device: Device, m: float, n: float, k: float, *, half: bool = False) -> float:
+    if half:
+        curve, peak, width = device.half_gemm, device.half_flop_per_s, 2.0
+    else:
+        curve, peak, width = device.gemm, device.flop_per_s, device.operand_bytes
+    frac = curve.best * m / (m + curve.m_half) * n / (n + curve.n_half) * k / (k + curve.k_half)
+    computing = 2.0 * m * n * k / (peak * frac * device.gemm_frac)
+    moving = _move_s(device, width * (m * k + k * n) + 2.0 * m * n)
+    return max(moving, computing)
+
+
+def _backward_s(device: Device, m: float, n: float, k: float, *, half: bool = False) -> float:
+    return _gemm_s(device, m, k, n, half=half) + _gemm_s(device, n, k, m, half=half)
+
+
+def _move_s(device: Device, n_bytes: float) -> float:
+    return n_bytes / (HBM_FRAC * device.memory_bytes_per_s)
+
+
+def _nic(fabric: Fabric) -> float:
+    return fabric.out_bytes_per_s * fabric.out_frac / fabric.oversubscription
+
+
+def _collective_s(
+    fabric: Fabric, operation: Operation, n_bytes: float, n: float, stride: float = 1.0
+) -> float:
+    if n <= 1.0:
+        return 0.0
+    inside = min(n, max(1.0, fabric.domain // stride))  # ranks of the group in one domain
+    link = fabric.links[operation]
+    up = math.inf
+    if inside > 1.0:
+        up = min(fabric.up_bytes_per_s, (inside - 1.0) * fabric.pair_bytes_per_s) * link.frac
+    latency = link.call_s + link.rank_s * (inside - 1.0)
+    if inside < n:
+        latency += fabric.out_step_s * math.log2(n / inside)
+    if operation == "all_to_all":
+        return latency + n_bytes / n * max((inside - 1.0) / up, (n - inside) / _nic(fabric))
+    rate = up if inside == n else min(up, inside * _nic(fabric))
+    volume = (n - 1.0) / n * n_bytes
+    return latency + (2.0 * volume if operation == "all_reduce" else volume) / rate
+
+
+def _send_s(fabric: Fabric, n_bytes: float, *, outside: bool) -> float:
+    if outside:
+        return fabric.out_step_s + n_bytes / _nic(fabric)
+    link = fabric.links["all_gather"]
+    return link.call_s + n_bytes / (link.frac * fabric.pair_bytes_per_s)
+
+
+# A layer ------------------------------------------------------------------------------------------
+
+
+def _layer_s(
+    training: Training,
+    device: Device,
+    split: Split,
+    software: Software,
+    facts: Facts,
+    tokens: float,
+) -> tuple[float, float, float, float, float]:
+    """Return forward and backward of a layer, of its attention core, and its last product."""
+    shape, tp, sparse, moe = training.shape, split.tp, facts.sparse, training.shape.moe
+    gate = 2.0 if shape.gated_mlp else 1.0
+    h = float(shape.hidden)
+    forward = backward = last = 0.0
+    for n, k in _attention(shape, tp):
+        forward += _gemm_s(device, tokens, n, k)
+        backward += _backward_s(device, tokens, n, k)
+
+    mlps = [(1.0 - sparse, tokens, shape.ffn / tp)]  # how often, rows, width
+    experts_s = 0.0
+    if moe is not None:
+        local = moe.experts / split.ep
+        mlps.append((sparse, tokens, moe.shared_experts * moe.expert_ffn / tp))
+        mlps.append((sparse * local, tokens / tp * moe.top_k / local, moe.expert_ffn))
+        experts_s = sparse * local if device.operand_bytes < 2.0 else 0.0
+    for times, rows, width in mlps:
+        if times > 0.0 and width > 0.0:
+            down = _gemm_s(device, rows, h, width)
+            forward += times * (_gemm_s(device, rows, gate * width, h) + down)
+            last += times * down
+            backward += times * _backward_s(device, rows, gate * width, h)
+            backward += times * _backward_s(device, rows, h, width)
+
+    peak = device.half_flop_per_s * device.attention_frac
+    products = facts.core_flop * tokens / tp / peak
+    if software.flash:
+        core, core_back = products, 2.5 * products
+    else:  # the whole mask, and the scores through memory
+        scores = shape.heads / tp * training.seq * tokens
+        core = 2.0 * products + _move_s(device, SCORE_BYTES_FORWARD * scores)
+        core_back = 4.0 * products + _move_s(device, SCORE_BYTES_BACKWARD * scores)
+    saved = _saved_bytes(shape, facts, split, 0.0, operand_bytes=2.0, dropout=False)
+    moving = _move_s(device, ELEMENTWISE * saved * tokens)
+    launch_s = device.launch_s * ((1.0 - sparse) + sparse * EXPERT_KERNELS)
+    forward += core + moving + KERNELS_FORWARD * launch_s + experts_s * ONE_EXPERT_FORWARD_S
+    backward += core_back + 2.0 * moving
+    backward += KERNELS_BACKWARD * launch_s + experts_s * ONE_EXPERT_BACKWARD_S
+    return forward, backward, core, core_back, last
+
+
+def _logits_s(training: Training, device: Device, tp: float, tokens: float) -> float:
+    n, k = training.shape.vocab / tp, float(training.shape.hidden)
+    products = _gemm_s(device, tokens, n, k, half=True) + _backward_s(
+        device, tokens, n, k, half=True
+    )
+    return products + _move_s(device, LOGIT_BYTES_MOVED * n * tokens)
+
+
+def _dispatch_s(
+    training: Training,
+    fabric: Fabric,
+    split: Split,
+    software: Software,
+    facts: Facts,
+    tokens: float,
+) -> float:
+    """Return what it takes to send a layer's tokens to their experts, or back."""
+    moe, ep = training.shape.moe, split.ep
+    sent = tokens / split.tp * training.shape.hidden * software.expert_bytes
+    inside = min(ep, float(fabric.domain))
+    ranks_met = ep * (1.0 - (1.0 - 1.0 / ep) ** moe.top_k)
+    longest = _collective_s(fabric, "all_to_all", sent * ranks_met, inside)
+    servers = ep / inside
+    if servers > 1.0:
+        servers_met = servers * (1.0 - (1.0 - 1.0 / servers) ** moe.top_k)
+        if moe.groups_per_token:
+            servers_met = min(servers_met, moe.groups_per_token)
+        crossing = sent * servers_met * (1.0 - 1.0 / servers)
+        longest = max(longest, fabric.out_step_s + crossing / _nic(fabric))
+    return facts.sparse * longest
+
+
+def _sharded_s(
+    shape: Shape,
+    fabric: Fabric,
+    split: Split,
+    software: Software,
+    facts: Facts,
+    forward: float,
+    backward: float,
+) -> float:
+    """Return what gathering a layer's weights twice and scattering its gradients adds."""
+    tp, ep, shard = split.tp, split.ep, split.shard
+    mine = _dense_of_rank(shape, facts, tp)
+    gather = _collective_s(fabric, "all_gather", 2.0 * mine, shard, tp)
+    scatter = _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, shard, tp)
+    if facts.experts:
+        mine, few = facts.experts / ep, max(shard * tp / ep, 1.0)
+        gather += _collective_s(fabric, "all_gather", 2.0 * mine, few, ep)
+        scatter += _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, few, ep)
+    added = 0.0
+    for sent, computed in ((gather, forward), (gather + scatter, backward)):
+        hidden = software.fsdp_overlap * min(sent, computed)
+        added += sent - hidden
+    return added
+
+
+# A step -------------------------------------------------------------------------------------------
+
+
+def step_parts(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    split: Split,
+    software: Software,
+    facts: Facts,
+) -> dict[str, float]:
+    """Return the seconds of a step by what they are spent on, by the fields of ``StepTime``."""
+    shape = training.shape
+    tp, pp, dp, cp, _, micro_batch, pieces, recompute, _, zero, _ = split
+    tokens = training.seq * micro_batch / cp
+    n_micro = training.batch / (dp * micro_batch)
+    layer = _layer_s(training, device, split, software, facts, tokens)
+    forward, backward, core, core_back, last = layer
+    rounds = 2.0  # how often a layer's messages are sent: forward, backward, perhaps again
+    if recompute == SELECTIVE:
+        backward += core
+    elif recompute == FULL:
+        backward += forward - (last if software.stops_early else 0.0)
+        rounds = 2.5 if software.stops_early else 3.0
+
+    # Messages of one layer and micro-batch that nothing hides.
+    all_reduce = _collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
+    tp_round = 2.0 * all_reduce * software.tp_exposed
+    cp_f = cp_b = ep_s = dp_s = 0.0
+    free_f, free_b = forward, backward  # computing while no keys and values are under way
+    if cp > 1.0:
+        hop_bytes = 2.0 * _kv_width(shape, tp) * tokens
+        hop = _send_s(fabric, hop_bytes, outside=cp * tp > fabric.domain)
+        ring = (cp - 1.0) * hop
+        cp_f, cp_b = max(ring - core, 0.0), max(2.0 * ring - core_back, 0.0)
+        rings_b = 2.0 * ring
+        if recompute:  # keys and values go round once more
+            cp_b, rings_b = cp_b + cp_f, rings_b + ring
+        free_f, free_b = forward + cp_f - ring, backward + cp_b - rings_b
+    if shape.moe is not None:
+        ep_s = 2.0 * rounds * _dispatch_s(training, fabric, split, software, facts, tokens)
+    if zero == 3:
+        within = free_f + tp_round, free_b + tp_round
+        dp_s = _sharded_s(shape, fabric, split, software, facts, *within)
+
+    # Stages that differ by one layer at most; the last has as few as any, and the logits.
+    cp_s = cp_f + cp_b
+    whole = forward + backward + tp_round * rounds + cp_s + ep_s + dp_s
+    logits = _logits_s(training, device, tp, tokens)
+    per_stage = shape.layers / pp
+    slowest = max(math.ceil(per_stage) * whole, math.floor(per_stage) * whole + logits)
+    everything = shape.layers * whole + logits
+    waits = (everything - slowest) * software.schedule.bubble / pieces
+    bubble = n_micro * slowest + waits - n_micro * everything / pp
+    ranks = tp * pp * dp * cp
+    pp_s = 0.0
+    if pp > 1.0:
+        share = software.pp_exposed_interleaved if pieces > 1.0 else software.pp_exposed
+        message = _send_s(fabric, 2.0 * tokens * shape.hidden / tp, outside=ranks > fabric.domain)
+        pp_s = 2.0 * pieces * share * message * (n_micro + (pp - 1.0) / pieces)
+
+    end_s, update_s = _end_s(training, device, fabric, split, software, facts, free_f, free_b)
+    lost = 1.0 + (JITTER_PER_DECADE * math.log10(ranks / 8.0) if ranks > 8.0 else 0.0)
+    layers = n_micro * per_stage
+    return {
+        "compute_s": (layers * (forward + backward) + n_micro * logits / pp) * lost,
+        "tp_s": layers * tp_round * rounds * lost,
+        "cp_s": layers * cp_s * lost,
+        "ep_s": layers * ep_s * lost,
+        "bubble_s": bubble * lost,
+        "pp_s": pp_s * lost,
+        "dp_s": (layers * dp_s + end_s) * lost,
+        "optimizer_s": update_s * lost,
+    }
+
+
+def _end_s(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    split: Split,
+    software: Software,
+    facts: Facts,
+    free_f: float,
+    free_b: float,
+) -> tuple[float, float]:
+    """Return what sums of gradients and new weights add to a step, and the update."""
+    shape = training.shape
+    tp, pp, dp, cp, ep, micro_batch, pieces, _, _, zero, shard = split
+    per_stage = shape.layers / pp
+    group = dp * cp
+    embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
+    dense = per_stage * _dense_of_rank(shape, facts, tp) + embeddings * facts.embedding / tp
+    held = [(dense, group, shard, tp)]  # weights, ranks that hold the same, shards, stride
+    if facts.experts:
+        few, shards = max(group * tp / ep, 1.0), max(shard * tp / ep, 1.0)
+        held.append((per_stage * facts.experts / ep, few, shards, ep))
+    all_reduces = zero < 1 or zero == 3  # gradients; else new weights come back
+    grad, back = software.grad_bytes, software.grad_bytes if all_reduces else 2.0
+    scatter = gather = updated = 0.0
+    for weights, ranks, shards, stride in held:
+        mine, n, apart = weights, ranks, stride
+        if zero == 3:  # what is left to sum: over the groups that share out the weights
+            mine, n, apart = weights / shards, ranks / shards, stride * shards
+        scatter += _collective_s(fabric, "reduce_scatter", grad * mine, n, apart)
+        gather += _collective_s(fabric, "all_gather", back * mine, n, apart)
+        updated += mine if all_reduces else weights / ranks
+    update_s = _move_s(device, OPTIMIZER_BYTES * updated)
+    n_micro = training.batch / (dp * micro_batch)
+    window = per_stage * (min(n_micro, pp) * (pieces - 1.0) + 1.0) / pieces  # layers
+    behind = 0.0 if zero == 3 else software.grad_overlap * window * free_b
+    if all_reduces:
+        return max(scatter + gather - behind, 0.0), update_s
+    ahead = software.weight_overlap * window * free_f
+    return max(scatter - behind, 0.0) + max(gather - ahead, 0.0), update_s
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+def memory_parts(
+    training: Training, split: Split, software: Software, facts: Facts
+) -> dict[str, float]:
+    """Return the bytes of the fuller of first and last stage, by the fields of ``RankMemory``."""
+    first = _stage_bytes(training, split, software, facts, 0.0)
+    last = _stage_bytes(training, split, software, facts, split.pp - 1.0)
+    return first if sum(first.values()) >= sum(last.values()) else last
+
+
+def _stage_bytes(
+    training: Training, split: Split, software: Software, facts: Facts, stage: float
+) -> dict[str, float]:
+    shape = training.shape
+    tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, shard = split
+    layers = max(1.0, shape.layers // pp) if stage > 0.0 else math.ceil(shape.layers / pp)
+    embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
+    of_layer = _dense_of_rank(shape, facts, tp)
+    dense = layers * of_layer + embeddings * facts.embedding / tp + facts.vectors / pp
+    experts = layers * facts.experts / ep
+    group = dp * cp
+    sharing = shard if zero >= 3 else group
+    shares = [(dense, sharing), (experts, max(sharing * tp / ep, 1.0))]
+    weights = sum(2.0 * n / (ranks if zero >= 3 else 1.0) for n, ranks in shares)
+    weights *= software.schedule.weights
+    if zero >= 3 and group > 1.0:  # two layers gathered at a time
+        weights += 2.0 * 2.0 * (of_layer + facts.experts / ep)
+    grad = software.grad_bytes
+    gradients = sum(grad * n / (ranks if zero >= 2 else 1.0) for n, ranks in shares)
+    optimizer = sum(12.0 * n / (ranks if zero >= 1 else 1.0) for n, ranks in shares)
+
+    tokens = training.seq * micro_batch / cp
+    after = pp - 1.0 - stage
+    warm_up = after + 1.0
+    if pieces > 1.0:
+        warm_up = (2.0 * after + (pieces - 1.0) * pp + 1.0) / pieces
+    kept = layers * min(training.batch / (dp * micro_batch), warm_up)
+    kept *= software.schedule.activations
+    score_bytes = (5.0 if software.dropout else 2.0) * shape.heads * training.seq
+    scores, no_scores = (
+        _saved_bytes(
+            shape,
+            facts,
+            split,
+            of_scores,
+            operand_bytes=software.operand_bytes,
+            dropout=software.dropout,
+        )
+        for of_scores in (0.0 if software.flash else score_bytes, 0.0)
+    )
+    if recompute == FULL:
+        inputs = 2.0 * shape.hidden / (tp if seq_parallel else 1.0)
+        activations = tokens * ((kept - 1.0) * inputs + scores)  # one layer is computed again
+    else:
+        activations = tokens * kept * (no_scores if recompute == SELECTIVE else scores)
+    logits = LOGIT_BYTES_HELD * tokens * shape.vocab / tp if after == 0.0 else 0.0
+    rest = weights + gradients + optimizer + activations + logits
+    return {
+        "weights": weights,
+        "gradients": gradients,
+        "optimizer": optimizer,
+        "activations": activations,
+        "logits": logits,
+        "reserve": RESERVE_BYTES + FRAGMENTATION * rest,
+    }

@@ -1,0 +1,138 @@
+"""How many layouts are priced per second: ``python benchmarks/step_grid.py``.
+
+One case for all: MT-NLG 530B on 80 GB A100s, 1,920 sequences of 2,048 tokens, every combination of
+tensor, pipeline, data and context parallelism, micro-batch, virtual stages, recomputation, sequence
+parallelism and ZeRO stage that divides the batch. Each layout is priced in full, its step time in
+eight parts and the memory of its fullest rank in six: by the package a block of layouts at a time,
+and by ``scalar_step.py`` one at a time in plain floats. They take turns, round after round, so that
+a busy machine slows them alike. NumPy does all of it on one core.
+"""
+
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TypeVar
+
+import numpy as np
+import scalar_step
+
+from computeplan.physics.layout import Layout, Software
+from computeplan.physics.memory import memory_of
+from computeplan.physics.steptime import Training, step_time
+from computeplan.physics.transformer import shape_of
+from computeplan.pricing import device_of, fabric_of
+from computeplan.specs.catalogue import load_chip, load_model
+
+N_ROUNDS = 7
+N_SCALAR = 3_000
+BLOCK = 8_192  # an array of a block is 64 KiB: those in use at a time stay in a core's cache
+SEED = 530
+GOAL_PER_S, GOAL_RATIO = 1_000_000, 20
+T = TypeVar("T")
+
+BATCH = 1_920
+TRAINING = Training(shape_of(load_model("mt-nlg-530b")[0].architecture()), seq=2_048, batch=BATCH)
+CHIP = load_chip("nvidia/a100-80gb")[0]
+DEVICE = device_of(CHIP, "bf16", "flash-2").device
+FABRIC = fabric_of(CHIP)[0]
+SOFTWARE = Software()
+FACTS = scalar_step.facts_of(TRAINING)
+
+
+def grid() -> Layout:
+    """Return all layouts, each once, in arrays of one dimension."""
+    axes = {
+        "tp": [1, 2, 4, 8],
+        "pp": [1, 3, 5, 7, 15, 21, 35, 105],
+        "dp": [n for n in range(1, BATCH + 1) if BATCH % n == 0],
+        "cp": [1, 2],
+        "micro_batch": [1, 2, 4, 8],
+        "pieces": [1, 3, 5, 7],
+        "recompute": [0, 1, 2],
+        "sequence_parallel": [0, 1],
+        "zero": [0, 1, 2, 3],
+    }
+    columns = np.meshgrid(*(np.array(axis, dtype=np.float64) for axis in axes.values()))
+    rows = {name: column.ravel() for name, column in zip(axes, columns, strict=True)}
+    divides = BATCH % (rows["dp"] * rows["micro_batch"]) == 0
+    staged = (rows["pp"] > 1) | (rows["pieces"] == 1)
+    kept = {name: column[divides & staged] for name, column in rows.items()}
+    return Layout.of(**kept, ep=np.ones_like(kept["tp"]))
+
+
+LAYOUTS = grid()
+N_LAYOUTS = LAYOUTS.tp.size
+COLUMNS = np.column_stack([getattr(LAYOUTS, name) for name in scalar_step.Split._fields])
+CHOSEN = np.sort(np.random.default_rng(SEED).choice(N_LAYOUTS, N_SCALAR, replace=False))
+SPLITS = [scalar_step.Split(*row) for row in COLUMNS[CHOSEN].tolist()]
+
+
+def price_in_blocks() -> tuple[np.ndarray, np.ndarray]:
+    """Return seconds and bytes of all layouts."""
+    step_s, held_bytes = np.empty(N_LAYOUTS), np.empty(N_LAYOUTS)
+    for start in range(0, N_LAYOUTS, BLOCK):
+        block = slice(start, start + BLOCK)
+        layouts = LAYOUTS.at(block)
+        step_s[block] = step_time(TRAINING, DEVICE, FABRIC, layouts, SOFTWARE).step_s
+        held_bytes[block] = memory_of(TRAINING, layouts, SOFTWARE).total
+    return step_s, held_bytes
+
+
+def price_one_by_one() -> list[tuple[float, float]]:
+    """Return seconds and bytes of the chosen layouts."""
+    return [
+        (
+            sum(scalar_step.step_parts(TRAINING, DEVICE, FABRIC, split, SOFTWARE, FACTS).values()),
+            sum(scalar_step.memory_parts(TRAINING, split, SOFTWARE, FACTS).values()),
+        )
+        for split in SPLITS
+    ]
+
+
+def cpu_s(call: Callable[[], T]) -> tuple[float, T]:
+    """Return the CPU seconds of a call and what it returns."""
+    gc.collect()
+    start_s = time.process_time()
+    value = call()
+    return time.process_time() - start_s, value
+
+
+def in_words(values: list[float], unit: str = "") -> str:
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:,.0f}{unit} ({low:,.0f} to {high:,.0f})"
+
+
+def main() -> None:
+    assert len(np.unique(COLUMNS, axis=0)) == N_LAYOUTS, "a layout is priced twice"
+    price_in_blocks()  # warms up caches
+    gc.freeze()  # what was imported is no garbage, and need not be looked at
+    ours_per_s, scalar_per_s = [], []
+    for _ in range(N_ROUNDS):
+        took_s, ours = cpu_s(price_in_blocks)
+        ours_per_s.append(N_LAYOUTS / took_s)
+        took_s, scalar = cpu_s(price_one_by_one)
+        scalar_per_s.append(N_SCALAR / took_s)
+    faster = [ours / scalar for ours, scalar in zip(ours_per_s, scalar_per_s, strict=True)]
+    apart = np.abs(np.column_stack(ours)[CHOSEN] / np.array(scalar) - 1).max()
+    names = ("computeplan", "numpy")
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in names)
+        + f"\n\nCPU time of one process, median of {N_ROUNDS} interleaved rounds (lowest to"
+        f" highest).\n{N_LAYOUTS:,} layouts in blocks of {BLOCK:,}; step time and memory of each."
+        "\n\n"
+        "| what | layouts per second | goal |\n"
+        "|---|---|---|\n"
+        f"| the package, in blocks | {in_words(ours_per_s)} | at least {GOAL_PER_S:,} |\n"
+        f"| plain floats, {N_SCALAR:,} of them one by one | {in_words(scalar_per_s)} | |\n"
+        f"| ratio | {in_words(faster)} | at least {GOAL_RATIO} |\n\n"
+        f"The two agree on all {N_SCALAR:,}: seconds and bytes are {apart:.0e} apart at most."
+    )
+
+
+if __name__ == "__main__":
+    main()
