@@ -104,6 +104,12 @@ def facts_of(training: Training) -> Facts:
     )
 
 
+def _mla_latents(shape: Shape) -> float:
+    """Return how many numbers of a token latent attention computes on every rank alike."""
+    mla = shape.mla
+    return float(mla.q_lora_rank + mla.kv_lora_rank + mla.qk_rope_head_dim)
+
+
 def _attention(shape: Shape, tp: float) -> list[tuple[float, float]]:
     """Return columns and depth of the products around attention on one rank."""
     h, a, mla = shape.hidden, shape.heads, shape.mla
@@ -121,13 +127,16 @@ def _attention(shape: Shape, tp: float) -> list[tuple[float, float]]:
 def _kv_width(shape: Shape, tp: float) -> float:
     """Return as how many numbers a rank sends the keys and values of a token."""
     if shape.mla is not None:
-        return (shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim) / tp
+        return float(shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim)
     return 2.0 * shape.head_dim * max(shape.kv_heads / tp, 1.0)
 
 
 def _dense_of_rank(shape: Shape, facts: Facts, tp: float) -> float:
     """Return the weights of a layer on one rank, routed experts aside."""
-    if shape.mla is not None or tp <= shape.kv_heads:
+    if shape.mla is not None:
+        whole = shape.hidden * _mla_latents(shape)
+        return (facts.dense - whole) / tp + whole
+    if tp <= shape.kv_heads:
         return facts.dense / tp
     keys_and_values = 2.0 * shape.hidden * shape.head_dim  # of one head, which every rank has
     return (facts.dense - shape.kv_heads * keys_and_values) / tp + keys_and_values
@@ -178,7 +187,8 @@ def _saved_bytes(
         inside = 2.0 * shape.head_dim * (2.0 * shape.heads + 2.0 * kv_heads)
     else:
         head = 2.0 * (mla.qk_nope_head_dim + mla.qk_rope_head_dim) + 2.0 * mla.v_head_dim
-        inside = 2.0 * (shape.heads * head + mla.q_lora_rank + mla.kv_lora_rank)
+        latents = mla.q_lora_rank + mla.kv_lora_rank  # whole on every rank
+        inside = 2.0 * (shape.heads * head + latents * split.tp)
     number = 2.0 * (2.0 if shape.gated_mlp else 1.0) + operand_bytes
     mlp = number * shape.ffn
     if moe is not None:

@@ -148,8 +148,9 @@ def kv_heads_of_rank(shape: Shape, tp: Any) -> Any:
 def dense_of_rank(shape: Shape, tp: Any) -> Any:
     """Return the weights of the mean layer on one rank, routed experts aside."""
     held = weights_of(shape).dense / tp
-    if shape.mla is not None:
-        return held
+    if shape.mla is not None:  # what makes the latent vectors is whole on every rank
+        latent = shape.mla.q_lora_rank + shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim
+        return held + latent * shape.hidden * (1.0 - 1.0 / tp)
     repeated = kv_heads_of_rank(shape, tp) - shape.kv_heads / tp
     return held + 2 * shape.head_dim * shape.hidden * repeated
 
@@ -224,8 +225,8 @@ def saved_bytes(
     else:
         mla = shape.mla
         wide = mla.qk_nope_head_dim + mla.qk_rope_head_dim
-        attention = 4.0 * a * (wide + mla.v_head_dim) + 2.0 * (mla.q_lora_rank + mla.kv_lora_rank)
-        attention = attention / tp
+        attention = 4.0 * a * (wide + mla.v_head_dim) / tp
+        attention = attention + 2.0 * (mla.q_lora_rank + mla.kv_lora_rank)
     if not flash:
         attention = attention + (5.0 if dropout else 2.0) * a * seq / tp
     around = (4.0 + 2.0 * operand_bytes + (2.0 if dropout else 0.0)) * h

@@ -3,10 +3,12 @@
 With one forward and one backward pass in turn (1F1B), the slowest stage is busy without a pause
 from the first micro-batch to the last, and the first and the last wait for the other stages once:
 ``m * t_max + (sum of t) - t_max`` for m micro-batches. With equal stages this is the well-known
-``(m + p - 1) * t``. It is exact with these and where the slowest stage is the last; otherwise it is
-too long by less than what the stages behind the slowest take for one micro-batch. Cutting each stage in v pieces that take turns (interleaving) divides the wait
-by v. Zero-bubble schedules split the backward pass in two and fill the wait with the half that
-nobody waits for; they are factors on the wait, and on what a stage keeps.
+``(m + p - 1) * t``. It is exact with these, and where the slowest stage is the last; otherwise it
+is too long by no more than what the stages behind the slowest take for one micro-batch, as long as
+backward and forward passes have one ratio on all stages. Cutting each stage in v pieces that take
+turns (interleaving) divides the wait by v. Zero-bubble schedules split the backward pass in two and
+fill the wait with the half that nobody waits for; they are factors on the wait, and on what a stage
+keeps.
 
 Sources
 -------

@@ -3,7 +3,7 @@
 A step sends m micro-batches through p stages, sums the gradients and updates the weights. The time
 of a stage is that of its layers (``layer.py``) and of the messages no computation hides; the time
 of the pipeline follows from the slowest stage and all stages together (``pipeline.py``). Nothing is
-simulated: a layout is priced by some two hundred array operations, and a million layouts by the
+simulated: a layout is priced by some hundreds of array operations, and a million layouts by the
 same ones.
 
 Sources
@@ -236,7 +236,7 @@ def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
         return 0.0
     width = 2.0 * shape.head_dim * kv_heads_of_rank(shape, layout.tp)
     if shape.mla is not None:
-        width = (shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim) / layout.tp
+        width = float(shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim)
     hop_bytes = 2.0 * width * training.seq * layout.micro_batch / cp
     hop = point_to_point_s(fabric, hop_bytes, crosses=cp * layout.tp > fabric.domain)
     return (cp - 1.0) * hop
