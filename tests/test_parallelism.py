@@ -320,7 +320,7 @@ def test_a_misfit_everywhere_is_infeasible():
     [
         ({"jobs.j.batch": None}, "batch is missing: parallelism prices a step"),
         ({"jobs.j.chips": None}, "chips is missing"),
-        ({"jobs.j.mfu": 0.4}, "auto needs a model, and neither mfu nor achieved beside it"),
+        ({"jobs.j.model": None, "jobs.j.work": "1e20 FLOP", "jobs.j.tokens": None}, "model is mis"),
         ({"jobs.j.parallelism": "fast"}, "must be auto or a mapping"),
         ({"jobs.j.parallelism": {"tp": 8, "dp": 9}}, "parallelism makes 72 ranks"),
         ({"jobs.j.parallelism": {"tp": 8, "zero": 4}}, "zero"),
@@ -330,6 +330,11 @@ def test_a_misfit_everywhere_is_infeasible():
 def test_what_a_scenario_gets_wrong(changes, message):
     with pytest.raises((ScenarioError, InfeasibleError), match=message):
         compile_world(scenario(**changes))
+
+
+def test_a_given_mfu_goes_before_auto():
+    job = compile_world(scenario(**{"jobs.j.mfu": 0.3})).jobs[0]
+    assert (job.mfu[0], job.n_nodes[0], job.priced) == (0.3, 8, ("",))
 
 
 def test_a_given_mfu_stands_beside_a_layout():

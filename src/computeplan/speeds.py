@@ -309,6 +309,7 @@ def _priced(
             f" {training.batch} sequences and the layers divide no better; another batch may"
         )
     numbers = family_of(chip.kin, job.precision)[1]
+    note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
     notes += found.notes
     notes.append(
         f"{chip.name} {job.precision}: step times rest on {numbers.rows} published runs"

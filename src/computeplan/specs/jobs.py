@@ -208,6 +208,6 @@ class Job(Frozen):
             refuse("seq is missing: the FLOPs of a token depend on the sequence length")
         if self.is_priced and self.batch is None:
             refuse("batch is missing: parallelism prices a step, which needs it; give it, or mfu")
-        if self.parallelism == "auto" and not self.is_priced:
-            refuse("parallelism: auto needs a model, and neither mfu nor achieved beside it")
+        if self.parallelism == "auto" and self.model is None:
+            refuse("model is missing: parallelism: auto looks for the fastest layout of a model")
         return self
