@@ -395,13 +395,15 @@ def step_parts(
         hop_bytes = 2.0 * _kv_width(shape, tp) * tokens
         hop = _send_s(fabric, hop_bytes, outside=cp * tp > fabric.domain)
         ring = (cp - 1.0) * hop
-        cp_f, cp_b = max(ring - core, 0.0), max(2.0 * ring - core_back, 0.0)
-        rings_b = 2.0 * ring
+        behind_f, behind_b = min(ring, core), min(2.0 * ring, core_back)
+        cp_f = ring - software.cp_overlap * behind_f
+        cp_b = 2.0 * ring - software.cp_overlap * behind_b
+        free_f, free_b = forward - behind_f, backward - behind_b
         if recompute:  # keys and values go round once more
-            cp_b, rings_b = cp_b + cp_f, rings_b + ring
-        free_f, free_b = forward + cp_f - ring, backward + cp_b - rings_b
+            cp_b, free_b = cp_b + cp_f, free_b - behind_f
     if shape.moe is not None:
-        ep_s = 2.0 * rounds * _dispatch_s(training, fabric, split, software, facts, tokens)
+        one_way = _dispatch_s(training, fabric, split, software, facts, tokens)
+        ep_s = 2.0 * rounds * software.schedule.experts * one_way
     if zero == 3:
         within = free_f + tp_round, free_b + tp_round
         dp_s = _sharded_s(shape, fabric, split, software, facts, *within)

@@ -60,7 +60,7 @@ def test_several_chips_stand_side_by_side_with_ratios(call):
 def test_step_with_a_layout_by_numbers_fills_up_with_replicas(call):
     (found,) = json.loads(call(*STEP, "--tp", "4", "--recompute", "full", "--json"))
     layout = found["layouts"][0]["layout"]
-    assert (layout["tp"], layout["dp"], layout["recompute"]) == (4, 4, 2)
+    assert (layout["tp"], layout["dp"], layout["recompute"]) == (4, 4, "full")
 
 
 def test_step_draws(call, tmp_path):
@@ -83,7 +83,7 @@ def test_step_draws(call, tmp_path):
         (("--model", "nobody/knows"), 2, "nobody/knows"),
         (("--chip", "nvidia/v100"), 2, "no dense bf16 peak"),
         (("--seq", "131072", "--batch", "16", "--tp", "1"), 3, "GiB more than it has"),
-        (("--figure", "x.txt"), 1, "a figure ends in .png or .svg"),
+        (("--figure", "x.txt"), 2, "a figure ends in .png or .svg"),
     ],
 )
 def test_what_step_refuses(call, options, code, message):

@@ -27,7 +27,7 @@ FLOORS = {
     2: "world compiler feasibility pricing parallelism speeds trace ledger",
     3: "engines metrics",
     4: "study facts results store steps",
-    5: "report planner validation calibrate",
+    5: "report planner validation fitting calibrate",
     6: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}

@@ -62,7 +62,7 @@ def parts(chip="nvidia/a100-80gb", precision="bf16"):
     st.sampled_from([2048, 8192, 131072]),
 )
 def test_every_layout_can_be(shape, n_ranks, batch, domain, seq):
-    found = all_layouts(shape, seq, batch, n_ranks, domain).flat()
+    found = Layout.concatenate(list(all_layouts(shape, seq, batch, n_ranks, domain)))
     rows = np.stack([getattr(found, f.name) for f in dataclasses.fields(Layout)])
     assert np.unique(rows, axis=1).shape == rows.shape  # none twice
     assert (found.n_ranks <= n_ranks).all()
@@ -90,7 +90,7 @@ def test_the_best_is_the_best_of_all_that_fit():
     device, fabric, software = parts()
     training = Training(SMALL, 4096, 24)
     found = best_layouts(training, device, fabric, 16, software)
-    grid = all_layouts(SMALL, 4096, 24, 16, fabric.domain).flat()
+    grid = Layout.concatenate(list(all_layouts(SMALL, 4096, 24, 16, fabric.domain)))
     seconds = [
         float(step_time(training, device, fabric, grid.at(i), software).step_s)
         for i in range(grid.tp.size)
@@ -164,6 +164,51 @@ def test_experts_divide_over_the_ranks_that_hold_them():
     assert layout_problem(training, Parallelism(ep=8, dp=8)) == ""
     assert "must divide the 128 experts" in layout_problem(training, Parallelism(ep=3, dp=6))
     assert "ranks of tp x cp x dp" in layout_problem(training, Parallelism(ep=16, dp=8))
+
+
+def test_what_is_said_to_fit_is_shared_out_as_said():
+    with pytest.raises(InfeasibleError, match=r"would fit: shard: 64 \(") as caught:
+        price_step("llama-3.1-8b", "H100-SXM", 64, parallelism=Parallelism(dp=64, zero=3, shard=1))
+    assert "recompute" not in str(caught.value)
+    price_step("llama-3.1-8b", "H100-SXM", 64, parallelism=Parallelism(dp=64, zero=3, shard=64))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"chips": 0}, "chips must be a whole number from 1"),
+        ({"chips": 1.5}, "chips must be a whole number"),
+        ({"batch": 0}, "batch must be a whole number"),
+        ({"seq": "8192"}, "seq must be a whole number"),
+        ({"precision": "int8"}, "precision must be one of bf16, fp16, fp8"),
+        ({"parallelism": {"tp": 8}}, "parallelism must be 'auto' or a Parallelism"),
+        ({"oversubscription": float("nan")}, "oversubscription must be 1 to 1000"),
+        ({"out_bytes_per_s": float("nan")}, "network must be > 0 and finite"),
+        ({"out_bytes_per_s": 0.0}, "network must be > 0 and finite"),
+    ],
+)
+def test_what_a_question_gets_wrong(arguments, message):
+    question = {"model": "llama-3.1-8b", "chip": "H100-SXM", "chips": 64} | arguments
+    with pytest.raises(ScenarioError, match=message):
+        price_step(**question)
+
+
+def test_deepseek_v3_on_2048_h800_takes_what_its_report_says():
+    """arXiv 2412.19437: 180,000 H800 hours a trillion tokens; pipeline 16, experts over 64."""
+    measured_s = 180e3 * 3600 / 1e12 / 2048 * 15_360 * 4096
+    layout = Parallelism(pp=16, dp=128, ep=64, schedule="dualpipe", recompute="full")
+    found = price_step(
+        "deepseek-v3",
+        "nvidia/h800",
+        2048,
+        seq=4096,
+        batch=15_360,
+        precision="fp8",
+        parallelism=layout,
+    )
+    assert measured_s == pytest.approx(19.9, abs=0.05)
+    assert found.step_s == pytest.approx(measured_s, rel=0.3)  # 20.4 s when it was written
+    assert found.band.low < measured_s / found.step_s < found.band.high
 
 
 # -- chips ---------------------------------------------------------------------------------------

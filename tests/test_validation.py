@@ -182,6 +182,13 @@ def test_rows_left_out_do_not_take_part_in_their_own_fit():
         assert not np.allclose(left, inside, rtol=1e-6)
 
 
+def test_bands_of_runs_with_experts_are_their_own():
+    rows = [p for p in predictions() if p.family == "MoE"]
+    assert all(p.low_s <= p.case.measured_s <= p.high_s for p in rows)
+    dense = next(p for p in predictions() if p.family == "H100 FP8")
+    assert all(p.high_s / p.low_s > 1.5 * dense.high_s / dense.low_s for p in rows)
+
+
 # -- reading rows --------------------------------------------------------------------------------
 
 
@@ -238,6 +245,19 @@ def test_a_chip_without_rows_is_priced_from_its_relative(tmp_path):
         ({"precision": "fp4"}, "no dense fp4 peak"),
         ({"model": {"name": "x", "layers": 1e300, "hidden": 8, "heads": 2, "vocab": 10}}, "layers"),
         ({"measured": {"step_s": float("nan")}}, "step_s"),
+        ({"measured": {"step_s": 1e-300}}, "step_s"),
+        ({"model": {"name": "x", "layers": 2, "hidden": 64, "heads": 0, "vocab": 9}}, "heads"),
+        ({"model": {"name": "x", "layers": 2, "hidden": "a", "heads": 1, "vocab": 9}}, "hidden"),
+        ({"model": {"name": "llama3-8b", "moe": {"experts": 4, "topk": 2}}}, "expert_ffn"),
+        ({"model": {"name": "llama3-8b", "moe": [1]}}, "moe"),
+        ({"network": "0x0Gb"}, "0x0Gb"),
+        ({"date": "9999-01"}, "9999-01"),
+        ({"date": "2025-99-99"}, "2025-99"),
+        ({"tp": 7, "dp": 1, "chips": 7, "global_batch": 126}, "tp 7 does not divide the 32 heads"),
+        ({"pp": 64, "dp": 1, "chips": 64}, "more than the 32 layers"),
+        ({"ep": 8}, "the model has none"),
+        ({"global_batch": 13}, "does not divide the 13 sequences"),
+        ({"precision": "nofp8please"}, "nofp8please"),
     ],
 )
 def test_a_row_that_cannot_be_priced_keeps_its_place_with_the_reason(tmp_path, changes, reason):

@@ -77,27 +77,38 @@ def best_layouts(
     InfeasibleError
         If none fits, with what the smallest of them lacks.
     """
-    shape = training.shape
-    grid = all_layouts(shape, training.seq, training.batch, n_ranks, fabric.domain)
-    if software.flash:
-        grid = grid.at(grid.recompute != 1)  # nothing to leave out: the same as none
     limit = device.memory_bytes * (1.0 - HEADROOM)
-    needed = np.concatenate(
-        [memory_of(training, part, software).total for part in _blocks(grid)] or [np.empty(0)]
-    )
-    fitting = grid.at(needed <= limit)
-    if not fitting.tp.size:
-        raise InfeasibleError(_nothing_fits(training, device, grid, needed, n_ranks, software))
-    seconds = np.concatenate(
-        [step_time(training, device, fabric, part, software).step_s for part in _blocks(fitting)]
-    )
-    chosen = fitting.at(_fastest(seconds, fitting, n_best))
+    n_priced = n_fitting = 0
+    kept: list[Layout] = []  # the fastest of every block
+    kept_s: list[FloatArray] = []
+    least: tuple[float, Layout] | None = None
+    for block in all_layouts(training.shape, training.seq, training.batch, n_ranks, fabric.domain):
+        # With a flash kernel there is nothing to leave out selectively: the same as none.
+        grid = block.at(block.recompute != 1) if software.flash else block
+        for part in _blocks(grid):
+            n_priced += part.tp.size
+            needed = np.broadcast_to(memory_of(training, part, software).total, part.tp.shape)
+            smallest = int(needed.argmin())
+            if least is None or needed[smallest] < least[0]:
+                least = float(needed[smallest]), part.at(smallest)
+            fitting = part.at(needed <= limit)
+            if not fitting.tp.size:
+                continue
+            n_fitting += fitting.tp.size
+            seconds = step_time(training, device, fabric, fitting, software).step_s
+            chosen = _fastest(seconds, fitting, n_best)
+            kept.append(fitting.at(chosen))
+            kept_s.append(seconds[chosen])
+    if not kept:
+        raise InfeasibleError(_nothing_fits(training, device, least, n_priced, n_ranks, software))
+    best = Layout.concatenate(kept)
+    best = best.at(_fastest(np.concatenate(kept_s), best, n_best))
     return Choices(
-        layout=chosen,
-        time=step_time(training, device, fabric, chosen, software),
-        memory=memory_of(training, chosen, software),
-        n_priced=grid.tp.size,
-        n_fitting=fitting.tp.size,
+        layout=best,
+        time=step_time(training, device, fabric, best, software),
+        memory=memory_of(training, best, software),
+        n_priced=n_priced,
+        n_fitting=n_fitting,
     )
 
 
@@ -170,6 +181,10 @@ def in_words(layout: Layout) -> str:
         words.append(f"recompute {RECOMPUTE[int(layout.recompute)]}")
     if layout.dp * layout.cp > 1:
         words.append(f"zero {int(layout.zero)}")
+        if layout.zero == 3 and layout.shard < layout.dp * layout.cp:
+            words.append(f"shard {int(layout.shard)}")
+    if layout.tp > 1 and not layout.sequence_parallel:
+        words.append("no sequence parallelism")
     return ", ".join(words)
 
 
@@ -186,54 +201,58 @@ def _fastest(seconds: FloatArray, layout: Layout, n_best: int) -> Any:
 
 
 def _changes(layout: Layout, training: Training) -> Iterator[tuple[str, Layout]]:
-    """Yield single changes that save memory, in words and as layouts."""
-    numbers = {field.name: float(getattr(layout, field.name)) for field in fields(Layout)}
+    """Yield single changes that save memory, in words and as layouts that can be."""
+    has = {field.name: float(getattr(layout, field.name)) for field in fields(Layout)}
+    ranks = has["dp"] * has["cp"]
 
     def changed(**new: float) -> Layout:
-        return Layout.of(**{**numbers, "shard": None, **new})
+        return Layout.of(**{**has, **new})
 
-    if numbers["recompute"] < 2:
+    if has["recompute"] < 2:
         yield "recompute: full", changed(recompute=2)
-    if numbers["zero"] < 1:
+    if has["zero"] < 1 and ranks > 1:
         yield "zero: 1", changed(zero=1)
-    if numbers["zero"] < 3:
-        yield "zero: 3", changed(zero=3)
-    if numbers["micro_batch"] > 1:
+    if has["zero"] < 3 and ranks > 1:
+        yield "zero: 3", changed(zero=3, shard=ranks)
+    if has["zero"] == 3 and has["shard"] < ranks:
+        yield f"shard: {int(ranks)}", changed(shard=ranks)
+    if has["micro_batch"] > 1 and has["pieces"] == 1:
         yield "micro_batch: 1", changed(micro_batch=1)
+    shape = training.shape
     for name in ("tp", "pp", "cp"):
-        twice = 2 * numbers[name]
+        twice, holders = 2 * has[name], has["tp"] * ranks / (2 if name == "pp" else 1)
         possible = {
-            "tp": training.shape.heads % twice == 0,
-            "pp": training.shape.layers >= twice,
+            "tp": shape.heads % twice == 0,
+            "pp": shape.layers >= twice and has["pieces"] == 1,
             "cp": training.seq % twice == 0,
         }
-        if possible[name] and numbers["dp"] % 2 == 0:
-            yield (
-                f"{name}: {int(twice)} with half the dp",
-                changed(**{name: twice, "dp": numbers["dp"] / 2}),
-            )
+        if possible[name] and has["dp"] % 2 == 0 and holders % has["ep"] == 0:
+            halved = {name: twice, "dp": has["dp"] / 2}
+            whole = halved["dp"] * halved.get("cp", has["cp"])
+            shard = min(has["shard"], whole) if has["shard"] < ranks else whole
+            yield f"{name}: {int(twice)} with half the dp", changed(**halved, shard=shard)
 
 
 def _nothing_fits(
     training: Training,
     device: Device,
-    grid: Layout,
-    needed: FloatArray,
+    least: tuple[float, Layout] | None,
+    n_priced: int,
     n_ranks: int,
     software: Software,
 ) -> str:
-    if not needed.size:
+    if least is None:
         return (
             f"no layout of at most {n_ranks} ranks divides {training.batch} sequences and"
             f" {training.shape.heads} heads"
         )
-    least = grid.at(int(needed.argmin()))
-    held = memory_of(training, least, software)
-    over = float(held.total) - device.memory_bytes * (1.0 - HEADROOM)
+    needed, layout = least
+    held = memory_of(training, layout, software)
+    over = needed - device.memory_bytes * (1.0 - HEADROOM)
     weights = float(held.weights + held.gradients + held.optimizer) / GIB
     return (
-        f"none of {needed.size:,} layouts of at most {n_ranks:,} ranks fits: the smallest"
-        f" ({in_words(least)}) needs {float(held.total) / GIB:.1f} GiB on its fullest rank,"
+        f"none of {n_priced:,} layouts of at most {n_ranks:,} ranks fits: the smallest"
+        f" ({in_words(layout)}) needs {needed / GIB:.1f} GiB on its fullest rank,"
         f" {over / GIB:.1f} GiB more than {device.memory_bytes / GIB:.1f} GiB less"
         f" {HEADROOM:.0%} to spare; weights, gradients and optimizer alone take {weights:.1f} GiB:"
         " more chips, or chips with more memory"

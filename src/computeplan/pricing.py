@@ -55,6 +55,9 @@ SAME_DIE_SPREAD, RELATIVE_SPREAD, DECADE_SPREAD = 0.08, 0.15, 0.10
 """Standard deviation of the logarithm of a prediction, on top of its family's: for a chip of the
 same die, for any other relative, for ten times the chips of the largest run that was fitted.
 Estimates."""
+EXPERT_SPREAD = 0.25
+"""The same for models with experts, to whose runs nothing is fitted: root mean square of the
+logarithm of predicted over measured, of the six published runs."""
 INTERVAL = 1.645
 """Standard deviations from the middle to the ends of a 90 % interval."""
 
@@ -111,7 +114,7 @@ def software_of(framework: str | None, schedule: str = "1f1b") -> tuple[Software
     return software, entry.attention, name
 
 
-def band_of(chip: Chip, precision: str, n_chips: int) -> Band:
+def band_of(chip: Chip, precision: str, n_chips: int, *, experts: bool = False) -> Band:
     """Return the 90 % band around a predicted time.
 
     Parameters
@@ -120,6 +123,8 @@ def band_of(chip: Chip, precision: str, n_chips: int) -> Band:
     precision : str
         Of the linear layers.
     n_chips : int
+    experts : bool
+        Whether the model has experts.
 
     Examples
     --------
@@ -129,7 +134,7 @@ def band_of(chip: Chip, precision: str, n_chips: int) -> Band:
     """
     _, family, own = family_of(chip.kin, precision)
     extrapolated = n_chips / family.largest_chips
-    variance = family.spread**2
+    variance = family.spread**2 + (EXPERT_SPREAD**2 if experts else 0.0)
     if not own or chip.relative is not None:
         same = chip.name in speed_tables().same_die
         variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
@@ -240,7 +245,7 @@ def fabric_of(
     else:
         up_rate = 1.0  # no domain: never used
     pair = up.pair_bandwidth
-    pair_rate = up_rate if pair is None or pair.value is None else pair.value
+    pair_rate = up_rate if pair is None or pair.value is None else pair.value / ranks
     if out_bytes_per_s is None and n_chips <= domain:
         out_bytes_per_s = up_rate
     if out_bytes_per_s is None:

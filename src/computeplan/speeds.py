@@ -8,6 +8,7 @@ somebody measured on such a chip with such a model.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -41,6 +42,8 @@ __all__ = [
 
 GIVEN = "given in the scenario"
 PRICED = "priced by its layout"
+LONG_SEQUENCE = 65_536
+"""Beyond it, context parallelism is known to be said too fast. [token]"""
 
 
 class Speed(NamedTuple):
@@ -204,6 +207,13 @@ def layout_problem(training: Training, given: Parallelism) -> str:
             f"virtual_stages ask for micro-batches in whole rounds of {given.pp} stages,"
             f" and there are {training.batch // at_once}"
         )
+    if given.virtual_stages > 1 and (given.pp == 1 or given.schedule != "1f1b"):
+        return f"virtual_stages {given.virtual_stages} asks for several stages and schedule: 1f1b"
+    if given.shard is not None and (given.zero < 3 or (given.dp * given.cp) % given.shard):
+        return (
+            f"shard {given.shard} asks for zero: 3 and must divide the {given.dp * given.cp} ranks"
+            " of dp x cp"
+        )
     if given.ep == 1:
         return ""
     if shape.moe is None:
@@ -257,6 +267,8 @@ def price(
     """
     schedule = "1f1b" if parallelism == "auto" else parallelism.schedule
     software, kernel, taken = software_of(framework, schedule)
+    if precision == "fp8":
+        software = replace(software, operand_bytes=1.0)
     if framework is not None and taken == "default" != framework:
         known = ", ".join(speed_tables().frameworks)
         raise ValueError(f"no framework {framework!r}; known: {known}")
@@ -279,8 +291,17 @@ def price(
         time = step_time(training, device, fabric, layout, software)
         choices = Choices(layout, time, memory_of(training, layout, software), 1, 1)
     used = -(-int(choices.layout.n_ranks.flat[0]) // chip.ranks_per_chip)
-    band = band_of(chip, precision, used)
-    return Priced(choices, device, used, band, family, taken, (*of_chip, *of_links))
+    experts = training.shape.moe is not None
+    band = band_of(chip, precision, used, experts=experts)
+    notes = [*of_chip, *of_links]
+    if experts:
+        notes.append("models with experts: no run is fitted, six were compared (0.6 to 1.5 times)")
+    if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
+        notes.append(
+            "long sequences over several context parallel ranks: public runs of torchtitan took up"
+            " to 1.9 times what is said"
+        )
+    return Priced(choices, device, used, band, family, taken, tuple(notes))
 
 
 def _priced(

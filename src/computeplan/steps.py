@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from computeplan.errors import ScenarioError
+from computeplan.errors import Problem, ScenarioError
 from computeplan.parallelism import in_words
 from computeplan.physics.layout import Layout
 from computeplan.physics.memory import RankMemory
@@ -19,6 +19,7 @@ from computeplan.physics.transformer import shape_of
 from computeplan.pricing import Band
 from computeplan.specs.catalogue import load_chip, load_model, parse_chip, parse_model
 from computeplan.specs.chips import Chip
+from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.hfconfig import load_config
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.loader import load_document
@@ -30,6 +31,8 @@ from computeplan.speeds import price
 __all__ = ["StepPrice", "default_batch", "find_part", "price_step"]
 
 TOKENS_PER_CHIP, LEAST_TOKENS = 1024, 2**20
+PRECISIONS = ("bf16", "fp16", "fp8")
+"""Precisions whose matrix products were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class StepPrice:
     ----------
     model, chip, precision, framework : str
         Full names; the entry of the software table that was taken.
-    chips : int
-        Chips there are.
+    chips, chips_used : int
+        Chips there are, and those that the first layout uses.
     seq, batch : int
         Tokens of a sequence, sequences of a step.
     layout : Layout
@@ -66,6 +69,7 @@ class StepPrice:
     precision: str
     framework: str
     chips: int
+    chips_used: int
     seq: int
     batch: int
     layout: Layout
@@ -171,15 +175,13 @@ def price_step(
     >>> price.words(), f"{price.step_s:.1f}"
     ('dp 8, micro-batch 1, zero 3', '15.1')
     """
+    _check_arguments(chips, seq, batch, precision, parallelism)
+    fabric = _network(out_bytes_per_s, oversubscription)
     try:
         network, of_model = _model(model)
         part, of_name = find_part(chip)
-        training = Training(
-            shape_of(network.architecture()), seq, batch or default_batch(chips, seq)
-        )
-        fabric = Network(per_chip=None, oversubscription=oversubscription)
-        if out_bytes_per_s is not None:
-            fabric = fabric.model_copy(update={"per_chip": out_bytes_per_s})
+        sequences = default_batch(chips, seq) if batch is None else batch
+        training = Training(shape_of(network.architecture()), seq, sequences)
         found = price(part, training, precision, parallelism, chips, framework, fabric)
     except ScenarioError:
         raise
@@ -192,6 +194,7 @@ def price_step(
         precision=precision,
         framework=found.framework,
         chips=chips,
+        chips_used=found.n_chips,
         seq=seq,
         batch=training.batch,
         layout=choices.layout.flat(),
@@ -215,3 +218,32 @@ def _model(name: str) -> tuple[Transformer, tuple[str, ...]]:
     if name.endswith((".yaml", ".yml")):
         return parse_model(load_document(Path(name), name), name)
     return load_model(name)
+
+
+def _check_arguments(
+    chips: object, seq: object, batch: object, precision: object, parallelism: object
+) -> None:
+    """Refuse what is no question, with everything that is wrong with it."""
+    counts = {"chips": chips, "seq": seq} | ({} if batch is None else {"batch": batch})
+    wrong = [
+        f"{name} must be a whole number from 1 to {MAX_COUNT:,}, got {value!r}"
+        for name, value in counts.items()
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_COUNT
+    ]
+    if precision not in PRECISIONS:
+        wrong.append(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if parallelism != "auto" and not isinstance(parallelism, Parallelism):
+        wrong.append(f"parallelism must be 'auto' or a Parallelism, got {parallelism!r}")
+    if wrong:
+        raise ScenarioError(Problem(message) for message in wrong)
+
+
+def _network(out_bytes_per_s: float | None, oversubscription: float) -> Network:
+    """Return the links between servers; numbers in SI, as the physics takes them."""
+    if out_bytes_per_s is not None and not 0 < out_bytes_per_s < math.inf:
+        raise ScenarioError.of(f"network must be > 0 and finite, got {out_bytes_per_s}")
+    if not 1 <= oversubscription <= 1000:
+        raise ScenarioError.of(f"oversubscription must be 1 to 1000, got {oversubscription}")
+    return Network(oversubscription=oversubscription).model_copy(
+        update={"per_chip": out_bytes_per_s}
+    )

@@ -1,4 +1,4 @@
-"""All sensible layouts of a job on a number of ranks, as one flat array of layouts.
+"""All sensible layouts of a job on a number of ranks, in blocks of flat arrays.
 
 Tensor groups stay inside a scale-up domain and divide the heads; stages are equal, or short of
 equal by two layers at most; the ranks of context parallelism keep at least 2,048 tokens each;
@@ -9,6 +9,7 @@ there is one stage.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ LEAST_TOKENS_PER_CONTEXT_RANK = 2048
 MISSING_LAYERS = 2
 """Layers by which the last stages may be short: Llama 3 405B puts 126 layers on 16 stages of 8."""
 MOST_PIECES = 12
+BLOCK = 2048
+"""Splits with expert ranks and micro-batches that are finished at a time."""
 
 
-def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -> Layout:
-    """Return every layout of at most `n_ranks` ranks.
+def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -> Iterator[Layout]:
+    """Yield every layout of at most `n_ranks` ranks, in blocks.
 
     Parameters
     ----------
@@ -41,15 +44,15 @@ def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -
     domain : int
         Ranks of a scale-up domain.
 
-    Returns
-    -------
+    Yields
+    ------
     Layout
-        Arrays of one dimension; empty if nothing divides.
+        Arrays of one dimension.
 
     Examples
     --------
     >>> shape = Shape(layers=4, hidden=64, ffn=256, heads=4, kv_heads=4, head_dim=16, vocab=100)
-    >>> found = all_layouts(shape, seq=1024, batch=8, n_ranks=2, domain=8)
+    >>> found, = all_layouts(shape, seq=1024, batch=8, n_ranks=2, domain=8)
     >>> sorted(set(zip(found.tp.tolist(), found.pp.tolist(), found.dp.tolist())))
     [(1.0, 1.0, 1.0), (1.0, 1.0, 2.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.0)]
     """
@@ -57,16 +60,27 @@ def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -
     pp = [p for p in range(1, min(shape.layers, n_ranks) + 1) if _splits(shape.layers, p)]
     most_cp = max(1, seq // LEAST_TOKENS_PER_CONTEXT_RANK)
     cp = [2**i for i in range(most_cp.bit_length()) if seq % 2**i == 0 and 2**i <= most_cp]
-    rows = _cross({}, tp=tp, pp=pp, cp=cp, dp=_divisors(batch))
-    rows = _keep(rows, rows["tp"] * rows["pp"] * rows["cp"] * rows["dp"] <= n_ranks)
+    replicas = [d for d in _divisors(batch) if d <= n_ranks]
+    splits = _cross({}, tp=tp, pp=pp, cp=cp, dp=replicas)
+    splits = _keep(splits, splits["tp"] * splits["pp"] * splits["cp"] * splits["dp"] <= n_ranks)
+    sizes = [m for m in _divisors(batch) if m <= LARGEST_MICRO_BATCH]
+    experts = [1] if shape.moe is None else _divisors(shape.moe.experts)
+    step = max(1, BLOCK // (len(experts) * len(sizes)))
+    for start in range(0, splits["tp"].size, step):
+        rows = {name: values[start : start + step] for name, values in splits.items()}
+        yield _finished(shape, batch, rows, experts, sizes)
+
+
+def _finished(
+    shape: Shape, batch: int, rows: dict[str, IntArray], experts: list[int], sizes: list[int]
+) -> Layout:
+    """Return some splits with every micro-batch, virtual stage and way to save memory."""
     if shape.moe is not None:
-        rows = _cross(rows, ep=_divisors(shape.moe.experts))
+        rows = _cross(rows, ep=experts)
         holders = rows["tp"] * rows["cp"] * rows["dp"]
         rows = _keep(rows, (rows["ep"] <= holders) & (holders % rows["ep"] == 0))
-    sizes = [m for m in _divisors(batch) if m <= LARGEST_MICRO_BATCH]
     rows = _cross(rows, micro_batch=sizes)
     rows = _keep(rows, (batch // rows["dp"]) % rows["micro_batch"] == 0)
-    deepest = -(-shape.layers // rows["pp"])
     rows = _cross(rows, pieces=list(range(1, MOST_PIECES + 1)))
     deepest = -(-shape.layers // rows["pp"])
     n_micro = batch // (rows["dp"] * rows["micro_batch"])

@@ -6,6 +6,7 @@ pipeline crosses the machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -96,6 +97,13 @@ class Layout:
         values = (getattr(self, field.name) for field in fields(self))
         return Layout(*(value[chosen] if value.ndim else value for value in values))
 
+    @classmethod
+    def concatenate(cls, layouts: Sequence[Layout]) -> Layout:
+        """Return the layouts of several as one, flat."""
+        whole = [layout.flat() for layout in layouts]
+        names = [field.name for field in fields(cls)]
+        return cls(**{n: np.concatenate([getattr(one, n) for one in whole]) for n in names})
+
     def flat(self) -> Layout:
         """Return the same layouts with all arrays of one shape, in one dimension."""
         arrays = [getattr(self, field.name) for field in fields(self)]
@@ -124,6 +132,8 @@ class Software:
     grad_overlap, weight_overlap : float
         Share of the last backward, of the first forward pass that hides the sum of the gradients,
         the gathering of the weights.
+    cp_overlap : float
+        Share of the ring of keys and values that attention hides at best.
     fsdp_overlap : float
         Share of the gathering of a layer's weights that the layer before it hides at best.
     operand_bytes : float
@@ -143,6 +153,7 @@ class Software:
     pp_exposed_interleaved: float = 0.2
     grad_overlap: float = 0.8
     weight_overlap: float = 0.8
+    cp_overlap: float = 0.8
     fsdp_overlap: float = 0.8
     operand_bytes: float = 2.0
     expert_bytes: float = 2.0

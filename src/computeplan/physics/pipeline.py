@@ -18,7 +18,8 @@ Sources
 .. [3] P. Qi et al., "Zero bubble pipeline parallelism", arXiv 2401.10241, table 1: ZB-H1 leaves a
        third of the wait, ZB-H2 none at twice the activations.
 .. [4] DeepSeek-AI, arXiv 2412.19437, table 2: DualPipe waits (p/2 - 1) x (F&B + B - 3W), about a
-       third of 1F1B, for two copies of the weights and p + 1 micro-batches in flight.
+       third of 1F1B, for two copies of the weights and p + 1 micro-batches in flight; section
+       3.2.1: messages to and from experts are hidden behind another micro-batch.
 """
 
 from __future__ import annotations
@@ -45,18 +46,21 @@ class Schedule:
         Micro-batches a stage keeps, over those of 1F1B.
     weights : float
         Copies of the weights.
+    experts : float
+        Share of the messages to and from experts that no computation hides.
     """
 
     bubble: float
     activations: float
     weights: float
+    experts: float = 1.0
 
 
 SCHEDULES = {
     "1f1b": Schedule(bubble=1.0, activations=1.0, weights=1.0),
     "zb-h1": Schedule(bubble=1 / 3, activations=1.0, weights=1.0),
     "zb-h2": Schedule(bubble=0.0, activations=2.0, weights=1.0),
-    "dualpipe": Schedule(bubble=1 / 3, activations=1.0, weights=2.0),
+    "dualpipe": Schedule(bubble=1 / 3, activations=1.0, weights=2.0, experts=0.0),
 }
 """By the name people use; `1f1b` is interleaved wherever a stage is cut in pieces."""
 

@@ -214,16 +214,20 @@ def _layer_parts(
     full, some = layout.recompute == 2, layout.recompute >= 1
     backward = layer.backward + np.where(full, again, np.where(some, layer.core_forward, 0.0))
     ring = _ring_s(training, fabric, layout)
-    rings_b = np.where(some, 3.0, 2.0) * ring  # keys and values, their gradients, and once again
-    cp_f = np.maximum(0.0, ring - layer.core_forward)
-    cp_b = np.maximum(0.0, 2.0 * ring - layer.core_backward) + np.where(some, cp_f, 0.0)
-    free_f, free_b = layer.forward + cp_f - ring, backward + cp_b - rings_b
+    visible = 1.0 - software.cp_overlap
+    hidden_f = np.minimum(ring, layer.core_forward)
+    hidden_b = np.minimum(2.0 * ring, layer.core_backward)
+    cp_f = ring - hidden_f + visible * hidden_f
+    cp_b = 2.0 * ring - hidden_b + visible * hidden_b + np.where(some, cp_f, 0.0)
+    free_f = layer.forward - hidden_f
+    free_b = backward - hidden_b - np.where(some, hidden_f, 0.0)
     passes = np.where(full, 2.5 if software.stops_early else 3.0, 2.0)
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_forward = 2.0 * software.tp_exposed * reduce
     ep: Any = 0.0
     if shape.moe is not None:
-        ep = 2.0 * passes * experts_s(fabric, shape, layout, tokens, software.expert_bytes)
+        one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
+        ep = 2.0 * passes * software.schedule.experts * one
     dp = _sharded(shape, fabric, layout, software, free_f + tp_forward, free_b + tp_forward)
     compute = layer.forward + backward
     return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter
 
 from computeplan.checks import FloatArray
-from computeplan.errors import ComputePlanError
+from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
 from computeplan.report.style import case_colour, case_marker, label, new_axes, say, style
 
@@ -72,11 +72,13 @@ def save_axes(ax: Axes, path: Path) -> None:
 
     Raises
     ------
+    ScenarioError
+        If the ending is not .png or .svg.
     ComputePlanError
-        If the ending is not .png or .svg, or the disk refuses.
+        If the disk refuses.
     """
     if path.suffix.lower() not in (".png", ".svg"):
-        raise ComputePlanError(f"{path}: a figure ends in .png or .svg")
+        raise ScenarioError.of("a figure ends in .png or .svg", file=str(path))
     figure = ax.get_figure(root=True)
     assert figure is not None  # it was drawn
     metadata = {"Software": None} if path.suffix.lower() == ".png" else {"Date": None}

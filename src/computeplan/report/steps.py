@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 
 from computeplan.parallelism import in_words
+from computeplan.physics.layout import RECOMPUTE
 from computeplan.physics.memory import GIB, RankMemory
 from computeplan.physics.steptime import StepTime
 from computeplan.report import Language
@@ -145,6 +146,7 @@ def as_document(price: StepPrice) -> dict[str, Any]:
         "model": price.model,
         "chip": price.chip,
         "chips": price.chips,
+        "chips_used": price.chips_used,
         "precision": price.precision,
         "seq": price.seq,
         "batch_sequences": price.batch,
@@ -169,9 +171,10 @@ def _layout(price: StepPrice, place: int) -> dict[str, Any]:
     return {
         "layout": {
             name: int(getattr(layout, name))
-            for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "recompute", "zero")
+            for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "zero", "shard")
         }
         | {
+            "recompute": RECOMPUTE[int(layout.recompute)],
             "virtual_stages": int(layout.pieces),
             "sequence_parallel": bool(layout.sequence_parallel),
         },
@@ -207,9 +210,12 @@ def _part(time: StepTime, name: str, step_s: float) -> str:
 
 def _notes(prices: Sequence[StepPrice]) -> tuple[str, ...]:
     notes = [note for price in prices for note in price.notes]
-    unlike = {price.layout.n_ranks[0] for price in prices}
-    if any(p.layout.n_ranks[0] < p.chips for p in prices) and len(unlike):
-        notes.append("some chips are left over: no layout that fits uses all of them faster")
+    notes += [
+        f"{price.chip}: {price.chips_used:,} of {price.chips:,} chips are used: no layout that fits"
+        " and divides the batch is faster on more of them"
+        for price in prices
+        if price.chips_used < price.chips and price.n_priced > 1
+    ]
     return tuple(dict.fromkeys((*notes, *_rests_on(prices))))
 
 

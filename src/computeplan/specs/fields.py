@@ -23,6 +23,7 @@ from pydantic import (
 from computeplan.units import dimension_name, parse, parse_unit_of
 
 __all__ = [
+    "MAX_COUNT",
     "NAME_PATTERN",
     "TITLE_PATTERN",
     "AtLeastOne",

@@ -138,12 +138,15 @@ def load_document(path: Path, shown: str | None = None) -> Document:
     """
     name = shown or str(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=name)
-        raw = path.read_bytes()
+        is_file, size = path.is_file(), path.stat().st_size
+        raw = path.read_bytes() if is_file and size <= MAX_BYTES else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise ScenarioError.of(f"cannot be read: {reason}", file=name) from None
+    if not is_file:
+        raise ScenarioError.of("is not a file", file=name)
+    if size > MAX_BYTES:
+        raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=name)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,13 +8,13 @@ is listed. A row that cannot be priced keeps its place with the reason.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from computeplan.errors import ScenarioError
 from computeplan.physics.collectives import Fabric
@@ -24,13 +24,16 @@ from computeplan.physics.transformer import Shape, shape_of
 from computeplan.pricing import fabric_of, software_of
 from computeplan.specs.catalogue import load_chip, load_model
 from computeplan.specs.chips import Chip
-from computeplan.specs.fields import Count, Frozen, Positive
+from computeplan.specs.fields import Count, Frozen
+from computeplan.specs.jobs import Parallelism
 from computeplan.specs.loader import load_document
 from computeplan.specs.models import Transformer
 from computeplan.specs.speed import framework_of
+from computeplan.speeds import layout_problem
 
 __all__ = ["Case", "Question", "published_cases", "read_cases"]
 
+FIRST_YEAR, LAST_YEAR = 2017, 2035
 ZERO = {"none": 0, "zero0": 0, "zero1": 1, "zero2": 2, "zero3": 3, "fsdp": 3, "hsdp": 3}
 ROUNDS = {"v0.7": 2020.6, "v1.0": 2021.5, "v1.1": 2021.9, "v2.0": 2022.5, "v2.1": 2022.9}
 ROUNDS |= {"v3.0": 2023.5, "v3.1": 2023.9, "v4.0": 2024.5, "v4.1": 2024.9, "v5.0": 2025.5}
@@ -42,8 +45,40 @@ class _Measured(Frozen):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    step_s: Positive | None = None
-    tokens_s_chip: Positive | None = None
+    step_s: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
+    tokens_s_chip: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
+
+
+class _Mixture(Frozen):
+    """The experts of a row's model."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    experts: Count
+    topk: Count | None = None
+    top_k: Count | None = None
+    expert_ffn: Count
+    shared: Annotated[int, Field(ge=0)] | None = None
+    dense_layers: Annotated[int, Field(ge=0)] | None = None
+    dense_ffn: Count | None = None
+
+
+class _Model(Frozen):
+    """The model of a row."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = ""
+    layers: Count | None = None
+    hidden: Count | None = None
+    ffn: Count | None = None
+    heads: Count | None = None
+    kv_heads: Count | None = None
+    head_dim: Count | None = None
+    vocab: Count | None = None
+    gated_mlp: bool | None = None
+    tied_embeddings: bool | None = None
+    moe: _Mixture | None = None
 
 
 class _Row(Frozen):
@@ -57,7 +92,7 @@ class _Row(Frozen):
     framework: str | None = None
     network: str | None = None
     precision: str = "bf16"
-    model: dict[str, Any]
+    model: _Model
     seq_len: Count | None = None
     global_batch: Count | None = None
     micro_batch: Count | None = None
@@ -167,34 +202,43 @@ def _case(written: Any, place: int) -> Case:
     try:
         row = _Row.model_validate(written)
     except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
         name = written.get("id") if isinstance(written, dict) else None
         name = name if isinstance(name, str) else f"row {place + 1}"
-        reason = f"{at}: {first['msg']}" if at else first["msg"]
-        return Case(name, "", "", "", False, None, None, skipped=reason)
+        return Case(name, "", "", "", False, None, None, skipped=_first(error))
     taken: list[str] = []
     measured_s: float | None = None
+    year: float | None = None
     try:
         question = _question(row, taken)
         measured_s = _measured_s(row)
+        year = _year(row)
         skipped = ""
+    except ValidationError as error:
+        question, skipped = None, _first(error)
     except ValueError as error:
         question, skipped = None, str(error)
     stated = (row.tp, row.pp, row.dp, row.micro_batch, row.recompute, row.sequence_parallel)
     return Case(
         id=row.id,
-        model=str(row.model.get("name", "")),
+        model=row.model.name,
         source=row.source,
         release=row.release or row.source or row.id,
         verified=row.verified,
         measured_s=measured_s,
-        year=_year(row),
+        year=year,
         question=question,
         skipped=skipped,
         taken=tuple(taken),
         states_layout=all(value is not None for value in stated[:5])
         and (row.sequence_parallel is not None or row.tp == 1),
+    )
+
+
+def _first(error: ValidationError) -> str:
+    """Return the problems of a row, each with its place."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}".removeprefix(": ")
+        for found in error.errors()
     )
 
 
@@ -220,14 +264,37 @@ def _question(row: _Row, taken: list[str]) -> Question:
     assert row.seq_len is not None
     assert row.global_batch is not None
     layout = _layout(row, row.chips * chip.ranks_per_chip, taken)
-    if layout.dp * layout.micro_batch > row.global_batch:
-        raise ValueError("global_batch is less than dp x micro_batch")
     software, kernel, name = software_of(row.framework)
     taken.append(f"attention: {kernel} ({name})")
     fabric, _ = fabric_of(chip, _nic(row.network, chip))
     training = Training(_shape(row.model, taken), row.seq_len, row.global_batch)
-    precision = "fp8" if "fp8" in row.precision.casefold() else row.precision
+    precision = row.precision.casefold()
+    if re.fullmatch(r"(mx)?fp8([-_]\w+)?", precision):
+        precision = "fp8"
+    if precision == "fp8":
+        software = replace(software, operand_bytes=1.0)
+    problem = _problem(layout, training)
+    if problem:
+        raise ValueError(problem)
     return Question(chip, precision, training, layout, software, kernel, fabric, row.chips)
+
+
+def _problem(layout: Layout, training: Training) -> str:
+    """Return what makes a layout impossible; interleaving in part rounds is left to the row."""
+    pieces = int(layout.pieces)
+    rounds = training.batch / float(layout.dp * layout.micro_batch) % float(layout.pp) == 0
+    return layout_problem(
+        training,
+        Parallelism(
+            tp=int(layout.tp),
+            pp=int(layout.pp),
+            dp=int(layout.dp),
+            cp=int(layout.cp),
+            ep=int(layout.ep),
+            micro_batch=int(layout.micro_batch),
+            virtual_stages=pieces if rounds else 1,
+        ),
+    )
 
 
 def _layout(row: _Row, n_ranks: int, taken: list[str]) -> Layout:
@@ -268,32 +335,24 @@ def _layout(row: _Row, n_ranks: int, taken: list[str]) -> Layout:
     )
 
 
-def _shape(written: dict[str, Any], taken: list[str]) -> Shape:
+def _shape(row: _Model, taken: list[str]) -> Shape:
     """Return the shape of a row: what it states, over what the catalogue has under its name."""
-    name = str(written.get("name", ""))
-    known: dict[str, Any] = {}
+    written = row.model_dump(exclude_none=True, exclude={"name"})
     try:
-        model, _ = load_model(name)
+        known = load_model(row.name)[0].architecture()
     except ValueError:
-        model = None
-    if model is not None:
-        known = model.architecture()
-    same = ("layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab", "gated_mlp")
-    stated = {key: written[key] for key in (*same, "tied_embeddings") if key in written}
-    needed = ("layers", "hidden", "heads", "vocab")
-    if not known and any(key not in stated for key in needed):
+        known = {}
+    if not known and any(key not in written for key in ("layers", "hidden", "heads", "vocab")):
         raise ValueError(
-            f"no model {name!r} in the catalogue, and the row does not state its shape"
+            f"no model {row.name!r} in the catalogue, and the row does not state its shape"
         )
-    experts = written.get("moe")
-    if isinstance(experts, dict):
-        stated["moe"] = _experts(experts, known.get("moe"))
-        stated.setdefault("ffn", experts.get("dense_ffn", known.get("ffn")))
-    numbers = known | stated
-    numbers.setdefault("kv_heads", numbers["heads"])
-    numbers.setdefault("head_dim", numbers["hidden"] // numbers["heads"])
-    if numbers.get("ffn") is None:
-        numbers["ffn"] = numbers["moe"]["expert_ffn"] if numbers.get("moe") else None
+    if row.moe is not None:
+        experts = written["moe"]
+        names = {"shared": "shared_experts", "topk": "top_k"}
+        stated = {names.get(k, k): v for k, v in experts.items() if k != "dense_ffn"}
+        written["moe"] = (known.get("moe") or {}) | stated
+        written.setdefault("ffn", experts.get("dense_ffn", known.get("ffn", row.moe.expert_ffn)))
+    numbers = known | written
     checked = Transformer.model_validate(
         {
             key: value
@@ -303,17 +362,10 @@ def _shape(written: dict[str, Any], taken: list[str]) -> Shape:
             and not (numbers.get("mla") and key in ("kv_heads", "head_dim"))
         }
     )
-    if known and stated.keys() != known.keys():
-        left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
-        if left:
-            taken.append(f"{', '.join(left)}: as {name} has it in the catalogue")
+    left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
+    if left:
+        taken.append(f"{', '.join(left)}: as {row.name} has it in the catalogue")
     return shape_of(checked.architecture())
-
-
-def _experts(written: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
-    names = {"experts": "experts", "topk": "top_k", "top_k": "top_k", "expert_ffn": "expert_ffn"}
-    names |= {"shared": "shared_experts", "dense_layers": "dense_layers"}
-    return (known or {}) | {names[key]: value for key, value in written.items() if key in names}
 
 
 def _nic(network: str | None, chip: Chip) -> float | None:
@@ -322,6 +374,8 @@ def _nic(network: str | None, chip: Chip) -> float | None:
     if found is None:
         return None
     per_node = int(found[1]) * int(found[2]) / 8 * 1e9
+    if per_node == 0:
+        raise ValueError(f"network {found[0]!r} is no network")
     return per_node / (chip.chips_per_node or 8)
 
 
@@ -339,5 +393,7 @@ def _year(row: _Row) -> float | None:
             return 2000 + int(short[1]) + (int(short[2]) - 0.5) / 12
     if stated is None:
         return None
-    month = int(stated[2]) if stated[2] else 6
-    return int(stated[1]) + (month - 0.5) / 12
+    year, month = int(stated[1]), int(stated[2]) if stated[2] else 6
+    if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12):
+        raise ValueError(f"date {stated[0]!r} is not a month from {FIRST_YEAR} to {LAST_YEAR}")
+    return year + (month - 0.5) / 12

@@ -213,7 +213,8 @@ def _predict(case: Case) -> Prediction:
         peak = ask.chip.peak_flop_per_s(ask.precision)
     except ValueError as error:
         return Prediction(_skip(case, str(error)), "", "", math.nan, math.nan, math.nan, math.nan)
-    band = band_of(ask.chip, ask.precision, ask.n_chips)
+    experts = ask.training.shape.moe is not None
+    band = band_of(ask.chip, ask.precision, ask.n_chips, experts=experts)
     return Prediction(
         case=case,
         chip=ask.chip.name,
