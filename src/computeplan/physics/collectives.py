@@ -119,8 +119,7 @@ def group_rate(fabric: Fabric, operation: Operation, n: Any, stride: Any) -> Flo
     '80 GB/s'
     """
     inside = _inside(fabric, n, stride)
-    up = _up_rate(fabric, operation, inside)
-    return np.where(inside < n, np.minimum(up, inside * fabric.out_rate), up)
+    return _ring_rate(fabric, _up_rate(fabric, operation, inside), inside, n)
 
 
 def collective_s(
@@ -153,7 +152,6 @@ def collective_s(
     """
     inside = _inside(fabric, n, stride)
     up = _up_rate(fabric, operation, inside)
-    crosses = inside < n
     link = fabric.links[operation]
     latency = link.call_s + link.rank_s * (inside - 1.0)
     latency = latency + fabric.out_step_s * np.log2(n / inside)
@@ -162,7 +160,7 @@ def collective_s(
         remote = n_bytes * (n - inside) / (n * fabric.out_rate)
         moving = np.maximum(local, remote)
     else:
-        rate = np.where(crosses, np.minimum(up, inside * fabric.out_rate), up)
+        rate = _ring_rate(fabric, up, inside, n)
         turns = 2.0 if operation == "all_reduce" else 1.0
         moving = turns * n_bytes * (n - 1.0) / (n * rate)
     seconds: FloatArray = np.where(n > 1, latency + moving, 0.0)
@@ -196,6 +194,12 @@ def _inside(fabric: Fabric, n: Any, stride: Any) -> FloatArray:
     """Return how many ranks of a group share a domain."""
     inside: FloatArray = np.minimum(n, np.maximum(1.0, np.floor(fabric.domain / stride)))
     return inside
+
+
+def _ring_rate(fabric: Fabric, up: Any, inside: Any, n: Any) -> FloatArray:
+    """Return the rate of a ring: of its links inside a domain, or of the NICs it shares."""
+    rate: FloatArray = np.where(inside < n, np.minimum(up, inside * fabric.out_rate), up)
+    return rate
 
 
 def _up_rate(fabric: Fabric, operation: Operation, inside: Any) -> FloatArray:
