@@ -63,3 +63,33 @@ def _training(
         for case in cases:
             if case.taken:
                 click.echo(f"{case.id}: {'; '.join(case.taken)}")
+
+
+@validate.command("reliability")
+@click.option(
+    "--cases",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Cases of your own, in the format of the shipped ones (data/published/reliability.yaml).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+def _reliability(file: Path | None, as_json: bool, as_markdown: bool) -> None:
+    """Simulate published interruptions and shares of time kept; ends with 1 where one is missed."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from computeplan.report.validation import checks_table, markdown
+    from computeplan.validation.reliability import checks, read_reliability, to_json
+
+    console = Console(stderr=True)
+    found = list(
+        track(checks(read_reliability(file)), "simulating", console=console, transient=True)
+    )
+    if as_json:
+        click.echo(to_json(found))
+    else:
+        table = checks_table(found)
+        click.echo(markdown(table) if as_markdown else table)
+    if not all(check.ok for check in found):
+        raise SystemExit(1)

@@ -12,9 +12,17 @@ from computeplan.report import Language
 from computeplan.report.scatter import scatter
 from computeplan.specs.speed import speed_tables
 from computeplan.texttable import Table
+from computeplan.validation.reliability import NOT_PLAYED, Check
 from computeplan.validation.training import Prediction, ranking, scores
 
-__all__ = ["family_table", "markdown", "out_of_sample_table", "rows_table", "scatter_of"]
+__all__ = [
+    "checks_table",
+    "family_table",
+    "markdown",
+    "out_of_sample_table",
+    "rows_table",
+    "scatter_of",
+]
 
 
 def rows_table(predictions: Sequence[Prediction]) -> Table:
@@ -97,6 +105,20 @@ def out_of_sample_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) 
     )
     head = ("left out", "rows of", "n", "bias", "MAPE")
     return Table("out of sample: fitted without them", head, rows, notes)
+
+
+def checks_table(found: Sequence[Check]) -> Table:
+    """Return every reliability check: published or exact, simulated, and whether it holds."""
+    rows = []
+    for check in found:
+        published = check.published
+        said = published if isinstance(published, str) else f"{published:.6g}"
+        holds = "yes" if check.ok else "NO"
+        rows.append((check.id, check.what, said, f"{check.predicted:.6g}", check.tolerance, holds))
+    notes = [f"{sum(check.ok for check in found)} of {len(found)} hold"]
+    notes += [f"not simulated: {name}: {why}" for name, why in NOT_PLAYED.items()]
+    head = ("case", "figure", "published\nor exact", "simulated", "tolerance", "holds")
+    return Table("reliability", head, tuple(rows), tuple(notes))
 
 
 def scatter_of(
