@@ -1,6 +1,7 @@
 """``computeplan validate reliability``: published interruptions and exact values, simulated."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,9 @@ cases:
 """
 
 
+REAL = Path(__file__).parents[2] / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
+
+
 @pytest.fixture(scope="module")
 def found():
     return list(checks(read_reliability()))
@@ -27,7 +31,7 @@ def test_every_shipped_case_holds(found):
 
 def test_the_suite_names_every_case_that_is_simulated(found):
     names = {check.id.split()[0] for check in found}
-    assert names == {"V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V13"}
+    assert names == {"V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V11", "V13"}
 
 
 @pytest.mark.parametrize(("exact", "code"), [(0.92, 0), (0.85, 1)])
@@ -67,3 +71,23 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path, text, said):
     file.write_text(text)
     with pytest.raises(ScenarioError, match=said):
         read_reliability(file)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the log is read in place, where it is")
+def test_the_real_log_is_fitted_to_day_120_and_predicted_by_both_models(tmp_path):
+    """Whether the truth is inside is printed, not promised: no interval is widened to cover it."""
+    file = tmp_path / "cases.yaml"
+    file.write_text(CASE % 0.92)
+    asked = ["validate", "reliability", "--cases", str(file), "--log", str(REAL)]
+    log = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).stdout)["log"]
+    found = {(p["model"], f["name"]): f for p in log["predictions"] for f in p["forecasts"]}
+    assert len(found) == 6
+    for forecast in found.values():
+        inside = forecast["low"] <= forecast["truth"] <= forecast["high"]
+        assert forecast["is_inside"] == inside
+    assert {f["truth"] for (_, name), f in found.items() if name == "faults"} == {112}
+    assert log["lemons"]["later"] == pytest.approx(0.053, abs=0.001)
+    printed = CliRunner().invoke(cli, asked).stdout
+    assert "OUTSIDE" in printed
+    assert "fleet of equal nodes" in printed
+    assert "not stationary" in printed

@@ -74,22 +74,34 @@ def _training(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
-def _reliability(file: Path | None, as_json: bool, as_markdown: bool) -> None:
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    help="The 174 days of InfiniteHBD-Trace (JSON), also fitted to day 120 and predicted to 174.",
+)
+def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path | None) -> None:
     """Simulate published interruptions and shares of time kept; ends with 1 where one is missed."""
     from rich.console import Console
     from rich.progress import track
 
+    from computeplan.report import fit as fit_report
     from computeplan.report.validation import checks_table, markdown
-    from computeplan.validation.reliability import checks, read_reliability, to_json
+    from computeplan.validation.reliability import checks, fit_log, read_reliability, to_json
 
+    cases, fitted = read_reliability(file), None if log is None else fit_log(log)
     console = Console(stderr=True)
-    found = list(
-        track(checks(read_reliability(file)), "simulating", console=console, transient=True)
-    )
+    found = list(track(checks(cases), "simulating", console=console, transient=True))
     if as_json:
-        click.echo(to_json(found))
+        click.echo(to_json(found, None if fitted is None else fit_report.fit_document(*fitted)))
     else:
-        table = checks_table(found)
-        click.echo(markdown(table) if as_markdown else table)
+        tables = [checks_table(found)]
+        if fitted is not None:
+            fleet, ahead, gain = fitted
+            tables += [fit_report.causes_table(fleet), fit_report.months_table(fleet)]
+            tables += [fit_report.prediction_table(ahead), fit_report.lemons_table(gain)]
+        for table in tables:
+            click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")
+        for sentence in () if fitted is None else fitted[0].findings:
+            click.echo(f"- {sentence}")
     if not all(check.ok for check in found):
         raise SystemExit(1)

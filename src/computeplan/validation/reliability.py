@@ -17,12 +17,18 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import chisquare
+from scipy.stats import chisquare, gamma, poisson
 
 from computeplan.checks import FloatArray
 from computeplan.compiler import compile_world
 from computeplan.engines import batch
 from computeplan.errors import Problem, ScenarioError
+from computeplan.fitting.ahead import predictions_of, retired
+from computeplan.fitting.fleet import FleetFit, fit_faults
+from computeplan.fitting.history import observe
+from computeplan.fitting.lemons import LemonGain, top_share
+from computeplan.fitting.predict import Prediction
+from computeplan.fitting.readlog import read_log
 from computeplan.ledger import Ledger
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.quantities import PHASES
@@ -30,15 +36,24 @@ from computeplan.specs.chips import Source
 from computeplan.specs.fields import Count, Duration, Fraction, Frozen, Positive, PositiveDuration
 from computeplan.specs.loader import Document, load_document, validate
 from computeplan.specs.scenario import load
+from computeplan.trace import Stream, generator
 from computeplan.world import World
 
-__all__ = ["NOT_PLAYED", "Check", "ReliabilityCases", "checks", "read_reliability", "to_json"]
+__all__ = [
+    "NOT_PLAYED",
+    "Check",
+    "ReliabilityCases",
+    "checks",
+    "fit_log",
+    "read_reliability",
+    "to_json",
+]
 
 RUNS, MAKESPAN_RUNS, SEED = 400, 2000, 419
+LEMON_FLEETS = 100
 DAY_S, HOUR_S = 86_400.0, 3600.0
 NODE_DAYS = 1000.0
 NOT_PLAYED = {
-    "V11 lemon nodes": "rates that differ between nodes are not simulated; see computeplan fit",
     "V14 Weibull with ages": "laws with memory are refused: the engines keep no ages yet",
 }
 """Cases of the validation suite that cannot be simulated yet, and why."""
@@ -75,6 +90,16 @@ class _Mttf(Frozen):
     published_h: Positive
 
 
+class _Lemons(Frozen):
+    nodes: Count
+    faults_per_node: Positive
+    variance_over_mean: Annotated[float, Field(gt=1)]
+    retire: Annotated[float, Field(gt=0, lt=1)]
+    in_sample: Fraction
+    later: tuple[Fraction, Fraction]
+    within: Positive
+
+
 class ReliabilityCases(Frozen):
     """The file of published reliability figures."""
 
@@ -83,6 +108,7 @@ class ReliabilityCases(Frozen):
     cases: list[_Run] = Field(default_factory=list)
     makespans: list[_Makespan] = Field(default_factory=list)
     mttf: list[_Mttf] = Field(default_factory=list)
+    lemons: _Lemons | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +175,37 @@ def checks(cases: ReliabilityCases, runs: int = RUNS) -> Iterator[Check]:
         yield _mttf(mttf, runs // 4)
     if cases.makespans:
         yield _optimum()
+    if cases.lemons is not None:
+        yield from _lemons(cases.lemons)
 
 
-def to_json(found: list[Check]) -> str:
-    """Return checks as JSON, with what cannot be simulated yet."""
+def to_json(found: list[Check], fitted: dict[str, Any] | None = None) -> str:
+    """Return checks as JSON, with what cannot be simulated yet, and what was fitted to a log."""
     document = {
         "suite": "reliability",
         "checks": [asdict(check) for check in found],
         "not_played": NOT_PLAYED,
+        "log": fitted,
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def fit_log(path: Path) -> tuple[FleetFit, list[Prediction], LemonGain]:
+    """Return the fit of the 174-day log, days 120 to 174 predicted from those before, and V11.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON of InfiniteHBD-Trace: 400 servers.
+
+    Raises
+    ------
+    ScenarioError
+        If it cannot be read.
+    """
+    history = observe(read_log(path, "infinitehbd"), 400, 0.0, 174 * DAY_S)
+    ahead = predictions_of(history, 120 * DAY_S, 0)
+    return fit_faults(history), ahead, retired(history, 87 * DAY_S, 0.05, 0)
 
 
 def _llama3(causes: dict[str, int], runs: int) -> Iterator[Check]:
@@ -248,6 +295,28 @@ def _optimum() -> Check:
         worst = max(worst, float(best - ours))
     text = "within 0.001 of the best interval, d/M from 0.001 to 0.1"
     return Check("V5 optimal interval", "ETTR below the best", 0.0, worst, text, worst <= 0.001)
+
+
+def _lemons(case: _Lemons) -> Iterator[Check]:
+    """V11: what retiring the worst nodes gains in the days they were chosen by, and after.
+
+    Counts of nodes whose rates follow a gamma law; no engine plays such rates yet.
+    """
+    luck = generator(SEED, 0, Stream.NODE, 11)
+    shape = case.faults_per_node / (case.variance_over_mean - 1)
+    size = (LEMON_FLEETS, case.nodes)
+    rates = gamma.ppf(luck.random(size), shape, scale=case.faults_per_node / shape)
+    n_top = max(1, round(case.retire * case.nodes))
+    before, after = poisson.ppf(luck.random((2, *size)), rates)
+    first = float(np.mean([top_share(b, b, n_top) for b in before]))
+    later = float(np.mean([top_share(b, a, n_top) for b, a in zip(before, after, strict=True)]))
+    what = f"share of faults on the worst {case.retire:.0%}"
+    name = "V11 lemons of a gamma mixture"
+    yield _near(f"{name}, in sample", what, case.in_sample, first, within=case.within)
+    low, high = case.later
+    text = f"{low:g} to {high:g}, within {case.within:g}"
+    is_near = low - case.within <= later <= high + case.within
+    yield Check(f"{name}, later", what, f"{low:g} to {high:g}", later, text, is_near)
 
 
 def _world(

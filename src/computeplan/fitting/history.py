@@ -1,0 +1,299 @@
+"""A fleet watched through a window: who failed when, for how long, and who never did.
+
+A log holds faults. What a rate needs besides is the fleet, with the nodes that never failed, and
+the window in which a fault would have been seen. The window makes three kinds of faults: those
+that began in it, which count; those that began before it, whose nodes are down at first and which
+count for no rate, because others like them ended unseen; and those still open at its end, whose
+repair is known only to be longer (right censored). Times between faults run on the *up clock* of a
+node, which stands while the node is in repair, because a node in repair does not fail.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from computeplan.checks import FloatArray, IntArray
+from computeplan.errors import ScenarioError
+from computeplan.fitting.events import UNKNOWN_NODE, Events
+
+__all__ = ["Durations", "FaultHistory", "cut", "gaps", "observe", "repairs", "up_node_s"]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultHistory:
+    """Faults of a fleet in a window, in the order of node and time.
+
+    Parameters
+    ----------
+    start_s : ndarray, shape (n_faults,)
+        Since the window began; negative for those that began before it. [s]
+    end_s : ndarray, shape (n_faults,)
+        Since the window began, at most its length; nan where the log does not say. [s]
+    is_open : ndarray of bool, shape (n_faults,)
+        Whether the fault was still open when the window ended.
+    node, cause : ndarray, shape (n_faults,)
+        Index of the node, or `UNKNOWN_NODE`; index in `causes`.
+    causes : tuple of str
+        Names.
+    n_nodes : int
+        Nodes of the fleet, those that never failed too.
+    length_s : float
+        Of the window. [s]
+    resolution_s : float
+        Smallest step of the log's clock. [s]
+    notes : tuple of str
+        What was done to the log, one sentence each.
+    """
+
+    start_s: FloatArray
+    end_s: FloatArray
+    is_open: np.typing.NDArray[np.bool_]
+    node: IntArray
+    cause: IntArray
+    causes: tuple[str, ...]
+    n_nodes: int
+    length_s: float
+    resolution_s: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> np.typing.NDArray[np.bool_]:
+        """Whether a fault counts in rates: it began in the window."""
+        return self.start_s >= 0
+
+    @property
+    def fault_s(self) -> FloatArray:
+        """Times of the faults that count, sorted. [s]"""
+        return np.sort(self.start_s[self.counts])
+
+    def per_node(self, from_s: float = 0.0, to_s: float = math.inf) -> IntArray:
+        """Return faults of each node that began in a part of the window, shape (n_nodes,)."""
+        take = (self.start_s >= from_s) & (self.start_s < to_s) & self.counts
+        take &= self.node != UNKNOWN_NODE
+        return np.bincount(self.node[take], minlength=self.n_nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Durations, some of which are known only to be longer or too short for the log's clock.
+
+    Parameters
+    ----------
+    known_s : ndarray
+        Observed to their end. [s]
+    longer_s : ndarray
+        Seen this long, and then no more (right censored). [s]
+    n_short : int
+        Shorter than one step of the log's clock (left censored).
+    resolution_s : float
+        That step. [s]
+    """
+
+    known_s: FloatArray
+    longer_s: FloatArray
+    n_short: int
+    resolution_s: float
+
+    @property
+    def n_events(self) -> int:
+        """Durations whose end was seen."""
+        return self.known_s.size + self.n_short
+
+
+def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHistory:
+    """Return what a fleet of `n_nodes` showed from `from_s` to `to_s`.
+
+    Parameters
+    ----------
+    events : Events
+        What the log holds.
+    n_nodes : int
+        Nodes of the fleet, those that never failed too.
+    from_s, to_s : float
+        The window in which a fault would be in the log, on the log's clock. [s]
+
+    Raises
+    ------
+    ScenarioError
+        If the window is empty or the log names more nodes than the fleet has.
+    """
+    if not (math.isfinite(from_s) and math.isfinite(to_s) and to_s > from_s):
+        raise ScenarioError.of("--to must come after --from")
+    inside = (events.start_s < to_s) & ~(events.end_s <= from_s)
+    inside |= (events.start_s >= from_s) & (events.start_s < to_s)  # no length, at the very start
+    inside &= ~(np.isnan(events.end_s) & (events.start_s < from_s))  # over at some unknown time
+    names, node = np.unique(events.node[inside], return_inverse=True)
+    n_known = int(np.sum(names != UNKNOWN_NODE))
+    if n_known > n_nodes:
+        message = f"the log names {n_known} nodes in this window, --nodes says {n_nodes}"
+        raise ScenarioError.of(message)
+    if not inside.any():
+        raise ScenarioError.of("no fault lies between --from and --to; is the unit right?")
+    node = node - (names.size - n_known)  # the unknown one sorts first and becomes -1
+    kinds, cause = np.unique(events.cause[inside], return_inverse=True)
+    start, end, notes = events.start_s[inside] - from_s, events.end_s[inside] - from_s, []
+    n_outside = int(events.start_s.size - inside.sum())
+    if n_outside:
+        notes.append(f"{n_outside} faults lie outside the window and are left out.")
+    keep, end = _merged(node, start, end, notes)
+    start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
+    length = float(to_s - from_s)
+    is_open = end > length
+    end = np.minimum(end, length)
+    history = FaultHistory(
+        start,
+        end,
+        is_open,
+        node,
+        cause,
+        tuple(events.causes[kind] for kind in kinds),
+        n_nodes,
+        length,
+        events.resolution_s,
+    )
+    return replace(history, notes=(*events.notes, *notes, *_window_notes(history)))
+
+
+def _merged(
+    node: IntArray, start: FloatArray, end: FloatArray, notes: list[str]
+) -> tuple[IntArray, FloatArray]:
+    """Return which faults stay, by node and time, and the ends of all with overlaps joined."""
+    order = np.lexsort((start, node))
+    new_end = end.copy()
+    keep: list[int] = []
+    n_merged = n_reopened = 0
+    for i in order:
+        last = keep[-1] if keep else -1
+        if last >= 0 and node[i] == node[last] != UNKNOWN_NODE:
+            if new_end[last] == math.inf and start[i] > start[last]:
+                new_end[last] = math.nan  # the node was back, or it could not fail again
+                n_reopened += 1
+            elif start[i] < new_end[last] or start[i] == start[last]:
+                new_end[last] = np.fmax(new_end[last], new_end[i])
+                n_merged += 1
+                continue
+        keep.append(i)
+    if n_merged:
+        notes.append(
+            f"{n_merged} faults began while their node was down: each is one with the earlier"
+            " fault, under its cause."
+        )
+    if n_reopened:
+        notes.append(
+            f"{n_reopened} faults have no end, but their node failed again later: they count in"
+            " rates and not in repairs."
+        )
+    return np.array(keep, dtype=np.int64), new_end
+
+
+def _window_notes(history: FaultHistory) -> list[str]:
+    notes = []
+    n_before = int(np.sum(~history.counts))
+    if n_before:
+        notes.append(
+            f"{n_before} faults began before the window: their nodes are down at first, and they"
+            " count in no rate and no repair (left truncated)."
+        )
+    n_open = int(np.sum(history.is_open & history.counts))
+    if n_open:
+        notes.append(
+            f"{n_open} faults were open when the window ended: their repairs are right censored."
+        )
+    return notes
+
+
+def cut(history: FaultHistory, to_s: float) -> FaultHistory:
+    """Return what would have been seen had the window ended at `to_s`. [s]
+
+    Raises
+    ------
+    ScenarioError
+        If that is not inside the window, or nothing is left.
+    """
+    if not 0 < to_s <= history.length_s:
+        raise ScenarioError.of(f"{to_s / 86_400:g} d lies outside the window")
+    take = history.start_s < to_s
+    if not take.any():
+        raise ScenarioError.of(f"no fault began before {to_s / 86_400:g} d")
+    end = history.end_s[take]
+    return replace(
+        history,
+        start_s=history.start_s[take],
+        end_s=np.minimum(end, to_s),
+        is_open=(end > to_s) | history.is_open[take],
+        node=history.node[take],
+        cause=history.cause[take],
+        length_s=to_s,
+    )
+
+
+def _down_s(history: FaultHistory) -> FloatArray:
+    """Return how long each fault keeps its node down inside the window. [s]"""
+    return np.nan_to_num(history.end_s - np.maximum(history.start_s, 0.0), nan=0.0)
+
+
+def up_node_s(history: FaultHistory) -> float:
+    """Return node-seconds in which a node was up and could fail. [s]"""
+    return float(history.n_nodes * history.length_s - _down_s(history).sum())
+
+
+def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
+    """Return how long faults kept their nodes; those of no length took nothing and are left out.
+
+    Parameters
+    ----------
+    history : FaultHistory
+    cause : int, optional
+        Index of a cause; all if left out.
+    """
+    take = history.counts & ~np.isnan(history.end_s)
+    if cause is not None:
+        take &= history.cause == cause
+    length = (history.end_s - history.start_s)[take]
+    is_open = history.is_open[take]
+    return Durations(
+        length[~is_open & (length > 0)], length[is_open & (length > 0)], 0, history.resolution_s
+    )
+
+
+def gaps(history: FaultHistory, cause: int | None = None, *, is_new: bool = False) -> Durations:
+    """Return times between faults of one node, on its up clock.
+
+    The age of a node when the window opens is not known, so the time to its first fault says
+    nothing about a law with memory: it is left out, unless the fleet was new.
+
+    Parameters
+    ----------
+    history : FaultHistory
+    cause : int, optional
+        Index of a cause; the clock then runs from fault to fault of that cause. All if left out.
+    is_new : bool
+        Whether every node was new when the window opened. Times to the first fault count then, and
+        nodes that never failed are censored.
+    """
+    known = history.node != UNKNOWN_NODE
+    node, start = history.node[known], np.maximum(history.start_s[known], 0.0)
+    down = _down_s(history)[known]
+    # By node and time: down time before a fault is a running sum less what other nodes had.
+    total = np.concatenate([[0.0], np.cumsum(down)])
+    first = np.searchsorted(node, node)  # of the same node
+    clock = start - (total[:-1] - total[first])
+    end_clock = np.full(history.n_nodes, history.length_s)
+    end_clock -= np.bincount(node, down, minlength=history.n_nodes)
+    counts = history.counts[known]
+    take = counts if cause is None else counts & (history.cause[known] == cause)
+    clock, node = clock[take], node[take]
+    same = node[1:] == node[:-1]
+    known_s = np.diff(clock)[same]
+    last = np.append(~same, True) if node.size else np.zeros(0, dtype=bool)
+    longer = end_clock[node[last]] - clock[last]
+    if is_new:
+        begins = np.concatenate([[True], ~same]) if node.size else np.zeros(0, dtype=bool)
+        known_s = np.concatenate([known_s, clock[begins]])
+        unseen = np.setdiff1d(np.arange(history.n_nodes), node)
+        longer = np.concatenate([longer, end_clock[unseen]])
+    short = known_s < min(history.resolution_s, history.length_s) / 2  # rounding leaves dust
+    return Durations(known_s[~short], longer[longer > 0], int(short.sum()), history.resolution_s)
