@@ -12,6 +12,7 @@ from computeplan.world import World
 __all__ = ["facts_of"]
 
 FEW_SPARES = 0.01  # share of time blocked above which the closed form is not worth a comparison
+LEAST_SHORT = 1e-4
 MOST_STEPS = 3
 """Priced steps that are told one by one."""
 
@@ -68,10 +69,16 @@ def _closed_form(world: World) -> dict[str, str]:
     if not pool.fault_rate_per_node_s or math.isinf(job.interval_s[p]):
         return {}
     saving = f"saving every {job.interval_s[p] / 60:.3g} min of training"
-    if world.blocked_share(0, p) > FEW_SPARES:
-        return {"expected": f"no closed form: so few spares block the job often; {saving}"}
+    short = world.blocked_share(0, p)
+    crews = "in the long run, if no repair waits for a crew"
+    share = f"{100 * short:.2f} %" if short >= LEAST_SHORT else "less than 0.01 %"
+    spares = f"a node is lacking {share} of the time by closed form, {crews}"
+    if short > FEW_SPARES:
+        ettr = f"ettr: no closed form, so few spares block the job often; {saving}"
+        return {"expected": ettr, "spares": spares}
     stops = " and without planned stops" if pool.stops else ""
-    return {"expected": f"ettr {job.ettr[p]:.4f} by closed form, never blocked{stops}; {saving}"}
+    ettr = f"ettr {job.ettr[p]:.4f} by closed form, never blocked{stops}; {saving}"
+    return {"expected": ettr, "spares": spares}
 
 
 def _counted(n: int, noun: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from computeplan.checks import FloatArray
-from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger
+from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
 from computeplan.world import World
 
 __all__ = ["measure", "measure_jobs"]
@@ -111,6 +111,12 @@ def _ettr(ledger: Ledger, world: World) -> FloatArray:
     return _floats((ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights))
 
 
+def _available(ledger: Ledger, world: World) -> FloatArray:
+    weights = _weights(world)
+    started_s = ledger.job_s[..., :QUEUE].sum(axis=2) @ weights
+    return _floats(1 - ledger.job_s[..., BLOCKED] @ weights / started_s)
+
+
 def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     first_s = min(job.arrival_s for job in world.jobs)
     last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
@@ -200,6 +206,7 @@ _MEASURES: dict[str, Measure] = {
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
     "ettr": _ettr,
+    "available_frac": _available,
     "held_frac": _held_frac,
     "wall_days": lambda led, _: led.wall_s / _DAY_S,
     "time_to_train_days": _time_to_train_days,

@@ -131,6 +131,10 @@ QUANTITIES = _table(
         "Kept training time / (min(end, horizon) - arrival), queueing included.", 4,
     ),
     Quantity(
+        "available_frac", "", "Availability", "可用率",
+        "Share of the time since jobs started in which they have all their nodes.", 4,
+    ),
+    Quantity(
         "held_frac", "", "Share of chip time held by jobs", "作业占用芯片时间的比例",
         "Chip time that jobs hold / chip time of all pools.",
     ),

@@ -326,9 +326,11 @@ class Result:
         }
 
 
+WHOLE = 0.9995  # printed as 1.000
 _HEADLINE = (
     "n_unexpected",
     "ettr",
+    "available_frac",
     "time_to_train_days",
     "goodput_tok_per_s",
     "energy_kwh",
@@ -367,7 +369,13 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
         QUANTITIES[name]
         for name in _HEADLINE + (_HEADLINE_OF_QUEUES if has_queue else ())
         if any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
+        and not (name == "available_frac" and all(_is_whole(case) for case in cases))
     )
+
+
+def _is_whole(case: CaseResult) -> bool:
+    """Return whether jobs lacked nodes so seldom that no reader needs to hear of it."""
+    return case.estimate("available_frac").mean > WHOLE
 
 
 def _cell(quantity: Quantity, estimate: Estimate) -> str:

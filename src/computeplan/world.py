@@ -11,7 +11,7 @@ import numpy as np
 from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import InfeasibleError
 from computeplan.ledger import RESTART, TRAIN
-from computeplan.physics.reliability import erlang_b
+from computeplan.physics.reliability import short_share
 from computeplan.specs.faultlog import FaultLog
 from computeplan.specs.laws import Law, law_mean_s
 
@@ -242,10 +242,10 @@ class World:
         return float(chip_j * spec.n_nodes[pool] * place.chips_per_node * place.pue)
 
     def blocked_share(self, job: int, pool: int) -> float:
-        """Return the expected share of time that a job alone on a pool lacks a node: Erlang's B."""
+        """Return the share of time that a job alone on a pool lacks a node, in the long run."""
         place, n_nodes = self.pools[pool], int(self.jobs[job].n_nodes[pool])
         spares = place.n_nodes + place.n_spare_nodes - n_nodes
-        return erlang_b(spares + 1, place.repair_load_per_node * n_nodes)
+        return short_share(n_nodes, spares, place.repair_load_per_node)
 
     def first_look_s(self, job: int, pool: int) -> float:
         """Return how far to draw luck for a job alone on a pool, at first. [s]

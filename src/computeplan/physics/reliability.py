@@ -4,20 +4,21 @@ Nodes fail independently with a constant hazard, so rates add: a job on n nodes 
 as often as one node, and its MTBF is the node's divided by n. A rate is per node and second of
 wall time here; people write it per chip, per node, or per 1000 node-days.
 
-A job with S spares that stands still while it lacks a node is a loss system with S + 1 servers:
-faults come at the job's rate, each keeps a repair place busy, and while all are busy nothing comes.
-
-Sources
--------
-.. [1] A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in
-       automatic telephone exchanges", 1917; the recursion B(s) = A B(s-1) / (s + A B(s-1)).
+A job on n nodes with S spares stands still while more than S of the n + S are in repair. Each node
+is up and down in turn, on the wall clock, whatever the job does, so in the long run the number
+down is binomial, whatever the law of repairs, if no repair waits for a crew; with many nodes it is
+the Poisson tail of the rate times the mean repair. Where repairs have a heavy tail, the long run
+is far away: it takes the mean of what is left of a repair, which may be months.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["RateForms", "erlang_b", "rate_forms"]
+from scipy.special import bdtrc
+
+__all__ = ["RateForms", "rate_forms", "short_share"]
 
 _DAY_S = 86_400.0
 
@@ -72,32 +73,28 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
     )
 
 
-def erlang_b(servers: int, load: float) -> float:
-    """Return the share of time in which all servers are busy, Erlang's loss formula [1]_.
+def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
+    """Return the share of time in which a job lacks a node, in the long run.
 
     Parameters
     ----------
-    servers : int
-        For a job with S spares: S + 1.
-    load : float
-        Mean number of servers that would be busy if there were no limit: rate x mean repair.
+    n_nodes, n_spares : int
+        Nodes of the job, and spares for it alone.
+    load_per_node : float
+        Faults that take a node, per second, times the mean repair.
 
     Raises
     ------
     ValueError
-        If there is no server, or the load is negative.
+        If there is no node, or a number is negative.
 
     Examples
     --------
-    >>> f"{erlang_b(17, 9.3):.4f}"
-    '0.0075'
+    >>> f"{short_share(1024, 12, 0.009):.4f}"
+    '0.1415'
     """
-    if servers < 1 or not load >= 0:
-        message = f"servers must be >= 1 and load >= 0, got {servers} and {load}"
+    if n_nodes < 1 or n_spares < 0 or not load_per_node >= 0:
+        message = f"nodes >= 1, spares and load >= 0, got {n_nodes}, {n_spares}, {load_per_node}"
         raise ValueError(message)
-    blocked = 1.0
-    for n in range(1, servers + 1):
-        blocked = load * blocked / (n + load * blocked)
-        if n > load and blocked < 1e-18:
-            return 0.0  # it only falls from here, and there may be a million servers
-    return blocked
+    is_down = load_per_node / (1 + load_per_node) if math.isfinite(load_per_node) else 1.0
+    return float(bdtrc(n_spares, n_nodes + n_spares, is_down))
