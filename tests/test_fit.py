@@ -607,3 +607,29 @@ def test_the_command_on_the_real_log(call, tmp_path):
 def test_the_document_is_plain(real_fit):
     text = json.dumps(fit_document(real_fit), allow_nan=False)
     assert "not_played_yet" in text
+
+
+def test_a_log_of_any_format_is_played_back(call, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("node,start_d,end_d\na,1,2\nb,3,\na,5,5\nc,20,21\n")
+    asked = ["fit", str(log), "--nodes", "4", "--from", "0 d", "--to", "10 d"]
+    call(*asked, "--replay", str(tmp_path / "replay.csv"))
+    lines = (tmp_path / "replay.csv").read_text("utf-8").splitlines()
+    assert lines == [
+        "node,start_s,end_s",
+        "n0,86400.0,172800.0",
+        "n1,259200.0,",
+        "n0,432000.0,432000.0",
+    ]
+    (tmp_path / "s.yaml").write_text(
+        """
+computeplan: 1
+name: again
+sites: {here: {pue: 1.0, pools: {p: {chip: nvidia/h100-sxm, chips: 24, spares: 1 nodes}}}}
+faults: {log: {replay: replay.csv, takes: node, restart: 1 min, repair: 12 h}}
+jobs: {j: {train_for: 30 d, chips: 24, checkpoint: {every: 1 h, stall: 0 s}}}
+simulate: {runs: 2, seed: 1, horizon: 10 d}
+"""
+    )
+    case = next(iter(run(load(tmp_path / "s.yaml")).cases.values()))
+    assert case.values["n_unexpected"].tolist() == [3.0, 3.0]

@@ -42,6 +42,9 @@ BIGGEST = 100_000_000
 @click.option("--out", type=click.Path(path_type=Path), help="Write a faults: block (YAML).")
 @click.option("--restart", help="How long a job needs to restart, for --out: '10 min'.")
 @click.option("--repair", help="How long repairs last, for --out, if the log does not say.")
+@click.option(
+    "--replay", type=click.Path(path_type=Path), help="Write the faults as a CSV for replay:."
+)
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def fit(
@@ -60,6 +63,7 @@ def fit(
     out: Path | None,
     restart: str | None,
     repair: str | None,
+    replay: Path | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
@@ -69,7 +73,7 @@ def fit(
     --nodes, --from and --to say so.
     """
     from computeplan.fitting.ahead import predictions_of, retired
-    from computeplan.fitting.block import faults_block
+    from computeplan.fitting.block import faults_block, replay_csv
     from computeplan.fitting.fleet import fit_faults
     from computeplan.fitting.history import observe
     from computeplan.fitting.readlog import read_log
@@ -86,6 +90,8 @@ def fit(
     gain = None if at is None else retired(history, at - from_s, share, seed)
     if out is not None:
         _write(out, faults_block(found, *laws))
+    if replay is not None:
+        _write(replay, replay_csv(history))
     if figure is not None:
         from computeplan.report.fit import fit_figure
         from computeplan.report.scatter import save_axes
