@@ -138,7 +138,7 @@ def test_csv_with_dates_in_several_zones(tmp_path):
         ("node,start_s\na,1,2\n", "2:1 has 3 cells"),
         ('node,start_s\n"a,1\n', "is not CSV"),
         ("node,start_s\n", "holds no fault"),
-        ("", "no column for node"),
+        ("", "is empty"),
         (b"node,start_s\n\xff,1\n", "not UTF-8"),
         (b"\x7fELF\0\0\0", "is binary"),
         ("node,start_s\n" + "a,x\n" * 50, "stopped reading after 20 problems"),
@@ -633,3 +633,20 @@ simulate: {runs: 2, seed: 1, horizon: 10 d}
     )
     case = next(iter(run(load(tmp_path / "s.yaml")).cases.values()))
     assert case.values["n_unexpected"].tolist() == [3.0, 3.0]
+
+
+def test_a_window_or_fleet_out_of_all_proportion_is_refused(call, tmp_path):
+    log = written(tmp_path, "node,start_d,end_d\na,1,2\nb,3,4\n")
+    err = call("fit", str(log), "--nodes", "4", "--from", "0 d", "--to", "1e12 d", expect=2)
+    assert "longer than 30 years; is the unit of --to right?" in err
+    err = call("fit", str(log), "--nodes", "10000000", "--from", "0 d", "--to", "9 d", expect=2)
+    assert "1000000" in err
+
+
+def test_a_rate_that_wanders_is_told_only_where_one_rate_is_refused():
+    rng = np.random.default_rng(3)
+    fit = fit_faults(poisson_history(rng, 200, 240, 0.01, shape=0.5))
+    assert fit.drift.p_constant > 0.01
+    text = faults_block(fit, "10 min", "1 h")
+    assert "wanders" not in text
+    assert "differ between nodes" in text

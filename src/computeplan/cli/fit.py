@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-BIGGEST = 100_000_000
+BIGGEST = 1_000_000
 
 
 @click.command()

@@ -17,7 +17,7 @@ import numpy as np
 
 from computeplan.errors import ScenarioError
 from computeplan.fitting.events import UNKNOWN_NODE
-from computeplan.fitting.fleet import CauseFit, FleetFit
+from computeplan.fitting.fleet import SURE, CauseFit, FleetFit
 from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.specs.laws import read_law
@@ -165,7 +165,7 @@ def _kind(
     own = best_law(cause.repairs)
     law = own or pooled
     seen = cause.durations.known_s
-    if seen.size > 1 and seen.min() == seen.max():
+    if seen.size > 1 and np.ptp(seen) <= cause.durations.resolution_s * 1.5:
         yield f"    repair: {_number(seen[0] / 3600)} h  # all {seen.size} lasted the same"
         return
     if law is None and repair is None:
@@ -192,10 +192,10 @@ def unplayed(fit: FleetFit) -> list[str]:
         said.append(
             f"the time between faults of a node as {best.name}"
             f" ({best.shape_name} {best.shape.value:.3g}, scale {best.scale_s.value / DAY_S:.4g} d)"
-            "; the block has expon at the rate of the fleet."
+            "; the block has expon at the rate of the fleet. Unlike nodes and months look so too."
         )
     shape = fit.wander.mixture.shape
-    if math.isfinite(shape.value):
+    if math.isfinite(shape.value) and fit.drift.p_constant < SURE:
         rate = fit.wander.mixture.rate * 1000 * DAY_S
         said.append(
             f"a rate that wanders by month, {rate:.3g} / 1000 node-days times a gamma multiplier of"
@@ -203,7 +203,7 @@ def unplayed(fit: FleetFit) -> list[str]:
             " block has the constant mean."
         )
     nodes = fit.dispersion.mixture.shape
-    if math.isfinite(nodes.value) and fit.dispersion.p_equal < 0.05:
+    if math.isfinite(nodes.value) and fit.dispersion.p_equal < SURE:
         said.append(
             f"rates that differ between nodes by a gamma law of shape {nodes.value:.3g}; the block"
             " has equal nodes."

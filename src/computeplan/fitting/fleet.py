@@ -25,7 +25,7 @@ from computeplan.fitting.survival import (
     median_s,
 )
 
-__all__ = ["ALL", "MAX_CAUSES", "CauseFit", "FleetFit", "fit_faults"]
+__all__ = ["ALL", "MAX_CAUSES", "SURE", "CauseFit", "FleetFit", "fit_faults"]
 
 ALL = "all causes"
 MAX_CAUSES = 20
@@ -182,7 +182,7 @@ def _about_time(found: Drift, wandering: Wander) -> list[str]:
             f" (one rate: {_p(found.p_constant)}; trend: {_p(found.p_trend)})."
         )
     shape = wandering.mixture.shape
-    if math.isfinite(shape.value):
+    if math.isfinite(shape.value) and is_uneven:
         said.append(
             f"A rate that wanders by month has a gamma multiplier of shape {shape.value:.2g}"
             f" ({shape.low:.2g} to {shape.high:.2g}), so a month is off by"
@@ -242,7 +242,8 @@ def _about_gaps(fit: CauseFit, history: FaultHistory, *, is_new: bool) -> list[s
         said.append(
             f"Times between faults of a node are not exponential: {best.name}{shape} is better by"
             f" {names['expon'].aic - best.aic:.0f} of AIC"
-            f" (fit: {_p(best.p_fit)}). The engines play expon only, at the rate of the fleet."
+            f" (fit: {_p(best.p_fit)}). Unlike nodes or months make pooled times look so too."
+            " The engines play expon only, at the rate of the fleet."
         )
     unknown = int(np.sum(history.counts & (history.node < 0)))
     if unknown:

@@ -19,6 +19,9 @@ from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import ScenarioError
 from computeplan.fitting.events import UNKNOWN_NODE, Events
 
+YEAR_S = 365.25 * 86_400.0
+LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays
+
 __all__ = ["Durations", "FaultHistory", "cut", "gaps", "observe", "repairs", "up_node_s"]
 
 
@@ -122,6 +125,9 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
     """
     if not (math.isfinite(from_s) and math.isfinite(to_s) and to_s > from_s):
         raise ScenarioError.of("--to must come after --from")
+    if to_s - from_s > LONGEST_S:
+        years = f"{LONGEST_S / YEAR_S:g} years"
+        raise ScenarioError.of(f"the window is longer than {years}; is the unit of --to right?")
     inside = (events.start_s < to_s) & ~(events.end_s <= from_s)
     inside |= (events.start_s >= from_s) & (events.start_s < to_s)  # no length, at the very start
     inside &= ~(np.isnan(events.end_s) & (events.start_s < from_s))  # over at some unknown time

@@ -141,6 +141,8 @@ def _csv(file: TextIO, shown: str, columns: dict[str, str], unit: str | None) ->
     file.seek(0)
     rows = _rows(file, shown, max(",;|\t", key=first.count))
     header = [name.strip() for name in next(rows, (0, []))[1]]
+    if not header:
+        raise ScenarioError.of("is empty", file=shown)
     at = _places(header, shown, columns)
     builder = EventsBuilder(shown)
     clock = _Clock(unit)
@@ -272,7 +274,9 @@ def _hbd_event(item: Any) -> tuple[float, str, bool, str]:
     about = item.get("fault_type")
     names = about if isinstance(about, dict) else {}
     cause = names.get("Class") or names.get("Level") or NO_CAUSE
-    return float(time) * UNITS_S["d"], node, kind == "fault_start", str(cause)
+    if not isinstance(cause, str):
+        raise ValueError(f"fault_type must name its Class, got {shown_value(cause)}")  # noqa: TRY004
+    return float(time) * UNITS_S["d"], node, kind == "fault_start", cause
 
 
 def _paired(builder: EventsBuilder, events: list[tuple[float, str, bool, str, int]]) -> Events:
