@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from computeplan.cli import main
+
 REPO = Path(__file__).resolve().parents[1]
 
 settings.register_profile(
@@ -25,3 +27,18 @@ def traces() -> Path:
     if not folder.is_dir():
         pytest.skip("the real traces are not on this machine")
     return folder
+
+
+@pytest.fixture
+def call(capsys):
+    """Return a function that runs a command and expects an exit code: its output."""
+
+    def call(*args, expect=0):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        out, err = capsys.readouterr()
+        assert caught.value.code == expect, err
+        return err if expect else out
+
+    return call

@@ -4,24 +4,6 @@ import json
 
 import pytest
 
-from computeplan.cli import main
-
-
-@pytest.fixture
-def call(capsys):
-    """Return a function that runs a command and expects an exit code: its output."""
-
-    def call(*args, expect=0):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        assert caught.value.code == expect, err
-        return err if expect else out
-
-    return call
-
-
 STEP = ("step", "--model", "llama-3.1-8b", "--chip", "H100-SXM", "--chips", "16")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from computeplan.cli import main
 from computeplan.errors import ScenarioError
 from computeplan.fitting.block import faults_block, kind_name, read_assumed
 from computeplan.fitting.counts import dispersion, gamma_poisson
@@ -37,21 +36,6 @@ def real():
 @pytest.fixture(scope="module")
 def real_fit(real):
     return fit_faults(real)
-
-
-@pytest.fixture
-def call(capsys):
-    """Return a function that runs a command and expects an exit code: its output."""
-
-    def call(*args, expect=0):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        out, err = capsys.readouterr()
-        assert caught.value.code == expect, err
-        return err if expect else out
-
-    return call
 
 
 def written(tmp_path, text, name="log.csv"):

@@ -22,7 +22,7 @@ from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
-from computeplan.speeds import note_estimate, speed_on
+from computeplan.speeds import chips_wanted, note_estimate, speed_on
 from computeplan.world import Job, Kind, Pool, Stop, World
 
 __all__ = ["compile_world"]
@@ -253,7 +253,7 @@ def _on_pool(
     scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
 ) -> _OnPool:
     """Return what a job is on a pool: nodes, training time, speed, saving."""
-    if _n_wanted(job, scenario.chip_of(pool.name)) > pool.n_nodes * pool.chips_per_node:
+    if chips_wanted(job, scenario.chip_of(pool.name)) > pool.n_nodes * pool.chips_per_node:
         return _OnPool()
     try:
         speed = speed_on(scenario, pool, name, job, batch, notes)
@@ -273,13 +273,6 @@ def _on_pool(
     return _OnPool(
         n_nodes, train_s, tok_per_s, interval_s, ettr, speed.mfu, speed.kind, speed.priced
     )
-
-
-def _n_wanted(job: JobSpec, chip: Chip) -> int:
-    if job.chips is not None:
-        return job.chips
-    assert job.layout is not None  # validated
-    return -(-job.layout.n_ranks // chip.ranks_per_chip)
 
 
 def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:

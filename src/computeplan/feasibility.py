@@ -9,12 +9,12 @@ import numpy as np
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.scheduling.registry import load_policy
 from computeplan.specs.scenario import Scenario
+from computeplan.units import YEAR_S
 from computeplan.world import World
 
 __all__ = ["check_feasible"]
 
 MOST_STRIKES = 200_000  # on one pool in one run
-YEAR_S = 365.25 * 86_400.0
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
 
 

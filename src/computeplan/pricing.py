@@ -29,7 +29,7 @@ __all__ = [
     "INTERVAL",
     "Band",
     "Numbers",
-    "Priced",
+    "RankDevice",
     "band_of",
     "device_of",
     "fabric_of",
@@ -78,7 +78,7 @@ class Numbers(NamedTuple):
     launch_s: float
 
 
-class Priced(NamedTuple):
+class RankDevice(NamedTuple):
     """A device and what to tell about it."""
 
     device: Device
@@ -92,8 +92,19 @@ def numbers_of(family: Family) -> Numbers:
     return Numbers(family.gemm_frac, family.launch_s)
 
 
-def software_of(framework: str | None, schedule: str = "1f1b") -> tuple[Software, str, str]:
+def software_of(
+    framework: str | None, precision: str = "bf16", schedule: str = "1f1b"
+) -> tuple[Software, str, str]:
     """Return the switches of a framework, its attention kernel, and the entry that was taken.
+
+    Parameters
+    ----------
+    framework : str or None
+        By any name that begins as an entry of the software table does.
+    precision : str
+        Of the linear layers.
+    schedule : str
+        Of the pipeline, a key of `SCHEDULES`.
 
     Examples
     --------
@@ -109,6 +120,7 @@ def software_of(framework: str | None, schedule: str = "1f1b") -> tuple[Software
         tp_exposed=entry.tp_exposed,
         grad_overlap=entry.grad_overlap,
         weight_overlap=entry.weight_overlap,
+        operand_bytes=_operand_bytes(precision),
         schedule=SCHEDULES[schedule],
     )
     return software, entry.attention, name
@@ -157,7 +169,9 @@ def software_factor(year: float | None, family: Family) -> float:
     return math.exp(-SOFTWARE_PER_YEAR * (year - family.software_year))
 
 
-def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None = None) -> Priced:
+def device_of(
+    chip: Chip, precision: str, kernel: str, numbers: Numbers | None = None
+) -> RankDevice:
     """Return what one rank of a chip computes with.
 
     Parameters
@@ -178,8 +192,8 @@ def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None =
     Examples
     --------
     >>> from computeplan.specs.catalogue import load_chip
-    >>> priced = device_of(load_chip("H100-SXM")[0], "fp8", "flash-3")
-    >>> priced.family, f"{priced.device.flop_per_s:.4g}"
+    >>> rank = device_of(load_chip("H100-SXM")[0], "fp8", "flash-3")
+    >>> rank.family, f"{rank.device.flop_per_s:.4g}"
     ('H100 FP8', '1.979e+15')
     """
     peak = chip.peak_flop_per_s(precision)
@@ -199,7 +213,7 @@ def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None =
         memory_bytes=_capacity(chip) / ranks,
         memory_bytes_per_s=_needed(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
         / ranks,
-        operand_bytes=1.0 if precision == "fp8" else 2.0,
+        operand_bytes=_operand_bytes(precision),
         gemm_frac=fitted.gemm_frac,
         launch_s=fitted.launch_s,
     )
@@ -211,7 +225,7 @@ def device_of(chip: Chip, precision: str, kernel: str, numbers: Numbers | None =
         )
     if measured_on != chip.name:
         notes.append(f"{chip.name}: matrix products as measured on {measured_on} (estimate)")
-    return Priced(device, name, own, tuple(notes))
+    return RankDevice(device, name, own, tuple(notes))
 
 
 def fabric_of(
@@ -270,6 +284,10 @@ def fabric_of(
         },
     )
     return fabric, tuple(notes)
+
+
+def _operand_bytes(precision: str) -> float:
+    return 1.0 if precision == "fp8" else 2.0
 
 
 def _half_peak(chip: Chip, precision: str) -> float:

@@ -8,7 +8,6 @@ somebody measured on such a chip with such a model.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -33,6 +32,7 @@ from computeplan.world import Pool
 __all__ = [
     "Priced",
     "Speed",
+    "chips_wanted",
     "layout_of",
     "layout_problem",
     "note_estimate",
@@ -95,6 +95,14 @@ class Priced(NamedTuple):
     notes: tuple[str, ...]
 
 
+def chips_wanted(job: JobSpec, chip: Chip) -> int:
+    """Return how many chips a job asks for, by number or by its layout."""
+    if job.chips is not None:
+        return job.chips
+    assert job.layout is not None  # validated
+    return -(-job.layout.n_ranks // chip.ranks_per_chip)
+
+
 def speed_on(
     scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
 ) -> Speed:
@@ -123,7 +131,7 @@ def speed_on(
     if job.is_priced:
         return _priced(scenario, pool, name, job, batch, notes)
     document, at = scenario.document, ("jobs", name)
-    n_chips = _n_chips(job, chip.ranks_per_chip)
+    n_chips = chips_wanted(job, chip)
     try:
         peak = chip.peak_flop_per_s(job.precision)
     except ValueError as error:
@@ -266,9 +274,7 @@ def price(
         If the layout does not fit the memory of the chip, or none does.
     """
     schedule = "1f1b" if parallelism == "auto" else parallelism.schedule
-    software, kernel, taken = software_of(framework, schedule)
-    if precision == "fp8":
-        software = replace(software, operand_bytes=1.0)
+    software, kernel, taken = software_of(framework, precision, schedule)
     if framework is not None and taken == "default" != framework:
         known = ", ".join(speed_tables().frameworks)
         raise ValueError(f"no framework {framework!r}; known: {known}")
@@ -313,7 +319,7 @@ def _priced(
     assert job.parallelism is not None
     shape = shape_of(scenario.catalogue.models[job.model].architecture())
     training = Training(shape, job.seq, round(batch / job.seq))
-    n_wanted = _n_chips(job, chip.ranks_per_chip)
+    n_wanted = chips_wanted(job, chip)
     network = scenario.pool(pool.name).network
     try:
         found = price(
@@ -353,10 +359,3 @@ def _search(
 ) -> Choices:
     """Cases of a scenario, and jobs alike, ask the same again and again."""
     return best_layouts(training, device, fabric, n_ranks, software)
-
-
-def _n_chips(job: JobSpec, ranks_per_chip: int) -> int:
-    if job.chips is not None:
-        return job.chips
-    assert job.layout is not None  # validated
-    return -(-job.layout.n_ranks // ranks_per_chip)

@@ -15,13 +15,22 @@ from importlib import resources
 
 import pint
 
-__all__ = ["MAX_TEXT", "dimension_name", "parse", "parse_rate_per_node", "parse_unit_of"]
+__all__ = [
+    "DAY_S",
+    "MAX_TEXT",
+    "YEAR_S",
+    "dimension_name",
+    "parse",
+    "parse_rate_per_node",
+    "parse_unit_of",
+]
 
+DAY_S = 86_400.0
+YEAR_S = 365.25 * DAY_S
 MAX_TEXT = 80
 _NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ][A-Za-zµ/*() ]*)\s*")
 _RATE_PER_NODE = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*node[ _*-]days?\s*")
-_DAY_S = 86_400.0
 
 _NAMES = {
     "s": "a time",
@@ -144,7 +153,7 @@ def parse_rate_per_node(text: str) -> float:
     count, per = (float(match[i].replace("_", "")) for i in (1, 2))
     if not (math.isfinite(count) and count > 0 and math.isfinite(per) and per > 0):
         raise ValueError(f"{text!r} is not a finite positive rate")
-    return count / (per * _DAY_S)
+    return count / (per * DAY_S)
 
 
 def _describe(written: pint.Unit) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from computeplan.texttable import Table
 
 __all__ = ["validate"]
 
@@ -34,7 +38,6 @@ def _training(
     from computeplan.report.scatter import save_axes
     from computeplan.report.validation import (
         family_table,
-        markdown,
         out_of_sample_table,
         rows_table,
         scatter_of,
@@ -57,8 +60,7 @@ def _training(
     tables = [rows_table(predictions), family_table(predictions)]
     if outside:
         tables.append(out_of_sample_table(outside))
-    for table in tables:
-        click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")
+    _print(tables, as_markdown=as_markdown)
     if taken:
         for case in cases:
             if case.taken:
@@ -85,7 +87,7 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
     from rich.progress import track
 
     from computeplan.report import fit as fit_report
-    from computeplan.report.validation import checks_table, markdown
+    from computeplan.report.validation import checks_table
     from computeplan.validation.reliability import checks, fit_log, read_reliability, to_json
 
     cases, fitted = read_reliability(file), None if log is None else fit_log(log)
@@ -99,9 +101,15 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
             fleet, ahead, gain = fitted
             tables += [fit_report.causes_table(fleet), fit_report.months_table(fleet)]
             tables += [fit_report.prediction_table(ahead), fit_report.lemons_table(gain)]
-        for table in tables:
-            click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")
+        _print(tables, as_markdown=as_markdown)
         for sentence in () if fitted is None else fitted[0].findings:
             click.echo(f"- {sentence}")
     if not all(check.ok for check in found):
         raise SystemExit(1)
+
+
+def _print(tables: list[Table], *, as_markdown: bool) -> None:
+    from computeplan.report.validation import markdown
+
+    for table in tables:
+        click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")

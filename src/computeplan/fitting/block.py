@@ -22,10 +22,9 @@ from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.specs.laws import read_law
 from computeplan.specs.loader import parse_document
+from computeplan.units import DAY_S
 
 __all__ = ["faults_block", "kind_name", "law_text", "read_assumed", "replay_csv", "unplayed"]
-
-DAY_S = 86_400.0
 
 
 def kind_name(cause: str, taken: set[str]) -> str:

@@ -25,10 +25,10 @@ from computeplan.checks import FloatArray, IntArray
 from computeplan.fitting.counts import GammaPoisson, gamma_poisson, poisson_interval
 from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.survival import Interval
+from computeplan.units import DAY_S
 
 __all__ = ["LEAST_WINDOWS", "WINDOW_S", "Drift", "Wander", "drift", "wander", "windows_s"]
 
-DAY_S = 86_400.0
 WINDOW_S = 30 * DAY_S
 LEAST_WINDOWS = 8  # for a correlation of neighbours to be told from none
 MAX_LAGS = 14

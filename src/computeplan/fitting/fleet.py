@@ -24,13 +24,13 @@ from computeplan.fitting.survival import (
     fit_law,
     median_s,
 )
+from computeplan.units import DAY_S
 
 __all__ = ["ALL", "MAX_CAUSES", "SURE", "CauseFit", "FleetFit", "fit_faults"]
 
 ALL = "all causes"
 MAX_CAUSES = 20
 """More are joined into the last."""
-DAY_S = 86_400.0
 SURE = 0.01  # p value below which a test is said to have found something
 
 

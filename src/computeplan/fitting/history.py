@@ -18,8 +18,8 @@ import numpy as np
 from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import ScenarioError
 from computeplan.fitting.events import UNKNOWN_NODE, Events
+from computeplan.units import YEAR_S
 
-YEAR_S = 365.25 * 86_400.0
 LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays
 
 __all__ = ["Durations", "FaultHistory", "cut", "gaps", "observe", "repairs", "up_node_s"]

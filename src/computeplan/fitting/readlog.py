@@ -20,11 +20,12 @@ from computeplan.fitting.events import Events, EventsBuilder
 from computeplan.fitting.slurm import FAULT_STATES, failed_nodes
 from computeplan.specs.jsonfile import shown_value
 from computeplan.specs.loader import nearest
+from computeplan.units import DAY_S
 
 __all__ = ["COLUMNS", "FORMATS", "UNITS_S", "read_date_s", "read_log"]
 
 FORMATS = ("csv", "infinitehbd", "sacct")
-UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": DAY_S}
 COLUMNS = {
     "node": ("node", "node_id", "host", "hostname", "NodeName"),
     "start": ("start", "start_s", "start_h", "start_d", "begin", "TimeStart"),

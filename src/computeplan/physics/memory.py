@@ -147,7 +147,7 @@ def memory_of(
 def _stage(training: Training, layout: Layout, software: Software, stage: Any) -> RankMemory:
     """Return what a rank of the first or the last stage holds."""
     shape, tp, p = training.shape, layout.tp, layout.pp
-    n_micro = training.batch / (layout.dp * layout.micro_batch)
+    n_micro = training.micro_batches(layout)
     layers = np.where(
         stage > 0, np.maximum(1.0, np.floor(shape.layers / p)), np.ceil(shape.layers / p)
     )

@@ -76,6 +76,10 @@ class Training:
         """Model FLOP of one step."""
         return flop_per_token(self.shape, self.seq) * self.tokens
 
+    def micro_batches(self, layout: Layout) -> FloatArray:
+        """Return how many micro-batches one replica sends through in a step."""
+        return self.batch / (layout.dp * layout.micro_batch)
+
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
@@ -170,7 +174,7 @@ def step_time(
     """
     shape, p, v = training.shape, layout.pp, layout.pieces
     tokens = training.seq * layout.micro_batch / layout.cp
-    n_micro = training.batch / (layout.dp * layout.micro_batch)
+    n_micro = training.micro_batches(layout)
     part = _layer_parts(training, device, fabric, layout, software, tokens)
     logits = logits_s(device, shape, layout.tp, tokens)
     per_stage = shape.layers / p
@@ -287,7 +291,7 @@ def _end(
     """
     shape, p, v = training.shape, layout.pp, layout.pieces
     weights = weights_of(shape)
-    n_micro = training.batch / (layout.dp * layout.micro_batch)
+    n_micro = training.micro_batches(layout)
     both = (p == 1) & (not shape.tied_embeddings)
     dense = dense_of_rank(shape, layout.tp) * shape.layers / p
     dense = dense + weights.embedding * (1.0 + both) / layout.tp

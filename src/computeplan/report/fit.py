@@ -25,6 +25,7 @@ from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.report import Language
 from computeplan.report.style import case_colour, new_axes, one_line, say, style
 from computeplan.texttable import Table
+from computeplan.units import DAY_S
 
 __all__ = [
     "causes_table",
@@ -39,7 +40,6 @@ __all__ = [
     "weekly_faults",
 ]
 
-DAY_S = 86_400.0
 PER_THOUSAND = 1000 * DAY_S
 _HIDDEN = {"history", "durations", "covariance", "repair"}  # long, or said elsewhere
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.fields import MAX_COUNT
-from computeplan.specs.loader import MAX_BYTES
+from computeplan.specs.loader import read_text
 
 __all__ = ["JsonReader", "load_json", "place_of", "shown_value"]
 
@@ -117,7 +117,7 @@ def load_json(path: Path, shown: str) -> tuple[str, dict[str, Any]]:
     ScenarioError
         If the file cannot be read, is too large, or is not one JSON mapping with unique keys.
     """
-    text = _text(path, shown)
+    text = read_text(path, shown)
     try:
         data = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
@@ -132,25 +132,6 @@ def load_json(path: Path, shown: str) -> tuple[str, dict[str, Any]]:
         message = f"must be a mapping of keys to values, not {shown_value(data)}"
         raise ScenarioError.of(message, file=shown)
     return text, data
-
-
-def _text(path: Path, shown: str) -> str:
-    try:
-        is_there, is_file = path.exists(), path.is_file()
-        size = path.stat().st_size if is_file or not is_there else 0
-        raw = path.read_bytes() if is_file and size <= MAX_BYTES else b""
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError.of(f"cannot be read: {reason}", file=shown) from None
-    if not is_file:
-        raise ScenarioError.of("is not a file", file=shown)
-    if size > MAX_BYTES:
-        raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=shown)
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise ScenarioError.of(message, file=shown) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ __all__ = [
     "load_document",
     "nearest",
     "parse_document",
+    "read_text",
     "validate",
 ]
 
@@ -137,6 +138,17 @@ def load_document(path: Path, shown: str | None = None) -> Document:
         If the file cannot be read, is not UTF-8, or is not one plain YAML mapping.
     """
     name = shown or str(path)
+    return parse_document(read_text(path, name), name)
+
+
+def read_text(path: Path, name: str) -> str:
+    """Return the text of a file; `name` is shown in messages.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is too large, or is not UTF-8.
+    """
     try:
         is_file, size = path.is_file(), path.stat().st_size
         raw = path.read_bytes() if is_file and size <= MAX_BYTES else b""
@@ -148,13 +160,12 @@ def load_document(path: Path, shown: str | None = None) -> Document:
     if size > MAX_BYTES:
         raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=name)
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
         raise ScenarioError([Problem(message, "", name, line, column)]) from None
-    return parse_document(text, name)
 
 
 def parse_document(text: str, name: str) -> Document:

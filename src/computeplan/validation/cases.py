@@ -8,7 +8,7 @@ is listed. A row that cannot be priced keeps its place with the reason.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -264,15 +264,13 @@ def _question(row: _Row, taken: list[str]) -> Question:
     assert row.seq_len is not None
     assert row.global_batch is not None
     layout = _layout(row, row.chips * chip.ranks_per_chip, taken)
-    software, kernel, name = software_of(row.framework)
-    taken.append(f"attention: {kernel} ({name})")
-    fabric, _ = fabric_of(chip, _nic(row.network, chip))
-    training = Training(_shape(row.model, taken), row.seq_len, row.global_batch)
     precision = row.precision.casefold()
     if re.fullmatch(r"(mx)?fp8([-_]\w+)?", precision):
         precision = "fp8"
-    if precision == "fp8":
-        software = replace(software, operand_bytes=1.0)
+    software, kernel, name = software_of(row.framework, precision)
+    taken.append(f"attention: {kernel} ({name})")
+    fabric, _ = fabric_of(chip, _nic(row.network, chip))
+    training = Training(_shape(row.model, taken), row.seq_len, row.global_batch)
     problem = _problem(layout, training)
     if problem:
         raise ValueError(problem)
@@ -282,7 +280,7 @@ def _question(row: _Row, taken: list[str]) -> Question:
 def _problem(layout: Layout, training: Training) -> str:
     """Return what makes a layout impossible; interleaving in part rounds is left to the row."""
     pieces = int(layout.pieces)
-    rounds = training.batch / float(layout.dp * layout.micro_batch) % float(layout.pp) == 0
+    rounds = float(training.micro_batches(layout)) % float(layout.pp) == 0
     return layout_problem(
         training,
         Parallelism(

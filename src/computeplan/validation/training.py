@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -212,7 +212,7 @@ def _predict(case: Case) -> Prediction:
         predicted = seconds(case)
         peak = ask.chip.peak_flop_per_s(ask.precision)
     except ValueError as error:
-        return Prediction(_skip(case, str(error)), "", "", math.nan, math.nan, math.nan, math.nan)
+        return replace(skipped, case=replace(case, question=None, skipped=str(error)))
     experts = ask.training.shape.moe is not None
     band = band_of(ask.chip, ask.precision, ask.n_chips, experts=experts)
     return Prediction(
@@ -223,20 +223,6 @@ def _predict(case: Case) -> Prediction:
         low_s=predicted * band.low,
         high_s=predicted * band.high,
         mfu_flop_s=ask.training.flop / (ask.n_chips * peak),
-    )
-
-
-def _skip(case: Case, reason: str) -> Case:
-    return Case(
-        id=case.id,
-        model=case.model,
-        source=case.source,
-        release=case.release,
-        verified=case.verified,
-        measured_s=case.measured_s,
-        year=case.year,
-        skipped=reason,
-        taken=case.taken,
     )
 
 
