@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from computeplan.trace import NOBODY, Strikes
+from computeplan.strikes import Strikes
+from computeplan.trace import NOBODY
 
 durations = st.integers(1, 400).map(lambda n: f"{n} min")
 
@@ -44,6 +45,68 @@ def checkpoints(draw: st.DrawFn) -> dict[str, Any]:
     every = draw(st.one_of(durations, st.sampled_from(["never", "optimal"])))
     stall = draw(st.integers(1 if every == "optimal" else 0, 30))
     return {"every": every, "stall": f"{stall} min"}
+
+
+@st.composite
+def fault_kinds(draw: st.DrawFn) -> dict[str, Any]:
+    """Fault kinds of every sort: several kinds take groups, remember, come back, need no crew."""
+    kind: dict[str, Any] = {
+        "mtbf": f"{draw(st.integers(5, 300))} h",
+        "per": draw(st.sampled_from(["chip", "node", "rack"])),
+        "takes": draw(
+            st.sampled_from(
+                ["node", "nothing", {"node": 0.5, "nothing": 0.5}, {"job": 0.3, "chip": 0.7}]
+            )
+        ),
+        "restart": draw(laws(60)),
+        "repair": draw(laws()),
+    }
+    sort = draw(st.sampled_from(["plain", "group", "memory", "relapse", "both", "busy"]))
+    if sort == "group":
+        kind["takes"] = draw(
+            st.sampled_from(["rack", "pool", {"rack": 0.4, "node": 0.4, "job": 0.2}])
+        )
+    if sort in ("memory", "both"):
+        kind["law"] = draw(
+            st.sampled_from(
+                [
+                    {"weibull_min": {"c": 0.7}},
+                    {"weibull_min": {"c": 2.5}},
+                    {"gamma": {"a": 0.5}},
+                    {"lognormal": {"sigma": 1.0}},
+                ]
+            )
+        )
+        kind["age"] = draw(st.sampled_from(["steady", "new", "20 h"]))
+    if sort in ("relapse", "both"):
+        kind["relapse"] = {"share": draw(st.floats(0.1, 0.6)), "after": draw(laws(100))}
+    if sort == "busy":
+        kind["clock"] = "busy"
+    return kind
+
+
+@st.composite
+def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
+    """Scenarios with all that faults can do, which both engines can play."""
+    scenario = draw(scenarios())
+    same_first = draw(st.sampled_from([None, "7 min"]))
+    for pool in scenario["sites"]["s"]["pools"].values():
+        pool["groups"] = {"rack": f"{draw(st.integers(1, 4))} nodes"}
+        if draw(st.booleans()):
+            pool["crews"] = draw(st.integers(1, 3))
+    has_crews = any("crews" in pool for pool in scenario["sites"]["s"]["pools"].values())
+    for i in range(draw(st.integers(1, 3))):
+        kind = draw(fault_kinds())
+        if same_first or (draw(st.booleans()) and not has_crews):
+            lasts = same_first or draw(laws(30))
+            kind["automatic"] = {"lasts": lasts, "mends": draw(st.floats(0.1, 0.9))}
+        scenario["faults"][f"f{i}"] = kind
+    if has_crews:  # all of them come to the crews in the order of their faults
+        for kind in scenario["faults"].values():
+            kind.pop("automatic", None)
+            if same_first:
+                kind["automatic"] = {"lasts": same_first, "mends": 0.4}
+    return scenario
 
 
 @st.composite
@@ -92,7 +155,7 @@ def scripted(*strikes: tuple[float, int, int, bool, float, float]) -> Strikes:
     columns = list(zip(*strikes, strict=True)) if strikes else [()] * 6
     types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64)
     arrays = [np.array(c, dtype=t)[:, None] for c, t in zip(columns, types, strict=True)]
-    return Strikes(*arrays)
+    return Strikes(*arrays, level=arrays[3].astype(np.int8))
 
 
 class Script:
@@ -108,4 +171,4 @@ class Script:
         return self.found
 
 
-__all__ = ["NOBODY", "Script", "scenarios", "scripted"]
+__all__ = ["NOBODY", "Script", "eventful_scenarios", "scenarios", "scripted"]

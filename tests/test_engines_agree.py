@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import NOBODY, Script, scenarios, scripted
+from strategies import NOBODY, Script, eventful_scenarios, scenarios, scripted
 
 import computeplan as cp
 from computeplan.compiler import compile_world
@@ -252,6 +252,14 @@ def test_same_trace_same_ledger(data):
     one = batch.play(world, seed, 0, n_runs)
     other = event.play(world, seed, 0, n_runs)
     assert_same_books(one, other, world)
+
+
+@given(eventful_scenarios())
+def test_same_trace_same_ledger_whatever_faults_do(data):
+    world = compile_world(cp.load(data))
+    seed, n_runs = cp.load(data).simulate.seed, 5
+    one = batch.play(world, seed, 0, n_runs)
+    assert_same_books(one, event.play(world, seed, 0, n_runs), world)
 
 
 @pytest.mark.parametrize("name", ["llama3-405b", "h100-h200-910b"])

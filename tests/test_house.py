@@ -24,7 +24,7 @@ SRC = REPO / "src" / "computeplan"
 FLOORS = {
     0: "errors units quantities checks texttable",
     1: "specs physics scheduling",
-    2: "world compiler feasibility pricing parallelism speeds trace ledger",
+    2: "world compiler feasibility pricing parallelism speeds lives kinds strikes trace ledger",
     3: "engines metrics",
     4: "study facts results store steps",
     5: "report planner validation fitting calibrate",

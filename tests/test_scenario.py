@@ -75,7 +75,7 @@ def test_values_become_si(small):
     assert small.jobs["j"].train_for == 86_400.0
     assert small.jobs["j"].checkpoint.stall == 5.0
     assert small.sites["here"].pools["a"].spares == (1.0, "node")
-    assert small.faults["gpu"].takes == 0.75
+    assert small.faults["gpu"].takes == (("node", 0.75), ("nothing", 0.25))
     assert small.faults["gpu"].repair.scale_s == 72_000.0
     assert small.simulate.horizon is None
 
@@ -153,7 +153,7 @@ def test_values_become_si(small):
         (
             "{node: 0.75, nothing: 0.25}",
             "rack",
-            "11:12  faults.gpu.takes: must be 'node', 'nothing'",
+            "11:12  faults.gpu.takes: pool a has no group 'rack'.  Known: nothing, job, chip,",
         ),
         (
             "    repair: 20 h\n",
@@ -210,7 +210,7 @@ jobs:
         ),
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
-            " chip, chips, spares, chips_per_node, network, power, rent"
+            " chip, chips, spares, chips_per_node, groups, crews, network, power, rent"
         ),
         (
             "10:47  faults.gpu.restart: must be one law, such as '5 min' or"
@@ -329,24 +329,38 @@ def test_every_form_of_a_rate_says_the_same(rate):
         ("mtbf: 5 d, per: node, rate: 1 / 1 node-days, takes: nothing", "got mtbf and rate"),
         ("mtbf: 5 d, takes: nothing", "mtbf goes with per: write mtbf: 50.7 kh and per: chip (or"),
         ("rate: 1 / 1 node-days, per: node, takes: nothing", "mtbf goes with per"),
-        ("mtbf: 5 d, per: rack, takes: nothing", "should be 'chip' or 'node', got 'rack'"),
+        (
+            "mtbf: 5 d, per: rack, takes: nothing",
+            "has no group 'rack'.  Known: chip, node, pool. A group",
+        ),
         ("rate: 3.79, takes: nothing", "write it like '3.79 / 1000 node-days', not 3.79"),
         ("rate: -1 / 1 node-days, takes: nothing", "is not a finite positive rate"),
         ("mtbf: 5 d, per: node", "takes is missing: node, nothing, or {node: 0.78, nothing: 0.22}"),
         ("mtbf: 5 d, per: node, takes: node", "repair is missing: a kind that takes nodes says"),
         ("mtbf: 0 d, per: node, takes: nothing", "must be > 0, got '0 d'"),
-        (
-            "mtbf: 5 d, per: node, takes: nothing, law: weibull_min",
-            (
-                "'weibull_min' is not available for faults: a law with memory is right only where"
-                " nodes keep their ages, and this version keeps none. Use expon, or replay a log"
-            ),
-        ),
+        ("mtbf: 5 d, per: node, takes: nothing, law: weibull_min", "weibull_min: takes c and one"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7}}",
-            "'weibull_min' is not available for faults",
+            "age is missing: with weibull_min it makes all the difference how old the nodes are",
         ),
-        ("mtbf: 5 d, per: node, takes: nothing, law: {}", "is not available for faults"),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7, mean: 3 d}}",
+            "takes shapes only, as {weibull_min: {c: 0.7}}; mean follows from the rate",
+        ),
+        ("mtbf: 5 d, per: node, takes: nothing, age: new", "age changes nothing with expon"),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, law: {uniform: {}}, age: new",
+            "uniform: its support is [0, 1], not [0, inf)",
+        ),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, clock: busy, law: {gamma: {a: 2}}, age: new",
+            "law: gamma runs on the wall clock only",
+        ),
+        (
+            "mtbf: 5 d, per: node, takes: pool, repair: 1 h, relapse: {share: 0.1, after: 1 h}",
+            "relapse is of single nodes and cannot take a pool; write two kinds",
+        ),
+        ("mtbf: 5 d, per: node, takes: nothing, law: {}", "must be expon or one law with its"),
     ],
 )
 def test_a_kind_of_fault_states_its_rate_once(tmp_path, kind, message):

@@ -7,23 +7,28 @@ a `ScenarioError` with its path; what can never be played is found in ``feasibil
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.feasibility import check_feasible
+from computeplan.kinds import Kind, Outcome, Stop
+from computeplan.lives import Life
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.quantities import PHASES
 from computeplan.specs.chips import Chip
+from computeplan.specs.faults import ONE_NODE, STAYS, FaultKind
 from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.laws import Law
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.speeds import chips_wanted, note_estimate, speed_on
-from computeplan.world import Job, Kind, Pool, Stop, World
+from computeplan.world import Job, Pool, World
 
 __all__ = ["compile_world"]
 
@@ -96,6 +101,8 @@ def _pool(
         rate = scenario.usd_per_cny if site.price.currency == "CNY" else 1.0
         usd_per_j = site.price.per_j * (rate or math.nan)
     states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
+    n_nodes = pool.chips // per_node + spare_nodes
+    crews = pool.crews if pool.crews is None or pool.crews < n_nodes else None  # never waited for
     on = np.ones(len(PHASES))
     powered = on.copy()
     powered[-1] = 0.0  # a node in repair draws nothing around its chips
@@ -106,8 +113,9 @@ def _pool(
         n_nodes=pool.chips // per_node,
         n_spare_nodes=spare_nodes,
         chips_per_node=per_node,
-        kinds=_kinds(scenario, name, per_node),
+        kinds=_kinds(scenario, name, pool, per_node, spare_nodes),
         stops=_stops(scenario, name),
+        n_crews=crews,
         meter=watts.meter,
         chip_w=np.array([*states, watts.idle_w, watts.repair_w]),
         node_overhead_w=powered * watts.node_overhead_w / per_node,
@@ -174,22 +182,62 @@ def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
     )
 
 
-def _kinds(scenario: Scenario, pool: str, chips_per_node: int) -> tuple[Kind, ...]:
+def _kinds(scenario: Scenario, name: str, pool: PoolSpec, per_node: int, n_spares: int) -> Kinds:
+    """Return what strikes a pool by chance."""
+    n_nodes = pool.chips // per_node
+    sizes = {"chip": 1, "node": 1, "pool": n_nodes + n_spares, **pool.groups}
     found = []
-    for index, (name, kind) in enumerate(scenario.faults.items()):
-        if kind.pools is not None and pool not in kind.pools:
+    for index, (kind_name, kind) in enumerate(scenario.faults.items()):
+        if kind.pools is not None and name not in kind.pools:
             continue
-        if kind.observed is not None:
-            seen = kind.observed
-            rate = seen.interruptions / (seen.over * seen.chips) * chips_per_node
-        elif kind.mtbf is not None:
-            rate = (chips_per_node if kind.per == "chip" else 1) / kind.mtbf
-        else:
-            rate = kind.rate or 0.0
-        takes = 0.0 if kind.takes is None else kind.takes
-        log = scenario.logs.get(name)
-        found.append(Kind(index, name, rate, takes, kind.restart, kind.repair, log))
+        rate = _rate_per_node_s(kind, per_node, sizes)
+        if kind.grows is not None:
+            rate *= max(1.0, n_nodes / kind.grows.beyond) ** (kind.grows.power - 1)
+        takes = [(what, share) for what, share in kind.takes or () if what != "nothing"]
+        life = None
+        if kind.law.name != "expon" and rate:
+            age_s = {"steady": None, "new": 0.0}.get(str(kind.age), kind.age)
+            law = Law(kind.law.name, kind.law.shapes, kind.law.scale_s / rate)
+            life = Life(law, age_s if age_s is None else float(age_s))
+        found.append(
+            Kind(
+                index,
+                kind_name,
+                rate,
+                tuple(_outcome(what, share, sizes) for what, share in takes if share),
+                kind.restart,
+                kind.repair,
+                log=scenario.logs.get(kind_name),
+                life=life,
+                is_busy=kind.clock == "busy",
+                automatic=kind.automatic.lasts if kind.automatic else None,
+                mends_frac=kind.automatic.mends if kind.automatic else 0.0,
+                relapse=kind.relapse.after if kind.relapse else None,
+                relapse_frac=kind.relapse.share if kind.relapse else 0.0,
+            )
+        )
     return tuple(found)
+
+
+Kinds = tuple[Kind, ...]
+
+
+def _rate_per_node_s(kind: FaultKind, per_node: int, sizes: Mapping[str, int]) -> float:
+    """Return the faults per node and second; 0 where a log is replayed. [1/s]"""
+    if kind.observed is not None:
+        seen = kind.observed
+        return float(seen.interruptions / (seen.over * seen.chips) * per_node)
+    if kind.mtbf is not None:
+        assert kind.per is not None  # validated
+        return float((per_node if kind.per == "chip" else 1 / sizes[kind.per]) / kind.mtbf)
+    return kind.rate or 0.0
+
+
+def _outcome(what: str, share: float, sizes: Mapping[str, int]) -> Outcome:
+    if what in STAYS:
+        return Outcome(share, 0, 3)
+    level = 1 if what in ONE_NODE else 3 if what == "pool" else 2
+    return Outcome(share, min(sizes[what], sizes["pool"]), level)
 
 
 def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:

@@ -17,25 +17,31 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from computeplan.checks import FloatArray, IntArray
-from computeplan.specs.laws import Law, frozen_law
-from computeplan.world import Kind, Pool, Stop, World
+from computeplan.checks import FloatArray
+from computeplan.kinds import Kind, Stop
+from computeplan.lives import first_life_s
+from computeplan.specs.laws import Law, quantile_s
+from computeplan.strikes import (
+    Luck,
+    NodeArray,
+    Strikes,
+    each_once,
+    merge,
+    next_life_s,
+    outcomes_of,
+    with_members,
+)
+from computeplan.world import Pool, World
 
-__all__ = ["BLOCK", "NOBODY", "Stream", "Strikes", "Trace", "draw_trace", "generator"]
+__all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
 
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
 ROWS = 64  # drawn at a time; it changes no number
 NOBODY = -1  # node of a planned stop
-
-BoolArray = NDArray[np.bool_]
-NodeArray = NDArray[np.int32]
 
 
 class Stream(enum.IntEnum):
@@ -45,47 +51,28 @@ class Stream(enum.IntEnum):
     NODE = 1
     RESTART = 2
     REPAIR = 3
+    FACTOR = 4
+    FOUND = 5
+    LIFE = 6
+    AUTOMATIC = 7
 
 
-def generator(seed: int, block: int, stream: Stream, key: int) -> np.random.Generator:
-    """Return the generator of one stream of one block."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(block, int(stream), key))
+def generator(
+    seed: int, block: int, stream: Stream, key: int, ordinal: int = 0
+) -> np.random.Generator:
+    """Return the generator of one stream of one block; `ordinal` counts faults that come back."""
+    more = (ordinal,) if ordinal else ()
+    sequence = np.random.SeedSequence(seed, spawn_key=(block, int(stream), key, *more))
     return np.random.default_rng(sequence)
-
-
-@dataclass(frozen=True, slots=True)
-class Strikes:
-    """Strikes on one pool, of several runs, each run's in the order of time.
-
-    All arrays have shape (n_strikes, n_runs). Where a run has fewer, `time_s` is inf.
-
-    Parameters
-    ----------
-    time_s : ndarray
-        When. [s]
-    kind : ndarray
-        Index in the world's kinds.
-    node : ndarray
-        Node struck, or `NOBODY`.
-    takes : ndarray
-        Whether the node goes to repair.
-    restart_s, repair_s : ndarray
-        How long the restart and the repair would take. [s]
-    """
-
-    time_s: FloatArray
-    kind: IntArray
-    node: NodeArray
-    takes: BoolArray
-    restart_s: FloatArray
-    repair_s: FloatArray
 
 
 class _Column:
     """The values of one stream for a range of blocks, extended in place."""
 
-    def __init__(self, seed: int, blocks: range, stream: Stream, key: int, law: Law) -> None:
-        self.generators = [generator(seed, block, stream, key) for block in blocks]
+    def __init__(
+        self, seed: int, blocks: range, stream: Stream, key: int, law: Law, ordinal: int
+    ) -> None:
+        self.generators = [generator(seed, block, stream, key, ordinal) for block in blocks]
         self.law = law
         self.values: FloatArray = np.empty((0, BLOCK * len(blocks)))
 
@@ -124,7 +111,7 @@ def _draw(law: Law, rng: np.random.Generator, out: FloatArray) -> None:
         np.exp(out, out=out)
         out *= law.scale_s
     else:
-        out[:] = frozen_law(law).ppf(rng.random(out.shape))
+        out[:] = quantile_s(law, rng.random(out.shape))
 
 
 def _key(kind: str, pool: str) -> int:
@@ -150,8 +137,9 @@ class Trace:
         self.blocks = range(first_run // BLOCK, -(-(first_run + n_runs) // BLOCK))
         self.columns = slice(first_run % BLOCK, first_run % BLOCK + n_runs)
         self.n_runs = n_runs
-        self._streams: dict[tuple[Stream, int], _Column] = {}
+        self._streams: dict[tuple[Stream, int, int], _Column] = {}
         self._found: dict[int, tuple[float, Strikes]] = {}
+        self._later: dict[tuple[str, str, int], tuple[int, Luck]] = {}
 
     def strikes(self, pool: int, until_s: float) -> Strikes:
         """Return the strikes on a pool up to a time.
@@ -174,61 +162,134 @@ class Trace:
         return known[1]
 
     def _strikes(self, place: Pool, until_s: float) -> Strikes:
-        parts = [self._faults(kind, place, until_s) for kind in place.kinds]
+        parts = [part for kind in place.kinds for part in self._faults(kind, place, until_s)]
         parts += [self._stops(stop, place, until_s) for stop in place.stops]
         if not parts:
             nothing = np.empty((0, self.n_runs))
             whole = np.empty((0, self.n_runs), dtype=np.int64)
-            node = whole.astype(np.int32)
-            return Strikes(nothing, whole, node, nothing.astype(bool), nothing, nothing)
-        return parts[0] if len(parts) == 1 else _merge(parts)
+            taken, node = whole.astype(np.bool_), whole.astype(np.int32)
+            return Strikes(nothing, whole, node, taken, nothing, nothing, whole.astype(np.int8))
+        return parts[0] if len(parts) == 1 else merge(parts)
 
-    def _column(self, stream: Stream, kind: str, pool: str, law: Law, n_rows: int) -> FloatArray:
-        key = _key(kind, pool)
-        if (stream, key) not in self._streams:
-            self._streams[stream, key] = _Column(self.seed, self.blocks, stream, key, law)
-        return self._streams[stream, key].first(n_rows)[:, self.columns]
+    def later(self, pool: Pool, kind: Kind, ordinal: int, n_chains: int) -> Luck:
+        """Return the luck of faults that come back.
 
-    def _faults(self, kind: Kind, pool: Pool, until_s: float) -> Strikes:
+        Parameters
+        ----------
+        pool, kind : Pool, Kind
+            Which faults.
+        ordinal : int
+            1 for the first that comes back in a chain, 2 for the one after.
+        n_chains : int
+            How many chains.
+
+        Returns
+        -------
+        Luck
+            Arrays of at least `n_chains` rows.
+        """
+        key = (kind.name, pool.name, ordinal)
+        known = self._later.get(key)
+        if known is None or known[0] < n_chains:
+            uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_chains, ordinal)
+            luck = self._luck(kind, pool, uniform, ordinal)
+            known = self._later[key] = (n_chains, luck)
+        return known[1]
+
+    def _column(
+        self, stream: Stream, kind: str, pool: str, law: Law, n_rows: int, ordinal: int = 0
+    ) -> FloatArray:
+        key = (stream, _key(kind, pool), ordinal)
+        if key not in self._streams:
+            self._streams[key] = _Column(self.seed, self.blocks, stream, key[1], law, ordinal)
+        return self._streams[key].first(n_rows)[:, self.columns]
+
+    def _faults(self, kind: Kind, pool: Pool, until_s: float) -> list[Strikes]:
         if kind.log is not None:
-            return self._replayed(kind, pool, until_s)
+            return [self._replayed(kind, pool, until_s)]
         n_nodes = pool.n_nodes + pool.n_spare_nodes
-        rate = kind.rate_per_node_s * n_nodes
-        expected = rate * until_s
+        if not kind.rate_per_node_s:
+            return []
+        expected = kind.rate_per_node_s * n_nodes * until_s
         n_rows = int(expected + 4 * math.sqrt(expected)) + 4
         while True:
-            gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
-            time_s = gaps / rate
-            for before, after in itertools.pairwise(time_s):  # np.cumsum down columns is slow
-                after += before
-            if time_s[-1].min(initial=math.inf) > until_s:
+            time_s = self._times(kind, pool, n_rows)
+            n_rows = len(time_s)
+            is_all = kind.life is not None and n_rows == n_nodes
+            if is_all or time_s[-1].min(initial=math.inf) > until_s:
                 break
             n_rows += n_rows // 8 + 8
-        node, takes = self._nodes(kind, pool, n_rows)
-        return Strikes(
+        node, left = self._nodes(kind, pool, n_rows)
+        luck = self._luck(kind, pool, left)
+        chain = None
+        if luck.life_s is not None:
+            chain = np.broadcast_to(np.arange(n_rows, dtype=np.int32)[:, None], node.shape)
+        strikes = Strikes(
             time_s,
             np.broadcast_to(np.int64(kind.index), time_s.shape),
             node,
-            takes,
-            self._column(Stream.RESTART, kind.name, pool.name, kind.restart, n_rows),
-            self._repairs(kind, pool, n_rows),
+            luck.takes,
+            luck.restart_s,
+            luck.repair_s,
+            luck.level,
+            luck.automatic_s,
+            luck.life_s,
+            chain,
         )
+        if luck.n_nodes is None:
+            return [strikes]
+        return with_members(strikes, luck.n_nodes, n_nodes)
 
-    def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, BoolArray]:
-        """Return which node is struck and whether it is taken, both from one uniform number.
+    def _times(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray:
+        """Return when the faults of a kind come, or, if it has a memory, each node's first. [s]"""
+        n_nodes = pool.n_nodes + pool.n_spare_nodes
+        n_rows = n_rows if kind.life is None else min(n_rows, n_nodes)
+        gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
+        if kind.life is None:
+            time_s = gaps / (kind.rate_per_node_s * n_nodes)
+        else:  # the hazard at which the next of the nodes left fails
+            time_s = gaps / np.arange(n_nodes, n_nodes - n_rows, -1)[:, None]
+        for before, after in itertools.pairwise(time_s):  # np.cumsum down columns is slow
+            after += before
+        return time_s if kind.life is None else first_life_s(kind.life, time_s)
 
-        Times the number of nodes, its integer part is the node, and what is left is uniform again.
+    def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, FloatArray]:
+        """Return which node is struck, and a uniform number for what it takes.
+
+        One uniform number times the number of nodes: its integer part is the node, and what is
+        left is uniform again.
         """
         uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows)
-        scaled = uniform * (pool.n_nodes + pool.n_spare_nodes)
+        n_nodes = pool.n_nodes + pool.n_spare_nodes
+        if kind.life is not None:  # each node but once
+            left = np.arange(n_nodes, n_nodes - n_rows, -1)[:, None]
+            scaled = uniform * left
+            chosen = scaled.astype(np.int32)
+            return each_once(chosen, n_nodes), scaled - chosen
+        scaled = uniform * n_nodes
         node = scaled.astype(np.int32)
         scaled -= node
-        return node, scaled < kind.p_takes_node
+        return node, scaled
 
-    def _repairs(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray:
-        if kind.repair is None:
-            return np.zeros((n_rows, self.n_runs))
-        return self._column(Stream.REPAIR, kind.name, pool.name, kind.repair, n_rows)
+    def _luck(self, kind: Kind, pool: Pool, uniform: FloatArray, ordinal: int = 0) -> Luck:
+        """Return what strikes bring, from a uniform number each, and numbers of their own."""
+        n_rows = len(uniform)
+
+        def draw(stream: Stream, law: Law) -> FloatArray:
+            return self._column(stream, kind.name, pool.name, law, n_rows, ordinal)
+
+        takes, level, n_nodes, left = outcomes_of(kind, uniform)
+        repair_s, automatic_s = np.zeros(uniform.shape), None
+        if kind.repair is not None:
+            repair_s = draw(Stream.REPAIR, kind.repair)
+        if kind.automatic is not None:
+            automatic_s = draw(Stream.AUTOMATIC, kind.automatic)
+            repair_s = np.where(left < kind.mends_frac, 0.0, repair_s)
+        life_s = None
+        if kind.comes_back:
+            life_s = next_life_s(kind, draw(Stream.LIFE, _UNIFORM))
+        restart_s = draw(Stream.RESTART, kind.restart)
+        return Luck(takes, level, n_nodes, restart_s, repair_s, automatic_s, life_s)
 
     def _replayed(self, kind: Kind, pool: Pool, until_s: float) -> Strikes:
         log = kind.log
@@ -237,13 +298,15 @@ class Trace:
         shape = (n, self.n_runs)
         logged = np.broadcast_to(log.repair_s[:n, None], shape)
         known = np.isfinite(logged)
+        luck = self._luck(kind, pool, self._nodes(kind, pool, n)[1])
         return Strikes(
             np.broadcast_to(log.start_s[:n, None], shape),
             np.broadcast_to(np.int64(kind.index), shape),
             np.broadcast_to(log.node[:n, None].astype(np.int32), shape),
-            known | self._nodes(kind, pool, n)[1],
-            self._column(Stream.RESTART, kind.name, pool.name, kind.restart, n),
-            np.where(known, logged, self._repairs(kind, pool, n)),
+            known | luck.takes,
+            luck.restart_s,
+            np.where(known, logged, luck.repair_s),
+            np.where(known, np.int8(1), luck.level),
         )
 
     def _stops(self, stop: Stop, pool: Pool, until_s: float) -> Strikes:
@@ -257,20 +320,8 @@ class Trace:
             np.zeros(shape, dtype=bool),
             self._column(Stream.RESTART, stop.name, pool.name, stop.lasts, n),
             np.zeros(shape),
+            np.zeros(shape, dtype=np.int8),
         )
-
-
-def _merge(parts: list[Strikes]) -> Strikes:
-    """Return the strikes of several streams as one, in the order of time, run by run."""
-    time_s = np.concatenate([part.time_s for part in parts])
-    order = np.argsort(time_s, axis=0, kind="stable")
-
-    def sort(name: str) -> Any:
-        joined = np.concatenate([getattr(part, name) for part in parts])
-        return np.take_along_axis(joined, order, axis=0)
-
-    names = ("time_s", "kind", "node", "takes", "restart_s", "repair_s")
-    return Strikes(*(sort(name) for name in names))
 
 
 def draw_trace(world: World, seed: int, first_run: int, n_runs: int) -> Trace:

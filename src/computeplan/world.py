@@ -10,53 +10,14 @@ import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import InfeasibleError
+from computeplan.kinds import Kind, Stop
 from computeplan.ledger import RESTART, TRAIN
 from computeplan.physics.reliability import short_share
-from computeplan.specs.faultlog import FaultLog
-from computeplan.specs.laws import Law, law_mean_s
+from computeplan.specs.laws import law_mean_s
 
-__all__ = ["Job", "Kind", "Pool", "Stop", "World"]
+__all__ = ["Job", "Pool", "World"]
 
 NEVER_ENDS = 1000  # times the expected wall time
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of fault on one pool.
-
-    Parameters
-    ----------
-    index : int
-        Index in `World.kind_names`.
-    name : str
-        As in the scenario.
-    rate_per_node_s : float
-        Faults per node and second of wall time; 0 where a log is replayed. [1/s]
-    p_takes_node : float
-        Probability that the node goes to repair.
-    restart, repair : Law
-        How long these take.
-    log : FaultLog or None
-        Replayed instead of drawn.
-    """
-
-    index: int
-    name: str
-    rate_per_node_s: float
-    p_takes_node: float
-    restart: Law
-    repair: Law | None
-    log: FaultLog | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One kind of planned stop: every `interval_s`, first after half of it."""
-
-    index: int
-    name: str
-    interval_s: float
-    lasts: Law
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +32,8 @@ class Pool:
         Nodes that jobs can hold, nodes on top, chips in each.
     kinds, stops : tuple
         What strikes it.
+    n_crews : int or None
+        Nodes that can be in repair by crews at one time; None without limit.
     meter : str
         Where `chip_w` is read.
     chip_w : ndarray, shape (n_phases,)
@@ -93,6 +56,7 @@ class Pool:
     chips_per_node: int
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
+    n_crews: int | None
     meter: str
     chip_w: FloatArray
     node_overhead_w: FloatArray
@@ -110,23 +74,33 @@ class Pool:
     @property
     def fault_rate_per_node_s(self) -> float:
         """Faults of one node, all kinds together. [1/s]"""
-        return sum(kind.rate_per_node_s for kind in self.kinds)
+        return sum(kind.all_rate_per_node_s for kind in self.kinds)
 
     @property
     def repair_load_per_node(self) -> float:
         """Nodes in repair per node, if all that fail are replaced: rate x mean repair."""
-        return sum(
-            kind.rate_per_node_s * kind.p_takes_node * law_mean_s(kind.repair)
-            for kind in self.kinds
-            if kind.repair is not None
-        )
+        return sum(kind.all_rate_per_node_s * kind.down_s for kind in self.kinds)
 
     @property
     def mean_restart_s(self) -> float:
         """Mean restart after a fault, over kinds by rate. [s]"""
         rate = self.fault_rate_per_node_s
-        weighted = sum(kind.rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
+        weighted = sum(kind.all_rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
         return weighted / rate if rate else 0.0
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether when some nodes fault again hangs on when they were whole again."""
+        return any(kind.comes_back for kind in self.kinds)
+
+    def kind(self, index: int) -> Kind:
+        """Return the kind of an index in `World.kind_names`."""
+        return next(kind for kind in self.kinds if kind.index == index)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a fault may take several nodes."""
+        return any(outcome.n_nodes > 1 for kind in self.kinds for outcome in kind.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +250,16 @@ class World:
         return self.strike_rate(pool) * until_s + logged
 
     def strike_rate(self, pool: int) -> float:
-        """Return how often a pool is struck by what is drawn: faults and stops. [1/s]"""
+        """Return how often a pool is struck by what is drawn: faults and stops. [1/s]
+
+        A fault that takes several nodes counts as many strikes.
+        """
         place = self.pools[pool]
-        rate = place.fault_rate_per_node_s * (place.n_nodes + place.n_spare_nodes)
+        rate = 0.0
+        for kind in place.kinds:
+            more = sum(o.share_frac * (o.n_nodes - 1) for o in kind.outcomes if o.n_nodes > 1)
+            rate += kind.all_rate_per_node_s * (1 + more)
+        rate *= place.n_nodes + place.n_spare_nodes
         return rate + sum(1 / stop.interval_s for stop in place.stops)
 
     @cached_property

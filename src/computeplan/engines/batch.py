@@ -14,6 +14,7 @@ import numpy as np
 
 from computeplan.checks import FloatArray
 from computeplan.engines.rows import Rows
+from computeplan.engines.turns import ReturningTurns, Turns
 from computeplan.errors import UnsupportedByEngine
 from computeplan.ledger import (
     BLOCKED,
@@ -27,8 +28,8 @@ from computeplan.ledger import (
     Ledger,
     make_ledger,
 )
-from computeplan.trace import BLOCK, Trace, draw_trace
-from computeplan.world import Job, World
+from computeplan.trace import BLOCK, draw_trace
+from computeplan.world import Job, Pool, World
 
 __all__ = ["play", "rows_at_once", "why_unsupported"]
 
@@ -49,7 +50,26 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
         if pools[0] in taken:
             return path, f"shares pool {world.pools[pools[0]].name} with another job"
         taken.add(pools[0])
+    for pool in world.pools:
+        if reason := _crews_in_other_order(pool):
+            return _path_of(pool), reason
     return None
+
+
+def _path_of(pool: Pool) -> str:
+    return f"sites.{pool.site}.pools.{pool.name}.crews"
+
+
+def _crews_in_other_order(pool: Pool) -> str:
+    """Return why nodes may come to the crews in another order than that of their faults."""
+    if pool.n_crews is None:
+        return ""
+    firsts = {kind.automatic for kind in pool.kinds if kind.down_s}
+    if any(first is not None and first.name != "const" for first in firsts):
+        return "an automatic repair of random length comes before the crews"
+    if len(firsts) > 1:
+        return "automatic repairs of different lengths come before the crews"
+    return ""
 
 
 def _pools_of(world: World, job: Job) -> list[int]:
@@ -92,7 +112,11 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         raise UnsupportedByEngine(message)
     trace = draw_trace(world, seed, first_run, n_runs)
     gangs = {_pools_of(world, job)[0]: i for i, job in enumerate(world.jobs)}
-    rows = {pool: _play_gang(world, trace, pool, job) for pool, job in gangs.items()}
+    turns = [
+        ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
+        for p, pool in enumerate(world.pools)
+    ]
+    rows = {p: _play_gang(world, turns[p], p, job, n_runs) for p, job in gangs.items()}
     wall_s = np.full(n_runs, world.horizon_s)
     if math.isinf(world.horizon_s):
         wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
@@ -100,20 +124,17 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
     for pool in range(len(world.pools)):
         gang = rows.get(pool) or Rows(world, pool, None, n_runs)
         if (gang.end_s < wall_s).any():
-            gang.play_idle(trace.strikes(pool, float(wall_s.max())), wall_s)
+            gang.play_idle(turns[pool], wall_s)
         books.add(gang, pool, gangs.get(pool))
     return make_ledger(books.ledger(), [pool.n_chips for pool in world.pools])
 
 
-def _play_gang(world: World, trace: Trace, pool: int, job: int) -> Rows:
+def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    rows = Rows(world, pool, world.jobs[job], trace.n_runs)
+    rows = Rows(world, pool, world.jobs[job], n_runs)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
-        strikes = trace.strikes(pool, until_s)
-        due = (strikes.time_s > from_s) & (strikes.time_s <= until_s)
-        due &= strikes.time_s < world.horizon_s
-        rows.play(strikes, due)
+        rows.play(turns, from_s, until_s)
         if rows.close(until_s):
             return rows
         from_s, until_s = until_s, world.longer_look_s(until_s, world.jobs[job].name)

@@ -17,6 +17,7 @@ import numpy as np
 import simpy
 
 from computeplan.engines.gang import IN_REPAIR, Gang, PoolNodes
+from computeplan.engines.luck import Fault, RunLuck
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import BLOCKED, IDLE, PHASES, REPAIR, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
@@ -83,7 +84,8 @@ class _Run:
         self.n_idle_faults = np.zeros((1, n_kinds), dtype=np.int64)
         self.horizon_s = world.horizon_s
         self.look_s = [world.longest_look_s for _ in self.pools]
-        self.strikes: list[list[list[Any]]] = [[] for _ in self.pools]
+        self.strikes: list[RunLuck] = [RunLuck(None, 0) for _ in self.pools]
+        self.later: dict[tuple[int, int, int], RunLuck] = {}
         self.next_strike, self.next_strike_s = [0] * n_pools, [math.inf] * n_pools
         self.on_pool: list[list[Gang]] = [[] for _ in self.pools]
 
@@ -117,13 +119,11 @@ class _Run:
         raise ComputePlanError(message)
 
     def _load_strikes(self, pool: int) -> None:
-        found = self.trace.strikes(pool, self.look_s[pool])
-        names = ("time_s", "kind", "node", "takes", "restart_s", "repair_s")
-        self.strikes[pool] = [getattr(found, name)[:, self.run].tolist() for name in names]
+        self.strikes[pool] = RunLuck(self.trace.strikes(pool, self.look_s[pool]), self.run)
 
     def _await_strike(self, pool: int) -> None:
         """Wait for the next strike, or, where none is known yet, until luck must be looked at."""
-        i, times_s = self.next_strike[pool], self.strikes[pool][0]
+        i, times_s = self.next_strike[pool], self.strikes[pool].time_s
         if i < len(times_s) and times_s[i] <= self.look_s[pool]:
             self.next_strike_s[pool] = times_s[i]
             if times_s[i] < self.horizon_s:
@@ -156,58 +156,123 @@ class _Run:
         self._call_policy(event.time_s)
 
     def _strike(self, pool: int, event: _At) -> None:
-        i = self.next_strike[pool]
-        _, kinds, nodes, takes, restarts_s, repairs_s = self.strikes[pool]
-        self.next_strike[pool] = i + 1
+        i, luck = self.next_strike[pool], self.strikes[pool]
+        n = 1
+        while luck.is_member and luck.is_member[i + n : i + n + 1] == [True]:
+            n += 1
+        self.next_strike[pool] = i + n
         self._await_strike(pool)
-        if kinds[i] >= self.world.n_fault_kinds:
+        kind, restart_s = luck.kind[i], luck.restart_s[i]
+        if kind >= self.world.n_fault_kinds:
             for gang in self.on_pool[pool]:
-                if gang.stop(event.time_s, restarts_s[i]):
-                    self.n_interruptions[0, kinds[i]] += 1
+                if gang.stop(event.time_s, restart_s):
+                    self.n_interruptions[0, kind] += 1
                     self.endings[gang.index] = None
         else:
-            repair_s = repairs_s[i] if takes[i] else None
-            self._fault(pool, kinds[i], nodes[i], event.time_s, restarts_s[i], repair_s)
+            self._fault(pool, kind, luck.fault(i, n), event.time_s)
         self._await_ends(pool)
 
-    def _fault(
-        self,
-        pool: int,
-        kind: int,
-        node: int,
-        now_s: float,
-        restart_s: float,
-        repair_s: float | None,
-    ) -> None:
-        nodes = self.pools[pool]
-        where = nodes.where[node]
-        if where == IN_REPAIR:
-            return
-        gang = self.gangs[where] if where >= 0 else None
-        if gang is None:
-            self.n_idle_faults[0, kind] += 1
-        else:
-            self.n_interruptions[0, kind] += 1
-            gang.interrupt(now_s, restart_s)
-            self.endings[gang.index] = None
-        if repair_s is not None:
-            nodes.send_to_repair(node, now_s, gang)
-            _At(self.env, now_s + repair_s, REPAIR_ENDS, partial(self._repaired, pool, node))
-            if gang is not None and (gang.n_missing or not nodes.give(gang)):
-                gang.lack(now_s)
+    def _come_back(self, pool: int, kind: int, node: int, chain: int, nth: int, event: _At) -> None:
+        """Strike a node again: `nth` counts from 1 in its chain."""
+        luck = self._later(pool, kind, nth, chain)
+        fault = luck.fault(chain, 1)._replace(nodes=[node], chain=chain, nth=nth)
+        self._fault(pool, kind, fault, event.time_s)
+        self._await_ends(pool)
 
-    def _repaired(self, pool: int, node: int, event: _At) -> None:
-        nodes, now_s = self.pools[pool], event.time_s
-        nodes.book(now_s)
-        nodes.n_in_repair -= 1
-        nodes.release(node)
+    def _later(self, pool: int, kind: int, nth: int, chain: int) -> RunLuck:
+        """Return the luck of faults that come back, at least up to a chain."""
+        key = (pool, kind, nth)
+        if key not in self.later or len(self.later[key].takes) <= chain:
+            spec = self.pools[pool].spec
+            found = self.trace.later(spec, spec.kind(kind), nth, len(self.strikes[pool].time_s))
+            self.later[key] = RunLuck(found, self.run)
+        return self.later[key]
+
+    def _fault(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
+        """Strike nodes at once: those of jobs stop their job, and what is taken goes to repair."""
+        shop, spec = self.pools[pool], self.pools[pool].spec.kind(kind)
+        struck: set[int] = set()
+        taken: list[tuple[int, float]] = []
+        found_idle = False
+        for node, repair_s in zip(fault.nodes, fault.repairs_s, strict=True):
+            where = shop.where[node]
+            if where == IN_REPAIR:
+                if spec.life is not None:  # exchanged in the shop
+                    shop.renewals[node].append((kind, fault))
+                continue
+            gang = self.gangs[where] if where >= 0 else None
+            if spec.is_busy and (gang is None or gang.n_missing):
+                continue
+            found_idle |= gang is None
+            if gang is not None and gang.index not in struck:
+                struck.add(gang.index)
+                gang.interrupt(now_s, fault.restart_s)
+                self.endings[gang.index] = None
+            if fault.takes:
+                shop.send_to_repair(node, now_s, gang)
+                taken.append((node, repair_s))
+                if gang is not None and (gang.n_missing or not shop.give(gang)):
+                    gang.lack(now_s)
+            if fault.life_s < math.inf:
+                if fault.takes:
+                    shop.renewals[node].append((kind, fault))
+                else:
+                    self._renew(pool, node, kind, fault, now_s)
+        self.n_interruptions[0, kind] += len(struck)
+        self.n_idle_faults[0, kind] += found_idle and not struck
+        if taken:
+            self._repair(pool, taken, fault.automatic_s, now_s)
+
+    def _renew(self, pool: int, node: int, kind: int, fault: Fault, now_s: float) -> None:
+        """Let a node that is whole again live until its next fault of a kind."""
+        again_s = now_s + fault.life_s
+        if again_s < self.horizon_s:
+            then = partial(self._come_back, pool, kind, node, fault.chain, fault.nth + 1)
+            _At(self.env, again_s, STRIKE, then)
+
+    def _repair(
+        self, pool: int, taken: list[tuple[int, float]], automatic_s: float, now_s: float
+    ) -> None:
+        """Repair nodes that were taken together: what needs no crew first, then by one crew."""
+        if automatic_s:
+            then = partial(self._tried, pool, taken)
+            _At(self.env, now_s + automatic_s, REPAIR_ENDS, then)
+        else:
+            self._call_crew(pool, taken, now_s)
+
+    def _tried(self, pool: int, taken: list[tuple[int, float]], event: _At) -> None:
+        self._call_crew(pool, taken, event.time_s)
+
+    def _call_crew(self, pool: int, taken: list[tuple[int, float]], now_s: float) -> None:
+        shop = self.pools[pool]
+        needs_crew = shop.n_crews is not None and taken[0][1] > 0
+        if needs_crew and not shop.n_crews:
+            shop.waiting.append(taken)
+            return
+        if needs_crew:
+            shop.n_crews -= 1  # type: ignore[operator]
+        for i, (node, repair_s) in enumerate(taken):
+            then = partial(self._repaired, pool, node, needs_crew and i == 0)
+            _At(self.env, now_s + repair_s, REPAIR_ENDS, then)
+
+    def _repaired(self, pool: int, node: int, frees_crew: bool, event: _At) -> None:
+        shop, now_s = self.pools[pool], event.time_s
+        if frees_crew:
+            shop.n_crews += 1  # type: ignore[operator]
+            if shop.waiting:
+                self._call_crew(pool, shop.waiting.popleft(), now_s)
+        shop.book(now_s)
+        shop.n_in_repair -= 1
+        shop.release(node)
+        for kind, fault in shop.renewals.pop(node, ()):
+            self._renew(pool, node, kind, fault, now_s)
         blocked = [gang for gang in self.on_pool[pool] if gang.n_missing]
         if not blocked:
             self._call_policy(now_s)
             return
         gang = min(blocked, key=lambda one: (one.missing_since_s, one.index))
         gang.book_blocked(now_s)
-        nodes.give(gang)
+        shop.give(gang)
         gang.receive(now_s)
         self._await_end(gang)
 
@@ -235,7 +300,9 @@ class _Run:
         """Wait for the end of a whole job, unless its pool is struck before: then look again."""
         if not gang.n_missing:
             end_s = gang.end_time()
-            if end_s <= min(self.next_strike_s[gang.pool], self.horizon_s):
+            comes_back = self.pools[gang.pool].spec.comes_back  # then the next strike is not known
+            next_s = math.inf if comes_back else self.next_strike_s[gang.pool]
+            if end_s <= min(next_s, self.horizon_s):
                 event = _At(self.env, end_s, JOB_ENDS, partial(self._end, gang))
                 self.endings[gang.index] = event
 

@@ -9,7 +9,8 @@ another.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
+from typing import Any
 
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
 from computeplan.world import Job, Pool
@@ -37,6 +38,9 @@ class PoolNodes:
         self.since_s = 0.0
         self.idle_node_s = self.repair_node_s = 0.0
         self.n_repairs = 0
+        self.n_crews = spec.n_crews  # that are free; None without limit
+        self.waiting: deque[list[tuple[int, float]]] = deque()  # for a crew: nodes, repairs
+        self.renewals: defaultdict[int, list[Any]] = defaultdict(list)  # on return: kind, fault
 
     def book(self, now_s: float) -> None:
         """Book idle and repair up to now; before any count changes."""

@@ -21,13 +21,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from computeplan.checks import FloatArray, IntArray
+from computeplan.strikes import BoolArray, NodeArray
 
 __all__ = ["Mask", "Nodes"]
 
-Mask = NDArray[np.bool_]
+Mask = BoolArray
 NO_NODE = -2  # id of an empty place; -1 is the node of a planned stop
 CLAIMS = 2  # places for claims to begin with
 
@@ -70,18 +70,18 @@ class Nodes:
         key |= place
         self._keys.reshape(-1)[at] = key
 
-    def find(self, node: IntArray) -> tuple[IntArray, IntArray]:
+    def find(self, node: NodeArray) -> tuple[IntArray, IntArray]:
         """Return rows and places that list the node of their row, or have or had a claim on it."""
         at = np.flatnonzero(self.ids == node)
         place = at // self.rows.size
         return at - place * self.rows.size, place
 
-    def strike(
-        self, rows: IntArray, place: IntArray, time_s: FloatArray, takes: Mask, repair_s: FloatArray
-    ) -> tuple[Mask, Mask]:
-        """Strike nodes that `find` found; return which were idle, and which are with the job.
+    def look(
+        self, rows: IntArray, place: IntArray, time_s: FloatArray
+    ) -> tuple[FloatArray, Mask, Mask]:
+        """Return since when nodes that `find` found are up, which are idle, and which with the job.
 
-        The idle ones that are taken go to repair. Those in repair do not notice.
+        Those in repair are neither, and up in the future.
         """
         is_claim = place >= self.n_places
         key = self._keys[np.where(is_claim, 0, place), rows]
@@ -94,17 +94,24 @@ class Nodes:
         if with_job.any():
             idle &= ~is_claim
             self.ids[place[with_job], rows[with_job]] = NO_NODE  # so that a node is listed once
-        gone = idle & takes
-        if gone.any():
-            rows, place, repair_s = rows[gone], place[gone], repair_s[gone]
-            self.n_repairs[rows] += 1
-            self.idle_s[rows] += (time_s - up_s)[gone]
-            self.repair_s[rows] += repair_s
-            self._put(place * self.rows.size + rows, place, time_s[gone] + repair_s)
-        return idle, with_job
+        return up_s, idle, with_job
+
+    def take_idle(
+        self,
+        rows: IntArray,
+        place: IntArray,
+        since_s: FloatArray,
+        time_s: FloatArray,
+        down_s: FloatArray,
+    ) -> None:
+        """Send idle nodes to repair."""
+        self.n_repairs[rows] += 1
+        self.idle_s[rows] += time_s - since_s
+        self.repair_s[rows] += down_s
+        self._put(place * self.rows.size + rows, place, time_s + down_s)
 
     def replace(
-        self, takes: Mask, time_s: FloatArray, node: IntArray, repair_s: FloatArray
+        self, takes: Mask, time_s: FloatArray, node: NodeArray, down_s: FloatArray
     ) -> tuple[IntArray, FloatArray]:
         """Send nodes of jobs to repair, and move in the nodes that are up first.
 
@@ -114,8 +121,8 @@ class Nodes:
         ----------
         takes : ndarray of bool, shape (n_rows,)
             Rows whose node is taken.
-        time_s, repair_s : ndarray, shape (n_rows,)
-            Now, and how long the repair takes. [s]
+        time_s, down_s : ndarray, shape (n_rows,)
+            Now, and how long the nodes stay away. [s]
         node : ndarray of int, shape (n_rows,)
             The taken nodes.
 
@@ -133,8 +140,8 @@ class Nodes:
         np.maximum(idle_s, 0.0, out=idle_s)
         idle_s *= takes
         self.idle_s += idle_s
-        self.repair_s += repair_s * takes
-        back_s = time_s + repair_s
+        self.repair_s += down_s * takes
+        back_s = time_s + down_s
         from_s = idle_s[:0]
         if late.size:
             place = key[late]
@@ -154,7 +161,7 @@ class Nodes:
         self._put(at, place, back_s[rows])
         return late, from_s
 
-    def _claim(self, rows: IntArray, node: IntArray, up_s: FloatArray, now_s: FloatArray) -> None:
+    def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, now_s: FloatArray) -> None:
         """Remember claims in the places of the oldest, which have come true."""
         claims = self.claimed_up_s[:, rows]
         place = claims.argmin(axis=0)
@@ -165,7 +172,7 @@ class Nodes:
             place = self.claimed_up_s[:, rows].argmin(axis=0)
         self.ids[self.n_places + place, rows], self.claimed_up_s[place, rows] = node, up_s
 
-    def add_idle(self, rows: IntArray, node: IntArray, since_s: FloatArray) -> None:
+    def add_idle(self, rows: IntArray, node: NodeArray, since_s: FloatArray) -> None:
         """List nodes that a job has given back, idle since `since_s`."""
         free = self.ids[: self.n_places, rows] == NO_NODE
         if not free.any(axis=0).all():

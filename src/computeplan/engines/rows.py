@@ -13,7 +13,8 @@ import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
 from computeplan.engines.nodes import Mask, Nodes
-from computeplan.trace import Strikes
+from computeplan.engines.shop import Shop
+from computeplan.engines.turns import Turn, Turns
 from computeplan.world import Job, World
 
 __all__ = ["Rows"]
@@ -43,6 +44,15 @@ class Rows:
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
         self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
+        self.shop = Shop(place, n_rows)
+        self.comes_back, self.has_groups = place.comes_back, place.has_groups
+        self.all_rows = np.arange(n_rows)
+        self.is_busy = np.zeros(n_kinds, dtype=np.bool_)
+        self.has_memory = np.zeros(n_kinds, dtype=np.bool_)
+        for kind in place.kinds:
+            self.is_busy[kind.index] = kind.is_busy
+            self.has_memory[kind.index] = kind.life is not None
+        self.has_busy = bool(self.is_busy.any())
 
         def zeros() -> FloatArray:
             return np.zeros(n_rows)
@@ -57,20 +67,20 @@ class Rows:
         self.is_done = np.full(n_rows, job is None)
         self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
         self.n_idle_faults = np.zeros((n_kinds, n_rows), dtype=np.int64)
+        # Of the fault under way, which may take several turns: whether it is counted, and where.
+        self.is_counted, self.is_counted_idle = np.zeros((2, n_rows), dtype=np.bool_)
 
     def kept_s(self) -> FloatArray:
         """Return the saved training. [s]"""
         return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
 
-    def play(self, strikes: Strikes, due: Mask) -> None:
-        """Play the strikes that are due, shape (n_strikes, n_rows), turn by turn."""
-        due &= ~self.is_done
-        hits, takes = np.zeros_like(due), np.zeros_like(due)
+    def play(self, turns: Turns, from_s: float, until_s: float) -> None:
+        """Play the strikes after `from_s` up to `until_s`, turn by turn."""
         # No row ends before. Strikes only ever put it off: a restart may be cut short, but not
         # before it began, and a broken save before a stop gives back at most its length.
         soonest_s = 0.0
-        for turn in np.flatnonzero(due.any(axis=1)):
-            live, time_s = due[turn], strikes.time_s[turn]
+        for turn, live in turns.of_job(from_s, until_s, self.horizon_s, self.is_done):
+            time_s = turn.time_s
             live &= ~self.is_done
             latest_s = np.where(live, time_s, 0.0).max()
             if latest_s >= soonest_s - self.interval_s:
@@ -83,36 +93,36 @@ class Rows:
                 if self.is_done.all():
                     break
             near_end = bool(latest_s >= soonest_s - self.interval_s)
-            self._turn(strikes, int(turn), live, hits[turn], takes[turn], near_end=near_end)
-        for kind in range(self.n_fault_kinds):
-            struck = hits if self.n_fault_kinds == 1 else hits & (strikes.kind == kind)
-            self.n_interruptions[kind] += struck.sum(axis=0)
-        self.nodes.n_repairs += takes.sum(axis=0)
+            self._turn(turns, turn, live, near_end=near_end)
 
-    def _turn(
-        self, strikes: Strikes, turn: int, live: Mask, hit: Mask, takes: Mask, *, near_end: bool
-    ) -> None:
-        """Play strike number `turn` of every row; `hit` and `takes` are filled in."""
-        time_s, kind, node = strikes.time_s[turn], strikes.kind[turn], strikes.node[turn]
+    def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
+        """Play one strike of every row that is live."""
+        time_s, kind, node = turn.time_s, turn.kind, turn.node
         if self.has_stops:
             stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
             if stopped.size:
                 live[stopped] = False
-                stopped = self._stop(stopped, time_s[stopped], strikes.restart_s[turn][stopped])
+                stopped = self._stop(stopped, time_s[stopped], turn.restart_s[stopped])
                 self.n_interruptions[kind[stopped], stopped] += 1
-        hit[:] = live
+        if self.has_busy:
+            live &= ~(self.is_busy[kind] & (time_s < self.whole_s))
+        if self.has_groups:
+            self._new_faults(turn, live)
+        hit = live.copy()
         rows, place = self.nodes.find(node)
         listed = live[rows]
         if listed.any():
             rows, place = rows[listed], place[listed]
-            hit[rows] = self._strike_listed(rows, place, strikes, turn)
-        np.logical_and(hit, strikes.takes[turn], out=takes)
+            hit[rows] = self._strike_listed(turns, turn, rows, place)
+        takes = hit & turn.takes
+        self._count(turn, hit, takes)
         # A row that is not hit stands still: as if struck when it began, which changes nothing.
         now_s = np.where(hit, time_s, self.begin_s)
         self._interrupt(hit, now_s, near_end=near_end)
         whole_s = np.maximum(self.whole_s, now_s)
         if takes.any():
-            rows, from_s = self.nodes.replace(takes, now_s, node, strikes.repair_s[turn])
+            down_s = self.shop.down_s(turn, takes)
+            rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
             if rows.size:
                 after_s = np.maximum(whole_s[rows], from_s)
                 self.missing_node_s[rows] += from_s - now_s[rows]
@@ -120,10 +130,36 @@ class Rows:
                 whole_s[rows] = after_s
         np.copyto(self.whole_s, whole_s, where=hit)
         np.copyto(self.begin_s, whole_s, where=hit)
-        whole_s += strikes.restart_s[turn]
+        whole_s += turn.restart_s
         if self.has_stops:  # nothing ends a planned stop early
             np.maximum(whole_s, self.stop_until_s, out=whole_s)
         np.copyto(self.ready_s, whole_s, where=hit)
+        if self.comes_back:
+            again = np.flatnonzero(hit)
+            back_s = np.where(takes, time_s + self.shop.last_down_s, time_s)
+            turns.renew(turn, again, back_s[again])
+
+    def _new_faults(self, turn: Turn, live: Mask) -> None:
+        """Forget the fault before, where this turn is not a further node of it."""
+        new = live if turn.is_member is None else live & ~turn.is_member
+        self.is_counted &= ~new
+        self.is_counted_idle &= ~new
+        self.shop.forget(new)
+
+    def _count(self, turn: Turn, hit: Mask, takes: Mask) -> None:
+        """Count interruptions and repairs; a fault of several nodes is one."""
+        self.nodes.n_repairs += takes
+        if self.has_groups:
+            once = hit & ~self.is_counted
+            self.is_counted |= hit
+            moved = np.flatnonzero(once & self.is_counted_idle)
+            self.n_idle_faults[turn.kind[moved], moved] -= 1
+            self.is_counted_idle[moved] = False
+            hit = once
+        if self.n_fault_kinds == 1:
+            self.n_interruptions[0] += hit
+        else:
+            self.n_interruptions[turn.kind, self.all_rows] += hit
 
     def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
         """Book what came since `begin_s`, and throw away what was not saved."""
@@ -218,12 +254,32 @@ class Rows:
         self.ready_s[rows] = np.maximum(self.ready_s[rows], self.stop_until_s[rows])
         return rows
 
-    def _strike_listed(self, rows: IntArray, place: IntArray, strikes: Strikes, turn: int) -> Mask:
+    def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
         """Strike nodes that are listed; return which of them are with the job after all."""
-        time_s = strikes.time_s[turn][rows]
-        takes, repair_s = strikes.takes[turn][rows], strikes.repair_s[turn][rows]
-        idle, with_job = self.nodes.strike(rows, place, time_s, takes, repair_s)
-        self.n_idle_faults[strikes.kind[turn][rows[idle]], rows[idle]] += 1
+        time_s, kind = turn.time_s[rows], turn.kind[rows]
+        up_s, idle, with_job = self.nodes.look(rows, place, time_s)
+        if self.has_busy:
+            idle &= ~self.is_busy[kind]
+        counts = idle
+        if self.has_groups:
+            counts = idle & ~self.is_counted[rows] & ~self.is_counted_idle[rows]
+            self.is_counted_idle[rows[counts]] = True
+        self.n_idle_faults[kind[counts], rows[counts]] += 1
+        gone = idle & turn.takes[rows]
+        whole_s = time_s
+        if gone.any():
+            is_taken = np.zeros(self.all_rows.size, dtype=np.bool_)
+            is_taken[rows[gone]] = True
+            down_s = self.shop.down_s(turn, is_taken)[rows[gone]]
+            self.nodes.take_idle(rows[gone], place[gone], up_s[gone], time_s[gone], down_s)
+            whole_s = time_s.copy()
+            whole_s[gone] += down_s
+        if self.comes_back:
+            # What strikes in repair is exchanged there, if its law has a memory.
+            in_repair = ~idle & ~with_job & self.has_memory[kind]
+            whole_s = np.where(in_repair, up_s, whole_s)
+            again = idle | in_repair
+            turns.renew(turn, rows[again], whole_s[again])
         return with_job
 
     def close(self, until_s: float) -> bool:
@@ -249,19 +305,19 @@ class Rows:
         self.nodes.repair_s -= beyond_s
         return True
 
-    def play_idle(self, strikes: Strikes, wall_s: FloatArray) -> None:
+    def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
         """Play the strikes from the end of the job to the end of the run: all nodes are idle."""
         begin_s = np.minimum(self.end_s, wall_s)
-        late = strikes.time_s >= begin_s
-        late &= (strikes.time_s < wall_s) & (strikes.kind < self.n_fault_kinds)
         self.nodes.claims_come_true()
-        for turn in np.flatnonzero(late.any(axis=1)):
-            node = strikes.node[turn]
-            new = late[turn].copy()
-            new[self.nodes.find(node)[0]] = False
+        for turn, live in turns.of_nobody(begin_s, wall_s):
+            live &= turn.kind < self.n_fault_kinds
+            if self.has_groups:
+                self._new_faults(turn, live)
+            new = live.copy()
+            new[self.nodes.find(turn.node)[0]] = False
             rows = np.flatnonzero(new)
             if rows.size:
-                self.nodes.add_idle(rows, node[rows], begin_s[rows])
-            rows, place = self.nodes.find(node)
-            due = late[turn][rows]
-            self._strike_listed(rows[due], place[due], strikes, int(turn))
+                self.nodes.add_idle(rows, turn.node[rows], begin_s[rows])
+            rows, place = self.nodes.find(turn.node)
+            due = live[rows]
+            self._strike_listed(turns, turn, rows[due], place[due])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from computeplan.errors import Problem
 from computeplan.specs.faultlog import FaultLog
+from computeplan.specs.faults import ONE_NODE, STAYS
 from computeplan.specs.loader import Document, KeyPath, nearest
 from computeplan.specs.resolve import Catalogue
 
@@ -28,6 +29,7 @@ def cross_check(
     return [
         *_pools(scenario, document, catalogue),
         *_names(scenario, document),
+        *_groups(scenario, document),
         *_jobs(scenario, document, catalogue),
         *_logs(scenario, document, catalogue, logs),
         *_cases(scenario, document),
@@ -87,6 +89,35 @@ def _names(scenario: Scenario, document: Document) -> list[Problem]:
         document.problem(("planned", name), "a fault kind has the same name")
         for name in sorted(both)
     ]
+    return problems
+
+
+def _groups(scenario: Scenario, document: Document) -> list[Problem]:
+    """Check that each pool has the groups of nodes that its faults take or are counted by."""
+    problems = []
+    pools = [
+        (("sites", site_name, "pools", name), name, pool)
+        for site_name, site in scenario.sites.items()
+        for name, pool in site.pools.items()
+    ]
+    for at, name, pool in pools:
+        for group in pool.groups.keys() & {*STAYS, *ONE_NODE, "pool"}:
+            message = f"'{group}' has a meaning already; call the group otherwise"
+            problems.append(document.problem((*at, "groups", group), message))
+        for kind_name, kind in scenario.faults.items():
+            if kind.pools is not None and name not in kind.pools:
+                continue
+            named = [("takes", what) for what, _ in kind.takes or ()]
+            named += [("per", kind.per)] if kind.per else []
+            for field, what in named:
+                more = STAYS if field == "takes" else ()
+                known = (*more, *ONE_NODE, "pool", *pool.groups)
+                if what not in known:
+                    message = (
+                        f"pool {name} has no group '{what}'.{nearest(what, known)}  Known:"
+                        f" {', '.join(known)}. A group is written as groups: {{{what}: 4 nodes}}"
+                    )
+                    problems.append(document.problem(("faults", kind_name, field), message))
     return problems
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.fields import (
     Count,
+    Fraction,
     Frozen,
     HowWritten,
     Name,
@@ -16,10 +17,25 @@ from computeplan.specs.fields import (
     PositiveDuration,
     refuse,
 )
-from computeplan.specs.laws import DurationLaw
-from computeplan.units import parse_rate_per_node
+from computeplan.specs.laws import DurationLaw, Law, read_law
+from computeplan.units import parse, parse_rate_per_node
 
-__all__ = ["FaultKind", "Observed", "ObservedStops", "PlannedStop"]
+__all__ = [
+    "ONE_NODE",
+    "STAYS",
+    "Automatic",
+    "FaultKind",
+    "Growth",
+    "Observed",
+    "ObservedStops",
+    "PlannedStop",
+    "Relapse",
+]
+
+STAYS = ("nothing", "job")
+"""What leaves every node in place; `job` also costs copies of the state in memory."""
+ONE_NODE = ("chip", "node")
+"""What takes one node: a job holds whole nodes."""
 
 
 class Observed(Frozen):
@@ -48,14 +64,12 @@ def _read_rate(value: object) -> float:
     return parse_rate_per_node(value)
 
 
-def _read_takes(value: object) -> float:
-    """Return the probability that a fault takes its node."""
-    if value == "node":
-        return 1.0
-    if value == "nothing":
-        return 0.0
-    how = "'node', 'nothing', or shares such as {node: 0.78, nothing: 0.22}"
-    if not isinstance(value, dict) or not value or not value.keys() <= {"node", "nothing"}:
+def _read_takes(value: object) -> tuple[tuple[str, float], ...]:
+    """Return what a fault takes, and with which probability."""
+    if isinstance(value, str):
+        return ((value, 1.0),)
+    how = "'node', 'nothing', a group of the pool, or shares such as {node: 0.78, nothing: 0.22}"
+    if not isinstance(value, dict) or not value or not all(isinstance(k, str) for k in value):
         refuse(f"must be {how}, not {value!r}")
     shares = list(value.values())
     if any(
@@ -64,17 +78,64 @@ def _read_takes(value: object) -> float:
         refuse(f"shares must be numbers from 0 to 1, got {value!r}")
     if not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
         refuse(f"shares must add up to 1, got {sum(shares):g}")
-    return float(value.get("node", 0.0))
+    return tuple((what, float(share)) for what, share in value.items())
 
 
-def _read_law_name(value: object) -> str:
+def _read_life(value: object) -> Law:
+    """Return the law of lives with a mean of 1 s; the rate gives it its scale."""
     if value == "expon":
-        return "expon"
-    name = next(iter(value), "") if isinstance(value, dict) else str(value)
-    return refuse(
-        f"'{name}' is not available for faults: a law with memory is right only where nodes keep"
-        " their ages, and this version keeps none. Use expon, or replay a log"
-    )
+        return Law("expon", (), 1.0)
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, dict) or len(value) != 1:
+        refuse(f"must be expon or one law with its shapes, as {_LIFE}, not {str(value)[:60]!r}")
+    ((name, shapes),) = value.items()
+    if not isinstance(shapes, dict):
+        refuse(f"{name}: needs its shapes, as in {_LIFE}")
+    if said := [key for key in shapes if key in ("scale", "mean", "median")]:
+        refuse(f"{name}: takes shapes only, as {_LIFE}; {said[0]} follows from the rate")
+    return read_law({name: {**shapes, "mean": "1 s"}})
+
+
+_LIFE = "{weibull_min: {c: 0.7}}"
+
+
+def _read_age(value: object) -> float | str:
+    if value in ("steady", "new"):
+        return str(value)
+    if not isinstance(value, str):
+        refuse(f"must be steady, new, or a duration with its unit such as 2 years, not {value!r}")
+    age = parse(value, "s")
+    if age < 0:
+        refuse(f"must be >= 0, got {value!r}")
+    return age
+
+
+class Automatic(Frozen):
+    """A repair that needs no crew, tried first: a reset, a reboot, a check."""
+
+    lasts: DurationLaw
+    """How long it takes."""
+    mends: Fraction
+    """Share of the nodes that it makes whole; the others go on to `repair`."""
+
+
+class Relapse(Frozen):
+    """Faults that come back: a repair that failed unnoticed, or infant mortality."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the faults after which the same node faults again."""
+    after: DurationLaw
+    """How long after the node was whole again."""
+
+
+class Growth(Frozen):
+    """A rate per node that grows with the size of the pool."""
+
+    power: Annotated[float, Field(gt=1, le=3)]
+    """Faults of the whole pool grow as its nodes to this power."""
+    beyond: Count
+    """Nodes at which the rate is as given."""
 
 
 class FaultKind(Frozen):
@@ -93,8 +154,8 @@ class FaultKind(Frozen):
     """Rate as a count: {interruptions: 419, over: 54 d, chips: 16384}."""
     mtbf: PositiveDuration | None = None
     """Rate as the mean time between faults of one chip or node (see `per`)."""
-    per: Literal["chip", "node"] | None = None
-    """What `mtbf` is the mean time of: chip or node."""
+    per: Name | None = None
+    """What `mtbf` is the mean time of: chip, node, pool, or a group of the pool."""
     rate: (
         Annotated[
             float,
@@ -108,21 +169,35 @@ class FaultKind(Frozen):
     replay: str | None = None
     """A fault log to replay: CSV beside the scenario with columns node, start_s, end_s."""
     law: Annotated[
-        str,
-        BeforeValidator(_read_law_name),
-        WithJsonSchema({"const": "expon"}),
-        HowWritten("", "expon"),
-    ] = "expon"
-    """Law of the time between faults of one node."""
+        Law,
+        BeforeValidator(_read_life),
+        WithJsonSchema({"anyOf": [{"const": "expon"}, {"type": "object", "maxProperties": 1}]}),
+        HowWritten("", _LIFE),
+    ] = Field(default="expon", validate_default=True)
+    """Law of the time a node lives until such a fault; its mean is that of the rate."""
+    age: (
+        Annotated[
+            float | str,
+            BeforeValidator(_read_age),
+            WithJsonSchema({"type": "string", "examples": ["steady", "new", "2 years"]}),
+            HowWritten("s", "steady"),
+        ]
+        | None
+    ) = None
+    """How old the nodes are at the start: steady (long since mixed), new, or a duration."""
+    clock: Literal["wall", "busy"] = "wall"
+    """When faults can strike: always, or only nodes of a job that is not blocked."""
+    grows: Growth | None = None
+    """A rate per node that grows with the pool."""
     takes: (
         Annotated[
-            float,
+            tuple[tuple[str, float], ...],
             BeforeValidator(_read_takes),
             WithJsonSchema(
                 {
                     "anyOf": [
-                        {"enum": ["node", "nothing"]},
-                        {"type": "object", "properties": {"node": {}, "nothing": {}}},
+                        {"type": "string", "examples": ["node", "nothing"]},
+                        {"type": "object", "additionalProperties": {"type": "number"}},
                     ]
                 }
             ),
@@ -130,11 +205,15 @@ class FaultKind(Frozen):
         ]
         | None
     ) = None
-    """What a fault takes: the node (it goes to repair), or nothing (restart in place)."""
+    """What goes to repair: nothing, chip or node, a group of the pool, pool; job: nothing goes."""
     restart: DurationLaw
     """From the fault, or from when the job is whole again, to the first new step."""
     repair: DurationLaw | None = None
-    """How long a node that was taken stays away."""
+    """How long a node that was taken stays away; by a crew, where the pool has a number of them."""
+    automatic: Automatic | None = None
+    """What is tried before `repair`, without a crew."""
+    relapse: Relapse | None = None
+    """Faults that come back after the node does."""
     pools: tuple[Name, ...] | None = Field(default=None, min_length=1)
     """Pools this kind strikes; all if left out."""
 
@@ -150,8 +229,45 @@ class FaultKind(Frozen):
             refuse("mtbf goes with per: write mtbf: 50.7 kh and per: chip (or node)")
         if self.takes is None and self.replay is None:
             refuse("takes is missing: node, nothing, or {node: 0.78, nothing: 0.22}")
-        if self.repair is None and (self.takes or 0.0) > 0:
+        if self.repair is None and self.takes_nodes:
             refuse("repair is missing: a kind that takes nodes says how long repairs last")
+        return self
+
+    @property
+    def takes_nodes(self) -> bool:
+        """Whether some of these faults send nodes to repair."""
+        return any(what not in STAYS and share > 0 for what, share in self.takes or ())
+
+    @model_validator(mode="after")
+    def _memory(self) -> FaultKind:
+        has_memory = self.law.name != "expon"
+        if has_memory and self.age is None:
+            refuse(
+                f"age is missing: with {self.law.name} it makes all the difference how old the"
+                " nodes are: steady, new, or a duration such as 2 years"
+            )
+        if not has_memory and self.age is not None:
+            refuse("age changes nothing with expon, which has no memory; leave it out")
+        single = {
+            f"law: {self.law.name}": has_memory,
+            "relapse": self.relapse is not None,
+            "clock: busy": self.clock == "busy",
+        }
+        said = [what for what, is_said in single.items() if is_said]
+        groups = [w for w, share in self.takes or () if w not in (*STAYS, *ONE_NODE) and share]
+        if said and groups:
+            refuse(f"{said[0]} is of single nodes and cannot take a {groups[0]}; write two kinds")
+        if self.clock == "busy" and len(said) > 1:
+            refuse(f"{said[0]} runs on the wall clock only; with clock: busy use expon alone")
+        own: list[tuple[str, Any, Any]] = [
+            ("law", has_memory, False),
+            ("clock", self.clock, "wall"),
+            *((name, getattr(self, name), None) for name in ("automatic", "relapse", "grows")),
+        ]
+        if self.replay is not None:
+            for name, value, default in own:
+                if value != default:
+                    refuse(f"{name} says nothing beside replay: the log says what happens")
         return self
 
 

@@ -16,12 +16,14 @@ from functools import cache
 from statistics import NormalDist
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator, WithJsonSchema
 
+from computeplan.checks import FloatArray
 from computeplan.specs.fields import HowWritten, refuse
 from computeplan.units import parse
 
-__all__ = ["DurationLaw", "Law", "frozen_law", "law_mean_s", "read_law"]
+__all__ = ["DurationLaw", "Law", "frozen_law", "law_mean_s", "quantile_s", "read_law"]
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
@@ -212,6 +214,21 @@ def law_mean_s(law: Law) -> float:
         except OverflowError:
             return math.inf
     return float(frozen_law(law).mean())
+
+
+def quantile_s(law: Law, probability: FloatArray) -> FloatArray:
+    """Return the quantiles of a law, in the shape of `probability`. [s]
+
+    Examples
+    --------
+    >>> quantile_s(Law("expon", (), 100.0), np.array([0.5])).round(3).tolist()
+    [69.315]
+    """
+    if law.name == "const":
+        return np.full(probability.shape, law.scale_s)
+    if law.name == "expon":
+        return -law.scale_s * np.log1p(-probability)
+    return np.asarray(frozen_law(law).ppf(probability), dtype=np.float64)
 
 
 DurationLaw = Annotated[

@@ -85,6 +85,21 @@ class Network(Frozen):
     """Rate of all NICs over that of the network's core."""
 
 
+def _read_group(value: object) -> int:
+    count, unit = node_or_chip_count(value)
+    if unit != "node" or count < 1:
+        refuse(f"must be whole nodes, such as '4 nodes', not {value!r}")
+    return int(count)
+
+
+Group = Annotated[
+    int,
+    BeforeValidator(_read_group),
+    WithJsonSchema({"type": "string", "examples": ["4 nodes"]}),
+    HowWritten("node", "4 nodes"),
+]
+
+
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
@@ -101,6 +116,10 @@ class Pool(Frozen):
     """Spares on top of the pool, powered and idle until a node is taken."""
     chips_per_node: Count | None = None
     """Chips in one node; the chip's server if left out."""
+    groups: dict[Name, Group] = Field(default_factory=dict)
+    """Nodes that can fail together, such as {rack: 4 nodes, switch: 32 nodes}."""
+    crews: Count | None = None
+    """Crews that repair nodes, one at a time each; without limit if left out."""
     network: Network = Network()
     """Links between servers."""
     power: PowerWatts | None = None

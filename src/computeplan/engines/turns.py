@@ -1,0 +1,236 @@
+"""Turns of the batch engine: one strike of every row, row by row in the order of time.
+
+Where all strikes are known beforehand, a turn is a row of their arrays, and rows of runs go through
+them in step. Where nodes come back with a new fault (a law with memory, a relapse), each run takes
+what is next of its own: a strike that was known, or one that came back, which waits in one of a few
+places. What comes back later than luck has been looked at is put aside until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from computeplan.checks import FloatArray, IntArray
+from computeplan.strikes import BoolArray, LevelArray, NodeArray, Strikes
+from computeplan.trace import Trace
+from computeplan.world import Pool
+
+__all__ = ["ReturningTurns", "Turn", "Turns"]
+
+Pairs = Iterator[tuple["Turn", BoolArray]]
+PLACES = 8  # for faults that come back, to begin with
+
+
+class Turn(NamedTuple):
+    """One strike of each run, shape (n_runs,); columns as in `Strikes`."""
+
+    time_s: FloatArray
+    kind: IntArray
+    node: NodeArray
+    takes: BoolArray
+    restart_s: FloatArray
+    repair_s: FloatArray
+    level: LevelArray
+    automatic_s: FloatArray | None
+    life_s: FloatArray | None
+    chain: NodeArray | None
+    is_member: BoolArray | None
+    nth: IntArray | None = None
+    """Which of its chain; 0 is the first."""
+
+
+class Turns:
+    """Turns of one pool whose strikes are all known beforehand."""
+
+    def __init__(self, trace: Trace, pool: int) -> None:
+        self.trace, self.pool = trace, pool
+        self.strikes: Strikes | None = None
+
+    def look(self, until_s: float) -> Strikes:
+        """Return the strikes up to a time, no later ones missing."""
+        self.strikes = self.trace.strikes(self.pool, until_s)
+        return self.strikes
+
+    def of_job(self, from_s: float, until_s: float, horizon_s: float, is_done: BoolArray) -> Pairs:
+        """Yield turns after `from_s` up to `until_s` and before the horizon, and whose they are.
+
+        `is_done` is looked at as it is when a turn comes.
+        """
+        strikes = self.look(until_s)
+        due = (strikes.time_s > from_s) & (strikes.time_s <= until_s)
+        due &= (strikes.time_s < horizon_s) & ~is_done
+        yield from _in_step(strikes, due)
+
+    def of_nobody(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
+        """Yield turns from `begin_s` up to the end of the run."""
+        strikes = self.look(float(wall_s.max(initial=0.0)))
+        yield from _in_step(strikes, (strikes.time_s >= begin_s) & (strikes.time_s < wall_s))
+
+    def renew(self, turn: Turn, rows: IntArray, whole_s: FloatArray) -> None:
+        """Let nodes that are whole at `whole_s` live until their next fault; here none has one."""
+
+
+def _in_step(strikes: Strikes, due: BoolArray) -> Pairs:
+    more = (strikes.automatic_s, strikes.life_s, strikes.chain, strikes.is_member)
+    for i in np.flatnonzero(due.any(axis=1)):
+        yield (
+            Turn(
+                strikes.time_s[i],
+                strikes.kind[i],
+                strikes.node[i],
+                strikes.takes[i],
+                strikes.restart_s[i],
+                strikes.repair_s[i],
+                strikes.level[i],
+                *(None if column is None else column[i] for column in more),
+            ),
+            due[i],
+        )
+
+
+class ReturningTurns(Turns):
+    """Turns of one pool where faults come back.
+
+    The places of `due_s` hold when; those of the other arrays, which. inf is an empty place.
+    """
+
+    def __init__(self, trace: Trace, pool: int, spec: Pool) -> None:
+        super().__init__(trace, pool)
+        self.spec, n_rows = spec, trace.n_runs
+        self.rows = np.arange(n_rows)
+        self.n_next = np.zeros(n_rows, dtype=np.int64)
+        self.due_s = np.full((PLACES, n_rows), np.inf)
+        self.whose = np.zeros((4, PLACES, n_rows), dtype=np.int32)  # kind, node, chain, nth
+        self.aside: list[tuple[IntArray, FloatArray, IntArray]] = []
+        self.until_s = 0.0
+
+    def look(self, until_s: float) -> Strikes:
+        """Return the strikes up to a time, and take out what was put aside until then."""
+        if until_s <= self.until_s and self.strikes is not None:
+            return self.strikes
+        self.until_s = until_s
+        aside, self.aside = self.aside, []
+        for rows, again_s, whose in aside:
+            self._add(rows, again_s, whose)
+        return super().look(until_s)
+
+    def of_job(self, from_s: float, until_s: float, horizon_s: float, is_done: BoolArray) -> Pairs:
+        """Yield turns up to `until_s` and before the horizon, and whose they are."""
+        del from_s  # each run knows what it has played
+        strikes = self.look(until_s)
+        limit_s = np.minimum(until_s, np.nextafter(horizon_s, 0.0))
+        yield from self._each_its_own(strikes, limit_s, is_done)
+
+    def of_nobody(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
+        """Yield turns up to the end of the run."""
+        del begin_s
+        strikes = self.look(float(wall_s.max(initial=0.0)))
+        limit_s = np.nextafter(wall_s, 0.0)
+        yield from self._each_its_own(strikes, limit_s, np.zeros(wall_s.shape, dtype=np.bool_))
+
+    def _each_its_own(self, strikes: Strikes, limit_s: FloatArray, is_done: BoolArray) -> Pairs:
+        flat = _Flat(strikes)
+        n_strikes = len(strikes.time_s)
+        while True:
+            at = np.minimum(self.n_next, n_strikes - 1) * self.rows.size + self.rows
+            known_s = np.where(self.n_next < n_strikes, flat.time_s(at), np.inf)
+            place = self.due_s.argmin(axis=0)
+            back_s = self.due_s[place, self.rows]
+            live = (np.minimum(known_s, back_s) <= limit_s) & ~is_done
+            if not live.any():
+                return
+            again = (back_s < known_s) & live
+            turn = self._again(flat.turn(at), np.flatnonzero(again), place)
+            yield turn, live.copy()
+            live &= ~is_done  # what comes after the end of a job is played again, for nobody
+            self.n_next += live & ~again
+            again &= live
+            self.due_s[place[again], self.rows[again]] = np.inf
+
+    def _again(self, turn: Turn, rows: IntArray, place: IntArray) -> Turn:
+        """Put into a turn what comes back; its columns are its own."""
+        if not rows.size:
+            return turn
+        place = place[rows]
+        kind, node, chain, nth = self.whose[:, place, rows]
+        turn.time_s[rows] = self.due_s[place, rows]
+        turn.kind[rows], turn.node[rows] = kind, node
+        assert turn.life_s is not None
+        assert turn.chain is not None
+        assert turn.nth is not None
+        turn.chain[rows], turn.nth[rows] = chain, nth
+        if turn.is_member is not None:
+            turn.is_member[rows] = False
+        for i in np.unique(kind):
+            for n in np.unique(nth[kind == i]):
+                which = (kind == i) & (nth == n)
+                to, at = rows[which], (chain[which], rows[which])
+                luck = self.trace.later(
+                    self.spec, self.spec.kind(int(i)), int(n), int(at[0].max()) + 1
+                )
+                turn.takes[to], turn.level[to] = luck.takes[at], luck.level[at]
+                turn.restart_s[to], turn.repair_s[to] = luck.restart_s[at], luck.repair_s[at]
+                if turn.automatic_s is not None:
+                    turn.automatic_s[to] = 0.0 if luck.automatic_s is None else luck.automatic_s[at]
+                assert luck.life_s is not None
+                turn.life_s[to] = luck.life_s[at]
+        return turn
+
+    def renew(self, turn: Turn, rows: IntArray, whole_s: FloatArray) -> None:
+        """Let nodes that are whole at `whole_s` live until their next fault."""
+        assert turn.life_s is not None
+        assert turn.chain is not None
+        assert turn.nth is not None
+        again_s = whole_s + turn.life_s[rows]
+        lives = np.isfinite(again_s)
+        rows, again_s = rows[lives], again_s[lives]
+        whose = (turn.kind[rows], turn.node[rows], turn.chain[rows], turn.nth[rows] + 1)
+        self._add(rows, again_s, np.array(whose, dtype=np.int32))
+
+    def _add(self, rows: IntArray, again_s: FloatArray, whose: IntArray) -> None:
+        """Give faults that come back a place each, or put them aside if they come too late."""
+        late = again_s > self.until_s
+        if late.any():
+            self.aside.append((rows[late], again_s[late], whose[:, late]))
+            rows, again_s, whose = rows[~late], again_s[~late], whose[:, ~late]
+        # Each row but once at a time, so that two do not get one place.
+        while rows.size:
+            _, first = np.unique(rows, return_index=True)
+            at = rows[first]
+            free = np.isinf(self.due_s[:, at])
+            if not free.any(axis=0).all():
+                more = max(PLACES, len(self.due_s) // 2)
+                self.due_s = np.pad(self.due_s, ((0, more), (0, 0)), constant_values=np.inf)
+                self.whose = np.pad(self.whose, ((0, 0), (0, more), (0, 0)))
+                continue
+            place = free.argmax(axis=0)
+            self.due_s[place, at] = again_s[first]
+            self.whose[:, place, at] = whose[:, first]
+            rest = np.ones(rows.size, dtype=np.bool_)
+            rest[first] = False
+            rows, again_s, whose = rows[rest], again_s[rest], whose[:, rest]
+
+
+class _Flat:
+    """Strikes as flat arrays, so that each run reads a row of its own."""
+
+    def __init__(self, strikes: Strikes) -> None:
+        names = [name for name in Turn._fields if name != "nth"]
+        self.columns = [
+            None if getattr(strikes, name) is None else getattr(strikes, name).reshape(-1)
+            for name in names
+        ]
+
+    def time_s(self, at: IntArray) -> FloatArray:
+        """Return times by flat index; none are known if there is no strike."""
+        times_s = self.columns[0]
+        assert times_s is not None
+        return times_s[at] if times_s.size else np.full(at.shape, np.inf)
+
+    def turn(self, at: IntArray) -> Turn:
+        """Return strikes by flat index, as arrays of their own."""
+        found = [None if column is None else column[at] for column in self.columns]
+        return Turn(*found, np.zeros(at.shape, dtype=np.int64))  # type: ignore[arg-type,call-arg]

@@ -1,0 +1,112 @@
+"""What strikes a pool, compiled: kinds of faults and planned stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from computeplan.lives import Life
+from computeplan.specs.faultlog import FaultLog
+from computeplan.specs.laws import Law, law_mean_s
+
+__all__ = ["Kind", "Outcome", "Stop"]
+
+
+class Outcome(NamedTuple):
+    """What a fault may take.
+
+    Parameters
+    ----------
+    share_frac : float
+        Its probability.
+    n_nodes : int
+        Nodes that go to repair, all of one group; 0 if none does.
+    level : int
+        Where copies of a job's state are lost: 0 nowhere, 1 one node, 2 a group, 3 everywhere.
+    """
+
+    share_frac: float
+    n_nodes: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault on one pool.
+
+    Parameters
+    ----------
+    index : int
+        Index in `World.kind_names`.
+    name : str
+        As in the scenario.
+    rate_per_node_s : float
+        Faults per node and second of wall time, relapses not counted; 0 where a log is replayed.
+        [1/s]
+    outcomes : tuple of Outcome
+        Other than taking nothing; their shares add up to 1 at most.
+    restart, repair : Law
+        How long these take.
+    log : FaultLog or None
+        Replayed instead of drawn.
+    life : Life or None
+        Of a node, if its law has a memory.
+    is_busy : bool
+        Whether only nodes of jobs that are not blocked are struck.
+    automatic : Law or None
+        What is tried before the repair, without a crew.
+    mends_frac : float
+        Share of the nodes that it makes whole.
+    relapse : Law or None
+        How long after its return a node faults again.
+    relapse_frac : float
+        Share of the faults that relapse.
+    """
+
+    index: int
+    name: str
+    rate_per_node_s: float
+    outcomes: tuple[Outcome, ...]
+    restart: Law
+    repair: Law | None
+    log: FaultLog | None = None
+    life: Life | None = None
+    is_busy: bool = False
+    automatic: Law | None = None
+    mends_frac: float = 0.0
+    relapse: Law | None = None
+    relapse_frac: float = 0.0
+
+    @property
+    def all_rate_per_node_s(self) -> float:
+        """Faults per node and second in the long run, relapses counted, repairs not. [1/s]"""
+        if not self.rate_per_node_s or self.relapse is None:
+            return self.rate_per_node_s
+        if self.life is None:
+            return self.rate_per_node_s / (1 - self.relapse_frac)
+        life_s = (1 - self.relapse_frac) / self.rate_per_node_s
+        return 1 / (life_s + self.relapse_frac * law_mean_s(self.relapse))
+
+    @property
+    def down_s(self) -> float:
+        """Mean time that one fault takes of nodes, if no repair waits for a crew. [s]"""
+        n_nodes = sum(outcome.share_frac * outcome.n_nodes for outcome in self.outcomes)
+        if not n_nodes or self.repair is None:
+            return 0.0
+        first_s = law_mean_s(self.automatic) if self.automatic is not None else 0.0
+        return n_nodes * (first_s + (1 - self.mends_frac) * law_mean_s(self.repair))
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether when a node faults again hangs on when it was whole again."""
+        return self.life is not None or self.relapse is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One kind of planned stop: every `interval_s`, first after half of it."""
+
+    index: int
+    name: str
+    interval_s: float
+    lasts: Law
