@@ -24,9 +24,10 @@ SRC = REPO / "src" / "computeplan"
 FLOORS = {
     0: "errors units quantities checks texttable",
     1: "specs physics scheduling",
-    2: "world compiler feasibility pricing parallelism speeds lives kinds strikes trace ledger",
+    2: "world compiler breaking feasibility pricing parallelism speeds lives kinds strikes trace"
+    " ledger",
     3: "engines metrics",
-    4: "study facts results store steps",
+    4: "study facts flips results store steps",
     5: "report planner validation fitting calibrate",
     6: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }

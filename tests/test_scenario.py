@@ -210,7 +210,8 @@ jobs:
         ),
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
-            " chip, chips, spares, chips_per_node, groups, crews, network, power, rent"
+            " chip, chips, spares, chips_per_node, groups, crews, network, power, rent,"
+            " fault_factor"
         ),
         (
             "10:47  faults.gpu.restart: must be one law, such as '5 min' or"

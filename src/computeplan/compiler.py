@@ -7,23 +7,20 @@ a `ScenarioError` with its path; what can never be played is found in ``feasibil
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from computeplan.breaking import fault_notes, kinds_of
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.feasibility import check_feasible
-from computeplan.kinds import Kind, Outcome, Stop
-from computeplan.lives import Life
-from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
+from computeplan.kinds import Stop
+from computeplan.physics.checkpoint import job_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.quantities import PHASES
 from computeplan.specs.chips import Chip
-from computeplan.specs.faults import ONE_NODE, STAYS, FaultKind
 from computeplan.specs.jobs import Job as JobSpec
-from computeplan.specs.laws import Law
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
@@ -94,6 +91,8 @@ def _pool(
     if chip.is_estimate:
         notes.append(f"{chip.name}: its profile is an estimate")
     watts = _watts(name, pool, chip, per_node, notes)
+    kinds = kinds_of(scenario, name, pool.chips // per_node, spare_nodes, per_node)
+    notes += fault_notes(scenario, f"sites.{site_name}.pools.{name}", name, kinds)
     usd_per_j = math.nan
     if site.price is None and pool.rent is not None:
         notes.append(f"site {site_name} has no price of electricity: no cost, the rent included")
@@ -113,7 +112,7 @@ def _pool(
         n_nodes=pool.chips // per_node,
         n_spare_nodes=spare_nodes,
         chips_per_node=per_node,
-        kinds=_kinds(scenario, name, pool, per_node, spare_nodes),
+        kinds=kinds,
         stops=_stops(scenario, name),
         n_crews=crews,
         meter=watts.meter,
@@ -182,64 +181,6 @@ def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
     )
 
 
-def _kinds(scenario: Scenario, name: str, pool: PoolSpec, per_node: int, n_spares: int) -> Kinds:
-    """Return what strikes a pool by chance."""
-    n_nodes = pool.chips // per_node
-    sizes = {"chip": 1, "node": 1, "pool": n_nodes + n_spares, **pool.groups}
-    found = []
-    for index, (kind_name, kind) in enumerate(scenario.faults.items()):
-        if kind.pools is not None and name not in kind.pools:
-            continue
-        rate = _rate_per_node_s(kind, per_node, sizes)
-        if kind.grows is not None:
-            rate *= max(1.0, n_nodes / kind.grows.beyond) ** (kind.grows.power - 1)
-        takes = [(what, share) for what, share in kind.takes or () if what != "nothing"]
-        life = None
-        if kind.law.name != "expon" and rate:
-            age_s = {"steady": None, "new": 0.0}.get(str(kind.age), kind.age)
-            law = Law(kind.law.name, kind.law.shapes, kind.law.scale_s / rate)
-            life = Life(law, age_s if age_s is None else float(age_s))
-        found.append(
-            Kind(
-                index,
-                kind_name,
-                rate,
-                tuple(_outcome(what, share, sizes) for what, share in takes if share),
-                kind.restart,
-                kind.repair,
-                log=scenario.logs.get(kind_name),
-                life=life,
-                is_busy=kind.clock == "busy",
-                automatic=kind.automatic.lasts if kind.automatic else None,
-                mends_frac=kind.automatic.mends if kind.automatic else 0.0,
-                relapse=kind.relapse.after if kind.relapse else None,
-                relapse_frac=kind.relapse.share if kind.relapse else 0.0,
-            )
-        )
-    return tuple(found)
-
-
-Kinds = tuple[Kind, ...]
-
-
-def _rate_per_node_s(kind: FaultKind, per_node: int, sizes: Mapping[str, int]) -> float:
-    """Return the faults per node and second; 0 where a log is replayed. [1/s]"""
-    if kind.observed is not None:
-        seen = kind.observed
-        return float(seen.interruptions / (seen.over * seen.chips) * per_node)
-    if kind.mtbf is not None:
-        assert kind.per is not None  # validated
-        return float((per_node if kind.per == "chip" else 1 / sizes[kind.per]) / kind.mtbf)
-    return kind.rate or 0.0
-
-
-def _outcome(what: str, share: float, sizes: Mapping[str, int]) -> Outcome:
-    if what in STAYS:
-        return Outcome(share, 0, 3)
-    level = 1 if what in ONE_NODE else 3 if what == "pool" else 2
-    return Outcome(share, min(sizes[what], sizes["pool"]), level)
-
-
 def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:
     n_faults = len(scenario.faults)
     return tuple(
@@ -294,6 +235,7 @@ def _job(
         mfu=np.array([p.mfu for p in on]),
         mfu_class=tuple(p.mfu_class for p in on),
         priced=tuple(p.priced for p in on),
+        saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
     )
 
 
@@ -351,9 +293,4 @@ def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float
         interval = float(optimal_interval_s(save_s, 1 / rate)) if rate else math.inf
     else:
         interval = math.inf if every == "never" else float(every)
-    # A job shorter than the interval saves once, at its end.
-    segment, stall = (train_s, 0.0) if math.isinf(interval) else (min(interval, train_s), save_s)
-    if rate == 0:
-        return interval, segment / (segment + stall)
-    with np.errstate(over="ignore"):
-        return interval, float(expected_ettr(segment, stall, pool.mean_restart_s, 1 / rate))
+    return interval, job_ettr(train_s, interval, save_s, pool.mean_restart_s, rate)

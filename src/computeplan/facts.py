@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from computeplan.physics.reliability import rate_forms
-from computeplan.world import World
+from computeplan.world import Pool, World
 
 __all__ = ["facts_of"]
 
@@ -90,17 +90,32 @@ def _fault_forms(world: World, p: int) -> str:
     pool = world.pools[p]
     texts = []
     for kind in pool.kinds:
-        if not kind.rate_per_node_s:
+        if kind.log is not None:
             texts.append(f"{kind.name}: replayed from a log")
             continue
-        forms = rate_forms(kind.rate_per_node_s, pool.chips_per_node, 1)
+        forms = rate_forms(kind.all_rate_per_node_s, pool.chips_per_node, 1)
         texts.append(
             f"{kind.name} on {pool.name}: MTBF {forms.chip_mtbf_s / 3.6e6:.3g} kh per chip,"
             f" {forms.node_mtbf_s / 86_400:.4g} d per node,"
             f" {forms.per_1000_node_days:.3g} per 1000 node-days"
         )
+    texts += _factors(pool)
     if len(world.jobs) == 1 and pool.fault_rate_per_node_s and world.jobs[0].n_nodes[p]:
         n = int(world.jobs[0].n_nodes[p])
         forms = rate_forms(pool.fault_rate_per_node_s, pool.chips_per_node, n)
         texts.append(f"job MTBF {forms.job_mtbf_s / 3600:.2f} h")
     return ", ".join(texts)
+
+
+def _factors(pool: Pool) -> list[str]:
+    """Return how the rates come from another chip, once for all kinds that come alike."""
+    found = dict.fromkeys(
+        (kind.observed_on, kind.factor, kind.is_assumed) for kind in pool.kinds if kind.observed_on
+    )
+    texts = []
+    for chip, factor, is_assumed in found:
+        names = ", ".join(k.name for k in pool.kinds if k.observed_on == chip)
+        mean = f" (mean {factor.mean:.3g}, used above)" if factor.low < factor.high else ""
+        mark = "ASSUMED" if is_assumed else "as given"
+        texts.append(f"{names} at {factor} times the rate of {chip}{mean}, {mark}")
+    return texts

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from computeplan.lives import Life
 from computeplan.specs.faultlog import FaultLog
+from computeplan.specs.faults import Factor
 from computeplan.specs.laws import Law, law_mean_s
 
 __all__ = ["Kind", "Outcome", "Stop"]
+
+_AS_OBSERVED = Factor()
 
 
 class Outcome(NamedTuple):
@@ -41,8 +44,8 @@ class Kind:
     name : str
         As in the scenario.
     rate_per_node_s : float
-        Faults per node and second of wall time, relapses not counted; 0 where a log is replayed.
-        [1/s]
+        Faults per node and second of wall time where they were observed, relapses not counted; 0
+        where a log is replayed. [1/s]
     outcomes : tuple of Outcome
         Other than taking nothing; their shares add up to 1 at most.
     restart, repair : Law
@@ -61,6 +64,12 @@ class Kind:
         How long after its return a node faults again.
     relapse_frac : float
         Share of the faults that relapse.
+    factor : Factor
+        Times `rate_per_node_s` on this pool; drawn once a run, for a chip, where it has limits.
+    observed_on : str
+        Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said.
+    is_assumed : bool
+        Whether nobody gave the factor.
     """
 
     index: int
@@ -76,15 +85,22 @@ class Kind:
     mends_frac: float = 0.0
     relapse: Law | None = None
     relapse_frac: float = 0.0
+    factor: Factor = _AS_OBSERVED
+    observed_on: str = ""
+    is_assumed: bool = False
 
     @property
     def all_rate_per_node_s(self) -> float:
-        """Faults per node and second in the long run, relapses counted, repairs not. [1/s]"""
-        if not self.rate_per_node_s or self.relapse is None:
-            return self.rate_per_node_s
+        """Faults per node and second in the long run, on average over what the factor may be.
+
+        Relapses count; the time that repairs take does not. [1/s]
+        """
+        rate = self.rate_per_node_s * self.factor.mean
+        if not rate or self.relapse is None:
+            return rate
         if self.life is None:
-            return self.rate_per_node_s / (1 - self.relapse_frac)
-        life_s = (1 - self.relapse_frac) / self.rate_per_node_s
+            return rate / (1 - self.relapse_frac)
+        life_s = (1 - self.relapse_frac) / rate
         return 1 / (life_s + self.relapse_frac * law_mean_s(self.relapse))
 
     @property

@@ -121,17 +121,19 @@ def outcomes_of(
     return n_nodes > 0, level, n_nodes if n_nodes.max(initial=0) > 1 else None, left
 
 
-def next_life_s(kind: Kind, uniform: FloatArray) -> FloatArray:
-    """Return how long after its repair a node faults again: by a relapse, or by its law. [s]"""
-    if kind.life is not None and kind.relapse is None:
-        return renewed_life_s(kind.life, uniform)
+def next_life_s(kind: Kind, uniform: FloatArray, factor: FloatArray | float) -> FloatArray:
+    """Return how long after its repair a node faults again: by a relapse, or by its law. [s]
+
+    `factor` is how many times the rate of the kind is that of its law; one number, or one a run.
+    """
+    share = kind.relapse_frac
     life_s = np.full(uniform.shape, math.inf)
-    back = uniform < kind.relapse_frac
-    assert kind.relapse is not None
-    life_s[back] = quantile_s(kind.relapse, uniform[back] / kind.relapse_frac)
     if kind.life is not None:
-        rest = (uniform[~back] - kind.relapse_frac) / (1 - kind.relapse_frac)
-        life_s[~back] = renewed_life_s(kind.life, rest)
+        rest = np.clip((uniform - share) / (1 - share), 0.0, None)
+        life_s = renewed_life_s(kind.life, rest) / factor
+    if kind.relapse is not None:
+        back = uniform < share
+        life_s[back] = quantile_s(kind.relapse, uniform[back] / share)
     return life_s
 
 

@@ -26,6 +26,7 @@ from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
 from computeplan.facts import facts_of
+from computeplan.flips import flips
 from computeplan.ledger import PHASES, Span
 from computeplan.metrics import measure, measure_jobs
 from computeplan.results import CaseResult, Result
@@ -151,11 +152,12 @@ def compile_cases(scenario: Scenario) -> list[Case]:
 
 
 def notes_of(cases: list[Case]) -> list[str]:
-    """Return what a reader must know of cases, unlike comparisons of their MFUs included."""
+    """Return what a reader must know of cases, unlike MFUs and where they turn round included."""
     notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
         notes.append(f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})")
+    notes += flips({case.name: case.world for case in cases})
     return notes
 
 

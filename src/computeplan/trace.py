@@ -210,7 +210,7 @@ class Trace:
         n_nodes = pool.n_nodes + pool.n_spare_nodes
         if not kind.rate_per_node_s:
             return []
-        expected = kind.rate_per_node_s * n_nodes * until_s
+        expected = kind.rate_per_node_s * kind.factor.high * n_nodes * until_s
         n_rows = int(expected + 4 * math.sqrt(expected)) + 4
         while True:
             time_s = self._times(kind, pool, n_rows)
@@ -245,13 +245,26 @@ class Trace:
         n_nodes = pool.n_nodes + pool.n_spare_nodes
         n_rows = n_rows if kind.life is None else min(n_rows, n_nodes)
         gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
+        factor = self._factor(kind, pool)
         if kind.life is None:
-            time_s = gaps / (kind.rate_per_node_s * n_nodes)
+            time_s = gaps / (kind.rate_per_node_s * n_nodes * factor)
         else:  # the hazard at which the next of the nodes left fails
             time_s = gaps / np.arange(n_nodes, n_nodes - n_rows, -1)[:, None]
         for before, after in itertools.pairwise(time_s):  # np.cumsum down columns is slow
             after += before
-        return time_s if kind.life is None else first_life_s(kind.life, time_s)
+        return time_s if kind.life is None else first_life_s(kind.life, time_s) / factor
+
+    def _factor(self, kind: Kind, pool: Pool) -> FloatArray | float:
+        """Return how many times its rate a kind has here: a number, or one for each run.
+
+        Log-uniform between the limits. One uniform number a run and chip, shared by kinds and
+        pools: it is what nobody knows of the chip, not luck of a kind.
+        """
+        low, high = kind.factor.low, kind.factor.high
+        if low == high:
+            return low
+        uniform = self._column(Stream.FACTOR, pool.chip, "", _UNIFORM, 1)[0]
+        return np.asarray(low * (high / low) ** uniform)
 
     def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, FloatArray]:
         """Return which node is struck, and a uniform number for what it takes.
@@ -287,7 +300,7 @@ class Trace:
             repair_s = np.where(left < kind.mends_frac, 0.0, repair_s)
         life_s = None
         if kind.comes_back:
-            life_s = next_life_s(kind, draw(Stream.LIFE, _UNIFORM))
+            life_s = next_life_s(kind, draw(Stream.LIFE, _UNIFORM), self._factor(kind, pool))
         restart_s = draw(Stream.RESTART, kind.restart)
         return Luck(takes, level, n_nodes, restart_s, repair_s, automatic_s, life_s)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,9 @@ from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import InfeasibleError
 from computeplan.kinds import Kind, Stop
 from computeplan.ledger import RESTART, TRAIN
+from computeplan.physics.checkpoint import job_ettr
 from computeplan.physics.reliability import short_share
+from computeplan.specs.faults import Factor
 from computeplan.specs.laws import law_mean_s
 
 __all__ = ["Job", "Pool", "World"]
@@ -73,7 +75,7 @@ class Pool:
 
     @property
     def fault_rate_per_node_s(self) -> float:
-        """Faults of one node, all kinds together. [1/s]"""
+        """Faults of one node, all kinds together, at the mean of each factor. [1/s]"""
         return sum(kind.all_rate_per_node_s for kind in self.kinds)
 
     @property
@@ -101,6 +103,12 @@ class Pool:
     def has_groups(self) -> bool:
         """Whether a fault may take several nodes."""
         return any(outcome.n_nodes > 1 for kind in self.kinds for outcome in kind.outcomes)
+
+    def at_worst(self) -> Pool:
+        """Return the pool with every factor at its upper end: luck is drawn as far as that asks."""
+        ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
+        worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
+        return replace(self, kinds=tuple(worst))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,8 @@ class Job:
         What kind of run the MFU of each pool was measured on; empty if the scenario gave it.
     priced : tuple of str
         Time of a step and layout on each pool, in words; empty where it was not priced.
+    saves_at_best : bool
+        Whether `interval_s` is the best one at the fault rate of each pool.
     """
 
     name: str
@@ -150,11 +160,29 @@ class Job:
     mfu: FloatArray
     mfu_class: tuple[str, ...]
     priced: tuple[str, ...] = ()
+    saves_at_best: bool = False
 
     def expected_wall_s(self, pool: int) -> float:
         """Return the expected wall time of the whole job on a pool, never blocked. [s]"""
         ettr = float(self.ettr[pool])
         return float(self.train_s[pool]) / ettr if ettr else math.inf
+
+    def wall_if_struck_s(self, pool: int, place: Pool) -> float:
+        """Return the expected wall time on a pool if it were struck as `place` is. [s]"""
+        train_s, rate = float(self.train_s[pool]), place.fault_rate_per_node_s
+        ettr = job_ettr(
+            train_s,
+            float(self.interval_s[pool]),
+            self.save_s,
+            place.mean_restart_s,
+            rate * int(self.n_nodes[pool]),
+        )
+        return train_s / ettr if ettr else math.inf
+
+
+def _blocked_share(place: Pool, n_nodes: int) -> float:
+    spares = place.n_nodes + place.n_spare_nodes - n_nodes
+    return short_share(n_nodes, spares, place.repair_load_per_node)
 
 
 @dataclass(frozen=True)
@@ -217,9 +245,7 @@ class World:
 
     def blocked_share(self, job: int, pool: int) -> float:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
-        place, n_nodes = self.pools[pool], int(self.jobs[job].n_nodes[pool])
-        spares = place.n_nodes + place.n_spare_nodes - n_nodes
-        return short_share(n_nodes, spares, place.repair_load_per_node)
+        return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
 
     def first_look_s(self, job: int, pool: int) -> float:
         """Return how far to draw luck for a job alone on a pool, at first. [s]
@@ -228,13 +254,13 @@ class World:
         """
         if math.isfinite(self.horizon_s):
             return self.horizon_s  # idle nodes are struck until then
-        place, spec = self.pools[pool], self.jobs[job]
+        place, spec = self.pools[pool].at_worst(), self.jobs[job]
         n_nodes = int(spec.n_nodes[pool])
-        wall_s, train_s = spec.expected_wall_s(pool), float(spec.train_s[pool])
+        wall_s, train_s = spec.wall_if_struck_s(pool, place), float(spec.train_s[pool])
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
         spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
-        blocked = self.blocked_share(job, pool)
+        blocked = _blocked_share(place, n_nodes)
         likely_s = (wall_s + 5 * spread_s) / max(1 - blocked, 0.05)
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
@@ -250,11 +276,11 @@ class World:
         return self.strike_rate(pool) * until_s + logged
 
     def strike_rate(self, pool: int) -> float:
-        """Return how often a pool is struck by what is drawn: faults and stops. [1/s]
+        """Return how often a pool is struck by what is drawn, at most: faults and stops. [1/s]
 
         A fault that takes several nodes counts as many strikes.
         """
-        place = self.pools[pool]
+        place = self.pools[pool].at_worst()
         rate = 0.0
         for kind in place.kinds:
             more = sum(o.share_frac * (o.n_nodes - 1) for o in kind.outcomes if o.n_nodes > 1)

@@ -15,12 +15,14 @@ Sources
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from computeplan.checks import FloatArray, at_least_zero, positive
 
-__all__ = ["daly_interval_s", "expected_ettr", "expected_wall_s", "optimal_interval_s"]
+__all__ = ["daly_interval_s", "expected_ettr", "expected_wall_s", "job_ettr", "optimal_interval_s"]
 
 
 def daly_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
@@ -147,3 +149,36 @@ def expected_ettr(
     '0.904'
     """
     return np.asarray(interval_s) / expected_wall_s(interval_s, save_s, restart_s, mtbf_s)
+
+
+def job_ettr(
+    train_s: float, interval_s: float, save_s: float, restart_s: float, rate_per_s: float
+) -> float:
+    """Return the expected effective training time ratio of a whole job, with `expected_ettr`.
+
+    A job shorter than the interval saves once, at its end; one that never saves does not even so.
+
+    Parameters
+    ----------
+    train_s : float
+        Training time of all its work. [s]
+    interval_s : float
+        Training time between saves; inf if it never saves. [s]
+    save_s, restart_s : float
+        As for `expected_wall_s`. [s]
+    rate_per_s : float
+        Faults of the whole job; may be 0. [1/s]
+
+    Examples
+    --------
+    >>> f"{job_ettr(1e6, 13 * 60.0, 30.0, 300.0, 419 / (54 * 86_400)):.3f}"
+    '0.904'
+    >>> job_ettr(900.0, 3600.0, 100.0, 300.0, 0.0)
+    0.9
+    """
+    never = math.isinf(interval_s)
+    segment_s, stall_s = (train_s, 0.0) if never else (min(interval_s, train_s), save_s)
+    if rate_per_s == 0:
+        return segment_s / (segment_s + stall_s)
+    with np.errstate(over="ignore"):
+        return float(expected_ettr(segment_s, stall_s, restart_s, 1 / rate_per_s))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from computeplan.specs.fields import (
     Count,
@@ -21,9 +22,12 @@ from computeplan.specs.laws import DurationLaw, Law, read_law
 from computeplan.units import parse, parse_rate_per_node
 
 __all__ = [
+    "ASSUMED_FACTOR",
     "ONE_NODE",
     "STAYS",
     "Automatic",
+    "Factor",
+    "FaultFactor",
     "FaultKind",
     "Growth",
     "Observed",
@@ -36,6 +40,83 @@ STAYS = ("nothing", "job")
 """What leaves every node in place; `job` also costs copies of the state in memory."""
 ONE_NODE = ("chip", "node")
 """What takes one node: a job holds whole nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """How many times an observed rate is: one number, or log-uniform between two.
+
+    Parameters
+    ----------
+    low, high : float
+        Limits of the factor; the same if it is known. [1]
+    """
+
+    low: float = 1.0
+    high: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """The mean of the factor, not its median: expected counts of faults follow it.
+
+        Examples
+        --------
+        >>> f"{Factor(1.0, 3.0).mean:.4f}"
+        '1.8205'
+        """
+        if self.low == self.high:
+            return self.low
+        return (self.high - self.low) / math.log(self.high / self.low)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+
+
+ASSUMED_FACTOR = Factor(1.0, 3.0)
+"""An estimate, of no chip in particular: two fleets of one and the same chip, RSC-1 and RSC-2 of
+Meta (arXiv:2410.21680: 6.50 and 2.34 faults per 1000 node-days), differ 2.8 times."""
+MOST_FACTOR = 1000.0
+
+
+def _read_factor(value: object) -> Factor:
+    """Return the factor that a person wrote."""
+    if isinstance(value, Factor):
+        return value
+    how = "a number such as 2, or {low: 1, high: 3}"
+    ends: list[Any] = [value, value]
+    if isinstance(value, dict):
+        if value.keys() != {"low", "high"}:
+            refuse(f"must be {how}, not {value!r}")
+        ends = [value["low"], value["high"]]
+    for end in ends:
+        if isinstance(end, bool) or not isinstance(end, int | float):
+            refuse(f"must be {how}, not {value!r}")
+        if not 0 < end <= MOST_FACTOR:
+            refuse(f"must be > 0 and <= {MOST_FACTOR:g}, got {end!r}")
+    low, high = float(ends[0]), float(ends[1])
+    if low > high:
+        refuse(f"low must be <= high, got {low:g} and {high:g}")
+    return Factor(low, high)
+
+
+FaultFactor = Annotated[
+    Factor,
+    BeforeValidator(_read_factor),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_FACTOR},
+                {
+                    "type": "object",
+                    "properties": {"low": {"type": "number"}, "high": {"type": "number"}},
+                    "required": ["low", "high"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+    HowWritten("", "{low: 1, high: 3}"),
+]
 
 
 class Observed(Frozen):
@@ -166,6 +247,8 @@ class FaultKind(Frozen):
         | None
     ) = None
     """Rate per node."""
+    observed_on: str | None = None
+    """The chip on which the rate was observed; on a pool of another one it is uncertain."""
     replay: str | None = None
     """A fault log to replay: CSV beside the scenario with columns node, start_s, end_s."""
     law: Annotated[
@@ -216,6 +299,8 @@ class FaultKind(Frozen):
     """Faults that come back after the node does."""
     pools: tuple[Name, ...] | None = Field(default=None, min_length=1)
     """Pools this kind strikes; all if left out."""
+    note: Annotated[str, StringConstraints(max_length=1000)] = ""
+    """What a reader must know of it, such as its source; it stands beside the results."""
 
     @model_validator(mode="after")
     def _one_rate(self) -> FaultKind:
@@ -229,6 +314,8 @@ class FaultKind(Frozen):
             refuse("mtbf goes with per: write mtbf: 50.7 kh and per: chip (or node)")
         if self.takes is None and self.replay is None:
             refuse("takes is missing: node, nothing, or {node: 0.78, nothing: 0.22}")
+        if self.observed_on is not None and self.replay is not None:
+            refuse("observed_on goes with a rate; a log is replayed as it is")
         if self.repair is None and self.takes_nodes:
             refuse("repair is missing: a kind that takes nodes says how long repairs last")
         return self

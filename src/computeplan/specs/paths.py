@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -138,6 +138,7 @@ def change(
     changes: Mapping[str, Any],
     origin: str = "",
     case: str = "",
+    settle: Callable[[Document], Document] | None = None,
 ) -> Document:
     """Return the document with the value at each path replaced.
 
@@ -153,6 +154,8 @@ def change(
         Shown, with path and value, instead of the file if a value is wrong, such as ``-s``.
     case : str
         The case of the document that the changes stand in, for the place of what is wrong.
+    settle : callable, optional
+        Applied after each change, before the next: puts what a name stands for in its place.
 
     Raises
     ------
@@ -181,6 +184,11 @@ def change(
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
         changed = apply(model, document, Document(data, document.file, places, places))
         document = Document(changed.data, document.file, changed.keys, changed.values)
+        if settle is not None:
+            try:
+                document = settle(document)
+            except ScenarioError as error:
+                raise ScenarioError([*problems, *error.problems]) from None
     if problems:
         raise ScenarioError(problems)
     return document

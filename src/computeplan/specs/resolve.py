@@ -156,6 +156,8 @@ def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
             for name, pool in mapping(mapping(site).get("pools")).items():
                 path = ("sites", site_name, "pools", name, "chip")
                 found.append((path, mapping(pool).get("chip")))
+        for name, kind in mapping(data.get("faults")).items():
+            found.append((("faults", name, "observed_on"), mapping(kind).get("observed_on")))
     else:
         for name, job in mapping(data.get("jobs")).items():
             model = mapping(job).get("model")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, StringConstraints
+from pydantic import Field, JsonValue, PrivateAttr, StringConstraints
 
-from computeplan.errors import ComputePlanError, ScenarioError
+from computeplan.errors import ComputePlanError, Problem, ScenarioError
 from computeplan.specs.chips import Chip
 from computeplan.specs.crosscheck import cross_check
 from computeplan.specs.faultlog import FaultLog, load_fault_log
@@ -29,6 +31,7 @@ from computeplan.specs.loader import (
     parse_document,
     validate,
 )
+from computeplan.specs.mixes import mix_names, with_mix
 from computeplan.specs.paths import apply, change
 from computeplan.specs.resolve import Catalogue, resolve
 from computeplan.specs.sites import Pool, Site
@@ -51,6 +54,10 @@ class Simulate(Frozen):
     """auto takes batch where it can play the scenario."""
 
 
+def _mix_schema() -> dict[str, JsonValue]:
+    return {"enum": [*mix_names()], "description": "A shipped mix of faults."}
+
+
 class Scenario(Frozen):
     """Chips at sites, failing like this, drawing this much power, with these jobs to run."""
 
@@ -70,8 +77,11 @@ class Scenario(Frozen):
     """Exchange rate, for prices in CNY."""
     sites: dict[Name, Site] = Field(min_length=1)
     """Sites by name."""
-    faults: dict[Name, FaultKind] = Field(default_factory=dict)
-    """Fault kinds by name; nothing breaks if left out."""
+    faults: dict[Name, FaultKind] = Field(
+        default_factory=dict,
+        json_schema_extra=lambda schema: schema.update(properties={"mix": _mix_schema()}),
+    )
+    """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing breaks if left out."""
     planned: dict[Name, PlannedStop] = Field(default_factory=dict)
     """Planned stops by name."""
     jobs: dict[Name, Job] = Field(min_length=1)
@@ -154,7 +164,9 @@ class Scenario(Frozen):
         >>> hourly.jobs["pretrain"].checkpoint.every
         3600.0
         """
-        document = change(type(self), self._document, changes, origin, case)
+        document = change(
+            type(self), self._document, changes, origin, case, partial(with_mix, type(self))
+        )
         return _build(type(self), document, self._folder)
 
     def input_files(self) -> dict[str, bytes]:
@@ -273,6 +285,9 @@ def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> 
     """Return the document of a file laid over the one it extends."""
     document = load_document(path, shown)
     base = document.data.get("extends")
+    if base is None and not seen:
+        return document
+    document = with_mix(Scenario, document)  # before kinds are laid on one another, or removed
     if base is None:
         return document
     at: KeyPath = ("extends",)
@@ -300,12 +315,20 @@ def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> 
 
 def _build(model: type[Found], document: Document, folder: Path | None) -> Found:
     """Return a validated scenario, or raise every problem of schema, catalogue and cross-checks."""
+    unmixed: tuple[Problem, ...] = ()
+    try:
+        document = with_mix(model, document)
+    except ScenarioError as error:  # what else is wrong is told with it
+        unmixed = error.problems
+        document = replace(document, data={**document.data, "faults": {}})
     catalogue = resolve(document, folder)
-    problems = list(catalogue.problems)
+    problems = [*unmixed, *catalogue.problems]
     try:
         scenario = validate(model, document)
     except ScenarioError as error:
         raise ScenarioError([*problems, *error.problems]) from None
+    if unmixed:
+        raise ScenarioError(problems)
     logs = {}
     for name, kind in scenario.faults.items():
         if kind.replay is None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from computeplan.specs.faults import FaultFactor
 from computeplan.specs.fields import (
     AtLeastOne,
     Bandwidth,
@@ -126,6 +127,8 @@ class Pool(Frozen):
     """Watts by power state instead of the chip's."""
     rent: PricePerChipTime | None = None
     """Price of holding one chip, spares included, on top of the electricity."""
+    fault_factor: FaultFactor | None = None
+    """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
 
 class Site(Frozen):
