@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -289,6 +291,78 @@ jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
     one, other = batch.play(world, 0, 0, 3), event.play(world, 0, 0, 3)
     assert_same_books(one, other, world)
     assert one.n_interruptions.sum() > 30
+
+
+LOGGED = """
+computeplan: 1
+name: replayed
+sites: {s: {pue: 1.1, pools: {p: {chip: H100-SXM, chips: 48, spares: 1 nodes}}}}
+faults: {log: {replay: LOG, takes: node, repair: {expon: {mean: 40 min}}, restart: 2 min}}
+jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
+simulate: {runs: 3}
+"""
+NOON_S = 1_721_736_000  # 2024-07-23T12:00:00Z
+
+
+def logged(faults):
+    """Return faults (node, start, end or None, in seconds) as a CSV, the JSON and sacct -P."""
+    rows = [f"{node},{start},{'' if end is None else end}" for node, start, end in faults]
+    events = []
+    for node, start, end in faults:
+        events.append((node, start, "fault_start"))
+        events += [] if end is None else [(node, end, "fault_end")]
+    about = [
+        {"node_id": node, "event_time": s / 86_400, "event_type": kind} for node, s, kind in events
+    ]
+    times = [datetime.fromtimestamp(NOON_S + start, UTC) for _, start, _ in faults]
+    jobs = [
+        f"{i}|NODE_FAIL|{node}|{time:%Y-%m-%dT%H:%M:%S}"
+        for i, ((node, *_), time) in enumerate(zip(faults, times, strict=True))
+    ]
+    return {
+        "faults.csv": "\n".join(["node,start_s,end_s", *rows]),
+        "faults.json": json.dumps(about),
+        "sacct.txt": "\n".join(["JobID|State|NodeList|End", *jobs]),
+    }
+
+
+@pytest.mark.parametrize("has_ends", [False, True])
+def test_the_format_of_a_log_does_not_matter(tmp_path, has_ends):
+    """Times are multiples of 675 s, which are days without rounding; sacct knows no ends."""
+    nodes = [f"gpu{i * 5 % 7}" for i in range(40)]
+    faults = [(n, 675 * i, 675 * (i + 2) if has_ends else None) for i, n in enumerate(nodes, 1)]
+    logs = {"faults.csv": "faults.csv", "faults.json": "faults.json"}
+    if not has_ends:
+        logs["sacct.txt"] = "{log: sacct.txt, from: 2024-07-23T12:00:00Z}"
+    ledgers, copies = [], []
+    for name, replay in logs.items():
+        (tmp_path / name).write_text(logged(faults)[name])
+        (tmp_path / "s.yaml").write_text(LOGGED.replace("LOG", replay))
+        scenario = cp.load(tmp_path / "s.yaml")
+        world = compile_world(scenario)
+        copies.append(scenario.input_files())
+        for engine in (batch, event):
+            ledgers.append(engine.play(world, 0, 0, 3))
+            assert_same_books(ledgers[0], ledgers[-1], world)
+    assert all(copy == copies[0] for copy in copies)
+    assert (ledgers[0].n_interruptions > 5).all()
+
+
+def test_a_saved_log_of_another_format_runs_again_from_its_own_folder(tmp_path):
+    """The copy is plain; what was done to get it is said again, in the same words, and once."""
+    faults = [("a", 675, 2700), ("a", 1350, 1400), ("b", 5400, None), ("b", 9450, 9500)]
+    (tmp_path / "faults.csv").write_text(logged(faults)["faults.csv"] + '\n"c,""é",0.1,0.7')
+    (tmp_path / "s.yaml").write_text(LOGGED.replace("LOG", "{log: faults.csv, to: 2.6 h}"))
+    first = cp.run(cp.load(tmp_path / "s.yaml"))
+    assert {
+        "log: 1 faults began while their node was down: each is one with the earlier fault."
+    } <= {*first.notes}
+    cp.save_result(first, tmp_path / "one")
+    cp.save_result(cp.run(cp.load(tmp_path / "one" / "scenario.yaml")), tmp_path / "two")
+    files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
+    assert len(files) > 6
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_a_saved_replay_runs_again_from_its_own_folder(tmp_path):

@@ -49,7 +49,7 @@ def test_every_cause_of_table_5_is_there_with_its_count():
     for name, kind in mix.faults.items():
         assert kind.observed.interruptions == sum(mix.causes[name].values())
         assert (kind.observed.over, kind.observed.chips) == (54 * DAY_S, 16_384)
-        assert kind.takes == (0.0 if name in ("software", "watchdog") else 1.0)
+        assert kind.takes_nodes == (name not in ("software", "watchdog"))
     gpu_rows = sum(sum(mix.causes[name].values()) for name in ("gpu", "hbm", "sdc"))
     assert gpu_rows == 268
 
@@ -176,7 +176,7 @@ def test_on_another_chip_a_rate_is_assumed_and_says_so():
     for kind in kinds_on(scenario):
         assert (kind.factor.low, kind.factor.high, kind.is_assumed) == (1.0, 3.0, True)
         mean = 2 / math.log(3)
-        assert kind.mean_rate_per_node_s == pytest.approx(kind.rate_per_node_s * mean)
+        assert kind.all_rate_per_node_s == pytest.approx(kind.rate_per_node_s * mean)
     result = cp.run(scenario)
     notes = [note for note in result.notes if "ASSUMED" in note]
     assert len(notes) == 1

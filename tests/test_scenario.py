@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from computeplan.errors import ScenarioError
-from computeplan.specs.faultlog import load_fault_log
+from computeplan.specs.faultlog import Replay, load_replay
 from computeplan.specs.loader import parse_document
 from computeplan.specs.paths import list_paths, split_path
 from computeplan.specs.scenario import Scenario, load, parse_value, shipped_folder, shipped_names
@@ -383,8 +383,8 @@ REPLAYED = SMALL[: SMALL.index("  gpu:")] + REPLAY + SMALL[SMALL.index("jobs:") 
 
 
 def test_a_log_is_read_in_the_order_of_time(tmp_path):
-    (tmp_path / "log.csv").write_text("node,start_s,end_s,why\nb,20,50,x\na,10,,y\nb,5.5,6\n")
-    log = load_fault_log("log.csv", tmp_path)
+    (tmp_path / "log.csv").write_text("node,start_s,end_s,why\nb,20,50,x\na,10,,y\nb,5.5,6,\n")
+    log = load_replay(Replay("log.csv"), tmp_path / "log.csv").log
     assert log.start_s.tolist() == [5.5, 10.0, 20.0]
     assert log.node.tolist() == [1, 0, 1]
     np.testing.assert_array_equal(log.repair_s, [0.5, math.nan, 30.0])
@@ -402,26 +402,49 @@ def test_a_scenario_replays_the_log_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("log", "message"),
     [
-        (None, "'log.csv' cannot be read: No such file or directory"),
-        ("", "'log.csv' holds no fault"),
+        (None, "'log.csv' is not a file"),
+        ("", "'log.csv' is empty"),
         ("node,start_s,end_s\n", "'log.csv' holds no fault"),
-        ("node,end_s\na,1\n", "'log.csv' lacks the column start_s"),
-        ("x\n1\n", "'log.csv' lacks the column node and start_s"),
-        ("node,start_s,end_s\na,1,2\n\na,-1,2\n", "'log.csv' line 4: '-1' is not a time in sec"),
-        ("node,start_s,end_s\na,nan,2\n", "'log.csv' line 2: 'nan' is not a time in seconds >= 0"),
-        ("node,start_s,end_s\na,inf,2\n", "line 2: 'inf' is not a time"),
-        ("node,start_s,end_s\na,1e400,2\n", "line 2: '1e400' is not a time"),
-        ("node,start_s,end_s\na,1,nan\n", "line 2: 'nan' is not a time"),
-        ("node,start_s,end_s\na,,2\n", "line 2: '' is not a time"),
-        ("node,start_s,end_s\na\n", "line 2: None is not a time"),
+        (
+            "node,end_s\na,1\n",
+            "'log.csv' line 1: has no column called start; say which it is by col",
+        ),
+        ("node,start_s,end_s\na,1,2\n\na,-1,2\n", "'log.csv' begins at -1 s, before time 0: say"),
+        (
+            "node,start_s,end_s\na,nan,2\n",
+            "'log.csv' line 2: 'nan' in column 'start_s' is not a ti",
+        ),
+        ("node,start_s,end_s\na,inf,2\n", "line 2: 'inf' in column 'start_s' is not a time"),
+        ("node,start_s,end_s\na,1e400,2\n", "line 2: '1e400' in column 'start_s' is not a time"),
+        ("node,start_s,end_s\na,1e300,2\n", "line 2: '1e300' in column 'start_s' is millions of y"),
+        ("node,start_d,end_d\na,1,1e308\n", "line 2: '1e308' in column 'end_d' is millions of yea"),
+        ("node,start_s,end_s\na,1,nan\n", "the log has faults without end_s; say what they take"),
+        ("node,start_s,end_s\na,,2\n", "line 2: '' in column 'start_s' is not a time"),
+        ("node,start_s,end_s\na\n", "line 2: has 1 cells; the header has 3"),
         ("node,start_s,end_s\n,1,2\n", "'log.csv' line 2: node is empty"),
-        ("node,start_s,end_s\na,5,4\n", "'log.csv' line 2: ends before it starts"),
+        ('node,start_s,end_s\n"a\nb",1,2\n', r"'log.csv' line 3: 'a\nb' is not the name of a node"),
+        ("node,start_s,end_s\na,5,4\n", "'log.csv' line 2: ends at 4, before it starts"),
+        ("node,start,end\na,5,6\n", "'5' in column 'start' has no unit: say it by unit (s, min,"),
+        (
+            "node,start\na,2024-07-23\n",
+            "has dates: say which of them is time 0 of the simulation, as",
+        ),
         (
             "node,start_s,end_s\na,1,2\nb,1,2\nc,1,2\nd,1,2\n",
             "the log names 4 nodes, pool 'a' has 3",
         ),
         ("node,start_s\na,1\n", "the log has faults without end_s; say what they take (takes, rep"),
-        (b"node,start_s\n\xff,1\n", "'log.csv' cannot be read: 'utf-8' codec"),
+        (b"node,start_s\n\xff,1\n", "'log.csv' is not UTF-8 text"),
+        (b"\x7fELF\0\0", "'log.csv' is binary"),
+        ("[{", "'log.csv' line 1: is not JSON"),
+        ("[1]", "'log.csv' event 1: must be a mapping, not 1"),
+        ("[" * 100_000, "'log.csv' is nested too deep"),
+        ("[" + "9" * 5000 + "]", "'log.csv' cannot be read: Exceeds the limit"),
+        (
+            '[{"node_id": "a", "event_time": NaN, "event_type": "fault_start"}]',
+            "event_time must be a number of days, got nan",
+        ),
+        ("JobID|State|NodeList|End\n1|NODE_FAIL|g[1-2]|2024-01-01\n", "has dates: say which"),
     ],
 )
 def test_a_wrong_log_is_refused_with_its_line(tmp_path, log, message):
@@ -430,6 +453,92 @@ def test_a_wrong_log_is_refused_with_its_line(tmp_path, log, message):
     (found,) = refused(tmp_path, REPLAYED)
     assert message in found
     assert found.startswith(("9:17  faults.gpu.replay: ", "9:8  faults.gpu: "))
+
+
+@pytest.mark.parametrize(
+    ("replay", "message"),
+    [
+        ("7", "must be a log, such as 'faults.csv' or {log: sacct.txt, from: 2024-07-23}, not '7'"),
+        ("{from: 1 d}", "log is missing, the file to replay: write 'faults.csv' or {log"),
+        ("{log: null}", "log is missing"),
+        ("[log.csv]", "must be a log, such as"),
+        ("{log: log.csv, form: 1 d}", "unknown key 'form'. Did you mean"),
+        ("{log: log.csv, unit: day}", "unit must be one of s, min, h, d, not 'day'"),
+        ("{log: log.csv, unit: [s]}", "unit must be like"),
+        ("{log: log.csv, format: xml}", "format must be one of csv, infinitehbd, sacct, not 'xml'"),
+        ("{log: log.csv, columns: host}", "columns must be like {node: host, start: begin}"),
+        ("{log: log.csv, columns: {host: a}}", "columns are of node, start, end, cause; not of 'h"),
+        ("{log: log.csv, columns: {node: host}}", "has no column 'host'"),
+        ("{log: log.csv, from: 0}", "from must be like '0 d' or 2024-07-23, not '0'"),
+        (
+            "{log: log.csv, from: 2024-07-23}",
+            "replay: from: '2024-07-23' is not a number with a unit; write",
+        ),
+        ("{log: log.csv, from: 3 h, to: 2 h}", "to must come after from"),
+        ("{log: log.csv, from: 3 h}", "no fault of a known node lies between from and to"),
+        ("{log: log.csv, notes: 1}", "notes must be a list of sentences"),
+        ('"a\\0b"', "control character"),
+    ],
+)
+def test_what_replay_refuses(tmp_path, replay, message):
+    (tmp_path / "log.csv").write_text("node,start_s,end_s\na,1,2\n")
+    (found,) = refused(tmp_path, REPLAYED.replace("log.csv", replay))
+    assert message in found
+    assert found.startswith("9:")
+
+
+def test_the_window_of_a_log_begins_at_time_0(tmp_path):
+    """One before, one down at first, one inside another, one open, one behind the end."""
+    rows = "a,0,1\nb,8,11\na,12,15\na,14,18\nb,19,\nc,20,21\n"
+    (tmp_path / "log.csv").write_text(f"host,begin,end\n{rows}")
+    replay = "{log: log.csv, columns: {node: host}, unit: min, from: 10 min, to: 20 min}"
+    kind = f"  gpu: {{replay: {replay}, takes: node, repair: 1 h, restart: 5 min}}\n"
+    scenario = load(write(tmp_path, s=REPLAYED.replace(REPLAY, kind)))
+    log = scenario.logs["gpu"]
+    assert (log.start_s.tolist(), log.node.tolist(), log.n_nodes) == ([120.0, 540.0], [0, 1], 2)
+    np.testing.assert_array_equal(log.repair_s, [360.0, math.nan])
+    assert scenario.log_notes == (
+        "gpu: 2 faults lie outside the window and are left out.",
+        "gpu: 1 faults began before the window and are left out: their nodes are up at time 0.",
+        "gpu: 1 faults began while their node was down: each is one with the earlier fault.",
+        "gpu: 1 faults have no end: what they take, and how long, is drawn.",
+    )
+    assert scenario.input_files() == {
+        "inputs/gpu.csv": b"node,start_s,end_s\na,120.0,480.0\nb,540.0,\n"
+    }
+    later = scenario.with_({"faults.gpu.replay.from": "0 min"})
+    assert later.logs["gpu"].start_s.tolist() == [0.0, 480.0, 720.0, 1140.0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "cases: {a: {faults.gpu.replay.from: 1 s}}",
+        "cases: {a: {faults.gpu: {replay: {from: 1 s}}}}",
+        "cases: {a: {faults: {gpu: {replay: {to: 1 d}}}}}",
+        "sweep: {faults.gpu.replay.to: [1 d, 2 d]}",
+    ],
+)
+def test_a_case_gives_a_replay_whole(tmp_path, changes):
+    (tmp_path / "log.csv").write_text("node,start_s,end_s\na,1,2\n")
+    found = refused(tmp_path, REPLAYED.replace("log.csv", "{log: log.csv, to: 9 d}") + changes)
+    assert all("a case gives a replay whole" in problem for problem in found)
+    whole = {"faults.gpu.replay": {"log": "log.csv", "from": "1 s"}}
+    scenario = load(write(tmp_path, s=REPLAYED)).with_({"cases": {"a": whole}})
+    assert scenario.with_(whole).logs["gpu"].start_s.tolist() == [0.0]
+
+
+def test_nodes_that_slurm_does_not_say_are_left_out(tmp_path):
+    head = "JobID|State|NodeList|End|FailedNode\n"
+    rows = "1|NODE_FAIL|g[1-4]|2024-07-23T08:00:00|g3\n2|NODE_FAIL|g[1-4]|2024-07-23T09:00:00|\n"
+    (tmp_path / "log.csv").write_text(head + rows)
+    replay = Replay("log.csv", begins="2024-07-23T10:00:00+02:00")
+    found = load_replay(replay, tmp_path / "log.csv")
+    assert (found.log.start_s.tolist(), found.nodes) == ([0.0], ("g3",))
+    assert "1 faults do not say which node failed and are left out." in found.notes
+    (tmp_path / "log.csv").write_text(head + rows.replace("|g3", "|"))
+    with pytest.raises(ScenarioError, match="no fault names its node"):
+        load_replay(replay, tmp_path / "log.csv")
 
 
 @pytest.mark.parametrize("name", ["../log.csv", "/log.csv", "link.csv", "deep/../../log.csv"])

@@ -56,6 +56,11 @@ def test_a_table_says_what_is_missed(tmp_path):
     assert "0 of 1 hold" in run.stdout
 
 
+@pytest.mark.parametrize("what", ["reliability", "training"])
+def test_two_forms_of_one_output_are_refused(call, what):
+    assert "ask for one" in call("validate", what, "--json", "--markdown", expect=2)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,10 +11,10 @@ import click
 from computeplan.errors import ComputePlanError, ScenarioError
 
 if TYPE_CHECKING:
-    from computeplan.fitting.events import Events
     from computeplan.fitting.fleet import FleetFit
     from computeplan.fitting.lemons import LemonGain
     from computeplan.fitting.predict import Prediction
+    from computeplan.specs.logevents import Events
 
 __all__ = ["fit"]
 
@@ -43,7 +43,9 @@ BIGGEST = 1_000_000
 @click.option("--restart", help="How long a job needs to restart, for --out: '10 min'.")
 @click.option("--repair", help="How long repairs last, for --out, if the log does not say.")
 @click.option(
-    "--replay", type=click.Path(path_type=Path), help="Write the faults as a CSV for replay:."
+    "--replay",
+    type=click.Path(path_type=Path),
+    help="Write the window as the plain CSV that replay: keeps.",
 )
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,10 +75,11 @@ def fit(
     --nodes, --from and --to say so.
     """
     from computeplan.fitting.ahead import predictions_of, retired
-    from computeplan.fitting.block import faults_block, replay_csv
+    from computeplan.fitting.block import faults_block
     from computeplan.fitting.fleet import fit_faults
     from computeplan.fitting.history import observe
-    from computeplan.fitting.readlog import read_log
+    from computeplan.specs.faultlog import replayed
+    from computeplan.specs.readlog import read_log
 
     laws = _assumed(out, restart, repair)
     size, first, last = _fleet(nodes, begins, ends)
@@ -91,7 +94,7 @@ def fit(
     if out is not None:
         _write(out, faults_block(found, *laws))
     if replay is not None:
-        _write(replay, replay_csv(history))
+        _write(replay, replayed(events, from_s, to_s).csv())
     if figure is not None:
         from computeplan.report.fit import fit_figure
         from computeplan.report.scatter import save_axes
@@ -158,14 +161,9 @@ def _columns(text: str | None) -> dict[str, str]:
 
 def _time_s(text: str, events: Events, option: str) -> float:
     """Return a time on the log's clock. [s]"""
-    from computeplan.fitting.readlog import read_date_s
-    from computeplan.units import parse
+    from computeplan.specs.logtimes import read_time_s
 
-    how = "2024-07-23T08:00:00Z, as the log has dates" if events.is_dated else "'174 d'"
-    try:
-        return read_date_s(text) if events.is_dated else parse(text, "s")
-    except ValueError as error:
-        raise ScenarioError.of(f"{option}: {error}; write it like {how}") from None
+    return read_time_s(text, is_dated=events.is_dated, option=option)
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from computeplan.errors import ScenarioError
+
 if TYPE_CHECKING:
     from computeplan.texttable import Table
 
@@ -46,6 +48,7 @@ def _training(
     from computeplan.validation.fitting import out_of_sample
     from computeplan.validation.training import predict, scores, to_json
 
+    _one_form(as_json=as_json, as_markdown=as_markdown)
     cases = published_cases() if file is None else read_cases(file)
     predictions = predict(cases)
     outside = {}
@@ -90,6 +93,7 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
     from computeplan.report.validation import checks_table
     from computeplan.validation.reliability import checks, fit_log, read_reliability, to_json
 
+    _one_form(as_json=as_json, as_markdown=as_markdown)
     cases, fitted = read_reliability(file), None if log is None else fit_log(log)
     console = Console(stderr=True)
     found = list(track(checks(cases), "simulating", console=console, transient=True))
@@ -106,6 +110,11 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
             click.echo(f"- {sentence}")
     if not all(check.ok for check in found):
         raise SystemExit(1)
+
+
+def _one_form(*, as_json: bool, as_markdown: bool) -> None:
+    if as_json and as_markdown:
+        raise ScenarioError.of("--json and --markdown are two forms of one output: ask for one")
 
 
 def _print(tables: list[Table], *, as_markdown: bool) -> None:

@@ -6,8 +6,6 @@ any law. What was fitted beyond that stands in comments: nothing is passed off a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -16,15 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import ScenarioError
-from computeplan.fitting.events import UNKNOWN_NODE
 from computeplan.fitting.fleet import SURE, CauseFit, FleetFit
-from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.specs.laws import read_law
 from computeplan.specs.loader import parse_document
 from computeplan.units import DAY_S
 
-__all__ = ["faults_block", "kind_name", "law_text", "read_assumed", "replay_csv", "unplayed"]
+__all__ = ["faults_block", "kind_name", "law_text", "read_assumed", "unplayed"]
 
 
 def kind_name(cause: str, taken: set[str]) -> str:
@@ -121,26 +117,6 @@ def faults_block(fit: FleetFit, restart: str, repair: str | None = None) -> str:
         ]
     text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     return f"{text}\n"
-
-
-def replay_csv(history: FaultHistory) -> str:
-    """Return the faults that began in the window as the CSV that ``replay:`` takes.
-
-    Nodes are numbered, times count from the start of the window. The end is left out where it is
-    not known or the fault was open: the law of repairs of the kind that replays it is drawn from,
-    and it must say what such a fault takes.
-    Faults of unknown nodes are left out.
-    """
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("node", "start_s", "end_s"))
-    width = len(str(history.n_nodes))
-    take = history.counts & (history.node != UNKNOWN_NODE)
-    for i in np.flatnonzero(take)[np.argsort(history.start_s[take], kind="stable")]:
-        is_known = math.isfinite(history.end_s[i]) and not history.is_open[i]
-        end = repr(float(history.end_s[i])) if is_known else ""
-        rows.writerow((f"n{history.node[i]:0{width}d}", repr(float(history.start_s[i])), end))
-    return text.getvalue()
 
 
 def _kind(

@@ -266,6 +266,12 @@ def _about_repairs(fit: CauseFit) -> list[str]:
             f" longer one lasts, the longer it will (Weibull shape {weibull.shape.value:.2f}, at"
             f" most {weibull.shape.high:.2f}). An exponential law of the same mean is too short."
         )
-    fits = "fits" if best.p_fit >= SURE else "does not fit well, though no other fits better"
+    others = "no other fits better" if len(laws) > 1 else "no other law could be fitted"
+    if math.isnan(best.p_fit):
+        said.append(
+            f"Of the repair laws, {best.name} is taken: too few are known to test; {others}."
+        )
+        return said
+    fits = "fits" if best.p_fit >= SURE else f"does not fit well, though {others}"
     said.append(f"Of the repair laws, {best.name} {fits} ({_p(best.p_fit)}).")
     return said

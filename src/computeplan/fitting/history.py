@@ -17,7 +17,7 @@ import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import ScenarioError
-from computeplan.fitting.events import UNKNOWN_NODE, Events
+from computeplan.specs.logevents import UNKNOWN_NODE, Events, merged
 from computeplan.units import YEAR_S
 
 LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays
@@ -144,7 +144,8 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
     n_outside = int(events.start_s.size - inside.sum())
     if n_outside:
         notes.append(f"{n_outside} faults lie outside the window and are left out.")
-    keep, end = _merged(node, start, end, notes)
+    keep, end, n_merged, n_reopened = merged(node, start, end)
+    notes += _merge_notes(n_merged, n_reopened)
     start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
     length = float(to_s - from_s)
     is_open = end > length
@@ -163,25 +164,8 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
     return replace(history, notes=(*events.notes, *notes, *_window_notes(history)))
 
 
-def _merged(
-    node: IntArray, start: FloatArray, end: FloatArray, notes: list[str]
-) -> tuple[IntArray, FloatArray]:
-    """Return which faults stay, by node and time, and the ends of all with overlaps joined."""
-    order = np.lexsort((start, node))
-    new_end = end.copy()
-    keep: list[int] = []
-    n_merged = n_reopened = 0
-    for i in order:
-        last = keep[-1] if keep else -1
-        if last >= 0 and node[i] == node[last] != UNKNOWN_NODE:
-            if new_end[last] == math.inf and start[i] > start[last]:
-                new_end[last] = math.nan  # the node was back, or it could not fail again
-                n_reopened += 1
-            elif start[i] < new_end[last] or start[i] == start[last]:
-                new_end[last] = np.fmax(new_end[last], new_end[i])
-                n_merged += 1
-                continue
-        keep.append(i)
+def _merge_notes(n_merged: int, n_reopened: int) -> list[str]:
+    notes = []
     if n_merged:
         notes.append(
             f"{n_merged} faults began while their node was down: each is one with the earlier"
@@ -192,7 +176,7 @@ def _merged(
             f"{n_reopened} faults have no end, but their node failed again later: they count in"
             " rates and not in repairs."
         )
-    return np.array(keep, dtype=np.int64), new_end
+    return notes
 
 
 def _window_notes(history: FaultHistory) -> list[str]:

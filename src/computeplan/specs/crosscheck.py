@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from computeplan.errors import Problem
+from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.faultlog import FaultLog
 from computeplan.specs.faults import ONE_NODE, STAYS
 from computeplan.specs.loader import Document, KeyPath, nearest
+from computeplan.specs.paths import split_path
 from computeplan.specs.resolve import Catalogue
 
 if TYPE_CHECKING:
@@ -193,8 +194,36 @@ def _cases(scenario: Scenario, document: Document) -> list[Problem]:
         for path in changes or ()
     ]
     said += [(("sweep", path), path) for path in scenario.sweep]
-    return [
+    problems = [
         document.problem(at, f"{path} is the same for all cases; change it at the top")
         for at, path in said
         if path in _OF_ALL_CASES or path.startswith(("cases.", "sweep."))
     ]
+    changed: list[tuple[KeyPath, str, object]] = [
+        (("cases", case, path), path, value)
+        for case, changes in scenario.cases.items()
+        for path, value in (changes or {}).items()
+    ]
+    for path, values in scenario.sweep.items():
+        changed += [(("sweep", path), path, value) for value in values]
+    # A saved result holds a copy of the log, its window cut already: a part of a replay would be
+    # laid over that, and give other numbers.
+    return problems + [
+        document.problem(at, "a case gives a replay whole, as in {log: faults.csv, from: 2 d}")
+        for at, path, value in changed
+        if _is_part_of_a_replay(path, value)
+    ]
+
+
+def _is_part_of_a_replay(path: str, value: object) -> bool:
+    """Return whether a change sets words of a replay without its log."""
+    try:
+        parts = split_path(path)
+    except ScenarioError:
+        return False  # reported where cases are made
+    for part in reversed(parts):
+        value = {part: value}
+    faults = value.get("faults") if isinstance(value, dict) else None
+    kinds = faults.values() if isinstance(faults, dict) else ()
+    replays = [kind.get("replay") for kind in kinds if isinstance(kind, dict)]
+    return any(isinstance(replay, dict) and "log" not in replay for replay in replays)

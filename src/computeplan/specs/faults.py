@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
+from computeplan.specs.faultlog import ReplayField
 from computeplan.specs.fields import (
     Count,
     Fraction,
@@ -249,8 +250,8 @@ class FaultKind(Frozen):
     """Rate per node."""
     observed_on: str | None = None
     """The chip on which the rate was observed; on a pool of another one it is uncertain."""
-    replay: str | None = None
-    """A fault log to replay: CSV beside the scenario with columns node, start_s, end_s."""
+    replay: ReplayField | None = None
+    """A fault log beside the scenario to replay: CSV, InfiniteHBD JSON or sacct -P."""
     law: Annotated[
         Law,
         BeforeValidator(_read_life),

@@ -21,7 +21,7 @@ from computeplan.specs.loader import Document, KeyPath, dotted, load_document
 from computeplan.specs.models import Transformer
 from computeplan.specs.paths import apply
 
-__all__ = ["Catalogue", "resolve"]
+__all__ = ["Catalogue", "beside", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +169,31 @@ def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _file(name: str, folder: Path | None) -> Document:
-    return load_document(_beside(name, folder), name)
+    return load_document(beside(name, folder), name)
 
 
 def _config(name: object, folder: Path | None) -> Document:
     if not isinstance(name, str) or not name.endswith(".json"):
         message = f"must be a Hugging Face config.json beside the scenario, not {name!r}"
         raise ValueError(message)
-    return load_config(_beside(name, folder), name)
+    return load_config(beside(name, folder), name)
 
 
-def _beside(name: str, folder: Path | None) -> Path:
+def beside(name: str, folder: Path | None) -> Path:
+    """Return the path of a file that a scenario names.
+
+    Parameters
+    ----------
+    name : str
+        As the scenario writes it.
+    folder : Path or None
+        Of the scenario; None where it is not from a file.
+
+    Raises
+    ------
+    ValueError
+        If it would lie elsewhere.
+    """
     if folder is None:
         message = f"{name!r}: a file needs a scenario file beside it"
         raise ValueError(message)

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, PrivateAttr, StringConstraints
 
-from computeplan.errors import ComputePlanError, Problem, ScenarioError
+from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.chips import Chip
 from computeplan.specs.crosscheck import cross_check
-from computeplan.specs.faultlog import FaultLog, load_fault_log
+from computeplan.specs.faultlog import FaultLog, Replayed, load_replay
 from computeplan.specs.faults import FaultKind, PlannedStop
 from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
 from computeplan.specs.jobs import Job
@@ -33,7 +33,7 @@ from computeplan.specs.loader import (
 )
 from computeplan.specs.mixes import mix_names, with_mix
 from computeplan.specs.paths import apply, change
-from computeplan.specs.resolve import Catalogue, resolve
+from computeplan.specs.resolve import Catalogue, beside, resolve
 from computeplan.specs.sites import Pool, Site
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
@@ -98,7 +98,7 @@ class Scenario(Frozen):
     _document: Document = PrivateAttr()
     _folder: Path | None = PrivateAttr(default=None)
     _catalogue: Catalogue = PrivateAttr()
-    _logs: dict[str, FaultLog] = PrivateAttr(default_factory=dict)
+    _replays: dict[str, Replayed] = PrivateAttr(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -113,7 +113,14 @@ class Scenario(Frozen):
     @property
     def logs(self) -> Mapping[str, FaultLog]:
         """The fault logs to replay, by fault kind."""
-        return self._logs
+        return {name: found.log for name, found in self._replays.items()}
+
+    @property
+    def log_notes(self) -> tuple[str, ...]:
+        """What was done to the logs, one sentence each."""
+        return tuple(
+            f"{name}: {note}" for name, found in self._replays.items() for note in found.notes
+        )
 
     def __eq__(self, other: object) -> bool:
         """Return whether both say the same, wherever it is written."""
@@ -170,23 +177,11 @@ class Scenario(Frozen):
         return _build(type(self), document, self._folder)
 
     def input_files(self) -> dict[str, bytes]:
-        """Return the fault logs that are replayed, by the paths they have in `to_yaml`.
-
-        Raises
-        ------
-        ScenarioError
-            If one cannot be read any more.
-        """
-        files = {}
-        for name in self._logs:
-            path = (self._folder or Path()) / str(self.faults[name].replay)
-            try:
-                files[f"inputs/{name}.csv"] = path.read_bytes()
-            except OSError as error:
-                raise ScenarioError.of(
-                    f"cannot be read: {error.strerror}", file=str(path)
-                ) from None
-        return files
+        """Return the fault logs that are replayed, in plain form, by their paths in `to_yaml`."""
+        return {
+            f"inputs/{name}.csv": found.csv().encode("utf-8")
+            for name, found in self._replays.items()
+        }
 
     def to_yaml(self) -> str:
         """Return the scenario as YAML: extends resolved, chips inline, logs under ``inputs/``."""
@@ -197,10 +192,13 @@ class Scenario(Frozen):
         data = {key: value for key, value in self._document.data.items() if key != "extends"}
         for block, entries in self._catalogue.files.items():
             data[block] = data.get(block, {}) | entries
-        if self._logs:
+        if self._replays:
             data["faults"] = dict(data["faults"])
-            for name in self._logs:
-                data["faults"][name] = {**data["faults"][name], "replay": f"inputs/{name}.csv"}
+        for name, found in self._replays.items():
+            copy: str | dict[str, Any] = f"inputs/{name}.csv"
+            if found.notes:  # the copy does not show what was done
+                copy = {"log": copy, "notes": list(found.notes)}
+            data["faults"][name] = {**data["faults"][name], "replay": copy}
         yaml, out = YAML(), StringIO()
         yaml.width = 100
         yaml.dump(data, out)
@@ -329,18 +327,32 @@ def _build(model: type[Found], document: Document, folder: Path | None) -> Found
         raise ScenarioError([*problems, *error.problems]) from None
     if unmixed:
         raise ScenarioError(problems)
-    logs = {}
-    for name, kind in scenario.faults.items():
-        if kind.replay is None:
-            continue
-        path = ("faults", name, "replay")
-        try:
-            logs[name] = load_fault_log(kind.replay, folder)
-        except ComputePlanError as error:
-            problems.append(document.problem(path, str(error)))
+    replays = _replays(scenario, document, folder, problems)
+    logs = {name: found.log for name, found in replays.items()}
     problems += cross_check(scenario, document, catalogue, logs)
     if problems:
         raise ScenarioError(problems)
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
-    scenario._catalogue, scenario._logs = catalogue, logs  # noqa: SLF001
+    scenario._catalogue, scenario._replays = catalogue, replays  # noqa: SLF001
     return scenario
+
+
+def _replays(
+    scenario: Scenario, document: Document, folder: Path | None, problems: list[Problem]
+) -> dict[str, Replayed]:
+    """Return the logs that fault kinds replay; what is wrong with them joins `problems`."""
+    replays = {}
+    for name, kind in scenario.faults.items():
+        if kind.replay is None:
+            continue
+        path, shown = ("faults", name, "replay"), repr(kind.replay.log)
+        try:
+            replays[name] = load_replay(kind.replay, beside(kind.replay.log, folder))
+        except ScenarioError as error:
+            for wrong in error.problems:
+                line = f" line {wrong.line}:" if wrong.line else ""
+                about = f"{shown}{line} " if wrong.file else ""
+                problems.append(document.problem(path, f"{about}{wrong.message}"))
+        except ValueError as error:
+            problems.append(document.problem(path, str(error)))
+    return replays

@@ -28,13 +28,13 @@ from computeplan.fitting.fleet import FleetFit, fit_faults
 from computeplan.fitting.history import observe
 from computeplan.fitting.lemons import LemonGain, top_share
 from computeplan.fitting.predict import Prediction
-from computeplan.fitting.readlog import read_log
 from computeplan.ledger import Ledger
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.quantities import PHASES
 from computeplan.specs.chips import Source
 from computeplan.specs.fields import Count, Duration, Fraction, Frozen, Positive, PositiveDuration
 from computeplan.specs.loader import Document, load_document, validate
+from computeplan.specs.readlog import read_log
 from computeplan.specs.scenario import load
 from computeplan.trace import Stream, generator
 from computeplan.units import DAY_S

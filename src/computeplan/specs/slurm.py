@@ -7,10 +7,16 @@ nodes still counts as one fault, on a node that is not known.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from typing import TextIO
 
-__all__ = ["FAULT_STATES", "expand_nodes", "failed_nodes"]
+from computeplan.errors import ScenarioError
+from computeplan.specs.logevents import Events, EventsBuilder, node_name
+from computeplan.specs.logtimes import read_date_s
+
+__all__ = ["FAULT_STATES", "expand_nodes", "failed_nodes", "read_sacct"]
 
 FAULT_STATES = ("NODE_FAIL", "BOOT_FAIL")
 """States of jobs that a node ended; FAILED, TIMEOUT, OUT_OF_MEMORY are the jobs' own."""
@@ -89,3 +95,67 @@ def failed_nodes(node_list: str, failed: str) -> Sequence[str | None]:
         return named
     nodes = expand_nodes(node_list)
     return nodes if len(nodes) == 1 else [None]
+
+
+def read_sacct(file: TextIO, shown: str) -> Events:
+    """Return the ends of jobs that a node ended, as faults whose repair is not known.
+
+    Parameters
+    ----------
+    file : file of text
+        What ``sacct -P`` printed.
+    shown : str
+        Its name in messages.
+
+    Raises
+    ------
+    ScenarioError
+        If columns are missing, or with every row that is wrong.
+    """
+    lines = enumerate(file, 1)  # sacct -P quotes nothing, so this is no CSV
+    header = next(lines, (1, ""))[1].strip().split("|")
+    missing = [name for name in ("State", "NodeList", "End") if name not in header]
+    if missing:
+        message = f"lacks {', '.join(missing)}: sacct -P --format=JobID,State,NodeList,End,"
+        raise ScenarioError.of(f"{message}FailedNode (with -a and a window -S, -E)", file=shown)
+    at = {name: place for place, name in enumerate(header)}
+    builder = EventsBuilder(shown)
+    n_unknown = n_other = 0
+
+    def cell(row: list[str], name: str) -> str:
+        return row[at[name]].strip() if name in at else ""
+
+    for line, text in lines:
+        row = text.rstrip("\r\n").split("|")
+        if len(row) == len(header) + 1 and not row[-1]:
+            row.pop()  # sacct -p ends each line with a bar, -P does not
+        if len(row) != len(header):
+            if text.strip():
+                builder.wrong(f"has {len(row)} cells; the header has {len(header)}", line)
+            continue
+        state = cell(row, "State").split(" ")[0]
+        if "." in cell(row, "JobID"):
+            continue  # a step fails with its job
+        if state not in FAULT_STATES:
+            n_other += 1
+            continue
+        try:
+            end_s = read_date_s(cell(row, "End"))
+            named = failed_nodes(cell(row, "NodeList"), cell(row, "FailedNode"))
+            nodes = [node if node is None else node_name(node) for node in named]
+        except ValueError as error:
+            builder.wrong(str(error), line)
+            continue
+        for node in nodes:
+            n_unknown += node is None
+            builder.add(node, end_s, math.nan, state)
+    notes = [
+        f"Only {' and '.join(FAULT_STATES)} are faults of nodes; {n_other} other jobs are not.",
+        "sacct does not say how long a node was away: repairs are not known.",
+    ]
+    if n_unknown:
+        notes.append(
+            f"{n_unknown} faults are of jobs on several nodes and do not say which node failed:"
+            " ask sacct for FailedNode."
+        )
+    return builder.build(is_dated=True, notes=tuple(notes))
