@@ -293,4 +293,4 @@ def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float
         interval = float(optimal_interval_s(save_s, 1 / rate)) if rate else math.inf
     else:
         interval = math.inf if every == "never" else float(every)
-    return interval, job_ettr(train_s, interval, save_s, pool.mean_restart_s, rate)
+    return interval, job_ettr(train_s, interval, save_s, pool.even_restart_s(rate), rate)

@@ -6,18 +6,18 @@ import math
 
 import numpy as np
 
+from computeplan.closedform import Expected, expect, why_no_closed_form
 from computeplan.physics.reliability import rate_forms
 from computeplan.world import Pool, World
 
 __all__ = ["facts_of"]
 
-FEW_SPARES = 0.01  # share of time blocked above which the closed form is not worth a comparison
-LEAST_SHORT = 1e-4
+LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
 MOST_STEPS = 3
 """Priced steps that are told one by one."""
 
 
-def facts_of(world: World, engine: str) -> dict[str, str]:
+def facts_of(world: World) -> dict[str, str]:
     """Return what stands beside the numbers of a case: chips, fault rates, speed, meter."""
     facts = {
         "chips": "; ".join(
@@ -56,29 +56,55 @@ def facts_of(world: World, engine: str) -> dict[str, str]:
         more = len(steps) - MOST_STEPS
         shown = [*steps[:MOST_STEPS], *([f"and {more} more"] if more > 0 else [])]
         facts["step"] = "; ".join(shown)
-    if engine == "batch" and len(world.jobs) == 1:
-        facts |= _closed_form(world)
-    return facts
+    return facts | _closed_form(world)
 
 
 def _closed_form(world: World) -> dict[str, str]:
-    """Return what theory says of a single job, where it says anything."""
-    job = world.jobs[0]
-    p = int(job.n_nodes.argmax())
-    pool = world.pools[p]
-    if not pool.fault_rate_per_node_s or math.isinf(job.interval_s[p]):
+    """Return what theory says of a single job, or why it says nothing."""
+    if not any(pool.kinds for pool in world.pools):
         return {}
-    saving = f"saving every {job.interval_s[p] / 60:.3g} min of training"
-    short = world.blocked_share(0, p)
-    crews = "in the long run, if no repair waits for a crew"
-    share = f"{100 * short:.2f} %" if short >= LEAST_SHORT else "less than 0.01 %"
-    spares = f"a node is lacking {share} of the time by closed form, {crews}"
-    if short > FEW_SPARES:
-        ettr = f"ettr: no closed form, so few spares block the job often; {saving}"
-        return {"expected": ettr, "spares": spares}
-    stops = " and without planned stops" if pool.stops else ""
-    ettr = f"ettr {job.ettr[p]:.4f} by closed form, never blocked{stops}; {saving}"
-    return {"expected": ettr, "spares": spares}
+    if (reason := why_no_closed_form(world)) is not None:
+        return {"expected": f"no closed form: {reason}"}
+    expected = expect(world)
+    if expected is None:  # nothing fails
+        return {}
+    saving = f"saving every {expected.interval_s / 60:.3g} min of training"
+    if math.isinf(expected.interval_s):
+        saving = "never saving"
+    if math.isinf(expected.days_to_train):
+        return {"expected": f"no end by closed form; {saving}"}
+    parts = [f"{expected.unblocked_frac:.4f} with saves and faults"]
+    if expected.stopped_frac:
+        share = f"{1 - expected.stopped_frac:.4f}"
+        parts.append(f"{share} outside planned stops (each its mean length and half a save)")
+    if expected.blocked_frac >= LEAST_SHORT:
+        parts.append(f"{1 - expected.blocked_frac:.4f} lacking no node over the run")
+    product = f" ({' x '.join(parts)})" if len(parts) > 1 else ""
+    days = f"{expected.days_to_train:,.4g} days to train"
+    if expected.is_between:
+        days = f"{days} or more"
+        product += (
+            f", or less, down to {expected.long_run_ettr:.4f}, as repairs may outlast the run"
+        )
+    text = f"ettr {expected.ettr:.4f} and {days} by closed form{product}; {saving}"
+    return {"expected": text, "spares": _spares(expected)}
+
+
+def _spares(expected: Expected) -> str:
+    """Return how often a node is lacking: in the long run, and over a run that starts whole."""
+    crews = "if no repair waits for a crew"
+    short = expected.long_run_blocked_frac
+    lacking = f"a node is lacking {_percent(short)} of the time by closed form, in the long run"
+    if short < LEAST_SHORT:
+        return f"{lacking}, {crews}"
+    return (
+        f"{lacking} (ettr {expected.long_run_ettr:.4f}), and {_percent(expected.blocked_frac)} of"
+        f" these {expected.run_s / 86_400:.3g} days, which start with every node whole; {crews}"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if share >= LEAST_SHORT else "less than 0.01 %"
 
 
 def _counted(n: int, noun: str) -> str:

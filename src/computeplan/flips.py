@@ -34,14 +34,14 @@ class _Side:
     interval_s: float
     saves_at_best: bool
     save_s: float
-    restart_s: float
     n_nodes: int
 
     def ettr(self, rate_per_node_s: float) -> float:
         rate, interval_s = rate_per_node_s * self.n_nodes, self.interval_s
         if self.saves_at_best:
             interval_s = float(optimal_interval_s(self.save_s, 1 / rate)) if rate else math.inf
-        return job_ettr(self.train_s, interval_s, self.save_s, self.restart_s, rate)
+        restart_s = self.pool.even_restart_s(rate)
+        return job_ettr(self.train_s, interval_s, self.save_s, restart_s, rate)
 
 
 def flips(worlds: Mapping[str, World]) -> list[str]:
@@ -107,7 +107,6 @@ def _side(case: str, world: World) -> _Side | None:
         interval_s=float(job.interval_s[p]),
         saves_at_best=job.saves_at_best,
         save_s=job.save_s,
-        restart_s=pool.mean_restart_s,
         n_nodes=int(job.n_nodes[p]),
     )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from computeplan.checks import FloatArray
 from computeplan.lives import Life
 from computeplan.specs.faultlog import FaultLog
 from computeplan.specs.faults import Factor
-from computeplan.specs.laws import Law, law_mean_s
+from computeplan.specs.laws import Law, law_mean_s, law_mean_until_s
 
 __all__ = ["Kind", "Outcome", "Stop"]
 
@@ -104,13 +107,29 @@ class Kind:
         return 1 / (life_s + self.relapse_frac * law_mean_s(self.relapse))
 
     @property
+    def taken_per_fault(self) -> float:
+        """Mean number of nodes that a fault takes."""
+        if self.repair is None:
+            return 0.0
+        return sum(outcome.share_frac * outcome.n_nodes for outcome in self.outcomes)
+
+    @property
     def down_s(self) -> float:
-        """Mean time that one fault takes of nodes, if no repair waits for a crew. [s]"""
-        n_nodes = sum(outcome.share_frac * outcome.n_nodes for outcome in self.outcomes)
-        if not n_nodes or self.repair is None:
+        """Mean time that a fault takes of nodes, if no repair waits for a crew. [s]"""
+        if self.repair is None:
             return 0.0
         first_s = law_mean_s(self.automatic) if self.automatic is not None else 0.0
-        return n_nodes * (first_s + (1 - self.mends_frac) * law_mean_s(self.repair))
+        return self.taken_per_fault * (first_s + (1 - self.mends_frac) * law_mean_s(self.repair))
+
+    def down_until_s(self, until_s: FloatArray) -> FloatArray:
+        """Return the mean time that a node which was taken is away, cut short at some times. [s]
+
+        What is tried first counts with its mean length.
+        """
+        assert self.repair is not None
+        first_s = law_mean_s(self.automatic) if self.automatic is not None else 0.0
+        then_s = law_mean_until_s(self.repair, np.maximum(until_s - first_s, 0.0))
+        return np.minimum(until_s, first_s) + (1 - self.mends_frac) * then_s
 
     @property
     def comes_back(self) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from computeplan.checks import FloatArray
+from computeplan.closedform import warnings_of
 from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
@@ -223,10 +224,12 @@ def run(
         notes.insert(
             0, "jobs are unfinished at the horizon: totals are up to it, not of all the work"
         )
+    found = {case.name: _case_result(case, counted[case.name]) for case in cases}
+    notes += warnings_of((case.name, case.world, found[case.name]) for case in cases)
     return Result(
         name=scenario.name,
         about=scenario.about,
-        cases={case.name: _case_result(case, counted[case.name]) for case in cases},
+        cases=found,
         provenance=_provenance(scenario, cases),
         scenario_yaml=scenario.to_yaml(),
         files=scenario.input_files(),
@@ -280,7 +283,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
             "pool": tuple(_usual_pool(world, pool[:, j]) for j in range(len(world.jobs))),
             "deadline_h": tuple(deadline(job) for job in world.jobs),
         },
-        facts=facts_of(case.world, case.engine),
+        facts=facts_of(case.world),
         spans=tuple(_named(world, span) for span in counted[0].spans),
     )
 

@@ -12,10 +12,10 @@ from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import InfeasibleError
 from computeplan.kinds import Kind, Stop
 from computeplan.ledger import RESTART, TRAIN
-from computeplan.physics.checkpoint import job_ettr
-from computeplan.physics.reliability import short_share
+from computeplan.physics.checkpoint import even_restart_s, job_ettr
+from computeplan.physics.reliability import short_share, stalled_share
 from computeplan.specs.faults import Factor
-from computeplan.specs.laws import law_mean_s
+from computeplan.specs.laws import law_discount, law_mean_s
 
 __all__ = ["Job", "Pool", "World"]
 
@@ -100,6 +100,12 @@ class Pool:
         return next(kind for kind in self.kinds if kind.index == index)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether what takes nodes strikes those of a job that is not blocked, and no others."""
+        takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
+        return bool(takes) and all(takes)
+
+    @property
     def has_groups(self) -> bool:
         """Whether a fault may take several nodes."""
         return any(outcome.n_nodes > 1 for kind in self.kinds for outcome in kind.outcomes)
@@ -109,6 +115,25 @@ class Pool:
         ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
         worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
         return replace(self, kinds=tuple(worst))
+
+    def restart_kept_frac(self, rate_per_s: float) -> float:
+        """Return the probability that a restart is over before the next fault, at some rate.
+
+        Over kinds by rate: a fault of any kind begins a restart of its own law.
+        """
+        rate = self.fault_rate_per_node_s
+        weighted = sum(
+            kind.all_rate_per_node_s * law_discount(kind.restart, rate_per_s)
+            for kind in self.kinds
+            if kind.rate_per_node_s
+        )
+        return min(weighted / rate, 1.0) if rate else 1.0
+
+    def even_restart_s(self, rate_per_s: float) -> float:
+        """Return the restart of constant length that costs the same, at some rate of faults. [s]"""
+        if not rate_per_s:
+            return self.mean_restart_s
+        return float(even_restart_s(self.restart_kept_frac(rate_per_s), 1 / rate_per_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +194,18 @@ class Job:
 
     def wall_if_struck_s(self, pool: int, place: Pool) -> float:
         """Return the expected wall time on a pool if it were struck as `place` is. [s]"""
-        train_s, rate = float(self.train_s[pool]), place.fault_rate_per_node_s
-        ettr = job_ettr(
-            train_s,
-            float(self.interval_s[pool]),
-            self.save_s,
-            place.mean_restart_s,
-            rate * int(self.n_nodes[pool]),
-        )
+        train_s = float(self.train_s[pool])
+        rate = place.fault_rate_per_node_s * int(self.n_nodes[pool])
+        restart_s = place.even_restart_s(rate)
+        ettr = job_ettr(train_s, float(self.interval_s[pool]), self.save_s, restart_s, rate)
         return train_s / ettr if ettr else math.inf
 
 
 def _blocked_share(place: Pool, n_nodes: int) -> float:
+    """Return the share of time a job lacks a node in the long run, if none waits for a crew."""
     spares = place.n_nodes + place.n_spare_nodes - n_nodes
-    return short_share(n_nodes, spares, place.repair_load_per_node)
+    share = stalled_share if place.is_busy else short_share
+    return share(n_nodes, spares, place.repair_load_per_node)
 
 
 @dataclass(frozen=True)

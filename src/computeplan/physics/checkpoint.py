@@ -3,7 +3,8 @@
 A run alternates ``interval_s`` of training with ``save_s`` of standing still. A fault throws away
 all work since the last completed save and costs ``restart_s`` before training resumes. Faults are
 Poisson with mean gap ``mtbf_s`` on the wall clock and may strike in any phase, restarts included.
-Both engines are tested against these closed forms.
+Restarts of random length enter as the constant one that costs the same (`even_restart_s`), which
+is exact. Both engines are tested against these closed forms.
 
 Sources
 -------
@@ -22,7 +23,14 @@ from numpy.typing import ArrayLike
 
 from computeplan.checks import FloatArray, at_least_zero, positive
 
-__all__ = ["daly_interval_s", "expected_ettr", "expected_wall_s", "job_ettr", "optimal_interval_s"]
+__all__ = [
+    "daly_interval_s",
+    "even_restart_s",
+    "expected_ettr",
+    "expected_wall_s",
+    "job_ettr",
+    "optimal_interval_s",
+]
 
 
 def daly_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
@@ -107,7 +115,8 @@ def expected_wall_s(
     save_s : array_like
         Time training stands still for one save; may be 0. [s]
     restart_s : array_like
-        From a fault to the first new step, of constant length; may be 0. [s]
+        From a fault to the first new step; `even_restart_s` where its length is random; may
+        be 0. [s]
     mtbf_s : array_like
         Mean time between faults of the whole job on the wall clock. [s]
 
@@ -129,6 +138,52 @@ def expected_wall_s(
     interval, mtbf = positive(interval_s=interval_s, mtbf_s=mtbf_s)
     save, restart = at_least_zero(save_s=save_s, restart_s=restart_s)
     return mtbf * np.exp(restart / mtbf) * np.expm1((interval + save) / mtbf)
+
+
+def even_restart_s(kept_frac: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
+    """Return the constant restart that costs as much as one of random length, exactly.
+
+    Parameters
+    ----------
+    kept_frac : array_like
+        Probability that a restart R is over before the next fault, the mean of
+        ``exp(-R / mtbf_s)``; mixed by rate where faults of several kinds restart differently.
+    mtbf_s : array_like
+        Mean time between faults of the whole job on the wall clock. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        At most the mean restart: a long one is cut short by the next fault. [s]
+
+    Raises
+    ------
+    ValueError
+        If the share is not within [0, 1], or the MTBF is not > 0.
+
+    Notes
+    -----
+    Write M for the MTBF, L for the probability, q for ``exp(-(t + d) / M)``, a for the expected
+    time to the next save from training, b from the start of a restart. A try of a length that is
+    outlived with probability p lasts ``M (1 - p)`` on the mean, hence
+
+    - ``a = M (1 - q) + (1 - q) b``
+    - ``b = M (1 - L) + (1 - L) b + L a``, as a fault in a restart begins another, anew
+
+    with the solution ``a = (M / L) (1 / q - 1)``, which is `expected_wall_s` of the constant
+    restart ``M ln(1 / L)``.
+
+    Examples
+    --------
+    >>> f"{even_restart_s(1 / (1 + 600 / 2760), 2760.0):.0f} s"  # exponential, of mean 600 s
+    '543 s'
+    """
+    kept = np.asarray(kept_frac, dtype=np.float64)
+    if not ((kept >= 0) & (kept <= 1)).all():
+        raise ValueError(f"kept_frac must be within [0, 1], got {kept}")
+    (mtbf,) = positive(mtbf_s=mtbf_s)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-mtbf * np.log(kept))
 
 
 def expected_ettr(

@@ -13,6 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Annotated, Any
 
@@ -23,7 +24,16 @@ from computeplan.checks import FloatArray
 from computeplan.specs.fields import HowWritten, refuse
 from computeplan.units import parse
 
-__all__ = ["DurationLaw", "Law", "frozen_law", "law_mean_s", "quantile_s", "read_law"]
+__all__ = [
+    "DurationLaw",
+    "Law",
+    "frozen_law",
+    "law_discount",
+    "law_mean_s",
+    "law_mean_until_s",
+    "quantile_s",
+    "read_law",
+]
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
@@ -214,6 +224,101 @@ def law_mean_s(law: Law) -> float:
         except OverflowError:
             return math.inf
     return float(frozen_law(law).mean())
+
+
+@cache
+def law_discount(law: Law, rate_per_s: float) -> float:
+    """Return the mean of ``exp(-rate x)`` for a duration x: the law's Laplace transform.
+
+    It is the probability that something which strikes at that rate, without memory, does not
+    strike before the duration is over.
+
+    Parameters
+    ----------
+    law : Law
+    rate_per_s : float
+        At least 0. [1/s]
+
+    Notes
+    -----
+    Exact for ``const`` and ``expon``. Else an integral over the normal quantile z of the duration,
+    where steep, wide and heavy-tailed laws are all smooth; what lies beyond 9 standard deviations
+    is less than 1e-18. For ``lognorm`` the integrand is analytic, and the trapezoidal rule errs
+    by ``exp(-pi^2 / (sigma step))``: nothing up to a sigma of 30 [1]_. Others are integrated
+    adaptively, to 1e-11.
+
+    .. [1] L. N. Trefethen and J. A. C. Weideman, "The exponentially convergent trapezoidal rule",
+           SIAM Review 56(3), 2014, theorem 5.1.
+
+    Examples
+    --------
+    >>> f"{law_discount(Law('expon', (), 600.0), 1 / 5400):.3f}"
+    '0.900'
+    """
+    if not rate_per_s >= 0:
+        raise ValueError(f"rate_per_s must be >= 0, got {rate_per_s}")
+    x = rate_per_s * law.scale_s
+    if law.name == "const" or x == 0:
+        return math.exp(-x)
+    if law.name == "expon":
+        return 1 / (1 + x)
+    if law.name == "lognorm":
+        z, step = np.linspace(-9, 9, 1801, retstep=True)
+        with np.errstate(over="ignore"):  # a duration without end is never survived
+            kept = np.exp(-x * np.exp(law.shapes[0] * z) - z * z / 2)
+        return float(kept.sum() * step / math.sqrt(2 * math.pi))
+    return _discount_by_quadrature(law, rate_per_s)
+
+
+def _discount_by_quadrature(law: Law, rate_per_s: float) -> float:
+    from scipy.integrate import quad
+
+    frozen, normal = frozen_law(law), NormalDist()
+
+    def kept(z: float) -> float:
+        # The nearer tail, so that no digits are lost to 1 - u.
+        x_s = frozen.ppf(normal.cdf(z)) if z < 0 else frozen.isf(normal.cdf(-z))
+        return math.exp(-rate_per_s * x_s) * normal.pdf(z)
+
+    middle = normal.inv_cdf(min(max(frozen.cdf(1 / rate_per_s), 1e-15), 1 - 1e-15))
+    bounds = sorted({-9.0, min(max(middle, -8.0), 8.0), 9.0})  # there it falls from 1 to 0
+    parts = (
+        quad(kept, a, b, epsabs=1e-11, epsrel=1e-11, limit=200)[0] for a, b in pairwise(bounds)
+    )
+    return float(sum(parts))
+
+
+def law_mean_until_s(law: Law, until_s: FloatArray) -> FloatArray:
+    """Return the mean of a duration cut short at each of some times, in rising order. [s]
+
+    It is the integral of the probability that the duration is not over. Exact for ``const``,
+    ``expon`` and ``lognorm``; else summed from one time to the next, to about 1e-6.
+
+    Examples
+    --------
+    >>> law_mean_until_s(Law("const", (), 300.0), np.array([60.0, 3600.0]))
+    array([ 60., 300.])
+    """
+    until_s = np.asarray(until_s, dtype=np.float64)
+    if law.name == "const":
+        return np.minimum(until_s, law.scale_s)
+    if law.name == "expon":
+        return np.asarray(-law.scale_s * np.expm1(-until_s / law.scale_s))
+    if law.name == "lognorm":
+        from scipy.special import ndtr
+
+        (sigma,) = law.shapes
+        with np.errstate(divide="ignore"):
+            z = np.log(until_s / law.scale_s) / sigma
+        return np.asarray(law_mean_s(law) * ndtr(z - sigma) + until_s * ndtr(-z))
+    first_s = until_s[until_s > 0][:1]
+    early_s = np.concatenate([first_s * 0, *(first_s * 2.0**-k for k in range(40, 0, -1))])
+    steps_s = np.union1d(early_s, until_s)
+    point, weight = np.polynomial.legendre.leggauss(8)
+    half_s = np.diff(steps_s)[:, None] / 2
+    lasts = frozen_law(law).sf(steps_s[:-1, None] + half_s * (1 + point))
+    total_s = np.concatenate([[0.0], np.cumsum((lasts * weight * half_s).sum(axis=1))])
+    return np.asarray(np.interp(until_s, steps_s, total_s))
 
 
 def quantile_s(law: Law, probability: FloatArray) -> FloatArray:
