@@ -110,6 +110,46 @@ def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def tiers(draw: st.DrawFn, stalls: bool = True) -> dict[str, Any]:
+    """One to four tiers, each a whole multiple of the one before, the last safe from everything."""
+    found, every = {}, draw(st.integers(1, 60))
+    survives = sorted(draw(st.lists(st.integers(0, 3), max_size=3)))
+    for i, level in enumerate([*survives, 3]):
+        every *= draw(st.integers(1, 5)) if i else 1
+        stall = draw(st.integers(0, 10)) if stalls else 0
+        found[f"t{i}"] = {
+            "every": f"{every} min",
+            "stall": f"{stall} min",
+            "write": f"{draw(st.integers(0, every + stall))} min",
+            "load": f"{draw(st.integers(0, 20))} min",
+            "survives": ["nothing", "node", "group", "all"][level],
+        }
+    return found
+
+
+@st.composite
+def async_checkpoints(draw: st.DrawFn) -> dict[str, Any]:
+    """Saves that are complete a while after training went on, at times one after the other."""
+    stall = draw(st.integers(0, 10))
+    if draw(st.booleans()):
+        return {"every": "optimal", "stall": f"{stall} min", "write": f"{stall + 5} min"}
+    every = draw(st.integers(1, 120))
+    write = draw(st.integers(0, every + stall))
+    return {"every": f"{every} min", "stall": f"{stall} min", "write": f"{write} min"}
+
+
+@st.composite
+def tiered_scenarios(draw: st.DrawFn) -> dict[str, Any]:
+    """Scenarios that both engines can play, whose jobs save behind their backs or to tiers."""
+    data = draw(scenarios())
+    for job in data["jobs"].values():
+        job["checkpoint"] = draw(
+            st.one_of(async_checkpoints(), tiers().map(lambda t: {"tiers": t}))
+        )
+    return data
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     """Scenarios that both engines can play: each job alone on a pool of its own."""
     n_pools = draw(st.integers(1, 2))
@@ -150,12 +190,16 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def scripted(*strikes: tuple[float, int, int, bool, float, float]) -> Strikes:
-    """Return the luck of one run: time, kind, node, takes, restart, repair of each strike."""
-    columns = list(zip(*strikes, strict=True)) if strikes else [()] * 6
-    types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64)
+def scripted(*strikes: tuple[Any, ...]) -> Strikes:
+    """Return the luck of one run: time, kind, node, takes, restart, repair of each strike.
+
+    A seventh column is its level; without it, 1 if it takes the node.
+    """
+    rows = [strike if len(strike) > 6 else (*strike, int(strike[3])) for strike in strikes]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+    types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64, np.int8)
     arrays = [np.array(c, dtype=t)[:, None] for c, t in zip(columns, types, strict=True)]
-    return Strikes(*arrays, level=arrays[3].astype(np.int8))
+    return Strikes(*arrays)
 
 
 class Script:
@@ -171,4 +215,12 @@ class Script:
         return self.found
 
 
-__all__ = ["NOBODY", "Script", "eventful_scenarios", "scenarios", "scripted"]
+__all__ = [
+    "NOBODY",
+    "Script",
+    "eventful_scenarios",
+    "scenarios",
+    "scripted",
+    "tiered_scenarios",
+    "tiers",
+]

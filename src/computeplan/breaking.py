@@ -51,6 +51,7 @@ def kinds_of(
                 mends_frac=kind.automatic.mends if kind.automatic else 0.0,
                 relapse=kind.relapse.after if kind.relapse else None,
                 relapse_frac=kind.relapse.share if kind.relapse else 0.0,
+                found=kind.found,
                 factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
                 observed_on=elsewhere,
                 is_assumed=bool(elsewhere) and spec.fault_factor is None,

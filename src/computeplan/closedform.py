@@ -122,11 +122,13 @@ def why_no_closed_form(world: World) -> str | None:
     pool = world.pools[_place(world)]
     if logged := [kind.name for kind in pool.kinds if kind.log is not None]:
         return f"{', '.join(logged)}: replayed from a log"
+    if len(job.tiers_on(_place(world))) > 1:
+        return "checkpoints to several places"
     if reason := _why_not_steady(pool):
         return reason
     if math.isinf(job.interval_s[_place(world)]) and math.isfinite(world.horizon_s):
         return "a job that never saves keeps all or nothing, by the horizon"
-    if _stopped_frac(pool, job) >= 1:
+    if _stopped_frac(pool, float(job.save_s[_place(world)])) >= 1:
         return "planned stops leave no time between them"
     return None
 
@@ -138,6 +140,8 @@ def _why_not_steady(pool: Pool) -> str:
         return f"{', '.join(named)}: a law with memory"
     if named := [kind.name for kind in kinds if kind.relapse is not None]:
         return f"{', '.join(named)}: faults that come back"
+    if named := [kind.name for kind in kinds if kind.found is not None]:
+        return f"{', '.join(named)}: damage that is found late"
     if pool.has_groups:
         return "a fault may take several nodes"
     if takes and pool.n_crews is not None:
@@ -174,24 +178,30 @@ def expect(world: World) -> Expected | None:
         return None
     train_s = float(job.train_s[p])
     segment_s = min(float(job.interval_s[p]), train_s)
-    save_s = 0.0 if math.isinf(job.interval_s[p]) else job.save_s
+    save_s, write_s = _save(job, p)
     restart_s = pool.even_restart_s(rate)
     n_whole = math.floor(train_s / segment_s * (1 + 1e-9))
     rest_s = train_s - n_whole * segment_s
     with np.errstate(over="ignore"):
-        cycle_s = float(expected_wall_s(segment_s, save_s, restart_s, 1 / rate))
+        cycle_s = float(expected_wall_s(segment_s, save_s, restart_s, 1 / rate, write_s))
         wall_s = n_whole * cycle_s
-        if rest_s > 1e-9 * segment_s:
-            wall_s += float(expected_wall_s(rest_s, save_s, restart_s, 1 / rate))
+        if rest_s > 1e-9 * segment_s:  # of so short an interval that a write may not fit
+            wall_s += (
+                cycle_s * (rest_s + save_s) / (segment_s + save_s)
+                if write_s
+                else float(expected_wall_s(rest_s, save_s, restart_s, 1 / rate))
+            )
+        wall_s += math.exp(min(restart_s * rate, 700.0)) * math.expm1(write_s * rate) / rate
     if not wall_s < train_s / NEVER:
         return replace(_NEVER_ENDS, train_s=train_s, interval_s=float(job.interval_s[p]))
-    stopped = _stopped_frac(pool, job)
+    full_save_s = float(job.save_s[p])  # before a stop, the write included
+    stopped = _stopped_frac(pool, full_save_s)
     blocked, run_s = _blocked_from_whole(world, p, wall_s / (1 - stopped))
     lost_s = cycle_s - segment_s - save_s  # to faults, in a cycle
     n_stops = run_s * sum(1 / stop.interval_s for stop in pool.stops)
-    odd_stops_s = sum((law_mean_s(stop.lasts) + job.save_s) / 2 for stop in pool.stops)
+    odd_stops_s = sum((law_mean_s(stop.lasts) + full_save_s) / 2 for stop in pool.stops)
     cut_s = segment_s if world.horizon_s <= run_s else 0.0  # unsaved training counts at the horizon
-    left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + job.save_s / 2)
+    left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
     left_out_s += stopped * run_s * rate * restart_s
     # Where blocking is known in the long run only: it takes a few repairs to come to that.
     start = min(1.0, 3 * _mean_repair_s(pool) / run_s) if pool.is_busy else 0.0
@@ -213,9 +223,18 @@ def expect(world: World) -> Expected | None:
 _NEVER_ENDS = Expected(0.0, 0.0, 0.0, 0.0, math.inf, 0.0, False, 1.0, 1.0, math.inf, math.inf)
 
 
-def _stopped_frac(pool: Pool, job: Job) -> float:
+def _save(job: Job, p: int) -> tuple[float, float]:
+    """Return how long a save stalls, and how long after that it is complete. [s]"""
+    if math.isinf(job.interval_s[p]):
+        return 0.0, 0.0
+    if tiers := job.tiers_on(p):
+        return tiers[0].stall_s, tiers[0].write_s
+    return float(job.save_s[p]), 0.0
+
+
+def _stopped_frac(pool: Pool, save_s: float) -> float:
     """Return the share of time that planned stops take: each its mean length and half a save."""
-    return sum((law_mean_s(stop.lasts) + job.save_s / 2) / stop.interval_s for stop in pool.stops)
+    return sum((law_mean_s(stop.lasts) + save_s / 2) / stop.interval_s for stop in pool.stops)
 
 
 def _mean_repair_s(pool: Pool) -> float:

@@ -15,10 +15,10 @@ from computeplan.breaking import fault_notes, kinds_of
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.feasibility import check_feasible
 from computeplan.kinds import Stop
-from computeplan.physics.checkpoint import job_ettr, optimal_interval_s
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.quantities import PHASES
+from computeplan.saving import Saving, saving_on
 from computeplan.specs.chips import Chip
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
@@ -196,8 +196,7 @@ class _OnPool(NamedTuple):
     n_nodes: int = 0
     train_s: float = math.nan
     tok_per_s: float = math.nan
-    interval_s: float = math.inf
-    ettr: float = 1.0
+    saving: Saving = Saving()
     mfu: float = math.nan
     mfu_class: str = ""
     priced: str = ""
@@ -229,13 +228,15 @@ def _job(
         n_nodes=np.array([p.n_nodes for p in on], dtype=np.int64),
         train_s=np.array([p.train_s for p in on]),
         tok_per_s=np.array([p.tok_per_s for p in on]),
-        interval_s=np.array([p.interval_s for p in on]),
-        save_s=(job.checkpoint.stall or 0.0) if job.checkpoint else 0.0,
-        ettr=np.array([p.ettr for p in on]),
+        interval_s=np.array([p.saving.interval_s for p in on]),
+        save_s=np.array([p.saving.save_s for p in on]),
+        ettr=np.array([p.saving.ettr for p in on]),
         mfu=np.array([p.mfu for p in on]),
         mfu_class=tuple(p.mfu_class for p in on),
         priced=tuple(p.priced for p in on),
         saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
+        tiers=tuple(p.saving.tiers for p in on),
+        n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
     )
 
 
@@ -259,10 +260,8 @@ def _on_pool(
         token_flop = flop_per_token(shape, job.seq)
         tok_per_s = speed.n_chips * speed.flop_per_s / token_flop
     train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s)
-    interval_s, ettr = _saving(job, pool, n_nodes, train_s)
-    return _OnPool(
-        n_nodes, train_s, tok_per_s, interval_s, ettr, speed.mfu, speed.kind, speed.priced
-    )
+    saving = saving_on(scenario, pool, name, job, n_nodes, train_s)
+    return _OnPool(n_nodes, train_s, tok_per_s, saving, speed.mfu, speed.kind, speed.priced)
 
 
 def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:
@@ -280,17 +279,3 @@ def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:
         return float(job.train_for)
     flop = job.work if job.work is not None else (job.tokens or math.nan) * token_flop
     return float(flop / flop_per_s)
-
-
-def _saving(job: JobSpec, pool: Pool, nodes: int, train_s: float) -> tuple[float, float]:
-    """Return the interval between saves and the expected ETTR, spares without limit."""
-    rate = pool.fault_rate_per_node_s * nodes
-    checkpoint = job.checkpoint
-    every = checkpoint.every if checkpoint else "never"
-    save_s = (checkpoint.stall or 0.0) if checkpoint else 0.0
-    if every == "optimal":
-        # A pool where nothing fails has no optimum: it never saves.
-        interval = float(optimal_interval_s(save_s, 1 / rate)) if rate else math.inf
-    else:
-        interval = math.inf if every == "never" else float(every)
-    return interval, job_ettr(train_s, interval, save_s, pool.even_restart_s(rate), rate)

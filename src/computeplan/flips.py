@@ -48,7 +48,8 @@ def flips(worlds: Mapping[str, World]) -> list[str]:
     """Return one sentence a pair of chips: the ratio of rates at which both take the same time.
 
     Of each chip the first case counts, and at most `MOST_PAIRS` pairs are told. Cases of several
-    jobs, of several pools that could hold the job, of other work or without faults tell nothing.
+    jobs, of several pools that could hold the job, of other work, without faults or with saves that
+    are complete only later tell nothing.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ def _side(case: str, world: World) -> _Side | None:
     p = int(pools[0])
     pool = world.pools[p]
     tokens = float(job.train_s[p] * job.tok_per_s[p])
-    if not pool.fault_rate_per_node_s or not math.isfinite(tokens) or not job.ettr[p]:
+    is_told = math.isfinite(tokens) and job.ettr[p] > 0 and not job.tiers_on(p)
+    if not pool.fault_rate_per_node_s or not is_told:
         return None
     return _Side(
         case=case,
@@ -106,7 +108,7 @@ def _side(case: str, world: World) -> _Side | None:
         train_s=float(job.train_s[p]),
         interval_s=float(job.interval_s[p]),
         saves_at_best=job.saves_at_best,
-        save_s=job.save_s,
+        save_s=float(job.save_s[p]),
         n_nodes=int(job.n_nodes[p]),
     )
 

@@ -67,6 +67,8 @@ class Kind:
         How long after its return a node faults again.
     relapse_frac : float
         Share of the faults that relapse.
+    found : Law or None
+        How long it stays unnoticed; None if it stops the job at once.
     factor : Factor
         Times `rate_per_node_s` on this pool; drawn once a run, for a chip, where it has limits.
     observed_on : str
@@ -88,6 +90,7 @@ class Kind:
     mends_frac: float = 0.0
     relapse: Law | None = None
     relapse_frac: float = 0.0
+    found: Law | None = None
     factor: Factor = _AS_OBSERVED
     observed_on: str = ""
     is_assumed: bool = False

@@ -83,6 +83,8 @@ class Ledger:
         Faults on nodes that nobody held.
     n_repairs : ndarray, shape (n_runs, n_pools)
         Nodes sent to repair.
+    n_from_start : ndarray, shape (n_runs, n_jobs)
+        Times that a job began again because damage was found that every save kept may hold.
     spans : sequence of Span, or None
         Timeline of the first run, if it was asked for.
     """
@@ -95,6 +97,7 @@ class Ledger:
     n_interruptions: IntArray
     n_idle_faults: IntArray
     n_repairs: IntArray
+    n_from_start: IntArray
     spans: Sequence[Span] | None = None
 
     @property

@@ -125,6 +125,12 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     return _floats((last_s - first_s) / kept / _DAY_S)
 
 
+def _from_start(ledger: Ledger, world: World) -> FloatArray:
+    if not any(kind.found is not None for pool in world.pools for kind in pool.kinds):
+        return np.full(ledger.n_runs, math.nan)
+    return _floats(ledger.n_from_start.sum(axis=1) * 1.0)
+
+
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
     deadline_s = np.array([job.deadline_s for job in world.jobs])
     until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])  # later ones may yet be met
@@ -203,6 +209,7 @@ _MEASURES: dict[str, Measure] = {
     "n_planned": lambda led, w: led.n_interruptions[:, w.n_fault_kinds :].sum(axis=1) * 1.0,
     "n_idle_faults": lambda led, _: led.n_idle_faults.sum(axis=1) * 1.0,
     "n_node_repairs": lambda led, _: led.n_repairs.sum(axis=1) * 1.0,
+    "n_from_start": _from_start,
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
     "ettr": _ettr,

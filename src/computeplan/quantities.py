@@ -119,6 +119,10 @@ QUANTITIES = _table(
         "Faults that took a node out of service until it was repaired.",
     ),
     Quantity(
+        "n_from_start", "", "Starts from scratch", "从头重训次数",
+        "Times that no kept checkpoint was older than the silent damage that was found.",
+    ),
+    Quantity(
         "n_unfinished", "", "Unfinished jobs", "未完成作业数",
         "Jobs that had not finished when the horizon came.",
     ),

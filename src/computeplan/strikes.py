@@ -33,7 +33,13 @@ __all__ = [
 
 MOST_NODES = 8_000_000  # shuffled at a time; it changes no number
 APART_S = 1e-3  # nodes of a group come back one by one, so that their order is definite
-MISSING = {"automatic_s": 0.0, "life_s": math.inf, "chain": np.int32(-1), "is_member": False}
+MISSING = {
+    "found_s": 0.0,
+    "automatic_s": 0.0,
+    "life_s": math.inf,
+    "chain": np.int32(-1),
+    "is_member": False,
+}
 """Values of columns that a part of the strikes lacks."""
 
 BoolArray = NDArray[np.bool_]
@@ -69,6 +75,8 @@ class Strikes:
         From when the node is whole again to its next fault of this kind, or inf. [s]
     chain : ndarray of int32 or None
         Which fault of its kind began the chain of those that come back.
+    found_s : ndarray or None
+        How long damage stays unnoticed; 0 if it is noticed at once. [s]
     is_member : ndarray of bool or None
         Whether this is a further node of the fault before it.
     """
@@ -84,6 +92,7 @@ class Strikes:
     life_s: FloatArray | None = None
     chain: NodeArray | None = None
     is_member: BoolArray | None = None
+    found_s: FloatArray | None = None
 
 
 class Luck(NamedTuple):

@@ -235,6 +235,7 @@ class Trace:
             luck.automatic_s,
             luck.life_s,
             chain,
+            found_s=self._founds(kind, pool, n_rows),
         )
         if luck.n_nodes is None:
             return [strikes]
@@ -304,6 +305,11 @@ class Trace:
         restart_s = draw(Stream.RESTART, kind.restart)
         return Luck(takes, level, n_nodes, restart_s, repair_s, automatic_s, life_s)
 
+    def _founds(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray | None:
+        if kind.found is None:
+            return None
+        return self._column(Stream.FOUND, kind.name, pool.name, kind.found, n_rows)
+
     def _replayed(self, kind: Kind, pool: Pool, until_s: float) -> Strikes:
         log = kind.log
         assert log is not None
@@ -320,6 +326,7 @@ class Trace:
             luck.restart_s,
             np.where(known, logged, luck.repair_s),
             np.where(known, np.int8(1), luck.level),
+            found_s=self._founds(kind, pool, n),
         )
 
     def _stops(self, stop: Stop, pool: Pool, until_s: float) -> Strikes:

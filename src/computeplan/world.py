@@ -17,7 +17,7 @@ from computeplan.physics.reliability import short_share, stalled_share
 from computeplan.specs.faults import Factor
 from computeplan.specs.laws import law_discount, law_mean_s
 
-__all__ = ["Job", "Pool", "World"]
+__all__ = ["Job", "Pool", "Tier", "World"]
 
 NEVER_ENDS = 1000  # times the expected wall time
 
@@ -137,6 +137,33 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """One place that a job saves to, on one pool.
+
+    Parameters
+    ----------
+    name : str
+        As in the scenario.
+    n_intervals : int
+        It is saved after every so many of the job's intervals.
+    stall_s, write_s : float
+        How long training stands still, and how long after that the save is complete. [s]
+    load_s : float
+        Added to a restart that reads it. [s]
+    survives : int
+        The highest level of a fault after which it can be read: 0 to 3 for a fault that takes
+        nothing, a node, a group of nodes, all.
+    """
+
+    name: str
+    n_intervals: int
+    stall_s: float
+    write_s: float
+    load_s: float
+    survives: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One training run; arrays have one value per pool.
 
@@ -155,11 +182,12 @@ class Job:
     tok_per_s : ndarray, shape (n_pools,)
         Tokens per second of training; nan where unknown.
     interval_s : ndarray, shape (n_pools,)
-        Training time between saves; inf if it never saves. [s]
-    save_s : float
-        Stall of one save. [s]
+        Training time between saves, of the most frequent tier; inf if it never saves. [s]
+    save_s : ndarray, shape (n_pools,)
+        How long training stands still to save before it stops or ends. [s]
     ettr : ndarray, shape (n_pools,)
-        Expected share of wall time that is kept training, with spares without limit.
+        Expected share of wall time that is kept training, with spares without limit; with several
+        tiers at least that, which is as if there were only the least frequent.
     mfu : ndarray, shape (n_pools,)
         nan where it is not needed.
     mfu_class : tuple of str
@@ -168,6 +196,11 @@ class Job:
         Time of a step and layout on each pool, in words; empty where it was not priced.
     saves_at_best : bool
         Whether `interval_s` is the best one at the fault rate of each pool.
+    tiers : tuple of tuple of Tier
+        On each pool where it saves on, most frequent first, each a whole multiple of the one
+        before, the last one safe from every fault; empty where it saves to one place and waits.
+    n_kept : int
+        Completed saves to the last tier that are there to go back to; 0 if only the newest matters.
     """
 
     name: str
@@ -180,12 +213,18 @@ class Job:
     train_s: FloatArray
     tok_per_s: FloatArray
     interval_s: FloatArray
-    save_s: float
+    save_s: FloatArray
     ettr: FloatArray
     mfu: FloatArray
     mfu_class: tuple[str, ...]
     priced: tuple[str, ...] = ()
     saves_at_best: bool = False
+    tiers: tuple[tuple[Tier, ...], ...] = ()
+    n_kept: int = 0
+
+    def tiers_on(self, pool: int) -> tuple[Tier, ...]:
+        """Return the tiers on a pool; empty where it saves to one place and waits."""
+        return self.tiers[pool] if self.tiers else ()
 
     def expected_wall_s(self, pool: int) -> float:
         """Return the expected wall time of the whole job on a pool, never blocked. [s]"""
@@ -193,11 +232,14 @@ class Job:
         return float(self.train_s[pool]) / ettr if ettr else math.inf
 
     def wall_if_struck_s(self, pool: int, place: Pool) -> float:
-        """Return the expected wall time on a pool if it were struck as `place` is. [s]"""
+        """Return about the expected wall time on a pool if it were struck as `place` is. [s]"""
+        if self.tiers_on(pool):
+            return self.expected_wall_s(pool)
         train_s = float(self.train_s[pool])
         rate = place.fault_rate_per_node_s * int(self.n_nodes[pool])
         restart_s = place.even_restart_s(rate)
-        ettr = job_ettr(train_s, float(self.interval_s[pool]), self.save_s, restart_s, rate)
+        interval_s, save_s = float(self.interval_s[pool]), float(self.save_s[pool])
+        ettr = job_ettr(train_s, interval_s, save_s, restart_s, rate)
         return train_s / ettr if ettr else math.inf
 
 

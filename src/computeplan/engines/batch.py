@@ -14,6 +14,7 @@ import numpy as np
 
 from computeplan.checks import FloatArray
 from computeplan.engines.rows import Rows
+from computeplan.engines.tierrows import TieredRows
 from computeplan.engines.turns import ReturningTurns, Turns
 from computeplan.errors import UnsupportedByEngine
 from computeplan.ledger import (
@@ -39,6 +40,9 @@ MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
 
 def why_unsupported(world: World) -> tuple[str, str] | None:
     """Return path and reason of what this engine cannot play in a world, or None."""
+    late = [kind.name for pool in world.pools for kind in pool.kinds if kind.found is not None]
+    if late:
+        return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
     taken: set[int] = set()
     for job in world.jobs:
         path = f"jobs.{job.name}"
@@ -131,7 +135,8 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
 
 def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    rows = Rows(world, pool, world.jobs[job], n_runs)
+    of_job = TieredRows if world.jobs[job].tiers_on(pool) else Rows
+    rows = of_job(world, pool, world.jobs[job], n_runs)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
         rows.play(turns, from_s, until_s)
@@ -169,7 +174,7 @@ class _Books:
         phases = {
             TRAIN: rows.kept_s() + rows.last_s,
             LOST: rows.lost_s,
-            SAVE: rows.n_cycles * rows.save_s + rows.saved_odd_s + rows.broken_s - rows.lost_s,
+            SAVE: rows.saved_s(),
             RESTART: rows.restarted_s,
             BLOCKED: rows.blocked_s,
         }
@@ -192,4 +197,5 @@ class _Books:
             n_interruptions=self.n_interruptions,
             n_idle_faults=self.n_idle_faults,
             n_repairs=self.n_repairs,
+            n_from_start=np.zeros(self.end_s.shape, dtype=np.int64),  # damage is found at once
         )

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import simpy
 
-from computeplan.engines.gang import IN_REPAIR, Gang, PoolNodes
+from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
 from computeplan.engines.luck import Fault, RunLuck
+from computeplan.engines.sight import view_of
+from computeplan.engines.tiergang import gang_of
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import BLOCKED, IDLE, PHASES, REPAIR, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
-from computeplan.scheduling.view import View
 from computeplan.trace import Trace, draw_trace
 from computeplan.world import World
 
@@ -72,7 +73,7 @@ class _Run:
         self.world, self.trace, self.run = world, trace, run
         self.env = simpy.Environment()
         self.spans: list[Span] | None = [] if timeline else None
-        self.gangs = [Gang(i, spec, self.spans) for i, spec in enumerate(world.jobs)]
+        self.gangs = [gang_of(i, spec, self.spans) for i, spec in enumerate(world.jobs)]
         self.pools = [PoolNodes(spec) for spec in world.pools]
         self.endings: list[_At | None] = [None] * len(self.gangs)
         self.queue: list[int] = []
@@ -169,7 +170,8 @@ class _Run:
                     self.n_interruptions[0, kind] += 1
                     self.endings[gang.index] = None
         else:
-            self._fault(pool, kind, luck.fault(i, n), event.time_s)
+            fault, is_late = luck.fault(i, n), self.pools[pool].spec.kind(kind).found is not None
+            (self._damage if is_late else self._fault)(pool, kind, fault, event.time_s)
         self._await_ends(pool)
 
     def _come_back(self, pool: int, kind: int, node: int, chain: int, nth: int, event: _At) -> None:
@@ -206,13 +208,11 @@ class _Run:
             found_idle |= gang is None
             if gang is not None and gang.index not in struck:
                 struck.add(gang.index)
-                gang.interrupt(now_s, fault.restart_s)
+                gang.interrupt(now_s, fault.restart_s, fault.level)
                 self.endings[gang.index] = None
             if fault.takes:
-                shop.send_to_repair(node, now_s, gang)
+                self._take(pool, node, gang, now_s)
                 taken.append((node, repair_s))
-                if gang is not None and (gang.n_missing or not shop.give(gang)):
-                    gang.lack(now_s)
             if fault.life_s < math.inf:
                 if fault.takes:
                     shop.renewals[node].append((kind, fault))
@@ -222,6 +222,38 @@ class _Run:
         self.n_idle_faults[0, kind] += found_idle and not struck
         if taken:
             self._repair(pool, taken, fault.automatic_s, now_s)
+
+    def _take(self, pool: int, node: int, gang: Gang | None, now_s: float) -> None:
+        """Send a node to repair, and replace it in its job."""
+        shop = self.pools[pool]
+        shop.send_to_repair(node, now_s, gang)
+        if gang is not None and (gang.n_missing or not shop.give(gang)):
+            gang.lack(now_s)
+
+    def _damage(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
+        """Damage the job of a node, if it has one, without anybody noticing."""
+        where = self.pools[pool].where[fault.nodes[0]]
+        if where == FREE:
+            self.n_idle_faults[0, kind] += 1
+        elif where != IN_REPAIR:
+            found = partial(self._found, pool, kind, fault, self.gangs[where], now_s)
+            _At(self.env, now_s + fault.found_s, STRIKE, found)
+
+    def _found(
+        self, pool: int, kind: int, fault: Fault, gang: Gang, since_s: float, event: _At
+    ) -> None:
+        """Stop a job whose state is damaged since a time; its node goes if it is still there."""
+        if not gang.runs:
+            return
+        self.n_interruptions[0, kind] += 1
+        gang.interrupt(event.time_s, fault.restart_s, fault.level, clean_by_s=since_s)
+        self.endings[gang.index] = None
+        (node,) = fault.nodes
+        if fault.takes and self.pools[pool].where[node] == gang.index:
+            self._take(pool, node, gang, event.time_s)
+            taken = [(node, fault.repairs_s[0])]
+            self._repair(pool, taken, fault.automatic_s, event.time_s)
+        self._await_ends(pool)
 
     def _renew(self, pool: int, node: int, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node that is whole again live until its next fault of a kind."""
@@ -335,28 +367,11 @@ class _Run:
         self.policy_due = False
         if not self.queue:
             return
-        for index, pool in self.policy(self._view(event.time_s)):
+        for index, pool in self.policy(
+            view_of(self.world, self.gangs, self.pools, self.queue, event.time_s)
+        ):
             self.queue.remove(index)
             self._start(self.gangs[index], pool, event.time_s)
-
-    def _view(self, now_s: float) -> View:
-        running: list[list[tuple[float, int]]] = [[] for _ in self.pools]
-        for gang in self.gangs:
-            if gang.runs:
-                is_struck = self.pools[gang.pool].spec.fault_rate_per_node_s > 0
-                end_s = gang.expected_end(now_s, is_struck=is_struck)
-                running[gang.pool].append((end_s, gang.n_nodes))
-        return View(
-            now_s=now_s,
-            queue=tuple(self.queue),
-            free=tuple(nodes.room for nodes in self.pools),
-            running=tuple(tuple(ends) for ends in running),
-            n_nodes=self.world.n_nodes,
-            wall_s=self.world.wall_s,
-            energy_j=self.world.energy_j,
-            deadline_s=np.array([job.deadline_s for job in self.world.jobs]),
-            home=np.array([job.home for job in self.world.jobs]),
-        )
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -382,5 +397,6 @@ class _Run:
             n_interruptions=self.n_interruptions,
             n_idle_faults=self.n_idle_faults,
             n_repairs=np.array([[nodes.n_repairs for nodes in self.pools]]),
+            n_from_start=np.array([[gang.n_from_start for gang in self.gangs]]),
             spans=self.spans,
         )

@@ -15,7 +15,7 @@ from typing import Any
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
 from computeplan.world import Job, Pool
 
-__all__ = ["IN_REPAIR", "Gang", "PoolNodes"]
+__all__ = ["FREE", "IN_REPAIR", "Gang", "PoolNodes"]
 
 FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
 NO_NODE = -1
@@ -129,6 +129,8 @@ class Gang:
         self.start_s = self.end_s = math.inf
         self.job_s = [0.0] * (len(PHASES) + 1)
         self.missing_node_s = 0.0
+        self.n_from_start = 0
+        self.complete: deque[tuple[float, float]] = deque(maxlen=spec.n_kept)  # when, position
 
     @property
     def runs(self) -> bool:
@@ -142,22 +144,23 @@ class Gang:
         self.pool, self.chips_per_node = pool, chips_per_node
         self.n_nodes = int(spec.n_nodes[pool])
         self.work_s, self.interval_s = float(spec.train_s[pool]), float(spec.interval_s[pool])
-        self.save_s, self.ettr = spec.save_s, float(spec.ettr[pool])
+        self.save_s, self.ettr = float(spec.save_s[pool]), float(spec.ettr[pool])
         self.start_s = self.since_s = self.begin_s = self.ready_s = now_s
 
     def left_s(self) -> float:
         """Return the training left once it resumes. [s]"""
         return self.work_s - max(self.kept_s, self.pending_s)
 
-    def _n_saves(self, left_s: float) -> float:
+    def _saves_s(self, left_s: float) -> float:
+        """Return how long the job stands still to save in the training left, if not struck. [s]"""
         if self.interval_s == math.inf:
             return 0.0
-        return math.ceil(left_s / self.interval_s - SLACK)
+        return math.ceil(left_s / self.interval_s - SLACK) * self.save_s
 
     def end_time(self) -> float:
         """Return when the work ends if nothing else happens. [s]"""
         left_s = self.left_s()
-        return self.ready_s + left_s + self._n_saves(left_s) * self.save_s
+        return self.ready_s + left_s + self._saves_s(left_s)
 
     def expected_end(self, now_s: float, *, is_struck: bool) -> float:
         """Return when the job is expected to end: at least its rest undisturbed. [s]"""
@@ -176,6 +179,8 @@ class Gang:
         cycle_s = self.interval_s + self.save_s
         n_cycles = gone_s // cycle_s
         rest_s, done_s = gone_s - n_cycles * cycle_s, n_cycles * self.interval_s
+        for m in range(max(1, int(n_cycles) + 1 - self.spec.n_kept), int(n_cycles) + 1):
+            self.complete.append((self.ready_s + m * cycle_s, self.kept_s + m * self.interval_s))
         trained_s = min(rest_s, self.interval_s, self.left_s() - done_s)
         self.job_s[SAVE] += n_cycles * self.save_s + (rest_s - trained_s)
         return done_s, trained_s, rest_s - trained_s
@@ -185,6 +190,8 @@ class Gang:
         if self.saving_until_s > self.since_s:
             self._phase(SAVE, min(now_s, self.saving_until_s))
         if now_s >= self.saving_until_s:
+            if self.pending_s > self.kept_s:
+                self.complete.append((self.saving_until_s, self.pending_s))
             self.kept_s = max(self.kept_s, self.pending_s)
             if self.ready_s > self.since_s:
                 self._phase(RESTART, min(now_s, self.ready_s))
@@ -199,13 +206,29 @@ class Gang:
         self.missing_node_s += (now_s - self.since_s) * self.n_missing
         self._phase(BLOCKED, now_s)
 
-    def interrupt(self, now_s: float, restart_s: float) -> None:
-        """Throw away what was not saved and begin a restart, once the job is whole."""
+    def interrupt(
+        self, now_s: float, restart_s: float, level: int, clean_by_s: float = math.inf
+    ) -> None:
+        """Throw away what was not saved and begin a restart, once the job is whole.
+
+        What was saved after `clean_by_s` holds silent damage, and is thrown away too.
+        """
         self.restart_s = restart_s
         if self.n_missing:
             self.book_blocked(now_s)
+        else:
+            self._book_until_ready(now_s)
+        self._fall_back(now_s, level)
+        self.pending_s = self.saving_until_s = 0.0
+        if clean_by_s < math.inf:
+            self._go_back(clean_by_s)
+        if not self.n_missing:
+            self._down(now_s, self.restart_s)
+
+    def _fall_back(self, now_s: float, level: int) -> None:  # noqa: ARG002
+        """Throw away what was not saved; a save to one place survives a fault of any level."""
+        if self.n_missing:
             return
-        self._book_until_ready(now_s)
         if now_s > self.ready_s:
             done_s, trained_s, saving_s = self._cycles(now_s)
             self.job_s[TRAIN] += done_s
@@ -214,11 +237,21 @@ class Gang:
             self._span(LOST, now_s - trained_s - saving_s, now_s)
             self.kept_s += done_s
         elif self.pending_s > self.kept_s:  # during the save before a stop: booked, and lost
-            broken_s = self.pending_s - self.kept_s
-            self.job_s[TRAIN] -= broken_s
-            self.job_s[LOST] += broken_s
-        self.pending_s = self.saving_until_s = 0.0
-        self._down(now_s, restart_s)
+            self._lose(self.pending_s - self.kept_s)
+
+    def _lose(self, trained_s: float) -> None:
+        """Count training as lost that was booked as kept."""
+        self.job_s[TRAIN] -= trained_s
+        self.job_s[LOST] += trained_s
+
+    def _go_back(self, clean_by_s: float) -> None:
+        """Throw away the saves complete after a time, and go back to the newest one left."""
+        while self.complete and self.complete[-1][0] > clean_by_s:
+            self.complete.pop()
+        self.n_from_start += not self.complete
+        clean_s = self.complete[-1][1] if self.complete else 0.0
+        self._lose(self.kept_s - clean_s)
+        self.kept_s = clean_s
 
     def _down(self, now_s: float, restart_s: float) -> None:
         self.since_s = self.begin_s = now_s
@@ -269,7 +302,7 @@ class Gang:
         self._book_until_ready(now_s)
         left_s = self.left_s()
         self.job_s[TRAIN] += left_s
-        self.job_s[SAVE] += self._n_saves(left_s) * self.save_s
+        self.job_s[SAVE] += self._saves_s(left_s)
         self._span(TRAIN, self.ready_s, now_s)
         self.end_s = now_s
 

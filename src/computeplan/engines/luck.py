@@ -21,6 +21,8 @@ class Fault(NamedTuple):
     life_s: float
     chain: int
     nth: int
+    level: int
+    found_s: float
 
 
 class RunLuck:
@@ -35,7 +37,8 @@ class RunLuck:
         self.takes, self.restart_s = column("takes"), column("restart_s")
         self.automatic_s, self.repair_s = column("automatic_s"), column("repair_s")
         self.life_s, self.chain = column("life_s"), column("chain")
-        self.is_member = column("is_member")
+        self.is_member, self.level = column("is_member"), column("level")
+        self.found_s = column("found_s")
 
     def fault(self, i: int, n: int) -> Fault:
         """Return the fault in row `i`, which takes up `n` rows."""
@@ -48,4 +51,6 @@ class RunLuck:
             self.life_s[i] if self.life_s else math.inf,
             self.chain[i] if self.chain else -1,
             0,
+            self.level[i],
+            self.found_s[i] if self.found_s else 0.0,
         )

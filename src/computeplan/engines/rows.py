@@ -40,7 +40,7 @@ class Rows:
         self.work_s = float(job.train_s[pool]) if job else 0.0
         self.interval_s = float(job.interval_s[pool]) if job else math.inf
         self.saves = math.isfinite(self.interval_s)
-        self.save_s = job.save_s if job else 0.0
+        self.save_s = float(job.save_s[pool]) if job else 0.0
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
         self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
@@ -73,6 +73,10 @@ class Rows:
     def kept_s(self) -> FloatArray:
         """Return the saved training. [s]"""
         return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
+
+    def saved_s(self) -> FloatArray:
+        """Return the time spent on saves, broken ones included. [s]"""
+        return self.n_cycles * self.save_s + self.saved_odd_s + self.broken_s - self.lost_s
 
     def play(self, turns: Turns, from_s: float, until_s: float) -> None:
         """Play the strikes after `from_s` up to `until_s`, turn by turn."""
@@ -130,7 +134,7 @@ class Rows:
                 whole_s[rows] = after_s
         np.copyto(self.whole_s, whole_s, where=hit)
         np.copyto(self.begin_s, whole_s, where=hit)
-        whole_s += turn.restart_s
+        whole_s += self._restart_s(turn)
         if self.has_stops:  # nothing ends a planned stop early
             np.maximum(whole_s, self.stop_until_s, out=whole_s)
         np.copyto(self.ready_s, whole_s, where=hit)
@@ -138,6 +142,10 @@ class Rows:
             again = np.flatnonzero(hit)
             back_s = np.where(takes, time_s + self.shop.last_down_s, time_s)
             turns.renew(turn, again, back_s[again])
+
+    def _restart_s(self, turn: Turn) -> FloatArray:
+        """Return how long restarts take. [s]"""
+        return turn.restart_s
 
     def _new_faults(self, turn: Turn, live: Mask) -> None:
         """Forget the fault before, where this turn is not a further node of it."""
@@ -294,16 +302,19 @@ class Rows:
         restarted_s = np.minimum(until_s, self.ready_s[rows]) - self.begin_s[rows]
         self.restarted_s[rows] += np.maximum(restarted_s, 0.0)
         self.saved_odd_s[rows] -= np.maximum(self.saving_until_s[rows] - until_s, 0.0)
-        gone_s = np.maximum(until_s - self.ready_s[rows], 0.0)
-        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
-        self.last_s[rows] = trained_s
-        self.n_cycles[rows] += n_cycles
-        self.saved_odd_s[rows] += saving_s
+        self._cut(rows, np.maximum(until_s - self.ready_s[rows], 0.0))
         self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
         beyond_s = self.nodes.claimed_beyond(until_s)
         self.missing_node_s -= beyond_s
         self.nodes.repair_s -= beyond_s
         return True
+
+    def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
+        """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
+        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self.last_s[rows] = trained_s
+        self.n_cycles[rows] += n_cycles
+        self.saved_odd_s[rows] += saving_s
 
     def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
         """Play the strikes from the end of the job to the end of the run: all nodes are idle."""

@@ -6,6 +6,13 @@ Poisson with mean gap ``mtbf_s`` on the wall clock and may strike in any phase, 
 Restarts of random length enter as the constant one that costs the same (`even_restart_s`), which
 is exact. Both engines are tested against these closed forms.
 
+A save may be asynchronous: training goes on after ``save_s``, and the save is complete ``write_s``
+later; a fault before that falls back to the save before. Between two faults, whose gap X is
+exponential, the saves that complete are the whole numbers m with ``restart_s + m (interval_s +
+save_s) + write_s <= X``, so their mean number is ``exp(-(restart_s + write_s) / mtbf_s) /
+expm1((interval_s + save_s) / mtbf_s)``: the write costs what a restart of that length would, and
+does not move the optimum, as long as one write ends before the next begins.
+
 Sources
 -------
 .. [1] J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps",
@@ -27,8 +34,10 @@ __all__ = [
     "daly_interval_s",
     "even_restart_s",
     "expected_ettr",
+    "expected_makespan_s",
     "expected_wall_s",
     "job_ettr",
+    "optimal_async_interval_s",
     "optimal_interval_s",
 ]
 
@@ -93,9 +102,13 @@ def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
     >>> f"{optimal_interval_s(save_s=60.0, mtbf_s=11_135.1) / 60:.3f} min"
     '18.605 min'
     """
+    save, mtbf = positive(save_s=save_s, mtbf_s=mtbf_s)
+    return _optimum_s(save, mtbf)
+
+
+def _optimum_s(save: FloatArray, mtbf: FloatArray) -> FloatArray:
     from scipy.special import lambertw
 
-    save, mtbf = positive(save_s=save_s, mtbf_s=mtbf_s)
     ratio = save / mtbf
     exact = mtbf * (1 + np.real(lambertw(-np.exp(-1 - ratio), k=0)))
     # Below 1e-8 the branch point swallows the digits; the series there is exact to 1e-9.
@@ -103,8 +116,51 @@ def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
     return np.where(ratio < 1e-8, series, exact)
 
 
+def optimal_async_interval_s(
+    save_s: ArrayLike, write_s: ArrayLike, mtbf_s: ArrayLike
+) -> FloatArray:
+    """Return the training time between asynchronous saves that maximises `expected_ettr`, exactly.
+
+    The write multiplies the wall time whatever the interval is, so the optimum is that of
+    `optimal_interval_s`, or the shortest interval in which a write ends, whichever is longer.
+
+    Parameters
+    ----------
+    save_s : array_like
+        Time training stands still for one save; may be 0. [s]
+    write_s : array_like
+        From the end of the stall to a save that is complete. [s]
+    mtbf_s : array_like
+        Mean time between faults of the whole job. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Time between the end of one stall and the start of the next. [s]
+
+    Raises
+    ------
+    ValueError
+        If the write or the MTBF is not > 0, or the stall is negative.
+
+    Examples
+    --------
+    >>> f"{optimal_async_interval_s(save_s=5.0, write_s=60.0, mtbf_s=11_135.1):.0f}"
+    '330'
+    >>> f"{optimal_async_interval_s(save_s=0.0, write_s=60.0, mtbf_s=11_135.1):.0f}"
+    '60'
+    """
+    write, mtbf = positive(write_s=write_s, mtbf_s=mtbf_s)
+    (save,) = at_least_zero(save_s=save_s)
+    return np.maximum(_optimum_s(save, mtbf), write - save)
+
+
 def expected_wall_s(
-    interval_s: ArrayLike, save_s: ArrayLike, restart_s: ArrayLike, mtbf_s: ArrayLike
+    interval_s: ArrayLike,
+    save_s: ArrayLike,
+    restart_s: ArrayLike,
+    mtbf_s: ArrayLike,
+    write_s: ArrayLike = 0.0,
 ) -> FloatArray:
     """Return the expected wall time of one interval of kept training with its save [1]_.
 
@@ -119,16 +175,20 @@ def expected_wall_s(
         be 0. [s]
     mtbf_s : array_like
         Mean time between faults of the whole job on the wall clock. [s]
+    write_s : array_like
+        From the end of the stall to a save that is complete, at most interval and stall; 0 if
+        the save blocks. [s]
 
     Returns
     -------
     ndarray, broadcast shape of the inputs
-        Expected wall time. [s]
+        Expected wall time; with a write, of every interval after the first of a job. [s]
 
     Raises
     ------
     ValueError
-        If the interval or the MTBF is not > 0, or another input is negative.
+        If the interval or the MTBF is not > 0, another input is negative, or a write does not end
+        before the next begins.
 
     Examples
     --------
@@ -136,8 +196,48 @@ def expected_wall_s(
     '82278 min'
     """
     interval, mtbf = positive(interval_s=interval_s, mtbf_s=mtbf_s)
-    save, restart = at_least_zero(save_s=save_s, restart_s=restart_s)
-    return mtbf * np.exp(restart / mtbf) * np.expm1((interval + save) / mtbf)
+    save, restart, write = at_least_zero(save_s=save_s, restart_s=restart_s, write_s=write_s)
+    if np.any(write > (interval + save) * (1 + 1e-9)):
+        message = "write_s must be at most interval_s + save_s, or writes would overlap"
+        raise ValueError(message)
+    return mtbf * np.exp((restart + write) / mtbf) * np.expm1((interval + save) / mtbf)
+
+
+def expected_makespan_s(
+    n_intervals: ArrayLike,
+    interval_s: ArrayLike,
+    save_s: ArrayLike,
+    restart_s: ArrayLike,
+    mtbf_s: ArrayLike,
+    write_s: ArrayLike = 0.0,
+) -> FloatArray:
+    """Return the expected wall time of a whole job, its last write included.
+
+    With f(k) the time from a fresh start with k intervals to go, conditioning on the first fault
+    gives f(k) - f(k-1) = `expected_wall_s`, and f(1) longer by the wait for its own write.
+
+    Parameters
+    ----------
+    n_intervals : array_like
+        Intervals of the job; a part of one is taken in proportion.
+    interval_s, save_s, restart_s, mtbf_s, write_s : array_like
+        As of `expected_wall_s`. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Expected wall time. [s]
+
+    Examples
+    --------
+    >>> f"{expected_makespan_s(10, 900.0, 5.0, 600.0, 3600.0, write_s=60.0) / 60:.0f} min"
+    '207 min'
+    """
+    wall = expected_wall_s(interval_s, save_s, restart_s, mtbf_s, write_s)
+    restart, mtbf, write = (np.asarray(x, dtype=np.float64) for x in (restart_s, mtbf_s, write_s))
+    last = mtbf * np.exp(restart / mtbf) * np.expm1(write / mtbf)
+    total: FloatArray = np.asarray(n_intervals) * wall + last
+    return total
 
 
 def even_restart_s(kept_frac: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
@@ -187,7 +287,11 @@ def even_restart_s(kept_frac: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
 
 
 def expected_ettr(
-    interval_s: ArrayLike, save_s: ArrayLike, restart_s: ArrayLike, mtbf_s: ArrayLike
+    interval_s: ArrayLike,
+    save_s: ArrayLike,
+    restart_s: ArrayLike,
+    mtbf_s: ArrayLike,
+    write_s: ArrayLike = 0.0,
 ) -> FloatArray:
     """Return the expected effective training time ratio, in (0, 1) [1]_.
 
@@ -203,7 +307,8 @@ def expected_ettr(
     >>> f"{expected_ettr(13 * 60.0, 30.0, 300.0, 54 * 86_400 / 419):.3f}"
     '0.904'
     """
-    return np.asarray(interval_s) / expected_wall_s(interval_s, save_s, restart_s, mtbf_s)
+    wall = expected_wall_s(interval_s, save_s, restart_s, mtbf_s, write_s)
+    return np.asarray(interval_s) / wall
 
 
 def job_ettr(

@@ -30,7 +30,13 @@ from computeplan.physics.pipeline import in_flight
 from computeplan.physics.steptime import Training
 from computeplan.physics.transformer import Shape, n_parameters
 
-__all__ = ["GIB", "RankMemory", "memory_of", "state_bytes_per_parameter"]
+__all__ = [
+    "GIB",
+    "RankMemory",
+    "memory_of",
+    "saved_bytes_per_parameter",
+    "state_bytes_per_parameter",
+]
 
 GIB = float(2**30)
 STATE_BYTES = 12.0
@@ -102,6 +108,23 @@ def state_bytes_per_parameter(
     gradient = grad_bytes / np.where(zero >= 2, ranks, 1.0)
     state = STATE_BYTES / np.where(zero >= 1, ranks, 1.0)
     return weight[()], gradient[()], state[()]
+
+
+def saved_bytes_per_parameter() -> float:
+    """Return what a checkpoint holds of one parameter: its weight and Adam's state, no gradient.
+
+    Returns
+    -------
+    float
+        [B/parameter]
+
+    Examples
+    --------
+    >>> f"{405e9 * saved_bytes_per_parameter() / 1e12:.2f} TB"  # Llama 3.1 405B
+    '5.67 TB'
+    """
+    weight, _, state = state_bytes_per_parameter(0, 1)
+    return float(weight + state)
 
 
 def memory_of(

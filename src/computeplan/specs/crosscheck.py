@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.faultlog import FaultLog
 from computeplan.specs.faults import ONE_NODE, STAYS
+from computeplan.specs.jobs import Job
 from computeplan.specs.loader import Document, KeyPath, nearest
 from computeplan.specs.paths import split_path
 from computeplan.specs.resolve import Catalogue
@@ -140,22 +141,46 @@ def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[
                     f" but the job asks for {job.chips} chips"
                 )
                 problems.append(document.problem((*at, "parallelism"), message))
-        if (scenario.faults or scenario.planned) and job.checkpoint is None:
-            message = (
-                "checkpoint is missing: training that can be stopped says how it saves, such as"
-                " {every: optimal, stall: 5 s}, or {every: never}"
-            )
-            problems.append(document.problem(at, message))
-        if scenario.planned and job.checkpoint and job.checkpoint.stall is None:
-            message = "stall is missing: a planned stop saves first"
-            problems.append(document.problem((*at, "checkpoint"), message))
-        if job.checkpoint and job.checkpoint.every == "optimal" and not scenario.faults:
-            message = "optimal has no answer where nothing fails; give a duration or never"
-            problems.append(document.problem((*at, "checkpoint", "every"), message))
+        problems += _checkpoint(scenario, document, name, job)
         if job.batch and job.seq and job.batch < job.seq:
             message = f"{job.batch:g} tokens are less than one sequence of {job.seq}"
             problems.append(document.problem((*at, "batch"), message))
     return problems
+
+
+def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> list[Problem]:
+    at, saving = ("jobs", name), job.checkpoint
+    if saving is None:
+        message = (
+            "checkpoint is missing: training that can be stopped says how it saves, such as"
+            " {every: optimal, stall: 5 s}, or {every: never}"
+        )
+        return [document.problem(at, message)] if scenario.faults or scenario.planned else []
+    said: list[tuple[KeyPath, str]] = []
+    here = (*at, "checkpoint")
+    if scenario.planned and not (saving.tiers or saving.is_sized or saving.stall is not None):
+        said.append((here, "stall is missing: a planned stop saves first"))
+    late = [fault for fault, kind in scenario.faults.items() if kind.found is not None]
+    if late and saving.keep is None:
+        message = (
+            f"keep is missing: faults.{late[0]} is found late, when the newest checkpoint may"
+            " hold its damage; how many are kept, such as keep: 3"
+        )
+        said.append((here, message))
+    if saving.state == "auto" and job.model is None:
+        message = "auto needs a model to know its bytes; give it, or the bytes, such as 5.6 TB"
+        said.append(((*here, "state"), message))
+    if saving.is_sized and saving.bandwidth is None:
+        message = (
+            f"storage is missing: jobs.{name}.checkpoint gives the bytes of a save and no"
+            " bandwidth; write storage: 400 GB/s"
+        )
+        sites = scenario.sites.items()
+        said += [(("sites", site_name), message) for site_name, s in sites if s.storage is None]
+    if saving.every == "optimal" and not scenario.faults:
+        message = "optimal has no answer where nothing fails; give a duration or never"
+        said.append(((*here, "every"), message))
+    return [document.problem(where, message) for where, message in said]
 
 
 def _logs(

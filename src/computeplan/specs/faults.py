@@ -298,6 +298,8 @@ class FaultKind(Frozen):
     """What is tried before `repair`, without a crew."""
     relapse: Relapse | None = None
     """Faults that come back after the node does."""
+    found: DurationLaw | None = None
+    """How long silent damage stays unnoticed; the job then goes back to before it."""
     pools: tuple[Name, ...] | None = Field(default=None, min_length=1)
     """Pools this kind strikes; all if left out."""
     note: Annotated[str, StringConstraints(max_length=1000)] = ""
@@ -340,6 +342,7 @@ class FaultKind(Frozen):
             f"law: {self.law.name}": has_memory,
             "relapse": self.relapse is not None,
             "clock: busy": self.clock == "busy",
+            "found": self.found is not None,
         }
         said = [what for what, is_said in single.items() if is_said]
         groups = [w for w, share in self.takes or () if w not in (*STAYS, *ONE_NODE) and share]
@@ -347,6 +350,8 @@ class FaultKind(Frozen):
             refuse(f"{said[0]} is of single nodes and cannot take a {groups[0]}; write two kinds")
         if self.clock == "busy" and len(said) > 1:
             refuse(f"{said[0]} runs on the wall clock only; with clock: busy use expon alone")
+        if self.found is not None and len(said) > 1:
+            refuse(f"found goes with plain faults, and not with {said[0]}; write two kinds")
         own: list[tuple[str, Any, Any]] = [
             ("law", has_memory, False),
             ("clock", self.clock, "wall"),

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from computeplan.specs.checkpoints import Checkpoint
 from computeplan.specs.fields import (
     Count,
     Duration,
@@ -13,51 +14,14 @@ from computeplan.specs.fields import (
     FlopPerSecond,
     Fraction,
     Frozen,
-    HowWritten,
     Name,
     PositiveDuration,
     Title,
     Tokens,
     refuse,
 )
-from computeplan.units import parse
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
-
-
-def _read_every(value: object) -> float | str:
-    if value in ("optimal", "never"):
-        return str(value)
-    if not isinstance(value, str):
-        refuse(
-            f"must be optimal, never, or a duration with its unit such as '30 min', not {value!r}"
-        )
-    interval = parse(value, "s")
-    if interval <= 0:
-        refuse(f"must be > 0, got {value!r}")
-    return interval
-
-
-class Checkpoint(Frozen):
-    """Saving the state so that a fault does not cost everything."""
-
-    every: Annotated[
-        float | str,
-        BeforeValidator(_read_every),
-        WithJsonSchema({"type": "string", "examples": ["optimal", "never", "30 min"]}),
-        HowWritten("s", "30 min (or optimal, never)"),
-    ]
-    """Training time between saves: a duration, optimal (least loss for the fault rate), never."""
-    stall: Duration | None = None
-    """How long training stands still for one save."""
-
-    @model_validator(mode="after")
-    def _has_stall(self) -> Checkpoint:
-        if self.every != "never" and self.stall is None:
-            refuse("stall is missing: how long training stands still for one save, such as 5 s")
-        if self.every == "optimal" and not self.stall:
-            refuse("every: optimal needs a stall > 0; saves that cost nothing have no optimum")
-        return self
 
 
 class Parallelism(Frozen):

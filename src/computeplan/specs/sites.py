@@ -148,5 +148,7 @@ class Site(Frozen):
         | None
     ) = None
     """Price of electricity; without it no cost is reported."""
+    storage: Bandwidth | None = None
+    """At which one job writes checkpoints; jobs that save together are not slowed by each other."""
     pools: dict[Name, Pool] = Field(min_length=1)
     """Pools by name; a name stands once in the whole scenario."""

@@ -1,0 +1,143 @@
+"""How a job saves on a pool: intervals, stalls and writes in seconds, and what theory expects.
+
+A write takes the bytes of the state over one bandwidth. Jobs that save at the same time share the
+storage of a site in truth; that they slow each other down is not modelled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from computeplan.errors import ScenarioError
+from computeplan.physics.checkpoint import (
+    expected_makespan_s,
+    job_ettr,
+    optimal_async_interval_s,
+    optimal_interval_s,
+)
+from computeplan.physics.memory import saved_bytes_per_parameter
+from computeplan.physics.transformer import n_parameters, shape_of
+from computeplan.specs.checkpoints import SURVIVES, Checkpoint
+from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.scenario import Scenario
+from computeplan.world import Pool, Tier
+
+__all__ = ["Saving", "saving_on"]
+
+ALL = len(SURVIVES) - 1
+ROUNDING = 1e-9
+
+
+class Saving(NamedTuple):
+    """How a job saves on one pool; these are the values of one that never does."""
+
+    interval_s: float = math.inf
+    save_s: float = 0.0
+    tiers: tuple[Tier, ...] = ()
+    ettr: float = 1.0
+
+
+def saving_on(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, n_nodes: int, train_s: float
+) -> Saving:
+    """Return how a job saves on a pool, and its expected ETTR, spares without limit.
+
+    Raises
+    ------
+    ScenarioError
+        If a write that follows from bytes takes longer than the time between saves.
+    """
+    rate = pool.fault_rate_per_node_s * n_nodes
+    found = _saving(scenario, pool, name, job, rate)
+    return found._replace(ettr=_ettr(found, pool.even_restart_s(rate), rate, train_s))
+
+
+def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float) -> Saving:
+    checkpoint = job.checkpoint
+    if checkpoint is None:
+        return Saving()
+    if checkpoint.tiers is not None:
+        return _tiered(checkpoint)
+    stall_s, write_s = _times_s(scenario, pool, job, checkpoint)
+    interval_s = _interval_s(checkpoint.every, stall_s, write_s, rate)
+    if not write_s or math.isinf(interval_s):
+        return Saving(interval_s, stall_s + write_s)
+    # Only where the write was computed: else it is refused earlier. An optimum may just hold it.
+    if (interval_s + stall_s) * (1 + ROUNDING) < write_s:
+        message = (
+            f"writing the state takes {write_s:.4g} s on {pool.name}, longer than the time between"
+            f" saves; save less often, or give more bandwidth"
+        )
+        raise ScenarioError([scenario.document.problem(("jobs", name, "checkpoint"), message)])
+    tier = Tier("checkpoint", 1, stall_s, write_s, load_s=0.0, survives=ALL)
+    return Saving(interval_s, stall_s + write_s, (tier,))
+
+
+def _interval_s(every: float | str | None, stall_s: float, write_s: float, rate: float) -> float:
+    if every == "optimal":
+        if not rate:
+            return math.inf  # a pool where nothing fails has no optimum: it never saves
+        if write_s:
+            return float(optimal_async_interval_s(stall_s, write_s, 1 / rate))
+        return float(optimal_interval_s(stall_s, 1 / rate))
+    return math.inf if every == "never" else float(every or math.inf)
+
+
+def _times_s(
+    scenario: Scenario, pool: Pool, job: JobSpec, checkpoint: Checkpoint
+) -> tuple[float, float]:
+    """Return stall and write of one save. [s]"""
+    if checkpoint.state is None:
+        return checkpoint.stall or 0.0, checkpoint.write or 0.0
+    if checkpoint.state == "auto":
+        assert job.model is not None  # cross-checked
+        shape = shape_of(scenario.catalogue.models[job.model].architecture())
+        state_bytes = n_parameters(shape) * saved_bytes_per_parameter()
+    else:
+        state_bytes = float(checkpoint.state)
+    bandwidth = checkpoint.bandwidth or scenario.sites[pool.site].storage
+    assert bandwidth is not None  # cross-checked
+    write_s = state_bytes / bandwidth
+    return (write_s, 0.0) if checkpoint.stall is None else (checkpoint.stall, write_s)
+
+
+def _tiered(checkpoint: Checkpoint) -> Saving:
+    named = checkpoint.by_interval
+    interval_s = named[0][1].every
+    tiers = tuple(
+        Tier(
+            name=name,
+            n_intervals=round(tier.every / interval_s),
+            stall_s=tier.stall,
+            write_s=tier.write,
+            load_s=tier.load,
+            survives=SURVIVES.index(tier.survives),
+        )
+        for name, tier in named
+    )
+    return Saving(interval_s, tiers[-1].stall_s + tiers[-1].write_s, tiers)
+
+
+def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> float:
+    """Return the expected ETTR, or, with several tiers, what it is at least.
+
+    There is no closed form for several tiers. As if only the least frequent were there, all stall,
+    and every restart read the slowest, is a bound: whatever else is saved, it cannot lose more.
+    """
+    if not saving.tiers:
+        return job_ettr(train_s, saving.interval_s, saving.save_s, restart_s, rate)
+    slowest = saving.tiers[-1].n_intervals
+    stall_s = sum(t.stall_s * slowest / t.n_intervals for t in saving.tiers)
+    interval_s, write_s = saving.interval_s * slowest, saving.tiers[-1].write_s
+    restart_s += max(t.load_s for t in saving.tiers)
+    if interval_s > train_s:  # it saves once, at its end
+        return job_ettr(train_s, interval_s, stall_s + write_s, restart_s, rate)
+    if rate == 0:
+        return train_s / (train_s * (interval_s + stall_s) / interval_s + write_s)
+    with np.errstate(over="ignore"):
+        n = train_s / interval_s
+        wall_s = expected_makespan_s(n, interval_s, stall_s, restart_s, 1 / rate, write_s)
+    return float(train_s / wall_s)
