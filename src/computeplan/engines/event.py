@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import simpy
 
+from computeplan.engines.closing import close_books
 from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
 from computeplan.engines.luck import Fault, RunLuck
 from computeplan.engines.sight import view_of
 from computeplan.engines.tiergang import gang_of
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import BLOCKED, IDLE, PHASES, REPAIR, Ledger, Span, concatenate, make_ledger
+from computeplan.ledger import Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
 from computeplan.trace import Trace, draw_trace
 from computeplan.world import World
@@ -106,13 +107,17 @@ class _Run:
                 if env.peek() == math.inf:
                     self._stuck()
                 env.step()
-            return self._close(max(gang.end_s for gang in self.gangs))
+            return self._ledger(max(gang.end_s for gang in self.gangs))
         while env.peek() < horizon_s:
             env.step()
         for gang, ending in zip(self.gangs, self.endings, strict=True):
             if ending is not None and ending.time_s <= horizon_s:
                 self._end(gang, ending)  # its last save ends with the run
-        return self._close(horizon_s)
+        return self._ledger(horizon_s)
+
+    def _ledger(self, wall_s: float) -> Ledger:
+        counts = (self.n_interruptions, self.n_idle_faults)
+        return close_books(self.gangs, self.pools, wall_s, *counts, self.spans)
 
     def _stuck(self) -> None:
         waiting = ", ".join(self.gangs[j].spec.name for j in self.queue) or "a blocked job"
@@ -372,31 +377,3 @@ class _Run:
         ):
             self.queue.remove(index)
             self._start(self.gangs[index], pool, event.time_s)
-
-    # -- the end -------------------------------------------------------------------------------
-
-    def _close(self, wall_s: float) -> Ledger:
-        """Book what is under way at the end of the run, and return the ledger."""
-        chip_s = np.zeros((1, len(self.gangs) + 1, len(self.pools), len(PHASES)))
-        for gang in self.gangs:
-            gang.close(wall_s)
-            if gang.pool >= 0:
-                row = chip_s[0, gang.index, gang.pool]
-                row[:] = np.multiply(gang.job_s[: len(PHASES)], gang.n_nodes * gang.chips_per_node)
-                row[BLOCKED] -= gang.missing_node_s * gang.chips_per_node
-        for pool, nodes in enumerate(self.pools):
-            nodes.book(wall_s)
-            chip_s[0, -1, pool, IDLE] = nodes.idle_node_s * nodes.spec.chips_per_node
-            chip_s[0, -1, pool, REPAIR] = nodes.repair_node_s * nodes.spec.chips_per_node
-        return Ledger(
-            chip_s=chip_s,
-            job_s=np.array([[gang.job_s for gang in self.gangs]]),
-            first_start_s=np.array([[gang.start_s for gang in self.gangs]]),
-            end_s=np.array([[gang.end_s for gang in self.gangs]]),
-            wall_s=np.array([wall_s]),
-            n_interruptions=self.n_interruptions,
-            n_idle_faults=self.n_idle_faults,
-            n_repairs=np.array([[nodes.n_repairs for nodes in self.pools]]),
-            n_from_start=np.array([[gang.n_from_start for gang in self.gangs]]),
-            spans=self.spans,
-        )
