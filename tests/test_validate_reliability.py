@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from computeplan.cli import cli
 from computeplan.errors import ScenarioError
-from computeplan.validation.reliability import checks, read_reliability
+from computeplan.validation.reliability import checks
+from computeplan.validation.reliability_cases import read_reliability
 
 CASE = """
 cases:
@@ -31,7 +32,21 @@ def test_every_shipped_case_holds(found):
 
 def test_the_suite_names_every_case_that_is_simulated(found):
     names = {check.id.split()[0] for check in found}
-    assert names == {"V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V11", "V13"}
+    assert names == {
+        "V1",
+        "V2",
+        "V3",
+        "V4",
+        "V5",
+        "V6",
+        "V7",
+        "V8",
+        "V9",
+        "V10",
+        "V11",
+        "V13",
+        "V14",
+    }
 
 
 @pytest.mark.parametrize(("exact", "code"), [(0.92, 0), (0.85, 1)])
@@ -44,7 +59,6 @@ def test_cases_of_ones_own_hold_or_end_with_1(tmp_path, exact, code):
     said = json.loads(run.stdout)
     assert [check["ok"] for check in said["checks"]] == [not code]
     assert said["checks"][0]["predicted"] == pytest.approx(0.918, abs=0.01)
-    assert "V14" in " ".join(said["not_played"])
 
 
 def test_a_table_says_what_is_missed(tmp_path):

@@ -91,7 +91,8 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
 
     from computeplan.report import fit as fit_report
     from computeplan.report.validation import checks_table
-    from computeplan.validation.reliability import checks, fit_log, read_reliability, to_json
+    from computeplan.validation.reliability import checks, fit_log, to_json
+    from computeplan.validation.reliability_cases import read_reliability
 
     _one_form(as_json=as_json, as_markdown=as_markdown)
     cases, fitted = read_reliability(file), None if log is None else fit_log(log)

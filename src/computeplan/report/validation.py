@@ -12,7 +12,7 @@ from computeplan.report import Language
 from computeplan.report.scatter import scatter
 from computeplan.specs.speed import speed_tables
 from computeplan.texttable import Table
-from computeplan.validation.reliability import NOT_PLAYED, Check
+from computeplan.validation.reliability import Check
 from computeplan.validation.training import Prediction, ranking, scores
 
 __all__ = [
@@ -116,7 +116,6 @@ def checks_table(found: Sequence[Check]) -> Table:
         holds = "yes" if check.ok else "NO"
         rows.append((check.id, check.what, said, f"{check.predicted:.6g}", check.tolerance, holds))
     notes = [f"{sum(check.ok for check in found)} of {len(found)} hold"]
-    notes += [f"not simulated: {name}: {why}" for name, why in NOT_PLAYED.items()]
     head = ("case", "figure", "published\nor exact", "simulated", "tolerance", "holds")
     return Table("reliability", head, tuple(rows), tuple(notes))
 

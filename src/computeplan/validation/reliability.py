@@ -11,18 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 from scipy.stats import chisquare, gamma, poisson
 
 from computeplan.checks import FloatArray
 from computeplan.compiler import compile_world
 from computeplan.engines import batch
-from computeplan.errors import Problem, ScenarioError
 from computeplan.fitting.ahead import predictions_of, retired
 from computeplan.fitting.fleet import FleetFit, fit_faults
 from computeplan.fitting.history import observe
@@ -31,91 +28,32 @@ from computeplan.fitting.predict import Prediction
 from computeplan.ledger import Ledger
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.quantities import PHASES
-from computeplan.specs.chips import Source
-from computeplan.specs.fields import Count, Duration, Fraction, Frozen, Positive, PositiveDuration
-from computeplan.specs.loader import Document, load_document, validate
 from computeplan.specs.readlog import read_log
 from computeplan.specs.scenario import load
 from computeplan.trace import Stream, generator
 from computeplan.units import DAY_S
+from computeplan.validation.reliability_cases import (
+    NODE_DAYS,
+    AgeCase,
+    LemonCase,
+    MakespanCase,
+    MttfCase,
+    ReliabilityCases,
+    RunCase,
+    rate_of,
+)
 from computeplan.world import World
 
 __all__ = [
-    "NOT_PLAYED",
     "Check",
-    "ReliabilityCases",
     "checks",
     "fit_log",
-    "read_reliability",
     "to_json",
 ]
 
 RUNS, MAKESPAN_RUNS, SEED = 400, 2000, 419
 LEMON_FLEETS = 100
 HOUR_S = 3600.0
-NODE_DAYS = 1000.0
-NOT_PLAYED = {
-    "V14 Weibull with ages": "laws with memory are refused: the engines keep no ages yet",
-}
-"""Cases of the validation suite that cannot be simulated yet, and why."""
-
-
-class _Run(Frozen):
-    """One job on all nodes, and the share of time it should keep."""
-
-    id: str
-    source: str
-    nodes: Count
-    rate: Positive | None = None
-    """Faults per 1,000 node-days; or mtbf."""
-    mtbf: PositiveDuration | None = None
-    """Of the job."""
-    interval: PositiveDuration
-    save: Duration
-    restart: Duration
-    published: str | Fraction
-    at_least: Fraction | None = None
-    exact: Fraction
-    within: Positive
-    saving: Fraction | None = None
-    """Time of saving over that of training, where it is known."""
-
-
-class _Makespan(Frozen):
-    mtbf: PositiveDuration
-    work: PositiveDuration
-    interval: PositiveDuration
-    save: PositiveDuration
-    restart: PositiveDuration
-    exact_min: Positive
-
-
-class _Mttf(Frozen):
-    chips: Count
-    rate: Positive
-    """Faults per 1,000 node-days of nodes of 8 chips."""
-    published_h: Positive
-
-
-class _Lemons(Frozen):
-    nodes: Count
-    faults_per_node: Positive
-    variance_over_mean: Annotated[float, Field(gt=1)]
-    retire: Annotated[float, Field(gt=0, lt=1)]
-    in_sample: Fraction
-    later: tuple[Fraction, Fraction]
-    within: Positive
-
-
-class ReliabilityCases(Frozen):
-    """The file of published reliability figures."""
-
-    sources: dict[str, Source] = Field(default_factory=dict)
-    llama3_causes: dict[str, Count] = Field(default_factory=dict)
-    cases: list[_Run] = Field(default_factory=list)
-    makespans: list[_Makespan] = Field(default_factory=list)
-    mttf: list[_Mttf] = Field(default_factory=list)
-    lemons: _Lemons | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +77,6 @@ class Check:
     ok: bool
 
 
-def read_reliability(path: Path | None = None) -> ReliabilityCases:
-    """Return the shipped cases, or those of a file of the same format.
-
-    Raises
-    ------
-    ScenarioError
-        With every problem and its place.
-
-    Examples
-    --------
-    >>> len(read_reliability().cases)
-    8
-    """
-    if path is None:
-        folder = Path(str(resources.files("computeplan"))) / "data" / "published"
-        return validate(ReliabilityCases, load_document(folder / "reliability.yaml"))
-    document = load_document(path, str(path))
-    found = validate(ReliabilityCases, document)
-    problems = [_wrong_rate(document, i) for i, run in enumerate(found.cases) if _rate(run) is None]
-    if problems:
-        raise ScenarioError(problems)
-    return found
-
-
 def checks(cases: ReliabilityCases, runs: int = RUNS) -> Iterator[Check]:
     """Yield every check, simulated when it is asked for.
 
@@ -184,14 +98,15 @@ def checks(cases: ReliabilityCases, runs: int = RUNS) -> Iterator[Check]:
         yield _optimum()
     if cases.lemons is not None:
         yield from _lemons(cases.lemons)
+    for ages in cases.ages:
+        yield _ages(ages, runs // 2)
 
 
 def to_json(found: list[Check], fitted: dict[str, Any] | None = None) -> str:
-    """Return checks as JSON, with what cannot be simulated yet, and what was fitted to a log."""
+    """Return checks as JSON, with what was fitted to a log."""
     document = {
         "suite": "reliability",
         "checks": [asdict(check) for check in found],
-        "not_played": NOT_PLAYED,
         "log": fitted,
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
@@ -241,9 +156,9 @@ def _llama3(causes: dict[str, int], runs: int) -> Iterator[Check]:
     yield _near("V13 chip-seconds", "residual", 0.0, _residual(ledger, world), within=1e-9)
 
 
-def _share_kept(run: _Run, runs: int) -> Iterator[Check]:
+def _share_kept(run: RunCase, runs: int) -> Iterator[Check]:
     """V3, V7 to V10: ETTR simulated, against the closed form and against what was published."""
-    rate = _rate(run)
+    rate = rate_of(run)
     assert rate is not None
     kind = {
         "rate": f"{rate * NODE_DAYS * DAY_S!r} / 1000 node-days",
@@ -261,6 +176,13 @@ def _share_kept(run: _Run, runs: int) -> Iterator[Check]:
     if run.at_least is not None:
         text = f"at least {run.at_least:g}"
         yield Check(f"{run.id}: published", "ETTR", run.published, ettr, text, ettr >= run.at_least)
+    if run.stops is not None and run.stopped_at_least is not None:
+        stops = {"observed": {"stops": run.stops, "over": "54 d"}, "lasts": f"{run.restart} s"}
+        world = _world(run.nodes, {"fault": kind}, checkpoint, {"horizon": "54 d"}, planned=stops)
+        job = batch.play(world, SEED, 0, runs).job_s[:, 0, : len(PHASES)]
+        kept, least = float((job[:, 0] / job.sum(axis=1)).mean()), run.stopped_at_least
+        name = f"{run.id}: with {run.stops} planned stops"
+        yield Check(name, "ETTR", run.published, kept, f"at least {least:g}", kept >= least)
     if run.saving is not None:
         half_h = float(job[:, 1].sum() / ledger.n_interruptions.sum() / HOUR_S)
         yield _near(f"{run.id}: work lost by a fault", "h", run.interval / 7200, half_h, rel=0.05)
@@ -268,7 +190,7 @@ def _share_kept(run: _Run, runs: int) -> Iterator[Check]:
         yield _near(f"{run.id}: share of saving", "", run.saving, saved, within=0.0005)
 
 
-def _mttf(case: _Mttf, runs: int) -> Check:
+def _mttf(case: MttfCase, runs: int) -> Check:
     """V6: the mean time between faults of a job on all chips."""
     kind = {"rate": f"{case.rate} / 1000 node-days", "takes": "nothing", "restart": "0 s"}
     checkpoint = {"every": "60 min", "stall": "0 s"}
@@ -278,7 +200,7 @@ def _mttf(case: _Mttf, runs: int) -> Check:
     return _near(f"V6 MTTF of {case.chips:,} GPUs", "h", case.published_h, hours, rel=0.025)
 
 
-def _makespan(case: _Makespan, runs: int) -> Iterator[Check]:
+def _makespan(case: MakespanCase, runs: int) -> Iterator[Check]:
     """V4: how long a given work takes with faults."""
     kind = {"mtbf": f"{case.mtbf} s", "per": "node", "takes": "nothing"}
     kind |= {"restart": f"{case.restart} s"}
@@ -304,7 +226,7 @@ def _optimum() -> Check:
     return Check("V5 optimal interval", "ETTR below the best", 0.0, worst, text, worst <= 0.001)
 
 
-def _lemons(case: _Lemons) -> Iterator[Check]:
+def _lemons(case: LemonCase) -> Iterator[Check]:
     """V11: what retiring the worst nodes gains in the days they were chosen by, and after.
 
     Counts of nodes whose rates follow a gamma law; no engine plays such rates yet.
@@ -326,12 +248,31 @@ def _lemons(case: _Lemons) -> Iterator[Check]:
     yield Check(f"{name}, later", what, f"{low:g} to {high:g}", later, text, is_near)
 
 
+def _ages(case: AgeCase, runs: int) -> Check:
+    """V14: a steady fleet of nodes with ages faults as often as one without."""
+    kind = {
+        "mtbf": f"{case.mtbf} s",
+        "per": "node",
+        "law": {"weibull_min": {"c": case.shape}},
+        "age": "steady",
+        "takes": "nothing",
+        "restart": "0 s",
+    }
+    checkpoint = {"every": "60 min", "stall": "0 s"}
+    world = _world(case.nodes, {"fault": kind}, checkpoint, {"horizon": "54 d"})
+    ledger = batch.play(world, SEED, 0, runs)
+    found = float(ledger.n_interruptions.sum(axis=1).mean())
+    expected = case.nodes * 54 * DAY_S / case.mtbf
+    return _near(f"V14 Weibull {case.shape:g}, steady", "faults", expected, found, rel=case.within)
+
+
 def _world(
     nodes: int,
     faults: dict[str, Any],
     checkpoint: dict[str, str],
     simulate: dict[str, str],
     train_for: str = "1000 d",
+    planned: dict[str, Any] | None = None,
 ) -> World:
     """Return a world of one job on all nodes, none of which is ever taken."""
     chips = 8 * nodes
@@ -343,25 +284,12 @@ def _world(
                 "name": "validation",
                 "sites": {"here": {"pue": 1.0, "pools": {"pool": pool}}},
                 "faults": faults,
+                "planned": {"stop": planned} if planned else {},
                 "jobs": {"job": {"train_for": train_for, "chips": chips, "checkpoint": checkpoint}},
                 "simulate": simulate,
             }
         )
     )
-
-
-def _rate(run: _Run) -> float | None:
-    """Return the fault rate of a node [1/s], None unless it is stated exactly once."""
-    if (run.rate is None) == (run.mtbf is None):
-        return None
-    if run.rate is not None:
-        return float(run.rate / (NODE_DAYS * DAY_S))
-    assert run.mtbf is not None
-    return float(1.0 / (run.mtbf * run.nodes))
-
-
-def _wrong_rate(document: Document, place: int) -> Problem:
-    return document.problem(("cases", place), "state the fault rate once, as rate or mtbf")
 
 
 def _residual(ledger: Ledger, world: World) -> float:
