@@ -86,12 +86,26 @@ def fault_kinds(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def spares(draw: st.DrawFn) -> dict[str, Any]:
+    """Spares by state, the colder ones ready later."""
+    ready = sorted(draw(st.lists(st.integers(0, 200), min_size=3, max_size=3)))
+    states = draw(st.sets(st.sampled_from(["hot", "warm", "cold"]), min_size=1))
+    return {
+        state: {"nodes": f"{draw(st.integers(0, 2))} nodes", "ready": f"{minutes} min"}
+        for state, minutes in zip(["hot", "warm", "cold"], ready, strict=True)
+        if state in states
+    }
+
+
+@st.composite
 def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
     """Scenarios with all that faults can do, which both engines can play."""
     scenario = draw(scenarios())
     same_first = draw(st.sampled_from([None, "7 min"]))
     for pool in scenario["sites"]["s"]["pools"].values():
         pool["groups"] = {"rack": f"{draw(st.integers(1, 4))} nodes"}
+        if draw(st.booleans()):
+            pool["spares"] = draw(spares())
         if draw(st.booleans()):
             pool["crews"] = draw(st.integers(1, 3))
     has_crews = any("crews" in pool for pool in scenario["sites"]["s"]["pools"].values())

@@ -210,6 +210,51 @@ def test_scripted_two_missing_nodes_return_one_by_one(play):
     assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(3 * 5 + 2 * 20 + 3 * 35)
 
 
+BY_STATE = {
+    "sites.s.pools.p.spares": {
+        "hot": {"nodes": "1 nodes", "ready": "3 s"},
+        "cold": {"nodes": "1 nodes", "ready": "50 s"},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("strikes", "blocked_s", "end_s"),
+    [
+        # the hot spare is ready 3 s after the fault, then a restart of 5 s; 3 s are lost
+        ([(25.0, FAULT, 0, True, 5.0, 600.0)], 3, 25 + 3 + 5 + 88),
+        # the hot one has gone: the cold one is ready at 80, long after the restart of the first
+        (
+            [(25.0, FAULT, 0, True, 5.0, 600.0), (30.0, FAULT, 1, True, 5.0, 600.0)],
+            3 + 50,
+            30 + 50 + 5 + 88,
+        ),
+        # a fault in between that takes nothing does not make the cold spare ready sooner
+        (
+            [
+                (25.0, FAULT, 0, True, 5.0, 600.0),
+                (30.0, FAULT, 1, True, 5.0, 600.0),
+                (40.0, FAULT, 2, False, 9.0, 0.0),
+            ],
+            3 + 50,
+            30 + 50 + 9 + 88,
+        ),
+        # node 0 is back at 26 and fills the hot place again
+        (
+            [(25.0, FAULT, 0, True, 5.0, 1.0), (30.0, FAULT, 1, True, 5.0, 600.0)],
+            3 + 3,
+            30 + 3 + 5 + 88,
+        ),
+    ],
+)
+def test_scripted_spares_are_ready_by_their_state(play, strikes, blocked_s, end_s):
+    ledger = play(world_of(**BY_STATE), *strikes)
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(blocked_s)
+    assert ledger.end_s[0, 0] == pytest.approx(end_s)
+    # a spare that boots is with the job
+    assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(4 * blocked_s)
+
+
 def test_scripted_node_that_is_awaited_does_not_notice_a_strike(play):
     world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
     ledger = play(world, (25.0, FAULT, 0, True, 5.0, 60.0), (40.0, FAULT, 0, True, 5.0, 600.0))

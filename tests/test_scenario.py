@@ -74,7 +74,7 @@ def refused(folder, text):
 def test_values_become_si(small):
     assert small.jobs["j"].train_for == 86_400.0
     assert small.jobs["j"].checkpoint.stall == 5.0
-    assert small.sites["here"].pools["a"].spares == (1.0, "node")
+    assert small.sites["here"].pools["a"].spares.n_nodes(8) == (1,)
     assert small.faults["gpu"].takes == (("node", 0.75), ("nothing", 0.25))
     assert small.faults["gpu"].repair.scale_s == 72_000.0
     assert small.simulate.horizon is None
@@ -564,7 +564,7 @@ def test_a_file_is_laid_over_the_one_it_extends(tmp_path):
     found = load(write(tmp_path, s=over, base=SMALL))
     assert found.name == "over"
     assert found.sites["here"].pools["a"].chips == 32
-    assert found.sites["here"].pools["a"].spares == (1.0, "node")
+    assert found.sites["here"].pools["a"].spares.n_nodes(8) == (1,)
     assert list(found.jobs) == ["j", "k"]
 
 
@@ -1092,3 +1092,30 @@ def test_the_right_side_of_a_setting_is_yaml(text, value):
 def test_a_setting_that_is_no_value_is_refused(text):
     with pytest.raises(ScenarioError, match=r"cannot be read as YAML|holds a second line"):
         parse_value(text)
+
+
+@pytest.mark.parametrize(
+    ("spares", "message"),
+    [
+        (
+            {"hot": "2 nodes"},
+            "hot: needs nodes and ready, as in {hot: {nodes: 2 nodes, ready: 10 s}",
+        ),
+        ({"lukewarm": {}}, "must be a number of nodes such as '16 nodes', or by state"),
+        (
+            {"hot": {"nodes": "2 nodes", "ready": 10}},
+            "hot.ready needs a unit: write it like '5 min'",
+        ),
+        (
+            {
+                "hot": {"nodes": "2 nodes", "ready": "1 h"},
+                "cold": {"nodes": "2 nodes", "ready": "1 min"},
+            },
+            "a warmer spare must be ready sooner than a colder one",
+        ),
+    ],
+)
+def test_spares_by_state_say_how_many_and_how_soon(small, spares, message):
+    with pytest.raises(ScenarioError) as caught:
+        small.with_({"sites.here.pools.a.spares": spares})
+    assert message in str(caught.value)

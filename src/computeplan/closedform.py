@@ -31,9 +31,10 @@ import numpy as np
 from computeplan.checks import FloatArray
 from computeplan.physics.checkpoint import expected_wall_s
 from computeplan.physics.reliability import down_from_whole, lacking_share
+from computeplan.pools import Pool
 from computeplan.results import CaseResult
 from computeplan.specs.laws import law_mean_s
-from computeplan.world import Job, Pool, World
+from computeplan.world import Job, World
 
 __all__ = ["Expected", "expect", "warnings_of", "why_no_closed_form"]
 

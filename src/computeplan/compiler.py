@@ -17,6 +17,7 @@ from computeplan.feasibility import check_feasible
 from computeplan.kinds import Stop
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
+from computeplan.pools import Pool
 from computeplan.quantities import PHASES
 from computeplan.saving import Saving, saving_on
 from computeplan.specs.chips import Chip
@@ -25,7 +26,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.speeds import chips_wanted, note_estimate, speed_on
-from computeplan.world import Job, Pool, World
+from computeplan.world import Job, World
 
 __all__ = ["compile_world"]
 
@@ -86,8 +87,8 @@ def _pool(
     chip = scenario.catalogue.chips[pool.chip]
     per_node = pool.chips_per_node or chip.chips_per_node
     assert per_node is not None  # cross-checked
-    count, unit = pool.spares
-    spare_nodes = int(count if unit == "node" else count // per_node)
+    shelves = pool.spares.n_nodes(per_node)
+    spare_nodes = sum(shelves)
     if chip.is_estimate:
         notes.append(f"{chip.name}: its profile is an estimate")
     watts = _watts(name, pool, chip, per_node, notes)
@@ -115,6 +116,9 @@ def _pool(
         kinds=kinds,
         stops=_stops(scenario, name),
         n_crews=crews,
+        shelves=tuple(
+            (n, shelf.ready_s) for n, shelf in zip(shelves, pool.spares.shelves, strict=True)
+        ),
         meter=watts.meter,
         chip_w=np.array([*states, watts.idle_w, watts.repair_w]),
         node_overhead_w=powered * watts.node_overhead_w / per_node,

@@ -8,7 +8,8 @@ import numpy as np
 
 from computeplan.closedform import Expected, expect, why_no_closed_form
 from computeplan.physics.reliability import rate_forms
-from computeplan.world import Pool, World
+from computeplan.pools import Pool
+from computeplan.world import World
 
 __all__ = ["facts_of"]
 

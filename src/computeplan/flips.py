@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from computeplan.physics.checkpoint import job_ettr, optimal_interval_s
-from computeplan.world import Pool, World
+from computeplan.pools import Pool
+from computeplan.world import World
 
 __all__ = ["flip_ratio", "flips"]
 

@@ -20,10 +20,11 @@ from computeplan.physics.checkpoint import (
 )
 from computeplan.physics.memory import saved_bytes_per_parameter
 from computeplan.physics.transformer import n_parameters, shape_of
+from computeplan.pools import Pool
 from computeplan.specs.checkpoints import SURVIVES, Checkpoint
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
-from computeplan.world import Pool, Tier
+from computeplan.world import Tier
 
 __all__ = ["Saving", "saving_on"]
 

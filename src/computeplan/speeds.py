@@ -19,6 +19,7 @@ from computeplan.physics.memory import memory_of
 from computeplan.physics.operators import Device
 from computeplan.physics.steptime import Training, step_time
 from computeplan.physics.transformer import shape_of, size_class
+from computeplan.pools import Pool
 from computeplan.pricing import Band, band_of, device_of, fabric_of, software_of
 from computeplan.specs.catalogue import default_mfu
 from computeplan.specs.chips import Chip, Figure
@@ -27,7 +28,6 @@ from computeplan.specs.jobs import Parallelism
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Network
 from computeplan.specs.speed import family_of, speed_tables
-from computeplan.world import Pool
 
 __all__ = [
     "Priced",

@@ -24,6 +24,7 @@ import numpy as np
 from computeplan.checks import FloatArray
 from computeplan.kinds import Kind, Stop
 from computeplan.lives import first_life_s
+from computeplan.pools import Pool
 from computeplan.specs.laws import Law, quantile_s
 from computeplan.strikes import (
     Luck,
@@ -35,7 +36,7 @@ from computeplan.strikes import (
     outcomes_of,
     with_members,
 )
-from computeplan.world import Pool, World
+from computeplan.world import World
 
 __all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
 

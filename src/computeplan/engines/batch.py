@@ -29,8 +29,9 @@ from computeplan.ledger import (
     Ledger,
     make_ledger,
 )
+from computeplan.pools import Pool
 from computeplan.trace import BLOCK, draw_trace
-from computeplan.world import Job, Pool, World
+from computeplan.world import Job, World
 
 __all__ = ["play", "rows_at_once", "why_unsupported"]
 

@@ -208,7 +208,7 @@ class _Run:
                     shop.renewals[node].append((kind, fault))
                 continue
             gang = self.gangs[where] if where >= 0 else None
-            if spec.is_busy and (gang is None or gang.n_missing):
+            if spec.is_busy and (gang is None or gang.is_blocked):
                 continue
             found_idle |= gang is None
             if gang is not None and gang.index not in struck:
@@ -232,8 +232,19 @@ class _Run:
         """Send a node to repair, and replace it in its job."""
         shop = self.pools[pool]
         shop.send_to_repair(node, now_s, gang)
-        if gang is not None and (gang.n_missing or not shop.give(gang)):
+        if gang is None:
+            return
+        n_idle = shop.n_free
+        if gang.n_missing or not shop.give(gang):
             gang.lack(now_s)
+        elif shop.spec.boots and (boot_s := float(shop.spec.boot_s(n_idle))):
+            gang.await_boot(now_s)
+            _At(self.env, now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
+
+    def _booted(self, gang: Gang, event: _At) -> None:
+        if gang.runs:
+            gang.booted(event.time_s)
+            self._await_end(gang)
 
     def _damage(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
         """Damage the job of a node, if it has one, without anybody noticing."""
@@ -335,7 +346,7 @@ class _Run:
 
     def _await_end(self, gang: Gang) -> None:
         """Wait for the end of a whole job, unless its pool is struck before: then look again."""
-        if not gang.n_missing:
+        if not gang.is_blocked:
             end_s = gang.end_time()
             comes_back = self.pools[gang.pool].spec.comes_back  # then the next strike is not known
             next_s = math.inf if comes_back else self.next_strike_s[gang.pool]

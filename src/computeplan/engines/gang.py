@@ -13,7 +13,8 @@ from collections import defaultdict, deque
 from typing import Any
 
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
-from computeplan.world import Job, Pool
+from computeplan.pools import Pool
+from computeplan.world import Job
 
 __all__ = ["FREE", "IN_REPAIR", "Gang", "PoolNodes"]
 
@@ -113,16 +114,16 @@ class PoolNodes:
 class Gang:
     """One job. Books are complete up to `since_s`.
 
-    Then, in this order: a save before a planned stop until `saving_until_s`, blocked while
-    `n_missing` > 0, a restart of `restart_s` from `begin_s`, and training from `ready_s`, never
-    before `stop_until_s`: neither a fault nor another stop ends a planned stop early.
+    Then, in this order: a save before a planned stop until `saving_until_s`, blocked while nodes
+    are missing or booting, a restart of `restart_s` from `begin_s`, and training from `ready_s`,
+    never before `stop_until_s`: neither a fault nor another stop ends a planned stop early.
     """
 
     def __init__(self, index: int, spec: Job, spans: list[Span] | None) -> None:
         self.index, self.spec, self.spans = index, spec, spans
         self.pool = -1
         self.held: set[int] = set()
-        self.n_missing = 0
+        self.n_missing = self.n_booting = 0  # nodes it lacks; nodes it has that cannot train yet
         self.missing_since_s = 0.0
         self.kept_s = self.pending_s = self.saving_until_s = 0.0
         self.since_s = self.begin_s = self.ready_s = self.restart_s = self.stop_until_s = 0.0
@@ -131,6 +132,11 @@ class Gang:
         self.missing_node_s = 0.0
         self.n_from_start = 0
         self.complete: deque[tuple[float, float]] = deque(maxlen=spec.n_kept)  # when, position
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it lacks nodes, or waits for some to boot."""
+        return self.n_missing + self.n_booting > 0
 
     @property
     def runs(self) -> bool:
@@ -164,10 +170,10 @@ class Gang:
 
     def expected_end(self, now_s: float, *, is_struck: bool) -> float:
         """Return when the job is expected to end: at least its rest undisturbed. [s]"""
-        if not self.n_missing and not is_struck:
+        if not self.is_blocked and not is_struck:
             return self.end_time()
-        resumes_s = now_s + self.restart_s if self.n_missing else max(now_s, self.ready_s)
-        trained_s = 0.0 if self.n_missing else max(0.0, now_s - self.ready_s)
+        resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
+        trained_s = 0.0 if self.is_blocked else max(0.0, now_s - self.ready_s)
         left_s = self.left_s()
         return resumes_s + max(left_s / self.ettr - trained_s, 1e-6 * self.work_s)
 
@@ -214,7 +220,7 @@ class Gang:
         What was saved after `clean_by_s` holds silent damage, and is thrown away too.
         """
         self.restart_s = restart_s
-        if self.n_missing:
+        if self.is_blocked:
             self.book_blocked(now_s)
         else:
             self._book_until_ready(now_s)
@@ -222,12 +228,12 @@ class Gang:
         self.pending_s = self.saving_until_s = 0.0
         if clean_by_s < math.inf:
             self._go_back(clean_by_s)
-        if not self.n_missing:
+        if not self.is_blocked:
             self._down(now_s, self.restart_s)
 
     def _fall_back(self, now_s: float, level: int) -> None:  # noqa: ARG002
         """Throw away what was not saved; a save to one place survives a fault of any level."""
-        if self.n_missing:
+        if self.is_blocked:
             return
         if now_s > self.ready_s:
             done_s, trained_s, saving_s = self._cycles(now_s)
@@ -259,14 +265,34 @@ class Gang:
 
     def lack(self, now_s: float) -> None:
         """Note that a node is gone and none is free."""
+        self._begin_block(now_s)
         if not self.n_missing:
-            self.missing_since_s = self.since_s = now_s
+            self.missing_since_s = now_s
         self.n_missing += 1
+
+    def await_boot(self, now_s: float) -> None:
+        """Note that a node has come that cannot train yet."""
+        self._begin_block(now_s)
+        self.n_booting += 1
+
+    def _begin_block(self, now_s: float) -> None:
+        if self.is_blocked:
+            self.book_blocked(now_s)
+        self.since_s = now_s
+
+    def booted(self, now_s: float) -> None:
+        """Note that a node can train; a whole job begins its restart."""
+        self.book_blocked(now_s)
+        self.n_booting -= 1
+        self._begin_if_whole(now_s)
 
     def receive(self, now_s: float) -> None:
         """Note that a missing node has come; a whole job begins its restart."""
         self.n_missing -= 1
-        if not self.n_missing:
+        self._begin_if_whole(now_s)
+
+    def _begin_if_whole(self, now_s: float) -> None:
+        if not self.is_blocked:
             self.begin_s = now_s
             self.ready_s = max(now_s + self.restart_s, self.stop_until_s)
 
@@ -277,7 +303,7 @@ class Gang:
         goes on saving; one that restarts or is blocked has nothing to save. Stops that overlap
         last as long as the longest.
         """
-        trains = not self.n_missing and now_s > self.ready_s
+        trains = not self.is_blocked and now_s > self.ready_s
         if trains and self.interval_s < math.inf and now_s >= self.end_time() - self.save_s:
             return False
         begin_s = max(now_s, self.saving_until_s)
@@ -310,7 +336,7 @@ class Gang:
         """Book what is under way at the end of the run."""
         if self.pool < 0:
             self.job_s[QUEUE] += max(0.0, wall_s - self.spec.arrival_s)
-        elif self.n_missing:
+        elif self.is_blocked:
             self.book_blocked(wall_s)
         elif self.runs:
             self._book_until_ready(wall_s)

@@ -45,6 +45,7 @@ class Rows:
         self.has_stops = bool(place.stops)
         self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
         self.shop = Shop(place, n_rows)
+        self.place, self.boots = place, place.boots
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
         self.all_rows = np.arange(n_rows)
         self.is_busy = np.zeros(n_kinds, dtype=np.bool_)
@@ -126,7 +127,13 @@ class Rows:
         whole_s = np.maximum(self.whole_s, now_s)
         if takes.any():
             down_s = self.shop.down_s(turn, takes)
+            boots_s = self.place.boot_s(self.nodes.n_idle(now_s)) if self.boots else None
             rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
+            if boots_s is not None:  # of the spares that were idle
+                boots_s[rows] = 0.0
+                ready_s = np.where(takes, np.maximum(whole_s, now_s + boots_s), whole_s)
+                self.blocked_s += ready_s - whole_s
+                whole_s = ready_s
             if rows.size:
                 after_s = np.maximum(whole_s[rows], from_s)
                 self.missing_node_s[rows] += from_s - now_s[rows]

@@ -19,8 +19,8 @@ import numpy as np
 
 from computeplan.checks import FloatArray
 from computeplan.engines.turns import Turn
+from computeplan.pools import Pool
 from computeplan.strikes import BoolArray
-from computeplan.world import Pool
 
 __all__ = ["Shop"]
 

@@ -117,7 +117,7 @@ class _TieredGang(Gang):
             super()._fall_back(now_s, level)
             return
         from_s = reached_s = self.kept_s
-        trains = not self.n_missing and now_s > self.ready_s
+        trains = not self.is_blocked and now_s > self.ready_s
         if trains:
             trained_s, _, _ = self._cycles(now_s)
             self._note_complete(self.ready_s, now_s, math.inf)
@@ -164,7 +164,7 @@ class _TieredGang(Gang):
         """
         if not self.tiers:
             return super().stop(now_s, lasts_s)
-        trains = not self.n_missing and now_s > self.ready_s
+        trains = not self.is_blocked and now_s > self.ready_s
         if trains and now_s >= self.end_time() - self.save_s:
             return False
         begin_s = max(now_s, self.saving_until_s)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
+from computeplan.pools import Pool
 from computeplan.strikes import BoolArray, LevelArray, NodeArray, Strikes
 from computeplan.trace import Trace
-from computeplan.world import Pool
 
 __all__ = ["ReturningTurns", "Turn", "Turns"]
 

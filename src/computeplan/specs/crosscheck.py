@@ -57,10 +57,10 @@ def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list
             if pool.chips % chips_per_node:
                 message = f"{pool.chips} chips are not whole nodes of {chips_per_node}"
                 problems.append(document.problem((*at, "chips"), message))
-            count, unit = pool.spares
-            if unit == "chip" and count % chips_per_node:
-                message = f"{count:g} chips are not whole nodes of {chips_per_node}"
-                problems.append(document.problem((*at, "spares"), message))
+            for count, unit, _ in pool.spares.shelves:
+                if unit == "chip" and count % chips_per_node:
+                    message = f"{count:g} chips are not whole nodes of {chips_per_node}"
+                    problems.append(document.problem((*at, "spares"), message))
             if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
                 message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
                 problems.append(document.problem((*at, "power", "node_overhead"), message))
@@ -195,10 +195,7 @@ def _logs(
                 per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
                 if per_node is None or (kind.pools and pool_name not in kind.pools):
                     continue
-                count, unit = pool.spares
-                n_nodes = pool.chips // per_node + int(
-                    count if unit == "node" else count // per_node
-                )
+                n_nodes = pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
                 if log.n_nodes > n_nodes:
                     message = (
                         f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"

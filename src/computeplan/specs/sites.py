@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -22,9 +23,9 @@ from computeplan.specs.fields import (
     node_or_chip_count,
     refuse,
 )
-from computeplan.units import parse_unit_of
+from computeplan.units import parse, parse_unit_of
 
-__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Site"]
+__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Shelf", "Site", "Spares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,54 @@ Group = Annotated[
 ]
 
 
+class Shelf(NamedTuple):
+    """Spares in one state: how many of them, and how long until one of them can train."""
+
+    amount: float
+    unit: str
+    ready_s: float
+
+
+class Spares(NamedTuple):
+    """Spares on top of a pool, those that are taken first standing first."""
+
+    shelves: tuple[Shelf, ...]
+
+    def n_nodes(self, chips_per_node: int) -> tuple[int, ...]:
+        """Return the nodes on each shelf."""
+        return tuple(
+            int(shelf.amount if shelf.unit == "node" else shelf.amount // chips_per_node)
+            for shelf in self.shelves
+        )
+
+
+STATES = ("hot", "warm", "cold")
+_SPARES = "{hot: {nodes: 2 nodes, ready: 10 s}, cold: {nodes: 30 nodes, ready: 2 h}}"
+
+
+def _read_spares(value: object) -> Spares:
+    if not isinstance(value, dict):
+        return Spares((Shelf(*node_or_chip_count(value), 0.0),))
+    if not value or not value.keys() <= set(STATES):
+        refuse(f"must be a number of nodes such as '16 nodes', or by state, as {_SPARES}")
+    shelves = []
+    for state in STATES:
+        if state not in value:
+            continue
+        shelf = value[state]
+        if not isinstance(shelf, dict) or shelf.keys() != {"nodes", "ready"}:
+            refuse(f"{state}: needs nodes and ready, as in {_SPARES}")
+        if not isinstance(shelf["ready"], str):
+            refuse(f"{state}.ready needs a unit: write it like '5 min', not {shelf['ready']!r}")
+        ready_s = parse(shelf["ready"], "s")
+        if ready_s < 0:
+            refuse(f"{state}.ready must be >= 0, got {shelf['ready']!r}")
+        shelves.append(Shelf(*node_or_chip_count(shelf["nodes"]), ready_s))
+    if any(b.ready_s < a.ready_s for a, b in itertools.pairwise(shelves)):
+        refuse("a warmer spare must be ready sooner than a colder one")
+    return Spares(tuple(shelves))
+
+
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
@@ -109,12 +158,14 @@ class Pool(Frozen):
     chips: Count
     """Chips that jobs can hold at one time."""
     spares: Annotated[
-        tuple[float, str],
-        BeforeValidator(node_or_chip_count),
-        WithJsonSchema({"type": "string", "examples": ["16 nodes"]}),
+        Spares,
+        BeforeValidator(_read_spares),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "examples": ["16 nodes"]}, {"type": "object"}]}
+        ),
         HowWritten("node", "16 nodes"),
     ] = Field(default="0 nodes", validate_default=True)
-    """Spares on top of the pool, powered and idle until a node is taken."""
+    """Spares on top of the pool, ready at once, or by state: {hot: {nodes: .., ready: 10 s}}."""
     chips_per_node: Count | None = None
     """Chips in one node; the chip's server if left out."""
     groups: dict[Name, Group] = Field(default_factory=dict)
