@@ -223,27 +223,27 @@ BY_STATE = {
     [
         # the hot spare is ready 3 s after the fault, then a restart of 5 s; 3 s are lost
         ([(25.0, FAULT, 0, True, 5.0, 600.0)], 3, 25 + 3 + 5 + 88),
-        # the hot one has gone: the cold one is ready at 80, long after the restart of the first
+        # the cold spare boots from 25 on to take its place, so it is hot at 75, and ready at 78
         (
             [(25.0, FAULT, 0, True, 5.0, 600.0), (30.0, FAULT, 1, True, 5.0, 600.0)],
-            3 + 50,
-            30 + 50 + 5 + 88,
+            3 + (78 - 30),
+            78 + 5 + 88,
         ),
-        # a fault in between that takes nothing does not make the cold spare ready sooner
+        # a fault in between that takes nothing does not make it ready sooner
         (
             [
                 (25.0, FAULT, 0, True, 5.0, 600.0),
                 (30.0, FAULT, 1, True, 5.0, 600.0),
                 (40.0, FAULT, 2, False, 9.0, 0.0),
             ],
-            3 + 50,
-            30 + 50 + 9 + 88,
+            3 + (78 - 30),
+            78 + 9 + 88,
         ),
-        # node 0 is back at 26 and fills the hot place again
+        # by 100 the place is hot again
         (
-            [(25.0, FAULT, 0, True, 5.0, 1.0), (30.0, FAULT, 1, True, 5.0, 600.0)],
+            [(25.0, FAULT, 0, True, 5.0, 600.0), (100.0, FAULT, 1, True, 5.0, 600.0)],
             3 + 3,
-            30 + 3 + 5 + 88,
+            100 + 3 + 5 + 22,
         ),
     ],
 )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from computeplan.checks import FloatArray, IntArray
+from computeplan.checks import FloatArray
 from computeplan.kinds import Kind, Stop
 from computeplan.physics.checkpoint import even_restart_s
 from computeplan.specs.faults import Factor
@@ -100,21 +98,6 @@ class Pool:
     def boots(self) -> bool:
         """Whether some spares need time until they can train."""
         return any(n and ready_s for n, ready_s in self.shelves)
-
-    def boot_s(self, n_idle: IntArray | int) -> FloatArray:
-        """Return how long the node that is taken next needs until it can train. [s]
-
-        Parameters
-        ----------
-        n_idle : int or array_like
-            Nodes that are idle, that one included. As nodes leave, the shelves empty in their
-            order; nodes that come back fill them in the opposite one.
-        """
-        ends = np.cumsum([n for n, _ in self.shelves])
-        n_gone = np.maximum(self.n_spare_nodes - np.asarray(n_idle), 0)
-        shelf = np.minimum(np.searchsorted(ends, n_gone, side="right"), len(ends) - 1)
-        found: FloatArray = np.array([ready_s for _, ready_s in self.shelves])[shelf]
-        return found
 
     @property
     def is_busy(self) -> bool:

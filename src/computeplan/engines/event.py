@@ -234,10 +234,9 @@ class _Run:
         shop.send_to_repair(node, now_s, gang)
         if gang is None:
             return
-        n_idle = shop.n_free
         if gang.n_missing or not shop.give(gang):
             gang.lack(now_s)
-        elif shop.spec.boots and (boot_s := float(shop.spec.boot_s(n_idle))):
+        elif shop.spec.boots and (boot_s := shop.take_spare(now_s)):
             gang.await_boot(now_s)
             _At(self.env, now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
 

@@ -39,6 +39,8 @@ class PoolNodes:
         self.since_s = 0.0
         self.idle_node_s = self.repair_node_s = 0.0
         self.n_repairs = 0
+        self.shelves = [(n, ready_s) for n, ready_s in spec.shelves if n]
+        self.filled_s = [[0.0] * n for n, _ in self.shelves]
         self.n_crews = spec.n_crews  # that are free; None without limit
         self.waiting: deque[list[tuple[int, float]]] = deque()  # for a crew: nodes, repairs
         self.renewals: defaultdict[int, list[Any]] = defaultdict(list)  # on return: kind, fault
@@ -85,6 +87,17 @@ class PoolNodes:
         else:
             for _ in range(n):
                 self.give(gang)
+
+    def take_spare(self, now_s: float, shelf: int = 0) -> float:
+        """Take the warmest spare, fill its place from the next colder; return how long it boots."""
+        ready_s = self.shelves[shelf][1]
+        if shelf == len(self.shelves) - 1:
+            return ready_s
+        filled_s = self.filled_s[shelf]  # when each place is
+        place = min(range(len(filled_s)), key=filled_s.__getitem__)
+        wait_s = max(filled_s[place] - now_s, 0.0)
+        filled_s[place] = now_s + self.take_spare(now_s, shelf + 1)
+        return wait_s + ready_s
 
     def send_to_repair(self, node: int, now_s: float, gang: Gang | None) -> None:
         """Move a node out of a job, or out of the free ones, into repair."""

@@ -161,12 +161,6 @@ class Nodes:
         self._put(at, place, back_s[rows])
         return late, from_s
 
-    def n_idle(self, now_s: FloatArray) -> IntArray:
-        """Return how many listed nodes are idle."""
-        up_s = (self._keys & self._time_bits).view(np.float64)
-        n: IntArray = (up_s <= now_s).sum(axis=0)
-        return n
-
     def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, now_s: FloatArray) -> None:
         """Remember claims in the places of the oldest, which have come true."""
         claims = self.claimed_up_s[:, rows]

@@ -13,6 +13,7 @@ import numpy as np
 
 from computeplan.checks import FloatArray, IntArray
 from computeplan.engines.nodes import Mask, Nodes
+from computeplan.engines.shelves import Shelves
 from computeplan.engines.shop import Shop
 from computeplan.engines.turns import Turn, Turns
 from computeplan.world import Job, World
@@ -45,7 +46,7 @@ class Rows:
         self.has_stops = bool(place.stops)
         self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
         self.shop = Shop(place, n_rows)
-        self.place, self.boots = place, place.boots
+        self.boots, self.shelves = place.boots, Shelves(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
         self.all_rows = np.arange(n_rows)
         self.is_busy = np.zeros(n_kinds, dtype=np.bool_)
@@ -127,13 +128,9 @@ class Rows:
         whole_s = np.maximum(self.whole_s, now_s)
         if takes.any():
             down_s = self.shop.down_s(turn, takes)
-            boots_s = self.place.boot_s(self.nodes.n_idle(now_s)) if self.boots else None
             rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
-            if boots_s is not None:  # of the spares that were idle
-                boots_s[rows] = 0.0
-                ready_s = np.where(takes, np.maximum(whole_s, now_s + boots_s), whole_s)
-                self.blocked_s += ready_s - whole_s
-                whole_s = ready_s
+            if self.boots:
+                self._boot(takes, rows, now_s, whole_s)
             if rows.size:
                 after_s = np.maximum(whole_s[rows], from_s)
                 self.missing_node_s[rows] += from_s - now_s[rows]
@@ -149,6 +146,15 @@ class Rows:
             again = np.flatnonzero(hit)
             back_s = np.where(takes, time_s + self.shop.last_down_s, time_s)
             turns.renew(turn, again, back_s[again])
+
+    def _boot(self, takes: Mask, late: IntArray, now_s: FloatArray, whole_s: FloatArray) -> None:
+        """Put off when rows are whole until the spares that were idle can train."""
+        idle = takes.copy()
+        idle[late] = False
+        rows = np.flatnonzero(idle)
+        ready_s = np.maximum(whole_s[rows], now_s[rows] + self.shelves.take(rows, now_s[rows]))
+        self.blocked_s[rows] += ready_s - whole_s[rows]
+        whole_s[rows] = ready_s
 
     def _restart_s(self, turn: Turn) -> FloatArray:
         """Return how long restarts take. [s]"""

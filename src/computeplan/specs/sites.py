@@ -103,7 +103,7 @@ Group = Annotated[
 
 
 class Shelf(NamedTuple):
-    """Spares in one state: how many of them, and how long until one of them can train."""
+    """Spares in one state: how many are kept in it, and how long until one of them can train."""
 
     amount: float
     unit: str
