@@ -1,8 +1,8 @@
 """The plain SimPy model of ``benchmarks/yardstick.py`` with nodes that age, relapse and wait.
 
 One process per node, which shares no code with the package: a node lives by a Weibull law, at first
-for what is left of a life that began long ago; it comes back new; some faults relapse; crews are a
-SimPy resource.
+for what is left of a life that began long ago; it comes back new; some faults relapse; nodes may
+have rates of their own; crews are a SimPy resource.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Ages(NamedTuple):
     mends_frac: float = 0.0
     relapse_frac: float = 0.0
     relapse_mean_s: float = 0.0
+    lemon_cv: float = 0.0
 
 
 def play(yardstick: Any, case: Any, ages: Ages, seed: int) -> Any:  # noqa: C901 - one class
@@ -36,13 +37,13 @@ def play(yardstick: Any, case: Any, ages: Ages, seed: int) -> Any:  # noqa: C901
             self.crews: simpy.Resource | None = None
             super().__init__(case, seed)
 
-        def life_s(self) -> float:
-            scale_s = case.node_mtbf_s / math.gamma(1 + 1 / ages.shape)
+        def life_s(self, rate: float = 1.0) -> float:
+            scale_s = case.node_mtbf_s / math.gamma(1 + 1 / ages.shape) / rate
             return self.random.weibullvariate(scale_s, ages.shape)
 
-        def first_life_s(self) -> float:
+        def first_life_s(self, rate: float) -> float:
             if ages.is_new:
-                return self.life_s()
+                return self.life_s(rate)
             born_s = -BURN_IN * case.node_mtbf_s * (1 + self.random.random())
             while born_s <= 0:
                 born_s += self.life_s()
@@ -50,7 +51,10 @@ def play(yardstick: Any, case: Any, ages: Ages, seed: int) -> Any:  # noqa: C901
 
         def run_node(self, node: int) -> Generator[simpy.Event, Any, None]:
             self.crews = self.crews or simpy.Resource(self.env, ages.n_crews)
-            yield self.env.timeout(self.first_life_s())
+            rate = 1.0
+            if ages.lemon_cv:
+                rate = self.random.gammavariate(ages.lemon_cv**-2, ages.lemon_cv**2)
+            yield self.env.timeout(self.first_life_s(rate))
             while True:
                 self.book()
                 is_taken = self.random.random() < case.takes_node_frac
@@ -75,7 +79,7 @@ def play(yardstick: Any, case: Any, ages: Ages, seed: int) -> Any:  # noqa: C901
                 if self.random.random() < ages.relapse_frac:
                     yield self.env.timeout(self.random.expovariate(1 / ages.relapse_mean_s))
                 else:
-                    yield self.env.timeout(self.life_s())
+                    yield self.env.timeout(self.life_s(rate))
 
         def repair(self) -> Generator[simpy.Event, Any, None]:
             assert self.crews is not None

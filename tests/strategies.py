@@ -61,7 +61,8 @@ def fault_kinds(draw: st.DrawFn) -> dict[str, Any]:
         "restart": draw(laws(60)),
         "repair": draw(laws()),
     }
-    sort = draw(st.sampled_from(["plain", "group", "memory", "relapse", "both", "busy"]))
+    sorts = ["plain", "group", "memory", "relapse", "both", "busy", "lemons"]
+    sort = draw(st.sampled_from(sorts))
     if sort == "group":
         kind["takes"] = draw(
             st.sampled_from(["rack", "pool", {"rack": 0.4, "node": 0.4, "job": 0.2}])
@@ -78,6 +79,9 @@ def fault_kinds(draw: st.DrawFn) -> dict[str, Any]:
             )
         )
         kind["age"] = draw(st.sampled_from(["steady", "new", "20 h"]))
+    if sort == "lemons":
+        kind["lemons"] = {"cv": draw(st.sampled_from([0.1, 0.7, 1.2, 4.0]))}
+        sort = draw(st.sampled_from(["lemons", "relapse", "busy"]))
     if sort in ("relapse", "both"):
         kind["relapse"] = {"share": draw(st.floats(0.1, 0.6)), "after": draw(laws(100))}
     if sort == "busy":

@@ -150,6 +150,7 @@ CREWS = {
         (ages.Ages(0.7), weibull(0.7, "steady")),
         (ages.Ages(2.0), weibull(2.0, "steady")),
         (ages.Ages(0.7, is_new=True), weibull(0.7, "new")),
+        (ages.Ages(1.0, is_new=True, lemon_cv=1.5), {"faults__f__lemons": {"cv": 1.5}}),
         (
             ages.Ages(
                 0.7,
@@ -162,7 +163,7 @@ CREWS = {
             CREWS,
         ),
     ],
-    ids=["young and old", "wear-out", "new", "crews and relapses"],
+    ids=["young and old", "wear-out", "new", "lemons", "crews and relapses"],
 )
 def test_engines_agree_with_one_ageing_process_per_node(yardstick, ageing, changes):
     case = yardstick.Case(

@@ -362,6 +362,15 @@ def test_every_form_of_a_rate_says_the_same(rate):
             "relapse is of single nodes and cannot take a pool; write two kinds",
         ),
         ("mtbf: 5 d, per: node, takes: nothing, law: {}", "must be expon or one law with its"),
+        ("mtbf: 5 d, per: node, takes: nothing, lemons: {cv: 0}", "greater than 0"),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, law: {gamma: {a: 2}}, age: new, lemons: {cv: 1}",
+            "lemons goes with law: expon; with gamma nodes differ by their ages",
+        ),
+        (
+            "mtbf: 5 d, per: node, takes: pool, repair: 1 h, lemons: {cv: 1}",
+            "lemons is of single nodes and cannot take a pool; write two kinds",
+        ),
     ],
 )
 def test_a_kind_of_fault_states_its_rate_once(tmp_path, kind, message):

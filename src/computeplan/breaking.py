@@ -55,6 +55,7 @@ def kinds_of(
                 factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
                 observed_on=elsewhere,
                 is_assumed=bool(elsewhere) and spec.fault_factor is None,
+                lemons=kind.lemons,
             )
         )
     return tuple(found)

@@ -139,6 +139,8 @@ def _why_not_steady(pool: Pool) -> str:
     kinds, takes = pool.kinds, [kind for kind in pool.kinds if kind.taken_per_fault]
     if named := [kind.name for kind in kinds if kind.life is not None]:
         return f"{', '.join(named)}: a law with memory"
+    if named := [kind.name for kind in kinds if kind.lemons is not None]:
+        return f"{', '.join(named)}: rates that differ between nodes"
     if named := [kind.name for kind in kinds if kind.relapse is not None]:
         return f"{', '.join(named)}: faults that come back"
     if named := [kind.name for kind in kinds if kind.found is not None]:
@@ -147,6 +149,8 @@ def _why_not_steady(pool: Pool) -> str:
         return "a fault may take several nodes"
     if takes and pool.n_crews is not None:
         return "repairs may wait for a crew"
+    if takes and pool.retire is not None:
+        return "nodes are retired"
     if named := [kind.name for kind in kinds if kind.factor.low < kind.factor.high]:
         return f"{', '.join(named)}: a rate that is uncertain on this chip"
     if len({kind.is_busy for kind in takes}) > 1:

@@ -127,6 +127,7 @@ def _pool(
         usd_per_j=usd_per_j,
         kg_per_j=math.nan if site.carbon is None else site.carbon,
         rent_usd_per_chip_s=pool.rent or 0.0,
+        retire=pool.retire,
     )
 
 

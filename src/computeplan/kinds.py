@@ -10,7 +10,7 @@ import numpy as np
 from computeplan.checks import FloatArray
 from computeplan.lives import Life
 from computeplan.specs.faultlog import FaultLog
-from computeplan.specs.faults import Factor
+from computeplan.specs.faults import Factor, Lemons
 from computeplan.specs.laws import Law, law_mean_s, law_mean_until_s
 
 __all__ = ["Kind", "Outcome", "Stop"]
@@ -75,6 +75,8 @@ class Kind:
         Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said.
     is_assumed : bool
         Whether nobody gave the factor.
+    lemons : Lemons or None
+        How rates differ between nodes, if they do.
     """
 
     index: int
@@ -94,6 +96,7 @@ class Kind:
     factor: Factor = _AS_OBSERVED
     observed_on: str = ""
     is_assumed: bool = False
+    lemons: Lemons | None = None
 
     @property
     def all_rate_per_node_s(self) -> float:

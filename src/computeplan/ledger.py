@@ -85,6 +85,8 @@ class Ledger:
         Nodes sent to repair.
     n_from_start : ndarray, shape (n_runs, n_jobs)
         Times that a job began again because damage was found that every save kept may hold.
+    n_retired : ndarray, shape (n_runs, n_pools)
+        Nodes taken out for good; until new ones stand there, their chips are booked as in repair.
     spans : sequence of Span, or None
         Timeline of the first run, if it was asked for.
     """
@@ -98,6 +100,7 @@ class Ledger:
     n_idle_faults: IntArray
     n_repairs: IntArray
     n_from_start: IntArray
+    n_retired: IntArray
     spans: Sequence[Span] | None = None
 
     @property

@@ -210,6 +210,7 @@ _MEASURES: dict[str, Measure] = {
     "n_idle_faults": lambda led, _: led.n_idle_faults.sum(axis=1) * 1.0,
     "n_node_repairs": lambda led, _: led.n_repairs.sum(axis=1) * 1.0,
     "n_from_start": _from_start,
+    "n_retired": lambda led, _: led.n_retired.sum(axis=1) * 1.0,
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
     "ettr": _ettr,

@@ -9,6 +9,7 @@ from computeplan.kinds import Kind, Stop
 from computeplan.physics.checkpoint import even_restart_s
 from computeplan.specs.faults import Factor
 from computeplan.specs.laws import law_discount, law_mean_s
+from computeplan.specs.sites import Retire
 
 __all__ = ["Pool"]
 
@@ -42,6 +43,8 @@ class Pool:
         Price and carbon of the site's power; nan if not given. [USD/J, kg/J]
     rent_usd_per_chip_s : float
         Price of holding a chip. [USD/s]
+    retire : Retire or None
+        When a node is replaced instead of being repaired.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Pool:
     usd_per_j: float
     kg_per_j: float
     rent_usd_per_chip_s: float
+    retire: Retire | None = None
 
     @property
     def n_chips(self) -> int:

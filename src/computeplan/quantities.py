@@ -123,6 +123,10 @@ QUANTITIES = _table(
         "Times that no kept checkpoint was older than the silent damage that was found.",
     ),
     Quantity(
+        "n_retired", "", "Nodes retired", "退役节点数",
+        "Nodes that were replaced by new ones after too many faults.",
+    ),
+    Quantity(
         "n_unfinished", "", "Unfinished jobs", "未完成作业数",
         "Jobs that had not finished when the horizon came.",
     ),

@@ -27,6 +27,7 @@ __all__ = [
     "each_once",
     "merge",
     "next_life_s",
+    "no_strikes",
     "outcomes_of",
     "with_members",
 ]
@@ -144,6 +145,14 @@ def next_life_s(kind: Kind, uniform: FloatArray, factor: FloatArray | float) -> 
         back = uniform < share
         life_s[back] = quantile_s(kind.relapse, uniform[back] / share)
     return life_s
+
+
+def no_strikes(n_runs: int) -> Strikes:
+    """Return the strikes on a pool that nothing strikes."""
+    nothing = np.empty((0, n_runs))
+    whole = np.empty((0, n_runs), dtype=np.int64)
+    taken, node = whole.astype(np.bool_), whole.astype(np.int32)
+    return Strikes(nothing, whole, node, taken, nothing, nothing, whole.astype(np.int8))
 
 
 def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:

@@ -10,6 +10,8 @@ Every stream has a generator of its own, keyed by block, purpose and a digest of
 and pool, and never by the case: all cases meet the same luck, and a kind that is added shifts no
 other. A run's luck is its column in its block, whatever engine, worker or horizon asks, because
 more of a stream is always drawn after what was drawn before.
+
+Long because everything that draws stands here; what is only put in order is in ``strikes.py``.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from __future__ import annotations
 import enum
 import itertools
 import math
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
 
 from computeplan.checks import FloatArray
 from computeplan.kinds import Kind, Stop
+from computeplan.lemons import lemon_nodes, lemon_times_s
 from computeplan.lives import first_life_s
 from computeplan.pools import Pool
 from computeplan.specs.laws import Law, quantile_s
@@ -33,6 +37,7 @@ from computeplan.strikes import (
     each_once,
     merge,
     next_life_s,
+    no_strikes,
     outcomes_of,
     with_members,
 )
@@ -43,6 +48,7 @@ __all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
 ROWS = 64  # drawn at a time; it changes no number
 NOBODY = -1  # node of a planned stop
+More = tuple[int, ...]  # an ordinal of faults that come back, or a generation and its node
 
 
 class Stream(enum.IntEnum):
@@ -56,13 +62,13 @@ class Stream(enum.IntEnum):
     FOUND = 5
     LIFE = 6
     AUTOMATIC = 7
+    REPLACED = 8
 
 
 def generator(
-    seed: int, block: int, stream: Stream, key: int, ordinal: int = 0
+    seed: int, block: int, stream: Stream, key: int, more: More = ()
 ) -> np.random.Generator:
-    """Return the generator of one stream of one block; `ordinal` counts faults that come back."""
-    more = (ordinal,) if ordinal else ()
+    """Return the generator of one stream of one block."""
     sequence = np.random.SeedSequence(seed, spawn_key=(block, int(stream), key, *more))
     return np.random.default_rng(sequence)
 
@@ -71,9 +77,9 @@ class _Column:
     """The values of one stream for a range of blocks, extended in place."""
 
     def __init__(
-        self, seed: int, blocks: range, stream: Stream, key: int, law: Law, ordinal: int
+        self, seed: int, blocks: range, stream: Stream, key: int, law: Law, more: More
     ) -> None:
-        self.generators = [generator(seed, block, stream, key, ordinal) for block in blocks]
+        self.generators = [generator(seed, block, stream, key, more) for block in blocks]
         self.law = law
         self.values: FloatArray = np.empty((0, BLOCK * len(blocks)))
 
@@ -138,7 +144,7 @@ class Trace:
         self.blocks = range(first_run // BLOCK, -(-(first_run + n_runs) // BLOCK))
         self.columns = slice(first_run % BLOCK, first_run % BLOCK + n_runs)
         self.n_runs = n_runs
-        self._streams: dict[tuple[Stream, int, int], _Column] = {}
+        self._streams: dict[tuple[Stream, int, More], _Column] = {}
         self._found: dict[int, tuple[float, Strikes]] = {}
         self._later: dict[tuple[str, str, int], tuple[int, Luck]] = {}
 
@@ -166,10 +172,7 @@ class Trace:
         parts = [part for kind in place.kinds for part in self._faults(kind, place, until_s)]
         parts += [self._stops(stop, place, until_s) for stop in place.stops]
         if not parts:
-            nothing = np.empty((0, self.n_runs))
-            whole = np.empty((0, self.n_runs), dtype=np.int64)
-            taken, node = whole.astype(np.bool_), whole.astype(np.int32)
-            return Strikes(nothing, whole, node, taken, nothing, nothing, whole.astype(np.int8))
+            return no_strikes(self.n_runs)
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def later(self, pool: Pool, kind: Kind, ordinal: int, n_chains: int) -> Luck:
@@ -192,17 +195,56 @@ class Trace:
         key = (kind.name, pool.name, ordinal)
         known = self._later.get(key)
         if known is None or known[0] < n_chains:
-            uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_chains, ordinal)
-            luck = self._luck(kind, pool, uniform, ordinal)
+            more = (ordinal,)
+            uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_chains, more)
+            luck = self._luck(kind, pool, uniform, more)
             known = self._later[key] = (n_chains, luck)
         return known[1]
 
+    def renewed(
+        self, pool: Pool, kind: Kind, node: int, generation: int, n_rows: int
+    ) -> tuple[FloatArray, Luck]:
+        """Return the luck of a node that came later, if another may fault by then as it would not.
+
+        Parameters
+        ----------
+        pool, kind : Pool, Kind
+            Which faults: of unlike nodes, or by a law with memory.
+        node, generation : int
+            Its place, and which node it is there: 1 for the first that came.
+        n_rows : int
+            How many faults.
+
+        Returns
+        -------
+        ndarray and Luck, of `n_rows` rows
+            Since it came: times of its faults if nodes are unlike, or else its first life in row 0.
+            [s]
+        """
+        who = (generation, node)
+        gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows, who)
+        factor = self._factor(kind, pool)
+        if kind.lemons is not None:
+            rate = kind.rate_per_node_s * factor
+            since_s = lemon_times_s(gaps, kind.lemons.shape, rate, 1)
+        else:
+            assert kind.life is not None
+            since_s = first_life_s(replace(kind.life, age_s=0.0), gaps) / factor
+        uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows, who)
+        return since_s, self._luck(kind, pool, uniform, who)
+
+    def replaced_s(self, pool: Pool, node: int, generation: int) -> FloatArray:
+        """Return how long it takes to replace a node by that of a generation, (n_runs,). [s]"""
+        assert pool.retire is not None
+        law, who = pool.retire.replaced_in, (generation, node)
+        return np.asarray(self._column(Stream.REPLACED, "", pool.name, law, 1, who)[0])
+
     def _column(
-        self, stream: Stream, kind: str, pool: str, law: Law, n_rows: int, ordinal: int = 0
+        self, stream: Stream, kind: str, pool: str, law: Law, n_rows: int, more: More = ()
     ) -> FloatArray:
-        key = (stream, _key(kind, pool), ordinal)
+        key = (stream, _key(kind, pool), more)
         if key not in self._streams:
-            self._streams[key] = _Column(self.seed, self.blocks, stream, key[1], law, ordinal)
+            self._streams[key] = _Column(self.seed, self.blocks, stream, key[1], law, more)
         return self._streams[key].first(n_rows)[:, self.columns]
 
     def _faults(self, kind: Kind, pool: Pool, until_s: float) -> list[Strikes]:
@@ -212,7 +254,8 @@ class Trace:
         if not kind.rate_per_node_s:
             return []
         expected = kind.rate_per_node_s * kind.factor.high * n_nodes * until_s
-        n_rows = int(expected + 4 * math.sqrt(expected)) + 4
+        unlike = expected * kind.lemons.cv**2 / n_nodes if kind.lemons else 0.0
+        n_rows = int(expected + 4 * math.sqrt(expected * (1 + unlike))) + 4
         while True:
             time_s = self._times(kind, pool, n_rows)
             n_rows = len(time_s)
@@ -248,6 +291,9 @@ class Trace:
         n_rows = n_rows if kind.life is None else min(n_rows, n_nodes)
         gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
         factor = self._factor(kind, pool)
+        if kind.lemons is not None:
+            rate = kind.rate_per_node_s * factor
+            return lemon_times_s(gaps, kind.lemons.shape, rate, n_nodes)
         if kind.life is None:
             time_s = gaps / (kind.rate_per_node_s * n_nodes * factor)
         else:  # the hazard at which the next of the nodes left fails
@@ -281,17 +327,19 @@ class Trace:
             scaled = uniform * left
             chosen = scaled.astype(np.int32)
             return each_once(chosen, n_nodes), scaled - chosen
+        if kind.lemons is not None:
+            return lemon_nodes(uniform, kind.lemons.shape, n_nodes)
         scaled = uniform * n_nodes
         node = scaled.astype(np.int32)
         scaled -= node
         return node, scaled
 
-    def _luck(self, kind: Kind, pool: Pool, uniform: FloatArray, ordinal: int = 0) -> Luck:
+    def _luck(self, kind: Kind, pool: Pool, uniform: FloatArray, more: More = ()) -> Luck:
         """Return what strikes bring, from a uniform number each, and numbers of their own."""
         n_rows = len(uniform)
 
         def draw(stream: Stream, law: Law) -> FloatArray:
-            return self._column(stream, kind.name, pool.name, law, n_rows, ordinal)
+            return self._column(stream, kind.name, pool.name, law, n_rows, more)
 
         takes, level, n_nodes, left = outcomes_of(kind, uniform)
         repair_s, automatic_s = np.zeros(uniform.shape), None

@@ -264,6 +264,7 @@ class World:
             If they seem never to end.
         """
         repairs_s = [law_mean_s(k.repair) for p in self.pools for k in p.kinds if k.repair]
+        repairs_s += [law_mean_s(p.retire.replaced_in) for p in self.pools if p.retire]
         likely_s = len(self.jobs) * (self.longest_look_s + max(repairs_s, default=0.0))
         is_struck_on = any(
             self.strike_rate(p) * until_s > 10 * self.n_strikes(p) + 2_000

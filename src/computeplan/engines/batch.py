@@ -56,13 +56,12 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
             return path, f"shares pool {world.pools[pools[0]].name} with another job"
         taken.add(pools[0])
     for pool in world.pools:
+        path = f"sites.{pool.site}.pools.{pool.name}"
         if reason := _crews_in_other_order(pool):
-            return _path_of(pool), reason
+            return f"{path}.crews", reason
+        if pool.retire is not None and any(kind.taken_per_fault for kind in pool.kinds):
+            return f"{path}.retire", "which nodes are retired hangs on all that struck them"
     return None
-
-
-def _path_of(pool: Pool) -> str:
-    return f"sites.{pool.site}.pools.{pool.name}.crews"
 
 
 def _crews_in_other_order(pool: Pool) -> str:
@@ -157,7 +156,7 @@ class _Books:
         self.end_s = np.full((n_runs, n_jobs), math.inf)
         self.n_interruptions = np.zeros((n_runs, n_kinds), dtype=np.int64)
         self.n_idle_faults = np.zeros((n_runs, n_kinds), dtype=np.int64)
-        self.n_repairs = np.zeros((n_runs, n_pools), dtype=np.int64)
+        self.n_repairs, self.n_retired = np.zeros((2, n_runs, n_pools), dtype=np.int64)
 
     def add(self, rows: Rows, pool: int, job: int | None) -> None:
         """Book one pool."""
@@ -199,4 +198,5 @@ class _Books:
             n_idle_faults=self.n_idle_faults,
             n_repairs=self.n_repairs,
             n_from_start=np.zeros(self.end_s.shape, dtype=np.int64),  # damage is found at once
+            n_retired=self.n_retired,
         )

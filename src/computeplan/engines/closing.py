@@ -55,5 +55,6 @@ def close_books(
         n_idle_faults=n_idle_faults,
         n_repairs=np.array([[nodes.n_repairs for nodes in pools]]),
         n_from_start=np.array([[gang.n_from_start for gang in gangs]]),
+        n_retired=np.array([[nodes.n_retired for nodes in pools]]),
         spans=spans,
     )

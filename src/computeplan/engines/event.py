@@ -4,6 +4,8 @@ Every happening is an event with a time and a rank; at equal times the rank deci
 job ends, strike, arrival, policy. There is no event for a checkpoint and none for the end of a
 restart: between two strikes a job's books follow from when it began (``gang.py``). There is no
 process per node or chip.
+
+Long because what happens in a run leads to one another; crews, places and books stand apart.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import numpy as np
 import simpy
 
 from computeplan.engines.closing import close_books
+from computeplan.engines.crews import Crews, Taken
 from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
 from computeplan.engines.luck import Fault, RunLuck
 from computeplan.engines.sight import view_of
+from computeplan.engines.slots import Calls, Slots
 from computeplan.engines.tiergang import gang_of
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import Ledger, Span, concatenate, make_ledger
@@ -76,6 +80,11 @@ class _Run:
         self.spans: list[Span] | None = [] if timeline else None
         self.gangs = [gang_of(i, spec, self.spans) for i, spec in enumerate(world.jobs)]
         self.pools = [PoolNodes(spec) for spec in world.pools]
+        self.crews = [
+            Crews(spec.n_crews, self._repair_ends, partial(self._repaired, pool))
+            for pool, spec in enumerate(world.pools)
+        ]
+        self.slots = [self._slots(pool) for pool in range(len(self.pools))]
         self.endings: list[_At | None] = [None] * len(self.gangs)
         self.queue: list[int] = []
         self.n_open = len(self.gangs)
@@ -90,6 +99,11 @@ class _Run:
         self.later: dict[tuple[int, int, int], RunLuck] = {}
         self.next_strike, self.next_strike_s = [0] * n_pools, [math.inf] * n_pools
         self.on_pool: list[list[Gang]] = [[] for _ in self.pools]
+
+    def _slots(self, pool: int) -> Slots:
+        strike, come = partial(self._strike_nodes, pool), partial(self._await_new, pool)
+        calls = Calls(self._await_fault, come, strike)
+        return Slots(self.trace, self.run, self.pools[pool], calls)
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -182,9 +196,25 @@ class _Run:
     def _come_back(self, pool: int, kind: int, node: int, chain: int, nth: int, event: _At) -> None:
         """Strike a node again: `nth` counts from 1 in its chain."""
         luck = self._later(pool, kind, nth, chain)
-        fault = luck.fault(chain, 1)._replace(nodes=[node], chain=chain, nth=nth)
-        self._fault(pool, kind, fault, event.time_s)
+        generation = self.slots[pool].generation[node]
+        fault = luck.fault(chain, 1)
+        fault = fault._replace(nodes=[node], chain=chain, nth=nth, generation=generation)
+        self._strike_nodes(pool, kind, fault, event.time_s)
+
+    def _strike_nodes(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
+        self._fault(pool, kind, fault, now_s)
         self._await_ends(pool)
+
+    def _await_fault(self, time_s: float, then: Callable[[Any], None]) -> None:
+        if time_s < self.horizon_s:
+            _At(self.env, time_s, STRIKE, then)
+
+    def _await_new(self, pool: int, time_s: float, node: int) -> None:
+        _At(self.env, time_s, REPAIR_ENDS, partial(self._replaced, pool, node))
+
+    def _replaced(self, pool: int, node: int, event: _At) -> None:
+        self.slots[pool].come(node, event.time_s)
+        self._repaired(pool, node, event.time_s)
 
     def _later(self, pool: int, kind: int, nth: int, chain: int) -> RunLuck:
         """Return the luck of faults that come back, at least up to a chain."""
@@ -197,11 +227,13 @@ class _Run:
 
     def _fault(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
         """Strike nodes at once: those of jobs stop their job, and what is taken goes to repair."""
-        shop, spec = self.pools[pool], self.pools[pool].spec.kind(kind)
+        shop, slots, spec = self.pools[pool], self.slots[pool], self.pools[pool].spec.kind(kind)
         struck: set[int] = set()
-        taken: list[tuple[int, float]] = []
+        taken: Taken = []
         found_idle = False
         for node, repair_s in zip(fault.nodes, fault.repairs_s, strict=True):
+            if slots.is_void(node, spec, fault):
+                continue
             where = shop.where[node]
             if where == IN_REPAIR:
                 if spec.life is not None:  # exchanged in the shop
@@ -217,6 +249,8 @@ class _Run:
                 self.endings[gang.index] = None
             if fault.takes:
                 self._take(pool, node, gang, now_s)
+                if slots.retires(node, now_s):
+                    continue
                 taken.append((node, repair_s))
             if fault.life_s < math.inf:
                 if fault.takes:
@@ -266,48 +300,29 @@ class _Run:
         (node,) = fault.nodes
         if fault.takes and self.pools[pool].where[node] == gang.index:
             self._take(pool, node, gang, event.time_s)
-            taken = [(node, fault.repairs_s[0])]
-            self._repair(pool, taken, fault.automatic_s, event.time_s)
+            if not self.slots[pool].retires(node, event.time_s):
+                taken = [(node, fault.repairs_s[0])]
+                self._repair(pool, taken, fault.automatic_s, event.time_s)
         self._await_ends(pool)
 
     def _renew(self, pool: int, node: int, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node that is whole again live until its next fault of a kind."""
-        again_s = now_s + fault.life_s
-        if again_s < self.horizon_s:
-            then = partial(self._come_back, pool, kind, node, fault.chain, fault.nth + 1)
-            _At(self.env, again_s, STRIKE, then)
-
-    def _repair(
-        self, pool: int, taken: list[tuple[int, float]], automatic_s: float, now_s: float
-    ) -> None:
-        """Repair nodes that were taken together: what needs no crew first, then by one crew."""
-        if automatic_s:
-            then = partial(self._tried, pool, taken)
-            _At(self.env, now_s + automatic_s, REPAIR_ENDS, then)
+        slots, again_s = self.slots[pool], now_s + fault.life_s
+        if fault.generation and fault.chain < 0:
+            slots.strike_again(self.pools[pool].spec.kind(kind), node, again_s)
         else:
-            self._call_crew(pool, taken, now_s)
+            then = partial(self._come_back, pool, kind, node, fault.chain, fault.nth + 1)
+            self._await_fault(again_s, slots.if_it_stands(node, then))
 
-    def _tried(self, pool: int, taken: list[tuple[int, float]], event: _At) -> None:
-        self._call_crew(pool, taken, event.time_s)
+    def _repair(self, pool: int, taken: Taken, automatic_s: float, now_s: float) -> None:
+        self.pools[pool].n_repairs += len(taken)
+        self.crews[pool].repair(taken, automatic_s, now_s)
 
-    def _call_crew(self, pool: int, taken: list[tuple[int, float]], now_s: float) -> None:
+    def _repair_ends(self, time_s: float, then: Callable[[Any], None]) -> None:
+        _At(self.env, time_s, REPAIR_ENDS, then)
+
+    def _repaired(self, pool: int, node: int, now_s: float) -> None:
         shop = self.pools[pool]
-        needs_crew = shop.n_crews is not None and taken[0][1] > 0
-        if needs_crew and not shop.n_crews:
-            shop.waiting.append(taken)
-            return
-        if needs_crew:
-            shop.n_crews -= 1  # type: ignore[operator]
-        for i, (node, repair_s) in enumerate(taken):
-            then = partial(self._repaired, pool, node, needs_crew and i == 0)
-            _At(self.env, now_s + repair_s, REPAIR_ENDS, then)
-
-    def _repaired(self, pool: int, node: int, frees_crew: bool, event: _At) -> None:
-        shop, now_s = self.pools[pool], event.time_s
-        if frees_crew:
-            shop.n_crews += 1  # type: ignore[operator]
-            if shop.waiting:
-                self._call_crew(pool, shop.waiting.popleft(), now_s)
         shop.book(now_s)
         shop.n_in_repair -= 1
         shop.release(node)
@@ -347,8 +362,9 @@ class _Run:
         """Wait for the end of a whole job, unless its pool is struck before: then look again."""
         if not gang.is_blocked:
             end_s = gang.end_time()
-            comes_back = self.pools[gang.pool].spec.comes_back  # then the next strike is not known
-            next_s = math.inf if comes_back else self.next_strike_s[gang.pool]
+            spec = self.pools[gang.pool].spec
+            is_open = spec.comes_back or spec.retire is not None  # the next strike is not known
+            next_s = math.inf if is_open else self.next_strike_s[gang.pool]
             if end_s <= min(next_s, self.horizon_s):
                 event = _At(self.env, end_s, JOB_ENDS, partial(self._end, gang))
                 self.endings[gang.index] = event

@@ -38,11 +38,9 @@ class PoolNodes:
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
         self.idle_node_s = self.repair_node_s = 0.0
-        self.n_repairs = 0
+        self.n_repairs = self.n_retired = 0
         self.shelves = [(n, ready_s) for n, ready_s in spec.shelves if n]
         self.filled_s = [[0.0] * n for n, _ in self.shelves]
-        self.n_crews = spec.n_crews  # that are free; None without limit
-        self.waiting: deque[list[tuple[int, float]]] = deque()  # for a crew: nodes, repairs
         self.renewals: defaultdict[int, list[Any]] = defaultdict(list)  # on return: kind, fault
 
     def book(self, now_s: float) -> None:
@@ -100,13 +98,12 @@ class PoolNodes:
         return wait_s + ready_s
 
     def send_to_repair(self, node: int, now_s: float, gang: Gang | None) -> None:
-        """Move a node out of a job, or out of the free ones, into repair."""
+        """Move a node out of a job, or out of the free ones, into repair; the caller counts it."""
         self.book(now_s)
         if gang is None:
             self.n_free -= 1
         else:
             gang.held.discard(node)
-        self.n_repairs += 1
         self.n_in_repair += 1
         self.where[node] = IN_REPAIR
         self.visit[node] += 1

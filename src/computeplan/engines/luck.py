@@ -23,6 +23,7 @@ class Fault(NamedTuple):
     nth: int
     level: int
     found_s: float
+    generation: int = 0  # of its node; 0 also where any generation is struck alike
 
 
 class RunLuck:

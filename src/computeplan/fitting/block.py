@@ -1,7 +1,8 @@
 """The fitted laws as a ``faults:`` block that ``computeplan run`` takes.
 
-What the engines play today is faults without memory at a constant rate per node, with repairs of
-any law. What was fitted beyond that stands in comments: nothing is passed off as played.
+What is written is faults without memory at a constant rate per node, with repairs of any law, and
+with rates that differ between nodes where such a difference is seen to last. What was fitted beyond
+that stands in comments: nothing is passed off as played.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from computeplan.errors import ScenarioError
 from computeplan.fitting.fleet import SURE, CauseFit, FleetFit
 from computeplan.fitting.survival import Interval, LawFit, best_law
+from computeplan.specs.faults import MOST_CV
 from computeplan.specs.laws import read_law
 from computeplan.specs.loader import parse_document
 from computeplan.units import DAY_S
 
-__all__ = ["faults_block", "kind_name", "law_text", "read_assumed", "unplayed"]
+__all__ = ["faults_block", "is_lasting", "kind_name", "law_text", "read_assumed", "unplayed"]
 
 
 def kind_name(cause: str, taken: set[str]) -> str:
@@ -113,14 +115,14 @@ def faults_block(fit: FleetFit, restart: str, repair: str | None = None) -> str:
         taken.add(name)
         lines += [
             f"  {json.dumps(name, ensure_ascii=False)}:",
-            *_kind(cause, pooled, restart, repair),
+            *_kind(cause, pooled, restart, repair, len(fit.causes)),
         ]
     text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     return f"{text}\n"
 
 
 def _kind(
-    cause: CauseFit, pooled: LawFit | None, restart: str, repair: str | None
+    cause: CauseFit, pooled: LawFit | None, restart: str, repair: str | None, n_causes: int
 ) -> Iterator[str]:
     rate = cause.per_up_s
     low, value, high = (x * 1000 * DAY_S for x in (rate.low, rate.value, rate.high))
@@ -130,6 +132,10 @@ def _kind(
         share, why = 1.0, "ASSUMED: the log does not say how long nodes were away"
     else:
         share, why = round(cause.takes_node.value, 4), _interval(cause.takes_node)
+    if is_lasting(cause, n_causes):
+        found = cause.lasting
+        about = f"between halves of the window: correlation {found.correlation:.2g}"
+        yield f"    lemons: {{cv: {_number(_cv(cause))}}}  # {about}, p = {found.p_chance:.1g}"
     takes = {1.0: "node", 0.0: "nothing"}.get(
         share, f"{{node: {share:.4f}, nothing: {1 - share:.4f}}}"
     )
@@ -159,6 +165,18 @@ def _interval(share: Interval) -> str:
     return f"{share.low:.2f} to {share.high:.2f}"
 
 
+def is_lasting(cause: CauseFit, n_causes: int = 1) -> bool:
+    """Return whether nodes that were worse in the first half of the window stayed so.
+
+    Of several causes one looks so by chance sooner: each is held to its part (Bonferroni).
+    """
+    return cause.lasting.p_chance < SURE / n_causes and _cv(cause) > 0
+
+
+def _cv(cause: CauseFit) -> float:
+    return min(cause.lasting.cv, MOST_CV)
+
+
 def unplayed(fit: FleetFit) -> list[str]:
     """Return what was fitted and no engine plays yet, one sentence each."""
     said = []
@@ -178,9 +196,18 @@ def unplayed(fit: FleetFit) -> list[str]:
             " block has the constant mean."
         )
     nodes = fit.dispersion.mixture.shape
-    if math.isfinite(nodes.value) and fit.dispersion.p_equal < SURE:
+    n_written = sum(is_lasting(cause, len(fit.causes)) for cause in fit.causes)
+    if math.isfinite(nodes.value) and fit.dispersion.p_equal < SURE and not n_written:
+        why = "no cause alone is seen to"
+        if not is_lasting(fit.all):
+            p_text = f"p = {fit.all.lasting.p_chance:.2g}"
+            why = (
+                f"those worse in one half of the window are not seen to be in the other ({p_text})"
+            )
         said.append(
-            f"rates that differ between nodes by a gamma law of shape {nodes.value:.3g}; the block"
-            " has equal nodes."
+            f"counts that differ between nodes as by a gamma law of shape {nodes.value:.3g}; the"
+            f" block has equal nodes, because it does not last: {why}."
         )
+    if n_written > 1:
+        said.append("nodes that are bad in several causes at once; the block has each cause apart.")
     return said

@@ -15,6 +15,7 @@ from computeplan.fitting.counts import (
 )
 from computeplan.fitting.drift import Drift, Wander, drift, wander
 from computeplan.fitting.history import Durations, FaultHistory, gaps, repairs, up_node_s
+from computeplan.fitting.lasting import Lasting, lasting
 from computeplan.fitting.survival import (
     GAP_LAWS,
     REPAIR_LAWS,
@@ -55,6 +56,8 @@ class CauseFit:
         By Kaplan and Meier, whatever the law. [s]
     durations : Durations
         The repairs.
+    lasting : Lasting
+        How far nodes that were worse stay worse.
     """
 
     name: str
@@ -66,6 +69,7 @@ class CauseFit:
     repairs: tuple[LawFit, ...]
     repair_median_s: float
     durations: Durations
+    lasting: Lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> Cau
     n = int(take.sum())
     has_end = take & ~np.isnan(history.end_s)
     n_taken = int(np.sum(has_end & (history.end_s > history.start_s)))
+    half_s = history.length_s / 2
     between, away = gaps(history, cause, is_new=is_new), repairs(history, cause)
     gap_fits = (fit_law(name, between) for name in GAP_LAWS)
     repair_fits = (fit_law(name, away) for name in REPAIR_LAWS)
@@ -155,6 +160,7 @@ def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> Cau
         tuple(fit for fit in repair_fits if fit is not None),
         median_s(away),
         away,
+        lasting(history.per_node(to_s=half_s, cause=cause), history.per_node(half_s, cause=cause)),
     )
 
 

@@ -72,10 +72,14 @@ class FaultHistory:
         """Times of the faults that count, sorted. [s]"""
         return np.sort(self.start_s[self.counts])
 
-    def per_node(self, from_s: float = 0.0, to_s: float = math.inf) -> IntArray:
+    def per_node(
+        self, from_s: float = 0.0, to_s: float = math.inf, cause: int | None = None
+    ) -> IntArray:
         """Return faults of each node that began in a part of the window, shape (n_nodes,)."""
         take = (self.start_s >= from_s) & (self.start_s < to_s) & self.counts
         take &= self.node != UNKNOWN_NODE
+        if cause is not None:
+            take &= self.cause == cause
         return np.bincount(self.node[take], minlength=self.n_nodes)
 
 

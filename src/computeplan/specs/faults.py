@@ -24,6 +24,7 @@ from computeplan.units import parse, parse_rate_per_node
 
 __all__ = [
     "ASSUMED_FACTOR",
+    "MOST_CV",
     "ONE_NODE",
     "STAYS",
     "Automatic",
@@ -31,9 +32,8 @@ __all__ = [
     "FaultFactor",
     "FaultKind",
     "Growth",
+    "Lemons",
     "Observed",
-    "ObservedStops",
-    "PlannedStop",
     "Relapse",
 ]
 
@@ -77,6 +77,7 @@ ASSUMED_FACTOR = Factor(1.0, 3.0)
 """An estimate, of no chip in particular: two fleets of one and the same chip, RSC-1 and RSC-2 of
 Meta (arXiv:2410.21680: 6.50 and 2.34 faults per 1000 node-days), differ 2.8 times."""
 MOST_FACTOR = 1000.0
+MOST_CV = 10.0  # one node in a hundred then has nearly all faults; more is a mistyped number
 
 
 def _read_factor(value: object) -> Factor:
@@ -129,15 +130,6 @@ class Observed(Frozen):
     """Over how long, wall time."""
     chips: Count
     """On how many chips."""
-
-
-class ObservedStops(Frozen):
-    """A count of planned stops over a time."""
-
-    stops: Positive
-    """How many were counted."""
-    over: PositiveDuration
-    """Over how long, wall time."""
 
 
 def _read_rate(value: object) -> float:
@@ -211,6 +203,21 @@ class Relapse(Frozen):
     """How long after the node was whole again."""
 
 
+class Lemons(Frozen):
+    """Nodes of unlike rates: the rate of each is that of its kind times a gamma number of mean 1.
+
+    Which nodes are lemons nobody knows before they fault.
+    """
+
+    cv: Annotated[float, Field(gt=0, le=MOST_CV)]
+    """Standard deviation of the rates of nodes over their mean."""
+
+    @property
+    def shape(self) -> float:
+        """Shape of the gamma law."""
+        return 1 / self.cv**2
+
+
 class Growth(Frozen):
     """A rate per node that grows with the size of the pool."""
 
@@ -271,6 +278,8 @@ class FaultKind(Frozen):
     """How old the nodes are at the start: steady (long since mixed), new, or a duration."""
     clock: Literal["wall", "busy"] = "wall"
     """When faults can strike: always, or only nodes of a job that is not blocked."""
+    lemons: Lemons | None = None
+    """Rates that differ between nodes: {cv: 1.2}; all alike if left out."""
     grows: Growth | None = None
     """A rate per node that grows with the pool."""
     takes: (
@@ -341,6 +350,7 @@ class FaultKind(Frozen):
         single = {
             f"law: {self.law.name}": has_memory,
             "relapse": self.relapse is not None,
+            "lemons": self.lemons is not None,
             "clock: busy": self.clock == "busy",
             "found": self.found is not None,
         }
@@ -348,47 +358,22 @@ class FaultKind(Frozen):
         groups = [w for w, share in self.takes or () if w not in (*STAYS, *ONE_NODE) and share]
         if said and groups:
             refuse(f"{said[0]} is of single nodes and cannot take a {groups[0]}; write two kinds")
-        if self.clock == "busy" and len(said) > 1:
+        if has_memory and self.lemons is not None:
+            refuse(f"lemons goes with law: expon; with {self.law.name} nodes differ by their ages")
+        if self.clock == "busy" and (has_memory or self.relapse is not None):
             refuse(f"{said[0]} runs on the wall clock only; with clock: busy use expon alone")
         if self.found is not None and len(said) > 1:
             refuse(f"found goes with plain faults, and not with {said[0]}; write two kinds")
         own: list[tuple[str, Any, Any]] = [
             ("law", has_memory, False),
             ("clock", self.clock, "wall"),
-            *((name, getattr(self, name), None) for name in ("automatic", "relapse", "grows")),
+            *(
+                (name, getattr(self, name), None)
+                for name in ("automatic", "relapse", "lemons", "grows")
+            ),
         ]
         if self.replay is not None:
             for name, value, default in own:
                 if value != default:
                     refuse(f"{name} says nothing beside replay: the log says what happens")
         return self
-
-
-class PlannedStop(Frozen):
-    """Stops that are known beforehand, evenly spaced: the job saves first and loses nothing."""
-
-    alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
-        (frozenset({"every"}), frozenset({"observed"})),
-    )
-
-    every: PositiveDuration | None = None
-    """Time between stops; the first comes after half of it."""
-    observed: ObservedStops | None = None
-    """The same as a count: {stops: 47, over: 54 d}."""
-    lasts: DurationLaw
-    """From the end of the save to the first new step."""
-    pools: tuple[Name, ...] | None = Field(default=None, min_length=1)
-    """Pools whose jobs stop; all if left out."""
-
-    @model_validator(mode="after")
-    def _one_spacing(self) -> PlannedStop:
-        if (self.every is None) == (self.observed is None):
-            refuse("state the spacing once, as every or observed")
-        return self
-
-    @property
-    def interval_s(self) -> float:
-        """Time between stops. [s]"""
-        if self.observed is not None:
-            return float(self.observed.over / self.observed.stops)
-        return float(self.every or 0.0)

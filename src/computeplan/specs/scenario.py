@@ -20,7 +20,7 @@ from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.chips import Chip
 from computeplan.specs.crosscheck import cross_check
 from computeplan.specs.faultlog import FaultLog, Replayed, load_replay
-from computeplan.specs.faults import FaultKind, PlannedStop
+from computeplan.specs.faults import FaultKind
 from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
 from computeplan.specs.jobs import Job
 from computeplan.specs.loader import (
@@ -35,6 +35,7 @@ from computeplan.specs.mixes import mix_names, with_mix
 from computeplan.specs.paths import apply, change
 from computeplan.specs.resolve import Catalogue, beside, resolve
 from computeplan.specs.sites import Pool, Site
+from computeplan.specs.stops import PlannedStop
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
 

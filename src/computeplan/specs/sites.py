@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,15 +18,17 @@ from computeplan.specs.fields import (
     Frozen,
     HowWritten,
     Name,
+    PositiveDuration,
     Power,
     PricePerChipTime,
     Pue,
     node_or_chip_count,
     refuse,
 )
+from computeplan.specs.laws import DurationLaw
 from computeplan.units import parse, parse_unit_of
 
-__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Shelf", "Site", "Spares"]
+__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Retire", "Shelf", "Site", "Spares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,31 @@ def _read_spares(value: object) -> Spares:
     return Spares(tuple(shelves))
 
 
+def _read_faults(value: object) -> int:
+    how = "must be a number of faults, such as '3 faults'"
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,5} faults?", value):
+        refuse(f"{how}, not {value!r}")
+    return int(value.split()[0])
+
+
+class Retire(Frozen):
+    """Nodes that are taken out for good when they have had too many faults."""
+
+    after: Annotated[
+        int,
+        BeforeValidator(_read_faults),
+        WithJsonSchema({"type": "string", "examples": ["3 faults"]}),
+        HowWritten("fault", "3 faults"),
+    ]
+    """How many faults, of any kinds, that each took the node."""
+    within: PositiveDuration
+    """Time in which they came, from the first to the last."""
+    replaced_in: DurationLaw
+    """From the last of them until a new node stands in its place."""
+    most: Group | None = None
+    """Nodes retired in a run at most, such as 20 nodes; after that they are repaired."""
+
+
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
@@ -172,6 +200,8 @@ class Pool(Frozen):
     """Nodes that can fail together, such as {rack: 4 nodes, switch: 32 nodes}."""
     crews: Count | None = None
     """Crews that repair nodes, one at a time each; without limit if left out."""
+    retire: Retire | None = None
+    """When a node is replaced by a new one instead of being repaired; never if left out."""
     network: Network = Network()
     """Links between servers."""
     power: PowerWatts | None = None

@@ -32,6 +32,7 @@ from computeplan.specs.readlog import read_log
 from computeplan.specs.scenario import load
 from computeplan.trace import Stream, generator
 from computeplan.units import DAY_S
+from computeplan.validation.lemons import drawn_shares, played_gain
 from computeplan.validation.reliability_cases import (
     NODE_DAYS,
     AgeCase,
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 RUNS, MAKESPAN_RUNS, SEED = 400, 2000, 419
-LEMON_FLEETS = 100
+LEMON_FLEETS, PLAYED_FLEETS = 100, 16
 HOUR_S = 3600.0
 
 
@@ -229,7 +230,8 @@ def _optimum() -> Check:
 def _lemons(case: LemonCase) -> Iterator[Check]:
     """V11: what retiring the worst nodes gains in the days they were chosen by, and after.
 
-    Counts of nodes whose rates follow a gamma law; no engine plays such rates yet.
+    Three times: counts of nodes whose rates follow a gamma law, the faults that engines play, and
+    the worst retired by the event engine, where new nodes come in their place.
     """
     luck = generator(SEED, 0, Stream.NODE, 11)
     shape = case.faults_per_node / (case.variance_over_mean - 1)
@@ -246,6 +248,18 @@ def _lemons(case: LemonCase) -> Iterator[Check]:
     text = f"{low:g} to {high:g}, within {case.within:g}"
     is_near = low - case.within <= later <= high + case.within
     yield Check(f"{name}, later", what, f"{low:g} to {high:g}", later, text, is_near)
+    cv = float(np.sqrt(1 / shape))
+    fleet = (case.nodes, case.faults_per_node, cv, case.retire, SEED)
+    first, later = drawn_shares(*fleet, LEMON_FLEETS)
+    yield _near(f"{name}, as drawn", what, case.in_sample, first, within=case.within)
+    is_near = low - case.within <= later <= high + case.within
+    yield Check(f"{name}, later, as drawn", what, f"{low:g} to {high:g}", later, text, is_near)
+    low, high = low - case.retire, high - case.retire  # new nodes have their share
+    gain = played_gain(*fleet, PLAYED_FLEETS)
+    text = f"{low:g} to {high:g}, within {case.within:g}"
+    is_near = low - case.within <= gain <= high + case.within
+    what = f"faults fewer, worst {case.retire:.0%} replaced"
+    yield Check(f"{name}, played", what, f"{low:g} to {high:g}", gain, text, is_near)
 
 
 def _ages(case: AgeCase, runs: int) -> Check:
