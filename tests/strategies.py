@@ -39,6 +39,66 @@ def pools(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def n_nodes(pool: dict[str, Any]) -> int:
+    """Return the nodes of a pool, spares included."""
+    return int(pool["chips"]) // int(pool["chips_per_node"]) + int(pool["spares"].split()[0])
+
+
+@st.composite
+def times(draw: st.DrawFn) -> dict[str, Any]:
+    """When planned stops come: evenly spaced, from a time on, or at times of their own."""
+    hours = st.integers(1, 30)
+    sort = draw(st.sampled_from(["every", "first", "observed", "at"]))
+    if sort == "at":
+        return {"at": [f"{n} h" for n in sorted(draw(st.sets(hours, min_size=1)))]}
+    if sort == "observed":
+        return {"observed": {"stops": draw(st.integers(1, 5)), "over": f"{draw(hours)} h"}}
+    every = {"every": f"{draw(hours)} h"}
+    return {**every, "first": f"{draw(st.integers(1, 60))} h"} if sort == "first" else every
+
+
+@st.composite
+def rolling(draw: st.DrawFn, most: int) -> dict[str, Any]:
+    """Maintenance of a few nodes at a time, up to `most`."""
+    stop = {**draw(times()), "lasts": draw(laws()), "restart": draw(laws(60))}
+    stop["rolling"] = f"{draw(st.integers(1, most))} nodes"
+    if "at" not in stop and draw(st.booleans()):
+        stop["rounds"] = draw(st.integers(1, 20))
+    return stop
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> dict[str, Any]:
+    """Maintenance in whole minutes on a few nodes, where nothing else happens."""
+
+    def minutes(least: int, most: int) -> str:
+        return f"{draw(st.integers(least, most))} min"
+
+    chips, spares = draw(st.integers(1, 5)), draw(st.integers(0, 4))
+    planned: dict[str, Any] = {"w": {"every": minutes(1, 20), "lasts": minutes(0, 6)}}
+    for name in ("r1", "r2"):
+        stop: dict[str, Any] = {"lasts": minutes(0, 8), "restart": minutes(0, 4)}
+        stop["rolling"] = f"{draw(st.integers(1, chips + spares))} nodes"
+        if draw(st.booleans()):
+            some = st.sets(st.integers(1, 60), min_size=1, max_size=10)
+            stop["at"] = [f"{n} min" for n in sorted(draw(some))]
+        else:
+            stop |= {"every": minutes(1, 8), "rounds": draw(st.integers(1, 5))}
+        planned[name] = stop
+    dropped = draw(st.sets(st.sampled_from(sorted(planned)), max_size=2))
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": chips}
+    every = draw(st.sampled_from(["never", minutes(1, 9)]))
+    job = {"train_for": minutes(1, 60), "chips": draw(st.integers(1, chips))}
+    return {
+        "computeplan": 1,
+        "name": "crowded",
+        "sites": {"s": {"pue": 1, "pools": {"p": {**pool, "spares": f"{spares} nodes"}}}},
+        "planned": {name: stop for name, stop in planned.items() if name not in dropped},
+        "jobs": {"j": {**job, "checkpoint": {"every": every, "stall": minutes(0, 4)}}},
+        "simulate": {"horizon": minutes(5, 120)},
+    }
+
+
 @st.composite
 def checkpoints(draw: st.DrawFn) -> dict[str, Any]:
     """Checkpoints of every kind, free ones included."""
@@ -101,6 +161,14 @@ def spares(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def _n_nodes(pool: dict[str, Any]) -> int:
+    shelves = pool["spares"]
+    counts = (
+        [shelf["nodes"] for shelf in shelves.values()] if isinstance(shelves, dict) else [shelves]
+    )
+    return pool["chips"] // pool["chips_per_node"] + sum(int(n.split()[0]) for n in counts)
+
+
 @st.composite
 def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
     """Scenarios with all that faults can do, which both engines can play."""
@@ -112,6 +180,10 @@ def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
             pool["spares"] = draw(spares())
         if draw(st.booleans()):
             pool["crews"] = draw(st.integers(1, 3))
+    for stop in scenario["planned"].values():
+        if "rolling" in stop:  # of no more nodes than the smallest pool has now
+            most = min(_n_nodes(pool) for pool in scenario["sites"]["s"]["pools"].values())
+            stop["rolling"] = f"{min(int(stop['rolling'].split()[0]), most)} nodes"
     has_crews = any("crews" in pool for pool in scenario["sites"]["s"]["pools"].values())
     for i in range(draw(st.integers(1, 3))):
         kind = draw(fault_kinds())
@@ -193,7 +265,9 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         }
     planned = {}
     if draw(st.booleans()):
-        planned["stop"] = {"every": f"{draw(st.integers(1, 30))} h", "lasts": draw(laws(120))}
+        planned["stop"] = {**draw(times()), "lasts": draw(laws(120))}
+    if draw(st.booleans()):
+        planned["rolling"] = draw(rolling(min(n_nodes(pool) for pool in site_pools.values())))
     # Without a horizon a job that is struck too often may not end at all.
     horizon = f"{draw(st.integers(1, 120))} h"
     return {
@@ -236,6 +310,7 @@ class Script:
 __all__ = [
     "NOBODY",
     "Script",
+    "crowded",
     "eventful_scenarios",
     "scenarios",
     "scripted",

@@ -272,6 +272,8 @@ def warned(result: Any) -> list[str]:
         {"simulate__horizon": "5 d"},
         {**STOPS},
         {**STOPS, "simulate__horizon": "5 d"},
+        {"planned__m": {**STOPS["planned__m"], "first": "1 h"}, "simulate__horizon": "5 d"},
+        {"planned__m": {**STOPS["planned__m"], "first": "19 h"}, "simulate__horizon": "5 d"},
         {"simulate__runs": 2},
         {"simulate__runs": 1},
         {"faults__f__mtbf": "500 kh"},  # hardly anything happens, and a few runs see none of it
@@ -374,6 +376,22 @@ def test_a_fleet_of_910b_has_the_ettr_of_its_closed_form():
         ({"sites__s__pools__q": {"chip": "H100-SXM", "chips": 64}}, "2 pools could hold the job"),
         ({"jobs__j__checkpoint__every": "never", "simulate__horizon": "1 d"}, "never saves"),
         ({"planned__m": {"every": "1 h", "lasts": "1 h"}, "simulate__horizon": "1 d"}, "no time"),
+        ({"planned__m": {"at": ["9 h"], "lasts": "1 h"}}, "m: planned stops at times of their own"),
+        (
+            {"planned__m": {"every": "9 h", "first": "10 h", "lasts": "1 h"}},
+            "m: the first planned stop comes late",
+        ),
+        (
+            {
+                "planned__m": {
+                    "every": "9 h",
+                    "rolling": "1 nodes",
+                    "lasts": "1 h",
+                    "restart": "1 min",
+                }
+            },
+            "m: nodes are taken out in turn",
+        ),
     ],
 )
 def test_where_no_closed_form_applies_one_line_says_why(changes, reason):

@@ -94,7 +94,17 @@ def test_every_chip_second_of_a_schedule_is_booked_once(policy, wanted, seed, en
                     "repair": {"lognormal": {"median": "3 h", "sigma": 1}},
                 }
             },
-            "planned": {"stop": {"every": "30 h", "lasts": "20 min"}},
+            "planned": {
+                "stop": {"every": "30 h", "lasts": "20 min"},
+                "firmware": {
+                    "rolling": "3 nodes",
+                    "every": "5 h",
+                    "lasts": "7 h",
+                    "restart": "10 min",
+                    "rounds": 2,
+                    "pools": ["a"],
+                },
+            },
             "jobs": jobs,
             "policy": policy,
             "simulate": {"seed": seed, **({} if ends else {"horizon": "50 h"})},

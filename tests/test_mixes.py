@@ -146,7 +146,7 @@ def test_an_unknown_mix_of_a_setting_shows_the_setting():
 
 def test_the_schema_knows_mixes():
     schema = Scenario.model_json_schema()["properties"]["faults"]
-    assert schema["properties"]["mix"]["enum"] == list(mix_names())
+    assert schema["then"]["properties"]["mix"]["enum"] == list(mix_names())
 
 
 def test_a_saved_scenario_with_a_mix_runs_again(tmp_path):

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.checks import FloatArray
+from computeplan.kinds import Stop
 from computeplan.physics.checkpoint import expected_wall_s
 from computeplan.physics.reliability import down_from_whole, lacking_share
 from computeplan.pools import Pool
@@ -125,7 +126,7 @@ def why_no_closed_form(world: World) -> str | None:
         return f"{', '.join(logged)}: replayed from a log"
     if len(job.tiers_on(_place(world))) > 1:
         return "checkpoints to several places"
-    if reason := _why_not_steady(pool):
+    if reason := _why_not_steady(pool) or _why_not_evenly_stopped(pool):
         return reason
     if math.isinf(job.interval_s[_place(world)]) and math.isfinite(world.horizon_s):
         return "a job that never saves keeps all or nothing, by the horizon"
@@ -155,6 +156,17 @@ def _why_not_steady(pool: Pool) -> str:
         return f"{', '.join(named)}: a rate that is uncertain on this chip"
     if len({kind.is_busy for kind in takes}) > 1:
         return "faults that take nodes run on the wall clock and on the busy clock"
+    return ""
+
+
+def _why_not_evenly_stopped(pool: Pool) -> str:
+    """Return why planned stops do not take the same share of all time, of all nodes."""
+    if named := [stop.name for stop in pool.stops if stop.n_nodes]:
+        return f"{', '.join(named)}: nodes are taken out in turn"
+    if named := [stop.name for stop in pool.stops if stop.at_s]:
+        return f"{', '.join(named)}: planned stops at times of their own"
+    if named := [stop.name for stop in pool.stops if (stop.first_s or 0.0) > stop.interval_s]:
+        return f"{', '.join(named)}: the first planned stop comes late"
     return ""
 
 
@@ -204,7 +216,7 @@ def expect(world: World) -> Expected | None:
     blocked, run_s = _blocked_from_whole(world, p, wall_s / (1 - stopped))
     lost_s = cycle_s - segment_s - save_s  # to faults, in a cycle
     n_stops = run_s * sum(1 / stop.interval_s for stop in pool.stops)
-    odd_stops_s = sum((law_mean_s(stop.lasts) + full_save_s) / 2 for stop in pool.stops)
+    odd_stops_s = sum(_odd_stop_s(stop, full_save_s) for stop in pool.stops)
     cut_s = segment_s if world.horizon_s <= run_s else 0.0  # unsaved training counts at the horizon
     left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
     left_out_s += stopped * run_s * rate * restart_s
@@ -240,6 +252,15 @@ def _save(job: Job, p: int) -> tuple[float, float]:
 def _stopped_frac(pool: Pool, save_s: float) -> float:
     """Return the share of time that planned stops take: each its mean length and half a save."""
     return sum((law_mean_s(stop.lasts) + save_s / 2) / stop.interval_s for stop in pool.stops)
+
+
+def _odd_stop_s(stop: Stop, save_s: float) -> float:
+    """Return the most by which the stops of a run differ from its length over their interval. [s]
+
+    The first comes after half of the interval, or early or late in it.
+    """
+    early = 0.5 if stop.first_s is None else stop.first_s / stop.interval_s
+    return (law_mean_s(stop.lasts) + save_s) * max(early, 1 - early)
 
 
 def _mean_repair_s(pool: Pool) -> float:

@@ -114,7 +114,7 @@ def _pool(
         n_spare_nodes=spare_nodes,
         chips_per_node=per_node,
         kinds=kinds,
-        stops=_stops(scenario, name),
+        stops=_stops(scenario, name, n_nodes),
         n_crews=crews,
         shelves=tuple(
             (n, shelf.ready_s) for n, shelf in zip(shelves, pool.spares.shelves, strict=True)
@@ -186,10 +186,21 @@ def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
     )
 
 
-def _stops(scenario: Scenario, pool: str) -> tuple[Stop, ...]:
+def _stops(scenario: Scenario, pool: str, n_nodes: int) -> tuple[Stop, ...]:
     n_faults = len(scenario.faults)
     return tuple(
-        Stop(n_faults + i, name, stop.interval_s, stop.lasts)
+        Stop(
+            n_faults + i,
+            name,
+            stop.interval_s or math.inf,
+            stop.lasts,
+            first_s=stop.first,
+            at_s=stop.at or (),
+            n_nodes=stop.rolling or 0,
+            n_groups=-(-n_nodes // stop.rolling) if stop.rolling else 1,
+            n_rounds=None if stop.rolling is None else stop.rounds or 1,
+            restart=stop.restart,
+        )
         for i, (name, stop) in enumerate(scenario.planned.items())
         if stop.pools is None or pool in stop.pools
     )

@@ -82,7 +82,7 @@ class Ledger:
     n_idle_faults : ndarray, shape (n_runs, n_kinds)
         Faults on nodes that nobody held.
     n_repairs : ndarray, shape (n_runs, n_pools)
-        Nodes sent to repair.
+        Nodes sent to repair; those taken out for planned maintenance are not counted.
     n_from_start : ndarray, shape (n_runs, n_jobs)
         Times that a job began again because damage was found that every save kept may hold.
     n_retired : ndarray, shape (n_runs, n_pools)

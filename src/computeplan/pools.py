@@ -98,6 +98,10 @@ class Pool:
         """Return the kind of an index in `World.kind_names`."""
         return next(kind for kind in self.kinds if kind.index == index)
 
+    def stop(self, index: int) -> Stop:
+        """Return the planned stop of an index in `World.kind_names`."""
+        return next(stop for stop in self.stops if stop.index == index)
+
     @property
     def boots(self) -> bool:
         """Whether some spares need time until they can train."""

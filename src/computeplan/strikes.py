@@ -19,6 +19,7 @@ from computeplan.lives import renewed_life_s
 from computeplan.specs.laws import quantile_s
 
 __all__ = [
+    "ASIDE_S",
     "BoolArray",
     "LevelArray",
     "Luck",
@@ -34,6 +35,10 @@ __all__ = [
 
 MOST_NODES = 8_000_000  # shuffled at a time; it changes no number
 APART_S = 1e-3  # nodes of a group come back one by one, so that their order is definite
+ASIDE_S = 1e-5
+"""Times its number, by which a node comes back later from planned maintenance: stops at known times
+bring back many nodes at one time, and the order of any two must be definite. An arbitrary choice:
+small beside any maintenance, large beside the rounding of times in ``nodes.py``. [s]"""
 MISSING = {
     "found_s": 0.0,
     "automatic_s": 0.0,

@@ -379,16 +379,23 @@ class Trace:
         )
 
     def _stops(self, stop: Stop, pool: Pool, until_s: float) -> Strikes:
-        n = max(0, math.ceil(until_s / stop.interval_s + 0.5))
+        """Return planned stops: of all jobs, or a strike for each group of nodes, on its first."""
+        times_s = stop.times_s(until_s)
+        n = len(times_s)
         shape = (n, self.n_runs)
-        times_s = (np.arange(n) + 0.5) * stop.interval_s
+        node = np.full(shape, NOBODY, dtype=np.int32)
+        restart, away_s = stop.lasts, np.zeros(shape)
+        if stop.restart is not None:
+            node[:] = stop.firsts(n)[:, None]
+            restart = stop.restart
+            away_s = self._column(Stream.REPAIR, stop.name, pool.name, stop.lasts, n)
         return Strikes(
             np.broadcast_to(times_s[:, None], shape),
             np.broadcast_to(np.int64(stop.index), shape),
-            np.full(shape, NOBODY, dtype=np.int32),
-            np.zeros(shape, dtype=bool),
-            self._column(Stream.RESTART, stop.name, pool.name, stop.lasts, n),
-            np.zeros(shape),
+            node,
+            np.full(shape, stop.n_nodes > 0),
+            self._column(Stream.RESTART, stop.name, pool.name, restart, n),
+            away_s,
             np.zeros(shape, dtype=np.int8),
         )
 

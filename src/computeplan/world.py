@@ -223,12 +223,14 @@ class World:
         looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
         until_s = max(looks_s, default=self.longest_look_s)
         logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
-        return self.strike_rate(pool) * until_s + logged
+        listed = sum(len(stop.at_s) for stop in place.stops)
+        return self.strike_rate(pool) * until_s + logged + listed
 
     def strike_rate(self, pool: int) -> float:
         """Return how often a pool is struck by what is drawn, at most: faults and stops. [1/s]
 
-        A fault that takes several nodes counts as many strikes.
+        A fault that takes several nodes counts as many strikes; stops at times
+        of their own as none.
         """
         place = self.pools[pool].at_worst()
         rate = 0.0

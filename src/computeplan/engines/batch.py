@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from computeplan.checks import FloatArray
+from computeplan.engines.rolling import RollingRows
 from computeplan.engines.rows import Rows
 from computeplan.engines.tierrows import TieredRows
 from computeplan.engines.turns import ReturningTurns, Turns
@@ -61,6 +62,17 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
             return f"{path}.crews", reason
         if pool.retire is not None and any(kind.taken_per_fault for kind in pool.kinds):
             return f"{path}.retire", "which nodes are retired hangs on all that struck them"
+    return _rolling_with_more(world)
+
+
+def _rolling_with_more(world: World) -> tuple[str, str] | None:
+    """Return where rolling maintenance meets what is not played beside it."""
+    for p, pool in enumerate(world.pools):
+        rolling = next((stop for stop in pool.stops if stop.n_nodes), None)
+        if rolling is None:
+            continue
+        if any(job.tiers_on(p) for job in world.jobs):
+            return f"planned.{rolling.name}.rolling", "saves are not complete when training goes on"
     return None
 
 
@@ -126,17 +138,23 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
     books = _Books(world, n_runs, wall_s)
     for pool in range(len(world.pools)):
-        gang = rows.get(pool) or Rows(world, pool, None, n_runs)
+        gang = rows.get(pool) or _rows(world, pool, None, n_runs)
         if (gang.end_s < wall_s).any():
             gang.play_idle(turns[pool], wall_s)
         books.add(gang, pool, gangs.get(pool))
     return make_ledger(books.ledger(), [pool.n_chips for pool in world.pools])
 
 
+def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
+    if job is not None and job.tiers_on(pool):
+        return TieredRows(world, pool, job, n_runs)
+    is_rolling = any(stop.n_nodes for stop in world.pools[pool].stops)
+    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
+
+
 def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    of_job = TieredRows if world.jobs[job].tiers_on(pool) else Rows
-    rows = of_job(world, pool, world.jobs[job], n_runs)
+    rows = _rows(world, pool, world.jobs[job], n_runs)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
         rows.play(turns, from_s, until_s)

@@ -28,12 +28,13 @@ from computeplan.engines.tiergang import gang_of
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
+from computeplan.strikes import ASIDE_S
 from computeplan.trace import Trace, draw_trace
 from computeplan.world import World
 
 __all__ = ["play"]
 
-REPAIR_ENDS, JOB_ENDS, STRIKE, ARRIVAL, POLICY = range(5)  # ranks at equal times
+REPAIR_ENDS, JOB_ENDS, LEAVE, STRIKE, ARRIVAL, POLICY = range(6)  # ranks at equal times
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool = False) -> Ledger:
@@ -163,10 +164,11 @@ class _Run:
         self._await_ends(pool)
 
     def _is_over(self, pool: int, played: int) -> bool:
-        """Return whether a pool's strikes are all from logs, and played to their end."""
+        """Return whether a pool's strikes come to an end, and are played to it."""
         spec = self.pools[pool].spec
-        logged = [len(kind.log.start_s) for kind in spec.kinds if kind.log is not None]
-        return not spec.stops and len(logged) == len(spec.kinds) and played >= sum(logged)
+        n_times = [None if kind.log is None else len(kind.log.start_s) for kind in spec.kinds]
+        known = [n for n in (*n_times, *(stop.n_times for stop in spec.stops)) if n is not None]
+        return len(known) == len(spec.kinds) + len(spec.stops) and played >= sum(known)
 
     # -- happenings ----------------------------------------------------------------------------
 
@@ -183,7 +185,9 @@ class _Run:
         self.next_strike[pool] = i + n
         self._await_strike(pool)
         kind, restart_s = luck.kind[i], luck.restart_s[i]
-        if kind >= self.world.n_fault_kinds:
+        if luck.takes[i] and kind >= self.world.n_fault_kinds:
+            self._call_out(pool, luck, i, event.time_s)
+        elif kind >= self.world.n_fault_kinds:
             for gang in self.on_pool[pool]:
                 if gang.stop(event.time_s, restart_s):
                     self.n_interruptions[0, kind] += 1
@@ -192,6 +196,52 @@ class _Run:
             fault, is_late = luck.fault(i, n), self.pools[pool].spec.kind(kind).found is not None
             (self._damage if is_late else self._fault)(pool, kind, fault, event.time_s)
         self._await_ends(pool)
+
+    def _call_out(self, pool: int, luck: RunLuck, i: int, now_s: float) -> None:
+        """Take nodes out for maintenance: idle ones now, those of jobs when they have saved."""
+        shop, kind, restart_s = self.pools[pool], luck.kind[i], luck.restart_s[i]
+        group = shop.spec.stop(kind).group(luck.node[i], len(shop.where))
+        away = {node: luck.repair_s[i] + node * ASIDE_S for node in group}
+        self._take_out(pool, None, away, 0.0, now_s)
+        for gang in self.on_pool[pool]:
+            own = {node: away_s for node, away_s in away.items() if shop.where[node] == gang.index}
+            if not own or not gang.stop(now_s, 0.0):
+                continue
+            self.n_interruptions[0, kind] += 1
+            self.endings[gang.index] = None
+            if gang.saving_until_s > now_s:
+                then = partial(self._saved, pool, gang, own, restart_s)
+                _At(self.env, gang.saving_until_s, LEAVE, then)
+            else:
+                self._take_out(pool, gang, own, restart_s, now_s)
+
+    def _saved(
+        self, pool: int, gang: Gang, away: dict[int, float], restart_s: float, event: _At
+    ) -> None:
+        self._take_out(pool, gang, away, restart_s, event.time_s)
+        self._await_ends(pool)
+
+    def _take_out(
+        self, pool: int, gang: Gang | None, away: dict[int, float], restart_s: float, now_s: float
+    ) -> None:
+        """Take out nodes, where they are idle or with a job that has saved for it."""
+        shop = self.pools[pool]
+        is_stopped = False
+        for node, away_s in away.items():
+            if shop.where[node] == FREE:
+                shop.send_to_repair(node, now_s, None)
+            elif gang is not None and shop.where[node] == gang.index:
+                if not is_stopped:
+                    gang.interrupt(now_s, max(restart_s, gang.restart_left_s(now_s)), level=1)
+                    self.endings[gang.index] = None
+                    is_stopped = True
+                self._take(pool, node, gang, now_s)
+            else:
+                continue
+            _At(self.env, now_s + away_s, REPAIR_ENDS, partial(self._returned, pool, node))
+
+    def _returned(self, pool: int, node: int, event: _At) -> None:
+        self._repaired(pool, node, event.time_s)
 
     def _come_back(self, pool: int, kind: int, node: int, chain: int, nth: int, event: _At) -> None:
         """Strike a node again: `nth` counts from 1 in its chain."""
@@ -398,8 +448,7 @@ class _Run:
         self.policy_due = False
         if not self.queue:
             return
-        for index, pool in self.policy(
-            view_of(self.world, self.gangs, self.pools, self.queue, event.time_s)
-        ):
+        view = view_of(self.world, self.gangs, self.pools, self.queue, event.time_s)
+        for index, pool in self.policy(view):
             self.queue.remove(index)
             self._start(self.gangs[index], pool, event.time_s)

@@ -306,6 +306,12 @@ class Gang:
             self.begin_s = now_s
             self.ready_s = max(now_s + self.restart_s, self.stop_until_s)
 
+    def restart_left_s(self, now_s: float) -> float:
+        """Return how much of a restart is left to do once the job is whole. [s]"""
+        if self.is_blocked:
+            return self.restart_s
+        return max(0.0, self.begin_s + self.restart_s - now_s)
+
     def stop(self, now_s: float, lasts_s: float) -> bool:
         """Save, then stand still; return whether the job did stop.
 

@@ -16,6 +16,7 @@ from computeplan.engines.nodes import Mask, Nodes
 from computeplan.engines.shelves import Shelves
 from computeplan.engines.shop import Shop
 from computeplan.engines.turns import Turn, Turns
+from computeplan.strikes import NodeArray
 from computeplan.world import Job, World
 
 __all__ = ["Rows"]
@@ -65,6 +66,7 @@ class Rows:
         self.missing_node_s = zeros()
         self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
         self.saving_until_s, self.at_stake_s, self.stop_until_s = zeros(), zeros(), zeros()
+        self.restart_s = zeros()  # the one from `begin_s`; kept where there are stops
         self.end_s = np.full(n_rows, math.inf) if job else zeros()
         self.is_done = np.full(n_rows, job is None)
         self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
@@ -141,6 +143,7 @@ class Rows:
         whole_s += self._restart_s(turn)
         if self.has_stops:  # nothing ends a planned stop early
             np.maximum(whole_s, self.stop_until_s, out=whole_s)
+            np.copyto(self.restart_s, turn.restart_s, where=hit)
         np.copyto(self.ready_s, whole_s, where=hit)
         if self.comes_back:
             again = np.flatnonzero(hit)
@@ -334,14 +337,22 @@ class Rows:
         begin_s = np.minimum(self.end_s, wall_s)
         self.nodes.claims_come_true()
         for turn, live in turns.of_nobody(begin_s, wall_s):
-            live &= turn.kind < self.n_fault_kinds
+            self._pass_stops(turn, live, begin_s)
             if self.has_groups:
                 self._new_faults(turn, live)
-            new = live.copy()
-            new[self.nodes.find(turn.node)[0]] = False
-            rows = np.flatnonzero(new)
-            if rows.size:
-                self.nodes.add_idle(rows, turn.node[rows], begin_s[rows])
+            self._list_idle(live, turn.node, begin_s)
             rows, place = self.nodes.find(turn.node)
             due = live[rows]
             self._strike_listed(turns, turn, rows[due], place[due])
+
+    def _pass_stops(self, turn: Turn, live: Mask, begin_s: FloatArray) -> None:  # noqa: ARG002
+        """Take planned stops out of what is live: there is no job to stop."""
+        live &= turn.kind < self.n_fault_kinds
+
+    def _list_idle(self, live: Mask, node: NodeArray, begin_s: FloatArray) -> None:
+        """List nodes that the job has left, idle since `begin_s`, before they are struck."""
+        new = live.copy()
+        new[self.nodes.find(node)[0]] = False
+        rows = np.flatnonzero(new)
+        if rows.size:
+            self.nodes.add_idle(rows, node[rows], begin_s[rows])

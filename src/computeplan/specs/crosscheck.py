@@ -12,6 +12,7 @@ from computeplan.specs.jobs import Job
 from computeplan.specs.loader import Document, KeyPath, nearest
 from computeplan.specs.paths import split_path
 from computeplan.specs.resolve import Catalogue
+from computeplan.specs.sites import Pool
 
 if TYPE_CHECKING:
     from computeplan.specs.scenario import Scenario
@@ -31,6 +32,7 @@ def cross_check(
     return [
         *_pools(scenario, document, catalogue),
         *_names(scenario, document),
+        *_rolling(scenario, document, catalogue),
         *_groups(scenario, document),
         *_jobs(scenario, document, catalogue),
         *_logs(scenario, document, catalogue, logs),
@@ -92,6 +94,33 @@ def _names(scenario: Scenario, document: Document) -> list[Problem]:
         for name in sorted(both)
     ]
     return problems
+
+
+def _rolling(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+    """Check that pools have as many nodes as are taken out of them at a time."""
+    problems = []
+    for site in scenario.sites.values():
+        for pool_name, pool in site.pools.items():
+            n_nodes = _n_nodes(pool, catalogue)
+            for name, stop in scenario.planned.items():
+                if n_nodes is None or (stop.pools and pool_name not in stop.pools):
+                    continue
+                if (stop.rolling or 0) > n_nodes:
+                    message = (
+                        f"{stop.rolling} nodes at a time, pool '{pool_name}' has {n_nodes};"
+                        " give pools: [...] or fewer nodes"
+                    )
+                    problems.append(document.problem(("planned", name, "rolling"), message))
+    return problems
+
+
+def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
+    """Return the nodes of a pool, spares included; None if nobody says what a node is."""
+    chip = catalogue.chips.get(pool.chip)
+    per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
+    if per_node is None:
+        return None
+    return pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
 
 
 def _groups(scenario: Scenario, document: Document) -> list[Problem]:
@@ -191,11 +220,9 @@ def _logs(
         kind = scenario.faults[name]
         for site in scenario.sites.values():
             for pool_name, pool in site.pools.items():
-                chip = catalogue.chips.get(pool.chip)
-                per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
-                if per_node is None or (kind.pools and pool_name not in kind.pools):
+                n_nodes = _n_nodes(pool, catalogue)
+                if n_nodes is None or (kind.pools and pool_name not in kind.pools):
                     continue
-                n_nodes = pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
                 if log.n_nodes > n_nodes:
                     message = (
                         f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"

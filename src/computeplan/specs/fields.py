@@ -46,6 +46,7 @@ __all__ = [
     "Pue",
     "Title",
     "Tokens",
+    "WholeNodes",
     "node_or_chip_count",
     "quantity",
     "refuse",
@@ -172,3 +173,18 @@ def node_or_chip_count(value: object) -> tuple[float, str]:
     if number < 0 or number != int(number) or number > MAX_COUNT:
         refuse(f"must be a whole number from 0 to {MAX_COUNT}, got {value!r}")
     return number, unit
+
+
+def _read_nodes(value: object) -> int:
+    count, unit = node_or_chip_count(value)
+    if unit != "node" or count < 1:
+        refuse(f"must be whole nodes, such as '4 nodes', not {value!r}")
+    return int(count)
+
+
+WholeNodes = Annotated[
+    int,
+    BeforeValidator(_read_nodes),
+    WithJsonSchema({"type": "string", "examples": ["4 nodes"]}),
+    HowWritten("node", "4 nodes"),
+]

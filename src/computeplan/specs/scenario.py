@@ -33,9 +33,9 @@ from computeplan.specs.loader import (
 )
 from computeplan.specs.mixes import mix_names, with_mix
 from computeplan.specs.paths import apply, change
+from computeplan.specs.planned import PlannedStop
 from computeplan.specs.resolve import Catalogue, beside, resolve
 from computeplan.specs.sites import Pool, Site
-from computeplan.specs.stops import PlannedStop
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
 
@@ -55,8 +55,16 @@ class Simulate(Frozen):
     """auto takes batch where it can play the scenario."""
 
 
-def _mix_schema() -> dict[str, JsonValue]:
-    return {"enum": [*mix_names()], "description": "A shipped mix of faults."}
+def _with_mix(schema: dict[str, Any]) -> None:
+    """Let `mix` stand among the kinds; what stands beside it may change kinds of the mix."""
+    (kind,) = schema.pop("patternProperties").values()
+    mix: dict[str, JsonValue] = {"enum": [*mix_names()], "description": "A shipped mix of faults."}
+    schema["if"] = {"required": ["mix"]}
+    schema["then"] = {
+        "properties": {"mix": mix},
+        "additionalProperties": {"type": ["object", "null"]},
+    }
+    schema["else"] = {"additionalProperties": kind}
 
 
 class Scenario(Frozen):
@@ -80,7 +88,7 @@ class Scenario(Frozen):
     """Sites by name."""
     faults: dict[Name, FaultKind] = Field(
         default_factory=dict,
-        json_schema_extra=lambda schema: schema.update(properties={"mix": _mix_schema()}),
+        json_schema_extra=_with_mix,
     )
     """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing breaks if left out."""
     planned: dict[Name, PlannedStop] = Field(default_factory=dict)

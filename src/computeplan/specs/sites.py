@@ -22,6 +22,7 @@ from computeplan.specs.fields import (
     Power,
     PricePerChipTime,
     Pue,
+    WholeNodes,
     node_or_chip_count,
     refuse,
 )
@@ -88,21 +89,6 @@ class Network(Frozen):
     """Out of the scale-up domain, one direction, instead of the chip's own figure."""
     oversubscription: AtLeastOne = 1.0
     """Rate of all NICs over that of the network's core."""
-
-
-def _read_group(value: object) -> int:
-    count, unit = node_or_chip_count(value)
-    if unit != "node" or count < 1:
-        refuse(f"must be whole nodes, such as '4 nodes', not {value!r}")
-    return int(count)
-
-
-Group = Annotated[
-    int,
-    BeforeValidator(_read_group),
-    WithJsonSchema({"type": "string", "examples": ["4 nodes"]}),
-    HowWritten("node", "4 nodes"),
-]
 
 
 class Shelf(NamedTuple):
@@ -174,7 +160,7 @@ class Retire(Frozen):
     """Time in which they came, from the first to the last."""
     replaced_in: DurationLaw
     """From the last of them until a new node stands in its place."""
-    most: Group | None = None
+    most: WholeNodes | None = None
     """Nodes retired in a run at most, such as 20 nodes; after that they are repaired."""
 
 
@@ -196,7 +182,7 @@ class Pool(Frozen):
     """Spares on top of the pool, ready at once, or by state: {hot: {nodes: .., ready: 10 s}}."""
     chips_per_node: Count | None = None
     """Chips in one node; the chip's server if left out."""
-    groups: dict[Name, Group] = Field(default_factory=dict)
+    groups: dict[Name, WholeNodes] = Field(default_factory=dict)
     """Nodes that can fail together, such as {rack: 4 nodes, switch: 32 nodes}."""
     crews: Count | None = None
     """Crews that repair nodes, one at a time each; without limit if left out."""
