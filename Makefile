@@ -29,6 +29,7 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/reliability.py
 	$(BIN)/python benchmarks/step_grid.py
 
 clean:

@@ -11,17 +11,12 @@ Then the search of ``parallelism: auto`` for the same model: 2,520 sequences, at
 """
 
 import gc
-import platform
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import TypeVar
 
 import numpy as np
 import scalar_step
+from timing import cpu_s, heading
 
 from computeplan.parallelism import Choices, best_layouts
 from computeplan.physics.layout import Layout, Software
@@ -36,7 +31,6 @@ N_SCALAR = 3_000
 BLOCK = 8_192  # an array of a block is 64 KiB: those in use at a time stay in a core's cache
 SEED = 530
 GOAL_PER_S, GOAL_RATIO = 1_000_000, 20
-T = TypeVar("T")
 
 BATCH = 1_920
 AUTO_BATCH, AUTO_CHIPS = 2_520, 5_128
@@ -104,14 +98,6 @@ def search() -> Choices:
     return best_layouts(asked, DEVICE, FABRIC, AUTO_CHIPS, SOFTWARE)
 
 
-def cpu_s(call: Callable[[], T]) -> tuple[float, T]:
-    """Return the CPU seconds of a call and what it returns."""
-    gc.collect()
-    start_s = time.process_time()
-    value = call()
-    return time.process_time() - start_s, value
-
-
 def in_words(values: list[float], unit: str = "") -> str:
     middle, low, high = statistics.median(values), min(values), max(values)
     return f"{middle:,.0f}{unit} ({low:,.0f} to {high:,.0f})"
@@ -131,10 +117,8 @@ def main() -> None:
         search_ms.append(1e3 * took_s)
     faster = [ours / scalar for ours, scalar in zip(ours_per_s, scalar_per_s, strict=True)]
     apart = np.abs(np.column_stack(ours)[CHOSEN] / np.array(scalar) - 1).max()
-    names = ("computeplan", "numpy")
     print(
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in names)
+        heading("computeplan", "numpy")
         + f"\n\nCPU time of one process, median of {N_ROUNDS} interleaved rounds (lowest to"
         f" highest).\n{N_LAYOUTS:,} layouts in blocks of {BLOCK:,}; step time and memory of each."
         "\n\n"

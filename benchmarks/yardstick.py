@@ -185,7 +185,7 @@ def play(case: Case, seed: int) -> Run:
         n_idle_faults=cluster.n_idle_faults,
         node_s=cluster.node_s,
         end_s=env.now,
-        is_done=cluster.job.processed,
+        is_done=not cluster.job.is_alive,
     )
 
 

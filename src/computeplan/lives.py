@@ -30,9 +30,10 @@ import numpy as np
 from computeplan.checks import FloatArray
 from computeplan.specs.laws import Law, frozen_law, law_mean_s
 
-__all__ = ["Life", "first_life_s", "renewed_life_s"]
+__all__ = ["Life", "first_life_s", "first_share", "renewed_life_s"]
 
 N_POINTS = 4096
+N_SHARES = 1024
 SMALLEST, LARGEST = 1e-12, 1e-15  # cdf at the first point, survival at the last
 
 
@@ -80,6 +81,19 @@ def first_life_s(life: Life, hazard: FloatArray) -> FloatArray:
     return _left(life.law, life.age_s)(hazard)
 
 
+def first_share(life: Life, until_s: float) -> float:
+    """Return the share of nodes whose first fault comes before a time, to a few percent.
+
+    Examples
+    --------
+    >>> f"{first_share(Life(Law('expon', (), 100.0), 0.0), 100.0):.2f}"  # 1 - 1 / e
+    '0.64'
+    """
+    hazard = np.geomspace(1e-12, 50.0, N_SHARES)
+    at = int(np.searchsorted(first_life_s(life, hazard), until_s))
+    return float(-np.expm1(-hazard[min(at, N_SHARES - 1)]))
+
+
 def renewed_life_s(life: Life, uniform: FloatArray) -> FloatArray:
     """Return the time from the end of a repair to the next fault, from uniform numbers. [s]"""
     return _left(life.law, 0.0)(-np.log1p(-uniform))
@@ -95,6 +109,8 @@ def _left(law: Law, age_s: float) -> Inverse:
         return lambda hazard: hazard * law.scale_s
     if law.name == "weibull_min":
         shape, scale_s = law.shapes[0], law.scale_s
+        if age_s == 0:
+            return lambda hazard: hazard ** (1 / shape) * scale_s
         before = (age_s / scale_s) ** shape
         return lambda hazard: (hazard + before) ** (1 / shape) * scale_s - age_s
     life_s, hazard = _points(law)

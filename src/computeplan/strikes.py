@@ -142,10 +142,12 @@ def next_life_s(kind: Kind, uniform: FloatArray, factor: FloatArray | float) -> 
     `factor` is how many times the rate of the kind is that of its law; one number, or one a run.
     """
     share = kind.relapse_frac
-    life_s = np.full(uniform.shape, math.inf)
-    if kind.life is not None:
-        rest = np.clip((uniform - share) / (1 - share), 0.0, None)
-        life_s = renewed_life_s(kind.life, rest) / factor
+    if kind.life is None:
+        life_s = np.full(uniform.shape, math.inf)
+    else:
+        rest = np.maximum((uniform - share) / (1 - share), 0.0) if share else uniform
+        life_s = renewed_life_s(kind.life, rest)
+        life_s = life_s / factor
     if kind.relapse is not None:
         back = uniform < share
         life_s[back] = quantile_s(kind.relapse, uniform[back] / share)

@@ -24,10 +24,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from computeplan.checks import FloatArray
+from computeplan.checks import FloatArray, IntArray
 from computeplan.kinds import Kind, Stop
 from computeplan.lemons import lemon_nodes, lemon_times_s
-from computeplan.lives import first_life_s
+from computeplan.lives import first_life_s, first_share
 from computeplan.pools import Pool
 from computeplan.specs.laws import Law, quantile_s
 from computeplan.strikes import (
@@ -47,6 +47,8 @@ __all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
 
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
 ROWS = 64  # drawn at a time; it changes no number
+PAGE = 32  # the same, of what comes back
+MOST_PAGES = 1024  # to begin with; memory that is not written to is not taken
 NOBODY = -1  # node of a planned stop
 More = tuple[int, ...]  # an ordinal of faults that come back, or a generation and its node
 
@@ -94,7 +96,7 @@ class _Column:
                 block = np.empty((len(rows), BLOCK))
                 for i, rng in enumerate(self.generators):
                     _draw(self.law, rng, block)
-                    rows[:, i * BLOCK : (i + 1) * BLOCK] = block
+                    rows[:, i * BLOCK : (i + 1) * BLOCK] = _shaped(self.law, block)
             self.values = np.concatenate([self.values, new]) if len(self.values) else new
         return self.values[:n_rows]
 
@@ -104,21 +106,94 @@ _UNIT_GAP = Law("expon", (), 1.0)
 
 
 def _draw(law: Law, rng: np.random.Generator, out: FloatArray) -> None:
-    """Fill `out` with draws of a law. [s]"""
-    if law.name == "const":
-        out.fill(law.scale_s)
-    elif law.name == "uniform":
-        rng.random(out=out)
-    elif law.name == "expon":
+    """Fill `out` with random numbers, which `_shaped` turns into draws of a law."""
+    if law.name == "expon":
         rng.standard_exponential(out=out)
-        out *= law.scale_s
     elif law.name == "lognorm":
         rng.standard_normal(out=out)
-        out *= law.shapes[0]
-        np.exp(out, out=out)
-        out *= law.scale_s
-    else:
-        out[:] = quantile_s(law, rng.random(out.shape))
+    elif law.name != "const":
+        rng.random(out=out)
+
+
+def _shaped(law: Law, values: FloatArray) -> FloatArray:
+    """Return what `_draw` drew as draws of a law, in place where that is possible. [s]"""
+    if law.name == "expon":
+        values *= law.scale_s
+    elif law.name == "lognorm":
+        values *= law.shapes[0]
+        np.exp(values, out=values)
+        values *= law.scale_s
+    elif law.name != "uniform":
+        return quantile_s(law, values)
+    return values
+
+
+class _Pages:
+    """Random numbers of the faults of one kind that come back, drawn a page at a time.
+
+    Few do, and few of these again, so that of most ordinals most is never looked at. A page holds
+    some rows of one block and ordinal, one row a chain, of every stream. Numbers are turned into
+    draws of a law by who reads them, and only those that are read.
+    """
+
+    def __init__(self, seed: int, blocks: range, key: int, laws: dict[Stream, Law]) -> None:
+        self.seed, self.blocks, self.key, self.laws = seed, blocks, key, laws
+        self.table = np.full((1, len(blocks), 1), -1)  # by ordinal, block and turn: which page
+        self.values = {stream: np.empty((0, PAGE * BLOCK)) for stream in laws}
+        self.generators: dict[tuple[int, int], dict[Stream, np.random.Generator]] = {}
+        self.n_pages = 0
+
+    def read(
+        self, ordinal: IntArray, chain: IntArray, column: IntArray
+    ) -> dict[Stream, FloatArray]:
+        """Return the numbers of some faults; columns are counted from that of the first block."""
+        turn, row = np.divmod(chain, PAGE)
+        block, within = np.divmod(column, BLOCK)
+        ends = (int(ordinal.max(initial=0)) + 1, len(self.blocks), int(turn.max(initial=0)) + 1)
+        more = [max(0, end - known) for end, known in zip(ends, self.table.shape, strict=True)]
+        if any(more):
+            self.table = np.pad(self.table, [(0, n) for n in more], constant_values=-1)
+        page = self.table[ordinal, block, turn]
+        missing = page < 0
+        if missing.any():
+            for which in set(
+                zip(*(x[missing].tolist() for x in (ordinal, block, turn)), strict=True)
+            ):
+                self._draw_up_to(*which)
+            page = self.table[ordinal, block, turn]
+        row *= BLOCK
+        row += within
+        return {stream: values[page, row] for stream, values in self.values.items()}
+
+    def _draw_up_to(self, ordinal: int, block: int, turn: int) -> None:
+        """Draw the pages of a block and ordinal up to one, in their order."""
+        if (ordinal, block) not in self.generators:
+            self.generators[ordinal, block] = {
+                stream: generator(self.seed, self.blocks[block], stream, self.key, (ordinal,))
+                for stream in self.laws
+            }
+        for n in range(turn + 1):
+            if self.table[ordinal, block, n] >= 0:
+                continue
+            for stream, rng in self.generators[ordinal, block].items():
+                if self.n_pages == len(self.values[stream]):
+                    empty = np.empty((max(MOST_PAGES, self.n_pages), PAGE * BLOCK))
+                    self.values[stream] = np.concatenate([self.values[stream], empty])
+                _draw(self.laws[stream], rng, self.values[stream][self.n_pages])
+            self.table[ordinal, block, n] = self.n_pages
+            self.n_pages += 1
+
+
+def _laws(kind: Kind) -> dict[Stream, Law]:
+    """Return the laws of what a fault of a kind brings, by stream."""
+    laws = {
+        Stream.NODE: _UNIFORM,
+        Stream.REPAIR: kind.repair,
+        Stream.AUTOMATIC: kind.automatic,
+        Stream.LIFE: _UNIFORM if kind.comes_back else None,
+        Stream.RESTART: kind.restart,
+    }
+    return {stream: law for stream, law in laws.items() if law is not None}
 
 
 def _key(kind: str, pool: str) -> int:
@@ -146,7 +221,7 @@ class Trace:
         self.n_runs = n_runs
         self._streams: dict[tuple[Stream, int, More], _Column] = {}
         self._found: dict[int, tuple[float, Strikes]] = {}
-        self._later: dict[tuple[str, str, int], tuple[int, Luck]] = {}
+        self._pages: dict[tuple[str, str], _Pages] = {}
 
     def strikes(self, pool: int, until_s: float) -> Strikes:
         """Return the strikes on a pool up to a time.
@@ -175,31 +250,31 @@ class Trace:
             return no_strikes(self.n_runs)
         return parts[0] if len(parts) == 1 else merge(parts)
 
-    def later(self, pool: Pool, kind: Kind, ordinal: int, n_chains: int) -> Luck:
-        """Return the luck of faults that come back.
+    def later(
+        self, pool: Pool, kind: Kind, ordinal: IntArray, chain: IntArray, run: IntArray
+    ) -> Luck:
+        """Return the luck of faults that come back, in the shape of what asks for it.
 
         Parameters
         ----------
         pool, kind : Pool, Kind
             Which faults.
-        ordinal : int
+        ordinal : ndarray of int
             1 for the first that comes back in a chain, 2 for the one after.
-        n_chains : int
-            How many chains.
-
-        Returns
-        -------
-        Luck
-            Arrays of at least `n_chains` rows.
+        chain, run : ndarray of int, shape of `ordinal`
+            Which chain of which run, the latter counted from the first of these runs.
         """
-        key = (kind.name, pool.name, ordinal)
-        known = self._later.get(key)
-        if known is None or known[0] < n_chains:
-            more = (ordinal,)
-            uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_chains, more)
-            luck = self._luck(kind, pool, uniform, more)
-            known = self._later[key] = (n_chains, luck)
-        return known[1]
+        key = (kind.name, pool.name)
+        if key not in self._pages:
+            self._pages[key] = _Pages(self.seed, self.blocks, _key(*key), _laws(kind))
+        values = self._pages[key].read(ordinal, chain, run + self.columns.start)
+        factor = self._factor(kind, pool)
+        if isinstance(factor, np.ndarray):
+            factor = factor[run]
+        uniform = values.pop(Stream.NODE)
+        laws = _laws(kind)
+        drawn = {stream: _shaped(laws[stream], found) for stream, found in values.items()}
+        return _luck(kind, uniform, drawn, factor)
 
     def renewed(
         self, pool: Pool, kind: Kind, node: int, generation: int, n_rows: int
@@ -255,6 +330,8 @@ class Trace:
             return []
         expected = kind.rate_per_node_s * kind.factor.high * n_nodes * until_s
         unlike = expected * kind.lemons.cv**2 / n_nodes if kind.lemons else 0.0
+        if kind.life is not None:
+            expected = n_nodes * first_share(kind.life, until_s * kind.factor.high)
         n_rows = int(expected + 4 * math.sqrt(expected * (1 + unlike))) + 4
         while True:
             time_s = self._times(kind, pool, n_rows)
@@ -336,23 +413,12 @@ class Trace:
 
     def _luck(self, kind: Kind, pool: Pool, uniform: FloatArray, more: More = ()) -> Luck:
         """Return what strikes bring, from a uniform number each, and numbers of their own."""
-        n_rows = len(uniform)
-
-        def draw(stream: Stream, law: Law) -> FloatArray:
-            return self._column(stream, kind.name, pool.name, law, n_rows, more)
-
-        takes, level, n_nodes, left = outcomes_of(kind, uniform)
-        repair_s, automatic_s = np.zeros(uniform.shape), None
-        if kind.repair is not None:
-            repair_s = draw(Stream.REPAIR, kind.repair)
-        if kind.automatic is not None:
-            automatic_s = draw(Stream.AUTOMATIC, kind.automatic)
-            repair_s = np.where(left < kind.mends_frac, 0.0, repair_s)
-        life_s = None
-        if kind.comes_back:
-            life_s = next_life_s(kind, draw(Stream.LIFE, _UNIFORM), self._factor(kind, pool))
-        restart_s = draw(Stream.RESTART, kind.restart)
-        return Luck(takes, level, n_nodes, restart_s, repair_s, automatic_s, life_s)
+        drawn: dict[Stream, FloatArray] = {
+            stream: self._column(stream, kind.name, pool.name, law, len(uniform), more)
+            for stream, law in _laws(kind).items()
+            if stream != Stream.NODE
+        }
+        return _luck(kind, uniform, drawn, self._factor(kind, pool))
 
     def _founds(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray | None:
         if kind.found is None:
@@ -398,6 +464,23 @@ class Trace:
             away_s,
             np.zeros(shape, dtype=np.int8),
         )
+
+
+def _luck(
+    kind: Kind, uniform: FloatArray, drawn: dict[Stream, FloatArray], factor: FloatArray | float
+) -> Luck:
+    """Return what strikes bring, from a uniform number each and draws of their streams."""
+    takes, level, n_nodes, left = outcomes_of(kind, uniform)
+    repair_s = drawn.get(Stream.REPAIR)
+    if repair_s is None:
+        repair_s = np.zeros(uniform.shape)
+    automatic_s = drawn.get(Stream.AUTOMATIC)
+    if automatic_s is not None:
+        repair_s = np.where(left < kind.mends_frac, 0.0, repair_s)
+    life_s = None
+    if kind.comes_back:
+        life_s = next_life_s(kind, drawn[Stream.LIFE], factor)
+    return Luck(takes, level, n_nodes, drawn[Stream.RESTART], repair_s, automatic_s, life_s)
 
 
 def draw_trace(world: World, seed: int, first_run: int, n_runs: int) -> Trace:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from computeplan.world import World
 __all__ = ["play"]
 
 REPAIR_ENDS, JOB_ENDS, LEAVE, STRIKE, ARRIVAL, POLICY = range(6)  # ranks at equal times
+EXCHANGED, MENDED = range(2)  # what is new in a node that comes back, in that order
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool = False) -> Ledger:
@@ -271,8 +273,10 @@ class _Run:
         key = (pool, kind, nth)
         if key not in self.later or len(self.later[key].takes) <= chain:
             spec = self.pools[pool].spec
-            found = self.trace.later(spec, spec.kind(kind), nth, len(self.strikes[pool].time_s))
-            self.later[key] = RunLuck(found, self.run)
+            chains = np.arange(len(self.strikes[pool].time_s))[:, None]
+            which = (np.full_like(chains, nth), chains, np.full_like(chains, self.run))
+            found = self.trace.later(spec, spec.kind(kind), *which)
+            self.later[key] = RunLuck(found, 0)
         return self.later[key]
 
     def _fault(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
@@ -287,7 +291,7 @@ class _Run:
             where = shop.where[node]
             if where == IN_REPAIR:
                 if spec.life is not None:  # exchanged in the shop
-                    shop.renewals[node].append((kind, fault))
+                    shop.renewals[node].append((EXCHANGED, kind, fault))
                 continue
             gang = self.gangs[where] if where >= 0 else None
             if spec.is_busy and (gang is None or gang.is_blocked):
@@ -304,7 +308,7 @@ class _Run:
                 taken.append((node, repair_s))
             if fault.life_s < math.inf:
                 if fault.takes:
-                    shop.renewals[node].append((kind, fault))
+                    shop.renewals[node].append((MENDED, kind, fault))
                 else:
                     self._renew(pool, node, kind, fault, now_s)
         self.n_interruptions[0, kind] += len(struck)
@@ -376,7 +380,8 @@ class _Run:
         shop.book(now_s)
         shop.n_in_repair -= 1
         shop.release(node)
-        for kind, fault in shop.renewals.pop(node, ()):
+        # A definite order, should two of them fault at one time.
+        for _, kind, fault in sorted(shop.renewals.pop(node, ()), key=itemgetter(0, 1)):
             self._renew(pool, node, kind, fault, now_s)
         blocked = [gang for gang in self.on_pool[pool] if gang.n_missing]
         if not blocked:

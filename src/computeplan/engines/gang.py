@@ -41,7 +41,9 @@ class PoolNodes:
         self.n_repairs = self.n_retired = 0
         self.shelves = [(n, ready_s) for n, ready_s in spec.shelves if n]
         self.filled_s = [[0.0] * n for n, _ in self.shelves]
-        self.renewals: defaultdict[int, list[Any]] = defaultdict(list)  # on return: kind, fault
+        self.renewals: defaultdict[int, list[Any]] = defaultdict(
+            list
+        )  # on return: why, kind, fault
 
     def book(self, now_s: float) -> None:
         """Book idle and repair up to now; before any count changes."""

@@ -166,11 +166,14 @@ class Nodes:
         claims = self.claimed_up_s[:, rows]
         place = claims.argmin(axis=0)
         if (claims.min(axis=0) > now_s).any():
-            empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
-            self.ids = np.vstack([self.ids, empty])
-            self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])
+            self._more_claims()
             place = self.claimed_up_s[:, rows].argmin(axis=0)
         self.ids[self.n_places + place, rows], self.claimed_up_s[place, rows] = node, up_s
+
+    def _more_claims(self) -> None:
+        empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
+        self.ids = np.vstack([self.ids, empty])
+        self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])
 
     def add_idle(self, rows: IntArray, node: NodeArray, since_s: FloatArray) -> None:
         """List nodes that a job has given back, idle since `since_s`."""

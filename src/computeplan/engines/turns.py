@@ -21,6 +21,7 @@ from computeplan.trace import Trace
 __all__ = ["ReturningTurns", "Turn", "Turns"]
 
 Pairs = Iterator[tuple["Turn", BoolArray]]
+MANY_KINDS = np.iinfo(np.int32).max
 PLACES = 8  # for faults that come back, to begin with
 
 
@@ -102,8 +103,8 @@ class ReturningTurns(Turns):
         self.spec, n_rows = spec, trace.n_runs
         self.rows = np.arange(n_rows)
         self.n_next = np.zeros(n_rows, dtype=np.int64)
-        self.due_s = np.full((PLACES, n_rows), np.inf)
-        self.whose = np.zeros((4, PLACES, n_rows), dtype=np.int32)  # kind, node, chain, nth
+        self.due_s = np.full((n_rows, PLACES), np.inf)
+        self.whose = np.zeros((4, n_rows, PLACES), dtype=np.int32)  # kind, node, chain, nth
         self.aside: list[tuple[IntArray, FloatArray, IntArray]] = []
         self.until_s = 0.0
 
@@ -135,28 +136,36 @@ class ReturningTurns(Turns):
         flat = _Flat(strikes)
         n_strikes = len(strikes.time_s)
         while True:
-            at = np.minimum(self.n_next, n_strikes - 1) * self.rows.size + self.rows
+            row = np.minimum(self.n_next, n_strikes - 1)
+            at = row * self.rows.size
+            at += self.rows
             known_s = np.where(self.n_next < n_strikes, flat.time_s(at), np.inf)
-            place = self.due_s.argmin(axis=0)
-            back_s = self.due_s[place, self.rows]
+            back_s = self.due_s.min(axis=1)
             live = (np.minimum(known_s, back_s) <= limit_s) & ~is_done
             if not live.any():
                 return
-            again = (back_s < known_s) & live
-            turn = self._again(flat.turn(at), np.flatnonzero(again), place)
+            is_back = (back_s < known_s) & live
+            again = np.flatnonzero(is_back)
+            place = self._first(again, back_s[again])
+            turn = self._again(flat.turn(at, row), again, place)
             yield turn, live.copy()
             live &= ~is_done  # what comes after the end of a job is played again, for nobody
-            self.n_next += live & ~again
-            again &= live
-            self.due_s[place[again], self.rows[again]] = np.inf
+            self.n_next += live & ~is_back
+            played = live[again]
+            self.due_s[again[played], place[played]] = np.inf
+
+    def _first(self, rows: IntArray, at_s: FloatArray) -> IntArray:
+        """Return the places of what comes next; of several at one time the first kind."""
+        is_next = self.due_s[rows] == at_s[:, None]
+        place: IntArray = np.where(is_next, self.whose[0, rows], MANY_KINDS).argmin(axis=1)
+        return place
 
     def _again(self, turn: Turn, rows: IntArray, place: IntArray) -> Turn:
         """Put into a turn what comes back; its columns are its own."""
         if not rows.size:
             return turn
-        place = place[rows]
-        kind, node, chain, nth = self.whose[:, place, rows]
-        turn.time_s[rows] = self.due_s[place, rows]
+        kind, node, chain, nth = self.whose[:, rows, place]
+        turn.time_s[rows] = self.due_s[rows, place]
         turn.kind[rows], turn.node[rows] = kind, node
         assert turn.life_s is not None
         assert turn.chain is not None
@@ -165,18 +174,14 @@ class ReturningTurns(Turns):
         if turn.is_member is not None:
             turn.is_member[rows] = False
         for i in np.unique(kind):
-            for n in np.unique(nth[kind == i]):
-                which = (kind == i) & (nth == n)
-                to, at = rows[which], (chain[which], rows[which])
-                luck = self.trace.later(
-                    self.spec, self.spec.kind(int(i)), int(n), int(at[0].max()) + 1
-                )
-                turn.takes[to], turn.level[to] = luck.takes[at], luck.level[at]
-                turn.restart_s[to], turn.repair_s[to] = luck.restart_s[at], luck.repair_s[at]
-                if turn.automatic_s is not None:
-                    turn.automatic_s[to] = 0.0 if luck.automatic_s is None else luck.automatic_s[at]
-                assert luck.life_s is not None
-                turn.life_s[to] = luck.life_s[at]
+            which = kind == i
+            to = rows[which]
+            luck = self.trace.later(self.spec, self.spec.kind(int(i)), nth[which], chain[which], to)
+            turn.takes[to], turn.level[to] = luck.takes, luck.level
+            turn.restart_s[to], turn.repair_s[to] = luck.restart_s, luck.repair_s
+            if turn.automatic_s is not None:
+                turn.automatic_s[to] = 0.0 if luck.automatic_s is None else luck.automatic_s
+            turn.life_s[to] = luck.life_s
         return turn
 
     def renew(self, turn: Turn, rows: IntArray, whole_s: FloatArray) -> None:
@@ -191,46 +196,43 @@ class ReturningTurns(Turns):
         self._add(rows, again_s, np.array(whose, dtype=np.int32))
 
     def _add(self, rows: IntArray, again_s: FloatArray, whose: IntArray) -> None:
-        """Give faults that come back a place each, or put them aside if they come too late."""
+        """Give faults that come back a place each, or put them aside; at most one of a row."""
         late = again_s > self.until_s
         if late.any():
             self.aside.append((rows[late], again_s[late], whose[:, late]))
             rows, again_s, whose = rows[~late], again_s[~late], whose[:, ~late]
-        # Each row but once at a time, so that two do not get one place.
-        while rows.size:
-            _, first = np.unique(rows, return_index=True)
-            at = rows[first]
-            free = np.isinf(self.due_s[:, at])
-            if not free.any(axis=0).all():
-                more = max(PLACES, len(self.due_s) // 2)
-                self.due_s = np.pad(self.due_s, ((0, more), (0, 0)), constant_values=np.inf)
-                self.whose = np.pad(self.whose, ((0, 0), (0, more), (0, 0)))
-                continue
-            place = free.argmax(axis=0)
-            self.due_s[place, at] = again_s[first]
-            self.whose[:, place, at] = whose[:, first]
-            rest = np.ones(rows.size, dtype=np.bool_)
-            rest[first] = False
-            rows, again_s, whose = rows[rest], again_s[rest], whose[:, rest]
+        free = np.isinf(self.due_s[rows])
+        if not free.any(axis=1).all():
+            more = max(PLACES, self.due_s.shape[1] // 2)
+            self.due_s = np.pad(self.due_s, ((0, 0), (0, more)), constant_values=np.inf)
+            self.whose = np.pad(self.whose, ((0, 0), (0, 0), (0, more)))
+            free = np.isinf(self.due_s[rows])
+        place = free.argmax(axis=1)
+        self.due_s[rows, place] = again_s
+        self.whose[:, rows, place] = whose
 
 
 class _Flat:
     """Strikes as flat arrays, so that each run reads a row of its own."""
 
     def __init__(self, strikes: Strikes) -> None:
-        names = [name for name in Turn._fields if name != "nth"]
-        self.columns = [
-            None if getattr(strikes, name) is None else getattr(strikes, name).reshape(-1)
-            for name in names
-        ]
+        names = [name for name in Turn._fields if name not in ("time_s", "nth")]
+        self.times_s = strikes.time_s.reshape(-1)
+        self.columns = [getattr(strikes, name) for name in names]
+        # What is the same for all runs is read once for each row.
+        self.is_shared = [c is not None and c.size > 0 and not c.strides[1] for c in self.columns]
+        for i, column in enumerate(self.columns):
+            if column is not None:
+                self.columns[i] = column[:, 0] if self.is_shared[i] else column.reshape(-1)
 
     def time_s(self, at: IntArray) -> FloatArray:
         """Return times by flat index; none are known if there is no strike."""
-        times_s = self.columns[0]
-        assert times_s is not None
-        return times_s[at] if times_s.size else np.full(at.shape, np.inf)
+        return self.times_s[at] if self.times_s.size else np.full(at.shape, np.inf)
 
-    def turn(self, at: IntArray) -> Turn:
-        """Return strikes by flat index, as arrays of their own."""
-        found = [None if column is None else column[at] for column in self.columns]
-        return Turn(*found, np.zeros(at.shape, dtype=np.int64))  # type: ignore[arg-type,call-arg]
+    def turn(self, at: IntArray, row: IntArray) -> Turn:
+        """Return strikes by flat index and row, as arrays of their own."""
+        found = [
+            None if column is None else column[row if shared else at]
+            for column, shared in zip(self.columns, self.is_shared, strict=True)
+        ]
+        return Turn(self.times_s[at], *found, np.zeros(at.shape, dtype=np.int64))  # type: ignore[arg-type,call-arg]
