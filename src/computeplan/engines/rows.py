@@ -303,7 +303,7 @@ class Rows:
             in_repair = ~idle & ~with_job & self.has_memory[kind]
             whole_s = np.where(in_repair, up_s, whole_s)
             again = idle | in_repair
-            turns.renew(turn, rows[again], whole_s[again])
+            turns.renew(turn, rows[again], whole_s[again], in_repair[again])
         return with_job
 
     def close(self, until_s: float) -> bool:

@@ -21,7 +21,7 @@ from computeplan.trace import Trace
 __all__ = ["ReturningTurns", "Turn", "Turns"]
 
 Pairs = Iterator[tuple["Turn", BoolArray]]
-MANY_KINDS = np.iinfo(np.int32).max
+LAST = np.iinfo(np.int32).max
 PLACES = 8  # for faults that come back, to begin with
 
 
@@ -70,8 +70,13 @@ class Turns:
         strikes = self.look(float(wall_s.max(initial=0.0)))
         yield from _in_step(strikes, (strikes.time_s >= begin_s) & (strikes.time_s < wall_s))
 
-    def renew(self, turn: Turn, rows: IntArray, whole_s: FloatArray) -> None:
-        """Let nodes that are whole at `whole_s` live until their next fault; here none has one."""
+    def renew(
+        self, turn: Turn, rows: IntArray, whole_s: FloatArray, is_new: BoolArray | None = None
+    ) -> None:
+        """Let nodes that are whole at `whole_s` live until their next fault; here none has one.
+
+        `is_new` tells what was exchanged in the shop, which comes first if two come at one time.
+        """
 
 
 def _in_step(strikes: Strikes, due: BoolArray) -> Pairs:
@@ -104,7 +109,7 @@ class ReturningTurns(Turns):
         self.rows = np.arange(n_rows)
         self.n_next = np.zeros(n_rows, dtype=np.int64)
         self.due_s = np.full((n_rows, PLACES), np.inf)
-        self.whose = np.zeros((4, n_rows, PLACES), dtype=np.int32)  # kind, node, chain, nth
+        self.whose = np.zeros((5, n_rows, PLACES), dtype=np.int32)  # kind, node, chain, nth, order
         self.aside: list[tuple[IntArray, FloatArray, IntArray]] = []
         self.until_s = 0.0
 
@@ -155,16 +160,16 @@ class ReturningTurns(Turns):
             self.due_s[again[played], place[played]] = np.inf
 
     def _first(self, rows: IntArray, at_s: FloatArray) -> IntArray:
-        """Return the places of what comes next; of several at one time the first kind."""
+        """Return the places of what comes next; at one time, what was exchanged comes first."""
         is_next = self.due_s[rows] == at_s[:, None]
-        place: IntArray = np.where(is_next, self.whose[0, rows], MANY_KINDS).argmin(axis=1)
+        place: IntArray = np.where(is_next, self.whose[4, rows], LAST).argmin(axis=1)
         return place
 
     def _again(self, turn: Turn, rows: IntArray, place: IntArray) -> Turn:
         """Put into a turn what comes back; its columns are its own."""
         if not rows.size:
             return turn
-        kind, node, chain, nth = self.whose[:, rows, place]
+        kind, node, chain, nth, _ = self.whose[:, rows, place]
         turn.time_s[rows] = self.due_s[rows, place]
         turn.kind[rows], turn.node[rows] = kind, node
         assert turn.life_s is not None
@@ -184,15 +189,18 @@ class ReturningTurns(Turns):
             turn.life_s[to] = luck.life_s
         return turn
 
-    def renew(self, turn: Turn, rows: IntArray, whole_s: FloatArray) -> None:
+    def renew(
+        self, turn: Turn, rows: IntArray, whole_s: FloatArray, is_new: BoolArray | None = None
+    ) -> None:
         """Let nodes that are whole at `whole_s` live until their next fault."""
         assert turn.life_s is not None
         assert turn.chain is not None
         assert turn.nth is not None
         again_s = whole_s + turn.life_s[rows]
         lives = np.isfinite(again_s)
-        rows, again_s = rows[lives], again_s[lives]
-        whose = (turn.kind[rows], turn.node[rows], turn.chain[rows], turn.nth[rows] + 1)
+        order = turn.kind[rows] + (LAST // 2 if is_new is None else LAST // 2 * ~is_new)
+        rows, again_s, order = rows[lives], again_s[lives], order[lives]
+        whose = (turn.kind[rows], turn.node[rows], turn.chain[rows], turn.nth[rows] + 1, order)
         self._add(rows, again_s, np.array(whose, dtype=np.int32))
 
     def _add(self, rows: IntArray, again_s: FloatArray, whose: IntArray) -> None:
