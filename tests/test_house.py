@@ -24,8 +24,8 @@ SRC = REPO / "src" / "computeplan"
 FLOORS = {
     0: "errors units quantities checks texttable",
     1: "specs physics scheduling",
-    2: "world compiler breaking saving feasibility pricing parallelism speeds lives lemons kinds"
-    " pools strikes trace ledger",
+    2: "world compiler breaking saving losses feasibility pricing parallelism speeds lives lemons"
+    " kinds pools strikes trace ledger",
     3: "engines metrics",
     4: "study closedform facts flips results store steps",
     5: "report planner validation fitting calibrate",

@@ -210,7 +210,8 @@ jobs:
         ),
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
-            " chip, chips, spares, chips_per_node, groups, crews, retire, network, power, rent,"
+            " chip, chips, spares, chips_per_node, groups, crews, retire, network, throttle, power,"
+            " rent,"
             " fault_factor"
         ),
         (

@@ -42,7 +42,7 @@ def kinds_of(
                 name,
                 rate,
                 tuple(_outcome(what, share, sizes) for what, share in takes),
-                kind.restart,
+                _stops_for(kind),
                 kind.repair,
                 log=scenario.logs.get(name),
                 life=_life(kind, rate),
@@ -56,9 +56,17 @@ def kinds_of(
                 observed_on=elsewhere,
                 is_assumed=bool(elsewhere) and spec.fault_factor is None,
                 lemons=kind.lemons,
+                slow_frac=kind.slows.to if kind.slows else None,
             )
         )
     return tuple(found)
+
+
+def _stops_for(kind: FaultKind) -> Law:
+    """Return how long a restart takes, or how long the kind slows a job down."""
+    law = kind.slows.lasts if kind.slows else kind.restart
+    assert law is not None  # validated
+    return law
 
 
 def _life(kind: FaultKind, rate_per_node_s: float) -> Life | None:

@@ -18,6 +18,8 @@ The ETTR of a job alone on a pool is a product of three shares:
 
 A simulation may differ from the closed form by luck and by what the form leaves out. Where it
 differs by more, `warnings_of` says so with both numbers: one of the two is not what it seems.
+
+Long because the form, what it leaves out and the warning belong together.
 """
 
 from __future__ import annotations
@@ -124,6 +126,8 @@ def why_no_closed_form(world: World) -> str | None:
     pool = world.pools[_place(world)]
     if logged := [kind.name for kind in pool.kinds if kind.log is not None]:
         return f"{', '.join(logged)}: replayed from a log"
+    if job.shrinking is not None and any(kind.taken_per_fault or kind.log for kind in pool.kinds):
+        return "a job that goes on with fewer replicas"
     if len(job.tiers_on(_place(world))) > 1:
         return "checkpoints to several places"
     if reason := _why_not_steady(pool) or _why_not_evenly_stopped(pool):
@@ -138,6 +142,10 @@ def why_no_closed_form(world: World) -> str | None:
 def _why_not_steady(pool: Pool) -> str:
     """Return why faults do not strike one by one at one rate, or nodes do not come back at once."""
     kinds, takes = pool.kinds, [kind for kind in pool.kinds if kind.taken_per_fault]
+    if named := [kind.name for kind in kinds if kind.slow_frac is not None]:
+        return f"{', '.join(named)}: nodes that hold their job back"
+    if pool.throttle_frac:
+        return "a speed that varies with the time of day"
     if named := [kind.name for kind in kinds if kind.life is not None]:
         return f"{', '.join(named)}: a law with memory"
     if named := [kind.name for kind in kinds if kind.lemons is not None]:

@@ -15,6 +15,7 @@ from computeplan.breaking import fault_notes, kinds_of
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.feasibility import check_feasible
 from computeplan.kinds import Stop
+from computeplan.losses import Shrinking, shrinking_on
 from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.pools import Pool
@@ -128,6 +129,7 @@ def _pool(
         kg_per_j=math.nan if site.carbon is None else site.carbon,
         rent_usd_per_chip_s=pool.rent or 0.0,
         retire=pool.retire,
+        throttle_frac=pool.throttle.diurnal if pool.throttle else 0.0,
     )
 
 
@@ -217,6 +219,7 @@ class _OnPool(NamedTuple):
     mfu_class: str = ""
     priced: str = ""
     misfit: str = ""
+    shrinking: Shrinking | None = None
 
 
 def _job(
@@ -253,6 +256,7 @@ def _job(
         saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
         tiers=tuple(p.saving.tiers for p in on),
         n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
+        shrinking=next((p.shrinking for p in on if p.shrinking), None),
     )
 
 
@@ -277,7 +281,14 @@ def _on_pool(
         tok_per_s = speed.n_chips * speed.flop_per_s / token_flop
     train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s)
     saving = saving_on(scenario, pool, name, job, n_nodes, train_s)
-    return _OnPool(n_nodes, train_s, tok_per_s, saving, speed.mfu, speed.kind, speed.priced)
+    shrinking = shrinking_on(scenario, pool, name, job, n_nodes, saving)
+    if shrinking is not None:
+        notes.append(
+            f"{name}: with fewer replicas it is taken to train that much slower, at the same batch"
+            " (an assumption)"
+        )
+    at_speed = (speed.mfu, speed.kind, speed.priced)
+    return _OnPool(n_nodes, train_s, tok_per_s, saving, *at_speed, shrinking=shrinking)
 
 
 def _batch(name: str, job: JobSpec, rounded: list[str]) -> float | None:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from computeplan.losses import is_slowed
 from computeplan.physics.checkpoint import job_ettr, optimal_interval_s
 from computeplan.pools import Pool
 from computeplan.world import World
@@ -100,6 +101,7 @@ def _side(case: str, world: World) -> _Side | None:
     pool = world.pools[p]
     tokens = float(job.train_s[p] * job.tok_per_s[p])
     is_told = math.isfinite(tokens) and job.ettr[p] > 0 and not job.tiers_on(p)
+    is_told = is_told and job.shrinking is None and not is_slowed(pool)
     if not pool.fault_rate_per_node_s or not is_told:
         return None
     return _Side(

@@ -78,6 +78,9 @@ class Kind:
         Whether nobody gave the factor.
     lemons : Lemons or None
         How rates differ between nodes, if they do.
+    slow_frac : float or None
+        Share of its speed to which it slows a job, for as long as `restart` says; None if it stops
+        the job.
     """
 
     index: int
@@ -98,6 +101,12 @@ class Kind:
     observed_on: str = ""
     is_assumed: bool = False
     lemons: Lemons | None = None
+    slow_frac: float | None = None
+
+    @property
+    def stop_rate_per_node_s(self) -> float:
+        """Like `all_rate_per_node_s`, of faults that stop a job. [1/s]"""
+        return 0.0 if self.slow_frac is not None else self.all_rate_per_node_s
 
     @property
     def all_rate_per_node_s(self) -> float:

@@ -87,6 +87,10 @@ class Ledger:
         Times that a job began again because damage was found that every save kept may hold.
     n_retired : ndarray, shape (n_runs, n_pools)
         Nodes taken out for good; until new ones stand there, their chips are booked as in repair.
+    n_slowdowns : ndarray, shape (n_runs, n_kinds)
+        Faults that held a job back and did not stop it, by kind.
+    slow_chip_s : ndarray, shape (n_runs, n_jobs, n_pools, 2)
+        Of `chip_s` in train and in lost, what brought nothing because training was slow. [s]
     spans : sequence of Span, or None
         Timeline of the first run, if it was asked for.
     """
@@ -101,6 +105,8 @@ class Ledger:
     n_repairs: IntArray
     n_from_start: IntArray
     n_retired: IntArray
+    n_slowdowns: IntArray
+    slow_chip_s: FloatArray
     spans: Sequence[Span] | None = None
 
     @property

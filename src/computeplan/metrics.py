@@ -77,8 +77,12 @@ def _held_chips(world: World) -> FloatArray:
 
 
 def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
-    """Return the seconds of each job in a phase by pool, shape (n_runs, n_jobs, n_pools). [s]"""
-    seconds = ledger.chip_s[:, :-1, :, phase] / _held_chips(world)
+    """Return the seconds at full size and speed of each job in train or lost, by pool. [s]
+
+    Shape (n_runs, n_jobs, n_pools).
+    """
+    slow_chip_s = ledger.slow_chip_s[..., (TRAIN, LOST).index(phase)]
+    seconds = (ledger.chip_s[:, :-1, :, phase] - slow_chip_s) / _held_chips(world)
     return np.nan_to_num(seconds, nan=0.0)
 
 
@@ -111,6 +115,13 @@ def _ettr(ledger: Ledger, world: World) -> FloatArray:
     return _floats((ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights))
 
 
+def _goodput_frac(ledger: Ledger, world: World) -> FloatArray:
+    """Seconds at full size and speed over seconds, weighted by chips: of one job, tokens."""
+    weights = _weights(world)
+    at_full_s = _seconds(ledger, world, TRAIN).sum(axis=2)
+    return _floats((at_full_s @ weights) / (ledger.job_s.sum(axis=2) @ weights))
+
+
 def _available(ledger: Ledger, world: World) -> FloatArray:
     weights = _weights(world)
     started_s = ledger.job_s[..., :QUEUE].sum(axis=2) @ weights
@@ -129,6 +140,12 @@ def _from_start(ledger: Ledger, world: World) -> FloatArray:
     if not any(kind.found is not None for pool in world.pools for kind in pool.kinds):
         return np.full(ledger.n_runs, math.nan)
     return _floats(ledger.n_from_start.sum(axis=1) * 1.0)
+
+
+def _slowdowns(ledger: Ledger, world: World) -> FloatArray:
+    if all(kind.slow_frac is None for pool in world.pools for kind in pool.kinds):
+        return np.full(ledger.n_runs, math.nan)
+    return _floats(ledger.n_slowdowns.sum(axis=1) * 1.0)
 
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
@@ -207,12 +224,14 @@ def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
 _MEASURES: dict[str, Measure] = {
     "n_unexpected": lambda led, w: led.n_interruptions[:, : w.n_fault_kinds].sum(axis=1) * 1.0,
     "n_planned": lambda led, w: led.n_interruptions[:, w.n_fault_kinds :].sum(axis=1) * 1.0,
+    "n_slowdowns": _slowdowns,
     "n_idle_faults": lambda led, _: led.n_idle_faults.sum(axis=1) * 1.0,
     "n_node_repairs": lambda led, _: led.n_repairs.sum(axis=1) * 1.0,
     "n_from_start": _from_start,
     "n_retired": lambda led, _: led.n_retired.sum(axis=1) * 1.0,
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
+    "goodput_frac": _goodput_frac,
     "ettr": _ettr,
     "available_frac": _available,
     "held_frac": _held_frac,

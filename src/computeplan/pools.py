@@ -45,6 +45,8 @@ class Pool:
         Price of holding a chip. [USD/s]
     retire : Retire or None
         When a node is replaced instead of being repaired.
+    throttle_frac : float
+        Share of the speed of training that is lost when it is hottest.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Pool:
     kg_per_j: float
     rent_usd_per_chip_s: float
     retire: Retire | None = None
+    throttle_frac: float = 0.0
 
     @property
     def n_chips(self) -> int:
@@ -74,8 +77,8 @@ class Pool:
 
     @property
     def fault_rate_per_node_s(self) -> float:
-        """Faults of one node, all kinds together, at the mean of each factor. [1/s]"""
-        return sum(kind.all_rate_per_node_s for kind in self.kinds)
+        """Faults of one node that stop a job, at the mean of each factor. [1/s]"""
+        return sum(kind.stop_rate_per_node_s for kind in self.kinds)
 
     @property
     def repair_load_per_node(self) -> float:
@@ -86,7 +89,7 @@ class Pool:
     def mean_restart_s(self) -> float:
         """Mean restart after a fault, over kinds by rate. [s]"""
         rate = self.fault_rate_per_node_s
-        weighted = sum(kind.all_rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
+        weighted = sum(kind.stop_rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
         return weighted / rate if rate else 0.0
 
     @property
@@ -131,7 +134,7 @@ class Pool:
         """
         rate = self.fault_rate_per_node_s
         weighted = sum(
-            kind.all_rate_per_node_s * law_discount(kind.restart, rate_per_s)
+            kind.stop_rate_per_node_s * law_discount(kind.restart, rate_per_s)
             for kind in self.kinds
             if kind.rate_per_node_s
         )

@@ -111,6 +111,10 @@ QUANTITIES = _table(
         "Stops of a job that were scheduled, such as maintenance.",
     ),
     Quantity(
+        "n_slowdowns", "", "Slowdowns", "降速次数",
+        "Faults that held a job back for a while and did not stop it.",
+    ),
+    Quantity(
         "n_idle_faults", "", "Faults outside jobs", "空闲节点故障次数",
         "Faults that struck chips no job held; they stop nothing, but may take a spare.",
     ),
@@ -135,12 +139,19 @@ QUANTITIES = _table(
         "Jobs with a deadline that passed before they ended.",
     ),
     Quantity(
+        "goodput_frac", "", "Goodput fraction", "有效产出占比",
+        "Tokens kept / tokens that training at full size and speed would process from arrival to "
+        "min(end, horizon); jobs count by their chips. Where none shrinks or slows down, the ETTR.",
+        4,
+    ),
+    Quantity(
         "ettr", "", "Effective training time ratio", "有效训练时间占比",
         "Kept training time / (min(end, horizon) - arrival), queueing included.", 4,
     ),
     Quantity(
         "available_frac", "", "Availability", "可用率",
-        "Share of the time since jobs started in which they have all their nodes.", 4,
+        "Share of the time since jobs started in which they do not wait for nodes: they have all, "
+        "or go on with fewer.", 4,
     ),
     Quantity(
         "held_frac", "", "Share of chip time held by jobs", "作业占用芯片时间的比例",
@@ -212,7 +223,8 @@ QUANTITIES = _table(
     ),
     _chip_h(
         "blocked", "Blocked", "阻塞",
-        "Chip time held by a job that cannot train because it lacks a node.",
+        "Chip time held by a job that cannot train because it lacks a node, or by the nodes of a "
+        "job that goes on without them.",
     ),
     _chip_h("idle", "Idle", "空闲", "Chip time of healthy chips that no job holds."),
     _chip_h("repair", "In repair", "维修", "Chip time of nodes in repair."),

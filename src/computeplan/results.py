@@ -326,9 +326,12 @@ class Result:
         }
 
 
-WHOLE = 0.9995  # printed as 1.000
+SAME = 0.9995  # of what it is without trouble: printed as 1.000
+_WITHOUT_TROUBLE = {"goodput_frac": "ettr", "available_frac": None}
+"""What a share is where it tells a reader nothing new: another quantity, or 1."""
 _HEADLINE = (
     "n_unexpected",
+    "goodput_frac",
     "ettr",
     "available_frac",
     "time_to_train_days",
@@ -369,13 +372,14 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
         QUANTITIES[name]
         for name in _HEADLINE + (_HEADLINE_OF_QUEUES if has_queue else ())
         if any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
-        and not (name == "available_frac" and all(_is_whole(case) for case in cases))
+        and not (name in _WITHOUT_TROUBLE and all(_tells_nothing(name, case) for case in cases))
     )
 
 
-def _is_whole(case: CaseResult) -> bool:
-    """Return whether jobs lacked nodes so seldom that no reader needs to hear of it."""
-    return case.estimate("available_frac").mean > WHOLE
+def _tells_nothing(name: str, case: CaseResult) -> bool:
+    usual = _WITHOUT_TROUBLE[name]
+    due = 1.0 if usual is None else case.estimate(usual).mean
+    return case.estimate(name).mean > SAME * due
 
 
 def _cell(quantity: Quantity, estimate: Estimate) -> str:

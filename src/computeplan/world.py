@@ -11,6 +11,7 @@ import numpy as np
 from computeplan.checks import FloatArray, IntArray
 from computeplan.errors import InfeasibleError
 from computeplan.ledger import RESTART, TRAIN
+from computeplan.losses import Shrinking
 from computeplan.physics.checkpoint import job_ettr
 from computeplan.physics.reliability import short_share, stalled_share
 from computeplan.pools import Pool
@@ -86,6 +87,8 @@ class Job:
         before, the last one safe from every fault; empty where it saves to one place and waits.
     n_kept : int
         Completed saves to the last tier that are there to go back to; 0 if only the newest matters.
+    shrinking : Shrinking or None
+        How it goes on without nodes that it lacks; None if it waits for them.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Job:
     saves_at_best: bool = False
     tiers: tuple[tuple[Tier, ...], ...] = ()
     n_kept: int = 0
+    shrinking: Shrinking | None = None
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""

@@ -42,12 +42,13 @@ MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
 
 def why_unsupported(world: World) -> tuple[str, str] | None:
     """Return path and reason of what this engine cannot play in a world, or None."""
-    late = [kind.name for pool in world.pools for kind in pool.kinds if kind.found is not None]
-    if late:
-        return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
+    if found := _slow_or_late(world):
+        return found
     taken: set[int] = set()
     for job in world.jobs:
         path = f"jobs.{job.name}"
+        if job.shrinking is not None:
+            return f"{path}.on_loss", "how fast it trains changes with the nodes it has"
         if job.arrival_s > 0:
             return f"{path}.arrival", "a job that comes later may have to queue"
         pools = _pools_of(world, job)
@@ -63,6 +64,21 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
         if pool.retire is not None and any(kind.taken_per_fault for kind in pool.kinds):
             return f"{path}.retire", "which nodes are retired hangs on all that struck them"
     return _rolling_with_more(world)
+
+
+def _slow_or_late(world: World) -> tuple[str, str] | None:
+    """Return what makes training change while it goes on."""
+    late = [kind.name for pool in world.pools for kind in pool.kinds if kind.found is not None]
+    if late:
+        return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
+    slow = [kind.name for pool in world.pools for kind in pool.kinds if kind.slow_frac is not None]
+    if slow:
+        return f"faults.{slow[0]}.slows", "how fast a job trains changes while it trains"
+    for pool in world.pools:
+        if pool.throttle_frac:
+            path = f"sites.{pool.site}.pools.{pool.name}.throttle"
+            return path, "how fast a job trains changes while it trains"
+    return None
 
 
 def _rolling_with_more(world: World) -> tuple[str, str] | None:
@@ -217,4 +233,6 @@ class _Books:
             n_repairs=self.n_repairs,
             n_from_start=np.zeros(self.end_s.shape, dtype=np.int64),  # damage is found at once
             n_retired=self.n_retired,
+            n_slowdowns=np.zeros_like(self.n_interruptions),
+            slow_chip_s=np.zeros((*self.job_s.shape[:2], len(self.world.pools), 2)),
         )

@@ -22,10 +22,11 @@ import simpy
 from computeplan.engines.closing import close_books
 from computeplan.engines.crews import Crews, Taken
 from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
-from computeplan.engines.luck import Fault, RunLuck
+from computeplan.engines.luck import Fault, RunLuck, is_over
+from computeplan.engines.shrinkgang import gang_of
 from computeplan.engines.sight import view_of
 from computeplan.engines.slots import Calls, Slots
-from computeplan.engines.tiergang import gang_of
+from computeplan.engines.stragglers import Stragglers
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
@@ -81,7 +82,9 @@ class _Run:
         self.world, self.trace, self.run = world, trace, run
         self.env = simpy.Environment()
         self.spans: list[Span] | None = [] if timeline else None
-        self.gangs = [gang_of(i, spec, self.spans) for i, spec in enumerate(world.jobs)]
+        self.gangs = [
+            gang_of(i, spec, world.pools, self.spans) for i, spec in enumerate(world.jobs)
+        ]
         self.pools = [PoolNodes(spec) for spec in world.pools]
         self.crews = [
             Crews(spec.n_crews, self._repair_ends, partial(self._repaired, pool))
@@ -91,11 +94,11 @@ class _Run:
         self.endings: list[_At | None] = [None] * len(self.gangs)
         self.queue: list[int] = []
         self.n_open = len(self.gangs)
-        self.policy = load_policy(world.policy)
-        self.policy_due = False
+        self.policy, self.policy_due = load_policy(world.policy), False
         n_kinds, n_pools = len(world.kind_names), len(self.pools)
-        self.n_interruptions = np.zeros((1, n_kinds), dtype=np.int64)
-        self.n_idle_faults = np.zeros((1, n_kinds), dtype=np.int64)
+        counts = np.zeros((3, 1, n_kinds), dtype=np.int64)
+        self.n_interruptions, self.n_idle_faults, self.n_slowdowns = counts
+        self.stragglers = [Stragglers() for _ in self.pools]
         self.horizon_s = world.horizon_s
         self.look_s = [world.longest_look_s for _ in self.pools]
         self.strikes: list[RunLuck] = [RunLuck(None, 0) for _ in self.pools]
@@ -133,7 +136,7 @@ class _Run:
         return self._ledger(horizon_s)
 
     def _ledger(self, wall_s: float) -> Ledger:
-        counts = (self.n_interruptions, self.n_idle_faults)
+        counts = (self.n_interruptions, self.n_idle_faults, self.n_slowdowns)
         return close_books(self.gangs, self.pools, wall_s, *counts, self.spans)
 
     def _stuck(self) -> None:
@@ -151,7 +154,7 @@ class _Run:
             self.next_strike_s[pool] = times_s[i]
             if times_s[i] < self.horizon_s:
                 _At(self.env, times_s[i], STRIKE, partial(self._strike, pool))
-        elif self.look_s[pool] >= self.horizon_s or self._is_over(pool, i):
+        elif self.look_s[pool] >= self.horizon_s or is_over(self.pools[pool].spec, i):
             self.next_strike_s[pool] = math.inf
         else:
             self.next_strike_s[pool] = self.look_s[pool]
@@ -164,13 +167,6 @@ class _Run:
         self._load_strikes(pool)
         self._await_strike(pool)
         self._await_ends(pool)
-
-    def _is_over(self, pool: int, played: int) -> bool:
-        """Return whether a pool's strikes come to an end, and are played to it."""
-        spec = self.pools[pool].spec
-        n_times = [None if kind.log is None else len(kind.log.start_s) for kind in spec.kinds]
-        known = [n for n in (*n_times, *(stop.n_times for stop in spec.stops)) if n is not None]
-        return len(known) == len(spec.kinds) + len(spec.stops) and played >= sum(known)
 
     # -- happenings ----------------------------------------------------------------------------
 
@@ -195,8 +191,9 @@ class _Run:
                     self.n_interruptions[0, kind] += 1
                     self.endings[gang.index] = None
         else:
-            fault, is_late = luck.fault(i, n), self.pools[pool].spec.kind(kind).found is not None
-            (self._damage if is_late else self._fault)(pool, kind, fault, event.time_s)
+            spec = self.pools[pool].spec.kind(kind)
+            play = self._slow if spec.slow_frac else self._damage if spec.found else self._fault
+            play(pool, kind, luck.fault(i, n), event.time_s)
         self._await_ends(pool)
 
     def _call_out(self, pool: int, luck: RunLuck, i: int, now_s: float) -> None:
@@ -241,6 +238,7 @@ class _Run:
             else:
                 continue
             _At(self.env, now_s + away_s, REPAIR_ENDS, partial(self._returned, pool, node))
+        self._pace(pool, now_s)
 
     def _returned(self, pool: int, node: int, event: _At) -> None:
         self._repaired(pool, node, event.time_s)
@@ -321,17 +319,39 @@ class _Run:
         shop = self.pools[pool]
         shop.send_to_repair(node, now_s, gang)
         if gang is None:
-            return
-        if gang.n_missing or not shop.give(gang):
+            pass
+        elif gang.n_missing or not shop.give(gang):
             gang.lack(now_s)
         elif shop.spec.boots and (boot_s := shop.take_spare(now_s)):
             gang.await_boot(now_s)
             _At(self.env, now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
+        self._pace(pool, now_s)
 
     def _booted(self, gang: Gang, event: _At) -> None:
         if gang.runs:
             gang.booted(event.time_s)
             self._await_end(gang)
+
+    def _slow(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
+        """Let a node hold its job back for a while; nobody is interrupted."""
+        shop, (node,) = self.pools[pool], fault.nodes
+        if shop.where[node] == IN_REPAIR:
+            return
+        counts = self.n_idle_faults if shop.where[node] == FREE else self.n_slowdowns
+        counts[0, kind] += 1
+        ticket = self.stragglers[pool].begin(node, shop.spec.kind(kind))
+        then = partial(self._fast_again, pool, node, ticket)
+        _At(self.env, now_s + fault.restart_s, REPAIR_ENDS, then)
+        self._pace(pool, now_s)
+
+    def _fast_again(self, pool: int, node: int, ticket: int, event: _At) -> None:
+        self.stragglers[pool].end(node, ticket)
+        self._pace(pool, event.time_s)
+        self._await_ends(pool)
+
+    def _pace(self, pool: int, now_s: float) -> None:
+        for gang in self.stragglers[pool].set_paces(self.pools[pool], self.on_pool[pool], now_s):
+            self.endings[gang.index] = None
 
     def _damage(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
         """Damage the job of a node, if it has one, without anybody noticing."""
@@ -383,14 +403,14 @@ class _Run:
         # A definite order, should two of them fault at one time.
         for _, kind, fault in sorted(shop.renewals.pop(node, ()), key=itemgetter(0, 1)):
             self._renew(pool, node, kind, fault, now_s)
-        blocked = [gang for gang in self.on_pool[pool] if gang.n_missing]
-        if not blocked:
+        lacking = [gang for gang in self.on_pool[pool] if gang.n_lacking]
+        if not lacking:
             self._call_policy(now_s)
             return
-        gang = min(blocked, key=lambda one: (one.missing_since_s, one.index))
-        gang.book_blocked(now_s)
+        gang = min(lacking, key=lambda one: (one.missing_since_s, one.index))
         shop.give(gang)
         gang.receive(now_s)
+        self.endings[gang.index] = None
         self._await_end(gang)
 
     def _start(self, gang: Gang, pool: int, now_s: float) -> None:
@@ -406,6 +426,7 @@ class _Run:
         nodes.give_many(gang, n)
         gang.start(pool, nodes.spec.chips_per_node, now_s)
         self.on_pool[pool].append(gang)
+        self._pace(pool, now_s)
         self._await_end(gang)
 
     def _await_ends(self, pool: int) -> None:

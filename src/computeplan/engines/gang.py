@@ -151,6 +151,11 @@ class Gang:
         return self.n_missing + self.n_booting > 0
 
     @property
+    def n_lacking(self) -> int:
+        """Nodes that it lacks; those that come back are its own."""
+        return self.n_missing
+
+    @property
     def runs(self) -> bool:
         """Whether it holds chips."""
         return self.pool >= 0 and self.end_s == math.inf
@@ -300,6 +305,7 @@ class Gang:
 
     def receive(self, now_s: float) -> None:
         """Note that a missing node has come; a whole job begins its restart."""
+        self.book_blocked(now_s)
         self.n_missing -= 1
         self._begin_if_whole(now_s)
 
@@ -363,8 +369,23 @@ class Gang:
                 self.job_s[TRAIN] += done_s + trained_s
                 self._span(TRAIN, self.ready_s, wall_s)
 
+    def chip_s(self) -> list[float]:
+        """Return the chip-seconds of each phase. [s]"""
+        n_chips = self.n_nodes * self.chips_per_node
+        booked = [seconds * n_chips for seconds in self.job_s[: len(PHASES)]]
+        booked[BLOCKED] -= self.missing_node_s * self.chips_per_node
+        return booked
+
+    def slow_s(self) -> tuple[float, float]:
+        """Return the seconds of training that brought nothing: of what is kept, and lost. [s]"""
+        return 0.0, 0.0
+
     def _span(self, phase: int, start_s: float, end_s: float) -> None:
         if self.spans is not None and end_s > start_s:
-            present = self.n_nodes - (self.n_missing if phase == BLOCKED else 0)
-            chips = present * self.chips_per_node
+            chips = self.n_chips_in(phase)
             self.spans.append(Span(self.index, self.pool, phase, start_s, end_s, chips))
+
+    def n_chips_in(self, phase: int) -> int:
+        """Return the chips that take part in a phase now."""
+        present = self.n_nodes - (self.n_missing if phase == BLOCKED else 0)
+        return present * self.chips_per_node

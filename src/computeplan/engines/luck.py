@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from computeplan.pools import Pool
 from computeplan.strikes import Luck, Strikes
 
-__all__ = ["Fault", "RunLuck"]
+__all__ = ["Fault", "RunLuck", "is_over"]
 
 
 class Fault(NamedTuple):
@@ -55,3 +56,10 @@ class RunLuck:
             self.level[i],
             self.found_s[i] if self.found_s else 0.0,
         )
+
+
+def is_over(pool: Pool, n_played: int) -> bool:
+    """Return whether a pool's strikes come to an end, and are played to it."""
+    n_times = [None if kind.log is None else len(kind.log.start_s) for kind in pool.kinds]
+    known = [n for n in (*n_times, *(stop.n_times for stop in pool.stops)) if n is not None]
+    return len(known) == len(pool.kinds) + len(pool.stops) and n_played >= sum(known)

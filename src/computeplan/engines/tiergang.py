@@ -12,18 +12,12 @@ import math
 from bisect import bisect_right
 
 from computeplan.engines.gang import SLACK, Gang
-from computeplan.ledger import LOST, SAVE, TRAIN, Span
-from computeplan.world import Job
+from computeplan.ledger import LOST, SAVE, TRAIN
 
-__all__ = ["gang_of"]
-
-
-def gang_of(index: int, spec: Job, spans: list[Span] | None) -> Gang:
-    """Return a job, as it saves."""
-    return (_TieredGang if any(spec.tiers) else Gang)(index, spec, spans)
+__all__ = ["TieredGang"]
 
 
-class _TieredGang(Gang):
+class TieredGang(Gang):
     """A job whose saves are complete after a while, or not safe from every fault.
 
     Tier i holds the position `saved_s[i]` (0 is the start, which is always there). Training since

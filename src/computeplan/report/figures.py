@@ -51,7 +51,7 @@ from computeplan.report.style import (
     style,
 )
 from computeplan.report.timeline import timeline
-from computeplan.results import Estimate, Result
+from computeplan.results import Estimate, Result, headline
 from computeplan.texttable import wrap
 
 __all__ = [
@@ -95,13 +95,17 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
         text = say(of.label, of.label_zh, ax, language)
         ax.barh(rows, width, 0.62, left=left, color=PHASE_COLOURS[phase], label=text)
         left += width
-    ettr = [case.estimate("ettr") for case in cases]
+    degraded = QUANTITIES["goodput_frac"] in headline(result)
+    name = "goodput_frac" if degraded else "ettr"
+    share_kept = [case.estimate(name) for case in cases]
     # With several jobs the ETTR counts their time in the queue, which is no chip time.
     has_queue = any(len(case.job_names) > 1 for case in cases)
-    for row, found in enumerate(() if has_queue else ettr):
+    for row, found in enumerate(() if has_queue else share_kept):
         interval(ax, row, found, "black", "D", size=4)
-    numbers_beside(ax, [found.text(QUANTITIES["ettr"]) for found in ettr])
+    numbers_beside(ax, [found.text(QUANTITIES[name]) for found in share_kept])
     head = say("ETTR, queueing included", "ETTR(含排队)", ax, language) if has_queue else "ETTR"
+    if degraded:
+        head = say("Goodput", "有效产出", ax, language)
     ax.text(1.02, 1.01, head, transform=ax.transAxes, va="bottom", fontsize=9)
     case_rows(ax, result)
     ax.set_xlim(0, 1)

@@ -187,8 +187,12 @@ def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> 
         return [document.problem(at, message)] if scenario.faults or scenario.planned else []
     said: list[tuple[KeyPath, str]] = []
     here = (*at, "checkpoint")
-    if scenario.planned and not (saving.tiers or saving.is_sized or saving.stall is not None):
-        said.append((here, "stall is missing: a planned stop saves first"))
+    grows = job.on_loss != "wait"
+    if (scenario.planned or grows) and not (
+        saving.tiers or saving.is_sized or saving.stall is not None
+    ):
+        what = "a planned stop" if scenario.planned else "a job that takes nodes back"
+        said.append((here, f"stall is missing: {what} saves first"))
     late = [fault for fault, kind in scenario.faults.items() if kind.found is not None]
     if late and saving.keep is None:
         message = (

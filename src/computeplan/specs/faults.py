@@ -20,6 +20,7 @@ from computeplan.specs.fields import (
     refuse,
 )
 from computeplan.specs.laws import DurationLaw, Law, read_law
+from computeplan.specs.slowing import Slows, check_slowing
 from computeplan.units import parse, parse_rate_per_node
 
 __all__ = [
@@ -299,7 +300,9 @@ class FaultKind(Frozen):
         | None
     ) = None
     """What goes to repair: nothing, chip or node, a group of the pool, pool; job: nothing goes."""
-    restart: DurationLaw
+    slows: Slows | None = None
+    """Instead of a restart: the node holds its job back for a while, and stops nothing."""
+    restart: DurationLaw | None = None
     """From the fault, or from when the job is whole again, to the first new step."""
     repair: DurationLaw | None = None
     """How long a node that was taken stays away; by a crew, where the pool has a number of them."""
@@ -324,7 +327,8 @@ class FaultKind(Frozen):
             )
         if (self.mtbf is None) != (self.per is None):
             refuse("mtbf goes with per: write mtbf: 50.7 kh and per: chip (or node)")
-        if self.takes is None and self.replay is None:
+        check_slowing(self)
+        if self.takes is None and self.replay is None and self.slows is None:
             refuse("takes is missing: node, nothing, or {node: 0.78, nothing: 0.22}")
         if self.observed_on is not None and self.replay is not None:
             refuse("observed_on goes with a rate; a log is replayed as it is")

@@ -20,6 +20,7 @@ from computeplan.specs.fields import (
     Tokens,
     refuse,
 )
+from computeplan.specs.losses import OnLoss
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
 
@@ -61,6 +62,12 @@ class Parallelism(Frozen):
 def _read_parallelism(value: object) -> object:
     if isinstance(value, str) and value != "auto":
         refuse(f"must be auto or a mapping such as {{tp: 8, pp: 16, dp: 128}}, not {value!r}")
+    return value
+
+
+def _read_on_loss(value: object) -> object:
+    if isinstance(value, str) and value != "wait":
+        refuse(f"must be wait, or {{shrink: {{replicas: 128, resize: 5 min}}}}, not {value!r}")
     return value
 
 
@@ -134,6 +141,8 @@ class Job(Frozen):
     """Model FLOP/s per chip, instead of mfu."""
     checkpoint: Checkpoint | None = None
     """How it saves; must be said where anything can fail or stop."""
+    on_loss: Annotated[OnLoss | Literal["wait"], BeforeValidator(_read_on_loss)] = "wait"
+    """When it lacks nodes and no spare is idle: wait, or shrink to the replicas that are whole."""
     arrival: Duration = 0.0
     """When the job is submitted, from the start of the simulation."""
     deadline: PositiveDuration | None = None
@@ -147,6 +156,12 @@ class Job(Frozen):
     def layout(self) -> Parallelism | None:
         """The layout by numbers; None if there is none or it is to be found."""
         return self.parallelism if isinstance(self.parallelism, Parallelism) else None
+
+    @property
+    def n_replicas(self) -> int | None:
+        """Replicas that can be done without one by one; None if they are not known."""
+        said = self.on_loss.shrink.replicas if isinstance(self.on_loss, OnLoss) else None
+        return said or (self.layout.dp if self.layout else None)
 
     @property
     def is_priced(self) -> bool:
@@ -174,4 +189,26 @@ class Job(Frozen):
             refuse("batch is missing: parallelism prices a step, which needs it; give it, or mfu")
         if self.parallelism == "auto" and self.model is None:
             refuse("model is missing: parallelism: auto looks for the fastest layout of a model")
+        return self
+
+    @model_validator(mode="after")
+    def _replicas(self) -> Job:
+        if not isinstance(self.on_loss, OnLoss):
+            return self
+        n, least, layout = self.n_replicas, self.on_loss.shrink.least, self.layout
+        if n is None:
+            refuse(
+                "on_loss.shrink.replicas is missing: how many data parallel replicas the job has"
+                " (or parallelism by numbers)"
+            )
+        if layout and layout.dp % n:
+            refuse(f"on_loss.shrink.replicas must divide the dp of parallelism, {layout.dp}: {n}")
+        if layout and layout.ep * n > layout.n_ranks // layout.pp:
+            refuse(
+                f"each set of experts lies on {layout.ep} ranks, more than the"
+                f" {layout.n_ranks // layout.pp // n} of a replica, which can then not be done"
+                " without; give on_loss.shrink fewer, larger replicas"
+            )
+        if least > n:
+            refuse(f"on_loss.shrink.least must be <= {n}, the replicas of the job, got {least}")
         return self

@@ -27,6 +27,7 @@ from computeplan.specs.fields import (
     refuse,
 )
 from computeplan.specs.laws import DurationLaw
+from computeplan.specs.slowing import Throttle
 from computeplan.units import parse, parse_unit_of
 
 __all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Retire", "Shelf", "Site", "Spares"]
@@ -190,6 +191,8 @@ class Pool(Frozen):
     """When a node is replaced by a new one instead of being repaired; never if left out."""
     network: Network = Network()
     """Links between servers."""
+    throttle: Throttle | None = None
+    """How the speed of training varies, such as {diurnal: 0.02}; constant if left out."""
     power: PowerWatts | None = None
     """Watts by power state instead of the chip's."""
     rent: PricePerChipTime | None = None

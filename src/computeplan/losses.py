@@ -1,0 +1,104 @@
+"""How a job goes on when it lacks nodes: compiled from `on_loss`, for the pools it may run on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from computeplan.errors import ScenarioError
+from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.losses import OnLoss
+from computeplan.specs.scenario import Scenario
+
+if TYPE_CHECKING:  # both know this module
+    from computeplan.pools import Pool
+    from computeplan.saving import Saving
+
+__all__ = ["Shrinking", "is_slowed", "shrinking_on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking:
+    """Going on with the data parallel replicas that are whole.
+
+    Nodes are regrouped, so that those that are left make as many whole replicas as they can.
+
+    Parameters
+    ----------
+    n_replicas : int
+        Of the job at full size.
+    n_least : int
+        With fewer it waits.
+    resize_s : float
+        From a save to training with more replicas. [s]
+    """
+
+    n_replicas: int
+    n_least: int
+    resize_s: float
+
+    def n_whole(self, n_nodes: int, n_lacking: int) -> int:
+        """Return the replicas that are whole when some nodes of a job are lacking.
+
+        Examples
+        --------
+        >>> of_two_nodes, four_to_a_node = Shrinking(8, 1, 0.0), Shrinking(64, 1, 0.0)
+        >>> of_two_nodes.n_whole(16, 1), of_two_nodes.n_whole(16, 2), of_two_nodes.n_whole(16, 3)
+        (7, 7, 6)
+        >>> four_to_a_node.n_whole(16, 3)
+        52
+        """
+        return self.n_replicas - -(-n_lacking * self.n_replicas // n_nodes)
+
+
+def is_slowed(pool: Pool) -> bool:
+    """Return whether jobs do not always train at full speed on a pool."""
+    return pool.throttle_frac > 0 or any(kind.slow_frac is not None for kind in pool.kinds)
+
+
+def shrinking_on(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, n_nodes: int, saving: Saving
+) -> Shrinking | None:
+    """Return how a job goes on without nodes that it lacks; None if it waits for them.
+
+    Raises
+    ------
+    ScenarioError
+        If its nodes on a pool are not whole replicas, nor its replicas evenly on whole nodes, or
+        where its speed varies in a way that cannot be played together.
+    """
+    if scenario.policy == "silo" and job.home not in (None, pool.name):
+        return None
+    if is_slowed(pool):
+        _check_slowed(scenario, pool, name, job, saving)
+    if not isinstance(job.on_loss, OnLoss):
+        return None
+    shrink, n_replicas = job.on_loss.shrink, job.n_replicas
+    assert n_replicas is not None  # validated
+    if n_nodes % n_replicas and n_replicas % n_nodes:
+        message = (
+            f"{n_nodes} nodes on {pool.name} cannot be dealt out evenly to {n_replicas} replicas;"
+            f" give a number of replicas that divides {n_nodes}, or is a multiple of it"
+        )
+        where = ("jobs", name, "on_loss", "shrink")
+        raise ScenarioError([scenario.document.problem(where, message)])
+    return Shrinking(n_replicas, shrink.least, shrink.resize)
+
+
+def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, saving: Saving) -> None:
+    """Refuse what is not played where the speed of training varies."""
+    slows = [f"faults.{kind.name}.slows" for kind in pool.kinds if kind.slow_frac is not None]
+    slows += [f"sites.{pool.site}.pools.{pool.name}.throttle"] if pool.throttle_frac else []
+    said = []
+    if saving.tiers:
+        said.append(("checkpoint", "saves that go on behind training, or to tiers,"))
+    if isinstance(job.on_loss, OnLoss):
+        said.append(("on_loss", "a job that shrinks"))
+    problems = [
+        scenario.document.problem(
+            ("jobs", name, field), f"{what} cannot be played together with {slows[0]}; drop one"
+        )
+        for field, what in said
+    ]
+    if problems:
+        raise ScenarioError(problems)
