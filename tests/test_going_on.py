@@ -287,6 +287,10 @@ def n_nodes(data: dict, name: str) -> int:
 def shrinking(draw: st.DrawFn, base: st.SearchStrategy) -> dict:
     """Scenarios whose jobs shrink, with replicas of some nodes and several replicas to a node."""
     data = draw(base)
+    for pool in data["sites"]["s"]["pools"].values():
+        if isinstance(pool["spares"], dict):  # spares that boot are refused beside shrinking
+            pool["spares"] = "1 nodes"
+            data["planned"].pop("rolling", None)  # of as many nodes as there were
     for name, job in data["jobs"].items():
         n = n_nodes(data, name)
         divisors = [k for k in range(1, n + 1) if n % k == 0]

@@ -73,6 +73,12 @@ def shrinking_on(
         _check_slowed(scenario, pool, name, job, saving)
     if not isinstance(job.on_loss, OnLoss):
         return None
+    if pool.boots:
+        message = (
+            "a job that shrinks cannot be played together with spares that take time until they"
+            f" can train, as on {pool.name}; give spares as a number of nodes"
+        )
+        raise ScenarioError([scenario.document.problem(("jobs", name, "on_loss"), message)])
     shrink, n_replicas = job.on_loss.shrink, job.n_replicas
     assert n_replicas is not None  # validated
     if n_nodes % n_replicas and n_replicas % n_nodes:
