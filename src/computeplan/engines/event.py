@@ -99,11 +99,17 @@ class _Run:
         counts = np.zeros((3, 1, n_kinds), dtype=np.int64)
         self.n_interruptions, self.n_idle_faults, self.n_slowdowns = counts
         self.stragglers = [Stragglers() for _ in self.pools]
+        self.boots = [pool.boots for pool in world.pools]
+        # Whether the next strike is not known, as it may come of what has not happened yet.
+        self.is_open = [pool.comes_back or pool.retire is not None for pool in world.pools]
+        self.has_slow = [any(kind.slow_frac for kind in pool.kinds) for pool in world.pools]
         self.horizon_s = world.horizon_s
         self.look_s = [world.longest_look_s for _ in self.pools]
         self.strikes: list[RunLuck] = [RunLuck(None, 0) for _ in self.pools]
         self.later: dict[tuple[int, int, int], RunLuck] = {}
         self.next_strike, self.next_strike_s = [0] * n_pools, [math.inf] * n_pools
+        self.due_s = [math.inf] * n_pools  # the next strike, or look, that is to be played
+        self.kinds = [{kind.index: kind for kind in pool.kinds} for pool in world.pools]
         self.on_pool: list[list[Gang]] = [[] for _ in self.pools]
 
     def _slots(self, pool: int) -> Slots:
@@ -121,19 +127,33 @@ class _Run:
             if nodes.spec.kinds or nodes.spec.stops:
                 self._load_strikes(pool)
                 self._await_strike(pool)
-        env, horizon_s = self.env, self.horizon_s
+        horizon_s = self.horizon_s
         if math.isinf(horizon_s):
             while self.n_open:
-                if env.peek() == math.inf:
-                    self._stuck()
-                env.step()
+                self._step()
             return self._ledger(max(gang.end_s for gang in self.gangs))
-        while env.peek() < horizon_s:
-            env.step()
+        while min(self.env.peek(), *self.due_s) < horizon_s:
+            self._step()
         for gang, ending in zip(self.gangs, self.endings, strict=True):
             if ending is not None and ending.time_s <= horizon_s:
                 self._end(gang, ending)  # its last save ends with the run
         return self._ledger(horizon_s)
+
+    def _step(self) -> None:
+        """Let what is next happen: strikes are known in their order, and need no event each."""
+        due_s, next_s = min(self.due_s), self.env.peek()
+        if due_s > next_s:
+            self.env.step()
+            return
+        if due_s == math.inf:
+            self._stuck()
+        pool = self.due_s.index(due_s)
+        if due_s < next_s:
+            self._look_or_strike(pool, due_s)
+        else:  # the rank decides
+            self.due_s[pool] = math.inf
+            _At(self.env, due_s, STRIKE, lambda event: self._look_or_strike(pool, event.time_s))
+            self.env.step()
 
     def _ledger(self, wall_s: float) -> Ledger:
         counts = (self.n_interruptions, self.n_idle_faults, self.n_slowdowns)
@@ -151,19 +171,22 @@ class _Run:
         """Wait for the next strike, or, where none is known yet, until luck must be looked at."""
         i, times_s = self.next_strike[pool], self.strikes[pool].time_s
         if i < len(times_s) and times_s[i] <= self.look_s[pool]:
-            self.next_strike_s[pool] = times_s[i]
-            if times_s[i] < self.horizon_s:
-                _At(self.env, times_s[i], STRIKE, partial(self._strike, pool))
+            next_s = times_s[i]
         elif self.look_s[pool] >= self.horizon_s or is_over(self.pools[pool].spec, i):
-            self.next_strike_s[pool] = math.inf
+            next_s = math.inf
         else:
-            self.next_strike_s[pool] = self.look_s[pool]
-            _At(self.env, self.look_s[pool], STRIKE, partial(self._look_on, pool))
+            next_s = self.look_s[pool]
+        self.next_strike_s[pool] = next_s
+        self.due_s[pool] = next_s if next_s < self.horizon_s else math.inf
 
-    def _look_on(self, pool: int, event: _At) -> None:
-        """Draw more luck: somebody is still running when what was drawn comes to its end."""
+    def _look_or_strike(self, pool: int, now_s: float) -> None:
+        i, times_s = self.next_strike[pool], self.strikes[pool].time_s
+        if i < len(times_s) and times_s[i] <= self.look_s[pool]:
+            self._strike(pool, now_s)
+            return
+        # Somebody is still running when what was drawn comes to its end.
         waiting = ", ".join(gang.spec.name for gang in self.gangs if math.isinf(gang.end_s))
-        self.look_s[pool] = self.world.longer_look_s(event.time_s, waiting)
+        self.look_s[pool] = self.world.longer_look_s(now_s, waiting)
         self._load_strikes(pool)
         self._await_strike(pool)
         self._await_ends(pool)
@@ -175,25 +198,26 @@ class _Run:
         self.queue.append(gang.index)
         self._call_policy(event.time_s)
 
-    def _strike(self, pool: int, event: _At) -> None:
+    def _strike(self, pool: int, now_s: float) -> None:
         i, luck = self.next_strike[pool], self.strikes[pool]
         n = 1
-        while luck.is_member and luck.is_member[i + n : i + n + 1] == [True]:
-            n += 1
+        if luck.is_member:
+            while luck.is_member[i + n : i + n + 1] == [True]:
+                n += 1
         self.next_strike[pool] = i + n
         self._await_strike(pool)
         kind, restart_s = luck.kind[i], luck.restart_s[i]
         if luck.takes[i] and kind >= self.world.n_fault_kinds:
-            self._call_out(pool, luck, i, event.time_s)
+            self._call_out(pool, luck, i, now_s)
         elif kind >= self.world.n_fault_kinds:
             for gang in self.on_pool[pool]:
-                if gang.stop(event.time_s, restart_s):
+                if gang.stop(now_s, restart_s):
                     self.n_interruptions[0, kind] += 1
                     self.endings[gang.index] = None
         else:
-            spec = self.pools[pool].spec.kind(kind)
+            spec = self.kinds[pool][kind]
             play = self._slow if spec.slow_frac else self._damage if spec.found else self._fault
-            play(pool, kind, luck.fault(i, n), event.time_s)
+            play(pool, kind, luck.fault(i, n), now_s)
         self._await_ends(pool)
 
     def _call_out(self, pool: int, luck: RunLuck, i: int, now_s: float) -> None:
@@ -273,13 +297,13 @@ class _Run:
             spec = self.pools[pool].spec
             chains = np.arange(len(self.strikes[pool].time_s))[:, None]
             which = (np.full_like(chains, nth), chains, np.full_like(chains, self.run))
-            found = self.trace.later(spec, spec.kind(kind), *which)
+            found = self.trace.later(spec, self.kinds[pool][kind], *which)
             self.later[key] = RunLuck(found, 0)
         return self.later[key]
 
     def _fault(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
         """Strike nodes at once: those of jobs stop their job, and what is taken goes to repair."""
-        shop, slots, spec = self.pools[pool], self.slots[pool], self.pools[pool].spec.kind(kind)
+        shop, slots, spec = self.pools[pool], self.slots[pool], self.kinds[pool][kind]
         struck: set[int] = set()
         taken: Taken = []
         found_idle = False
@@ -322,7 +346,7 @@ class _Run:
             pass
         elif gang.n_missing or not shop.give(gang):
             gang.lack(now_s)
-        elif shop.spec.boots and (boot_s := shop.take_spare(now_s)):
+        elif self.boots[pool] and (boot_s := shop.take_spare(now_s)):
             gang.await_boot(now_s)
             _At(self.env, now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
         self._pace(pool, now_s)
@@ -339,7 +363,7 @@ class _Run:
             return
         counts = self.n_idle_faults if shop.where[node] == FREE else self.n_slowdowns
         counts[0, kind] += 1
-        ticket = self.stragglers[pool].begin(node, shop.spec.kind(kind))
+        ticket = self.stragglers[pool].begin(node, self.kinds[pool][kind])
         then = partial(self._fast_again, pool, node, ticket)
         _At(self.env, now_s + fault.restart_s, REPAIR_ENDS, then)
         self._pace(pool, now_s)
@@ -350,8 +374,10 @@ class _Run:
         self._await_ends(pool)
 
     def _pace(self, pool: int, now_s: float) -> None:
-        for gang in self.stragglers[pool].set_paces(self.pools[pool], self.on_pool[pool], now_s):
-            self.endings[gang.index] = None
+        if self.has_slow[pool]:
+            shop, gangs = self.pools[pool], self.on_pool[pool]
+            for gang in self.stragglers[pool].set_paces(shop, gangs, now_s):
+                self.endings[gang.index] = None
 
     def _damage(self, pool: int, kind: int, fault: Fault, now_s: float) -> None:
         """Damage the job of a node, if it has one, without anybody noticing."""
@@ -383,7 +409,7 @@ class _Run:
         """Let a node that is whole again live until its next fault of a kind."""
         slots, again_s = self.slots[pool], now_s + fault.life_s
         if fault.generation and fault.chain < 0:
-            slots.strike_again(self.pools[pool].spec.kind(kind), node, again_s)
+            slots.strike_again(self.kinds[pool][kind], node, again_s)
         else:
             then = partial(self._come_back, pool, kind, node, fault.chain, fault.nth + 1)
             self._await_fault(again_s, slots.if_it_stands(node, then))
@@ -438,9 +464,7 @@ class _Run:
         """Wait for the end of a whole job, unless its pool is struck before: then look again."""
         if not gang.is_blocked:
             end_s = gang.end_time()
-            spec = self.pools[gang.pool].spec
-            is_open = spec.comes_back or spec.retire is not None  # the next strike is not known
-            next_s = math.inf if is_open else self.next_strike_s[gang.pool]
+            next_s = math.inf if self.is_open[gang.pool] else self.next_strike_s[gang.pool]
             if end_s <= min(next_s, self.horizon_s):
                 event = _At(self.env, end_s, JOB_ENDS, partial(self._end, gang))
                 self.endings[gang.index] = event
