@@ -13,7 +13,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import RESTART, TRAIN
 from computeplan.losses import Shrinking
 from computeplan.physics.checkpoint import job_ettr
-from computeplan.physics.reliability import short_share, stalled_share
+from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.pools import Pool
 from computeplan.specs.laws import law_mean_s
 
@@ -132,11 +132,29 @@ class Job:
         return train_s / ettr if ettr else math.inf
 
 
-def _blocked_share(place: Pool, n_nodes: int) -> float:
-    """Return the share of time a job lacks a node in the long run, if none waits for a crew."""
+def _blocked_share(place: Pool, n_nodes: int, longer: float = 1.0) -> float:
+    """Return the share of time a job lacks a node in the long run, if none waits for a crew.
+
+    `longer` is how many times as long repairs are.
+    """
     spares = place.n_nodes + place.n_spare_nodes - n_nodes
     share = stalled_share if place.is_busy else short_share
-    return share(n_nodes, spares, place.repair_load_per_node)
+    return share(n_nodes, spares, place.repair_load_per_node * longer)
+
+
+def _longer_by_crews(place: Pool) -> float:
+    """Return about how many times as long nodes are away because they wait for a crew.
+
+    Erlang's delay formula, with waits half as long again for repairs that vary: a guess, on which
+    only the cost of a run depends.
+    """
+    if place.n_crews is None:
+        return 1.0
+    load = place.repair_load_per_node * (place.n_nodes + place.n_spare_nodes)
+    busy = min(load / place.n_crews, 0.95)
+    lost = erlang_b(place.n_crews, busy * place.n_crews)
+    waits = lost / (1 - busy * (1 - lost))
+    return 1.0 + 1.5 * waits / (place.n_crews * (1 - busy))
 
 
 @dataclass(frozen=True)
@@ -214,7 +232,7 @@ class World:
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
         spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
-        blocked = _blocked_share(place, n_nodes)
+        blocked = _blocked_share(place, n_nodes, _longer_by_crews(place))
         likely_s = (wall_s + 5 * spread_s) / max(1 - blocked, 0.05)
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
