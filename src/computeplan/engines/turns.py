@@ -106,6 +106,7 @@ class ReturningTurns(Turns):
     def __init__(self, trace: Trace, pool: int, spec: Pool) -> None:
         super().__init__(trace, pool)
         self.spec, n_rows = spec, trace.n_runs
+        self.may_meet = sum(kind.comes_back for kind in spec.kinds) > 1  # at one time
         self.rows = np.arange(n_rows)
         self.n_next = np.zeros(n_rows, dtype=np.int64)
         self.due_s = np.full((n_rows, PLACES), np.inf)
@@ -161,6 +162,9 @@ class ReturningTurns(Turns):
 
     def _first(self, rows: IntArray, at_s: FloatArray) -> IntArray:
         """Return the places of what comes next; at one time, what was exchanged comes first."""
+        if not self.may_meet:
+            first: IntArray = self.due_s[rows].argmin(axis=1)
+            return first
         is_next = self.due_s[rows] == at_s[:, None]
         place: IntArray = np.where(is_next, self.whose[4, rows], LAST).argmin(axis=1)
         return place
