@@ -175,9 +175,10 @@ def eventful_scenarios(draw: st.DrawFn) -> dict[str, Any]:
     scenario = draw(scenarios())
     same_first = draw(st.sampled_from([None, "7 min"]))
     for pool in scenario["sites"]["s"]["pools"].values():
-        pool["groups"] = {"rack": f"{draw(st.integers(1, 4))} nodes"}
         if draw(st.booleans()):
             pool["spares"] = draw(spares())
+        rack = min(draw(st.integers(1, 4)), _n_nodes(pool))
+        pool["groups"] = {"rack": f"{rack} nodes"}
         if draw(st.booleans()):
             pool["crews"] = draw(st.integers(1, 3))
     for stop in scenario["planned"].values():

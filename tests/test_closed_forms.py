@@ -414,3 +414,10 @@ def test_a_job_that_gets_nowhere_is_not_promised_an_end():
     scenario = plain(faults__f__mtbf="1 h", simulate__horizon="1 d", simulate__runs=2)
     (case,) = run(scenario).cases.values()
     assert case.facts["expected"] == "no end by closed form; saving every 60 min of training"
+
+
+def test_a_rate_next_to_nothing_has_nothing_to_expect():
+    scenario = plain(faults__f__mtbf="1e300 years", simulate__runs=2)
+    assert expect(compile_world(scenario)) is None
+    (case,) = run(scenario).cases.values()
+    assert "expected" not in case.facts

@@ -1129,3 +1129,9 @@ def test_spares_by_state_say_how_many_and_how_soon(small, spares, message):
     with pytest.raises(ScenarioError) as caught:
         small.with_({"sites.here.pools.a.spares": spares})
     assert message in str(caught.value)
+
+
+def test_a_group_larger_than_its_pool_is_refused(small):
+    """Its rate per node would be too low without anybody noticing."""
+    with pytest.raises(ScenarioError, match=r"groups\.rack: 1000 nodes, but the pool has"):
+        small.with_({"sites.here.pools.a.groups": {"rack": "1000 nodes"}})

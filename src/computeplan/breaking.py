@@ -83,7 +83,7 @@ def _outcome(what: str, share: float, sizes: Mapping[str, int]) -> Outcome:
     if what in STAYS:
         return Outcome(share, 0, 3)
     level = 1 if what in ONE_NODE else 3 if what == "pool" else 2
-    return Outcome(share, min(sizes[what], sizes["pool"]), level)
+    return Outcome(share, sizes[what], level)
 
 
 def fault_notes(scenario: Scenario, path: str, pool: str, kinds: Sequence[Kind]) -> list[str]:

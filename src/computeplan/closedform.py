@@ -47,6 +47,7 @@ MOST_TOLD = 3
 """Cases whose numbers a warning tells."""
 N_STEPS = 400
 NEVER = 1e-6  # an ETTR below is no training
+NEVER_STRUCK = 1e-12  # faults in a run without which there is nothing to expect
 SELDOM = 1e-6  # share of time blocked below which nobody needs to know when
 
 
@@ -199,9 +200,9 @@ def expect(world: World) -> Expected | None:
     p = _place(world)
     pool, job = world.pools[p], world.jobs[0]
     rate = pool.fault_rate_per_node_s * int(job.n_nodes[p])
-    if rate == 0:
-        return None
     train_s = float(job.train_s[p])
+    if rate * train_s < NEVER_STRUCK:
+        return None
     segment_s = min(float(job.interval_s[p]), train_s)
     save_s, write_s = _save(job, p)
     restart_s = pool.even_restart_s(rate)

@@ -130,7 +130,8 @@ def _fault_forms(world: World, p: int) -> str:
     if len(world.jobs) == 1 and pool.fault_rate_per_node_s and world.jobs[0].n_nodes[p]:
         n = int(world.jobs[0].n_nodes[p])
         forms = rate_forms(pool.fault_rate_per_node_s, pool.chips_per_node, n)
-        texts.append(f"job MTBF {forms.job_mtbf_s / 3600:.2f} h")
+        hours = forms.job_mtbf_s / 3600
+        texts.append(f"job MTBF {hours:.2f} h" if hours < 1e6 else f"job MTBF {hours:.3g} h")
     return ", ".join(texts)
 
 

@@ -83,8 +83,9 @@ def _too_many_strikes(scenario: Scenario, world: World) -> Iterator[Problem]:
     for p, pool in enumerate(world.pools):
         n_strikes = world.n_strikes(p)
         if not n_strikes <= MOST_STRIKES:
+            counted = " (each node of a group counts)" if pool.has_groups else ""
             message = (
-                f"about {n_strikes:.3g} faults and stops in a run, more than {MOST_STRIKES:,};"
-                " check the rates, or give a shorter simulate.horizon"
+                f"about {n_strikes:.3g} faults and stops in a run{counted}, more than"
+                f" {MOST_STRIKES:,}; check the rates, or give a shorter simulate.horizon"
             )
             yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)

@@ -33,7 +33,7 @@ def cross_check(
         *_pools(scenario, document, catalogue),
         *_names(scenario, document),
         *_rolling(scenario, document, catalogue),
-        *_groups(scenario, document),
+        *_groups(scenario, document, catalogue),
         *_jobs(scenario, document, catalogue),
         *_logs(scenario, document, catalogue, logs),
         *_cases(scenario, document),
@@ -123,7 +123,7 @@ def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
     return pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
 
 
-def _groups(scenario: Scenario, document: Document) -> list[Problem]:
+def _groups(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
     """Check that each pool has the groups of nodes that its faults take or are counted by."""
     problems = []
     pools = [
@@ -135,6 +135,12 @@ def _groups(scenario: Scenario, document: Document) -> list[Problem]:
         for group in pool.groups.keys() & {*STAYS, *ONE_NODE, "pool"}:
             message = f"'{group}' has a meaning already; call the group otherwise"
             problems.append(document.problem((*at, "groups", group), message))
+        n_nodes = _n_nodes(pool, catalogue)
+        problems += [
+            document.problem((*at, "groups", group), f"{size} nodes, but the pool has {n_nodes}")
+            for group, size in pool.groups.items()
+            if n_nodes is not None and size > n_nodes
+        ]
         for kind_name, kind in scenario.faults.items():
             if kind.pools is not None and name not in kind.pools:
                 continue
