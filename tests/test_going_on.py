@@ -290,6 +290,7 @@ def shrinking(draw: st.DrawFn, base: st.SearchStrategy) -> dict:
     for pool in data["sites"]["s"]["pools"].values():
         if isinstance(pool["spares"], dict):  # spares that boot are refused beside shrinking
             pool["spares"] = "1 nodes"
+            pool["groups"] = {"rack": "1 nodes"}
             data["planned"].pop("rolling", None)  # of as many nodes as there were
     for name, job in data["jobs"].items():
         n = n_nodes(data, name)
