@@ -368,3 +368,10 @@ def test_a_case_may_give_other_times():
     scenario = scenario_of(planned__window__first="2 d")
     stop = scenario.with_({"planned.window.at": ["3 d"]}).planned["window"]
     assert (stop.every, stop.first, stop.at) == (None, None, (3 * DAY_S,))
+
+
+def test_stops_without_time_between_them_are_told():
+    stop = {"every": "1 h", "lasts": "20 h"}
+    world = compile_world(scenario_of().with_({"planned.window": stop}))
+    assert any("planned.window: stops last as long" in note for note in world.notes)
+    assert not any("planned" in note for note in compile_world(scenario_of()).notes)

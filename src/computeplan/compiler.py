@@ -23,6 +23,7 @@ from computeplan.quantities import PHASES
 from computeplan.saving import Saving, saving_on
 from computeplan.specs.chips import Chip
 from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.laws import law_mean_s
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
@@ -103,6 +104,13 @@ def _pool(
         usd_per_j = site.price.per_j * (rate or math.nan)
     states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
     n_nodes = pool.chips // per_node + spare_nodes
+    stops = _stops(scenario, name, n_nodes)
+    notes += [
+        f"planned.{stop.name}: stops last as long as the time between them or longer, so jobs on"
+        f" {name} hardly train"
+        for stop in stops
+        if not stop.n_nodes and law_mean_s(stop.lasts) >= stop.interval_s
+    ]
     crews = pool.crews if pool.crews is None or pool.crews < n_nodes else None  # never waited for
     on = np.ones(len(PHASES))
     powered = on.copy()
@@ -115,7 +123,7 @@ def _pool(
         n_spare_nodes=spare_nodes,
         chips_per_node=per_node,
         kinds=kinds,
-        stops=_stops(scenario, name, n_nodes),
+        stops=stops,
         n_crews=crews,
         shelves=tuple(
             (n, shelf.ready_s) for n, shelf in zip(shelves, pool.spares.shelves, strict=True)
