@@ -104,13 +104,7 @@ def _pool(
         usd_per_j = site.price.per_j * (rate or math.nan)
     states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
     n_nodes = pool.chips // per_node + spare_nodes
-    stops = _stops(scenario, name, n_nodes)
-    notes += [
-        f"planned.{stop.name}: stops last as long as the time between them or longer, so jobs on"
-        f" {name} hardly train"
-        for stop in stops
-        if not stop.n_nodes and law_mean_s(stop.lasts) >= stop.interval_s
-    ]
+    stops = _stops(scenario, name, n_nodes, notes)
     crews = pool.crews if pool.crews is None or pool.crews < n_nodes else None  # never waited for
     on = np.ones(len(PHASES))
     powered = on.copy()
@@ -196,9 +190,18 @@ def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
     )
 
 
-def _stops(scenario: Scenario, pool: str, n_nodes: int) -> tuple[Stop, ...]:
+def _without_time(pool: str, stops: tuple[Stop, ...]) -> list[str]:
+    return [
+        f"planned.{stop.name}: stops last as long as the time between them or longer, so jobs on"
+        f" {pool} hardly train"
+        for stop in stops
+        if not stop.n_nodes and law_mean_s(stop.lasts) >= stop.interval_s
+    ]
+
+
+def _stops(scenario: Scenario, pool: str, n_nodes: int, notes: list[str]) -> tuple[Stop, ...]:
     n_faults = len(scenario.faults)
-    return tuple(
+    found = tuple(
         Stop(
             n_faults + i,
             name,
@@ -214,6 +217,8 @@ def _stops(scenario: Scenario, pool: str, n_nodes: int) -> tuple[Stop, ...]:
         for i, (name, stop) in enumerate(scenario.planned.items())
         if stop.pools is None or pool in stop.pools
     )
+    notes += _without_time(pool, found)
+    return found
 
 
 class _OnPool(NamedTuple):
