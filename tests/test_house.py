@@ -147,7 +147,7 @@ def library_away_from_home(source: str, module: str) -> list[str]:
 
 
 def draws(source: str, module: str) -> list[str]:
-    """Randomness lives in trace.py; study.py may hand out seeds."""
+    """Randomness lives in trace; study.py may hand out seeds."""
     if lives_in(module, "trace"):
         return []
     names = list(imports(source, module))
@@ -163,7 +163,7 @@ def draws(source: str, module: str) -> list[str]:
         if module == "study" and name in {"numpy.random", "numpy.random.SeedSequence"}:
             continue
         if is_random:
-            found.append(f"line {line}: {name} draws, and only trace.py may")
+            found.append(f"line {line}: {name} draws, and only trace may")
     return found
 
 

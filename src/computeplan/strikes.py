@@ -1,7 +1,7 @@
 """Strikes as arrays: what the luck of many runs is made of, and how it is put in order.
 
 A strike is a fault or a planned stop: when, of which kind, on which node, and how long the restart
-and the repair that may follow will take. Nothing here draws: numbers come from ``trace.py``.
+and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ and pool, and never by the case: all cases meet the same luck, and a kind that i
 other. A run's luck is its column in its block, whatever engine, worker or horizon asks, because
 more of a stream is always drawn after what was drawn before.
 
-Long because everything that draws stands here; what is only put in order is in ``strikes.py``.
+Streams of random numbers are in ``streams.py``, beside this file; what is only put in order, in
+``strikes.py``.
 """
 
 from __future__ import annotations
 
-import enum
 import itertools
 import math
 from dataclasses import replace
@@ -29,7 +29,7 @@ from computeplan.kinds import Kind, Stop
 from computeplan.lemons import lemon_nodes, lemon_times_s
 from computeplan.lives import first_life_s, first_share
 from computeplan.pools import Pool
-from computeplan.specs.laws import Law, quantile_s
+from computeplan.specs.laws import Law
 from computeplan.strikes import (
     Luck,
     NodeArray,
@@ -41,156 +41,31 @@ from computeplan.strikes import (
     outcomes_of,
     with_members,
 )
+from computeplan.trace.streams import (
+    BLOCK,
+    UNIFORM,
+    UNIT_GAP,
+    Column,
+    More,
+    Pages,
+    Stream,
+    generator,
+    shaped,
+)
 from computeplan.world import World
 
 __all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
 
-BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
-ROWS = 64  # drawn at a time; it changes no number
-PAGE = 32  # the same, of what comes back
-MOST_PAGES = 1024  # to begin with; memory that is not written to is not taken
 NOBODY = -1  # node of a planned stop
-More = tuple[int, ...]  # an ordinal of faults that come back, or a generation and its node
-
-
-class Stream(enum.IntEnum):
-    """What a generator is for. Appended to, never renumbered."""
-
-    GAP = 0
-    NODE = 1
-    RESTART = 2
-    REPAIR = 3
-    FACTOR = 4
-    FOUND = 5
-    LIFE = 6
-    AUTOMATIC = 7
-    REPLACED = 8
-
-
-def generator(
-    seed: int, block: int, stream: Stream, key: int, more: More = ()
-) -> np.random.Generator:
-    """Return the generator of one stream of one block."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(block, int(stream), key, *more))
-    return np.random.default_rng(sequence)
-
-
-class _Column:
-    """The values of one stream for a range of blocks, extended in place."""
-
-    def __init__(
-        self, seed: int, blocks: range, stream: Stream, key: int, law: Law, more: More
-    ) -> None:
-        self.generators = [generator(seed, block, stream, key, more) for block in blocks]
-        self.law = law
-        self.values: FloatArray = np.empty((0, BLOCK * len(blocks)))
-
-    def first(self, n_rows: int) -> FloatArray:
-        """Return the first `n_rows` rows."""
-        more = n_rows - len(self.values)
-        if more > 0:
-            new = np.empty((more, self.values.shape[1]))
-            # A few rows at a time, so that what is written side by side is written soon after.
-            for first in range(0, more, ROWS):
-                rows = new[first : first + ROWS]
-                block = np.empty((len(rows), BLOCK))
-                for i, rng in enumerate(self.generators):
-                    _draw(self.law, rng, block)
-                    rows[:, i * BLOCK : (i + 1) * BLOCK] = _shaped(self.law, block)
-            self.values = np.concatenate([self.values, new]) if len(self.values) else new
-        return self.values[:n_rows]
-
-
-_UNIFORM = Law("uniform", (), 1.0)
-_UNIT_GAP = Law("expon", (), 1.0)
-
-
-def _draw(law: Law, rng: np.random.Generator, out: FloatArray) -> None:
-    """Fill `out` with random numbers, which `_shaped` turns into draws of a law."""
-    if law.name == "expon":
-        rng.standard_exponential(out=out)
-    elif law.name == "lognorm":
-        rng.standard_normal(out=out)
-    elif law.name != "const":
-        rng.random(out=out)
-
-
-def _shaped(law: Law, values: FloatArray) -> FloatArray:
-    """Return what `_draw` drew as draws of a law, in place where that is possible. [s]"""
-    if law.name == "expon":
-        values *= law.scale_s
-    elif law.name == "lognorm":
-        values *= law.shapes[0]
-        np.exp(values, out=values)
-        values *= law.scale_s
-    elif law.name != "uniform":
-        return quantile_s(law, values)
-    return values
-
-
-class _Pages:
-    """Random numbers of the faults of one kind that come back, drawn a page at a time.
-
-    Few do, and few of these again, so that of most ordinals most is never looked at. A page holds
-    some rows of one block and ordinal, one row a chain, of every stream. Numbers are turned into
-    draws of a law by who reads them, and only those that are read.
-    """
-
-    def __init__(self, seed: int, blocks: range, key: int, laws: dict[Stream, Law]) -> None:
-        self.seed, self.blocks, self.key, self.laws = seed, blocks, key, laws
-        self.table = np.full((1, len(blocks), 1), -1)  # by ordinal, block and turn: which page
-        self.values = {stream: np.empty((0, PAGE * BLOCK)) for stream in laws}
-        self.generators: dict[tuple[int, int], dict[Stream, np.random.Generator]] = {}
-        self.n_pages = 0
-
-    def read(
-        self, ordinal: IntArray, chain: IntArray, column: IntArray
-    ) -> dict[Stream, FloatArray]:
-        """Return the numbers of some faults; columns are counted from that of the first block."""
-        turn, row = np.divmod(chain, PAGE)
-        block, within = np.divmod(column, BLOCK)
-        ends = (int(ordinal.max(initial=0)) + 1, len(self.blocks), int(turn.max(initial=0)) + 1)
-        more = [max(0, end - known) for end, known in zip(ends, self.table.shape, strict=True)]
-        if any(more):
-            self.table = np.pad(self.table, [(0, n) for n in more], constant_values=-1)
-        page = self.table[ordinal, block, turn]
-        missing = page < 0
-        if missing.any():
-            for which in set(
-                zip(*(x[missing].tolist() for x in (ordinal, block, turn)), strict=True)
-            ):
-                self._draw_up_to(*which)
-            page = self.table[ordinal, block, turn]
-        row *= BLOCK
-        row += within
-        return {stream: values[page, row] for stream, values in self.values.items()}
-
-    def _draw_up_to(self, ordinal: int, block: int, turn: int) -> None:
-        """Draw the pages of a block and ordinal up to one, in their order."""
-        if (ordinal, block) not in self.generators:
-            self.generators[ordinal, block] = {
-                stream: generator(self.seed, self.blocks[block], stream, self.key, (ordinal,))
-                for stream in self.laws
-            }
-        for n in range(turn + 1):
-            if self.table[ordinal, block, n] >= 0:
-                continue
-            for stream, rng in self.generators[ordinal, block].items():
-                if self.n_pages == len(self.values[stream]):
-                    empty = np.empty((max(MOST_PAGES, self.n_pages), PAGE * BLOCK))
-                    self.values[stream] = np.concatenate([self.values[stream], empty])
-                _draw(self.laws[stream], rng, self.values[stream][self.n_pages])
-            self.table[ordinal, block, n] = self.n_pages
-            self.n_pages += 1
 
 
 def _laws(kind: Kind) -> dict[Stream, Law]:
     """Return the laws of what a fault of a kind brings, by stream."""
     laws = {
-        Stream.NODE: _UNIFORM,
+        Stream.NODE: UNIFORM,
         Stream.REPAIR: kind.repair,
         Stream.AUTOMATIC: kind.automatic,
-        Stream.LIFE: _UNIFORM if kind.comes_back else None,
+        Stream.LIFE: UNIFORM if kind.comes_back else None,
         Stream.RESTART: kind.restart,
     }
     return {stream: law for stream, law in laws.items() if law is not None}
@@ -219,9 +94,9 @@ class Trace:
         self.blocks = range(first_run // BLOCK, -(-(first_run + n_runs) // BLOCK))
         self.columns = slice(first_run % BLOCK, first_run % BLOCK + n_runs)
         self.n_runs = n_runs
-        self._streams: dict[tuple[Stream, int, More], _Column] = {}
+        self._streams: dict[tuple[Stream, int, More], Column] = {}
         self._found: dict[int, tuple[float, Strikes]] = {}
-        self._pages: dict[tuple[str, str], _Pages] = {}
+        self._pages: dict[tuple[str, str], Pages] = {}
 
     def strikes(self, pool: int, until_s: float) -> Strikes:
         """Return the strikes on a pool up to a time.
@@ -266,14 +141,14 @@ class Trace:
         """
         key = (kind.name, pool.name)
         if key not in self._pages:
-            self._pages[key] = _Pages(self.seed, self.blocks, _key(*key), _laws(kind))
+            self._pages[key] = Pages(self.seed, self.blocks, _key(*key), _laws(kind))
         values = self._pages[key].read(ordinal, chain, run + self.columns.start)
         factor = self._factor(kind, pool)
         if isinstance(factor, np.ndarray):
             factor = factor[run]
         uniform = values.pop(Stream.NODE)
         laws = _laws(kind)
-        drawn = {stream: _shaped(laws[stream], found) for stream, found in values.items()}
+        drawn = {stream: shaped(laws[stream], found) for stream, found in values.items()}
         return _luck(kind, uniform, drawn, factor)
 
     def renewed(
@@ -297,7 +172,7 @@ class Trace:
             [s]
         """
         who = (generation, node)
-        gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows, who)
+        gaps = self._column(Stream.GAP, kind.name, pool.name, UNIT_GAP, n_rows, who)
         factor = self._factor(kind, pool)
         if kind.lemons is not None:
             rate = kind.rate_per_node_s * factor
@@ -305,7 +180,7 @@ class Trace:
         else:
             assert kind.life is not None
             since_s = first_life_s(replace(kind.life, age_s=0.0), gaps) / factor
-        uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows, who)
+        uniform = self._column(Stream.NODE, kind.name, pool.name, UNIFORM, n_rows, who)
         return since_s, self._luck(kind, pool, uniform, who)
 
     def replaced_s(self, pool: Pool, node: int, generation: int) -> FloatArray:
@@ -319,7 +194,7 @@ class Trace:
     ) -> FloatArray:
         key = (stream, _key(kind, pool), more)
         if key not in self._streams:
-            self._streams[key] = _Column(self.seed, self.blocks, stream, key[1], law, more)
+            self._streams[key] = Column(self.seed, self.blocks, stream, key[1], law, more)
         return self._streams[key].first(n_rows)[:, self.columns]
 
     def _faults(self, kind: Kind, pool: Pool, until_s: float) -> list[Strikes]:
@@ -366,7 +241,7 @@ class Trace:
         """Return when the faults of a kind come, or, if it has a memory, each node's first. [s]"""
         n_nodes = pool.n_nodes + pool.n_spare_nodes
         n_rows = n_rows if kind.life is None else min(n_rows, n_nodes)
-        gaps = self._column(Stream.GAP, kind.name, pool.name, _UNIT_GAP, n_rows)
+        gaps = self._column(Stream.GAP, kind.name, pool.name, UNIT_GAP, n_rows)
         factor = self._factor(kind, pool)
         if kind.lemons is not None:
             rate = kind.rate_per_node_s * factor
@@ -388,7 +263,7 @@ class Trace:
         low, high = kind.factor.low, kind.factor.high
         if low == high:
             return low
-        uniform = self._column(Stream.FACTOR, pool.chip, "", _UNIFORM, 1)[0]
+        uniform = self._column(Stream.FACTOR, pool.chip, "", UNIFORM, 1)[0]
         return np.asarray(low * (high / low) ** uniform)
 
     def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, FloatArray]:
@@ -397,7 +272,7 @@ class Trace:
         One uniform number times the number of nodes: its integer part is the node, and what is
         left is uniform again.
         """
-        uniform = self._column(Stream.NODE, kind.name, pool.name, _UNIFORM, n_rows)
+        uniform = self._column(Stream.NODE, kind.name, pool.name, UNIFORM, n_rows)
         n_nodes = pool.n_nodes + pool.n_spare_nodes
         if kind.life is not None:  # each node but once
             left = np.arange(n_nodes, n_nodes - n_rows, -1)[:, None]
