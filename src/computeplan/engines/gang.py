@@ -140,6 +140,7 @@ class Gang:
         self.kept_s = self.pending_s = self.saving_until_s = 0.0
         self.since_s = self.begin_s = self.ready_s = self.restart_s = self.stop_until_s = 0.0
         self.start_s = self.end_s = math.inf
+        self.ending: Any = None  # awaited by the engine; void once the job is told what changes it
         self.job_s = [0.0] * (len(PHASES) + 1)
         self.missing_node_s = 0.0
         self.n_from_start = 0
@@ -236,7 +237,7 @@ class Gang:
 
         What was saved after `clean_by_s` holds silent damage, and is thrown away too.
         """
-        self.restart_s = restart_s
+        self.ending, self.restart_s = None, restart_s
         if self.is_blocked:
             self.book_blocked(now_s)
         else:
@@ -305,6 +306,7 @@ class Gang:
 
     def receive(self, now_s: float) -> None:
         """Note that a missing node has come; a whole job begins its restart."""
+        self.ending = None
         self.book_blocked(now_s)
         self.n_missing -= 1
         self._begin_if_whole(now_s)
@@ -330,6 +332,7 @@ class Gang:
         trains = not self.is_blocked and now_s > self.ready_s
         if trains and self.interval_s < math.inf and now_s >= self.end_time() - self.save_s:
             return False
+        self.ending = None
         begin_s = max(now_s, self.saving_until_s)
         if trains:
             self._book_until_ready(now_s)
@@ -349,6 +352,7 @@ class Gang:
 
     def end(self, now_s: float) -> None:
         """Book the rest of the work, which ends now."""
+        self.ending = None
         self._book_until_ready(now_s)
         left_s = self.left_s()
         self.job_s[TRAIN] += left_s

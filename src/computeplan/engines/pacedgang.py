@@ -48,12 +48,11 @@ class PacedGang(Gang):
         super().start(pool, chips_per_node, now_s)
         self.throttle = self.throttles[pool]
 
-    def set_pace(self, now_s: float, pace: float) -> bool:
-        """Train at a share of its speed from now on; return whether that is a change."""
-        if pace == self.paces[-1][1]:
-            return False
-        self.paces.append((now_s, pace))
-        return True
+    def set_pace(self, now_s: float, pace: float) -> None:
+        """Train at a share of its speed from now on."""
+        if pace != self.paces[-1][1]:
+            self.ending = None
+            self.paces.append((now_s, pace))
 
     # -- work since training resumed -------------------------------------------------------------
 

@@ -137,6 +137,7 @@ class _ShrinkingGang(TieredGang):
 
         Where it trains and the node makes a replica whole, it saves first.
         """
+        self.ending = None
         if self.n_missing:
             self.book_blocked(now_s)
             self.n_short -= 1

@@ -37,17 +37,15 @@ class Stragglers:
         if not found:
             self.slow.pop(node, None)
 
-    def set_paces(self, shop: PoolNodes, gangs: Iterable[Gang], now_s: float) -> list[Gang]:
-        """Tell jobs their speed from now on; return those for which that is a change."""
+    def set_paces(self, nodes: PoolNodes, gangs: Iterable[Gang], now_s: float) -> None:
+        """Tell jobs their speed from now on."""
         paces: dict[int, float] = {}
         for node, found in list(self.slow.items()):
-            where = shop.where[node]
+            where = nodes.where[node]
             if where == IN_REPAIR:
                 del self.slow[node]
             elif where != FREE:
                 paces[where] = min(paces.get(where, 1.0), *found.values())
-        return [
-            gang
-            for gang in gangs
-            if isinstance(gang, PacedGang) and gang.set_pace(now_s, paces.get(gang.index, 1.0))
-        ]
+        for gang in gangs:
+            if isinstance(gang, PacedGang):
+                gang.set_pace(now_s, paces.get(gang.index, 1.0))

@@ -161,6 +161,7 @@ class TieredGang(Gang):
         trains = not self.is_blocked and now_s > self.ready_s
         if trains and now_s >= self.end_time() - self.save_s:
             return False
+        self.ending = None
         begin_s = max(now_s, self.saving_until_s)
         if trains:
             self._book_until_ready(now_s)
