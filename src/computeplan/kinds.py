@@ -130,12 +130,17 @@ class Kind:
         return sum(outcome.share_frac * outcome.n_nodes for outcome in self.outcomes)
 
     @property
+    def automatic_s(self) -> float:
+        """Mean length of what is tried before the repair. [s]"""
+        return law_mean_s(self.automatic) if self.automatic is not None else 0.0
+
+    @property
     def down_s(self) -> float:
         """Mean time that a fault takes of nodes, if no repair waits for a crew. [s]"""
         if self.repair is None:
             return 0.0
-        first_s = law_mean_s(self.automatic) if self.automatic is not None else 0.0
-        return self.taken_per_fault * (first_s + (1 - self.mends_frac) * law_mean_s(self.repair))
+        away_s = self.automatic_s + (1 - self.mends_frac) * law_mean_s(self.repair)
+        return self.taken_per_fault * away_s
 
     def down_until_s(self, until_s: FloatArray) -> FloatArray:
         """Return the mean time that a node which was taken is away, cut short at some times. [s]
@@ -143,9 +148,8 @@ class Kind:
         What is tried first counts with its mean length.
         """
         assert self.repair is not None
-        first_s = law_mean_s(self.automatic) if self.automatic is not None else 0.0
-        then_s = law_mean_until_s(self.repair, np.maximum(until_s - first_s, 0.0))
-        return np.minimum(until_s, first_s) + (1 - self.mends_frac) * then_s
+        then_s = law_mean_until_s(self.repair, np.maximum(until_s - self.automatic_s, 0.0))
+        return np.minimum(until_s, self.automatic_s) + (1 - self.mends_frac) * then_s
 
     @property
     def comes_back(self) -> bool:
