@@ -31,9 +31,7 @@ class PoolNodes:
         total = spec.n_nodes + spec.n_spare_nodes
         self.where = [FREE] * total
         self.fresh = 0  # nodes from here on have never been touched, unless `visit` says otherwise
-        self.free: deque[tuple[int, int]] = (
-            deque()
-        )  # (node, visit), longest free first; may be stale
+        self.free: deque[tuple[int, int]] = deque()  # node, visit; longest free first; may be stale
         self.visit = [0] * total
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
@@ -41,9 +39,8 @@ class PoolNodes:
         self.n_repairs = self.n_retired = 0
         self.shelves = [(n, ready_s) for n, ready_s in spec.shelves if n]
         self.filled_s = [[0.0] * n for n, _ in self.shelves]
-        self.renewals: defaultdict[int, list[Any]] = defaultdict(
-            list
-        )  # on return: why, kind, fault
+        # What a node begins when it returns: why, kind, fault.
+        self.renewals: defaultdict[int, list[Any]] = defaultdict(list)
 
     def book(self, now_s: float) -> None:
         """Book idle and repair up to now; before any count changes."""
@@ -336,19 +333,25 @@ class Gang:
         begin_s = max(now_s, self.saving_until_s)
         if trains:
             self._book_until_ready(now_s)
-            done_s, trained_s, saving_s = self._cycles(now_s)
-            self.job_s[TRAIN] += done_s + trained_s
+            begin_s = self.saving_until_s = now_s + self._save_now(now_s)
             self._span(TRAIN, self.ready_s, now_s)
-            self.kept_s += done_s
-            self.pending_s = self.kept_s + trained_s
-            begin_s = now_s + (self.save_s - saving_s if saving_s > 0 else self.save_s)
-            self.saving_until_s = begin_s
             self.restart_s = 0.0
             self._down(begin_s, 0.0)
             self.since_s = now_s
         self.stop_until_s = max(self.stop_until_s, begin_s + lasts_s)
         self.ready_s = max(self.ready_s, self.stop_until_s)
         return True
+
+    def _save_now(self, now_s: float) -> float:
+        """Book the training, all of which a save holds; return when that is complete, from now. [s]
+
+        A save under way serves.
+        """
+        done_s, trained_s, saving_s = self._cycles(now_s)
+        self.job_s[TRAIN] += done_s + trained_s
+        self.kept_s += done_s
+        self.pending_s = self.kept_s + trained_s
+        return self.save_s - saving_s
 
     def end(self, now_s: float) -> None:
         """Book the rest of the work, which ends now."""

@@ -128,8 +128,11 @@ class Rows:
         now_s = np.where(hit, time_s, self.begin_s)
         self._interrupt(hit, now_s, near_end=near_end)
         whole_s = np.maximum(self.whole_s, now_s)
+        back_s = time_s
         if takes.any():
             down_s = self.shop.down_s(turn, takes)
+            if self.comes_back:
+                back_s = np.where(takes, time_s + down_s, time_s)
             rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
             if self.boots:
                 self._boot(takes, rows, now_s, whole_s)
@@ -147,7 +150,6 @@ class Rows:
         np.copyto(self.ready_s, whole_s, where=hit)
         if self.comes_back:
             again = np.flatnonzero(hit)
-            back_s = np.where(takes, time_s + self.shop.last_down_s, time_s)
             turns.renew(turn, again, back_s[again])
 
     def _boot(self, takes: Mask, late: IntArray, now_s: FloatArray, whole_s: FloatArray) -> None:
@@ -216,16 +218,20 @@ class Rows:
         if not rows.size:
             return
         left_s = self.work_s - self.kept_s()[rows]
-        n_saves = self._n_saves(left_s)
-        end_s = self.ready_s[rows] + left_s + n_saves * self.save_s
+        saves_s = self._saves_s(left_s)
+        end_s = self.ready_s[rows] + left_s + saves_s
         ends = end_s <= time_s[rows]
         rows = rows[ends]
-        self.saved_odd_s[rows] += (n_saves * self.save_s)[ends]
+        self.saved_odd_s[rows] += saves_s[ends]
         self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
         self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
 
-    def _n_saves(self, left_s: FloatArray) -> FloatArray:
-        return np.ceil(left_s / self.interval_s - SLACK) if self.saves else np.zeros_like(left_s)
+    def _saves_s(self, left_s: FloatArray) -> FloatArray:
+        """Return how long a job stands still to save in the training left, if not struck. [s]"""
+        if not self.saves:
+            return np.zeros_like(left_s)
+        saves_s: FloatArray = np.ceil(left_s / self.interval_s - SLACK) * self.save_s
+        return saves_s
 
     def _cycles(
         self, gone_s: FloatArray, kept_s: FloatArray
@@ -257,26 +263,38 @@ class Rows:
         last as long as the longest.
         """
         trains = time_s > self.ready_s[rows]
-        kept_s = self.kept_s()[rows]
         if self.saves:
-            left_s = self.work_s - kept_s
-            end_s = self.ready_s[rows] + left_s + self._n_saves(left_s) * self.save_s
+            left_s = self.work_s - self.kept_s()[rows]
+            end_s = self.ready_s[rows] + left_s + self._saves_s(left_s)
             stops = ~(trains & (time_s >= end_s - self.save_s))
-            rows, time_s, lasts_s = rows[stops], time_s[stops], lasts_s[stops]
-            trains, kept_s = trains[stops], kept_s[stops]
+            rows, time_s, lasts_s, trains = (
+                rows[stops],
+                time_s[stops],
+                lasts_s[stops],
+                trains[stops],
+            )
         begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
-        n_cycles, trained_s, saving_s = self._cycles(now_s - self.ready_s[at], kept_s[trains])
-        until_s = now_s + np.where(saving_s > 0, self.save_s - saving_s, self.save_s)
+        until_s = now_s + self._save_now(at, now_s)
+        self.saved_odd_s[at] += until_s - now_s
         self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
-        self.n_cycles[at] += n_cycles
-        self.kept_odd_s[at] += trained_s
-        self.saved_odd_s[at] += saving_s + (until_s - now_s)
-        self.at_stake_s[at], self.saving_until_s[at] = trained_s, until_s
-        self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
+        self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
         self.stop_until_s[rows] = np.maximum(self.stop_until_s[rows], begin_s + lasts_s)
         self.ready_s[rows] = np.maximum(self.ready_s[rows], self.stop_until_s[rows])
         return rows
+
+    def _save_now(self, rows: IntArray, now_s: FloatArray) -> FloatArray:
+        """Keep the training, all of which a save holds; return when that is complete, from now. [s]
+
+        A save under way serves.
+        """
+        gone_s = now_s - self.ready_s[rows]
+        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self.n_cycles[rows] += n_cycles
+        self.kept_odd_s[rows] += trained_s
+        self.saved_odd_s[rows] += saving_s
+        self.at_stake_s[rows] = trained_s
+        return self.save_s - saving_s
 
     def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
         """Strike nodes that are listed; return which of them are with the job after all."""

@@ -31,9 +31,7 @@ class Shop:
     def __init__(self, pool: Pool, n_rows: int) -> None:
         n_crews = pool.n_crews or 0
         self.free_s = np.zeros((n_crews, n_rows))
-        self.rows = np.arange(n_rows)
         self.begun_s = np.full(n_rows, math.nan)  # by a crew, for the fault under way
-        self.last_down_s = np.zeros(n_rows)
 
     def forget(self, new: BoolArray) -> None:
         """Note that other faults are under way in some rows."""
@@ -54,8 +52,8 @@ class Shop:
             crews = self.free_s[:, rows]
             crew = crews.argmin(axis=0)
             begin_s = np.maximum(come_s, crews[crew, np.arange(rows.size)])
-            begin_s = np.where(repair_s > 0, begin_s, come_s)
             needs = repair_s > 0
+            begin_s = np.where(needs, begin_s, come_s)
             if turn.is_member is not None:
                 shared = turn.is_member[rows] & ~np.isnan(self.begun_s[rows])
                 begin_s = np.where(shared, self.begun_s[rows], begin_s)
@@ -63,5 +61,4 @@ class Shop:
                 needs &= ~shared
             self.free_s[crew[needs], rows[needs]] = (begin_s + repair_s)[needs]
             down_s[rows] = begin_s + repair_s - turn.time_s[rows]
-        self.last_down_s = down_s
         return down_s

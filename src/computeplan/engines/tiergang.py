@@ -151,30 +151,13 @@ class TieredGang(Gang):
         found = zip(self.tiers, self.saved_s, strict=True)
         return min(tier.load_s for tier, saved_s in found if saved_s >= same_s)
 
-    def stop(self, now_s: float, lasts_s: float) -> bool:
-        """Save to the slowest tier, wait until that is complete, then stand still.
-
-        The slowest tier's own save, if it is under way, serves; another save under way is given up.
-        """
+    def _save_now(self, now_s: float) -> float:
+        """Save to the slowest tier, whose own save serves; another one under way is given up."""
         if not self.tiers:
-            return super().stop(now_s, lasts_s)
-        trains = not self.is_blocked and now_s > self.ready_s
-        if trains and now_s >= self.end_time() - self.save_s:
-            return False
-        self.ending = None
-        begin_s = max(now_s, self.saving_until_s)
-        if trains:
-            self._book_until_ready(now_s)
-            self.asked_s, self.stretch_s = now_s - self.ready_s, self.ready_s
-            trained_s, stalled_s = self._trained(self.asked_s)
-            self.job_s[TRAIN] += trained_s
-            self.job_s[SAVE] += self.asked_s - trained_s
-            self._span(TRAIN, self.ready_s, now_s)
-            self.pending_s = self.kept_s + trained_s
-            begin_s = self.saving_until_s = now_s + (self.save_s - stalled_s)
-            self.restart_s = 0.0
-            self._down(begin_s, 0.0)
-            self.since_s = now_s
-        self.stop_until_s = max(self.stop_until_s, begin_s + lasts_s)
-        self.ready_s = max(self.ready_s, self.stop_until_s)
-        return True
+            return super()._save_now(now_s)
+        self.asked_s, self.stretch_s = now_s - self.ready_s, self.ready_s
+        trained_s, stalled_s = self._trained(self.asked_s)
+        self.job_s[TRAIN] += trained_s
+        self.job_s[SAVE] += self.asked_s - trained_s
+        self.pending_s = self.kept_s + trained_s
+        return self.save_s - stalled_s

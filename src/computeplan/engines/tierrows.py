@@ -166,48 +166,19 @@ class TieredRows(Rows):
         self.load_s[rows] = np.where(best_s > 0, load_s, 0.0)  # the start needs no reading
         self.kept_odd_s[rows] = best_s
 
-    def _finish(self, live: Mask, time_s: FloatArray) -> None:
-        """End the rows whose work is done, and its last save complete, up to `time_s`."""
-        rows = np.flatnonzero(
-            live & (time_s - self.ready_s + self.kept_odd_s >= self.work_s * (1 - SLACK))
-        )
-        if not rows.size:
-            return
-        left_s = self.work_s - self.kept_odd_s[rows]
-        saves_s = self._stalls_s(self._n_whole(left_s)) + self.save_s
-        end_s = self.ready_s[rows] + left_s + saves_s
-        ends = end_s <= time_s[rows]
-        rows = rows[ends]
-        self.saved_odd_s[rows] += saves_s[ends]
-        self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
-        self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
+    def _saves_s(self, left_s: FloatArray) -> FloatArray:
+        return self._stalls_s(self._n_whole(left_s)) + self.save_s
 
-    def _stop(self, rows: IntArray, time_s: FloatArray, lasts_s: FloatArray) -> IntArray:
-        """Save to the slowest tier, wait until that is complete, then stand still.
-
-        The slowest tier's own save, if it is under way, serves; another save under way is given up.
-        Return the rows that did stop.
-        """
-        trains = time_s > self.ready_s[rows]
-        left_s = self.work_s - self.kept_odd_s[rows]
-        done_s = self.ready_s[rows] + left_s + self._stalls_s(self._n_whole(left_s))
-        stops = ~(trains & (time_s >= done_s))
-        rows, time_s, lasts_s, trains = rows[stops], time_s[stops], lasts_s[stops], trains[stops]
-        begin_s = np.maximum(time_s, self.saving_until_s[rows])
-        at, now_s = rows[trains], time_s[trains]
-        self._settle(at, now_s)
-        kept_s, ready_s = self.kept_odd_s[at], self.ready_s[at]
+    def _save_now(self, rows: IntArray, now_s: FloatArray) -> FloatArray:
+        """Save to the slowest tier, whose own save serves; another one under way is given up."""
+        self._settle(rows, now_s)
+        kept_s, ready_s = self.kept_odd_s[rows], self.ready_s[rows]
         gone_s = now_s - ready_s
         trained_s, stalled_s = self._trained(gone_s, self.work_s - kept_s)
-        until_s = now_s + (self.save_s - stalled_s)
-        self.restarted_s[at] += ready_s - self.begin_s[at]
-        self.saved_odd_s[at] += gone_s - trained_s + (until_s - now_s)
-        self.kept_before_s[at], self.stretch_s[at], self.asked_s[at] = kept_s, ready_s, gone_s
-        self.kept_odd_s[at] = kept_s + trained_s
-        self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
-        self.stop_until_s[rows] = np.maximum(self.stop_until_s[rows], begin_s + lasts_s)
-        self.ready_s[rows] = np.maximum(self.ready_s[rows], self.stop_until_s[rows])
-        return rows
+        self.saved_odd_s[rows] += gone_s - trained_s
+        self.kept_before_s[rows], self.stretch_s[rows], self.asked_s[rows] = kept_s, ready_s, gone_s
+        self.kept_odd_s[rows] = kept_s + trained_s
+        return self.save_s - stalled_s
 
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
