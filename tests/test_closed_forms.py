@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import computeplan as cp
-from computeplan.closedform import expect, warnings_of, why_no_closed_form
+from computeplan.closedform import expect, why_no_closed_form
 from computeplan.compiler import compile_world
+from computeplan.departures import warnings_of
 from computeplan.physics.checkpoint import even_restart_s, expected_wall_s
 from computeplan.physics.reliability import (
     down_from_whole,

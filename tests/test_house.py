@@ -27,7 +27,7 @@ FLOORS = {
     2: "world compiler breaking saving losses feasibility pricing parallelism speeds lives lemons"
     " kinds pools strikes trace ledger",
     3: "engines metrics",
-    4: "study closedform facts flips results store steps",
+    4: "study closedform departures facts flips results store steps",
     5: "report planner validation fitting calibrate",
     6: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from computeplan.checks import FloatArray
-from computeplan.closedform import warnings_of
 from computeplan.compiler import compile_world
+from computeplan.departures import warnings_of
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
 from computeplan.facts import facts_of
