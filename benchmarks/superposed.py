@@ -68,6 +68,12 @@ class Cluster:
         elif self.phase == "restart":
             self.node_s["restart"] += span_s * n_nodes
 
+    def close(self) -> None:
+        """Write down what is under way at the end of the run."""
+        self.book_nodes()
+        if self.job.is_alive:
+            self.book_phase("train")
+
     def run_clock(self) -> Generator[simpy.Event, Any, None]:
         case, n_all = self.case, len(self.where)
         while True:
@@ -148,22 +154,7 @@ class Cluster:
 
 def play(case: Case, seed: int) -> Run:
     """Play one run of the case."""
-    cluster = Cluster(case, seed)
-    env = cluster.env
-    if math.isinf(case.horizon_s):
-        env.run(until=cluster.job)
-    else:
-        env.run(until=cluster.job | env.timeout(case.horizon_s))
-    cluster.book_nodes()
-    if cluster.job.is_alive:
-        cluster.book_phase("train")
-    return Run(
-        n_unexpected=cluster.n_unexpected,
-        n_idle_faults=cluster.n_idle_faults,
-        node_s=cluster.node_s,
-        end_s=env.now,
-        is_done=not cluster.job.is_alive,
-    )
+    return yardstick.run_out(Cluster(case, seed))
 
 
 def numbers_of(run: Run) -> dict[str, float]:

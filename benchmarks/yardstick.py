@@ -98,32 +98,43 @@ class Cluster:
         self.node_s[phase] += self.unsaved_node_s
         self.unsaved_node_s = 0.0
 
+    def close(self) -> None:
+        """Write down what is under way at the end of the run."""
+        self.book()
+        self.settle("train")
+
     def run_node(self, node: int) -> Generator[simpy.Event, Any, None]:
         case = self.case
         while True:
             yield self.env.timeout(self.random.expovariate(1 / case.node_mtbf_s))
-            self.book()
-            is_taken = self.random.random() < case.takes_node_frac
-            if node in self.held:
-                self.n_unexpected += 1
-                if is_taken:
-                    self.held.remove(node)
-                    if self.spares:
-                        self.held.add(self.spares.popleft())
-                if self.phase != "blocked":
-                    self.job.interrupt()
-            else:
-                self.n_idle_faults += 1
-                if is_taken:
-                    self.spares.remove(node)
-            if is_taken:
-                self.in_repair.add(node)
+            if self.strike(node):
                 yield self.env.timeout(self.draw_s(case.repair_median_s, case.repair_sigma))
-                self.book()
-                self.in_repair.remove(node)
                 self.give_back(node)
 
+    def strike(self, node: int) -> bool:
+        """Let a node fault; return whether it goes to repair."""
+        self.book()
+        is_taken = self.random.random() < self.case.takes_node_frac
+        if node in self.held:
+            self.n_unexpected += 1
+            if is_taken:
+                self.held.remove(node)
+                if self.spares:
+                    self.held.add(self.spares.popleft())
+            if self.phase != "blocked":
+                self.job.interrupt()
+        else:
+            self.n_idle_faults += 1
+            if is_taken:
+                self.spares.remove(node)
+        if is_taken:
+            self.in_repair.add(node)
+        return is_taken
+
     def give_back(self, node: int) -> None:
+        """Bring a node back from repair: to the job if it lacks one."""
+        self.book()
+        self.in_repair.remove(node)
         if len(self.held) == self.case.n_nodes:
             self.spares.append(node)
             return
@@ -172,14 +183,17 @@ class Cluster:
 
 def play(case: Case, seed: int) -> Run:
     """Play one run of the case."""
-    cluster = Cluster(case, seed)
-    env = cluster.env
-    if math.isinf(case.horizon_s):
+    return run_out(Cluster(case, seed))
+
+
+def run_out(cluster: Any) -> Run:
+    """Play a cluster, of this model or one like it, to the end of its work or the horizon."""
+    env, horizon_s = cluster.env, cluster.case.horizon_s
+    if math.isinf(horizon_s):
         env.run(until=cluster.job)
     else:
-        env.run(until=cluster.job | env.timeout(case.horizon_s))
-    cluster.book()
-    cluster.settle("train")
+        env.run(until=cluster.job | env.timeout(horizon_s))
+    cluster.close()
     return Run(
         n_unexpected=cluster.n_unexpected,
         n_idle_faults=cluster.n_idle_faults,

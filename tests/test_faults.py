@@ -1,32 +1,30 @@
 """What faults do beyond striking one by one: ages, relapses, groups, crews, clocks.
 
-The oracle is ``ages.py``, a plain SimPy model with one process per node, which shares no code.
+The oracle is ``oracle.py``, a plain SimPy model with one process per node, which shares no code.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
-import ages
 import numpy as np
+import oracle
 import pytest
+from oracle import HOUR_S, scenario_of
 from scipy import integrate, stats
 
 import computeplan as cp
 from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
-from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN
+from computeplan.ledger import BLOCKED, REPAIR
 from computeplan.lives import Life, first_life_s, renewed_life_s
 from computeplan.physics.reliability import stalled_share
 from computeplan.specs.laws import Law, frozen_law, law_mean_s
 from computeplan.trace import draw_trace
 
-HOUR_S, DAY_S = 3600.0, 86_400.0
+DAY_S = 86_400.0
 BOTH = pytest.mark.parametrize("engine", [batch, event], ids=["batch", "event"])
 LAWS = [
     Law("weibull_min", (0.7,), 1000.0),
@@ -83,55 +81,6 @@ def test_a_renewed_life_is_a_quantile_of_its_law(law):
 # Fleets
 
 
-def scenario_of(**changes: object) -> Any:
-    """16 nodes of 400 h with 2 spares, and 150 h of work."""
-    return cp.load(
-        {
-            "computeplan": 1,
-            "name": "faults",
-            "sites": {
-                "s": {
-                    "pue": 1,
-                    "pools": {
-                        "p": {
-                            "chip": "H100-SXM",
-                            "chips": 16,
-                            "chips_per_node": 1,
-                            "spares": "2 nodes",
-                        }
-                    },
-                }
-            },
-            "faults": {
-                "f": {
-                    "mtbf": "400 h",
-                    "per": "node",
-                    "takes": {"node": 0.7, "nothing": 0.3},
-                    "restart": {"lognormal": {"median": "0.3 h", "sigma": 0.5}},
-                    "repair": {"lognormal": {"median": "8 h", "sigma": 1.0}},
-                }
-            },
-            "jobs": {
-                "j": {
-                    "train_for": "150 h",
-                    "chips": 16,
-                    "checkpoint": {"every": "2 h", "stall": "0.1 h"},
-                }
-            },
-        }
-    ).with_({path.replace("__", "."): value for path, value in changes.items()})
-
-
-@pytest.fixture(scope="module")
-def yardstick():
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "yardstick.py"
-    spec = importlib.util.spec_from_file_location("yardstick_of_ages", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["yardstick_of_ages"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def weibull(shape: float, age: str) -> dict[str, object]:
     return {"faults__f__law": {"weibull_min": {"c": shape}}, "faults__f__age": age}
 
@@ -147,12 +96,12 @@ CREWS = {
 @pytest.mark.parametrize(
     ("ageing", "changes"),
     [
-        (ages.Ages(0.7), weibull(0.7, "steady")),
-        (ages.Ages(2.0), weibull(2.0, "steady")),
-        (ages.Ages(0.7, is_new=True), weibull(0.7, "new")),
-        (ages.Ages(1.0, is_new=True, lemon_cv=1.5), {"faults__f__lemons": {"cv": 1.5}}),
+        (oracle.Ages(0.7), weibull(0.7, "steady")),
+        (oracle.Ages(2.0), weibull(2.0, "steady")),
+        (oracle.Ages(0.7, is_new=True), weibull(0.7, "new")),
+        (oracle.Ages(1.0, is_new=True, lemon_cv=1.5), {"faults__f__lemons": {"cv": 1.5}}),
         (
-            ages.Ages(
+            oracle.Ages(
                 0.7,
                 n_crews=1,
                 automatic_s=1800.0,
@@ -165,48 +114,9 @@ CREWS = {
     ],
     ids=["young and old", "wear-out", "new", "lemons", "crews and relapses"],
 )
-def test_engines_agree_with_one_ageing_process_per_node(yardstick, ageing, changes):
-    case = yardstick.Case(
-        n_nodes=16,
-        n_spares=2,
-        node_mtbf_s=400 * HOUR_S,
-        takes_node_frac=0.7,
-        restart_median_s=0.3 * HOUR_S,
-        restart_sigma=0.5,
-        repair_median_s=8 * HOUR_S,
-        repair_sigma=1.0,
-        interval_s=2 * HOUR_S,
-        save_s=0.1 * HOUR_S,
-        work_s=150 * HOUR_S,
-    )
-    runs = [ages.play(yardstick, case, ageing, seed) for seed in range(500)]
-    names = {"lost": LOST, "save": SAVE, "restart": RESTART, "blocked": BLOCKED}
-    expected = {
-        "end_s": [run.end_s for run in runs],
-        "n_unexpected": [run.n_unexpected for run in runs],
-        "n_idle_faults": [run.n_idle_faults for run in runs],
-        **{name: [run.node_s[name] for run in runs] for name in (*names, "idle", "repair")},
-    }
-    world = compile_world(scenario_of(**changes))
-    for engine, n_runs in ((batch, 3000), (event, 300)):
-        ledger = engine.play(world, 3, 0, n_runs)
-        assert ledger.job_s[:, 0, TRAIN] == pytest.approx(150 * HOUR_S)
-        found = {
-            "end_s": ledger.end_s[:, 0],
-            "n_unexpected": ledger.n_interruptions[:, 0],
-            "n_idle_faults": ledger.n_idle_faults[:, 0],
-            "idle": ledger.chip_s[:, -1, 0, IDLE],
-            "repair": ledger.chip_s[:, -1, 0, REPAIR],
-            **{name: ledger.chip_s[:, 0, 0, phase] for name, phase in names.items()},
-        }
-        for name, values in found.items():
-            theirs, ours = np.asarray(expected[name], dtype=float), np.asarray(values, dtype=float)
-            spread = math.hypot(
-                theirs.std(ddof=1) / math.sqrt(theirs.size), ours.std(ddof=1) / math.sqrt(ours.size)
-            )
-            # 4 standard errors: 1 false alarm in 16,000, and the seeds are fixed
-            assert abs(theirs.mean() - ours.mean()) <= 4 * spread + 1e-9, (engine.__name__, name)
-        assert stats.ks_2samp(found["end_s"], expected["end_s"]).pvalue > 1e-4, engine.__name__
+def test_engines_agree_with_one_ageing_process_per_node(ageing, changes):
+    runs = [oracle.play(oracle.CASE, ageing, seed) for seed in range(500)]
+    oracle.assert_engines_agree(runs, scenario_of(**changes), n_batch=3000, n_event=300)
 
 
 def fleet_of(shape: float, age: str, n_nodes: int = 2048, mtbf: str = "6334 h") -> Any:

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import HOUR_S, scenario_of
 from scipy import stats
-from test_faults import BOTH, scenario_of
+from test_faults import BOTH
 
 from computeplan.closedform import why_no_closed_form
 from computeplan.compiler import compile_world
 from computeplan.engines import batch
 from computeplan.trace import draw_trace
 
-HOUR_S = 3600.0
 N_NODES, SPAN_H, MEAN = 60, 1000.0, 1.5  # faults per node expected
 CVS = pytest.mark.parametrize("cv", [0.3, 1.2, 3.0])
 

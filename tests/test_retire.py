@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import scenario_of
 from strategies import Script, scripted
 from test_engines_agree import FAULT, assert_same_books, phases, world_of
-from test_faults import scenario_of, weibull
+from test_faults import weibull
 
 import computeplan as cp
 from computeplan.closedform import why_no_closed_form

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import scalar_step
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -185,19 +183,9 @@ def cases(draw: st.DrawFn) -> Case:
 # Against the same formulas in plain floats --------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def scalar_step():
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "scalar_step.py"
-    spec = importlib.util.spec_from_file_location("scalar_step", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["scalar_step"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @settings(max_examples=400)
 @given(case=cases())
-def test_agrees_with_plain_floats(scalar_step, case):
+def test_agrees_with_plain_floats(case):
     """Part by part: time and memory, written twice."""
     training, device, fabric, splits, software = case
     split = scalar_step.Split(**{name: float(value) for name, value in splits.items()})
