@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from strategies import Script, scripted
 
 from computeplan.cli import main
+from computeplan.engines import batch, event
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -42,3 +44,16 @@ def call(capsys):
         return err if expect else out
 
     return call
+
+
+@pytest.fixture(params=[batch, event], ids=["batch", "event"])
+def play(request, monkeypatch):
+    """Return a function that plays a world against a script with one of the engines."""
+
+    def run(world, *strikes):
+        script = Script(scripted(*strikes))
+        with monkeypatch.context() as patch:
+            patch.setattr(request.param, "draw_trace", lambda *_: script)
+            return request.param.play(world, 0, 0, 1)
+
+    return run

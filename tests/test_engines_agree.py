@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import NOBODY, Script, eventful_scenarios, scenarios, scripted
+from strategies import NOBODY, eventful_scenarios, scenarios
 
 import computeplan as cp
 from computeplan.compiler import compile_world
@@ -60,18 +60,6 @@ def world_of(**changes: object) -> World:
         }
     ).with_(changes)
     return compile_world(scenario)
-
-
-@pytest.fixture(params=[batch, event], ids=["batch", "event"])
-def play(request, monkeypatch):
-    """Return a function that plays a world against a script with one of the engines."""
-
-    def run(world, *strikes):
-        script = Script(scripted(*strikes))
-        monkeypatch.setattr(request.param, "draw_trace", lambda *_: script)
-        return request.param.play(world, 0, 0, 1)
-
-    return run
 
 
 def phases(ledger: Ledger) -> dict[int, float]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import NOBODY, Script, crowded, scripted
+from test_engines_agree import phases
 
 import computeplan as cp
 from computeplan.compiler import compile_world
@@ -51,25 +52,6 @@ def scenario_of(**changes: Any) -> Any:
 def one_by_one(**changes: Any) -> World:
     """The same, with one node taken out at a time."""
     return compile_world(scenario_of(planned__roll__rolling="1 nodes", **changes))
-
-
-@pytest.fixture(params=[batch, event], ids=["batch", "event"])
-def play(request, monkeypatch):
-    """Return a function that plays a world against a script with one of the engines."""
-
-    def run(world, *strikes):
-        script = Script(scripted(*strikes))
-        with monkeypatch.context() as patch:
-            patch.setattr(request.param, "draw_trace", lambda *_: script)
-            return request.param.play(world, 0, 0, 1)
-
-    return run
-
-
-def phases(ledger) -> dict[int, float]:
-    """Return the seconds of the only job by phase, those that are not 0."""
-    seconds = ledger.job_s[0, 0]
-    return {i: float(seconds[i]) for i in np.flatnonzero(np.abs(seconds) > 1e-12)}
 
 
 def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any, ...]:

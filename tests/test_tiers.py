@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import NOBODY, Script, scenarios, scripted, tiered_scenarios, tiers
+from strategies import NOBODY, scenarios, tiered_scenarios, tiers
 from test_conservation import check
 from test_engines_agree import assert_same_books, phases, world_of
 
@@ -41,18 +41,6 @@ TIERS = {
 
 20 s of training take 31 s; the save to disk that was taken at 31 is complete at 41.
 """
-
-
-@pytest.fixture(params=[batch, event], ids=["batch", "event"])
-def play(request, monkeypatch):
-    """Return a function that plays a world against a script with one of the engines."""
-
-    def run(world, *strikes):
-        script = Script(scripted(*strikes))
-        monkeypatch.setattr(request.param, "draw_trace", lambda *_: script)
-        return request.param.play(world, 0, 0, 1)
-
-    return run
 
 
 def fault(time_s: float, level: int = NOTHING, restart_s: float = 5.0) -> tuple:
