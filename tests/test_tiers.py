@@ -317,6 +317,23 @@ def test_the_bytes_of_the_state_and_a_bandwidth_give_the_write():
     assert blocking.save_s[0] == 60.0
 
 
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a save has the storage to itself: 10 s of 20"
+)
+def test_saves_at_one_time_share_the_storage_of_their_site():
+    """Two jobs that write 100 GB each at the same times, over 100 GB/s: 2 s, 10 times."""
+    saves = {"every": "10 s", "state": "100 GB"}
+    changes = {
+        "sites.s.storage": "100 GB/s",
+        "sites.s.pools.q": {"chip": "nvidia/h100-sxm", "chips": 4, "chips_per_node": 1},
+        "jobs.j": {"home": "p", "checkpoint": {**saves, "stall": None}},
+        "jobs.k": {"train_for": "100 s", "chips": 4, "home": "q", "checkpoint": saves},
+        "policy": "silo",
+    }
+    ledger = event.play(world_of(**changes), 0, 0, 1)
+    assert ledger.job_s[0, :, SAVE] == pytest.approx([20.0, 20.0])
+
+
 def test_auto_is_what_adam_keeps_of_the_model():
     """8.03 billion parameters, each 2 bytes of weight and 12 of master copy and moments."""
     sized = {"every": "30 min", "stall": "5 s", "state": "auto", "bandwidth": "1 GB/s"}
