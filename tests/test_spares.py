@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import poisson
 
 import computeplan as cp
-from computeplan.errors import ScenarioError
 from computeplan.physics.reliability import short_share
 
 TEXT = """
@@ -57,19 +56,3 @@ def test_limits_and_refusals():
     for wrong in ((0, 1, 0.1), (8, -1, 0.1), (8, 1, -0.1), (8, 1, float("nan"))):
         with pytest.raises(ValueError, match="nodes >= 1"):
             short_share(*wrong)
-
-
-@pytest.mark.xfail(
-    strict=True, raises=ScenarioError, reason="spares belong to one pool; a site has none"
-)
-def test_pools_of_one_chip_share_the_spares_of_their_site(tmp_path):
-    file = tmp_path / "short.yaml"
-    file.write_text(TEXT.format(spares=0, repair="2 d", engine="event"))
-    alone = cp.load(file)
-    pool = {"chip": "nvidia/h100-sxm", "chips": 2048}
-    shared = {"sites.here.pools.q": pool, "sites.here.spares": "3 nodes", "jobs.j.home": "p"}
-    lacking = [
-        1 - next(iter(cp.run(scenario).cases.values())).values["available_frac"].mean()
-        for scenario in (alone, alone.with_(shared))
-    ]
-    assert lacking[1] < lacking[0] / 2

@@ -116,6 +116,8 @@ def why_no_closed_form(world: World) -> str | None:
     places = np.flatnonzero(job.n_nodes)
     if len(places) > 1 and not (world.policy == "silo" and job.home >= 0):
         return f"{len(places)} pools could hold the job, so a policy decides"
+    if any(_place(world) in near for near in world.sharing):
+        return "pools share their spares"
     pool = world.pools[_place(world)]
     if logged := [kind.name for kind in pool.kinds if kind.log is not None]:
         return f"{', '.join(logged)}: replayed from a log"

@@ -78,9 +78,19 @@ def compile_world(scenario: Scenario) -> World:
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys(notes)),
+        sharing=_sharing(scenario, pools),
     )
     check_feasible(scenario, world)
     return world
+
+
+def _sharing(scenario: Scenario, pools: tuple[Pool, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the pools whose spares stand in for each other's nodes."""
+    alike: dict[tuple[str, str, int], list[int]] = {}
+    for p, pool in enumerate(pools):
+        if scenario.sites[pool.site].share_spares:
+            alike.setdefault((pool.site, pool.chip, pool.chips_per_node), []).append(p)
+    return tuple(tuple(found) for found in alike.values() if len(found) > 1)
 
 
 def _pool(

@@ -34,6 +34,9 @@ def facts_of(world: World) -> dict[str, str]:
             )
         ),
     }
+    for near in world.sharing:
+        names = ", ".join(world.pools[p].name for p in near)
+        facts["chips"] += f"; spares shared by {names}"
     faults = [_fault_forms(world, p) for p in range(len(world.pools))]
     if any(faults):
         facts["faults"] = "; ".join(text for text in dict.fromkeys(faults) if text)

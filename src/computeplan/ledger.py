@@ -115,7 +115,9 @@ class Ledger:
         return len(self.wall_s)
 
 
-def make_ledger(ledger: Ledger, n_chips: Sequence[int]) -> Ledger:
+def make_ledger(
+    ledger: Ledger, n_chips: Sequence[int], sharing: Sequence[Sequence[int]] = ()
+) -> Ledger:
     """Return the ledger after checking that every chip-second is booked once.
 
     Parameters
@@ -124,6 +126,8 @@ def make_ledger(ledger: Ledger, n_chips: Sequence[int]) -> Ledger:
         As the engine filled it.
     n_chips : sequence of int
         Chips of each pool, spares included.
+    sharing : sequence of sequence of int
+        Pools that lend each other nodes, whose books add up together only.
 
     Raises
     ------
@@ -132,6 +136,9 @@ def make_ledger(ledger: Ledger, n_chips: Sequence[int]) -> Ledger:
     """
     booked = ledger.chip_s.sum(axis=(1, 3))
     due = np.asarray(n_chips, dtype=np.float64) * ledger.wall_s[:, None]
+    for pools in map(list, sharing):
+        booked[:, pools] = booked[:, pools].sum(axis=1, keepdims=True)
+        due[:, pools] = due[:, pools].sum(axis=1, keepdims=True)
     wrong = np.abs(booked - due) > TOLERANCE * np.maximum(due, 1.0)
     if wrong.any() or (ledger.chip_s < -TOLERANCE * np.maximum(due.max(), 1.0)).any():
         run, pool = np.argwhere(wrong)[0] if wrong.any() else (0, 0)

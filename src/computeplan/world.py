@@ -175,6 +175,8 @@ class World:
         Wall time at which a run ends; inf without. [s]
     notes : tuple of str
         What a reader of the numbers must know.
+    sharing : tuple of tuple of int
+        Pools whose spares stand in for each other's nodes: groups of two or more.
     """
 
     name: str
@@ -185,6 +187,12 @@ class World:
     n_fault_kinds: int
     horizon_s: float
     notes: tuple[str, ...]
+    sharing: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def n_chips(self) -> list[int]:
+        """Chips of each pool, spares included."""
+        return [pool.n_chips for pool in self.pools]
 
     @cached_property
     def n_nodes(self) -> IntArray:

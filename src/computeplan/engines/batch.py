@@ -44,6 +44,9 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
     """Return path and reason of what this engine cannot play in a world, or None."""
     if found := _slow_or_late(world):
         return found
+    if world.sharing:
+        path = f"sites.{world.pools[world.sharing[0][0]].site}.share_spares"
+        return path, "what one pool lacks another may have to spare"
     taken: set[int] = set()
     for job in world.jobs:
         path = f"jobs.{job.name}"
@@ -158,7 +161,7 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         if (gang.end_s < wall_s).any():
             gang.play_idle(turns[pool], wall_s)
         books.add(gang, pool, gangs.get(pool))
-    return make_ledger(books.ledger(), [pool.n_chips for pool in world.pools])
+    return make_ledger(books.ledger(), world.n_chips)
 
 
 def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from computeplan.checks import IntArray
-from computeplan.engines.gang import Gang, PoolNodes
+from computeplan.engines.gang import Gang
+from computeplan.engines.poolnodes import PoolNodes
 from computeplan.ledger import IDLE, PHASES, REPAIR, Ledger, Span
 
 __all__ = ["close_books"]

@@ -8,6 +8,7 @@ process per node or chip. What strikes come to is in ``incidents.py``.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -60,7 +61,7 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
     """
     trace = draw_trace(world, seed, first_run, n_runs)
     runs = [_Run(world, trace, i, timeline=timeline and i == 0).play() for i in range(n_runs)]
-    return make_ledger(concatenate(runs), [pool.n_chips for pool in world.pools])
+    return make_ledger(concatenate(runs), world.n_chips, world.sharing)
 
 
 class _At(simpy.Event):
@@ -91,8 +92,14 @@ class _Run:
         self.queue: list[int] = []
         self.n_open = len(self.gangs)
         self.policy, self.policy_due = load_policy(world.policy), False
-        # Whether the next strike is not known, as it may come of what has not happened yet.
+        for near in world.sharing:
+            for p in near:
+                self.pools[p].share_spares([self.pools[other] for other in near if other != p])
+        # Whether the next strike is not known, as it may come of what has not happened yet, or on
+        # nodes of another pool.
         self.is_open = [pool.comes_back or pool.retire is not None for pool in world.pools]
+        for p in itertools.chain(*world.sharing):
+            self.is_open[p] = True
         self.look_s = [world.longest_look_s for _ in self.pools]
         self.next_strike, self.next_strike_s = [0] * len(self.pools), [math.inf] * len(self.pools)
         self.due_s = [math.inf] * len(self.pools)  # the next strike, or look, that is to be played
@@ -198,9 +205,8 @@ class _Run:
                 f" {nodes.spec.name}, which has room for {nodes.room}"
             )
             raise ComputePlanError(message)
-        nodes.book(now_s)
         nodes.n_promised += n
-        nodes.give_many(gang, n)
+        nodes.give_many(gang.index, n, now_s)
         gang.start(pool, nodes.spec.chips_per_node, now_s)
         self.pools[pool].on_pool.append(gang)
         self.pools[pool].pace(now_s)
@@ -210,7 +216,8 @@ class _Run:
         """Wait for the ends of whole jobs, unless their pool is struck before: then look again."""
         next_s = math.inf if self.is_open[pool] else self.next_strike_s[pool]
         latest_s = min(next_s, self.horizon_s)
-        for gang in self.pools[pool].on_pool:
+        near = self.pools[pool]
+        for gang in itertools.chain(near.on_pool, *(other.on_pool for other in near.others)):
             if gang.ending is None and not gang.is_blocked:
                 end_s = gang.end_time()
                 if end_s <= latest_s:
@@ -224,13 +231,13 @@ class _Run:
         self.n_open -= 1
         if not self.n_open and math.isinf(self.horizon_s):
             return  # and with it the run: nobody will ask where its nodes went
-        self.pools[gang.pool].on_pool.remove(gang)
-        nodes = self.pools[gang.pool].nodes
-        nodes.book(now_s)
-        nodes.n_promised -= gang.n_nodes
-        for node in sorted(gang.held):
-            nodes.release(node)
-        gang.held.clear()
+        pool = self.pools[gang.pool]
+        pool.on_pool.remove(gang)
+        pool.nodes.n_promised -= gang.n_nodes
+        pool.nodes.take_back(gang.index, now_s)
+        handed_out = [near.hand_out(now_s) for near in (pool, *pool.others)]
+        if any(handed_out):
+            self._await_ends(gang.pool)
         self._call_policy(now_s)
 
     # -- the policy ----------------------------------------------------------------------------

@@ -1,123 +1,21 @@
 """One job on the nodes of one pool, in one run: what the event engine moves about.
 
 Plain Python, no event queue: a gang is told what happens and when, books what lay before, and knows
-when its work would end if nothing else happened. A pool's nodes are counted over time (idle, in
-repair), apart from the batch engine's sums over nodes, so that the two engines can check one
-another.
+when its work would end if nothing else happened.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import deque
 from typing import Any
 
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, RESTART, SAVE, TRAIN, Span
-from computeplan.pools import Pool
 from computeplan.world import Job
 
-__all__ = ["FREE", "IN_REPAIR", "Gang", "PoolNodes"]
+__all__ = ["Gang"]
 
-FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
-NO_NODE = -1
 SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
-
-
-class PoolNodes:
-    """The nodes of one pool: where each is, and what has been booked of them."""
-
-    def __init__(self, spec: Pool) -> None:
-        self.spec = spec
-        total = spec.n_nodes + spec.n_spare_nodes
-        self.where = [FREE] * total
-        self.fresh = 0  # nodes from here on have never been touched, unless `visit` says otherwise
-        self.free: deque[tuple[int, int]] = deque()  # node, visit; longest free first; may be stale
-        self.visit = [0] * total
-        self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
-        self.since_s = 0.0
-        self.idle_node_s = self.repair_node_s = 0.0
-        self.n_repairs = self.n_retired = 0
-        self.shelves = [(n, ready_s) for n, ready_s in spec.shelves if n]
-        self.filled_s = [[0.0] * n for n, _ in self.shelves]
-        # What a node begins when it returns: why, kind, fault.
-        self.renewals: defaultdict[int, list[Any]] = defaultdict(list)
-
-    def book(self, now_s: float) -> None:
-        """Book idle and repair up to now; before any count changes."""
-        span_s = now_s - self.since_s
-        self.idle_node_s += span_s * self.n_free
-        self.repair_node_s += span_s * self.n_in_repair
-        self.since_s = now_s
-
-    def pop_free(self) -> int:
-        """Return the node that has been free longest (the lowest number of several), or NO_NODE."""
-        where, visit = self.where, self.visit
-        while self.fresh < len(where):
-            node = self.fresh
-            self.fresh += 1
-            if where[node] == FREE and visit[node] == 0:
-                return node
-        while self.free:
-            node, at_visit = self.free.popleft()
-            if where[node] == FREE and visit[node] == at_visit:
-                return node
-        return NO_NODE
-
-    def give(self, gang: Gang) -> bool:
-        """Move the node that has been free longest to a job; return whether there was one."""
-        node = self.pop_free()
-        if node == NO_NODE:
-            return False
-        self.where[node] = gang.index
-        self.n_free -= 1
-        gang.held.add(node)
-        return True
-
-    def give_many(self, gang: Gang, n: int) -> None:
-        """Move the `n` nodes that have been free longest to a job; there are as many."""
-        first, last = self.fresh, self.fresh + n
-        if last <= len(self.where) and not any(self.visit[first:last]):  # none ever touched
-            self.where[first:last] = [gang.index] * n
-            gang.held.update(range(first, last))
-            self.fresh = last
-            self.n_free -= n
-        else:
-            for _ in range(n):
-                self.give(gang)
-
-    def take_spare(self, now_s: float, shelf: int = 0) -> float:
-        """Take the warmest spare, fill its place from the next colder; return how long it boots."""
-        ready_s = self.shelves[shelf][1]
-        if shelf == len(self.shelves) - 1:
-            return ready_s
-        filled_s = self.filled_s[shelf]  # when each place is
-        place = min(range(len(filled_s)), key=filled_s.__getitem__)
-        wait_s = max(filled_s[place] - now_s, 0.0)
-        filled_s[place] = now_s + self.take_spare(now_s, shelf + 1)
-        return wait_s + ready_s
-
-    def send_to_repair(self, node: int, now_s: float, gang: Gang | None) -> None:
-        """Move a node out of a job, or out of the free ones, into repair; the caller counts it."""
-        self.book(now_s)
-        if gang is None:
-            self.n_free -= 1
-        else:
-            gang.held.discard(node)
-        self.n_in_repair += 1
-        self.where[node] = IN_REPAIR
-        self.visit[node] += 1
-
-    def release(self, node: int) -> None:
-        """Move a node of a job or of the repair shop to the free ones."""
-        self.where[node] = FREE
-        self.visit[node] += 1
-        self.n_free += 1
-        self.free.append((node, self.visit[node]))
-
-    @property
-    def room(self) -> int:
-        """Nodes that a job could hold now: spares stand in for what is in repair, no more."""
-        return min(self.n_free, self.spec.n_nodes - self.n_promised)
 
 
 class Gang:
@@ -131,7 +29,6 @@ class Gang:
     def __init__(self, index: int, spec: Job, spans: list[Span] | None) -> None:
         self.index, self.spec, self.spans = index, spec, spans
         self.pool = -1
-        self.held: set[int] = set()
         self.n_missing = self.n_booting = 0  # nodes it lacks; nodes it has that cannot train yet
         self.missing_since_s = 0.0
         self.kept_s = self.pending_s = self.saving_until_s = 0.0

@@ -16,8 +16,9 @@ import numpy as np
 
 from computeplan.checks import IntArray
 from computeplan.engines.crews import Crews, Taken
-from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
+from computeplan.engines.gang import Gang
 from computeplan.engines.luck import Fault, RunLuck
+from computeplan.engines.poolnodes import FREE, IN_REPAIR, PoolNodes
 from computeplan.engines.slots import Calls, Slots
 from computeplan.engines.stragglers import Stragglers
 from computeplan.pools import Pool
@@ -82,14 +83,19 @@ class Incidents:
         self.nodes = PoolNodes(spec)
         self.luck = RunLuck(None, 0)  # as far as it is drawn
         self.on_pool: list[Gang] = []
+        self.others: tuple[Incidents, ...] = ()  # of the pools with which it shares spares
         self.kinds = {kind.index: kind for kind in spec.kinds}
-        self.boots = spec.boots
         self.has_slow = any(kind.slow_frac for kind in spec.kinds)
         self.stragglers = Stragglers()
         self.crews = Crews(spec.n_crews, self._repair_ends, self._repaired)
         calls = Calls(self._await_fault, self._await_new, self._strike_nodes)
         self.slots = Slots(trace, run, self.nodes, calls)
         self.luck_later: dict[tuple[int, int], RunLuck] = {}
+
+    def share_spares(self, pools: Sequence[Incidents]) -> None:
+        """Let nodes that these pools have to spare stand in for those of this one."""
+        self.others = tuple(pools)
+        self.nodes.others = tuple(pool.nodes for pool in pools)
 
     # -- strikes -------------------------------------------------------------------------------
 
@@ -114,7 +120,7 @@ class Incidents:
         group = self.nodes.spec.stop(kind).group(luck.node[i], len(where))
         away = {node: luck.repair_s[i] + node * ASIDE_S for node in group}
         self._take_out(None, away, 0.0, now_s)
-        for gang in self.on_pool:
+        for gang in [gang for pool in (self, *self.others) for gang in pool.on_pool]:
             own = {node: away_s for node, away_s in away.items() if where[node] == gang.index}
             if not own or not gang.stop(now_s, 0.0):
                 continue
@@ -137,7 +143,7 @@ class Incidents:
         is_stopped = False
         for node, away_s in away.items():
             if nodes.where[node] == FREE:
-                nodes.send_to_repair(node, now_s, None)
+                nodes.send_to_repair(node, now_s)
             elif gang is not None and nodes.where[node] == gang.index:
                 if not is_stopped:
                     gang.interrupt(now_s, max(restart_s, gang.restart_left_s(now_s)), level=1)
@@ -191,16 +197,21 @@ class Incidents:
 
     def _take(self, node: int, gang: Gang | None, now_s: float) -> None:
         """Send a node to repair, and replace it in its job."""
+        self.nodes.send_to_repair(node, now_s)
+        if gang is not None:
+            self._replace(gang, now_s)
+        self.pace(now_s)
+
+    def _replace(self, gang: Gang, now_s: float) -> None:
         nodes = self.nodes
-        nodes.send_to_repair(node, now_s, gang)
-        if gang is None:
-            pass
-        elif gang.n_missing or not nodes.give(gang):
+        if self.others and gang not in self.on_pool:  # it has borrowed what was struck
+            nodes = next(pool.nodes for pool in self.others if gang in pool.on_pool)
+        lender = None if gang.n_missing else nodes.give(gang.index, now_s)
+        if lender is None:
             gang.lack(now_s)
-        elif self.boots and (boot_s := nodes.take_spare(now_s)):
+        elif lender.spec.boots and (boot_s := lender.take_spare(now_s)):
             gang.await_boot(now_s)
             self.engine.at(now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
-        self.pace(now_s)
 
     def _booted(self, gang: Gang, event: Any) -> None:
         if gang.runs:
@@ -222,14 +233,32 @@ class Incidents:
         # A definite order, should two of them fault at one time.
         for _, kind, fault in sorted(nodes.renewals.pop(node, ()), key=itemgetter(0, 1)):
             self._renew(node, kind, fault, now_s)
-        lacking = [gang for gang in self.on_pool if gang.n_lacking]
-        if not lacking:
+        if self.hand_out(now_s):
+            self.engine.await_ends()
+        else:
             self.engine.call_policy(now_s)
-            return
-        gang = min(lacking, key=lambda one: (one.missing_since_s, one.index))
-        nodes.give(gang)
-        gang.receive(now_s)
-        self.engine.await_ends()
+
+    def hand_out(self, now_s: float) -> bool:
+        """Give free nodes to jobs that lack some, their own pool's first; return whether any did.
+
+        Those that have lacked nodes for longest come first.
+        """
+        found = False
+        while lacking := self._lacking():
+            gang = min(lacking, key=lambda one: (one.missing_since_s, one.index))
+            self.nodes.give(gang.index, now_s)
+            gang.receive(now_s)
+            found = True
+        return found
+
+    def _lacking(self) -> list[Gang]:
+        """Return the jobs among which the next free node goes, if there is one."""
+        if not self.nodes.n_free:
+            return []
+        lacking = [gang for gang in self.on_pool if gang.n_lacking]
+        if lacking or not self.others or self.nodes.n_to_spare <= 0:
+            return lacking
+        return [gang for pool in self.others for gang in pool.on_pool if gang.n_lacking]
 
     def _await_new(self, time_s: float, node: int) -> None:
         self.engine.at(time_s, REPAIR_ENDS, partial(self._replaced, node))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from computeplan.engines.gang import Gang, PoolNodes
+from computeplan.engines.gang import Gang
+from computeplan.engines.poolnodes import PoolNodes
 from computeplan.scheduling.view import View
 from computeplan.world import World
 

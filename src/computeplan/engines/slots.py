@@ -16,8 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from computeplan.engines.gang import PoolNodes
 from computeplan.engines.luck import Fault, RunLuck
+from computeplan.engines.poolnodes import PoolNodes
 from computeplan.kinds import Kind
 from computeplan.trace import Trace
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from computeplan.engines.gang import FREE, IN_REPAIR, Gang, PoolNodes
+from computeplan.engines.gang import Gang
 from computeplan.engines.pacedgang import PacedGang
+from computeplan.engines.poolnodes import FREE, IN_REPAIR, PoolNodes
 from computeplan.kinds import Kind
 
 __all__ = ["Stragglers"]

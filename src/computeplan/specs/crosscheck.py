@@ -44,6 +44,7 @@ def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list
     problems = []
     seen: set[str] = set()
     for site_name, site in scenario.sites.items():
+        problems += _sharing(scenario, document, catalogue, site_name)
         for name, pool in site.pools.items():
             at = ("sites", site_name, "pools", name)
             if name in seen:
@@ -70,6 +71,27 @@ def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list
             message = "is in CNY: give the rate at the top, such as usd_per_cny: 0.14 USD/CNY"
             problems.append(document.problem(("sites", site_name, "price"), message))
     return problems
+
+
+def _sharing(
+    scenario: Scenario, document: Document, catalogue: Catalogue, name: str
+) -> list[Problem]:
+    """Check that a site whose pools share spares has pools that can."""
+    at, site = ("sites", name, "share_spares"), scenario.sites[name]
+    if not site.share_spares:
+        return []
+    said = []
+    kinds = [
+        (pool.chip, pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node)
+        for pool in site.pools.values()
+        if pool.chip in catalogue.chips
+    ]
+    if len(kinds) == len(site.pools) and len(kinds) == len(set(kinds)):
+        said.append("no two pools of the site have the same chip in nodes of the same size")
+    slow = [kind for kind, spec in scenario.faults.items() if spec.slows is not None]
+    if slow:
+        said.append(f"spares that are shared are not played beside faults.{slow[0]}.slows")
+    return [document.problem(at, message) for message in said]
 
 
 def _names(scenario: Scenario, document: Document) -> list[Problem]:

@@ -220,5 +220,7 @@ class Site(Frozen):
     """Price of electricity; without it no cost is reported."""
     storage: Bandwidth | None = None
     """At which one job writes checkpoints; jobs that save together are not slowed by each other."""
+    share_spares: bool = False
+    """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)
     """Pools by name; a name stands once in the whole scenario."""
