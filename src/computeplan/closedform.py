@@ -198,8 +198,8 @@ def expect(world: World) -> Expected | None:
     if rate * train_s < NEVER_STRUCK:
         return None
     segment_s = min(float(job.interval_s[p]), train_s)
-    save_s, write_s = _save(job, p)
-    restart_s = pool.even_restart_s(rate)
+    save_s, write_s, load_s = _save(job, p)
+    restart_s = pool.even_restart_s(rate) + load_s
     n_whole = math.floor(train_s / segment_s * (1 + 1e-9))
     rest_s = train_s - n_whole * segment_s
     with np.errstate(over="ignore"):
@@ -243,13 +243,13 @@ def expect(world: World) -> Expected | None:
 _NEVER_ENDS = Expected(0.0, 0.0, 0.0, 0.0, math.inf, 0.0, False, 1.0, 1.0, math.inf, math.inf)
 
 
-def _save(job: Job, p: int) -> tuple[float, float]:
-    """Return how long a save stalls, and how long after that it is complete. [s]"""
+def _save(job: Job, p: int) -> tuple[float, float, float]:
+    """Return how long a save stalls, when it is complete after that, how long it is read. [s]"""
     if math.isinf(job.interval_s[p]):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     if tiers := job.tiers_on(p):
-        return tiers[0].stall_s, tiers[0].write_s
-    return float(job.save_s[p]), 0.0
+        return tiers[0].stall_s, tiers[0].write_s, tiers[0].load_s
+    return float(job.save_s[p]), 0.0, 0.0
 
 
 def _stopped_frac(pool: Pool, save_s: float) -> float:

@@ -20,7 +20,7 @@ from computeplan.physics.power import ESTIMATED, StateWatts, default_watts
 from computeplan.physics.transformer import flop_per_token, shape_of
 from computeplan.pools import Pool
 from computeplan.quantities import PHASES
-from computeplan.saving import Saving, saving_on
+from computeplan.saving import Saving, saving_on, share_storage
 from computeplan.specs.chips import Chip
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.laws import law_mean_s
@@ -73,7 +73,7 @@ def compile_world(scenario: Scenario) -> World:
         name=scenario.name,
         policy=scenario.policy,
         pools=pools,
-        jobs=tuple(jobs),
+        jobs=share_storage(scenario, pools, jobs),
         kind_names=names,
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,

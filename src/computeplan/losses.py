@@ -97,7 +97,9 @@ def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, savin
     slows += [f"sites.{pool.site}.pools.{pool.name}.throttle"] if pool.throttle_frac else []
     said = []
     if saving.tiers:
-        said.append(("checkpoint", "saves that go on behind training, or to tiers,"))
+        said.append(
+            ("checkpoint", "saves that go on behind training, are read back, or go to tiers")
+        )
     if isinstance(job.on_loss, OnLoss):
         said.append(("on_loss", "a job that shrinks"))
     problems = [

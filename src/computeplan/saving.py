@@ -1,17 +1,20 @@
 """How a job saves on a pool: intervals, stalls and writes in seconds, and what theory expects.
 
-A write takes the bytes of the state over one bandwidth. Jobs that save at the same time share the
-storage of a site in truth; that they slow each other down is not modelled.
+A write takes the bytes of the state over one bandwidth, as if nobody else wrote or read: that jobs
+share the storage of a site only the engine knows, when they do.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from computeplan.errors import ScenarioError
+from computeplan.errors import Problem, ScenarioError
+from computeplan.losses import is_slowed
 from computeplan.physics.checkpoint import (
     expected_makespan_s,
     job_ettr,
@@ -24,9 +27,9 @@ from computeplan.pools import Pool
 from computeplan.specs.checkpoints import SURVIVES, Checkpoint
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
-from computeplan.world import Tier
+from computeplan.world import Job, Tier
 
-__all__ = ["Saving", "saving_on"]
+__all__ = ["Saving", "saving_on", "share_storage"]
 
 ALL = len(SURVIVES) - 1
 ROUNDING = 1e-9
@@ -62,9 +65,9 @@ def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float
         return Saving()
     if checkpoint.tiers is not None:
         return _tiered(checkpoint)
-    stall_s, write_s = _times_s(scenario, pool, job, checkpoint)
+    stall_s, write_s, load_s = _times_s(scenario, pool, job, checkpoint)
     interval_s = _interval_s(checkpoint.every, stall_s, write_s, rate)
-    if not write_s or math.isinf(interval_s):
+    if not (write_s or load_s) or math.isinf(interval_s):
         return Saving(interval_s, stall_s + write_s)
     # Only where the write was computed: else it is refused earlier. An optimum may just hold it.
     if (interval_s + stall_s) * (1 + ROUNDING) < write_s:
@@ -73,7 +76,7 @@ def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float
             f" saves; save less often, or give more bandwidth"
         )
         raise ScenarioError([scenario.document.problem(("jobs", name, "checkpoint"), message)])
-    tier = Tier("checkpoint", 1, stall_s, write_s, load_s=0.0, survives=ALL)
+    tier = Tier("checkpoint", 1, stall_s, write_s, load_s, survives=ALL)
     return Saving(interval_s, stall_s + write_s, (tier,))
 
 
@@ -89,10 +92,10 @@ def _interval_s(every: float | str | None, stall_s: float, write_s: float, rate:
 
 def _times_s(
     scenario: Scenario, pool: Pool, job: JobSpec, checkpoint: Checkpoint
-) -> tuple[float, float]:
-    """Return stall and write of one save. [s]"""
+) -> tuple[float, float, float]:
+    """Return stall and write of one save, and how long reading it takes. [s]"""
     if checkpoint.state is None:
-        return checkpoint.stall or 0.0, checkpoint.write or 0.0
+        return checkpoint.stall or 0.0, checkpoint.write or 0.0, checkpoint.load or 0.0
     if checkpoint.state == "auto":
         assert job.model is not None  # cross-checked
         shape = shape_of(scenario.catalogue.models[job.model].architecture())
@@ -101,8 +104,11 @@ def _times_s(
         state_bytes = float(checkpoint.state)
     bandwidth = checkpoint.bandwidth or scenario.sites[pool.site].storage
     assert bandwidth is not None  # cross-checked
-    write_s = state_bytes / bandwidth
-    return (write_s, 0.0) if checkpoint.stall is None else (checkpoint.stall, write_s)
+    moved_s = state_bytes / bandwidth
+    load_s = moved_s if checkpoint.load is None else checkpoint.load
+    if checkpoint.stall is None:
+        return moved_s, 0.0, load_s
+    return checkpoint.stall, moved_s, load_s
 
 
 def _tiered(checkpoint: Checkpoint) -> Saving:
@@ -142,3 +148,61 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
         n = train_s / interval_s
         wall_s = expected_makespan_s(n, interval_s, stall_s, restart_s, 1 / rate, write_s)
     return float(train_s / wall_s)
+
+
+def share_storage(
+    scenario: Scenario, pools: Sequence[Pool], jobs: Sequence[Job]
+) -> tuple[Job, ...]:
+    """Return the jobs, those that share the storage of a site knowing it.
+
+    They give the bytes of their saves and no bandwidth of their own, and may meet at the site.
+
+    Raises
+    ------
+    ScenarioError
+        If one of them goes on, or is stopped, in a way that is not played together with that.
+    """
+    at: dict[str, set[str]] = {}
+    for job in jobs:
+        for p in _saves_through_storage(scenario, job):
+            at.setdefault(pools[p].site, set()).add(job.name)
+    problems: list[Problem] = []
+    found = []
+    for job in jobs:
+        here = _saves_through_storage(scenario, job)
+        sites = [
+            pool.site if p in here and len(at[pool.site]) > 1 else ""
+            for p, pool in enumerate(pools)
+        ]
+        found.append(replace(job, storage=tuple(sites)) if any(sites) else job)
+        for p, site in enumerate(sites):
+            if site and (other := _not_beside_shared_storage(pools[p], job)):
+                message = (
+                    f"jobs share the storage of {site}, which is not played together with {other};"
+                    " give bandwidth, to be written at by this job alone"
+                )
+                problems.append(
+                    scenario.document.problem(("jobs", job.name, "checkpoint"), message)
+                )
+    if problems:
+        raise ScenarioError(problems)
+    return tuple(found)
+
+
+def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
+    """Return the pools on which a job may save to the storage of the site."""
+    checkpoint = scenario.jobs[job.name].checkpoint
+    if checkpoint is None or not checkpoint.is_sized or checkpoint.bandwidth is not None:
+        return []
+    is_home = scenario.policy == "silo" and job.home >= 0
+    here = [job.home] if is_home else np.flatnonzero(job.n_nodes).tolist()
+    return [p for p in here if math.isfinite(job.interval_s[p])]
+
+
+def _not_beside_shared_storage(pool: Pool, job: Job) -> str:
+    if job.shrinking is not None:
+        return f"jobs.{job.name}.on_loss"
+    if is_slowed(pool):
+        return f"a speed that varies, as on {pool.name}"
+    rolling = [stop.name for stop in pool.stops if stop.n_nodes]
+    return f"planned.{rolling[0]}.rolling" if rolling else ""

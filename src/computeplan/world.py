@@ -89,6 +89,9 @@ class Job:
         Completed saves to the last tier that are there to go back to; 0 if only the newest matters.
     shrinking : Shrinking or None
         How it goes on without nodes that it lacks; None if it waits for them.
+    storage : tuple of str
+        On each pool, the site whose storage it writes to and reads from together with other jobs,
+        so that writes and loads are at least as long as `tiers` says; "" where it does not.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Job:
     tiers: tuple[tuple[Tier, ...], ...] = ()
     n_kept: int = 0
     shrinking: Shrinking | None = None
+    storage: tuple[str, ...] = ()
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""

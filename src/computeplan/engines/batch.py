@@ -50,6 +50,8 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
     taken: set[int] = set()
     for job in world.jobs:
         path = f"jobs.{job.name}"
+        if any(job.storage):
+            return f"{path}.checkpoint.state", "how fast it writes hangs on what others write"
         if job.shrinking is not None:
             return f"{path}.on_loss", "how fast it trains changes with the nodes it has"
         if job.arrival_s > 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ from computeplan.engines.incidents import (
     Incidents,
 )
 from computeplan.engines.luck import RunLuck, is_over
+from computeplan.engines.sharedgang import Storage
 from computeplan.engines.shrinkgang import gang_of
 from computeplan.engines.sight import view_of
 from computeplan.errors import ComputePlanError
@@ -83,8 +85,10 @@ class _Run:
         self.env = simpy.Environment()
         self.at = partial(_At, self.env)
         self.spans: list[Span] | None = [] if timeline else None
+        self.storages = defaultdict[str, Storage](lambda: Storage(self._milestone, self._ended))
         self.gangs = [
-            gang_of(i, spec, world.pools, self.spans) for i, spec in enumerate(world.jobs)
+            gang_of(i, spec, world.pools, self.spans, self.storages)
+            for i, spec in enumerate(world.jobs)
         ]
         self.counts = Counts(*np.zeros((3, 1, len(world.kind_names)), dtype=np.int64))
         self.horizon_s = world.horizon_s
@@ -126,7 +130,10 @@ class _Run:
             return self._ledger(max(gang.end_s for gang in self.gangs))
         while min(self.env.peek(), *self.due_s) < horizon_s:
             self._step()
+        for storage in self.storages.values():
+            storage.meet(horizon_s)
         for gang in self.gangs:
+            gang.meet(horizon_s)
             if gang.ending is not None and gang.ending.time_s <= horizon_s:
                 self._end(gang, gang.ending)  # its last save ends with the run
         return self._ledger(horizon_s)
@@ -218,15 +225,19 @@ class _Run:
         latest_s = min(next_s, self.horizon_s)
         near = self.pools[pool]
         for gang in itertools.chain(near.on_pool, *(other.on_pool for other in near.others)):
-            if gang.ending is None and not gang.is_blocked:
+            if gang.ending is None and gang.knows_end and not gang.is_blocked:
                 end_s = gang.end_time()
                 if end_s <= latest_s:
                     gang.ending = self.at(end_s, JOB_ENDS, partial(self._end, gang))
 
+    def _milestone(self, time_s: float, then: Callable[[Any], None]) -> object:
+        return self.at(time_s, JOB_ENDS, then)
+
     def _end(self, gang: Gang, event: _At) -> None:
-        if gang.ending is not event:
-            return  # it was struck since
-        now_s = event.time_s
+        if gang.ending is event:  # or else it was struck since
+            self._ended(gang, event.time_s)
+
+    def _ended(self, gang: Gang, now_s: float) -> None:
         gang.end(now_s)
         self.n_open -= 1
         if not self.n_open and math.isinf(self.horizon_s):

@@ -26,6 +26,8 @@ class Gang:
     never before `stop_until_s`: neither a fault nor another stop ends a planned stop early.
     """
 
+    knows_end = True  # as soon as it trains, unless something else happens
+
     def __init__(self, index: int, spec: Job, spans: list[Span] | None) -> None:
         self.index, self.spec, self.spans = index, spec, spans
         self.pool = -1
@@ -259,6 +261,9 @@ class Gang:
         self.job_s[SAVE] += self._saves_s(left_s)
         self._span(TRAIN, self.ready_s, now_s)
         self.end_s = now_s
+
+    def meet(self, now_s: float) -> None:
+        """Let what ends with the run end, where the engine does not know its end."""
 
     def close(self, wall_s: float) -> None:
         """Book what is under way at the end of the run."""

@@ -13,10 +13,11 @@ size: what they have always been where nothing shrinks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from computeplan.engines.gang import Gang
 from computeplan.engines.pacedgang import PacedGang
+from computeplan.engines.sharedgang import SharedGang, Storage
 from computeplan.engines.tiergang import TieredGang
 from computeplan.ledger import BLOCKED, LOST, PHASES, RESTART, SAVE, TRAIN, Span
 from computeplan.losses import is_slowed
@@ -26,8 +27,16 @@ from computeplan.world import Job
 __all__ = ["gang_of"]
 
 
-def gang_of(index: int, spec: Job, pools: Sequence[Pool], spans: list[Span] | None) -> Gang:
+def gang_of(
+    index: int,
+    spec: Job,
+    pools: Sequence[Pool],
+    spans: list[Span] | None,
+    storages: Mapping[str, Storage],
+) -> Gang:
     """Return a job, as it saves, as it goes on after a loss, and as its speed varies."""
+    if any(spec.storage):
+        return SharedGang(index, spec, spans, storages)
     if any(is_slowed(pool) for pool, n in zip(pools, spec.n_nodes, strict=True) if n):
         return PacedGang(index, spec, spans, [pool.throttle_frac for pool in pools])
     if spec.shrinking is not None:

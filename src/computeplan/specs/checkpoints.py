@@ -97,7 +97,10 @@ class Checkpoint(Frozen):
     """Saving the state so that a fault does not cost everything."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
-        (frozenset({"every", "stall", "write", "state", "bandwidth"}), frozenset({"tiers"})),
+        (
+            frozenset({"every", "stall", "write", "load", "state", "bandwidth"}),
+            frozenset({"tiers"}),
+        ),
     )
 
     every: (
@@ -115,6 +118,9 @@ class Checkpoint(Frozen):
     """
     write: Duration | None = None
     """How long after its stall a save is complete, while training goes on; 0 if left out."""
+    load: Duration | None = None
+    """How long reading the state back takes; adds to the restart; 0 if left out, and with state as
+    long as reading its bytes."""
     state: (
         Annotated[
             float | str,
@@ -125,9 +131,10 @@ class Checkpoint(Frozen):
         | None
     ) = None
     """Bytes of one save, or auto for weights and Adam's state; they and a bandwidth give the time
-    that write, or stall without write, leaves out."""
+    that write, or stall without write, leaves out, and that of load."""
     bandwidth: Bandwidth | None = None
-    """At which state is written; the storage of the site if left out."""
+    """At which this job alone writes and reads its state; if left out the storage of the site,
+    which it shares with other jobs."""
     keep: Count | None = None
     """Completed checkpoints that are kept, of the least frequent tier; needed where a fault has
     found, because the newest may hold its damage."""
@@ -148,9 +155,9 @@ class Checkpoint(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Checkpoint:
         if self.tiers is not None:
-            names = ("every", "stall", "write", "state", "bandwidth")
+            names = ("every", "stall", "write", "load", "state", "bandwidth")
             if any(getattr(self, name) is not None for name in names):
-                refuse("tiers say all there is to say; drop every, stall, write and state")
+                refuse("tiers say all there is to say; drop every, stall, write, load and state")
             self._nested()
             return self
         if self.every is None:

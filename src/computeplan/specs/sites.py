@@ -219,7 +219,8 @@ class Site(Frozen):
     ) = None
     """Price of electricity; without it no cost is reported."""
     storage: Bandwidth | None = None
-    """At which one job writes checkpoints; jobs that save together are not slowed by each other."""
+    """At which jobs write and read checkpoints whose state is given; shared evenly by those that do
+    at one time."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""What jobs of one site share: the spares of its pools."""
+"""Spares that stand in for nodes of any pool of a site with the same chip."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data_of(chips: dict[str, int], spares: dict[str, int]) -> dict[str, Any]:
         "computeplan": 1,
         "name": "shared",
         "sites": {"s": {"pue": 1, "share_spares": True, "pools": pools}},
-        "faults": {"f": FAULT},
+        "faults": {"f": dict(FAULT)},
         "jobs": {f"on_{p}": job(p, n, "200 s") for p, n in chips.items()},
         "policy": "silo",
     }

@@ -1,0 +1,308 @@
+"""Storage of a site, whose bandwidth jobs share that write or read at one time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import NOBODY, eventful_scenarios, scripted
+from test_engines_agree import assert_same_books
+from test_shared_spares import CHIP, Scripts, data_of
+
+import computeplan as cp
+from computeplan.compiler import compile_world
+from computeplan.engines import batch, event
+from computeplan.errors import ScenarioError, UnsupportedByEngine
+from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN
+from computeplan.world import World
+
+# By hand: 100 s of training on pools of 4 nodes, 1 TB over 100 GB/s: 10 s alone
+
+
+UNTIL_33 = {"simulate.horizon": "33 s"}
+
+
+def stored(*checkpoints: dict[str, Any], **changes: object) -> World:
+    """A site with a job on each of its pools, that saves to the storage of the site."""
+    names = "pqr"[: len(checkpoints)]
+    data = data_of(dict.fromkeys(names, 4), {})
+    for name, checkpoint in zip(names, checkpoints, strict=True):
+        saves = {"state": "1 TB", **checkpoint}
+        data["jobs"][f"on_{name}"] |= {"train_for": "100 s", "checkpoint": saves}
+    data["sites"]["s"] |= {"storage": "100 GB/s", "share_spares": False}
+    data["faults"]["f"] |= {"takes": "nothing"}
+    data["faults"]["f"].pop("repair")
+    return compile_world(cp.load(data).with_(changes))
+
+
+@pytest.fixture
+def strike(monkeypatch):
+    """Return a function that plays a world whose pools are struck at times; restart 5 s."""
+
+    def run(world, *times_s, stops=()):
+        def script(pool, until_s):
+            strikes = [(at_s, 0, 0, False, 5.0, 0.0) for at_s in times_s[pool]]
+            planned = [(at_s, 1, NOBODY, False, lasts_s, 0.0) for at_s, lasts_s in stops]
+            return scripted(*sorted([*strikes, *planned]))
+
+        trace = Scripts()
+        trace.strikes = script
+        monkeypatch.setattr(event, "draw_trace", lambda *_: trace)
+        return event.play(world, 0, 0, 1)
+
+    return run
+
+
+def test_saves_at_one_time_share_the_storage_of_their_site(strike):
+    """Both stand still for 20 s after every 50 s, not for 10."""
+    world = stored({"every": "50 s"}, {"every": "50 s"})
+    ledger = strike(world, [], [])
+    assert ledger.job_s[0, :, SAVE].tolist() == [40.0, 40.0]
+    assert ledger.end_s.tolist() == [[140.0, 140.0]]
+
+
+def test_saves_that_overlap_share_while_they_do(strike):
+    """p writes from 50 s, q from 54 s: p has 6 of its 10 s left then, which take until 66 s.
+
+    q has written for 6 s by then, and is done at 70 s. The last saves: p's from 116 s, q's from
+    116 s: 46 s of training after 70 s.
+    """
+    world = stored({"every": "50 s"}, {"every": "54 s"})
+    ledger = strike(world, [], [])
+    assert ledger.job_s[0, :, SAVE].tolist() == [16.0 + 20.0, 16.0 + 20.0]
+    assert ledger.end_s.tolist() == [[136.0, 136.0]]
+
+
+def test_a_write_behind_training_takes_longer_too(strike):
+    """Both write from 41 s; alone p's save is complete at 51 s, before the fault at 55 s.
+
+    Together it is not: all of its 54 s of training are lost (1 s it stood still). From then on q
+    writes alone: the 3 of 10 s that are left until 58 s, before its own fault at 59 s.
+    """
+    saves = {"every": "40 s", "stall": "1 s"}
+    alone = strike(stored(saves), [55.0])
+    assert alone.job_s[0, 0, LOST] == 14.0
+    both = strike(stored(saves, saves), [55.0], [59.0])
+    assert both.job_s[0, :, LOST].tolist() == [54.0, 18.0]
+
+
+def test_a_save_that_is_due_waits_for_the_one_before(strike):
+    """Saves every 12 s, stall 1 s, 10 s to write alone and 20 s together: the second waits.
+
+    Written from 13 s to 33 s; the next is due at 25 s, stalls to 26 s and waits for 7 s.
+    """
+    saves = {"every": "12 s", "stall": "1 s"}
+    ledger = strike(stored(saves, saves, **UNTIL_33), [], [])
+    assert ledger.job_s[0, :, SAVE].tolist() == [9.0, 9.0]
+    assert ledger.job_s[0, :, TRAIN].tolist() == [24.0, 24.0]
+    alone = strike(stored(saves, **UNTIL_33), [])
+    assert alone.job_s[0, 0, SAVE] == 2.0
+
+
+def test_jobs_that_restart_together_read_together(strike):
+    """Saved by 70 s, struck at 75 s, restarted by 80 s, and read by 100 s. One alone: by 80 s."""
+    world = stored({"every": "50 s"}, {"every": "50 s"})
+    both = strike(world, [75.0], [75.0])
+    assert both.job_s[0, :, RESTART].tolist() == [5.0 + 20.0, 5.0 + 20.0]
+    assert both.end_s.tolist() == [[170.0, 170.0]]  # 50 s of training and a save of 20 s
+    alone = strike(stored({"every": "50 s"}), [65.0])
+    assert alone.job_s[0, 0, RESTART] == 5.0 + 10.0
+    assert strike(stored({"every": "50 s"}), [45.0]).job_s[0, 0, RESTART] == 5.0  # nothing to read
+
+
+def test_what_one_reads_slows_what_another_writes(strike):
+    """p reads from 75 s, q writes from 80 s: p has 5 s left, until 90 s; q's 5 s until 95 s."""
+    ledger = strike(stored({"every": "50 s"}, {"every": "80 s"}), [70.0], [])
+    assert ledger.job_s[0, :, RESTART].tolist() == [5.0 + 15.0, 0.0]
+    assert ledger.first_start_s.tolist() == [[0.0, 0.0]]
+    # q's first save 15 s; then 20 s of training, and the last from 115 s on, alone until 125 s
+    assert ledger.end_s[0, 1] == 125.0
+
+
+def test_a_planned_stop_begins_when_its_save_is_complete(strike):
+    """Both are told at 30 s, save until 50 s, stand still until 57 s; alone until 47 s."""
+    world = stored(
+        {"every": "60 s"}, {"every": "60 s"}, **{"planned.w": {"at": ["1 h"], "lasts": "7 s"}}
+    )
+    ledger = strike(world, [], [], stops=[(30.0, 7.0)])
+    assert ledger.job_s[0, :, RESTART].tolist() == [7.0, 7.0]
+    # saves at 30 s, at 90 s of training, and at the end: all of 20 s
+    assert ledger.end_s.tolist() == [[100.0 + 60.0 + 7.0] * 2]
+
+
+def test_bandwidth_of_its_own_and_other_sites_are_not_shared(strike):
+    own = stored({"every": "50 s", "bandwidth": "100 GB/s"}, {"every": "50 s"})
+    assert strike(own, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
+    assert not any(job.storage for job in own.jobs)
+    pool = {**CHIP, "chips": 4}
+    sites = {
+        name: {"pue": 1, "storage": "100 GB/s", "pools": {pool_name: pool}}
+        for name, pool_name in (("s", "p"), ("t", "q"))
+    }
+    data = data_of({"p": 4, "q": 4}, {})
+    data["sites"] = sites
+    for job_ in data["jobs"].values():
+        job_ |= {"train_for": "100 s", "checkpoint": {"every": "50 s", "state": "1 TB"}}
+    apart = compile_world(cp.load(data))
+    assert not any(job.storage for job in apart.jobs)
+    assert strike(apart, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
+
+
+# Against what was written otherwise
+
+
+@st.composite
+def sized(draw: st.DrawFn) -> dict[str, Any]:
+    """A job that saves bytes, and its work in whole intervals."""
+    every = draw(st.integers(1, 120))
+    saves: dict[str, Any] = {"every": f"{every} min", "bandwidth": "1 GB/s"}
+    if draw(st.booleans()):
+        stall = draw(st.integers(0, 10))
+        saves["stall"] = f"{stall} min"
+        saves["state"] = f"{60 * draw(st.integers(1, every + stall))} GB"
+    else:
+        saves["state"] = f"{60 * draw(st.integers(1, 30))} GB"
+    if draw(st.booleans()):
+        saves["load"] = f"{draw(st.integers(0, 20))} min"
+    return {"checkpoint": saves, "train_for": f"{every * draw(st.integers(1, 40))} min"}
+
+
+@given(eventful_scenarios(), st.lists(sized(), min_size=2, max_size=2), st.integers(0, 99))
+def test_a_job_alone_at_the_storage_is_played_as_one_with_its_own_bandwidth(data, saves, seed):
+    """From milestone to milestone, or by arithmetic: a job of one tier to 1e-9.
+
+    Planned stops only where saves block: a write that is under way when a stop begins is given up
+    for that of the stop where there is one bandwidth for both, and else goes on.
+    """
+    data["planned"].pop("rolling", None)
+    for job, given_ in zip(data["jobs"].values(), saves, strict=False):
+        job |= given_
+        if "stall" in job["checkpoint"]:
+            data["planned"] = {}
+    world = compile_world(cp.load(data))
+    jobs = [replace(job, storage=(job.name,) * len(world.pools)) for job in world.jobs]
+    alone = event.play(replace(world, jobs=tuple(jobs)), seed, 0, 2, timeline=True)
+    assert_same_books(alone, event.play(world, seed, 0, 2), world)
+    held_s = sum(span.end_s - span.start_s for span in alone.spans)
+    assert held_s == pytest.approx(alone.job_s[0, :, :QUEUE].sum(), rel=1e-9, abs=1e-6)
+    lost_s = sum(span.end_s - span.start_s for span in alone.spans if span.phase == LOST)
+    assert lost_s == pytest.approx(alone.job_s[0, :, LOST].sum(), rel=1e-9, abs=1e-6)
+
+
+class Stepper:
+    """A job of `step_by_step`: what it is at, and what it has done. Nothing is worked out ahead."""
+
+    def __init__(self, every_s, stall_s, write_s, faults_s):
+        self.every_s, self.stall_s, self.write_s, self.faults_s = (
+            every_s,
+            stall_s,
+            write_s,
+            faults_s,
+        )
+        self.trained = self.kept = self.written = 0.0
+        self.next_save, self.holds, self.end_s = every_s, None, None
+        self.down = self.read = self.stalled = 0.0
+        self.does = "train"
+
+    def moves(self):
+        return self.does == "read" or self.holds is not None
+
+    def is_struck(self):
+        self.trained, self.holds, self.does, self.down = self.kept, None, "down", 5.0
+        self.next_save = self.kept + self.every_s
+
+    def step(self, dt_s, share, work_s):
+        self.write(dt_s * share)
+        if self.does == "train":
+            self.trained = min(self.trained + dt_s, self.next_save, work_s)
+            if self.trained in (self.next_save, work_s):
+                self.does, self.stalled = "stall", 0.0
+        elif self.does == "down":
+            self.down -= dt_s
+            if self.down <= 0:
+                self.does, self.read = ("read" if self.kept else "train"), 0.0
+        elif self.does == "read":
+            self.read += dt_s * share
+            if self.read >= self.write_s:
+                self.does = "train"
+        elif self.does == "stall":
+            self.stall(dt_s, is_last=self.trained >= work_s)
+
+    def write(self, written):
+        if self.holds is None:
+            return
+        self.written += written
+        if self.written >= self.write_s:
+            self.kept, self.holds = self.holds, None
+            if self.does == "write":
+                self.does = "train"
+
+    def stall(self, dt_s, is_last):
+        self.stalled += dt_s
+        if self.stalled >= self.stall_s and (self.holds is None or is_last):
+            self.holds, self.written = self.trained, 0.0
+            self.next_save = self.trained + self.every_s
+            self.does = "train" if self.stall_s and not is_last else "write"
+
+
+def step_by_step(jobs, work_s, dt_s):
+    """Return when each job ends, by steps of a length that is too short to matter. [s]"""
+    now_s, running = 0.0, list(jobs)
+    while running:
+        for job in running:
+            if job.faults_s and now_s >= job.faults_s[0]:
+                job.faults_s.pop(0)
+                job.is_struck()
+        share = 1 / max(1, sum(job.moves() for job in running))
+        now_s += dt_s
+        for job in running:
+            job.step(dt_s, share, work_s)
+            if job.kept >= work_s:
+                job.end_s = now_s
+        running = [job for job in running if job.end_s is None]
+    return [job.end_s for job in jobs]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_storage_that_is_shared_agrees_with_small_steps(strike, seed):
+    """Three jobs that stand still or write behind training, each struck twice, by steps of 4 ms.
+
+    Every save, read and fault is late by a step or two: some 20 of them a job.
+    """
+    rng = np.random.default_rng(seed)
+    jobs, saves = [], []
+    for _ in range(3):
+        every_s, stall_s = rng.uniform(15, 40), rng.choice([0.0, 1.3])
+        write_s = rng.uniform(3, 9)
+        faults_s = sorted(rng.uniform(10, 120, 2).tolist())
+        jobs.append(Stepper(every_s, stall_s, write_s, faults_s))
+        saves.append({"every": f"{every_s!r} s", "state": f"{write_s * 100!r} GB"})
+        saves[-1] |= {"stall": f"{stall_s} s"} if stall_s else {}
+    world = stored(*saves)
+    ledger = strike(world, *(job.faults_s for job in jobs))
+    expected_s = step_by_step(jobs, 100.0, 0.004)
+    assert ledger.end_s[0] == pytest.approx(expected_s, abs=0.2)
+
+
+# What is said
+
+
+def test_what_does_not_play_shared_storage_says_so():
+    saves = {"every": "50 s", "load": "0 s"}
+    world = stored(saves, saves)
+    with pytest.raises(UnsupportedByEngine, match=r"jobs.on_p.checkpoint.state: .* others write"):
+        batch.play(world, 0, 0, 1)
+    rolling = {"rolling": "1 nodes", "every": "9 h", "lasts": "3 h", "restart": "5 min"}
+    shrinks = {"shrink": {"replicas": 4, "resize": "1 min"}}
+    for change, what in (
+        ({"sites.s.pools.q.throttle": {"diurnal": 0.1}}, "a speed that varies, as on q"),
+        ({"planned.m": rolling}, "planned.m.rolling"),
+        ({"jobs.on_q.on_loss": shrinks}, "jobs.on_q.on_loss"),
+    ):
+        with pytest.raises(ScenarioError, match=f"not played together with {what}; give bandw"):
+            stored(saves, saves, **change)
+        stored(saves, {**saves, "bandwidth": "1 TB/s"}, **change)
