@@ -350,6 +350,39 @@ def test_the_closed_form_beside_a_run_reads_the_state_at_every_restart(checkpoin
     )
 
 
+def test_tiers_write_and_read_the_bytes_of_the_state_at_bandwidths_of_their_own():
+    """Memory at 2 TB/s, disk at the 400 GB/s of the site, but read elsewhere in 5 s."""
+    survives = {"stall": "1 s", "survives": "all"}
+    tiers = {
+        "memory": {"every": "1 min", "bandwidth": "2 TB/s", **survives, "survives": "nothing"},
+        "disk": {"every": "10 min", "load": "5 s", **survives},
+        "far": {"every": "30 min", "write": "9 min", "load": "9 min", **survives},
+    }
+    saves = {"jobs.j.checkpoint": {"state": "4 TB", "tiers": tiers}}
+    storage = {"sites.s.storage": "400 GB/s"}
+    found = world_of_one({"every": "never"}, **saves, **storage).jobs[0].tiers_on(0)
+    assert [(t.write_s, t.load_s) for t in found] == [(2.0, 2.0), (10.0, 5.0), (540.0, 540.0)]
+    with pytest.raises(cp.ScenarioError, match=r"storage is missing: jobs.j.checkpoint gives"):
+        world_of_one({"state": "4 TB", "tiers": tiers})
+    saves["jobs.j.checkpoint"]["state"] = "400 TB"
+    with pytest.raises(cp.ScenarioError, match=r"tiers.memory: writing the state takes 200 s on p"):
+        world_of_one({"every": "never"}, **saves, **storage)
+
+
+def test_tiers_that_go_through_shared_storage_are_said_to_have_it_alone():
+    disk = {"every": "10 min", "stall": "1 s", "survives": "all"}
+    saves = {"state": "4 TB", "tiers": {"disk": disk}}
+    changes = {"sites.s.storage": "400 GB/s", "sites.s.pools.p.chips_per_node": 1}
+    changes |= {"jobs.j.chips": 4, "jobs.j.checkpoint": saves}
+    changes |= {"jobs.k": {"train_for": "50 h", "chips": 4, "checkpoint": saves}}
+    world = world_of_one({"every": "never"}, **changes)
+    assert [note for note in world.notes if "storage to themselves" in note] == [
+        "j: its tiers are taken to have the storage to themselves (an assumption)",
+        "k: its tiers are taken to have the storage to themselves (an assumption)",
+    ]
+    assert not any(job.storage for job in world.jobs)
+
+
 def test_auto_is_what_adam_keeps_of_the_model():
     """8.03 billion parameters, each 2 bytes of weight and 12 of master copy and moments."""
     sized = {"every": "30 min", "stall": "5 s", "state": "auto", "bandwidth": "1 GB/s"}
@@ -389,6 +422,7 @@ SLOW = {"every": "30 min", "stall": "5 s", "survives": "all"}
         ({"every": "optimal", "stall": "0 s"}, "saves that cost nothing have no optimum"),
         ({"stall": "5 s"}, "every is missing"),
         ({"every": "1 h", "stall": "5 s", "bandwidth": "1 GB/s"}, "bandwidth goes with state"),
+        ({"tiers": {"a": {**SLOW, "bandwidth": "1 GB/s"}}}, "bandwidth goes with state"),
         (
             {"every": "1 h", "stall": "5 s", "write": "9 s", "state": "5 TB"},
             "write and state say the same twice",
@@ -400,7 +434,7 @@ SLOW = {"every": "30 min", "stall": "5 s", "survives": "all"}
             "takes 1000 s",
         ),
         ({"tiers": {}}, "at least 1 item"),
-        ({"tiers": {"a": SLOW}, "every": "1 h"}, "tiers say all there is to say"),
+        ({"tiers": {"a": SLOW}, "every": "1 h"}, "each tier says that for itself"),
         ({"tiers": {"a": {**SLOW, "survives": "node"}}}, "a, survives node: some fault would cost"),
         ({"tiers": {"a": {**SLOW, "every": "optimal"}}}, "must be a duration, not optimal"),
         (

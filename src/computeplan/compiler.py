@@ -68,12 +68,13 @@ def compile_world(scenario: Scenario) -> World:
         raise ScenarioError(problems)
     if rounded:
         notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
+    shared = share_storage(scenario, pools, jobs, notes)
     horizon = scenario.simulate.horizon
     world = World(
         name=scenario.name,
         policy=scenario.policy,
         pools=pools,
-        jobs=share_storage(scenario, pools, jobs),
+        jobs=shared,
         kind_names=names,
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,

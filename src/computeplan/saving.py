@@ -7,6 +7,7 @@ share the storage of a site only the engine knows, when they do.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from computeplan.physics.transformer import n_parameters, shape_of
 from computeplan.pools import Pool
 from computeplan.specs.checkpoints import SURVIVES, Checkpoint
 from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.loader import KeyPath
 from computeplan.specs.scenario import Scenario
 from computeplan.world import Job, Tier
 
@@ -64,18 +66,12 @@ def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float
     if checkpoint is None:
         return Saving()
     if checkpoint.tiers is not None:
-        return _tiered(checkpoint)
+        return _tiered(scenario, pool, name, job, checkpoint)
     stall_s, write_s, load_s = _times_s(scenario, pool, job, checkpoint)
     interval_s = _interval_s(checkpoint.every, stall_s, write_s, rate)
     if not (write_s or load_s) or math.isinf(interval_s):
         return Saving(interval_s, stall_s + write_s)
-    # Only where the write was computed: else it is refused earlier. An optimum may just hold it.
-    if (interval_s + stall_s) * (1 + ROUNDING) < write_s:
-        message = (
-            f"writing the state takes {write_s:.4g} s on {pool.name}, longer than the time between"
-            f" saves; save less often, or give more bandwidth"
-        )
-        raise ScenarioError([scenario.document.problem(("jobs", name, "checkpoint"), message)])
+    _check_write(scenario, pool, ("jobs", name, "checkpoint"), interval_s, stall_s, write_s)
     tier = Tier("checkpoint", 1, stall_s, write_s, load_s, survives=ALL)
     return Saving(interval_s, stall_s + write_s, (tier,))
 
@@ -96,36 +92,54 @@ def _times_s(
     """Return stall and write of one save, and how long reading it takes. [s]"""
     if checkpoint.state is None:
         return checkpoint.stall or 0.0, checkpoint.write or 0.0, checkpoint.load or 0.0
-    if checkpoint.state == "auto":
-        assert job.model is not None  # cross-checked
-        shape = shape_of(scenario.catalogue.models[job.model].architecture())
-        state_bytes = n_parameters(shape) * saved_bytes_per_parameter()
-    else:
-        state_bytes = float(checkpoint.state)
-    bandwidth = checkpoint.bandwidth or scenario.sites[pool.site].storage
-    assert bandwidth is not None  # cross-checked
-    moved_s = state_bytes / bandwidth
+    moved_s = _moved_s(scenario, pool, job, checkpoint.bandwidth)
     load_s = moved_s if checkpoint.load is None else checkpoint.load
     if checkpoint.stall is None:
         return moved_s, 0.0, load_s
     return checkpoint.stall, moved_s, load_s
 
 
-def _tiered(checkpoint: Checkpoint) -> Saving:
+def _moved_s(scenario: Scenario, pool: Pool, job: JobSpec, bandwidth: float | None) -> float:
+    """Return how long the bytes of a save take at a bandwidth, or that of the storage. [s]"""
+    assert job.checkpoint is not None
+    state = job.checkpoint.state
+    if state == "auto":
+        assert job.model is not None  # cross-checked
+        shape = shape_of(scenario.catalogue.models[job.model].architecture())
+        state = n_parameters(shape) * saved_bytes_per_parameter()
+    bandwidth = bandwidth or scenario.sites[pool.site].storage
+    assert bandwidth is not None  # cross-checked
+    return float(state or 0.0) / bandwidth
+
+
+def _tiered(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, checkpoint: Checkpoint
+) -> Saving:
     named = checkpoint.by_interval
     interval_s = named[0][1].every
-    tiers = tuple(
-        Tier(
-            name=name,
-            n_intervals=round(tier.every / interval_s),
-            stall_s=tier.stall,
-            write_s=tier.write,
-            load_s=tier.load,
-            survives=SURVIVES.index(tier.survives),
+    tiers = []
+    for tier_name, tier in named:
+        asks = checkpoint.is_sized and (tier.write is None or tier.load is None)
+        moved_s = _moved_s(scenario, pool, job, tier.bandwidth) if asks else 0.0
+        write_s = moved_s if tier.write is None else tier.write
+        at = ("jobs", name, "checkpoint", "tiers", tier_name)
+        _check_write(scenario, pool, at, tier.every, tier.stall, write_s)
+        load_s = moved_s if tier.load is None else tier.load
+        n_intervals, survives = round(tier.every / interval_s), SURVIVES.index(tier.survives)
+        tiers.append(Tier(tier_name, n_intervals, tier.stall, write_s, load_s, survives))
+    return Saving(interval_s, tiers[-1].stall_s + tiers[-1].write_s, tuple(tiers))
+
+
+def _check_write(
+    scenario: Scenario, pool: Pool, at: KeyPath, interval_s: float, stall_s: float, write_s: float
+) -> None:
+    """Refuse a write that was computed and does not fit; others are refused earlier."""
+    if (interval_s + stall_s) * (1 + ROUNDING) < write_s:  # an optimum may just hold it
+        message = (
+            f"writing the state takes {write_s:.4g} s on {pool.name}, longer than the time between"
+            f" saves; save less often, or give more bandwidth"
         )
-        for name, tier in named
-    )
-    return Saving(interval_s, tiers[-1].stall_s + tiers[-1].write_s, tiers)
+        raise ScenarioError([scenario.document.problem(at, message)])
 
 
 def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> float:
@@ -151,7 +165,7 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
 
 
 def share_storage(
-    scenario: Scenario, pools: Sequence[Pool], jobs: Sequence[Job]
+    scenario: Scenario, pools: Sequence[Pool], jobs: Sequence[Job], notes: list[str]
 ) -> tuple[Job, ...]:
     """Return the jobs, those that share the storage of a site knowing it.
 
@@ -162,18 +176,21 @@ def share_storage(
     ScenarioError
         If one of them goes on, or is stopped, in a way that is not played together with that.
     """
-    at: dict[str, set[str]] = {}
-    for job in jobs:
-        for p in _saves_through_storage(scenario, job):
-            at.setdefault(pools[p].site, set()).add(job.name)
+    through = {job.name: _saves_through_storage(scenario, job) for job in jobs}
+    meet = Counter(site for here in through.values() for site in {pools[p].site for p in here})
     problems: list[Problem] = []
     found = []
     for job in jobs:
-        here = _saves_through_storage(scenario, job)
         sites = [
-            pool.site if p in here and len(at[pool.site]) > 1 else ""
+            pool.site if p in through[job.name] and meet[pool.site] > 1 else ""
             for p, pool in enumerate(pools)
         ]
+        checkpoint = scenario.jobs[job.name].checkpoint
+        if any(sites) and checkpoint is not None and checkpoint.tiers is not None:
+            notes.append(
+                f"{job.name}: its tiers are taken to have the storage to themselves (an assumption)"
+            )
+            sites = [""] * len(sites)
         found.append(replace(job, storage=tuple(sites)) if any(sites) else job)
         for p, site in enumerate(sites):
             if site and (other := _not_beside_shared_storage(pools[p], job)):
@@ -192,7 +209,7 @@ def share_storage(
 def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
     """Return the pools on which a job may save to the storage of the site."""
     checkpoint = scenario.jobs[job.name].checkpoint
-    if checkpoint is None or not checkpoint.is_sized or checkpoint.bandwidth is not None:
+    if checkpoint is None or not checkpoint.asks_storage:
         return []
     is_home = scenario.policy == "silo" and job.home >= 0
     here = [job.home] if is_home else np.flatnonzero(job.n_nodes).tolist()

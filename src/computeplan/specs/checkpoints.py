@@ -24,6 +24,7 @@ __all__ = ["SURVIVES", "Checkpoint", "Tier"]
 
 SURVIVES = ("nothing", "node", "group", "all")
 """What a fault may take so that a tier can still be read, from least to most."""
+BYTES_MISSING = "bandwidth goes with state: what is written at it; state: auto, or 5.6 TB"
 WHOLE = 1e-9  # a ratio this near to a whole number is one: 0.1 s goes ten times into 1 s
 
 
@@ -71,16 +72,19 @@ class Tier(Frozen):
     """Training time between saves; a whole multiple of that of the next more frequent tier."""
     stall: Duration
     """How long training stands still for one save; adds to that of other tiers due with it."""
-    write: Duration = 0.0
-    """How long after its stall a save is complete, while training goes on."""
-    load: Duration = 0.0
-    """How long reading the state back takes; adds to the restart."""
+    write: Duration | None = None
+    """How long after its stall a save is complete, while training goes on; 0 if left out, and with
+    state of the checkpoint as long as writing its bytes."""
+    load: Duration | None = None
+    """How long reading the state back takes; adds to the restart; left out, as write."""
+    bandwidth: Bandwidth | None = None
+    """At which state is written and read; the storage of the site if left out."""
     survives: Literal["nothing", "node", "group", "all"]
     """The worst that a fault may take so that the tier can still be read."""
 
     @model_validator(mode="after")
     def _writes_one_at_a_time(self) -> Tier:
-        _one_at_a_time(self.every, self.stall, self.write)
+        _one_at_a_time(self.every, self.stall, self.write or 0.0)
         return self
 
 
@@ -97,10 +101,7 @@ class Checkpoint(Frozen):
     """Saving the state so that a fault does not cost everything."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
-        (
-            frozenset({"every", "stall", "write", "load", "state", "bandwidth"}),
-            frozenset({"tiers"}),
-        ),
+        (frozenset({"every", "stall", "write", "load", "bandwidth"}), frozenset({"tiers"})),
     )
 
     every: (
@@ -147,6 +148,18 @@ class Checkpoint(Frozen):
         return self.state is not None
 
     @property
+    def asks_storage(self) -> bool:
+        """Whether some time of it follows from its bytes and the storage of the site."""
+        if not self.is_sized:
+            return False
+        if self.tiers is None:
+            return self.bandwidth is None
+        return any(
+            tier.bandwidth is None and (tier.write is None or tier.load is None)
+            for tier in self.tiers.values()
+        )
+
+    @property
     def by_interval(self) -> list[tuple[str, Tier]]:
         """The tiers, most frequent first."""
         tiers = (self.tiers or {}).items()
@@ -155,9 +168,11 @@ class Checkpoint(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Checkpoint:
         if self.tiers is not None:
-            names = ("every", "stall", "write", "load", "state", "bandwidth")
+            names = ("every", "stall", "write", "load", "bandwidth")
             if any(getattr(self, name) is not None for name in names):
-                refuse("tiers say all there is to say; drop every, stall, write, load and state")
+                refuse("each tier says that for itself; drop every, stall, write, load, bandwidth")
+            if not self.is_sized and any(tier.bandwidth for tier in self.tiers.values()):
+                refuse(BYTES_MISSING)
             self._nested()
             return self
         if self.every is None:
@@ -165,7 +180,7 @@ class Checkpoint(Frozen):
                 "every is missing: how often to save, such as 30 min, optimal or never; or tiers"
             )
         if self.bandwidth is not None and not self.is_sized:
-            refuse("bandwidth goes with state: what is written at it; state: auto, or 5.6 TB")
+            refuse(BYTES_MISSING)
         if self.is_sized and self.write is not None:
             refuse("write and state say the same twice; keep one")
         if self.every != "never" and self.stall is None and not self.is_sized:

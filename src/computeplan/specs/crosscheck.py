@@ -231,7 +231,7 @@ def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> 
     if saving.state == "auto" and job.model is None:
         message = "auto needs a model to know its bytes; give it, or the bytes, such as 5.6 TB"
         said.append(((*here, "state"), message))
-    if saving.is_sized and saving.bandwidth is None:
+    if saving.asks_storage:
         message = (
             f"storage is missing: jobs.{name}.checkpoint gives the bytes of a save and no"
             " bandwidth; write storage: 400 GB/s"
