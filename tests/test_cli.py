@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -599,3 +600,11 @@ def test_a_closed_pipe_is_quiet():
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""
     assert done.returncode in (0, 1)
+
+
+def test_runs_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["computeplan", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("computeplan", run_name="__main__")
+    assert caught.value.code == 0
+    assert "computeplan, version" in capsys.readouterr().out

@@ -64,9 +64,9 @@ class Scripts(Script):
 def play(monkeypatch):
     """Return a function that plays pools p and q of 2 nodes, q with a spare, against scripts."""
 
-    def run(p, q, **changes):
-        monkeypatch.setattr(event, "draw_trace", lambda *_: Scripts(p, q))
-        scenario = cp.load(data_of({"p": 2, "q": 2}, {"q": 1}))
+    def run(p, q, *, chips=None, **changes):
+        monkeypatch.setattr(event, "draw_trace", lambda *_: Scripts(p, q, []))
+        scenario = cp.load(data_of({"p": 2, "q": 2} if chips is None else chips, {"q": 1}))
         changes = {path.replace("__", "."): value for path, value in changes.items()}
         return event.play(compile_world(scenario.with_(changes)), 0, 0, 1)
 
@@ -148,6 +148,36 @@ def test_a_node_that_was_lent_goes_home_when_the_job_ends(play):
     assert ledger.job_s[0, :, BLOCKED].tolist() == [0.0, 0.0]
 
 
+def test_two_pools_are_not_both_given_the_same_spare(play):
+    """p and q have each lost a node when their jobs come at 20 s, and r has a spare for one.
+
+    q's node comes back at 60 s; p's job, which is asked for first, has the spare of r until then.
+    """
+    spares = {"sites.s.pools.q.spares": "0 nodes", "sites.s.pools.r.spares": "1 nodes"}
+    arrivals = {"jobs.on_p.arrival": "20 s", "jobs.on_q.arrival": "20 s"}
+    script = [(10.0, 0, 500.0)], [(10.0, 0, 50.0)]
+    ledger = play(*script, chips={"p": 2, "q": 2, "r": 1}, **spares, **arrivals)
+    assert ledger.first_start_s.tolist() == [[20.0, 60.0, 0.0]]
+
+
+def test_a_slow_node_of_a_job_that_ends_holds_its_next_job_back(monkeypatch):
+    """Node 0 trains at half speed from 5 s on; its job ends at 5 + 2 x 35 s = 75 s.
+
+    The other one lost node 1 at 10 s, and trains the 90 s that are left in 180 s, from 76 s on.
+    """
+    slow = {"slows": {"to": 0.5, "lasts": "1000 s"}, "mtbf": "100 h", "per": "node"}
+    strikes = scripted((5.0, 1, 0, False, 1000.0, 0.0), (10.0, 0, 1, True, 1.0, 1000.0))
+    trace = Scripts([])
+    trace.by_pool = [strikes]
+    monkeypatch.setattr(event, "draw_trace", lambda *_: trace)
+    data = data_of({"p": 2}, {})
+    data["jobs"] = {"one": job("p", 1, "40 s"), "two": job("p", 1, "100 s")}
+    data["faults"]["slow"] = slow
+    data["sites"]["s"]["share_spares"] = False
+    ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
+    assert ledger.end_s.tolist() == [[75.0, 256.0]]
+
+
 # Against theory
 
 
@@ -225,6 +255,19 @@ def test_what_does_not_play_shared_spares_says_so():
     slow = {"slows": {"to": 0.9, "lasts": "1 h"}, "mtbf": "9 h", "per": "node"}
     with pytest.raises(ScenarioError, match=r"not played beside faults.slow.slows"):
         scenario.with_({"faults.slow": slow})
+    far = {"pue": 1, "pools": {"far": {**CHIP, "chips": 4}}}
+    scenario.with_({"sites.t": far, "faults.slow": {**slow, "pools": ["far"]}})
+    boots = {"sites.s.pools.p.spares": {"warm": {"nodes": "1 nodes", "ready": "5 min"}}}
+    shrinks = {"jobs.on_q.on_loss": {"shrink": {"replicas": 4, "resize": "1 min"}}}
+    scenario.with_(boots)
+    scenario.with_(shrinks)
+    with pytest.raises(ScenarioError, match=r"as on p, are not shared with a job that shrinks"):
+        scenario.with_({**boots, **shrinks})
+
+
+def test_a_chip_by_another_of_its_names_is_the_same_chip():
+    scenario = cp.load(data_of({"p": 4, "q": 4}, {"p": 1}))
+    assert compile_world(scenario.with_({"sites.s.pools.q.chip": "H100"})).sharing == ((0, 1),)
 
 
 def test_no_closed_form_is_shown_for_shared_spares():

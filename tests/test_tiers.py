@@ -299,10 +299,13 @@ def test_tiers_keep_at_least_what_their_bound_says():
     assert end_s.mean() < world.jobs[0].expected_wall_s(0)
 
 
-def test_the_bound_counts_reading_as_a_longer_restart():
+def test_the_bound_of_several_tiers_counts_reading_as_a_longer_restart():
     tier = {"every": "25 min", "stall": "1 min", "write": "9 min", "survives": "all"}
-    reads = world_of_one({"tiers": {"a": {**tier, "load": "10 min"}}}).jobs[0].ettr[0]
-    waits = world_of_one({"tiers": {"a": tier}}, **{"faults.f.restart": "16 min"}).jobs[0].ettr[0]
+    free = {"every": "5 min", "stall": "0 s", "survives": "nothing"}
+    tiers = {"a": {**tier, "load": "10 min"}, "b": free}
+    reads = world_of_one({"tiers": tiers}).jobs[0].ettr[0]
+    tiers = {"a": tier, "b": free}
+    waits = world_of_one({"tiers": tiers}, **{"faults.f.restart": "16 min"}).jobs[0].ettr[0]
     assert reads == pytest.approx(waits)
 
 
@@ -348,6 +351,21 @@ def test_the_closed_form_beside_a_run_reads_the_state_at_every_restart(checkpoin
     assert end_s.mean() == pytest.approx(
         expected.train_s / expected.ettr, rel=0.002, abs=4 * error_s
     )
+
+
+@pytest.mark.parametrize("every", ["50 h", "10 h", "7 h"])
+@pytest.mark.parametrize("write", ["0 s", "2 h"])
+def test_the_closed_form_reads_nothing_before_the_first_save(every, write):
+    """A job of 20 h that fails every 20 h: what it reads takes 4 h, if there is anything."""
+    checkpoint = {"every": every, "stall": "1 min", "write": write, "load": "4 h"}
+    rare = {"faults.f.mtbf": "20 h", "jobs.j.train_for": "20 h"}
+    world = world_of_one(checkpoint, **rare)
+    end_s = batch.play(world, 4, 0, 20_000).end_s[:, 0]
+    error_s = end_s.std(ddof=1) / np.sqrt(end_s.size)
+    expected = expect(world)
+    at_the_end = 0.01 if write != "0 s" and every == "7 h" else 0.0  # a short interval's write
+    expected_s = expected.train_s / expected.ettr
+    assert end_s.mean() == pytest.approx(expected_s, rel=at_the_end, abs=4 * error_s)
 
 
 def test_tiers_write_and_read_the_bytes_of_the_state_at_bandwidths_of_their_own():

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.kinds import Stop
-from computeplan.physics.checkpoint import expected_wall_s
+from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
 from computeplan.physics.reliability import down_from_whole, lacking_share
 from computeplan.pools import Pool
 from computeplan.specs.laws import law_mean_s
@@ -199,19 +199,11 @@ def expect(world: World) -> Expected | None:
         return None
     segment_s = min(float(job.interval_s[p]), train_s)
     save_s, write_s, load_s = _save(job, p)
-    restart_s = pool.even_restart_s(rate) + load_s
-    n_whole = math.floor(train_s / segment_s * (1 + 1e-9))
-    rest_s = train_s - n_whole * segment_s
+    first_s = pool.even_restart_s(rate)  # as long as there is nothing to read
+    restart_s = first_s + load_s
     with np.errstate(over="ignore"):
         cycle_s = float(expected_wall_s(segment_s, save_s, restart_s, 1 / rate, write_s))
-        wall_s = n_whole * cycle_s
-        if rest_s > 1e-9 * segment_s:  # of so short an interval that a write may not fit
-            wall_s += (
-                cycle_s * (rest_s + save_s) / (segment_s + save_s)
-                if write_s
-                else float(expected_wall_s(rest_s, save_s, restart_s, 1 / rate))
-            )
-        wall_s += math.exp(min(restart_s * rate, 700.0)) * math.expm1(write_s * rate) / rate
+        wall_s = _wall_s(train_s, segment_s, save_s, write_s, first_s, load_s, rate)
     if not wall_s < train_s / NEVER:
         return replace(_NEVER_ENDS, train_s=train_s, interval_s=float(job.interval_s[p]))
     full_save_s = float(job.save_s[p])  # before a stop, the write included
@@ -238,6 +230,34 @@ def expect(world: World) -> Expected | None:
         train_s=train_s,
         interval_s=float(job.interval_s[p]),
     )
+
+
+def _wall_s(
+    train_s: float,
+    segment_s: float,
+    save_s: float,
+    write_s: float,
+    restart_s: float,
+    load_s: float,
+    rate_per_s: float,
+) -> float:
+    """Return the expected wall time of a job never blocked, its last segment as long as it is. [s]
+
+    Before the first save there is nothing to read, so that restarts are shorter by the load.
+    """
+    mtbf_s = 1 / rate_per_s
+    n_whole = math.floor(train_s / segment_s * (1 + 1e-9))
+    rest_s = train_s - n_whole * segment_s
+    wall_s = float(
+        expected_makespan_s(n_whole, segment_s, save_s, restart_s, mtbf_s, write_s, load_s)
+    )
+    if rest_s <= 1e-9 * segment_s:
+        return wall_s
+    if write_s:  # of so short an interval that a write may not fit
+        rest = (rest_s + save_s) / (segment_s + save_s)
+        reads_s = restart_s + load_s
+        return wall_s + rest * float(expected_wall_s(segment_s, save_s, reads_s, mtbf_s, write_s))
+    return wall_s + float(expected_wall_s(rest_s, save_s, restart_s + load_s, mtbf_s))
 
 
 _NEVER_ENDS = Expected(0.0, 0.0, 0.0, 0.0, math.inf, 0.0, False, 1.0, 1.0, math.inf, math.inf)

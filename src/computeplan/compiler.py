@@ -68,18 +68,19 @@ def compile_world(scenario: Scenario) -> World:
         raise ScenarioError(problems)
     if rounded:
         notes.append(f"batches rounded to whole sequences: {', '.join(rounded)}")
-    shared = share_storage(scenario, pools, jobs, notes)
+    sharing = _sharing(scenario, pools)
+    jobs = list(share_storage(scenario, pools, sharing, jobs, notes))
     horizon = scenario.simulate.horizon
     world = World(
         name=scenario.name,
         policy=scenario.policy,
         pools=pools,
-        jobs=shared,
+        jobs=tuple(jobs),
         kind_names=names,
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys(notes)),
-        sharing=_sharing(scenario, pools),
+        sharing=sharing,
     )
     check_feasible(scenario, world)
     return world

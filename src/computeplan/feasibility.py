@@ -15,6 +15,7 @@ from computeplan.world import World
 __all__ = ["check_feasible"]
 
 MOST_STRIKES = 200_000  # on one pool in one run
+MOST_SAVES = 1_000_000  # of one job that shares storage, in one run; others cost nothing each
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
 
 
@@ -32,7 +33,10 @@ def check_feasible(scenario: Scenario, world: World) -> None:
     if problems:
         raise ScenarioError(problems)
     problems = [*_too_large(scenario, world), *_too_long(scenario, world)]
-    problems = problems or list(_too_many_strikes(scenario, world))
+    problems = problems or [
+        *_too_many_strikes(scenario, world),
+        *_too_many_saves(scenario, world),
+    ]
     if problems:
         raise InfeasibleError(str(ScenarioError(problems)))
 
@@ -89,3 +93,16 @@ def _too_many_strikes(scenario: Scenario, world: World) -> Iterator[Problem]:
                 f" {MOST_STRIKES:,}; check the rates, or give a shorter simulate.horizon"
             )
             yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)
+
+
+def _too_many_saves(scenario: Scenario, world: World) -> Iterator[Problem]:
+    """Yield jobs whose saves are events, as others may write meanwhile, and too many of them."""
+    for job in world.jobs:
+        here = [p for p, site in enumerate(job.storage) if site]
+        n_saves = max((job.train_s[p] / job.interval_s[p] for p in here), default=0.0)
+        if n_saves > MOST_SAVES:
+            message = (
+                f"about {n_saves:.3g} saves in a run through shared storage, more than"
+                f" {MOST_SAVES:,}; save less often, or give bandwidth"
+            )
+            yield scenario.document.problem(("jobs", job.name, "checkpoint"), message)

@@ -98,7 +98,10 @@ def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, savin
     said = []
     if saving.tiers:
         said.append(
-            ("checkpoint", "saves that go on behind training, are read back, or go to tiers")
+            (
+                "checkpoint",
+                "saves that go on behind training, go to tiers, or are read back (load: 0 s)",
+            )
         )
     if isinstance(job.on_loss, OnLoss):
         said.append(("on_loss", "a job that shrinks"))

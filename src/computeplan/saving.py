@@ -153,23 +153,30 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
     slowest = saving.tiers[-1].n_intervals
     stall_s = sum(t.stall_s * slowest / t.n_intervals for t in saving.tiers)
     interval_s, write_s = saving.interval_s * slowest, saving.tiers[-1].write_s
-    restart_s += max(t.load_s for t in saving.tiers)
+    load_s = max(t.load_s for t in saving.tiers)
+    if len(saving.tiers) > 1:  # others may have been saved, and are read, before
+        restart_s, load_s = restart_s + load_s, 0.0
     if interval_s > train_s:  # it saves once, at its end
         return job_ettr(train_s, interval_s, stall_s + write_s, restart_s, rate)
     if rate == 0:
         return train_s / (train_s * (interval_s + stall_s) / interval_s + write_s)
     with np.errstate(over="ignore"):
         n = train_s / interval_s
-        wall_s = expected_makespan_s(n, interval_s, stall_s, restart_s, 1 / rate, write_s)
+        wall_s = expected_makespan_s(n, interval_s, stall_s, restart_s, 1 / rate, write_s, load_s)
     return float(train_s / wall_s)
 
 
 def share_storage(
-    scenario: Scenario, pools: Sequence[Pool], jobs: Sequence[Job], notes: list[str]
+    scenario: Scenario,
+    pools: Sequence[Pool],
+    sharing: Sequence[Sequence[int]],
+    jobs: Sequence[Job],
+    notes: list[str],
 ) -> tuple[Job, ...]:
     """Return the jobs, those that share the storage of a site knowing it.
 
     They give the bytes of their saves and no bandwidth of their own, and may meet at the site.
+    `sharing` are the pools that share spares.
 
     Raises
     ------
@@ -191,19 +198,26 @@ def share_storage(
                 f"{job.name}: its tiers are taken to have the storage to themselves (an assumption)"
             )
             sites = [""] * len(sites)
-        found.append(replace(job, storage=tuple(sites)) if any(sites) else job)
-        for p, site in enumerate(sites):
-            if site and (other := _not_beside_shared_storage(pools[p], job)):
-                message = (
-                    f"jobs share the storage of {site}, which is not played together with {other};"
-                    " give bandwidth, to be written at by this job alone"
-                )
-                problems.append(
-                    scenario.document.problem(("jobs", job.name, "checkpoint"), message)
-                )
+        if not any(sites):
+            found.append(job)
+            continue
+        found.append(replace(job, storage=tuple(sites)))
+        here = set(_pools_of(scenario, job))
+        near = here.union(*(group for group in sharing if here & set(group)))
+        if other := _not_beside_shared_storage([pools[p] for p in sorted(near)], job):
+            message = (
+                f"jobs share the storage of {next(filter(None, sites))}, which is not played"
+                f" together with {other}; give bandwidth, to be written at by this job alone"
+            )
+            problems.append(scenario.document.problem(("jobs", job.name, "checkpoint"), message))
     if problems:
         raise ScenarioError(problems)
     return tuple(found)
+
+
+def _pools_of(scenario: Scenario, job: Job) -> list[int]:
+    is_home = scenario.policy == "silo" and job.home >= 0
+    return [job.home] if is_home else [int(p) for p in np.flatnonzero(job.n_nodes)]
 
 
 def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
@@ -211,15 +225,16 @@ def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
     checkpoint = scenario.jobs[job.name].checkpoint
     if checkpoint is None or not checkpoint.asks_storage:
         return []
-    is_home = scenario.policy == "silo" and job.home >= 0
-    here = [job.home] if is_home else np.flatnonzero(job.n_nodes).tolist()
-    return [p for p in here if math.isfinite(job.interval_s[p])]
+    return [p for p in _pools_of(scenario, job) if math.isfinite(job.interval_s[p])]
 
 
-def _not_beside_shared_storage(pool: Pool, job: Job) -> str:
+def _not_beside_shared_storage(near: Sequence[Pool], job: Job) -> str:
+    """Return what is not played beside it, of a job and of pools whose nodes it may hold."""
     if job.shrinking is not None:
         return f"jobs.{job.name}.on_loss"
-    if is_slowed(pool):
-        return f"a speed that varies, as on {pool.name}"
-    rolling = [stop.name for stop in pool.stops if stop.n_nodes]
-    return f"planned.{rolling[0]}.rolling" if rolling else ""
+    for pool in near:
+        if is_slowed(pool):
+            return f"a speed that varies, as on {pool.name}"
+        if rolling := [stop.name for stop in pool.stops if stop.n_nodes]:
+            return f"planned.{rolling[0]}.rolling"
+    return ""

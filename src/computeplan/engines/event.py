@@ -1,9 +1,10 @@
 """One run at a time, on SimPy: plays everything, and is the reference.
 
 Every happening is an event with a time and a rank; at equal times the rank decides: repair ends,
-job ends, strike, arrival, policy. There is no event for a checkpoint and none for the end of a
-restart: between two strikes a job's books follow from when it began (``gang.py``). There is no
-process per node or chip. What strikes come to is in ``incidents.py``.
+job ends, strike, arrival, policy. There is no event for the end of a restart, and none for a
+checkpoint but where jobs share storage (``sharedgang.py``): between two strikes a job's books
+follow from when it began (``gang.py``). There is no process per node or chip. What strikes come to
+is in ``incidents.py``.
 """
 
 from __future__ import annotations
@@ -260,10 +261,20 @@ class _Run:
 
     def _ask_policy(self, event: _At) -> None:
         self.policy_due = False
-        if not self.queue:
-            return
+        while self.queue and self._place_some(event.time_s):
+            pass
+
+    def _place_some(self, now_s: float) -> bool:
+        """Start the jobs that the policy places; return whether to ask it again.
+
+        Pools that share spares offer them together: what one job has borrowed is gone for the next.
+        """
         nodes = [pool.nodes for pool in self.pools]
-        view = view_of(self.world, self.gangs, nodes, self.queue, event.time_s)
-        for index, pool in self.policy(view):
+        placed = self.policy(view_of(self.world, self.gangs, nodes, self.queue, now_s))
+        for n_before, (index, pool) in enumerate(placed):
+            gang = self.gangs[index]
+            if n_before and nodes[pool].others and gang.spec.n_nodes[pool] > nodes[pool].room:
+                return True
             self.queue.remove(index)
-            self._start(self.gangs[index], pool, event.time_s)
+            self._start(gang, pool, now_s)
+        return False

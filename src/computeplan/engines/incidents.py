@@ -249,6 +249,8 @@ class Incidents:
             self.nodes.give(gang.index, now_s)
             gang.receive(now_s)
             found = True
+        if found:
+            self.pace(now_s)
         return found
 
     def _lacking(self) -> list[Gang]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from computeplan.engines.gang import SLACK, Gang
@@ -123,8 +122,9 @@ class SharedGang(Gang):
                 self.stall_s, self.write_s = tier.stall_s, tier.write_s
                 self.waits_for_write = False
         self.position_s = 0.0
+        self.stretch_s: float | None = None  # since when it trains and saves in turn
         self.writes_s: float | None = None
-        self.taken_s = self.writes_taken_s = now_s  # when what is kept, or is written, was there
+        self.taken_s = self.writes_taken_s = now_s  # when it went on from what is kept, or written
         self.stop_lasts_s: float | None = None  # of the stop that it saves for
         self.at, self.must_read = TRAINING, False
         self._set_due()
@@ -167,24 +167,41 @@ class SharedGang(Gang):
         if self.is_blocked:
             return  # booked when its nodes change
         if self.at != TRAINING:
-            self._phase(STANDS_STILL[self.at], now_s)
+            self._book(STANDS_STILL[self.at], now_s)
             return
         trained_until_s = min(now_s, self.due_at_s)
         if trained_until_s > self.since_s:
             self.position_s += trained_until_s - self.since_s
-            self._phase(TRAIN, trained_until_s)
+            self._book(TRAIN, trained_until_s)
         if now_s >= self.due_at_s:
             self.position_s = self.due_s
-            self._phase(SAVE, now_s)
+            self._book(SAVE, now_s)
+
+    def _book(self, phase: int, until_s: float) -> None:
+        """Book a phase; one span tells of all training and saving in turn, as of other jobs."""
+        if self.stretch_s is None:
+            self._phase(phase, until_s)
+        else:
+            self.job_s[phase] += until_s - self.since_s
+            self.since_s = until_s
+
+    def _end_stretch(self, now_s: float, kept_until_s: float = math.inf) -> None:
+        if self.stretch_s is not None:
+            cut_s = min(max(kept_until_s, self.stretch_s), now_s)
+            self._span(TRAIN, self.stretch_s, cut_s)
+            self._span(LOST, cut_s, now_s)
+            self.stretch_s = None
 
     def _set_due(self) -> None:
-        self.due_s = self.position_s + self.interval_s
+        self.due_s, self.to_train_s = self.position_s + self.interval_s, self.interval_s
         if self.work_s - self.due_s < SLACK * self.interval_s:
-            self.due_s = self.work_s
+            self.due_s, self.to_train_s = self.work_s, self.work_s - self.position_s
 
     def _resume(self, now_s: float) -> None:
         self.at = TRAINING
-        self.due_at_s = now_s + self.due_s - self.position_s
+        if self.stretch_s is None:
+            self.stretch_s = now_s
+        self.due_at_s = now_s + self.to_train_s
         self._await(self.due_at_s + self.stall_s)
 
     def _stand_until(self, time_s: float) -> None:
@@ -220,7 +237,8 @@ class SharedGang(Gang):
     def _written(self, now_s: float) -> None:
         """Note a complete save."""
         assert self.writes_s is not None
-        self.kept_s, self.writes_s, self.taken_s = self.writes_s, None, self.writes_taken_s
+        self.kept_s, self.writes_s = self.writes_s, None
+        self.taken_s = now_s if self.at == WRITING else self.writes_taken_s
         self.complete.append((now_s, self.kept_s))
         if self.at == WAITING:
             self._write(now_s)
@@ -240,7 +258,8 @@ class SharedGang(Gang):
         left_s = self.work_s - self.position_s
         resumes_s = max(self.since_s, self.ready_s) + self.load_s * self.must_read
         n_saves = math.ceil(left_s / self.interval_s - SLACK)
-        return resumes_s + left_s + n_saves * (self.stall_s or self.save_s)
+        stall_s = self.save_s if self.waits_for_write else self.stall_s
+        return resumes_s + left_s + (n_saves - 1) * stall_s + self.save_s
 
     def expected_end(self, now_s: float, *, is_struck: bool) -> float:
         """Return when the job is expected to end: at least its rest undisturbed. [s]"""
@@ -264,7 +283,7 @@ class SharedGang(Gang):
 
     def _restart(self) -> None:
         """Restart, which a stop neither ends nor puts off; what comes after may have to wait."""
-        self.at, self.awaited = DOWN, None
+        self.at, self.stretch_s, self.awaited = DOWN, None, None
         if not self.is_blocked:
             self._await(self.begin_s + self.restart_s if self.must_read else self.ready_s)
 
@@ -273,10 +292,7 @@ class SharedGang(Gang):
 
     def _fall_back(self, now_s: float, level: int) -> None:  # noqa: ARG002
         self._lose(self.position_s - self.kept_s)
-        for i, span in enumerate(self.spans or ()):
-            if span.job == self.index and span.phase == TRAIN and span.start_s >= self.taken_s:
-                assert self.spans is not None
-                self.spans[i] = replace(span, phase=LOST)
+        self._end_stretch(now_s, self.taken_s)
         self.writes_s, self.stop_lasts_s, self.taken_s = None, None, now_s
 
     def lack(self, now_s: float) -> None:
@@ -321,6 +337,7 @@ class SharedGang(Gang):
 
         Should a fault break that save, the stop lasts as if it had not.
         """
+        self._end_stretch(now_s)
         self.stop_lasts_s = max(self.stop_lasts_s or 0.0, lasts_s)
         if self.at == TRAINING and now_s < self.due_at_s:
             self.due_s, self.due_at_s = self.position_s, now_s
@@ -333,11 +350,13 @@ class SharedGang(Gang):
 
     def end(self, now_s: float) -> None:
         """Note that its last save is complete."""
+        self._end_stretch(now_s)
         self.end_s, self.awaited = now_s, None
 
     def close(self, wall_s: float) -> None:
         """Book what is under way at the end of the run."""
         if self.runs and not self.is_blocked:
             self._settle(wall_s)
+            self._end_stretch(wall_s)
         elif self.runs or self.pool < 0:
             super().close(wall_s)

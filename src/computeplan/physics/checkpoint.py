@@ -210,18 +210,22 @@ def expected_makespan_s(
     restart_s: ArrayLike,
     mtbf_s: ArrayLike,
     write_s: ArrayLike = 0.0,
+    load_s: ArrayLike = 0.0,
 ) -> FloatArray:
     """Return the expected wall time of a whole job, its last write included.
 
     With f(k) the time from a fresh start with k intervals to go, conditioning on the first fault
-    gives f(k) - f(k-1) = `expected_wall_s`, and f(1) longer by the wait for its own write.
+    gives f(k) - f(k-1) = `expected_wall_s`, and f(1) longer by the wait for its own write. Until
+    the first save is complete there is nothing to read; from then on restarts are longer by that.
 
     Parameters
     ----------
     n_intervals : array_like
-        Intervals of the job; a part of one is taken in proportion.
+        Intervals of the job, at least one; a part of one is taken in proportion.
     interval_s, save_s, restart_s, mtbf_s, write_s : array_like
         As of `expected_wall_s`. [s]
+    load_s : array_like
+        How long reading a save takes. [s]
 
     Returns
     -------
@@ -233,10 +237,13 @@ def expected_makespan_s(
     >>> f"{expected_makespan_s(10, 900.0, 5.0, 600.0, 3600.0, write_s=60.0) / 60:.0f} min"
     '207 min'
     """
-    wall = expected_wall_s(interval_s, save_s, restart_s, mtbf_s, write_s)
     restart, mtbf, write = (np.asarray(x, dtype=np.float64) for x in (restart_s, mtbf_s, write_s))
+    first = expected_wall_s(interval_s, save_s, restart, mtbf, write)
+    reads = expected_wall_s(interval_s, save_s, restart + np.asarray(load_s), mtbf, write)
     last = mtbf * np.exp(restart / mtbf) * np.expm1(write / mtbf)
-    total: FloatArray = np.asarray(n_intervals) * wall + last
+    more = np.asarray(n_intervals) - 1
+    with np.errstate(invalid="ignore"):  # no more, of infinite length
+        total: FloatArray = first + np.where(more > 0, more * reads, 0.0) + last
     return total
 
 

@@ -81,16 +81,28 @@ def _sharing(
     if not site.share_spares:
         return []
     said = []
+    chips = {pool: catalogue.chips.get(spec.chip) for pool, spec in site.pools.items()}
     kinds = [
-        (pool.chip, pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node)
-        for pool in site.pools.values()
-        if pool.chip in catalogue.chips
+        (chip.name, site.pools[pool].chips_per_node or chip.chips_per_node)
+        for pool, chip in chips.items()
+        if chip is not None
     ]
     if len(kinds) == len(site.pools) and len(kinds) == len(set(kinds)):
         said.append("no two pools of the site have the same chip in nodes of the same size")
-    slow = [kind for kind, spec in scenario.faults.items() if spec.slows is not None]
+    slow = [
+        kind
+        for kind, spec in scenario.faults.items()
+        if spec.slows is not None and (spec.pools is None or site.pools.keys() & set(spec.pools))
+    ]
     if slow:
         said.append(f"spares that are shared are not played beside faults.{slow[0]}.slows")
+    boots = [p for p, s in site.pools.items() if any(n and wait for n, _, wait in s.spares.shelves)]
+    shrinks = [job for job, spec in scenario.jobs.items() if spec.on_loss != "wait"]
+    if boots and shrinks:
+        said.append(
+            f"spares that take time until they can train, as on {boots[0]}, are not shared with a"
+            f" job that shrinks, as jobs.{shrinks[0]}.on_loss does"
+        )
     return [document.problem(at, message) for message in said]
 
 

@@ -1,0 +1,8 @@
+"""``python -m computeplan``: the command line."""
+
+from computeplan.cli import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()
