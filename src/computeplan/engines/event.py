@@ -100,6 +100,7 @@ class _Run:
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
+        self.near = [(pool, *pool.others) for pool in self.pools]
         # Whether the next strike is not known, as it may come of what has not happened yet, or on
         # nodes of another pool.
         self.is_open = [pool.comes_back or pool.retire is not None for pool in world.pools]
@@ -224,12 +225,12 @@ class _Run:
         """Wait for the ends of whole jobs, unless their pool is struck before: then look again."""
         next_s = math.inf if self.is_open[pool] else self.next_strike_s[pool]
         latest_s = min(next_s, self.horizon_s)
-        near = self.pools[pool]
-        for gang in itertools.chain(near.on_pool, *(other.on_pool for other in near.others)):
-            if gang.ending is None and gang.knows_end and not gang.is_blocked:
-                end_s = gang.end_time()
-                if end_s <= latest_s:
-                    gang.ending = self.at(end_s, JOB_ENDS, partial(self._end, gang))
+        for near in self.near[pool]:
+            for gang in near.on_pool:
+                if gang.ending is None and gang.knows_end and not gang.is_blocked:
+                    end_s = gang.end_time()
+                    if end_s <= latest_s:
+                        gang.ending = self.at(end_s, JOB_ENDS, partial(self._end, gang))
 
     def _milestone(self, time_s: float, then: Callable[[Any], None]) -> object:
         return self.at(time_s, JOB_ENDS, then)
@@ -247,7 +248,7 @@ class _Run:
         pool.on_pool.remove(gang)
         pool.nodes.n_promised -= gang.n_nodes
         pool.nodes.take_back(gang.index, now_s)
-        handed_out = [near.hand_out(now_s) for near in (pool, *pool.others)]
+        handed_out = [near.hand_out(now_s) for near in self.near[gang.pool]]
         if any(handed_out):
             self._await_ends(gang.pool)
         self._call_policy(now_s)

@@ -99,8 +99,10 @@ class Gang:
         cycle_s = self.interval_s + self.save_s
         n_cycles = gone_s // cycle_s
         rest_s, done_s = gone_s - n_cycles * cycle_s, n_cycles * self.interval_s
-        for m in range(max(1, int(n_cycles) + 1 - self.spec.n_kept), int(n_cycles) + 1):
-            self.complete.append((self.ready_s + m * cycle_s, self.kept_s + m * self.interval_s))
+        if self.spec.n_kept:
+            for m in range(max(1, int(n_cycles) + 1 - self.spec.n_kept), int(n_cycles) + 1):
+                at = (self.ready_s + m * cycle_s, self.kept_s + m * self.interval_s)
+                self.complete.append(at)
         trained_s = min(rest_s, self.interval_s, self.left_s() - done_s)
         self.job_s[SAVE] += n_cycles * self.save_s + (rest_s - trained_s)
         return done_s, trained_s, rest_s - trained_s
@@ -153,9 +155,10 @@ class Gang:
             done_s, trained_s, saving_s = self._cycles(now_s)
             self.job_s[TRAIN] += done_s
             self.job_s[LOST] += trained_s
-            self._span(TRAIN, self.ready_s, now_s - trained_s - saving_s)
-            self._span(LOST, now_s - trained_s - saving_s, now_s)
             self.kept_s += done_s
+            if self.spans is not None:
+                self._span(TRAIN, self.ready_s, now_s - trained_s - saving_s)
+                self._span(LOST, now_s - trained_s - saving_s, now_s)
         elif self.pending_s > self.kept_s:  # during the save before a stop: booked, and lost
             self._lose(self.pending_s - self.kept_s)
 

@@ -209,7 +209,7 @@ class Incidents:
         lender = None if gang.n_missing else nodes.give(gang.index, now_s)
         if lender is None:
             gang.lack(now_s)
-        elif lender.spec.boots and (boot_s := lender.take_spare(now_s)):
+        elif lender.boots and (boot_s := lender.take_spare(now_s)):
             gang.await_boot(now_s)
             self.engine.at(now_s + boot_s, REPAIR_ENDS, partial(self._booted, gang))
 
@@ -243,15 +243,16 @@ class Incidents:
 
         Those that have lacked nodes for longest come first.
         """
-        found = False
-        while lacking := self._lacking():
+        lacking = self._lacking()
+        if not lacking:
+            return False
+        while lacking:
             gang = min(lacking, key=lambda one: (one.missing_since_s, one.index))
-            self.nodes.give(gang.index, now_s)
+            self.nodes.give_own(gang.index, now_s)
             gang.receive(now_s)
-            found = True
-        if found:
-            self.pace(now_s)
-        return found
+            lacking = self._lacking()
+        self.pace(now_s)
+        return True
 
     def _lacking(self) -> list[Gang]:
         """Return the jobs among which the next free node goes, if there is one."""
@@ -288,7 +289,7 @@ class Incidents:
         """Strike a node again: `nth` counts from 1 in its chain."""
         fault = self._luck_of(kind, nth, chain).fault(chain, 1)
         generation = self.slots.generation[node]
-        fault = fault._replace(nodes=[node], chain=chain, nth=nth, generation=generation)
+        fault = fault._replace(nodes=(node,), chain=chain, nth=nth, generation=generation)
         self._strike_nodes(kind, fault, event.time_s)
 
     def _strike_nodes(self, kind: int, fault: Fault, now_s: float) -> None:

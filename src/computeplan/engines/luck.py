@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from computeplan.pools import Pool
@@ -14,48 +16,54 @@ __all__ = ["Fault", "RunLuck", "is_over"]
 class Fault(NamedTuple):
     """One fault, of one run."""
 
-    nodes: list[int]
+    nodes: tuple[int, ...]
     takes: bool
     restart_s: float
     automatic_s: float
-    repairs_s: list[float]  # of each node
+    repairs_s: tuple[float, ...]  # of each node
     life_s: float
     chain: int
-    nth: int
     level: int
     found_s: float
+    nth: int = 0
     generation: int = 0  # of its node; 0 also where any generation is struck alike
 
 
 class RunLuck:
-    """The luck of one run as plain lists; a column that the pool does not need is empty."""
+    """The luck of one run, row by row; a column that the pool does not need is empty."""
 
     def __init__(self, found: Strikes | Luck | None, run: int) -> None:
         def column(name: str) -> list[Any]:
             values = getattr(found, name, None)
             return [] if values is None else values[:, run].tolist()
 
+        def missing(name: str, default: float) -> Iterable[Any]:
+            return column(name) or itertools.repeat(default)
+
         self.time_s, self.kind, self.node = column("time_s"), column("kind"), column("node")
         self.takes, self.restart_s = column("takes"), column("restart_s")
-        self.automatic_s, self.repair_s = column("automatic_s"), column("repair_s")
-        self.life_s, self.chain = column("life_s"), column("chain")
-        self.is_member, self.level = column("is_member"), column("level")
-        self.found_s = column("found_s")
+        self.repair_s, self.is_member = column("repair_s"), column("is_member")
+        self.faults = list(
+            map(
+                Fault,
+                zip(self.node, strict=False) if self.node else itertools.repeat(()),
+                self.takes,
+                self.restart_s,
+                missing("automatic_s", 0.0),
+                zip(self.repair_s, strict=False),
+                missing("life_s", math.inf),
+                missing("chain", -1),
+                column("level"),
+                missing("found_s", 0.0),
+            )
+        )
 
     def fault(self, i: int, n: int) -> Fault:
         """Return the fault in row `i`, which takes up `n` rows."""
-        return Fault(
-            self.node[i : i + n],
-            self.takes[i],
-            self.restart_s[i],
-            self.automatic_s[i] if self.automatic_s else 0.0,
-            self.repair_s[i : i + n],
-            self.life_s[i] if self.life_s else math.inf,
-            self.chain[i] if self.chain else -1,
-            0,
-            self.level[i],
-            self.found_s[i] if self.found_s else 0.0,
-        )
+        if n == 1:
+            return self.faults[i]
+        nodes, repairs_s = tuple(self.node[i : i + n]), tuple(self.repair_s[i : i + n])
+        return self.faults[i]._replace(nodes=nodes, repairs_s=repairs_s)
 
 
 def is_over(pool: Pool, n_played: int) -> bool:

@@ -14,7 +14,6 @@ from computeplan.pools import Pool
 __all__ = ["FREE", "IN_REPAIR", "PoolNodes"]
 
 FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
-NO_NODE = -1
 
 
 class PoolNodes:
@@ -25,7 +24,7 @@ class PoolNodes:
     """
 
     def __init__(self, spec: Pool) -> None:
-        self.spec = spec
+        self.spec, self.boots = spec, spec.boots
         self.others: tuple[PoolNodes, ...] = ()  # with whom it shares spares
         self.held: defaultdict[int, set[int]] = defaultdict(set)  # by jobs, by their index
         total = spec.n_nodes + spec.n_spare_nodes
@@ -49,30 +48,28 @@ class PoolNodes:
         self.repair_node_s += span_s * self.n_in_repair
         self.since_s = now_s
 
-    def pop_free(self) -> int:
-        """Return the node that has been free longest (the lowest number of several), or NO_NODE."""
-        where, visit = self.where, self.visit
-        while self.fresh < len(where):
-            node = self.fresh
-            self.fresh += 1
-            if where[node] == FREE and visit[node] == 0:
-                return node
-        while self.free:
-            node, at_visit = self.free.popleft()
-            if where[node] == FREE and visit[node] == at_visit:
-                return node
-        return NO_NODE
-
     @property
     def n_to_spare(self) -> int:
         """Free nodes that the jobs it still has room for would not need."""
         return self.n_free - (self.spec.n_nodes - self.n_promised)
 
     def give_own(self, job: int, now_s: float) -> None:
-        """Move the node that has been free longest to a job; there is one."""
+        """Move the node that has been free longest, or the lowest of several, to a job.
+
+        There is one.
+        """
         self.book(now_s)
-        node = self.pop_free()
-        self.where[node] = job
+        where, visit = self.where, self.visit
+        while self.fresh < len(where):
+            node = self.fresh
+            self.fresh += 1
+            if where[node] == FREE and visit[node] == 0:
+                break
+        else:
+            node, at_visit = self.free.popleft()
+            while where[node] != FREE or visit[node] != at_visit:
+                node, at_visit = self.free.popleft()
+        where[node] = job
         self.n_free -= 1
         self.held[job].add(node)
 

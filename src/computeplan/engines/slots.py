@@ -114,7 +114,7 @@ class Slots:
         n = self.n_read[key]
         self.n_read[key] = n + 1
         fault = self._read(kind, node, n)[1].fault(n, 1)
-        fault = fault._replace(nodes=[node], generation=self.generation[node])
+        fault = fault._replace(nodes=(node,), generation=self.generation[node])
         self.calls.strike(kind.index, fault, event.time_s)
 
     def _read(self, kind: Kind, node: int, n: int) -> tuple[list[float], RunLuck]:
