@@ -312,4 +312,4 @@ class World:
                 " is struck too often. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)
-        return 1.25 * until_s
+        return 1.5 * until_s
