@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/computeplan run llama3-405b
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

@@ -191,7 +191,7 @@ def test_pools_that_share_lack_what_one_pool_would(repair):
     changes = {"faults.f.repair": repair, "simulate.horizon": "3000 h"}
     changes |= {f"jobs.on_{p}.train_for": "9000 h" for p in chips}
     world = compile_world(cp.load(data_of(chips, {"p": 1, "q": 3})).with_(changes))
-    ledger = event.play(world, 5, 0, 150)
+    ledger = event.play(world, 5, 0, 70)
     held = np.array(list(chips.values()))
     lacking_s = ledger.job_s[:, :, BLOCKED] * held - ledger.chip_s[:, :2, :, BLOCKED].sum(axis=2)
     lacking = lacking_s.sum(axis=1) / ledger.wall_s
@@ -200,7 +200,7 @@ def test_pools_that_share_lack_what_one_pool_would(repair):
     away = binom.pmf(n_away, 44, mean_h / (100 + mean_h))
     expected = float(np.maximum(n_away - 4, 0) @ away)
     error = lacking.std(ddof=1) / np.sqrt(lacking.size)
-    assert error < 0.03 * expected
+    assert error < 0.05 * expected
     started_whole = 0.01  # the first repairs of 3,000 h
     assert lacking.mean() == pytest.approx(expected, abs=4 * error + started_whole * expected)
 
