@@ -53,7 +53,7 @@ def play(request, monkeypatch):
     def run(world, *strikes):
         script = Script(scripted(*strikes))
         with monkeypatch.context() as patch:
-            patch.setattr(request.param, "draw_trace", lambda *_: script)
+            patch.setattr(request.param, "Trace", lambda *_: script)
             return request.param.play(world, 0, 0, 1)
 
     return run

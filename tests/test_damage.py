@@ -14,7 +14,7 @@ import computeplan as cp
 from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
 from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
-from computeplan.trace import draw_trace
+from computeplan.trace import Trace
 from computeplan.world import World
 
 HOUR_S = 3600.0
@@ -43,7 +43,7 @@ def play(monkeypatch):
         luck = scripted(*[strike[:-1] for strike in strikes])
         found_s = np.array([strike[-1] for strike in strikes])[:, None]
         object.__setattr__(luck, "found_s", found_s)
-        monkeypatch.setattr(event, "draw_trace", lambda *_: Script(luck))
+        monkeypatch.setattr(event, "Trace", lambda *_: Script(luck))
         ledger = event.play(world, 0, 0, 1, timeline=True)
         check(ledger, world)
         held_s = sum(span.end_s - span.start_s for span in ledger.spans)
@@ -206,7 +206,7 @@ def test_damage_costs_what_the_closed_form_says(keep):
 
 def test_the_delay_is_drawn_from_its_law():
     world = world_of_chance(3, {"expon": {"mean": "6 h"}})
-    found_s = draw_trace(world, 3, 0, 640).strikes(0, world.horizon_s).found_s
+    found_s = Trace(world, 3, 0, 640).strikes(0, world.horizon_s).found_s
     standard_error = found_s.std(ddof=1) / np.sqrt(found_s.size)
     assert abs(found_s.mean() - 6 * HOUR_S) < 4 * standard_error
 

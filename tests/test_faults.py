@@ -22,7 +22,7 @@ from computeplan.ledger import BLOCKED, REPAIR
 from computeplan.lives import Life, first_life_s, renewed_life_s
 from computeplan.physics.reliability import stalled_share
 from computeplan.specs.laws import Law, frozen_law, law_mean_s
-from computeplan.trace import draw_trace
+from computeplan.trace import Trace
 
 DAY_S = 86_400.0
 BOTH = pytest.mark.parametrize("engine", [batch, event], ids=["batch", "event"])
@@ -177,7 +177,7 @@ def test_a_fleet_of_a_million_chips_is_drawn_by_its_faults():
             jobs__j__train_for="10 years",
         )
     )
-    found = draw_trace(world, 1, 0, 64).strikes(0, world.horizon_s)
+    found = Trace(world, 1, 0, 64).strikes(0, world.horizon_s)
     assert len(found.time_s) < 600
     in_time = found.time_s <= world.horizon_s
     assert in_time.sum(axis=0).mean() == pytest.approx(
@@ -192,7 +192,7 @@ def test_a_fleet_of_a_million_chips_is_drawn_by_its_faults():
 def test_nodes_that_fail_first_are_any_nodes():
     """The order of 18 nodes in 4,096 runs is a random order: each is first equally often."""
     world = compile_world(scenario_of(**weibull(2.0, "new")))
-    found = draw_trace(world, 5, 0, 4096).strikes(0, 1e9)
+    found = Trace(world, 5, 0, 4096).strikes(0, 1e9)
     assert len(found.time_s) == 18
     assert (np.sort(found.node, axis=0) == np.arange(18)[:, None]).all()
     for row in (0, 7, 17):

@@ -41,7 +41,7 @@ def play(monkeypatch):
     """Return a function that plays a world against a script."""
 
     def run(world, *strikes, timeline=False):
-        monkeypatch.setattr(event, "draw_trace", lambda *_: Script(scripted(*strikes)))
+        monkeypatch.setattr(event, "Trace", lambda *_: Script(scripted(*strikes)))
         return event.play(world, 0, 0, 1, timeline=timeline)
 
     return run
@@ -230,7 +230,7 @@ def test_scripted_damage_goes_back_over_a_change_of_size(monkeypatch):
     )
     found_s = np.array([36.0, 0.0, 0.0])[:, None]
     script = Script(dataclasses.replace(luck, found_s=found_s))
-    monkeypatch.setattr(event, "draw_trace", lambda *_: script)
+    monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     seconds = {TRAIN: 100, LOST: 3 + 19 + 9, SAVE: 2 + 2 + 8, RESTART: 5 + 5}
     assert phases(ledger) == pytest.approx(seconds, abs=1e-9)
@@ -553,7 +553,7 @@ def test_scripted_damage_of_slow_training(monkeypatch):
     luck = scripted((24.0, 2, 2, False, 5.0, 0.0), slow(30.0, 15.0), (1e6, 0, 0, False, 0.0, 0.0))
     found_s = np.array([36.0, 0.0, 0.0])[:, None]
     script = Script(dataclasses.replace(luck, found_s=found_s))
-    monkeypatch.setattr(event, "draw_trace", lambda *_: script)
+    monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     lost_s = 60 - 22 - 3  # saves at 32, 43 and 54
     expected = {TRAIN: 100, LOST: lost_s, SAVE: 2 + 3 + 8, RESTART: 5}

@@ -14,7 +14,7 @@ from computeplan.flips import flip_ratio, flips
 from computeplan.specs.mixes import load_mix, mix_names
 from computeplan.specs.scenario import Scenario
 from computeplan.study import compile_cases, notes_of
-from computeplan.trace import BLOCK, draw_trace
+from computeplan.trace import BLOCK, Trace
 
 TABLE_5 = [148, 72, 54, 35, 32, 19, 17, 7, 7, 6, 6, 3, 3, 2, 2, 2, 2, 2]  # arXiv:2407.21783
 KINDS = ["gpu", "hbm", "sdc", "network", "host", "software", "watchdog"]
@@ -198,7 +198,7 @@ def test_a_known_factor_is_a_rate_so_many_times_higher():
     twice = scenario_of(OTHER).with_({"sites.s.pools.p.fault_factor": 2})
     own = {name: {"observed_on": None} for name in KINDS}
     plain = scenario_of(OTHER, faults={"mix": "llama3", **own})
-    a, b = (draw_trace(compile_world(s), 1, 0, 4).strikes(0, 9e6) for s in (twice, plain))
+    a, b = (Trace(compile_world(s), 1, 0, 4).strikes(0, 9e6) for s in (twice, plain))
     assert (a.time_s <= 9e6).sum() == pytest.approx(2 * (b.time_s <= 9e6).sum(), rel=0.1)
     np.testing.assert_allclose(a.time_s[0] * 2, b.time_s[0])
 
@@ -226,7 +226,7 @@ def test_the_factor_is_one_a_run_within_its_limits_shared_by_kinds_and_pools():
     pools["r"] = {**pools["p"], "chip": "huawei/ascend-910b3"}
     data["jobs"]["j"]["home"] = "p"
     world = compile_world(cp.load({**data, "policy": "silo"}))
-    trace = draw_trace(world, 11, 0, 4 * BLOCK)
+    trace = Trace(world, 11, 0, 4 * BLOCK)
     drawn = {pool.name: [trace._factor(kind, pool) for kind in pool.kinds] for pool in world.pools}
     first = drawn["p"][0]
     assert first.shape == (4 * BLOCK,)
@@ -236,7 +236,7 @@ def test_the_factor_is_one_a_run_within_its_limits_shared_by_kinds_and_pools():
         np.testing.assert_array_equal(factors, first)
     assert abs(np.corrcoef(first, drawn["r"][0])[0, 1]) < 0.2
     assert scipy.stats.kstest(np.log(first) / math.log(3), "uniform").pvalue > 0.01
-    later = draw_trace(world, 11, BLOCK + 3, 5)._factor(world.pools[0].kinds[0], world.pools[0])
+    later = Trace(world, 11, BLOCK + 3, 5)._factor(world.pools[0].kinds[0], world.pools[0])
     np.testing.assert_array_equal(later, first[BLOCK + 3 : BLOCK + 8])
 
 

@@ -192,7 +192,7 @@ def test_only_jobs_that_hold_one_of_the_nodes_stop(monkeypatch):
     job = {"train_for": "100 s", "chips": 2, "checkpoint": {"every": "10 s", "stall": "1 s"}}
     world = compile_world(scenario_of(jobs={"j": None, "a": job, "b": job}))
     script = Script(scripted(roll(25, 0, 5, 60)))
-    monkeypatch.setattr(event, "draw_trace", lambda *_: script)
+    monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     assert ledger.end_s[0].tolist() == pytest.approx([86 + 5 + 85, 110])
     assert ledger.n_interruptions[0].tolist() == [0, 0, 1]

@@ -19,7 +19,7 @@ from computeplan.compiler import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import BLOCKED, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
-from computeplan.trace import draw_trace
+from computeplan.trace import Trace
 
 HOUR_S = 3600.0
 SPAN_H, MEAN = 1000.0, 1.5  # faults per node expected
@@ -43,7 +43,7 @@ def play(monkeypatch):
     """Return a function that plays a world against a script."""
 
     def run(world, *strikes):
-        monkeypatch.setattr(event, "draw_trace", lambda *_: Shop(scripted(*strikes)))
+        monkeypatch.setattr(event, "Trace", lambda *_: Shop(scripted(*strikes)))
         return event.play(world, 0, 0, 1)
 
     return run
@@ -246,7 +246,7 @@ def test_luck_of_a_new_node_hangs_on_its_place_and_generation_only():
     world = fleet_of(rule=rule_of(2), faults__f__lemons={"cv": 1.2})
     pool = world.pools[0]
     (kind,) = pool.kinds
-    one, other = draw_trace(world, 9, 0, 64), draw_trace(world, 9, 5, 3)
+    one, other = Trace(world, 9, 0, 64), Trace(world, 9, 5, 3)
     seen = {}
     for node, generation in ((3, 1), (4, 1), (3, 2)):
         few = one.renewed(pool, kind, node, generation, 2)[0]

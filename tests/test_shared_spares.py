@@ -65,7 +65,7 @@ def play(monkeypatch):
     """Return a function that plays pools p and q of 2 nodes, q with a spare, against scripts."""
 
     def run(p, q, *, chips=None, **changes):
-        monkeypatch.setattr(event, "draw_trace", lambda *_: Scripts(p, q, []))
+        monkeypatch.setattr(event, "Trace", lambda *_: Scripts(p, q, []))
         scenario = cp.load(data_of({"p": 2, "q": 2} if chips is None else chips, {"q": 1}))
         changes = {path.replace("__", "."): value for path, value in changes.items()}
         return event.play(compile_world(scenario.with_(changes)), 0, 0, 1)
@@ -169,7 +169,7 @@ def test_a_slow_node_of_a_job_that_ends_holds_its_next_job_back(monkeypatch):
     strikes = scripted((5.0, 1, 0, False, 1000.0, 0.0), (10.0, 0, 1, True, 1.0, 1000.0))
     trace = Scripts([])
     trace.by_pool = [strikes]
-    monkeypatch.setattr(event, "draw_trace", lambda *_: trace)
+    monkeypatch.setattr(event, "Trace", lambda *_: trace)
     data = data_of({"p": 2}, {})
     data["jobs"] = {"one": job("p", 1, "40 s"), "two": job("p", 1, "100 s")}
     data["faults"]["slow"] = slow

@@ -52,7 +52,7 @@ def strike(monkeypatch):
 
         trace = Scripts()
         trace.strikes = script
-        monkeypatch.setattr(event, "draw_trace", lambda *_: trace)
+        monkeypatch.setattr(event, "Trace", lambda *_: trace)
         return event.play(world, 0, 0, 1)
 
     return run

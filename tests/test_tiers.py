@@ -184,7 +184,7 @@ class AllLevels(Trace):
 def play_all_levels(engine, world: World, seed: int, n_runs: int, **options):
     """Return the books of runs whose faults are of every level."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "draw_trace", AllLevels)
+        patch.setattr(engine, "Trace", AllLevels)
         return engine.play(world, seed, 0, n_runs, **options)
 
 

@@ -113,8 +113,8 @@ def why_no_closed_form(world: World) -> str | None:
     (job,) = world.jobs
     if job.arrival_s > 0:
         return "a job that comes later may have to queue"
-    places = np.flatnonzero(job.n_nodes)
-    if len(places) > 1 and not (world.policy == "silo" and job.home >= 0):
+    places = job.pools_under(world.policy)
+    if len(places) > 1:
         return f"{len(places)} pools could hold the job, so a policy decides"
     if any(_place(world) in near for near in world.sharing):
         return "pools share their spares"
@@ -174,8 +174,7 @@ def _why_not_evenly_stopped(pool: Pool) -> str:
 
 
 def _place(world: World) -> int:
-    job = world.jobs[0]
-    return job.home if world.policy == "silo" and job.home >= 0 else int(job.n_nodes.argmax())
+    return world.jobs[0].pools_under(world.policy)[0]
 
 
 def expect(world: World) -> Expected | None:

@@ -94,10 +94,10 @@ def _side(case: str, world: World) -> _Side | None:
     if len(world.jobs) != 1:
         return None
     job = world.jobs[0]
-    pools = [job.home] if world.policy == "silo" and job.home >= 0 else job.n_nodes.nonzero()[0]
+    pools = job.pools_under(world.policy)
     if len(pools) != 1:
         return None
-    p = int(pools[0])
+    (p,) = pools
     pool = world.pools[p]
     tokens = float(job.train_s[p] * job.tok_per_s[p])
     is_told = math.isfinite(tokens) and job.ettr[p] > 0 and not job.tiers_on(p)

@@ -202,7 +202,7 @@ def share_storage(
             found.append(job)
             continue
         found.append(replace(job, storage=tuple(sites)))
-        here = set(_pools_of(scenario, job))
+        here = set(job.pools_under(scenario.policy))
         near = here.union(*(group for group in sharing if here & set(group)))
         if other := _not_beside_shared_storage([pools[p] for p in sorted(near)], job):
             message = (
@@ -215,17 +215,12 @@ def share_storage(
     return tuple(found)
 
 
-def _pools_of(scenario: Scenario, job: Job) -> list[int]:
-    is_home = scenario.policy == "silo" and job.home >= 0
-    return [job.home] if is_home else [int(p) for p in np.flatnonzero(job.n_nodes)]
-
-
 def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
     """Return the pools on which a job may save to the storage of the site."""
     checkpoint = scenario.jobs[job.name].checkpoint
     if checkpoint is None or not checkpoint.asks_storage:
         return []
-    return [p for p in _pools_of(scenario, job) if math.isfinite(job.interval_s[p])]
+    return [p for p in job.pools_under(scenario.policy) if math.isfinite(job.interval_s[p])]
 
 
 def _not_beside_shared_storage(near: Sequence[Pool], job: Job) -> str:

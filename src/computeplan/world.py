@@ -119,6 +119,12 @@ class Job:
         """Return the tiers on a pool; empty where it saves to one place and waits."""
         return self.tiers[pool] if self.tiers else ()
 
+    def pools_under(self, policy: str) -> list[int]:
+        """Return the indices of the pools on which a policy may run it."""
+        if policy == "silo" and self.home >= 0:
+            return [self.home]
+        return [int(pool) for pool in np.flatnonzero(self.n_nodes)]
+
     def expected_wall_s(self, pool: int) -> float:
         """Return the expected wall time of the whole job on a pool, never blocked. [s]"""
         ettr = float(self.ettr[pool])

@@ -31,7 +31,7 @@ from computeplan.ledger import (
     make_ledger,
 )
 from computeplan.pools import Pool
-from computeplan.trace import BLOCK, draw_trace
+from computeplan.trace import BLOCK, Trace
 from computeplan.world import Job, World
 
 __all__ = ["play", "rows_at_once", "why_unsupported"]
@@ -56,7 +56,7 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
             return f"{path}.on_loss", "how fast it trains changes with the nodes it has"
         if job.arrival_s > 0:
             return f"{path}.arrival", "a job that comes later may have to queue"
-        pools = _pools_of(world, job)
+        pools = job.pools_under(world.policy)
         if len(pools) > 1:
             return path, f"{len(pools)} pools could hold it, so a policy decides"
         if pools[0] in taken:
@@ -109,12 +109,6 @@ def _crews_in_other_order(pool: Pool) -> str:
     return ""
 
 
-def _pools_of(world: World, job: Job) -> list[int]:
-    if world.policy == "silo" and job.home >= 0:
-        return [job.home]
-    return [int(pool) for pool in np.flatnonzero(job.n_nodes)]
-
-
 def rows_at_once(world: World) -> int:
     """Return how many runs to play together: many for speed, few where each needs much memory."""
     most = 1.0
@@ -147,8 +141,8 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         path, reason = unsupported
         message = f"{path}: engine batch cannot play this: {reason}. Use simulate.engine: event"
         raise UnsupportedByEngine(message)
-    trace = draw_trace(world, seed, first_run, n_runs)
-    gangs = {_pools_of(world, job)[0]: i for i, job in enumerate(world.jobs)}
+    trace = Trace(world, seed, first_run, n_runs)
+    gangs = {job.pools_under(world.policy)[0]: i for i, job in enumerate(world.jobs)}
     turns = [
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)

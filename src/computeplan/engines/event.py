@@ -9,7 +9,6 @@ is in ``incidents.py``.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -37,7 +36,7 @@ from computeplan.engines.sight import view_of
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
-from computeplan.trace import Trace, draw_trace
+from computeplan.trace import Trace
 from computeplan.world import World
 
 __all__ = ["play"]
@@ -62,7 +61,7 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
     ComputePlanError
         If the policy places what does not fit, or leaves jobs waiting for ever.
     """
-    trace = draw_trace(world, seed, first_run, n_runs)
+    trace = Trace(world, seed, first_run, n_runs)
     runs = [_Run(world, trace, i, timeline=timeline and i == 0).play() for i in range(n_runs)]
     return make_ledger(concatenate(runs), world.n_chips, world.sharing)
 
@@ -100,12 +99,12 @@ class _Run:
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
-        self.near = [(pool, *pool.others) for pool in self.pools]
         # Whether the next strike is not known, as it may come of what has not happened yet, or on
         # nodes of another pool.
-        self.is_open = [pool.comes_back or pool.retire is not None for pool in world.pools]
-        for p in itertools.chain(*world.sharing):
-            self.is_open[p] = True
+        self.is_open = [
+            pool.nodes.spec.comes_back or pool.nodes.spec.retire is not None or len(pool.near) > 1
+            for pool in self.pools
+        ]
         self.look_s = [world.longest_look_s for _ in self.pools]
         self.next_strike, self.next_strike_s = [0] * len(self.pools), [math.inf] * len(self.pools)
         self.due_s = [math.inf] * len(self.pools)  # the next strike, or look, that is to be played
@@ -225,7 +224,7 @@ class _Run:
         """Wait for the ends of whole jobs, unless their pool is struck before: then look again."""
         next_s = math.inf if self.is_open[pool] else self.next_strike_s[pool]
         latest_s = min(next_s, self.horizon_s)
-        for near in self.near[pool]:
+        for near in self.pools[pool].near:
             for gang in near.on_pool:
                 if gang.ending is None and gang.knows_end and not gang.is_blocked:
                     end_s = gang.end_time()
@@ -248,7 +247,7 @@ class _Run:
         pool.on_pool.remove(gang)
         pool.nodes.n_promised -= gang.n_nodes
         pool.nodes.take_back(gang.index, now_s)
-        handed_out = [near.hand_out(now_s) for near in self.near[gang.pool]]
+        handed_out = [near.hand_out(now_s) for near in pool.near]
         if any(handed_out):
             self._await_ends(gang.pool)
         self._call_policy(now_s)

@@ -83,7 +83,7 @@ class Incidents:
         self.nodes = PoolNodes(spec)
         self.luck = RunLuck(None, 0)  # as far as it is drawn
         self.on_pool: list[Gang] = []
-        self.others: tuple[Incidents, ...] = ()  # of the pools with which it shares spares
+        self.near: tuple[Incidents, ...] = (self,)  # and those with which it shares spares
         self.kinds = {kind.index: kind for kind in spec.kinds}
         self.has_slow = any(kind.slow_frac for kind in spec.kinds)
         self.stragglers = Stragglers()
@@ -94,7 +94,7 @@ class Incidents:
 
     def share_spares(self, pools: Sequence[Incidents]) -> None:
         """Let nodes that these pools have to spare stand in for those of this one."""
-        self.others = tuple(pools)
+        self.near = (self, *pools)
         self.nodes.others = tuple(pool.nodes for pool in pools)
 
     # -- strikes -------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class Incidents:
         group = self.nodes.spec.stop(kind).group(luck.node[i], len(where))
         away = {node: luck.repair_s[i] + node * ASIDE_S for node in group}
         self._take_out(None, away, 0.0, now_s)
-        for gang in [gang for pool in (self, *self.others) for gang in pool.on_pool]:
+        for gang in [gang for pool in self.near for gang in pool.on_pool]:
             own = {node: away_s for node, away_s in away.items() if where[node] == gang.index}
             if not own or not gang.stop(now_s, 0.0):
                 continue
@@ -204,8 +204,8 @@ class Incidents:
 
     def _replace(self, gang: Gang, now_s: float) -> None:
         nodes = self.nodes
-        if self.others and gang not in self.on_pool:  # it has borrowed what was struck
-            nodes = next(pool.nodes for pool in self.others if gang in pool.on_pool)
+        if gang not in self.on_pool:  # it has borrowed what was struck
+            nodes = next(pool.nodes for pool in self.near if gang in pool.on_pool)
         lender = None if gang.n_missing else nodes.give(gang.index, now_s)
         if lender is None:
             gang.lack(now_s)
@@ -259,9 +259,9 @@ class Incidents:
         if not self.nodes.n_free:
             return []
         lacking = [gang for gang in self.on_pool if gang.n_lacking]
-        if lacking or not self.others or self.nodes.n_to_spare <= 0:
+        if lacking or self.nodes.n_to_spare <= 0:
             return lacking
-        return [gang for pool in self.others for gang in pool.on_pool if gang.n_lacking]
+        return [gang for pool in self.near[1:] for gang in pool.on_pool if gang.n_lacking]
 
     def _await_new(self, time_s: float, node: int) -> None:
         self.engine.at(time_s, REPAIR_ENDS, partial(self._replaced, node))

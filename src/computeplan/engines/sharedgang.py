@@ -136,7 +136,7 @@ class SharedGang(Gang):
         self.awaited = self.storage.await_at(time_s, self._come_to)
 
     def _come_to(self, event: Any) -> None:
-        if event is not self.awaited:
+        if event is not self.awaited or self.is_blocked:
             return
         now_s = event.time_s
         self._settle(now_s)
@@ -295,25 +295,10 @@ class SharedGang(Gang):
         self._end_stretch(now_s, self.taken_s)
         self.writes_s, self.stop_lasts_s, self.taken_s = None, None, now_s
 
-    def lack(self, now_s: float) -> None:
-        """Note that a node is gone and none is free."""
-        super().lack(now_s)
-        self._restart()
-
-    def await_boot(self, now_s: float) -> None:
-        """Note that a node has come that cannot train yet."""
-        super().await_boot(now_s)
-        self._restart()
-
-    def receive(self, now_s: float) -> None:
-        """Note that a missing node has come; a whole job begins its restart."""
-        super().receive(now_s)
-        self._restart()
-
-    def booted(self, now_s: float) -> None:
-        """Note that a node can train; a whole job begins its restart."""
-        super().booted(now_s)
-        self._restart()
+    def _begin_if_whole(self, now_s: float) -> None:
+        super()._begin_if_whole(now_s)
+        if not self.is_blocked:
+            self._restart()
 
     def stop(self, now_s: float, lasts_s: float) -> bool:
         """Save, then stand still; return whether the job did stop.

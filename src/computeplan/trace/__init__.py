@@ -54,7 +54,7 @@ from computeplan.trace.streams import (
 )
 from computeplan.world import World
 
-__all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "draw_trace", "generator"]
+__all__ = ["BLOCK", "NOBODY", "Stream", "Trace", "generator"]
 
 NOBODY = -1  # node of a planned stop
 
@@ -86,7 +86,7 @@ class Trace:
     seed : int
         Root of all luck.
     first_run, n_runs : int
-        Which runs.
+        Which runs; a run's luck does not depend on which others are asked for.
     """
 
     def __init__(self, world: World, seed: int, first_run: int, n_runs: int) -> None:
@@ -356,18 +356,3 @@ def _luck(
     if kind.comes_back:
         life_s = next_life_s(kind, drawn[Stream.LIFE], factor)
     return Luck(takes, level, n_nodes, drawn[Stream.RESTART], repair_s, automatic_s, life_s)
-
-
-def draw_trace(world: World, seed: int, first_run: int, n_runs: int) -> Trace:
-    """Return the luck of a range of runs.
-
-    Parameters
-    ----------
-    world : World
-        What can be struck.
-    seed : int
-        Root of all luck.
-    first_run, n_runs : int
-        Which runs; a run's luck does not depend on which others are asked for.
-    """
-    return Trace(world, seed, first_run, n_runs)

@@ -15,7 +15,7 @@ from computeplan.engines import batch, event
 from computeplan.fitting.lemons import top_share
 from computeplan.ledger import Ledger
 from computeplan.specs.scenario import load
-from computeplan.trace import draw_trace
+from computeplan.trace import Trace
 from computeplan.world import World
 
 __all__ = ["drawn_shares", "faults_to_retire", "played_gain"]
@@ -41,7 +41,7 @@ def drawn_shares(
         Luck.
     """
     world = _world(nodes, faults_per_node, cv, 2)
-    found = draw_trace(world, seed, 0, n_fleets).strikes(0, world.horizon_s)
+    found = Trace(world, seed, 0, n_fleets).strikes(0, world.horizon_s)
     n_top = max(1, round(share * nodes))
     shares = []
     for run in range(n_fleets):
