@@ -15,7 +15,7 @@ from computeplan.world import World
 __all__ = ["check_feasible"]
 
 MOST_STRIKES = 200_000  # on one pool in one run
-MOST_SAVES = 1_000_000  # of one job that shares storage, in one run; others cost nothing each
+MOST_SAVES = 1_000_000  # of one job that shares storage, in one run: some 12 s; others cost nothing
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
 
 

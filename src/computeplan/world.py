@@ -293,6 +293,8 @@ class World:
     def longer_look_s(self, until_s: float, waiting: str) -> float:
         """Return how far to draw luck after `until_s` was not enough, without a horizon. [s]
 
+        Half as far again, on which only the cost depends.
+
         Parameters
         ----------
         until_s : float
