@@ -9,8 +9,8 @@ import numpy as np
 import yardstick
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.world import World
+from computeplan.compiler.compile import compile_world
+from computeplan.world.world import World
 
 SEED = 2048
 HOUR_S = 3600.0

@@ -22,7 +22,7 @@ from timing import cpu_s, heading, in_words, ratios
 import computeplan as cp
 from computeplan.engines import batch
 from computeplan.ledger import Ledger
-from computeplan.world import World
+from computeplan.world.world import World
 
 N_ROUNDS = 7
 N_RUNS = 2_000

@@ -14,15 +14,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from computeplan.physics import layer as layer_estimates
-from computeplan.physics import memory as memory_estimates
-from computeplan.physics import operators as operator_estimates
-from computeplan.physics import steptime as step_estimates
-from computeplan.physics.collectives import Fabric, Operation
-from computeplan.physics.layout import Software
-from computeplan.physics.operators import Device
-from computeplan.physics.steptime import Training
-from computeplan.physics.transformer import Shape
+from computeplan.physics.steptime import layer as layer_estimates
+from computeplan.physics.steptime import memory as memory_estimates
+from computeplan.physics.steptime import operators as operator_estimates
+from computeplan.physics.steptime import step as step_estimates
+from computeplan.physics.steptime.collectives import Fabric, Operation
+from computeplan.physics.steptime.layout import Software
+from computeplan.physics.steptime.operators import Device
+from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.transformer import Shape
 
 HBM_FRAC = operator_estimates.HBM_FRAC
 SCORE_BYTES_FORWARD = operator_estimates.SCORE_BYTES_FORWARD

@@ -18,13 +18,13 @@ import numpy as np
 import scalar_step
 from timing import cpu_s, heading
 
-from computeplan.parallelism import Choices, best_layouts
-from computeplan.physics.layout import Layout, Software
-from computeplan.physics.memory import memory_of
-from computeplan.physics.steptime import Training, step_time
-from computeplan.physics.transformer import shape_of
-from computeplan.pricing import device_of, fabric_of
-from computeplan.specs.catalogue import load_chip, load_model
+from computeplan.compiler.hardware import device_of, fabric_of
+from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.memory import memory_of
+from computeplan.physics.steptime.search import Choices, best_layouts
+from computeplan.physics.steptime.step import Training, step_time
+from computeplan.physics.steptime.transformer import shape_of
+from computeplan.specs.catalogue.lookup import load_chip, load_model
 
 N_ROUNDS = 7
 N_SCALAR = 3_000

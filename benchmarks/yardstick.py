@@ -107,11 +107,11 @@ class Cluster:
         case = self.case
         while True:
             yield self.env.timeout(self.random.expovariate(1 / case.node_mtbf_s))
-            if self.strike(node):
+            if self.arrival(node):
                 yield self.env.timeout(self.draw_s(case.repair_median_s, case.repair_sigma))
                 self.give_back(node)
 
-    def strike(self, node: int) -> bool:
+    def arrival(self, node: int) -> bool:
         """Let a node fault; return whether it goes to repair."""
         self.book()
         is_taken = self.random.random() < self.case.takes_node_frac

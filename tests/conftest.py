@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from strategies import Script, scripted
 
-from computeplan.cli import main
-from computeplan.engines import batch, event
+from computeplan.cli.main import main
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -50,8 +51,8 @@ def call(capsys):
 def play(request, monkeypatch):
     """Return a function that plays a world against a script with one of the engines."""
 
-    def run(world, *strikes):
-        script = Script(scripted(*strikes))
+    def run(world, *arrivals):
+        script = Script(scripted(*arrivals))
         with monkeypatch.context() as patch:
             patch.setattr(request.param, "Trace", lambda *_: script)
             return request.param.play(world, 0, 0, 1)

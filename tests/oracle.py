@@ -18,8 +18,9 @@ import yardstick
 from scipy import stats
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN
 
 HOUR_S = 3600.0
@@ -131,32 +132,32 @@ class AgeingCluster(yardstick.Cluster):
         super().__init__(case, seed)
         self.crews = simpy.Resource(self.env, ages.n_crews)
 
-    def life_s(self, rate: float = 1.0) -> float:
+    def lifetime_s(self, rate: float = 1.0) -> float:
         shape = self.ages.shape
         scale_s = self.case.node_mtbf_s / math.gamma(1 + 1 / shape) / rate
         return self.random.weibullvariate(scale_s, shape)
 
-    def first_life_s(self, rate: float) -> float:
+    def first_lifetime_s(self, rate: float) -> float:
         if self.ages.is_new:
-            return self.life_s(rate)
+            return self.lifetime_s(rate)
         born_s = -BURN_IN * self.case.node_mtbf_s * (1 + self.random.random())
         while born_s <= 0:
-            born_s += self.life_s()
+            born_s += self.lifetime_s()
         return born_s
 
     def run_node(self, node: int) -> Generator[simpy.Event, Any, None]:
         ages, rate = self.ages, 1.0
         if ages.lemon_cv:
             rate = self.random.gammavariate(ages.lemon_cv**-2, ages.lemon_cv**2)
-        yield self.env.timeout(self.first_life_s(rate))
+        yield self.env.timeout(self.first_lifetime_s(rate))
         while True:
-            if self.strike(node):
+            if self.arrival(node):
                 yield from self.repair()
                 self.give_back(node)
             if self.random.random() < ages.relapse_frac:
                 yield self.env.timeout(self.random.expovariate(1 / ages.relapse_mean_s))
             else:
-                yield self.env.timeout(self.life_s(rate))
+                yield self.env.timeout(self.lifetime_s(rate))
 
     def repair(self) -> Generator[simpy.Event, Any, None]:
         if self.ages.automatic_s:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from computeplan.strikes import Strikes
-from computeplan.trace import NOBODY
+from computeplan.trace.arrivals import Arrivals
+from computeplan.trace.trace import NO_NODE
 
 durations = st.integers(1, 400).map(lambda n: f"{n} min")
 
@@ -165,9 +165,11 @@ def spares(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _n_nodes(pool: dict[str, Any]) -> int:
-    shelves = pool["spares"]
+    spare_states = pool["spares"]
     counts = (
-        [shelf["nodes"] for shelf in shelves.values()] if isinstance(shelves, dict) else [shelves]
+        [shelf["nodes"] for shelf in spare_states.values()]
+        if isinstance(spare_states, dict)
+        else [spare_states]
     )
     return pool["chips"] // pool["chips_per_node"] + sum(int(n.split()[0]) for n in counts)
 
@@ -287,16 +289,16 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def scripted(*strikes: tuple[Any, ...]) -> Strikes:
+def scripted(*arrivals: tuple[Any, ...]) -> Arrivals:
     """Return the luck of one run: time, kind, node, takes, restart, repair of each strike.
 
     A seventh column is its level; without it, 1 if it takes the node.
     """
-    rows = [strike if len(strike) > 6 else (*strike, int(strike[3])) for strike in strikes]
+    rows = [arrival if len(arrival) > 6 else (*arrival, int(arrival[3])) for arrival in arrivals]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 7
     types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64, np.int8)
     arrays = [np.array(c, dtype=t)[:, None] for c, t in zip(columns, types, strict=True)]
-    return Strikes(*arrays)
+    return Arrivals(*arrays)
 
 
 class Script:
@@ -304,16 +306,16 @@ class Script:
 
     n_runs = 1
 
-    def __init__(self, strikes: Strikes) -> None:
-        self.found = strikes
+    def __init__(self, arrivals: Arrivals) -> None:
+        self.found = arrivals
 
-    def strikes(self, pool: int, until_s: float) -> Strikes:  # noqa: ARG002
+    def arrivals(self, pool: int, until_s: float) -> Arrivals:  # noqa: ARG002
         """Return the script."""
         return self.found
 
 
 __all__ = [
-    "NOBODY",
+    "NO_NODE",
     "Script",
     "crowded",
     "eventful_scenarios",

@@ -15,9 +15,10 @@ from click.testing import CliRunner
 from computeplan.cli.chips import chips
 from computeplan.cli.models import models
 from computeplan.errors import ScenarioError
-from computeplan.physics.transformer import Shape, flop_per_token, shape_of, size_class
-from computeplan.specs import catalogue
-from computeplan.specs.catalogue import (
+from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
+from computeplan.specs.catalogue import lookup as catalogue
+from computeplan.specs.catalogue.chips import figures_in
+from computeplan.specs.catalogue.lookup import (
     chip_names,
     default_mfu,
     find_chip,
@@ -28,9 +29,8 @@ from computeplan.specs.catalogue import (
     parse_chip,
     parse_model,
 )
-from computeplan.specs.chips import figures_in
-from computeplan.specs.loader import load_document, parse_document
-from computeplan.specs.mfu import default_mfus, mfu_table
+from computeplan.specs.catalogue.mfu import default_mfus, mfu_table
+from computeplan.specs.documents.document import load_document, parse_document
 
 DATA = Path(str(resources.files("computeplan"))) / "data"
 

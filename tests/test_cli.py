@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from computeplan.cli import COMMANDS, cli, main
+from computeplan.cli.main import COMMANDS, cli, main
 
 SMALL = """\
 computeplan: 1
@@ -57,7 +57,7 @@ def call(capsys):
 
 
 def in_a_process(*args, **kwargs):
-    command = [sys.executable, "-c", "from computeplan.cli import main; main()", *args]
+    command = [sys.executable, "-c", "from computeplan.cli.main import main; main()", *args]
     return subprocess.run(command, capture_output=True, check=False, timeout=60, **kwargs)
 
 
@@ -170,7 +170,7 @@ def test_more_chips_than_any_pool_has_is_exit_3_before_the_first_run(call, here)
 def test_an_output_folder_that_cannot_be_written_is_exit_1_before_the_work(
     call, here, out, monkeypatch
 ):
-    from computeplan import study
+    from computeplan.study import run as study
 
     monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("it ran"))
     (here / "file").write_text("mine")
@@ -521,7 +521,7 @@ def test_the_help_of_the_group_says_what_each_command_says():
 def test_help_imports_nothing_heavy():
     code = (
         "import sys, contextlib\n"
-        "from computeplan.cli import main\n"
+        "from computeplan.cli.main import main\n"
         "with contextlib.suppress(SystemExit): main(['--help'])\n"
         "heavy = 'numpy scipy matplotlib pydantic pint simpy rich jinja2 ruamel'.split()\n"
         "sys.exit(' '.join(name for name in heavy if name in sys.modules) or 0)\n"
@@ -544,7 +544,7 @@ def test_the_version_is_that_of_the_package(call):
 
 
 def test_an_interrupt_is_exit_130_and_leaves_nothing(call, here, monkeypatch):
-    from computeplan import study
+    from computeplan.study import run as study
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -569,7 +569,7 @@ def test_an_interrupt_while_writing_leaves_no_half_of_a_result(call, here, monke
 
 
 def test_a_defect_of_ours_is_said_to_be_ours_and_debug_shows_where(call, monkeypatch):
-    from computeplan import study
+    from computeplan.study import run as study
 
     def broken(*_, **__):
         raise ZeroDivisionError("inside")
@@ -595,7 +595,7 @@ def test_debug_shows_the_traceback_of_bad_input(here):
 def test_a_closed_pipe_is_quiet():
     read, write = os.pipe()
     os.close(read)  # nobody reads: the first line breaks the pipe
-    command = [sys.executable, "-c", "from computeplan.cli import main; main(['chips'])"]
+    command = [sys.executable, "-c", "from computeplan.cli.main import main; main(['chips'])"]
     with contextlib.closing(os.fdopen(write, "wb")) as pipe:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""

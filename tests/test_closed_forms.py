@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import computeplan as cp
-from computeplan.closedform import expect, why_no_closed_form
-from computeplan.compiler import compile_world
-from computeplan.departures import warnings_of
+from computeplan.analytic.agreement import warnings_of
+from computeplan.analytic.expected import expect, why_no_closed_form
+from computeplan.compiler.compile import compile_world
+from computeplan.distributions import Law, frozen_law, law_discount, law_mean_s, law_mean_until_s
 from computeplan.physics.checkpoint import even_restart_s, expected_wall_s
 from computeplan.physics.reliability import (
     down_from_whole,
@@ -26,8 +27,8 @@ from computeplan.physics.reliability import (
     short_share,
     stalled_share,
 )
-from computeplan.specs.laws import Law, frozen_law, law_discount, law_mean_s, law_mean_until_s
-from computeplan.study import compile_cases, run
+from computeplan.study.cases import compile_cases
+from computeplan.study.run import run
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 LAWS = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.collectives import (
+from computeplan.physics.steptime.collectives import (
     Fabric,
     Link,
     Operation,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import computeplan as cp
-from computeplan.compiler import compile_world
+from computeplan.compiler.compile import compile_world
 from computeplan.ledger import IDLE, REPAIR, SAVE, TRAIN
-from computeplan.physics.transformer import flop_per_token, shape_of
+from computeplan.physics.steptime.transformer import flop_per_token, shape_of
 
 
 def scenario(**changes):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from strategies import scenarios
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import QUEUE, TRAIN, make_ledger
 
 POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]

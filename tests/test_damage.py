@@ -11,11 +11,12 @@ from test_conservation import check
 from test_engines_agree import phases, world_of
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
 from computeplan.trace import Trace
-from computeplan.world import World
+from computeplan.world.world import World
 
 HOUR_S = 3600.0
 FAULT, DAMAGE, STOP = 0, 1, 2
@@ -39,11 +40,11 @@ def world_with_damage(**changes: object) -> World:
 def play(monkeypatch):
     """Return a function that plays a script whose last column is when damage is found."""
 
-    def run(world, *strikes):
-        luck = scripted(*[strike[:-1] for strike in strikes])
-        found_s = np.array([strike[-1] for strike in strikes])[:, None]
-        object.__setattr__(luck, "found_s", found_s)
-        monkeypatch.setattr(event, "Trace", lambda *_: Script(luck))
+    def run(world, *arrivals):
+        samples = scripted(*[arrival[:-1] for arrival in arrivals])
+        found_s = np.array([arrival[-1] for arrival in arrivals])[:, None]
+        object.__setattr__(samples, "found_s", found_s)
+        monkeypatch.setattr(event, "Trace", lambda *_: Script(samples))
         ledger = event.play(world, 0, 0, 1, timeline=True)
         check(ledger, world)
         held_s = sum(span.end_s - span.start_s for span in ledger.spans)
@@ -64,7 +65,7 @@ def fault(time_s: float, kind: int = FAULT, node: int = 0) -> tuple:
 
 
 @pytest.mark.parametrize(
-    ("strikes", "expected", "n_from_start"),
+    ("arrivals", "expected", "n_from_start"),
     [
         # struck at 25, found at 40, 37 s trained: the save complete at 22 is clean, 17 s are lost
         ([damage(25.0, 15.0)], {TRAIN: 100, LOST: 17, SAVE: 3 + 8, RESTART: 5}, 0),
@@ -102,8 +103,8 @@ def fault(time_s: float, kind: int = FAULT, node: int = 0) -> tuple:
         ([(25.0, DAMAGE, 4, True, 5.0, 9.0, 1, 3.0)], {TRAIN: 100, SAVE: 10}, 0),
     ],
 )
-def test_scripted_damage_gives_the_books_done_by_hand(play, strikes, expected, n_from_start):
-    ledger = play(world_with_damage(), *strikes)
+def test_scripted_damage_gives_the_books_done_by_hand(play, arrivals, expected, n_from_start):
+    ledger = play(world_with_damage(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.n_from_start[0, 0] == n_from_start
     assert ledger.end_s[0, 0] == pytest.approx(sum(expected.values()))
@@ -206,7 +207,7 @@ def test_damage_costs_what_the_closed_form_says(keep):
 
 def test_the_delay_is_drawn_from_its_law():
     world = world_of_chance(3, {"expon": {"mean": "6 h"}})
-    found_s = Trace(world, 3, 0, 640).strikes(0, world.horizon_s).found_s
+    found_s = Trace(world, 3, 0, 640).arrivals(0, world.horizon_s).found_s
     standard_error = found_s.std(ddof=1) / np.sqrt(found_s.size)
     assert abs(found_s.mean() - 6 * HOUR_S) < 4 * standard_error
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import NOBODY, eventful_scenarios, scenarios
+from strategies import NO_NODE, eventful_scenarios, scenarios
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
-from computeplan.world import World
+from computeplan.world.world import World
 
 HOUR_S = 3600.0
 
@@ -72,7 +73,7 @@ FAULT, STOP = 0, 1
 
 
 @pytest.mark.parametrize(
-    ("strikes", "expected", "end_s"),
+    ("arrivals", "expected", "end_s"),
     [
         # ten intervals of 10 s, a save after each
         ([], {TRAIN: 100, SAVE: 10}, 110),
@@ -109,43 +110,43 @@ FAULT, STOP = 0, 1
         ),
         # a planned stop 25 s in: 3 s of training are saved first, nothing is lost
         (
-            [(25.0, STOP, NOBODY, False, 7.0, 0.0)],
+            [(25.0, STOP, NO_NODE, False, 7.0, 0.0)],
             {TRAIN: 100, SAVE: 10 + 1, RESTART: 7},
             118,
         ),
         # a planned stop during a save lets it complete: no save more
         (
-            [(10.5, STOP, NOBODY, False, 7.0, 0.0)],
+            [(10.5, STOP, NO_NODE, False, 7.0, 0.0)],
             {TRAIN: 100, SAVE: 10, RESTART: 7},
             117,
         ),
         # a fault in the save before a stop: the 3 s are lost after all, and the stop goes on to 33
         (
-            [(25.0, STOP, NOBODY, False, 7.0, 0.0), (25.5, FAULT, 0, False, 2.0, 0.0)],
+            [(25.0, STOP, NO_NODE, False, 7.0, 0.0), (25.5, FAULT, 0, False, 2.0, 0.0)],
             {TRAIN: 100, SAVE: 10 + 0.5, LOST: 3, RESTART: 7.5},
             121,
         ),
         # a fault in a stop does not end it early, nor lose anything
         (
-            [(25.0, STOP, NOBODY, False, 50.0, 0.0), (30.0, FAULT, 0, False, 2.0, 0.0)],
+            [(25.0, STOP, NO_NODE, False, 50.0, 0.0), (30.0, FAULT, 0, False, 2.0, 0.0)],
             {TRAIN: 100, SAVE: 11, RESTART: 50},
             161,
         ),
         # a restart that lasts longer than the stop it strikes puts the end off
         (
-            [(25.0, STOP, NOBODY, False, 7.0, 0.0), (30.0, FAULT, 0, False, 20.0, 0.0)],
+            [(25.0, STOP, NO_NODE, False, 7.0, 0.0), (30.0, FAULT, 0, False, 20.0, 0.0)],
             {TRAIN: 100, SAVE: 11, RESTART: 24},
             135,
         ),
         # a short stop does not cut a long restart
         (
-            [(25.0, FAULT, 0, False, 50.0, 0.0), (30.0, STOP, NOBODY, False, 1.0, 0.0)],
+            [(25.0, FAULT, 0, False, 50.0, 0.0), (30.0, STOP, NO_NODE, False, 1.0, 0.0)],
             {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 50},
             163,
         ),
         # stops that come together last as long as the longest
         (
-            [(25.0, STOP, NOBODY, False, 20.0, 0.0), (25.5, STOP, NOBODY, False, 5.0, 0.0)],
+            [(25.0, STOP, NO_NODE, False, 20.0, 0.0), (25.5, STOP, NO_NODE, False, 5.0, 0.0)],
             {TRAIN: 100, SAVE: 11, RESTART: 20},
             131,
         ),
@@ -154,19 +155,19 @@ FAULT, STOP = 0, 1
             [
                 (5.0, FAULT, 4, True, 5.0, 600.0),
                 (25.0, FAULT, 0, True, 5.0, 60.0),
-                (30.0, STOP, NOBODY, False, 9.0, 0.0),
+                (30.0, STOP, NO_NODE, False, 9.0, 0.0),
             ],
             {TRAIN: 100, SAVE: 10, LOST: 3, BLOCKED: 60, RESTART: 5},
             178,
         ),
         # in the last save there is nothing left to stop for
-        ([(109.5, STOP, NOBODY, False, 7.0, 0.0)], {TRAIN: 100, SAVE: 10}, 110),
+        ([(109.5, STOP, NO_NODE, False, 7.0, 0.0)], {TRAIN: 100, SAVE: 10}, 110),
         # strikes after the end find nobody
         ([(200.0, FAULT, 0, True, 5.0, 50.0)], {TRAIN: 100, SAVE: 10}, 110),
     ],
 )
-def test_scripted_luck_gives_the_books_done_by_hand(play, strikes, expected, end_s):
-    ledger = play(world_of(), *strikes)
+def test_scripted_luck_gives_the_books_done_by_hand(play, arrivals, expected, end_s):
+    ledger = play(world_of(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
 
@@ -207,7 +208,7 @@ BY_STATE = {
 
 
 @pytest.mark.parametrize(
-    ("strikes", "blocked_s", "end_s"),
+    ("arrivals", "blocked_s", "end_s"),
     [
         # the hot spare is ready 3 s after the fault, then a restart of 5 s; 3 s are lost
         ([(25.0, FAULT, 0, True, 5.0, 600.0)], 3, 25 + 3 + 5 + 88),
@@ -235,8 +236,8 @@ BY_STATE = {
         ),
     ],
 )
-def test_scripted_spares_are_ready_by_their_state(play, strikes, blocked_s, end_s):
-    ledger = play(world_of(**BY_STATE), *strikes)
+def test_scripted_spares_are_ready_by_their_state(play, arrivals, blocked_s, end_s):
+    ledger = play(world_of(**BY_STATE), *arrivals)
     assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(blocked_s)
     assert ledger.end_s[0, 0] == pytest.approx(end_s)
     # a spare that boots is with the job
@@ -256,7 +257,7 @@ def test_scripted_horizon_cuts_every_phase(play):
     blocked = play(world, (25.0, FAULT, 0, True, 5.0, 600.0))
     assert phases(blocked) == pytest.approx({TRAIN: 20, SAVE: 2, LOST: 3, BLOCKED: 35})
     assert blocked.chip_s[0, -1, 0, REPAIR] == pytest.approx(35)
-    saving = play(world, (59.5, STOP, NOBODY, False, 7.0, 0.0))
+    saving = play(world, (59.5, STOP, NO_NODE, False, 7.0, 0.0))
     assert phases(saving) == pytest.approx({TRAIN: 54.5, SAVE: 5.5})
     assert np.isinf(saving.end_s[0, 0])
 

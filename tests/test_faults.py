@@ -16,13 +16,15 @@ from oracle import HOUR_S, scenario_of
 from scipy import integrate, stats
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.distributions import Law, frozen_law, law_mean_s
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, REPAIR
-from computeplan.lives import Life, first_life_s, renewed_life_s
 from computeplan.physics.reliability import stalled_share
-from computeplan.specs.laws import Law, frozen_law, law_mean_s
 from computeplan.trace import Trace
+from computeplan.trace.lifetimes import first_lifetime_s, renewed_lifetime_s
+from computeplan.world.faults import Lifetime
 
 DAY_S = 86_400.0
 BOTH = pytest.mark.parametrize("engine", [batch, event], ids=["batch", "event"])
@@ -44,17 +46,17 @@ by_name = pytest.mark.parametrize("law", LAWS, ids=lambda law: f"{law.name} {law
 @by_name
 def test_a_new_life_ends_where_its_hazard_is_spent(law):
     hazard = np.geomspace(1e-6, 20, 200)
-    life_s = first_life_s(Life(law, 0.0), hazard)
-    assert frozen_law(law).logsf(life_s) == pytest.approx(-hazard, rel=1e-6)
+    lifetime_s = first_lifetime_s(Lifetime(law, 0.0), hazard)
+    assert frozen_law(law).logsf(lifetime_s) == pytest.approx(-hazard, rel=1e-6)
 
 
 @by_name
 @pytest.mark.parametrize("age_s", [10.0, 3000.0])
 def test_a_node_of_some_age_has_lived_through_its_hazard_so_far(law, age_s):
     hazard = np.geomspace(1e-4, 8, 50)
-    life_s = first_life_s(Life(law, age_s), hazard)
+    lifetime_s = first_lifetime_s(Lifetime(law, age_s), hazard)
     known = frozen_law(law)
-    assert known.logsf(age_s + life_s) == pytest.approx(known.logsf(age_s) - hazard, rel=1e-6)
+    assert known.logsf(age_s + lifetime_s) == pytest.approx(known.logsf(age_s) - hazard, rel=1e-6)
 
 
 @by_name
@@ -62,8 +64,10 @@ def test_what_is_left_of_a_life_met_at_random_follows_the_equilibrium_law(law):
     """By quadrature of the survival function, one life at a time."""
     known, mean_s = frozen_law(law), law_mean_s(law)
     hazard = np.array([1e-6, 1e-3, 0.1, 0.7, 2.0, 5.0])
-    for life_s, spent in zip(first_life_s(Life(law, None), hazard), hazard, strict=True):
-        ends = [0.0, *(life_s * 2.0**-k for k in range(30, -1, -1))]
+    for lifetime_s, spent in zip(
+        first_lifetime_s(Lifetime(law, None), hazard), hazard, strict=True
+    ):
+        ends = [0.0, *(lifetime_s * 2.0**-k for k in range(30, -1, -1))]
         parts = [
             integrate.quad(known.sf, a, b, epsabs=0, epsrel=1e-12)[0]
             for a, b in itertools.pairwise(ends)
@@ -74,8 +78,8 @@ def test_what_is_left_of_a_life_met_at_random_follows_the_equilibrium_law(law):
 @by_name
 def test_a_renewed_life_is_a_quantile_of_its_law(law):
     uniform = np.linspace(0.001, 0.999, 99)
-    life_s = renewed_life_s(Life(law, None), uniform)
-    assert life_s == pytest.approx(frozen_law(law).ppf(uniform), rel=1e-6)
+    lifetime_s = renewed_lifetime_s(Lifetime(law, None), uniform)
+    assert lifetime_s == pytest.approx(frozen_law(law).ppf(uniform), rel=1e-6)
 
 
 # Fleets
@@ -177,7 +181,7 @@ def test_a_fleet_of_a_million_chips_is_drawn_by_its_faults():
             jobs__j__train_for="10 years",
         )
     )
-    found = Trace(world, 1, 0, 64).strikes(0, world.horizon_s)
+    found = Trace(world, 1, 0, 64).arrivals(0, world.horizon_s)
     assert len(found.time_s) < 600
     in_time = found.time_s <= world.horizon_s
     assert in_time.sum(axis=0).mean() == pytest.approx(
@@ -192,7 +196,7 @@ def test_a_fleet_of_a_million_chips_is_drawn_by_its_faults():
 def test_nodes_that_fail_first_are_any_nodes():
     """The order of 18 nodes in 4,096 runs is a random order: each is first equally often."""
     world = compile_world(scenario_of(**weibull(2.0, "new")))
-    found = Trace(world, 5, 0, 4096).strikes(0, 1e9)
+    found = Trace(world, 5, 0, 4096).arrivals(0, 1e9)
     assert len(found.time_s) == 18
     assert (np.sort(found.node, axis=0) == np.arange(18)[:, None]).all()
     for row in (0, 7, 17):

@@ -9,21 +9,21 @@ import pytest
 from scipy import stats
 
 from computeplan.errors import ScenarioError
-from computeplan.fitting.ahead import predictions_of, retired
-from computeplan.fitting.block import faults_block, kind_name, read_assumed, unplayed
-from computeplan.fitting.counts import dispersion, gamma_poisson
 from computeplan.fitting.drift import drift, wander
-from computeplan.fitting.fleet import MAX_CAUSES, fit_faults
+from computeplan.fitting.faults_yaml import faults_block, kind_name, read_assumed, unplayed
+from computeplan.fitting.fit import MAX_CAUSES, fit_faults
+from computeplan.fitting.forecast import MODELS, predict
 from computeplan.fitting.history import Durations, cut, gaps, observe, repairs, up_node_s
-from computeplan.fitting.lasting import lasting
-from computeplan.fitting.lemons import lemon_gain, top_share
-from computeplan.fitting.predict import MODELS, predict
+from computeplan.fitting.holdout import predictions_of, retired
+from computeplan.fitting.persistence import lasting
+from computeplan.fitting.rates import dispersion, gamma_poisson
+from computeplan.fitting.retirement import lemon_gain, top_share
 from computeplan.fitting.survival import fit_law, median_s
 from computeplan.report.fit import fit_document
-from computeplan.specs.logevents import Events
-from computeplan.specs.readlog import read_log
+from computeplan.specs.logs.events import Events
+from computeplan.specs.logs.reader import read_log
 from computeplan.specs.scenario import load
-from computeplan.study import run
+from computeplan.study.run import run
 
 DAY_S = 86_400.0
 REAL = Path(__file__).parents[2] / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
@@ -144,7 +144,7 @@ def test_what_reading_refuses(tmp_path, text, message):
 
 
 def test_a_log_that_is_too_large_or_no_file_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("computeplan.specs.readlog.MAX_BYTES", 10)
+    monkeypatch.setattr("computeplan.specs.logs.reader.MAX_BYTES", 10)
     with pytest.raises(ScenarioError, match="larger than"):
         read_log(written(tmp_path, "node,start_s\na,1\n"))
     with pytest.raises(ScenarioError, match="is not a file"):
@@ -362,7 +362,7 @@ def test_a_constant_rate_predicts_a_constant_fleet():
             rng, 100, 174.0, lambda r: r.exponential(100), lambda r: r.lognormal(0, 1.0)
         )
         history = observe(events, 100, 0.0, 174.0)
-        ahead = predict(history, 120.0, 174.0, model="constant", luck=rng, n_draws=200)
+        ahead = predict(history, 120.0, 174.0, model="constant", uniforms=rng, n_draws=200)
         n_inside += [f.is_inside for f in ahead.forecasts]
     assert (n_inside / 20 > 0.95 - 4 * math.sqrt(0.05 * 0.95 / 20)).all()
 
@@ -373,7 +373,9 @@ def test_a_wandering_rate_is_seen_through_by_one_model_only():
         months = np.repeat(rng.gamma(2.0, 0.5, 10), 30)
         history = poisson_history(rng, 400, 300, 0.005, by_day=months)
         for model in MODELS:
-            ahead = predict(history, 240 * DAY_S, 300 * DAY_S, model=model, luck=rng, n_draws=200)
+            ahead = predict(
+                history, 240 * DAY_S, 300 * DAY_S, model=model, uniforms=rng, n_draws=200
+            )
             n_inside[model] += ahead.forecasts[0].is_inside
     assert n_inside["constant"] < 15
     assert n_inside["wandering"] > 22
@@ -391,7 +393,7 @@ def test_nothing_later_enters_a_prediction():
     both = [
         predict(
             observe(log, 50, 0.0, 90.0), 60.0, 90.0, model="wandering",
-            luck=np.random.default_rng(1), n_draws=50,
+            uniforms=np.random.default_rng(1), n_draws=50,
         )
         for log in (events, moved)
     ]  # fmt: skip
@@ -457,8 +459,8 @@ def test_the_real_log_is_called_what_it_is(real_fit):
 def test_both_models_predict_the_last_54_days(real):
     """What was seen: 112 faults in days 120 to 174."""
     for model in MODELS:
-        luck = np.random.default_rng(1)
-        ahead = predict(real, 120 * DAY_S, 174 * DAY_S, model=model, luck=luck, n_draws=500)
+        uniforms = np.random.default_rng(1)
+        ahead = predict(real, 120 * DAY_S, 174 * DAY_S, model=model, uniforms=uniforms, n_draws=500)
         assert ahead.forecasts[0].name == "faults"
         assert ahead.forecasts[0].truth == 112
         assert len(ahead.forecasts) == 3

@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
-from strategies import NOBODY, Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
+from strategies import NO_NODE, Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
 from test_conservation import check
 from test_engines_agree import assert_same_books, phases, world_of
 
 import computeplan as cp
-from computeplan.closedform import why_no_closed_form
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.analytic.expected import why_no_closed_form
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError
 from computeplan.ledger import BLOCKED, LOST, PHASES, RESTART, SAVE, TRAIN
 from computeplan.metrics import measure
-from computeplan.results import headline
+from computeplan.results.result import headline
 
 FAULT, STOP = 0, 1
 NO_SPARES = {"sites.s.pools.p.spares": "0 nodes"}
@@ -40,8 +41,8 @@ def shrinking_world(on_loss: object = None, **changes: object):
 def play(monkeypatch):
     """Return a function that plays a world against a script."""
 
-    def run(world, *strikes, timeline=False):
-        monkeypatch.setattr(event, "Trace", lambda *_: Script(scripted(*strikes)))
+    def run(world, *arrivals, timeline=False):
+        monkeypatch.setattr(event, "Trace", lambda *_: Script(scripted(*arrivals)))
         return event.play(world, 0, 0, 1, timeline=timeline)
 
     return run
@@ -64,7 +65,7 @@ def chip_s(ledger) -> dict[int, float]:
 
 
 @pytest.mark.parametrize(
-    ("on_loss", "strikes", "seconds", "chips", "end_s"),
+    ("on_loss", "arrivals", "seconds", "chips", "end_s"),
     [
         # At 25 node 0 goes for good. 20 s are kept, 3 lost; the 80 s left take 80 * 4 / 3 s on
         # three chips, with 11 saves (at 10, 20, ... 100, and at the end)
@@ -172,15 +173,17 @@ def chip_s(ledger) -> dict[int, float]:
         # is back at 50 is taken up in the stop, which ends at 56
         (
             shrink(resize="2 s"),
-            [taken(25.0, 25.0), (45.0, STOP, NOBODY, False, 10.0, 0.0)],
+            [taken(25.0, 25.0), (45.0, STOP, NO_NODE, False, 10.0, 0.0)],
             {TRAIN: 20 + 14 + 69.5, LOST: 3, SAVE: 2 + 2 + 7, RESTART: 5 + 10},
             {TRAIN: 400, LOST: 12, SAVE: 8 + 6 + 28, RESTART: 15 + 4 * 3 + 6 * 4},
             56 + 69.5 + 7,
         ),
     ],
 )
-def test_scripted_losses_give_the_books_done_by_hand(play, on_loss, strikes, seconds, chips, end_s):
-    ledger = play(shrinking_world(on_loss), *strikes)
+def test_scripted_losses_give_the_books_done_by_hand(
+    play, on_loss, arrivals, seconds, chips, end_s
+):
+    ledger = play(shrinking_world(on_loss), *arrivals)
     assert phases(ledger) == pytest.approx(seconds, abs=1e-9)
     assert chip_s(ledger) == pytest.approx(chips, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
@@ -225,11 +228,11 @@ def test_scripted_damage_goes_back_over_a_change_of_size(monkeypatch):
     checkpoint = {"every": "10 s", "stall": "1 s", "keep": 5}
     silent = {"rate": "1 / 1000 node-days", "takes": "nothing", "restart": "1 s", "found": "36 s"}
     world = shrinking_world(**{"jobs.j.checkpoint": checkpoint, "faults.silent": silent})
-    luck = scripted(
+    samples = scripted(
         (24.0, 1, 2, False, 5.0, 0.0), taken(25.0, 25.0), (1e6, FAULT, 0, False, 0.0, 0.0)
     )
     found_s = np.array([36.0, 0.0, 0.0])[:, None]
-    script = Script(dataclasses.replace(luck, found_s=found_s))
+    script = Script(dataclasses.replace(samples, found_s=found_s))
     monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     seconds = {TRAIN: 100, LOST: 3 + 19 + 9, SAVE: 2 + 2 + 8, RESTART: 5 + 5}
@@ -466,7 +469,7 @@ def slow(time_s: float, lasts_s: float, node: int = 0) -> tuple:
 
 
 @pytest.mark.parametrize(
-    ("strikes", "seconds", "kept_slow_s", "lost_slow_s", "end_s"),
+    ("arrivals", "seconds", "kept_slow_s", "lost_slow_s", "end_s"),
     [
         # Half the speed from 25 to 45: 18 s of training (less saves at 32 and 43) bring 9; the
         # 109 s of training take 11 saves
@@ -508,7 +511,7 @@ def slow(time_s: float, lasts_s: float, node: int = 0) -> tuple:
         ),
         # A planned stop at 40 keeps the 7 s that brought 3.5
         (
-            [slow(25.0, 15.0), (40.0, STOP + 1, NOBODY, False, 9.0, 0.0)],
+            [slow(25.0, 15.0), (40.0, STOP + 1, NO_NODE, False, 9.0, 0.0)],
             {TRAIN: 37 + 70, SAVE: 3 + 1 + 7, RESTART: 9},
             7,
             0,
@@ -516,7 +519,7 @@ def slow(time_s: float, lasts_s: float, node: int = 0) -> tuple:
         ),
         # ... unless a fault breaks its save
         (
-            [slow(25.0, 15.0), (40.0, STOP + 1, NOBODY, False, 9.0, 0.0), fault(40.5)],
+            [slow(25.0, 15.0), (40.0, STOP + 1, NO_NODE, False, 9.0, 0.0), fault(40.5)],
             {TRAIN: 30 + 73.5, LOST: 7, SAVE: 3 + 0.5 + 8, RESTART: 9.5},
             3.5,
             3.5,
@@ -525,19 +528,19 @@ def slow(time_s: float, lasts_s: float, node: int = 0) -> tuple:
     ],
 )
 def test_scripted_stragglers_give_the_books_done_by_hand(
-    play, strikes, seconds, kept_slow_s, lost_slow_s, end_s
+    play, arrivals, seconds, kept_slow_s, lost_slow_s, end_s
 ):
     world = slowed_world()
-    ledger = play(world, *strikes)
+    ledger = play(world, *arrivals)
     assert phases(ledger) == pytest.approx(seconds, abs=1e-9)
     slow_s = ledger.slow_chip_s[0, 0, 0] / 4
     assert slow_s == pytest.approx([kept_slow_s, lost_slow_s], abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
     found = measure(ledger, world)
-    on_idle = sum(s[1] == SLOW and s[2] == 4 for s in strikes)
-    assert found["n_slowdowns"] == sum(s[1] == SLOW for s in strikes) - on_idle
+    on_idle = sum(s[1] == SLOW and s[2] == 4 for s in arrivals)
+    assert found["n_slowdowns"] == sum(s[1] == SLOW for s in arrivals) - on_idle
     assert found["n_idle_faults"] == on_idle
-    assert found["n_unexpected"] == sum(s[1] == FAULT for s in strikes)
+    assert found["n_unexpected"] == sum(s[1] == FAULT for s in arrivals)
     assert found["goodput_frac"][0] == pytest.approx(100 / end_s)
     assert found["ettr"][0] == pytest.approx(seconds[TRAIN] / end_s)
 
@@ -550,9 +553,11 @@ def test_scripted_damage_of_slow_training(monkeypatch):
     checkpoint = {"every": "10 s", "stall": "1 s", "keep": 5}
     silent = {"rate": "1 / 1000 node-days", "takes": "nothing", "restart": "1 s", "found": "36 s"}
     world = slowed_world(**{"jobs.j.checkpoint": checkpoint, "faults.silent": silent})
-    luck = scripted((24.0, 2, 2, False, 5.0, 0.0), slow(30.0, 15.0), (1e6, 0, 0, False, 0.0, 0.0))
+    samples = scripted(
+        (24.0, 2, 2, False, 5.0, 0.0), slow(30.0, 15.0), (1e6, 0, 0, False, 0.0, 0.0)
+    )
     found_s = np.array([36.0, 0.0, 0.0])[:, None]
-    script = Script(dataclasses.replace(luck, found_s=found_s))
+    script = Script(dataclasses.replace(samples, found_s=found_s))
     monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     lost_s = 60 - 22 - 3  # saves at 32, 43 and 54

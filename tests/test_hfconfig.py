@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.cli import main
+from computeplan.cli.main import main
 from computeplan.cli.models import models
 from computeplan.errors import ScenarioError
-from computeplan.physics.transformer import n_active_parameters, n_parameters, shape_of
-from computeplan.specs.catalogue import load_model, parse_model
-from computeplan.specs.hfconfig import load_config, transformer_from_config
-from computeplan.specs.loader import Document, parse_document
+from computeplan.physics.steptime.transformer import n_active_parameters, n_parameters, shape_of
+from computeplan.specs.catalogue.hf_config import load_config, transformer_from_config
+from computeplan.specs.catalogue.lookup import load_model, parse_model
+from computeplan.specs.documents.document import Document, parse_document
 from computeplan.specs.scenario import Scenario, load
 
 LLAMA = {

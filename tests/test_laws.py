@@ -8,7 +8,8 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from computeplan.specs.laws import Law, law_mean_s, read_law
+from computeplan.distributions import Law, law_mean_s
+from computeplan.specs.durations import read_law
 
 MIN, HOUR, DAY = 60.0, 3600.0, 86_400.0
 

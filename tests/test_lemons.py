@@ -14,9 +14,9 @@ from oracle import HOUR_S, scenario_of
 from scipy import stats
 from test_faults import BOTH
 
-from computeplan.closedform import why_no_closed_form
-from computeplan.compiler import compile_world
-from computeplan.engines import batch
+from computeplan.analytic.expected import why_no_closed_form
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
 from computeplan.trace import Trace
 
 N_NODES, SPAN_H, MEAN = 60, 1000.0, 1.5  # faults per node expected
@@ -45,7 +45,7 @@ def fleet_of(cv: float | None, n_nodes: int = N_NODES, **changes: object) -> Any
 
 def counts_of(world: Any, n_runs: int, from_h: float = 0.0, to_h: float = SPAN_H) -> Any:
     """Return faults by node and run, shape (n_nodes, n_runs)."""
-    found = Trace(world, 11, 0, n_runs).strikes(0, SPAN_H * HOUR_S)
+    found = Trace(world, 11, 0, n_runs).arrivals(0, SPAN_H * HOUR_S)
     due = (found.time_s > from_h * HOUR_S) & (found.time_s <= to_h * HOUR_S)
     runs = np.broadcast_to(np.arange(n_runs), due.shape)
     n_nodes = world.pools[0].n_nodes
@@ -93,7 +93,7 @@ def test_counts_are_those_of_rates_drawn_first(cv):
 
 def test_faults_of_a_node_are_spread_evenly_whatever_their_number():
     """Given its count, a mixed Poisson process is even in time."""
-    found = Trace(fleet_of(1.2), 11, 0, 256).strikes(0, SPAN_H * HOUR_S)
+    found = Trace(fleet_of(1.2), 11, 0, 256).arrivals(0, SPAN_H * HOUR_S)
     for run in range(0, 256, 64):
         at = found.time_s[:, run]
         nodes, times_s = found.node[at <= SPAN_H * HOUR_S, run], at[at <= SPAN_H * HOUR_S]
@@ -118,7 +118,7 @@ def test_past_faults_tell_of_later_ones_as_bayes_says(cv):
 
 def test_any_node_may_be_the_lemon():
     """The node of the first, the fourth and the last fault, over 4,096 fleets."""
-    found = Trace(fleet_of(2.0), 5, 0, 4096).strikes(0, SPAN_H * HOUR_S)
+    found = Trace(fleet_of(2.0), 5, 0, 4096).arrivals(0, SPAN_H * HOUR_S)
     for row in (0, 3, 30):
         assert stats.chisquare(np.bincount(found.node[row], minlength=N_NODES)).pvalue > 1e-4
     again = (found.node[1] == found.node[0]).mean()  # 1 / (n a + 1), or by chance
@@ -128,7 +128,7 @@ def test_any_node_may_be_the_lemon():
 
 
 def test_hardly_unlike_nodes_have_the_luck_of_equal_ones():
-    plain, lemons = (Trace(fleet_of(cv), 7, 0, 64).strikes(0, 1e6) for cv in (None, 1e-7))
+    plain, lemons = (Trace(fleet_of(cv), 7, 0, 64).arrivals(0, 1e6) for cv in (None, 1e-7))
     n = min(len(plain.time_s), len(lemons.time_s))
     assert n > 30
     assert lemons.time_s[:n] == pytest.approx(plain.time_s[:n], rel=1e-9)
@@ -139,19 +139,19 @@ def test_hardly_unlike_nodes_have_the_luck_of_equal_ones():
 def test_looking_further_changes_nothing_before(cv):
     world = fleet_of(cv)
     trace = Trace(world, 7, 0, 64)
-    near = trace.strikes(0, 100 * HOUR_S)
-    far = trace.strikes(0, 900 * HOUR_S)
+    near = trace.arrivals(0, 100 * HOUR_S)
+    far = trace.arrivals(0, 900 * HOUR_S)
     n = len(near.time_s)
     assert len(far.time_s) > n
     assert (far.time_s[:n] == near.time_s).all()
     assert (far.node[:n] == near.node).all()
-    alone = Trace(world, 7, 13, 1).strikes(0, 900 * HOUR_S)
+    alone = Trace(world, 7, 13, 1).arrivals(0, 900 * HOUR_S)
     assert (alone.node[:, 0] == far.node[: len(alone.node), 13]).all()
 
 
 def test_lemons_of_a_large_fleet_cost_their_faults():
     world = fleet_of(1.2, 125_000, faults__f__mtbf=f"{SPAN_H * 125_000 / 400} h")
-    found = Trace(world, 1, 0, 64).strikes(0, SPAN_H * HOUR_S)
+    found = Trace(world, 1, 0, 64).arrivals(0, SPAN_H * HOUR_S)
     assert len(found.time_s) < 600
     assert (found.time_s <= SPAN_H * HOUR_S).sum() / 64 == pytest.approx(400, rel=0.03)
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.fields import Count, Frozen, PositiveDuration
-from computeplan.specs.loader import (
+from computeplan.specs.documents.document import (
     MAX_BYTES,
     dotted,
     load_document,
@@ -15,7 +14,8 @@ from computeplan.specs.loader import (
     parse_document,
     validate,
 )
-from computeplan.specs.paths import split_path
+from computeplan.specs.documents.paths import split_path
+from computeplan.specs.fields import Count, Frozen, PositiveDuration
 
 
 def refused(text):

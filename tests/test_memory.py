@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.layout import Layout, Software
-from computeplan.physics.memory import RankMemory, memory_of, state_bytes_per_parameter
-from computeplan.physics.steptime import Training
-from computeplan.physics.transformer import Experts, Shape, n_parameters, shape_of
-from computeplan.pricing import device_of
-from computeplan.specs.catalogue import load_chip, load_model
+from computeplan.compiler.hardware import device_of
+from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.memory import RankMemory, memory_of, state_bytes_per_parameter
+from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.transformer import Experts, Shape, n_parameters, shape_of
+from computeplan.specs.catalogue.lookup import load_chip, load_model
 
 GB = 1e9
 NONE, SELECTIVE, FULL = 0, 1, 2

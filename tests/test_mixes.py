@@ -8,13 +8,15 @@ import scipy.stats
 from test_engines_agree import assert_same_books
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
-from computeplan.flips import flip_ratio, flips
-from computeplan.specs.mixes import load_mix, mix_names
+from computeplan.analytic.breakeven import break_evens, flip_ratio
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
+from computeplan.specs.catalogue.fault_mixes import load_mix, mix_names
 from computeplan.specs.scenario import Scenario
-from computeplan.study import compile_cases, notes_of
-from computeplan.trace import BLOCK, Trace
+from computeplan.study.cases import compile_cases, notes_of
+from computeplan.trace import Trace
+from computeplan.trace.streams import BLOCK
 
 TABLE_5 = [148, 72, 54, 35, 32, 19, 17, 7, 7, 6, 6, 3, 3, 2, 2, 2, 2, 2]  # arXiv:2407.21783
 KINDS = ["gpu", "hbm", "sdc", "network", "host", "software", "watchdog"]
@@ -198,7 +200,7 @@ def test_a_known_factor_is_a_rate_so_many_times_higher():
     twice = scenario_of(OTHER).with_({"sites.s.pools.p.fault_factor": 2})
     own = {name: {"observed_on": None} for name in KINDS}
     plain = scenario_of(OTHER, faults={"mix": "llama3", **own})
-    a, b = (Trace(compile_world(s), 1, 0, 4).strikes(0, 9e6) for s in (twice, plain))
+    a, b = (Trace(compile_world(s), 1, 0, 4).arrivals(0, 9e6) for s in (twice, plain))
     assert (a.time_s <= 9e6).sum() == pytest.approx(2 * (b.time_s <= 9e6).sum(), rel=0.1)
     np.testing.assert_allclose(a.time_s[0] * 2, b.time_s[0])
 
@@ -268,7 +270,7 @@ def test_luck_is_drawn_as_far_as_the_upper_end_asks():
     certain = compile_world(scenario_of(OTHER).with_({"sites.s.pools.p.fault_factor": 3}))
     uncertain = compile_world(scenario_of(OTHER))
     assert uncertain.first_look_s(0, 0) == certain.first_look_s(0, 0)
-    assert uncertain.strike_rate(0) == certain.strike_rate(0)
+    assert uncertain.arrival_rate(0) == certain.arrival_rate(0)
     assert uncertain.jobs[0].ettr[0] > certain.jobs[0].ettr[0]
 
 
@@ -322,7 +324,7 @@ def test_the_flip_is_where_a_hand_computation_puts_it():
         x = (low + high) / 2
         low, high = (x, high) if 1.1 * ettr(mtbf_s / x) > ettr(mtbf_s) else (low, x)
     assert flip_ratio(worlds["a"], worlds["b"]) == pytest.approx(x, rel=1e-9)
-    (said,) = flips(worlds)
+    (said,) = break_evens(worlds)
     assert f"matches nvidia/h100-sxm when its nodes fail {x:.3g} times as often" in said
     assert said.startswith("on nvidia/h200 the time to train")
     assert "here it is 1 times (cases 'b' and 'a'" in said
@@ -331,7 +333,7 @@ def test_the_flip_is_where_a_hand_computation_puts_it():
 def test_a_slower_chip_never_matches_if_it_is_slower_without_faults():
     worlds = {case.name: case.world for case in compile_cases(compared(mfu=0.1))}
     assert flip_ratio(worlds["a"], worlds["b"]) is None
-    assert "never matches nvidia/h100-sxm, however rarely its nodes fail" in flips(worlds)[0]
+    assert "never matches nvidia/h100-sxm, however rarely its nodes fail" in break_evens(worlds)[0]
 
 
 def test_the_flip_lets_the_interval_follow_the_rate_where_it_is_optimal():
@@ -355,11 +357,11 @@ def test_the_flip_of_a_shipped_comparison_is_where_its_simulation_puts_it():
 
 def test_nothing_is_said_where_there_is_nothing_to_compare():
     worlds = {case.name: case.world for case in compile_cases(compared())}
-    assert flips({"a": worlds["a"], "again": worlds["a"]}) == []
+    assert break_evens({"a": worlds["a"], "again": worlds["a"]}) == []
     other_work = compile_world(compared().with_({"cases": None, "jobs.j.tokens": "100 Gtoken"}))
-    assert flips({"b": worlds["b"], "less": other_work}) == []
+    assert break_evens({"b": worlds["b"], "less": other_work}) == []
     whole = compile_world(compared().with_({"cases": None, "faults": {"f": None}}))
-    assert flips({"a": whole, "b": worlds["b"]}) == []
+    assert break_evens({"a": whole, "b": worlds["b"]}) == []
     with pytest.raises(ValueError, match="one job, on one pool"):
         flip_ratio(whole, worlds["b"])
 
@@ -370,4 +372,4 @@ def test_at_most_three_pairs_are_told():
     data = compared().document.data
     cases = {chip: {"sites.s.pools.p.chip": chip} for chip in chips}
     found = compile_cases(cp.load({**data, "cases": {"a": {}, **cases}}))
-    assert len(flips({case.name: case.world for case in found})) == 3
+    assert len(break_evens({case.name: case.world for case in found})) == 3

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.operators import (
+from computeplan.compiler.hardware import Numbers, device_of
+from computeplan.physics.steptime.operators import (
     Device,
     GemmCurve,
     attention_s,
@@ -20,9 +21,8 @@ from computeplan.physics.operators import (
     gemm_s,
     move_s,
 )
-from computeplan.pricing import Numbers, device_of
-from computeplan.specs.catalogue import load_chip
-from computeplan.specs.speed import speed_tables
+from computeplan.specs.catalogue.fitted_speed import speed_tables
+from computeplan.specs.catalogue.lookup import load_chip
 
 SYSTEMS = {  # of the measured tables
     "nvidia/a100-80gb": "a100_sxm",

@@ -8,26 +8,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.errors import InfeasibleError, ScenarioError
-from computeplan.parallelism import HEADROOM, best_layouts, check_fits
-from computeplan.physics.grid import all_layouts
-from computeplan.physics.layout import Layout
-from computeplan.physics.memory import memory_of
-from computeplan.physics.steptime import Training, step_time
-from computeplan.physics.transformer import Shape, shape_of
-from computeplan.pricing import (
+from computeplan.analytic.step_price import default_batch, price_step
+from computeplan.compiler.compile import compile_world
+from computeplan.compiler.hardware import (
     band_of,
     device_of,
     fabric_of,
     software_factor,
     software_of,
 )
-from computeplan.specs.catalogue import chip_names, load_chip, load_model
+from computeplan.compiler.speed import layout_problem, price
+from computeplan.errors import InfeasibleError, ScenarioError
+from computeplan.physics.steptime.grid import all_layouts
+from computeplan.physics.steptime.layout import Layout
+from computeplan.physics.steptime.memory import memory_of
+from computeplan.physics.steptime.search import HEADROOM, best_layouts, check_fits
+from computeplan.physics.steptime.step import Training, step_time
+from computeplan.physics.steptime.transformer import Shape, shape_of
+from computeplan.specs.catalogue.fitted_speed import family_of
+from computeplan.specs.catalogue.lookup import chip_names, load_chip, load_model
 from computeplan.specs.jobs import Parallelism
-from computeplan.specs.speed import family_of
-from computeplan.speeds import layout_problem, price
-from computeplan.steps import default_batch, price_step
 
 MT_NLG = Shape(
     layers=105,
@@ -226,8 +226,8 @@ def test_a_package_of_two_dies_is_two_ranks_of_half_of_everything():
 
 def test_memory_sold_in_gb_is_gib_and_gib_is_gib():
     assert parts("nvidia/h200")[0].memory_bytes == 141 * 2**30
-    from computeplan.specs.catalogue import parse_chip
-    from computeplan.specs.loader import parse_document
+    from computeplan.specs.catalogue.lookup import parse_chip
+    from computeplan.specs.documents.document import parse_document
 
     memory = "{capacity: 64 GiB, bandwidth: 1 TB/s}"
     text = f"{{name: me/x, peak_dense: {{bf16: 100 TFLOP/s}}, memory: {memory}}}"
@@ -236,8 +236,8 @@ def test_memory_sold_in_gb_is_gib_and_gib_is_gib():
 
 
 def test_what_a_chip_does_not_publish_is_named():
-    from computeplan.specs.catalogue import parse_chip
-    from computeplan.specs.loader import parse_document
+    from computeplan.specs.catalogue.lookup import parse_chip
+    from computeplan.specs.documents.document import parse_document
 
     chip, _ = parse_chip(parse_document("{name: me/x, peak_dense: {bf16: 100 TFLOP/s}}", "chip"))
     with pytest.raises(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.pipeline import SCHEDULES, bubble_frac, in_flight, pipeline_s
+from computeplan.physics.steptime.pipeline import SCHEDULES, bubble_frac, in_flight, pipeline_s
 
 Pass = tuple[str, int, int]  # forward or backward, piece, micro-batch
 Place = tuple[int, str, int, int]  # stage, and the same

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import NOBODY, Script, crowded, scripted
+from strategies import NO_NODE, Script, crowded, scripted
 from test_engines_agree import phases
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
-from computeplan.kinds import Stop
+from computeplan.compiler.compile import compile_world
+from computeplan.distributions import Law
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN
-from computeplan.specs.laws import Law
-from computeplan.strikes import ASIDE_S
-from computeplan.world import World
+from computeplan.trace.arrivals import ASIDE_S
+from computeplan.world.maintenance import Stop
+from computeplan.world.world import World
 
 FAULT, WINDOW, ROLL = 0, 1, 2
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -60,7 +61,7 @@ def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any
 
 
 @pytest.mark.parametrize(
-    ("strikes", "expected", "end_s", "n_stops", "repair_s"),
+    ("arrivals", "expected", "end_s", "n_stops", "repair_s"),
     [
         # 3 s of training are saved, node 0 leaves at 26 for the spare: a save and a restart
         ([roll(25, 0, 5, 60)], {TRAIN: 100, SAVE: 11, RESTART: 5}, 116, 1, 60),
@@ -122,7 +123,7 @@ def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any
         ([roll(109.5, 0, 5, 60)], {TRAIN: 100, SAVE: 10}, 110, 0, 0),
         # in a window that ends at 76 nodes leave at once, and nothing ends it early
         (
-            [(25.0, WINDOW, NOBODY, False, 50.0, 0.0), roll(30, 0, 5, 60)],
+            [(25.0, WINDOW, NO_NODE, False, 50.0, 0.0), roll(30, 0, 5, 60)],
             {TRAIN: 100, SAVE: 11, RESTART: 50},
             76 + 85,
             1,
@@ -141,15 +142,15 @@ def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any
     ],
 )
 def test_nodes_taken_one_by_one_give_the_books_done_by_hand(
-    play, strikes, expected, end_s, n_stops, repair_s
+    play, arrivals, expected, end_s, n_stops, repair_s
 ):
-    ledger = play(one_by_one(), *strikes)
+    ledger = play(one_by_one(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
     assert ledger.n_interruptions[0, ROLL] == n_stops
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(repair_s)
     assert ledger.n_repairs[0, 0] == sum(
-        kind == FAULT and takes for _, kind, _, takes, *_ in strikes
+        kind == FAULT and takes for _, kind, _, takes, *_ in arrivals
     )
 
 
@@ -171,8 +172,8 @@ def test_the_last_group_of_a_round_may_be_smaller(play):
 
 
 def test_a_node_that_is_away_is_exchanged_there_and_not_struck(play):
-    strikes = [roll(25, 0, 5, 60), (50.0, FAULT, 0, True, 5.0, 600.0)]
-    ledger = play(one_by_one(), *strikes)
+    arrivals = [roll(25, 0, 5, 60), (50.0, FAULT, 0, True, 5.0, 600.0)]
+    ledger = play(one_by_one(), *arrivals)
     assert ledger.n_interruptions[0].tolist() == [0, 0, 1]
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(60)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.metrics import measure
-from computeplan.specs.catalogue import load_chip
+from computeplan.specs.catalogue.lookup import load_chip
 
 MTBF_MIN = 185.5847  # 54 days / 419
 WORK_MIN = 69_984  # 0.9 x 54 days

@@ -21,8 +21,9 @@ from computeplan.report import FIGURES, tables
 from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
-from computeplan.results import CaseResult, Result, Span
-from computeplan.store import load_result, save_result
+from computeplan.results.cases import CaseResult, Span
+from computeplan.results.result import Result
+from computeplan.study.store import load_result, save_result
 
 HOSTILE = (
     "$x^2$ & $y$",
@@ -39,14 +40,14 @@ HOSTILE = (
 
 def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unfinished=()):
     """Return a result as a study would make it: all cases share their luck."""
-    luck = np.random.default_rng(419).normal(size=n_runs)
+    samples = np.random.default_rng(419).normal(size=n_runs)
     cases = {}
     for k, name in enumerate(names):
-        ettr = 0.92 - 0.01 * k + 0.01 * luck
+        ettr = 0.92 - 0.01 * k + 0.01 * samples
         wall = 54 / ettr
         chip_h = 16_384 * 24 * wall
         values = {
-            "n_unexpected": np.round(419 + 20 * luck),
+            "n_unexpected": np.round(419 + 20 * samples),
             "n_unfinished": np.full(n_runs, float(name in unfinished)),
             "ettr": ettr,
             "wall_days": wall,
@@ -113,7 +114,7 @@ def test_nothing_imports_pyplot():
 
 
 @pytest.mark.parametrize(
-    "module", ["computeplan.results", "computeplan.store", "computeplan.report"]
+    "module", ["computeplan.results.result", "computeplan.study.store", "computeplan.report"]
 )
 def test_matplotlib_is_loaded_only_to_draw(module):
     code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"

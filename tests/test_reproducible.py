@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.study import expand
-from computeplan.trace import BLOCK, Trace
+from computeplan.compiler.compile import compile_world
+from computeplan.study.cases import expand
+from computeplan.trace import Trace
+from computeplan.trace.streams import BLOCK
 
 NAMES = ("runs.csv", "jobs.csv", "summary.csv", "summary.json", "timeline.csv", "provenance.json")
 
@@ -47,7 +48,7 @@ def test_the_resolved_scenario_gives_the_same_bytes(tmp_path):
 
 
 def strikes_of(world, first_run, n_runs, until_s=1e6, seed=5):
-    return Trace(world, seed, first_run, n_runs).strikes(0, until_s)
+    return Trace(world, seed, first_run, n_runs).arrivals(0, until_s)
 
 
 def test_a_runs_luck_depends_on_its_number_alone():
@@ -65,7 +66,7 @@ def test_a_runs_luck_depends_on_its_number_alone():
 def test_a_longer_look_begins_with_the_same_strikes():
     world = compile_world(cp.load("llama3-405b"))
     trace = Trace(world, 5, 0, 4)
-    short, long = trace.strikes(0, 5e5), trace.strikes(0, 3e6)
+    short, long = trace.arrivals(0, 5e5), trace.arrivals(0, 3e6)
     due = short.time_s <= 5e5
     np.testing.assert_array_equal(short.time_s[due], long.time_s[: len(due)][due])
     assert (long.time_s[-1] > 3e6).all()

@@ -11,8 +11,10 @@ from scipy import stats
 
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, significant
-from computeplan.results import CaseResult, Estimate, Result
-from computeplan.texttable import Table, wrap
+from computeplan.report.table import Table, wrap
+from computeplan.results.cases import CaseResult
+from computeplan.results.estimates import Estimate
+from computeplan.results.result import Result
 
 
 def result_of(**cases):

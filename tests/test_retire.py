@@ -14,9 +14,10 @@ from test_engines_agree import FAULT, assert_same_books, phases, world_of
 from test_faults import weibull
 
 import computeplan as cp
-from computeplan.closedform import why_no_closed_form
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.analytic.expected import why_no_closed_form
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import BLOCKED, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
 from computeplan.trace import Trace
@@ -30,7 +31,7 @@ RULE = {"after": "2 faults", "within": "30 s", "replaced_in": "50 s"}
 # By hand
 
 
-class Shop(Script):
+class RepairShop(Script):
     """A script in which a new node comes after 50 s."""
 
     def replaced_s(self, *_: object) -> Any:
@@ -42,8 +43,8 @@ class Shop(Script):
 def play(monkeypatch):
     """Return a function that plays a world against a script."""
 
-    def run(world, *strikes):
-        monkeypatch.setattr(event, "Trace", lambda *_: Shop(scripted(*strikes)))
+    def run(world, *arrivals):
+        monkeypatch.setattr(event, "Trace", lambda *_: RepairShop(scripted(*arrivals)))
         return event.play(world, 0, 0, 1)
 
     return run
@@ -54,8 +55,8 @@ def test_the_second_fault_in_time_retires_a_node(play):
 
     The strike at 40 s finds no node. Chips: 3 s in repair, 50 s without a node, 3 s in repair.
     """
-    strikes = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 40.0, 80.0)]
-    ledger = play(world_of(**{PATH: RULE}), *strikes)
+    arrivals = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 40.0, 80.0)]
+    ledger = play(world_of(**{PATH: RULE}), *arrivals)
     assert ledger.n_retired.tolist() == [[1]]
     assert ledger.n_repairs.tolist() == [[2]]
     assert ledger.n_interruptions[0, FAULT] == 1  # at 5 s; then the spare has stepped in
@@ -75,15 +76,15 @@ def test_the_second_fault_in_time_retires_a_node(play):
     ],
 )
 def test_time_count_and_budget_limit_it(play, change, n_retired, repair_s):
-    strikes = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 80.0, 90.0)]
-    ledger = play(world_of(**{PATH: RULE | change}), *strikes)
+    arrivals = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 80.0, 90.0)]
+    ledger = play(world_of(**{PATH: RULE | change}), *arrivals)
     assert ledger.n_retired[0, 0] == n_retired
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(repair_s)
 
 
 def test_faults_that_take_nothing_do_not_count(play):
-    strikes = [(t, FAULT, 0, t == 25.0, 5.0, 3.0) for t in (5.0, 25.0)]
-    assert not play(world_of(**{PATH: RULE}), *strikes).n_retired.any()
+    arrivals = [(t, FAULT, 0, t == 25.0, 5.0, 3.0) for t in (5.0, 25.0)]
+    assert not play(world_of(**{PATH: RULE}), *arrivals).n_retired.any()
 
 
 def test_a_job_without_spares_waits_for_the_new_node(play):
@@ -93,8 +94,8 @@ def test_a_job_without_spares_waits_for_the_new_node(play):
     left at 95 s, with 8 saves.
     """
     world = world_of(**{PATH: RULE, "sites.s.pools.p.spares": "0 nodes"})
-    strikes = [(25.0, FAULT, 0, True, 5.0, 3.0), (40.0, FAULT, 0, True, 5.0, 3.0)]
-    ledger = play(world, *strikes)
+    arrivals = [(25.0, FAULT, 0, True, 5.0, 3.0), (40.0, FAULT, 0, True, 5.0, 3.0)]
+    ledger = play(world, *arrivals)
     expected = {TRAIN: 100, SAVE: 10, LOST: 3 + 7, RESTART: 10, BLOCKED: 3 + 50}
     assert phases(ledger) == pytest.approx(expected)
     assert ledger.end_s[0, 0] == pytest.approx(95 + 88)

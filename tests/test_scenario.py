@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from computeplan.errors import ScenarioError
-from computeplan.specs.faultlog import Replay, load_replay
-from computeplan.specs.loader import parse_document
-from computeplan.specs.paths import list_paths, split_path
+from computeplan.specs.documents.document import parse_document
+from computeplan.specs.documents.paths import list_paths, split_path
+from computeplan.specs.logs.replay import Replay, load_replay
 from computeplan.specs.scenario import Scenario, load, parse_value, shipped_folder, shipped_names
 
 SMALL = """\
@@ -296,7 +296,7 @@ def test_a_package_of_two_dies_counts_two_ranks(tmp_path):
 
 def world_rate(scenario):
     """Return the rate per node and second that the engines will see."""
-    from computeplan.compiler import compile_world
+    from computeplan.compiler.compile import compile_world
 
     return compile_world(scenario).pools[0].kinds[0].rate_per_node_s
 
@@ -840,7 +840,7 @@ def test_paths_have_units_examples_and_words(small):
 
 
 def expand(text, folder=None):
-    from computeplan.study import expand as expanded
+    from computeplan.study.cases import expand as expanded
 
     return expanded(load(data(text) if folder is None else write(folder, s=text)))
 

@@ -17,7 +17,7 @@ import computeplan as cp
 from computeplan.cli.check import check
 from computeplan.cli.init import init
 from computeplan.cli.run import run as run_command
-from computeplan.specs.laws import law_mean_s
+from computeplan.distributions import law_mean_s
 
 REPO = Path(__file__).resolve().parents[1]
 FILES = sorted((REPO / "scenarios").glob("*.yaml"))

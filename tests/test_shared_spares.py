@@ -13,12 +13,13 @@ from scipy.stats import binom
 from strategies import Script, laws, scripted
 
 import computeplan as cp
-from computeplan.closedform import why_no_closed_form
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.analytic.expected import why_no_closed_form
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
-from computeplan.facts import facts_of
 from computeplan.ledger import BLOCKED, RESTART
+from computeplan.study.facts import facts_of
 
 CHIP = {"chip": "nvidia/h100-sxm", "chips_per_node": 1}
 FAULT = {"mtbf": "100 h", "per": "node", "takes": "node", "restart": "1 s", "repair": "100 s"}
@@ -51,11 +52,11 @@ class Scripts(Script):
 
     def __init__(self, *by_pool: list[tuple[float, int, float]]) -> None:
         self.by_pool = [
-            scripted(*((at_s, 0, node, True, 1.0, away_s) for at_s, node, away_s in strikes))
-            for strikes in by_pool
+            scripted(*((at_s, 0, node, True, 1.0, away_s) for at_s, node, away_s in arrivals))
+            for arrivals in by_pool
         ]
 
-    def strikes(self, pool: int, until_s: float) -> Any:  # noqa: ARG002
+    def arrivals(self, pool: int, until_s: float) -> Any:  # noqa: ARG002
         """Return the script of a pool."""
         return self.by_pool[pool]
 
@@ -166,9 +167,9 @@ def test_a_slow_node_of_a_job_that_ends_holds_its_next_job_back(monkeypatch):
     The other one lost node 1 at 10 s, and trains the 90 s that are left in 180 s, from 76 s on.
     """
     slow = {"slows": {"to": 0.5, "lasts": "1000 s"}, "mtbf": "100 h", "per": "node"}
-    strikes = scripted((5.0, 1, 0, False, 1000.0, 0.0), (10.0, 0, 1, True, 1.0, 1000.0))
+    arrivals = scripted((5.0, 1, 0, False, 1000.0, 0.0), (10.0, 0, 1, True, 1.0, 1000.0))
     trace = Scripts([])
-    trace.by_pool = [strikes]
+    trace.by_pool = [arrivals]
     monkeypatch.setattr(event, "Trace", lambda *_: trace)
     data = data_of({"p": 2}, {})
     data["jobs"] = {"one": job("p", 1, "40 s"), "two": job("p", 1, "100 s")}

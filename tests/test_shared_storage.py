@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import NOBODY, eventful_scenarios, scripted
+from strategies import NO_NODE, eventful_scenarios, scripted
 from test_engines_agree import assert_same_books
 from test_shared_spares import CHIP, Scripts, data_of
 from test_shared_spares import job as a_job
 
 import computeplan as cp
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.errors import InfeasibleError, ScenarioError, UnsupportedByEngine
 from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN
-from computeplan.world import World
+from computeplan.world.world import World
 
 # By hand: 100 s of training on pools of 4 nodes, 1 TB over 100 GB/s: 10 s alone
 
@@ -41,103 +42,103 @@ def stored(*checkpoints: dict[str, Any], **changes: object) -> World:
 
 
 @pytest.fixture
-def strike(monkeypatch):
+def arrival(monkeypatch):
     """Return a function that plays a world whose pools are struck at times; restart 5 s."""
 
     def run(world, *times_s, stops=()):
         def script(pool, until_s):
-            strikes = [(at_s, 0, 0, False, 5.0, 0.0) for at_s in times_s[pool]]
-            planned = [(at_s, 1, NOBODY, False, lasts_s, 0.0) for at_s, lasts_s in stops]
-            return scripted(*sorted([*strikes, *planned]))
+            arrivals = [(at_s, 0, 0, False, 5.0, 0.0) for at_s in times_s[pool]]
+            planned = [(at_s, 1, NO_NODE, False, lasts_s, 0.0) for at_s, lasts_s in stops]
+            return scripted(*sorted([*arrivals, *planned]))
 
         trace = Scripts()
-        trace.strikes = script
+        trace.arrivals = script
         monkeypatch.setattr(event, "Trace", lambda *_: trace)
         return event.play(world, 0, 0, 1)
 
     return run
 
 
-def test_saves_at_one_time_share_the_storage_of_their_site(strike):
+def test_saves_at_one_time_share_the_storage_of_their_site(arrival):
     """Both stand still for 20 s after every 50 s, not for 10."""
     world = stored({"every": "50 s"}, {"every": "50 s"})
-    ledger = strike(world, [], [])
+    ledger = arrival(world, [], [])
     assert ledger.job_s[0, :, SAVE].tolist() == [40.0, 40.0]
     assert ledger.end_s.tolist() == [[140.0, 140.0]]
 
 
-def test_saves_that_overlap_share_while_they_do(strike):
+def test_saves_that_overlap_share_while_they_do(arrival):
     """p writes from 50 s, q from 54 s: p has 6 of its 10 s left then, which take until 66 s.
 
     q has written for 6 s by then, and is done at 70 s. The last saves: p's from 116 s, q's from
     116 s: 46 s of training after 70 s.
     """
     world = stored({"every": "50 s"}, {"every": "54 s"})
-    ledger = strike(world, [], [])
+    ledger = arrival(world, [], [])
     assert ledger.job_s[0, :, SAVE].tolist() == [16.0 + 20.0, 16.0 + 20.0]
     assert ledger.end_s.tolist() == [[136.0, 136.0]]
 
 
-def test_a_write_behind_training_takes_longer_too(strike):
+def test_a_write_behind_training_takes_longer_too(arrival):
     """Both write from 41 s; alone p's save is complete at 51 s, before the fault at 55 s.
 
     Together it is not: all of its 54 s of training are lost (1 s it stood still). From then on q
     writes alone: the 3 of 10 s that are left until 58 s, before its own fault at 59 s.
     """
     saves = {"every": "40 s", "stall": "1 s"}
-    alone = strike(stored(saves), [55.0])
+    alone = arrival(stored(saves), [55.0])
     assert alone.job_s[0, 0, LOST] == 14.0
-    both = strike(stored(saves, saves), [55.0], [59.0])
+    both = arrival(stored(saves, saves), [55.0], [59.0])
     assert both.job_s[0, :, LOST].tolist() == [54.0, 18.0]
 
 
-def test_a_save_that_is_due_waits_for_the_one_before(strike):
+def test_a_save_that_is_due_waits_for_the_one_before(arrival):
     """Saves every 12 s, stall 1 s, 10 s to write alone and 20 s together: the second waits.
 
     Written from 13 s to 33 s; the next is due at 25 s, stalls to 26 s and waits for 7 s.
     """
     saves = {"every": "12 s", "stall": "1 s"}
-    ledger = strike(stored(saves, saves, **UNTIL_33), [], [])
+    ledger = arrival(stored(saves, saves, **UNTIL_33), [], [])
     assert ledger.job_s[0, :, SAVE].tolist() == [9.0, 9.0]
     assert ledger.job_s[0, :, TRAIN].tolist() == [24.0, 24.0]
-    alone = strike(stored(saves, **UNTIL_33), [])
+    alone = arrival(stored(saves, **UNTIL_33), [])
     assert alone.job_s[0, 0, SAVE] == 2.0
 
 
-def test_jobs_that_restart_together_read_together(strike):
+def test_jobs_that_restart_together_read_together(arrival):
     """Saved by 70 s, struck at 75 s, restarted by 80 s, and read by 100 s. One alone: by 80 s."""
     world = stored({"every": "50 s"}, {"every": "50 s"})
-    both = strike(world, [75.0], [75.0])
+    both = arrival(world, [75.0], [75.0])
     assert both.job_s[0, :, RESTART].tolist() == [5.0 + 20.0, 5.0 + 20.0]
     assert both.end_s.tolist() == [[170.0, 170.0]]  # 50 s of training and a save of 20 s
-    alone = strike(stored({"every": "50 s"}), [65.0])
+    alone = arrival(stored({"every": "50 s"}), [65.0])
     assert alone.job_s[0, 0, RESTART] == 5.0 + 10.0
-    assert strike(stored({"every": "50 s"}), [45.0]).job_s[0, 0, RESTART] == 5.0  # nothing to read
+    assert arrival(stored({"every": "50 s"}), [45.0]).job_s[0, 0, RESTART] == 5.0  # nothing to read
 
 
-def test_what_one_reads_slows_what_another_writes(strike):
+def test_what_one_reads_slows_what_another_writes(arrival):
     """p reads from 75 s, q writes from 80 s: p has 5 s left, until 90 s; q's 5 s until 95 s."""
-    ledger = strike(stored({"every": "50 s"}, {"every": "80 s"}), [70.0], [])
+    ledger = arrival(stored({"every": "50 s"}, {"every": "80 s"}), [70.0], [])
     assert ledger.job_s[0, :, RESTART].tolist() == [5.0 + 15.0, 0.0]
     assert ledger.first_start_s.tolist() == [[0.0, 0.0]]
     # q's first save 15 s; then 20 s of training, and the last from 115 s on, alone until 125 s
     assert ledger.end_s[0, 1] == 125.0
 
 
-def test_a_planned_stop_begins_when_its_save_is_complete(strike):
+def test_a_planned_stop_begins_when_its_save_is_complete(arrival):
     """Both are told at 30 s, save until 50 s, stand still until 57 s; alone until 47 s."""
     world = stored(
         {"every": "60 s"}, {"every": "60 s"}, **{"planned.w": {"at": ["1 h"], "lasts": "7 s"}}
     )
-    ledger = strike(world, [], [], stops=[(30.0, 7.0)])
+    ledger = arrival(world, [], [], stops=[(30.0, 7.0)])
     assert ledger.job_s[0, :, RESTART].tolist() == [7.0, 7.0]
     # saves at 30 s, at 90 s of training, and at the end: all of 20 s
     assert ledger.end_s.tolist() == [[100.0 + 60.0 + 7.0] * 2]
 
 
-def test_bandwidth_of_its_own_and_other_sites_are_not_shared(strike):
+def test_bandwidth_of_its_own_and_other_sites_are_not_shared(arrival):
     own = stored({"every": "50 s", "bandwidth": "100 GB/s"}, {"every": "50 s"})
-    assert strike(own, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
+    assert arrival(own, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
     assert not any(job.storage for job in own.jobs)
     pool = {**CHIP, "chips": 4}
     sites = {
@@ -150,7 +151,7 @@ def test_bandwidth_of_its_own_and_other_sites_are_not_shared(strike):
         job_ |= {"train_for": "100 s", "checkpoint": {"every": "50 s", "state": "1 TB"}}
     apart = compile_world(cp.load(data))
     assert not any(job.storage for job in apart.jobs)
-    assert strike(apart, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
+    assert arrival(apart, [], []).job_s[0, :, SAVE].tolist() == [20.0, 20.0]
 
 
 # Against what was written otherwise
@@ -210,7 +211,7 @@ class Stepper:
     def moves(self):
         return self.does == "read" or self.holds is not None
 
-    def is_struck(self):
+    def has_faults(self):
         self.trained, self.holds, self.does, self.down = self.kept, None, "down", 5.0
         self.next_save = self.kept + self.every_s
 
@@ -255,7 +256,7 @@ def step_by_step(jobs, work_s, dt_s):
         for job in running:
             if job.faults_s and now_s >= job.faults_s[0]:
                 job.faults_s.pop(0)
-                job.is_struck()
+                job.has_faults()
         share = 1 / max(1, sum(job.moves() for job in running))
         now_s += dt_s
         for job in running:
@@ -267,7 +268,7 @@ def step_by_step(jobs, work_s, dt_s):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_storage_that_is_shared_agrees_with_small_steps(strike, seed):
+def test_storage_that_is_shared_agrees_with_small_steps(arrival, seed):
     """Three jobs that stand still or write behind training, each struck twice, by steps of 4 ms.
 
     Every save, read and fault is late by a step or two: some 20 of them a job.
@@ -282,7 +283,7 @@ def test_storage_that_is_shared_agrees_with_small_steps(strike, seed):
         saves.append({"every": f"{every_s!r} s", "state": f"{write_s * 100!r} GB"})
         saves[-1] |= {"stall": f"{stall_s} s"} if stall_s else {}
     world = stored(*saves)
-    ledger = strike(world, *(job.faults_s for job in jobs))
+    ledger = arrival(world, *(job.faults_s for job in jobs))
     expected_s = step_by_step(jobs, 100.0, 0.004)
     assert ledger.end_s[0] == pytest.approx(expected_s, abs=0.2)
 

@@ -11,11 +11,12 @@ import scalar_step
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from computeplan.physics import layer, steptime
-from computeplan.physics.collectives import Fabric, Link
-from computeplan.physics.layout import Layout, Software
-from computeplan.physics.memory import memory_of
-from computeplan.physics.operators import (
+from computeplan.physics.steptime import layer
+from computeplan.physics.steptime import step as steptime
+from computeplan.physics.steptime.collectives import Fabric, Link
+from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.memory import memory_of
+from computeplan.physics.steptime.operators import (
     Device,
     GemmCurve,
     attention_s,
@@ -23,9 +24,9 @@ from computeplan.physics.operators import (
     gemm_s,
     move_s,
 )
-from computeplan.physics.pipeline import SCHEDULES
-from computeplan.physics.steptime import StepTime, Training, step_time
-from computeplan.physics.transformer import Experts, LatentAttention, Shape
+from computeplan.physics.steptime.pipeline import SCHEDULES
+from computeplan.physics.steptime.step import StepTime, Training, step_time
+from computeplan.physics.steptime.transformer import Experts, LatentAttention, Shape
 
 GB = 1e9
 NONE, SELECTIVE, FULL = 0, 1, 2

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from computeplan.errors import ComputePlanError
-from computeplan.results import CaseResult, Result, Span
-from computeplan.store import load_result, save_result
+from computeplan.results.cases import CaseResult, Span
+from computeplan.results.result import Result
+from computeplan.study.store import load_result, save_result
 
 NAMES = ("as published", "=1+1", "+x", '-2, "quoted"', "@sum", "混合 集群", "line\nfeed")
 

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import NOBODY, scenarios, tiered_scenarios, tiers
+from strategies import NO_NODE, scenarios, tiered_scenarios, tiers
 from test_conservation import check
 from test_engines_agree import assert_same_books, phases, world_of
 
 import computeplan as cp
-from computeplan.closedform import expect
-from computeplan.compiler import compile_world
-from computeplan.engines import batch, event
+from computeplan.analytic.expected import expect
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
-from computeplan.trace import Strikes, Trace
-from computeplan.world import Tier, World
+from computeplan.trace import Trace
+from computeplan.trace.trace import Arrivals
+from computeplan.world.jobs import Tier
+from computeplan.world.world import World
 
 FAULT, STOP = 0, 1
 NOTHING, NODE, GROUP, ALL = range(4)
@@ -51,11 +54,11 @@ def fault(time_s: float, level: int = NOTHING, restart_s: float = 5.0) -> tuple:
 
 def stop(time_s: float, lasts_s: float = 7.0) -> tuple:
     """Return a planned stop."""
-    return (time_s, STOP, NOBODY, False, lasts_s, 0.0)
+    return (time_s, STOP, NO_NODE, False, lasts_s, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("strikes", "expected", "end_s"),
+    ("arrivals", "expected", "end_s"),
     [
         # ten cycles of 11 s, and the last write
         ([], {TRAIN: 100, SAVE: 10 + 4}, 114),
@@ -99,14 +102,14 @@ def stop(time_s: float, lasts_s: float = 7.0) -> tuple:
         ([stop(110.5)], {TRAIN: 100, SAVE: 14}, 114),
     ],
 )
-def test_scripted_async_saves_give_the_books_done_by_hand(play, strikes, expected, end_s):
-    ledger = play(world_of(**{"jobs.j.checkpoint": ASYNC}), *strikes)
+def test_scripted_async_saves_give_the_books_done_by_hand(play, arrivals, expected, end_s):
+    ledger = play(world_of(**{"jobs.j.checkpoint": ASYNC}), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("strikes", "lost_s", "restart_s", "end_s"),
+    ("arrivals", "lost_s", "restart_s", "end_s"),
     [
         # 19 saves to memory, 9 to the peer, 4 to disk; then the last, to disk
         ([], 0, 0, 100 + (19 + 18 + 12) + 13),
@@ -145,8 +148,8 @@ def test_scripted_async_saves_give_the_books_done_by_hand(play, strikes, expecte
         ([stop(36.5), fault(45.0, GROUP)], 5, 12, 57 + 80 + (15 + 7 * 2 + 3 * 3) + 13),
     ],
 )
-def test_scripted_tiers_give_the_books_done_by_hand(play, strikes, lost_s, restart_s, end_s):
-    ledger = play(world_of(**{"jobs.j.checkpoint": {"tiers": TIERS}}), *strikes)
+def test_scripted_tiers_give_the_books_done_by_hand(play, arrivals, lost_s, restart_s, end_s):
+    ledger = play(world_of(**{"jobs.j.checkpoint": {"tiers": TIERS}}), *arrivals)
     expected = {TRAIN: 100, LOST: lost_s, RESTART: restart_s}
     expected[SAVE] = end_s - sum(expected.values())
     assert phases(ledger) == pytest.approx({k: v for k, v in expected.items() if v}, abs=1e-9)
@@ -174,9 +177,9 @@ def test_scripted_horizon_counts_what_is_trained(play):
 class AllLevels(Trace):
     """Drawn luck whose faults are of every level, whatever they take."""
 
-    def strikes(self, pool: int, until_s: float) -> Strikes:
+    def arrivals(self, pool: int, until_s: float) -> Arrivals:
         """Return the strikes on a pool up to a time."""
-        found = super().strikes(pool, until_s)
+        found = super().arrivals(pool, until_s)
         times_s = np.where(np.isfinite(found.time_s), found.time_s, 0.0)
         return dataclasses.replace(found, level=(times_s % 4).astype(np.int8))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.transformer import (
+from computeplan.physics.steptime.transformer import (
     Experts,
     LatentAttention,
     Shape,
@@ -21,7 +21,7 @@ from computeplan.physics.transformer import (
     shape_of,
     size_class,
 )
-from computeplan.specs.catalogue import load_model, model_names
+from computeplan.specs.catalogue.lookup import load_model, model_names
 
 NOT_PUBLISHED = {  # nobody counts the parameters of these shapes, or none was found
     *("baai/aquila-7b", "baai/aquila2-7b", "baai/aquila2-34b", "internlm/internlm-7b"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from computeplan.cli import cli
+from computeplan.cli.main import cli
 from computeplan.errors import ScenarioError
 from computeplan.validation.reliability import checks
 from computeplan.validation.reliability_cases import read_reliability

@@ -10,11 +10,12 @@ from ruamel.yaml import YAML
 
 import computeplan as cp
 from computeplan.errors import ScenarioError
-from computeplan.specs.catalogue import chip_names
-from computeplan.specs.speed import lineage, speed_tables
-from computeplan.validation import fitting, operators
+from computeplan.specs.catalogue.fitted_speed import lineage, speed_tables
+from computeplan.specs.catalogue.lookup import chip_names
+from computeplan.validation import calibration as fitting
+from computeplan.validation import operator_curves as operators
+from computeplan.validation.calibration import FAMILIES, fit, out_of_sample, rows_of
 from computeplan.validation.cases import published_cases, read_cases
-from computeplan.validation.fitting import FAMILIES, fit, out_of_sample, rows_of
 from computeplan.validation.training import fits, predict, ranking, scores, to_json
 
 MAPE = {"A100": 0.10, "H100 BF16": 0.10, "H100 FP8": 0.06, "Ascend 910B": 0.10}

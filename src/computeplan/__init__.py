@@ -15,18 +15,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from computeplan.analytic.step_price import StepPrice, price_step
     from computeplan.errors import (
         ComputePlanError,
         InfeasibleError,
         ScenarioError,
         UnsupportedByEngine,
     )
-    from computeplan.results import CaseResult, Estimate, Result
+    from computeplan.results.cases import CaseResult
+    from computeplan.results.estimates import Estimate
+    from computeplan.results.result import Result
     from computeplan.specs.jobs import Parallelism
     from computeplan.specs.scenario import Scenario, load
-    from computeplan.steps import StepPrice, price_step
-    from computeplan.store import load_result, save_result
-    from computeplan.study import run
+    from computeplan.study.run import run
+    from computeplan.study.store import load_result, save_result
 
 __version__ = "0.1.0"
 
@@ -50,21 +52,21 @@ __all__ = [
 ]
 
 _WHERE = {
-    "CaseResult": "results",
+    "CaseResult": "results.cases",
     "ComputePlanError": "errors",
-    "Estimate": "results",
+    "Estimate": "results.estimates",
     "InfeasibleError": "errors",
     "Parallelism": "specs.jobs",
-    "Result": "results",
+    "Result": "results.result",
     "Scenario": "specs.scenario",
     "ScenarioError": "errors",
-    "StepPrice": "steps",
+    "StepPrice": "analytic.step_price",
     "UnsupportedByEngine": "errors",
     "load": "specs.scenario",
-    "load_result": "store",
-    "price_step": "steps",
-    "run": "study",
-    "save_result": "store",
+    "load_result": "study.store",
+    "price_step": "analytic.step_price",
+    "run": "study.run",
+    "save_result": "study.store",
 }
 
 

@@ -1,6 +1,6 @@
 """``python -m computeplan``: the command line."""
 
-from computeplan.cli import main
+from computeplan.cli.main import main
 
 __all__: list[str] = []
 

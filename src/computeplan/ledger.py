@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from computeplan.checks import FloatArray, IntArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.quantities import PHASES
 
 __all__ = [

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.checks import FloatArray
+from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
-from computeplan.world import World
+from computeplan.world.world import World
 
 __all__ = ["measure", "measure_jobs"]
 

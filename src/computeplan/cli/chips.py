@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from computeplan.errors import ScenarioError
-from computeplan.specs.catalogue import aliases_of, chip_names, load_chip
-from computeplan.specs.chips import Chip, Figure, Source, figures_in
-from computeplan.specs.mfu import default_mfus
+from computeplan.specs.catalogue.chips import Chip, Figure, Source, figures_in
+from computeplan.specs.catalogue.lookup import aliases_of, chip_names, load_chip
+from computeplan.specs.catalogue.mfu import default_mfus
 
 __all__ = ["chips", "console", "figure_rows", "print_figures", "print_sources"]
 

@@ -11,10 +11,10 @@ import click
 from computeplan.errors import ComputePlanError, ScenarioError
 
 if TYPE_CHECKING:
-    from computeplan.fitting.fleet import FleetFit
-    from computeplan.fitting.lemons import LemonGain
-    from computeplan.fitting.predict import Prediction
-    from computeplan.specs.logevents import Events
+    from computeplan.fitting.fit import FleetFit
+    from computeplan.fitting.forecast import Prediction
+    from computeplan.fitting.retirement import LemonGain
+    from computeplan.specs.logs.events import Events
 
 __all__ = ["fit"]
 
@@ -74,12 +74,12 @@ def fit(
     A log holds faults. It does not hold the nodes that never failed, nor how long it was kept:
     --nodes, --from and --to say so.
     """
-    from computeplan.fitting.ahead import predictions_of, retired
-    from computeplan.fitting.block import faults_block
-    from computeplan.fitting.fleet import fit_faults
+    from computeplan.fitting.faults_yaml import faults_block
+    from computeplan.fitting.fit import fit_faults
     from computeplan.fitting.history import observe
-    from computeplan.specs.faultlog import replayed
-    from computeplan.specs.readlog import read_log
+    from computeplan.fitting.holdout import predictions_of, retired
+    from computeplan.specs.logs.reader import read_log
+    from computeplan.specs.logs.replay import replayed
 
     laws = _assumed(out, restart, repair)
     size, first, last = _fleet(nodes, begins, ends)
@@ -140,7 +140,7 @@ def _fleet(nodes: int | None, begins: str | None, ends: str | None) -> tuple[int
 
 def _assumed(out: Path | None, restart: str | None, repair: str | None) -> tuple[str, str | None]:
     """Return the laws that no log holds, as YAML."""
-    from computeplan.fitting.block import read_assumed
+    from computeplan.fitting.faults_yaml import read_assumed
 
     if out is not None and restart is None:
         raise ScenarioError.of("--out needs --restart '10 min': a fault log does not hold it")
@@ -161,7 +161,7 @@ def _columns(text: str | None) -> dict[str, str]:
 
 def _time_s(text: str, events: Events, option: str) -> float:
     """Return a time on the log's clock. [s]"""
-    from computeplan.specs.logtimes import read_time_s
+    from computeplan.specs.logs.times import read_time_s
 
     return read_time_s(text, is_dated=events.is_dated, option=option)
 

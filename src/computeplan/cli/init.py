@@ -23,7 +23,7 @@ def init(name: str) -> None:
     """Write NAME.yaml, a commented scenario that runs as it is."""
     from jinja2 import Environment, StrictUndefined
 
-    from computeplan.specs.loader import parse_document
+    from computeplan.specs.documents.document import parse_document
     from computeplan.specs.scenario import load
 
     path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")

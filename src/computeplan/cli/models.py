@@ -11,16 +11,16 @@ from rich.table import Table
 
 from computeplan.cli.chips import LIST_WIDTH, TITLE_WIDTH, console, print_figures, print_sources
 from computeplan.errors import ScenarioError
-from computeplan.physics.transformer import (
+from computeplan.physics.steptime.transformer import (
     flop_per_token,
     n_active_parameters,
     n_parameters,
     shape_of,
     size_class,
 )
-from computeplan.specs.catalogue import aliases_of, load_model, model_names, parse_model
-from computeplan.specs.hfconfig import load_config
-from computeplan.specs.models import Transformer
+from computeplan.specs.catalogue.hf_config import load_config
+from computeplan.specs.catalogue.lookup import aliases_of, load_model, model_names, parse_model
+from computeplan.specs.catalogue.models import Transformer
 
 __all__ = ["models"]
 

@@ -16,9 +16,9 @@ __all__ = ["paths"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def paths(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
     """List every path of SCENARIO that -s, cases, sweep and with_ can set."""
-    from computeplan.specs.paths import list_paths
+    from computeplan.report.table import Table
+    from computeplan.specs.documents.paths import list_paths
     from computeplan.specs.scenario import Scenario
-    from computeplan.texttable import Table
 
     loaded = load_with(scenario, settings)
     rows = [

@@ -32,8 +32,8 @@ __all__ = ["plot"]
 )
 def plot(folder: Path, out: Path | None, kinds: tuple[str, ...], language: Language) -> None:
     """Draw the figures of the result in FOLDER as PNG and SVG."""
-    from computeplan.report.figures import save_figures  # matplotlib: not for --help
-    from computeplan.store import load_result
+    from computeplan.report.figures import save_figures
+    from computeplan.study.store import load_result
 
     target = out if out is not None else folder / "figures"
     for name in save_figures(load_result(folder), target, kinds or None, language=language):

@@ -52,8 +52,8 @@ def run(
     as_json: bool,
 ) -> None:
     """Simulate SCENARIO: a YAML file, or the name of a shipped one."""
-    from computeplan import study
-    from computeplan.store import check_writable, save_result
+    from computeplan.study import run as study
+    from computeplan.study.store import check_writable, save_result
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
@@ -76,7 +76,7 @@ def run(
 
 
 def _draw(result: Any, folder: Path) -> None:
-    from computeplan.report.figures import save_figures  # matplotlib takes its time: last
+    from computeplan.report.figures import save_figures
 
     save_figures(result, folder)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from computeplan.texttable import Table
+from computeplan.report.table import Table
 
 __all__ = ["show_table"]
 

@@ -83,9 +83,9 @@ def step(
     Without --tp and the like, the fastest layout that fits is found; it never changes batch,
     sequence or precision.
     """
+    from computeplan.analytic.step_price import price_step
     from computeplan.report.scatter import save_axes
     from computeplan.report.steps import as_document, best_table, breakdown, step_table
-    from computeplan.steps import price_step
 
     given = dict(layout) | {"recompute": recompute, "schedule": schedule}
     rate = None if network is None else _quantity(network, "B/s", "--network")
@@ -122,8 +122,8 @@ def _layout(
     """Return the layout that the options name, filled up with data parallel replicas, or auto."""
     from pydantic import ValidationError
 
+    from computeplan.analytic.step_price import find_part
     from computeplan.specs.jobs import Parallelism
-    from computeplan.steps import find_part
 
     numbers = {name: value for name, value in given.items() if value is not None}
     if numbers.get("tp") == "auto" and len(numbers) > 1:

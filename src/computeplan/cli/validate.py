@@ -10,7 +10,7 @@ import click
 from computeplan.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from computeplan.texttable import Table
+    from computeplan.report.table import Table
 
 __all__ = ["validate"]
 
@@ -44,8 +44,8 @@ def _training(
         rows_table,
         scatter_of,
     )
+    from computeplan.validation.calibration import out_of_sample
     from computeplan.validation.cases import published_cases, read_cases
-    from computeplan.validation.fitting import out_of_sample
     from computeplan.validation.training import predict, scores, to_json
 
     _one_form(as_json=as_json, as_markdown=as_markdown)

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from computeplan.checks import FloatArray, IntArray
-from computeplan.fitting.counts import GammaPoisson, gamma_poisson, poisson_interval
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.fitting.history import FaultHistory
+from computeplan.fitting.rates import GammaPoisson, gamma_poisson, poisson_interval
 from computeplan.fitting.survival import Interval
 from computeplan.units import DAY_S
 

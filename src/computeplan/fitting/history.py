@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from computeplan.checks import FloatArray, IntArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
-from computeplan.specs.logevents import UNKNOWN_NODE, Events, merged
+from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
 from computeplan.units import YEAR_S
 
 LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from computeplan.checks import FloatArray
+from computeplan.arrays import FloatArray
 from computeplan.fitting.history import Durations
 
 __all__ = ["GAP_LAWS", "REPAIR_LAWS", "Interval", "LawFit", "best_law", "fit_law", "median_s"]

@@ -28,7 +28,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.checks import FloatArray, at_least_zero, positive
+from computeplan.arrays import FloatArray, at_least_zero, positive
 
 __all__ = [
     "daly_interval_s",

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtrc, pdtrc
 
-from computeplan.checks import FloatArray
+from computeplan.arrays import FloatArray
 
 __all__ = [
     "RateForms",

@@ -9,7 +9,8 @@ from computeplan.errors import ComputePlanError
 from computeplan.quantities import Quantity
 from computeplan.report import Language
 from computeplan.report.style import axis_label, case_labels, say
-from computeplan.results import Estimate, Result
+from computeplan.results.estimates import Estimate
+from computeplan.results.result import Result
 
 __all__ = [
     "case_rows",

@@ -50,9 +50,10 @@ from computeplan.report.style import (
     say,
     style,
 )
+from computeplan.report.table import wrap
 from computeplan.report.timeline import timeline
-from computeplan.results import Estimate, Result, headline
-from computeplan.texttable import wrap
+from computeplan.results.estimates import Estimate
+from computeplan.results.result import Result, headline
 
 __all__ = [
     "carbon",

@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 from scipy import stats
 
-from computeplan.fitting.block import unplayed
 from computeplan.fitting.drift import LEAST_WINDOWS, WINDOW_S, windows_s
-from computeplan.fitting.fleet import FleetFit
-from computeplan.fitting.lemons import LemonGain
-from computeplan.fitting.predict import Prediction
+from computeplan.fitting.faults_yaml import unplayed
+from computeplan.fitting.fit import FleetFit
+from computeplan.fitting.forecast import Prediction
+from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.report import Language
 from computeplan.report.style import case_colour, new_axes, one_line, say, style
-from computeplan.texttable import Table
+from computeplan.report.table import Table
 from computeplan.units import DAY_S
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter
 
-from computeplan.checks import FloatArray
+from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
 from computeplan.report.style import case_colour, case_marker, label, new_axes, say, style

@@ -9,14 +9,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
-from computeplan.parallelism import in_words
-from computeplan.physics.layout import RECOMPUTE
-from computeplan.physics.memory import GIB, RankMemory
-from computeplan.physics.steptime import StepTime
+from computeplan.analytic.step_price import StepPrice
+from computeplan.physics.steptime.layout import RECOMPUTE
+from computeplan.physics.steptime.memory import GIB, RankMemory
+from computeplan.physics.steptime.search import in_words
+from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
 from computeplan.report.style import label, new_axes, say, style
-from computeplan.steps import StepPrice
-from computeplan.texttable import Table
+from computeplan.report.table import Table
 
 __all__ = ["as_document", "best_table", "breakdown", "step_table"]
 

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 
 from computeplan.quantities import Quantity
 from computeplan.report import Language
-from computeplan.results import Result
-from computeplan.texttable import wrap
+from computeplan.report.table import wrap
+from computeplan.results.result import Result
 
 __all__ = [
     "PHASE_COLOURS",

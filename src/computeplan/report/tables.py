@@ -12,8 +12,9 @@ import numpy as np
 
 from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
-from computeplan.results import Estimate, Result, headline
-from computeplan.texttable import Table
+from computeplan.report.table import Table
+from computeplan.results.estimates import Estimate
+from computeplan.results.result import Result, headline
 
 __all__ = ["details", "jobs", "overview"]
 

@@ -10,15 +10,9 @@ from computeplan.errors import ComputePlanError
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
 from computeplan.report.drawing import legend_above
-from computeplan.report.style import (
-    PHASE_COLOURS,
-    case_labels,
-    drawn,
-    label,
-    new_axes,
-    say,
-)
-from computeplan.results import CaseResult, Result, Span
+from computeplan.report.style import PHASE_COLOURS, case_labels, drawn, label, new_axes, say
+from computeplan.results.cases import CaseResult, Span
+from computeplan.results.result import Result
 
 __all__ = ["MAX_ROWS", "timeline"]
 

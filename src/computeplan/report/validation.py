@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from computeplan.report import Language
 from computeplan.report.scatter import scatter
-from computeplan.specs.speed import speed_tables
-from computeplan.texttable import Table
+from computeplan.report.table import Table
+from computeplan.specs.catalogue.fitted_speed import speed_tables
 from computeplan.validation.reliability import Check
 from computeplan.validation.training import Prediction, ranking, scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from computeplan.checks import FloatArray, IntArray
+from computeplan.arrays import FloatArray, IntArray
 
 __all__ = ["Placement", "Policy", "View"]
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from computeplan.specs.faultlog import ReplayField
+from computeplan.distributions import Law
+from computeplan.specs.durations import DurationLaw, read_law
 from computeplan.specs.fields import (
     Count,
     Fraction,
@@ -19,7 +20,7 @@ from computeplan.specs.fields import (
     PositiveDuration,
     refuse,
 )
-from computeplan.specs.laws import DurationLaw, Law, read_law
+from computeplan.specs.logs.replay import ReplayField
 from computeplan.specs.slowing import Slows, check_slowing
 from computeplan.units import parse, parse_rate_per_node
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.checkpoints import Checkpoint
+from computeplan.specs.elastic import OnLoss
 from computeplan.specs.fields import (
     Count,
     Duration,
@@ -20,7 +21,6 @@ from computeplan.specs.fields import (
     Tokens,
     refuse,
 )
-from computeplan.specs.losses import OnLoss
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
 

@@ -17,13 +17,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, JsonValue, PrivateAttr, StringConstraints
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.chips import Chip
-from computeplan.specs.crosscheck import cross_check
-from computeplan.specs.faultlog import FaultLog, Replayed, load_replay
-from computeplan.specs.faults import FaultKind
-from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
-from computeplan.specs.jobs import Job
-from computeplan.specs.loader import (
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.fault_mixes import mix_names, with_mix
+from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
+from computeplan.specs.cross_checks import cross_check
+from computeplan.specs.documents.document import (
     Document,
     KeyPath,
     load_document,
@@ -31,10 +29,12 @@ from computeplan.specs.loader import (
     parse_document,
     validate,
 )
-from computeplan.specs.mixes import mix_names, with_mix
-from computeplan.specs.paths import apply, change
-from computeplan.specs.planned import PlannedStop
-from computeplan.specs.resolve import Catalogue, beside, resolve
+from computeplan.specs.documents.paths import apply, change
+from computeplan.specs.faults import FaultKind
+from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
+from computeplan.specs.jobs import Job
+from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay
+from computeplan.specs.maintenance import PlannedStop
 from computeplan.specs.sites import Pool, Site
 
 __all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from computeplan.specs.durations import DurationLaw
 from computeplan.specs.faults import FaultFactor
 from computeplan.specs.fields import (
     AtLeastOne,
@@ -26,11 +27,10 @@ from computeplan.specs.fields import (
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.laws import DurationLaw
 from computeplan.specs.slowing import Throttle
 from computeplan.units import parse, parse_unit_of
 
-__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Retire", "Shelf", "Site", "Spares"]
+__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Retire", "Site", "SpareState", "Spares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Network(Frozen):
     """Rate of all NICs over that of the network's core."""
 
 
-class Shelf(NamedTuple):
+class SpareState(NamedTuple):
     """Spares in one state: how many are kept in it, and how long until one of them can train."""
 
     amount: float
@@ -103,13 +103,13 @@ class Shelf(NamedTuple):
 class Spares(NamedTuple):
     """Spares on top of a pool, those that are taken first standing first."""
 
-    shelves: tuple[Shelf, ...]
+    spare_states: tuple[SpareState, ...]
 
     def n_nodes(self, chips_per_node: int) -> tuple[int, ...]:
         """Return the nodes on each shelf."""
         return tuple(
             int(shelf.amount if shelf.unit == "node" else shelf.amount // chips_per_node)
-            for shelf in self.shelves
+            for shelf in self.spare_states
         )
 
 
@@ -119,10 +119,10 @@ _SPARES = "{hot: {nodes: 2 nodes, ready: 10 s}, cold: {nodes: 30 nodes, ready: 2
 
 def _read_spares(value: object) -> Spares:
     if not isinstance(value, dict):
-        return Spares((Shelf(*node_or_chip_count(value), 0.0),))
+        return Spares((SpareState(*node_or_chip_count(value), 0.0),))
     if not value or not value.keys() <= set(STATES):
         refuse(f"must be a number of nodes such as '16 nodes', or by state, as {_SPARES}")
-    shelves = []
+    spare_states = []
     for state in STATES:
         if state not in value:
             continue
@@ -134,10 +134,10 @@ def _read_spares(value: object) -> Spares:
         ready_s = parse(shelf["ready"], "s")
         if ready_s < 0:
             refuse(f"{state}.ready must be >= 0, got {shelf['ready']!r}")
-        shelves.append(Shelf(*node_or_chip_count(shelf["nodes"]), ready_s))
-    if any(b.ready_s < a.ready_s for a, b in itertools.pairwise(shelves)):
+        spare_states.append(SpareState(*node_or_chip_count(shelf["nodes"]), ready_s))
+    if any(b.ready_s < a.ready_s for a, b in itertools.pairwise(spare_states)):
         refuse("a warmer spare must be ready sooner than a colder one")
-    return Spares(tuple(shelves))
+    return Spares(tuple(spare_states))
 
 
 def _read_faults(value: object) -> int:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from computeplan.specs.durations import DurationLaw
 from computeplan.specs.fields import Frozen, refuse
-from computeplan.specs.laws import DurationLaw
 
 if TYPE_CHECKING:
     from computeplan.specs.faults import FaultKind

@@ -10,8 +10,8 @@ import enum
 
 import numpy as np
 
-from computeplan.checks import FloatArray, IntArray
-from computeplan.specs.laws import Law, quantile_s
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.distributions import Law, quantile_s
 
 __all__ = [
     "BLOCK",

@@ -16,20 +16,20 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from computeplan.compiler.hardware import fabric_of, software_of
+from computeplan.compiler.speed import layout_problem
 from computeplan.errors import ScenarioError
-from computeplan.physics.collectives import Fabric
-from computeplan.physics.layout import RECOMPUTE, Layout, Software
-from computeplan.physics.steptime import Training
-from computeplan.physics.transformer import Shape, shape_of
-from computeplan.pricing import fabric_of, software_of
-from computeplan.specs.catalogue import load_chip, load_model
-from computeplan.specs.chips import Chip
+from computeplan.physics.steptime.collectives import Fabric
+from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
+from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.transformer import Shape, shape_of
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.fitted_speed import framework_of
+from computeplan.specs.catalogue.lookup import load_chip, load_model
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.documents.document import load_document
 from computeplan.specs.fields import Count, Frozen
 from computeplan.specs.jobs import Parallelism
-from computeplan.specs.loader import load_document
-from computeplan.specs.models import Transformer
-from computeplan.specs.speed import framework_of
-from computeplan.speeds import layout_problem
 
 __all__ = ["Case", "Question", "published_cases", "read_cases"]
 

@@ -17,22 +17,22 @@ from typing import Annotated, Any
 import numpy as np
 from scipy.stats import chisquare, gamma, poisson
 
-from computeplan.checks import FloatArray
-from computeplan.compiler import compile_world
+from computeplan.arrays import FloatArray
+from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch
-from computeplan.fitting.ahead import predictions_of, retired
-from computeplan.fitting.fleet import FleetFit, fit_faults
+from computeplan.fitting.fit import FleetFit, fit_faults
+from computeplan.fitting.forecast import Prediction
 from computeplan.fitting.history import observe
-from computeplan.fitting.lemons import LemonGain, top_share
-from computeplan.fitting.predict import Prediction
+from computeplan.fitting.holdout import predictions_of, retired
+from computeplan.fitting.retirement import LemonGain, top_share
 from computeplan.ledger import Ledger
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.quantities import PHASES
-from computeplan.specs.readlog import read_log
+from computeplan.specs.logs.reader import read_log
 from computeplan.specs.scenario import load
-from computeplan.trace import Stream, generator
+from computeplan.trace.streams import Stream, generator
 from computeplan.units import DAY_S
-from computeplan.validation.lemons import drawn_shares, played_gain
+from computeplan.validation.played_retirement import drawn_shares, played_gain
 from computeplan.validation.reliability_cases import (
     NODE_DAYS,
     AgeCase,
@@ -43,7 +43,7 @@ from computeplan.validation.reliability_cases import (
     RunCase,
     rate_of,
 )
-from computeplan.world import World
+from computeplan.world.world import World
 
 __all__ = [
     "Check",
@@ -233,12 +233,12 @@ def _lemons(case: LemonCase) -> Iterator[Check]:
     Three times: counts of nodes whose rates follow a gamma law, the faults that engines play, and
     the worst retired by the event engine, where new nodes come in their place.
     """
-    luck = generator(SEED, 0, Stream.NODE, 11)
+    uniforms = generator(SEED, 0, Stream.NODE, 11)
     shape = case.faults_per_node / (case.variance_over_mean - 1)
     size = (LEMON_FLEETS, case.nodes)
-    rates = gamma.ppf(luck.random(size), shape, scale=case.faults_per_node / shape)
+    rates = gamma.ppf(uniforms.random(size), shape, scale=case.faults_per_node / shape)
     n_top = max(1, round(case.retire * case.nodes))
-    before, after = poisson.ppf(luck.random((2, *size)), rates)
+    before, after = poisson.ppf(uniforms.random((2, *size)), rates)
     first = float(np.mean([top_share(b, b, n_top) for b in before]))
     later = float(np.mean([top_share(b, a, n_top) for b, a in zip(before, after, strict=True)]))
     what = f"share of faults on the worst {case.retire:.0%}"

@@ -9,9 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.chips import Source
+from computeplan.specs.catalogue.chips import Source
+from computeplan.specs.documents.document import Document, load_document, validate
 from computeplan.specs.fields import Count, Duration, Fraction, Frozen, Positive, PositiveDuration
-from computeplan.specs.loader import Document, load_document, validate
 from computeplan.units import DAY_S
 
 __all__ = [

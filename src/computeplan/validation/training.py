@@ -18,11 +18,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import kendalltau
 
-from computeplan.checks import FloatArray
-from computeplan.physics.memory import memory_of
-from computeplan.physics.steptime import step_time
-from computeplan.pricing import Numbers, band_of, device_of, software_factor
-from computeplan.specs.speed import family_of, speed_tables
+from computeplan.arrays import FloatArray
+from computeplan.compiler.hardware import Numbers, band_of, device_of, software_factor
+from computeplan.physics.steptime.memory import memory_of
+from computeplan.physics.steptime.step import step_time
+from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
 from computeplan.validation.cases import Case
 
 __all__ = [

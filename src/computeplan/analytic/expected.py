@@ -1,0 +1,342 @@
+"""What theory says of a single job, and whether the simulation agrees.
+
+The ETTR of a job alone on a pool is a product of three shares:
+
+1. *of saves and faults*, with spares without limit: exact for faults without memory on the wall
+   clock and restarts of any law (`physics.checkpoint`);
+2. *outside planned stops*: each is taken to cost its mean length and half a save (it saves first,
+   in the middle of an interval on the mean, and the next interval is whole). That leaves out that
+   a stop saves what a fault would have lost, and that a restart may pass within it;
+3. *with every node it wants*: nodes fail on the wall clock whatever the job does, so the share of
+   time a node is lacking does not depend on the job, and the wall time is that without blocking
+   divided by it. Exact in the long run. A run starts with every node whole, so the share over the
+   run is found from there; both are given. Up to a horizon that is exact too; a run that ends with
+   its work cannot end while it is blocked, so where repairs are as long as the run the truth lies
+   between the two. No repair waits for a crew. On the busy clock, where nothing strikes a job
+   that is blocked, the share is Erlang's loss formula with one server more than spares, in the
+   long run only.
+
+What the form leaves out, and the least that luck does, are given beside it, so that a simulation
+can be held against it (``departures.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from computeplan.distributions import law_mean_s
+from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
+from computeplan.physics.reliability import down_from_whole, lacking_share
+from computeplan.world.jobs import Job
+from computeplan.world.maintenance import Stop
+from computeplan.world.pools import Pool
+from computeplan.world.world import World
+
+__all__ = ["NEVER", "Expected", "expect", "why_no_closed_form"]
+
+N_STEPS = 400
+NEVER = 1e-6
+"""An ETTR below is no training."""
+NEVER_STRUCK = 1e-12  # faults in a run without which there is nothing to expect
+SELDOM = 1e-6  # share of time blocked below which nobody needs to know when
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What theory expects of a job alone on a pool.
+
+    Parameters
+    ----------
+    unblocked_frac : float
+        ETTR with spares without limit and without planned stops.
+    stopped_frac : float
+        Share of the time that planned stops take.
+    blocked_frac, long_run_blocked_frac : float
+        Share of the time a node is lacking, over the run and in the long run.
+    run_s : float
+        How long the run is. [s]
+    repair_s : float
+        Mean repair of what takes a node. [s]
+    ends_with_work : bool
+        Whether the run ends with its work, and not at the horizon.
+    left_out_frac : float
+        Most that the form leaves out, as a share of the ETTR.
+    luck_frac : float
+        Least standard error of the ETTR of one run, as a share of it: of faults that strike and
+        nodes that lack, whether or not a small sample has met them.
+    train_s : float
+        Training time of the work. [s]
+    interval_s : float
+        Training time between saves; inf if it never saves. [s]
+    """
+
+    unblocked_frac: float
+    stopped_frac: float
+    blocked_frac: float
+    long_run_blocked_frac: float
+    run_s: float
+    repair_s: float
+    ends_with_work: bool
+    left_out_frac: float
+    noise_frac: float
+    train_s: float
+    interval_s: float
+
+    @property
+    def ettr(self) -> float:
+        """Expected ETTR over the run, which starts with every node whole."""
+        return self.unblocked_frac * (1 - self.stopped_frac) * (1 - self.blocked_frac)
+
+    @property
+    def long_run_ettr(self) -> float:
+        """Expected ETTR in the long run."""
+        return self.unblocked_frac * (1 - self.stopped_frac) * (1 - self.long_run_blocked_frac)
+
+    @property
+    def is_between(self) -> bool:
+        """Whether repairs are too long for the ETTR of a run: it lies between the two."""
+        waits = self.blocked_frac * self.repair_s > 1e-3 * self.run_s
+        return waits and self.ends_with_work
+
+    @property
+    def days_to_train(self) -> float:
+        """Expected days to train, at the pace of the run."""
+        return self.train_s / self.ettr / 86_400 if self.ettr > NEVER else math.inf
+
+
+def why_no_closed_form(world: World) -> str | None:
+    """Return why theory says nothing of a world, or None."""
+    if len(world.jobs) != 1:
+        return f"{len(world.jobs)} jobs, which may wait for each other"
+    (job,) = world.jobs
+    if job.arrival_s > 0:
+        return "a job that comes later may have to queue"
+    places = job.pools_under(world.policy)
+    if len(places) > 1:
+        return f"{len(places)} pools could hold the job, so a policy decides"
+    if any(_place(world) in near for near in world.sharing):
+        return "pools share their spares"
+    pool = world.pools[_place(world)]
+    if logged := [kind.name for kind in pool.kinds if kind.log is not None]:
+        return f"{', '.join(logged)}: replayed from a log"
+    if job.shrinking is not None and any(kind.taken_per_fault or kind.log for kind in pool.kinds):
+        return "a job that goes on with fewer replicas"
+    if len(job.tiers_on(_place(world))) > 1:
+        return "checkpoints to several places"
+    if reason := _why_not_steady(pool) or _why_not_evenly_stopped(pool):
+        return reason
+    if math.isinf(job.interval_s[_place(world)]) and math.isfinite(world.horizon_s):
+        return "a job that never saves keeps all or nothing, by the horizon"
+    if _stopped_frac(pool, float(job.save_s[_place(world)])) >= 1:
+        return "planned stops leave no time between them"
+    return None
+
+
+def _why_not_steady(pool: Pool) -> str:
+    """Return why faults do not strike one by one at one rate, or nodes do not come back at once."""
+    kinds, takes = pool.kinds, [kind for kind in pool.kinds if kind.taken_per_fault]
+    if named := [kind.name for kind in kinds if kind.slow_frac is not None]:
+        return f"{', '.join(named)}: nodes that hold their job back"
+    if pool.throttle_frac:
+        return "a speed that varies with the time of day"
+    if named := [kind.name for kind in kinds if kind.lifetime is not None]:
+        return f"{', '.join(named)}: a law with memory"
+    if named := [kind.name for kind in kinds if kind.lemons is not None]:
+        return f"{', '.join(named)}: rates that differ between nodes"
+    if named := [kind.name for kind in kinds if kind.relapse is not None]:
+        return f"{', '.join(named)}: faults that come back"
+    if named := [kind.name for kind in kinds if kind.found is not None]:
+        return f"{', '.join(named)}: damage that is found late"
+    if pool.has_groups:
+        return "a fault may take several nodes"
+    if takes and pool.n_crews is not None:
+        return "repairs may wait for a crew"
+    if takes and pool.retire is not None:
+        return "nodes are retired"
+    if named := [kind.name for kind in kinds if kind.factor.low < kind.factor.high]:
+        return f"{', '.join(named)}: a rate that is uncertain on this chip"
+    if len({kind.is_busy for kind in takes}) > 1:
+        return "faults that take nodes run on the wall clock and on the busy clock"
+    return ""
+
+
+def _why_not_evenly_stopped(pool: Pool) -> str:
+    """Return why planned stops do not take the same share of all time, of all nodes."""
+    if named := [stop.name for stop in pool.stops if stop.n_nodes]:
+        return f"{', '.join(named)}: nodes are taken out in turn"
+    if named := [stop.name for stop in pool.stops if stop.at_s]:
+        return f"{', '.join(named)}: planned stops at times of their own"
+    if named := [stop.name for stop in pool.stops if (stop.first_s or 0.0) > stop.interval_s]:
+        return f"{', '.join(named)}: the first planned stop comes late"
+    return ""
+
+
+def _place(world: World) -> int:
+    return world.jobs[0].pools_under(world.policy)[0]
+
+
+def expect(world: World) -> Expected | None:
+    """Return what theory expects of the job of a world; None without faults, or where it cannot.
+
+    Examples
+    --------
+    >>> import computeplan as cp
+    >>> from computeplan.compiler.compile import compile_world
+    >>> found = expect(compile_world(cp.load("llama3-405b")))
+    >>> f"{found.unblocked_frac:.4f} x {1 - found.stopped_frac:.4f} = {found.ettr:.4f}"
+    '0.9233 x 0.9939 = 0.9177'
+    """
+    if why_no_closed_form(world) is not None:
+        return None
+    p = _place(world)
+    pool, job = world.pools[p], world.jobs[0]
+    rate = pool.fault_rate_per_node_s * int(job.n_nodes[p])
+    train_s = float(job.train_s[p])
+    if rate * train_s < NEVER_STRUCK:
+        return None
+    segment_s = min(float(job.interval_s[p]), train_s)
+    save_s, write_s, load_s = _save(job, p)
+    first_s = pool.even_restart_s(rate)  # as long as there is nothing to read
+    restart_s = first_s + load_s
+    with np.errstate(over="ignore"):
+        cycle_s = float(expected_wall_s(segment_s, save_s, restart_s, 1 / rate, write_s))
+        wall_s = _wall_s(train_s, segment_s, save_s, write_s, first_s, load_s, rate)
+    if not wall_s < train_s / NEVER:
+        return replace(_NEVER_ENDS, train_s=train_s, interval_s=float(job.interval_s[p]))
+    full_save_s = float(job.save_s[p])  # before a stop, the write included
+    stopped = _stopped_frac(pool, full_save_s)
+    blocked, run_s = _blocked_from_whole(world, p, wall_s / (1 - stopped))
+    lost_s = cycle_s - segment_s - save_s  # to faults, in a cycle
+    n_stops = run_s * sum(1 / stop.interval_s for stop in pool.stops)
+    odd_stops_s = sum(_odd_stop_s(stop, full_save_s) for stop in pool.stops)
+    cut_s = segment_s if world.horizon_s <= run_s else 0.0  # unsaved training counts at the horizon
+    left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
+    left_out_s += stopped * run_s * rate * restart_s
+    # Where blocking is known in the long run only: it takes a few repairs to come to that.
+    start = min(1.0, 3 * _mean_repair_s(pool) / run_s) if pool.is_busy else 0.0
+    return Expected(
+        unblocked_frac=train_s / wall_s,
+        stopped_frac=stopped,
+        blocked_frac=blocked,
+        long_run_blocked_frac=world.blocked_share(0, p),
+        run_s=run_s,
+        repair_s=_mean_repair_s(pool),
+        ends_with_work=run_s < world.horizon_s,
+        left_out_frac=left_out_s / run_s + blocked * (0.02 + rate * restart_s + start),
+        noise_frac=_noise_frac(pool, rate, run_s, lost_s / (rate * cycle_s), blocked, world, p),
+        train_s=train_s,
+        interval_s=float(job.interval_s[p]),
+    )
+
+
+def _wall_s(
+    train_s: float,
+    segment_s: float,
+    save_s: float,
+    write_s: float,
+    restart_s: float,
+    load_s: float,
+    rate_per_s: float,
+) -> float:
+    """Return the expected wall time of a job never blocked, its last segment as long as it is. [s]
+
+    Before the first save there is nothing to read, so that restarts are shorter by the load.
+    """
+    mtbf_s = 1 / rate_per_s
+    n_whole = math.floor(train_s / segment_s * (1 + 1e-9))
+    rest_s = train_s - n_whole * segment_s
+    wall_s = float(
+        expected_makespan_s(n_whole, segment_s, save_s, restart_s, mtbf_s, write_s, load_s)
+    )
+    if rest_s <= 1e-9 * segment_s:
+        return wall_s
+    if write_s:  # of so short an interval that a write may not fit
+        rest = (rest_s + save_s) / (segment_s + save_s)
+        reads_s = restart_s + load_s
+        return wall_s + rest * float(expected_wall_s(segment_s, save_s, reads_s, mtbf_s, write_s))
+    return wall_s + float(expected_wall_s(rest_s, save_s, restart_s + load_s, mtbf_s))
+
+
+_NEVER_ENDS = Expected(0.0, 0.0, 0.0, 0.0, math.inf, 0.0, False, 1.0, 1.0, math.inf, math.inf)
+
+
+def _save(job: Job, p: int) -> tuple[float, float, float]:
+    """Return how long a save stalls, when it is complete after that, how long it is read. [s]"""
+    if math.isinf(job.interval_s[p]):
+        return 0.0, 0.0, 0.0
+    if tiers := job.tiers_on(p):
+        return tiers[0].stall_s, tiers[0].write_s, tiers[0].load_s
+    return float(job.save_s[p]), 0.0, 0.0
+
+
+def _stopped_frac(pool: Pool, save_s: float) -> float:
+    """Return the share of time that planned stops take: each its mean length and half a save."""
+    return sum((law_mean_s(stop.lasts) + save_s / 2) / stop.interval_s for stop in pool.stops)
+
+
+def _odd_stop_s(stop: Stop, save_s: float) -> float:
+    """Return the most by which the stops of a run differ from its length over their interval. [s]
+
+    The first comes after half of the interval, or early or late in it.
+    """
+    early = 0.5 if stop.first_s is None else stop.first_s / stop.interval_s
+    return (law_mean_s(stop.lasts) + save_s) * max(early, 1 - early)
+
+
+def _mean_repair_s(pool: Pool) -> float:
+    takes = sum(kind.all_rate_per_node_s * kind.taken_per_fault for kind in pool.kinds)
+    return pool.repair_load_per_node / takes if takes else 0.0
+
+
+def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, float]:
+    """Return the share of a run in which the job is blocked, and how long the run is.
+
+    Parameters
+    ----------
+    wall_s : float
+        Wall time of the work if never blocked. [s]
+    """
+    pool, n_nodes = world.pools[p], int(world.jobs[0].n_nodes[p])
+    long_run = world.blocked_share(0, p)
+    if long_run < SELDOM:
+        return 0.0, min(wall_s, world.horizon_s)
+    if pool.is_busy:  # known in the long run only
+        return long_run, min(wall_s / (1 - long_run), world.horizon_s)
+    rates = {k: k.all_rate_per_node_s * k.taken_per_fault for k in pool.kinds if k.taken_per_fault}
+    rate = sum(rates.values())
+    spares = pool.n_nodes + pool.n_spare_nodes - n_nodes
+    span_s = min(wall_s, world.horizon_s)
+    for _ in range(20):  # until the work is done, or the horizon comes
+        times_s = np.linspace(0.0, span_s, N_STEPS + 1)
+        until_s = sum(
+            (share / rate * kind.down_until_s(times_s) for kind, share in rates.items()),
+            np.zeros_like(times_s),
+        )
+        lacking = lacking_share(n_nodes, spares, down_from_whole(rate, until_s))
+        steps = (lacking[1:] + lacking[:-1]) / 2
+        works_s = np.concatenate([[0.0], np.cumsum(1 - steps)]) * (span_s / N_STEPS)
+        if works_s[-1] >= wall_s or span_s >= world.horizon_s:
+            break
+        span_s = min(2 * span_s, world.horizon_s)
+    run_s = float(np.interp(wall_s, works_s, times_s))  # the whole span if it is not done
+    return 1 - min(wall_s, float(works_s[-1])) / run_s, run_s
+
+
+def _noise_frac(
+    pool: Pool, rate: float, run_s: float, cost_s: float, blocked: float, world: World, p: int
+) -> float:
+    """Return the least standard deviation of the wall time of one run, as a share of it.
+
+    What a fault costs varies about as an exponential, and its restart, cut short by the next fault,
+    has the second moment ``2 M^2 (1 - L + L'/M)`` by its transform L. Blocks last about as long as
+    the first of the missing nodes takes to come back.
+    """
+    kept, width = pool.restart_kept_frac(rate), 1e-3
+    slope = pool.restart_kept_frac(rate * (1 - width)) - pool.restart_kept_frac(rate * (1 + width))
+    restart_square = 2 / rate**2 * max(0.0, 1 - kept - slope / (2 * width))
+    faults = math.sqrt(rate * run_s * (2 * cost_s**2 + restart_square)) / run_s
+    spares = pool.n_nodes + pool.n_spare_nodes - int(world.jobs[0].n_nodes[p])
+    return math.hypot(faults, math.sqrt(2 * blocked * _mean_repair_s(pool) / (spares + 1) / run_s))

@@ -1,0 +1,100 @@
+"""The command line: a group whose commands are imported only when they are called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from computeplan import __version__
+from computeplan.errors import ComputePlanError
+
+__all__ = ["cli", "main"]
+
+COMMANDS = {
+    "run": "Simulate a scenario: a table, and a folder with numbers and figures.",
+    "check": "Check a scenario without simulating it.",
+    "fit": "Fit fault laws to a fault log.",
+    "step": "Price a step of training: time, memory, the best layouts.",
+    "validate": "Compare published measurements with what is said of them.",
+    "plot": "Draw the figures of a saved result again.",
+    "chips": "List the chips of the catalogue, or show one with its sources.",
+    "models": "List the models of the catalogue, or show one with its sources.",
+    "init": "Write a commented scenario to start from.",
+    "paths": "List every path of a scenario that can be set, with its value and unit.",
+    "schema": "Print the JSON Schema of scenario files.",
+}
+INTERRUPTED = 130
+
+
+class _Lazy(click.Group):
+    """A group that holds the help of its commands and imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"computeplan.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            if not close:
+                raise
+            message = f"{error.message} Did you mean '{close[0]}'?"
+            raise click.UsageError(message, ctx) from None
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="computeplan")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Plan AI compute: simulate training runs on any chips, with faults and energy.
+
+    Start with: computeplan run llama3-405b
+    """
+    ctx.obj = None
+    ctx.meta["computeplan.debug"] = debug
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 your input, 3 infeasible, 130 stopped."""
+    debug = "--debug" in (sys.argv[1:] if args is None else args)
+    try:
+        code = cli.main(args, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ComputePlanError as error:
+        if debug:
+            raise
+        click.echo(f"Error: {error}" if "\n" not in str(error) else str(error), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"Error: {type(error).__name__}: {error}", err=True)
+        click.echo("This is a defect of computeplan; --debug shows where.", err=True)
+        sys.exit(1)

@@ -1,0 +1,3 @@
+"""Specs and physics in, the world out."""
+
+__all__: list[str] = []

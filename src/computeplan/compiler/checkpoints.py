@@ -1,0 +1,234 @@
+"""How a job saves on a pool: intervals, stalls and writes in seconds, and what theory expects.
+
+A write takes the bytes of the state over one bandwidth, as if nobody else wrote or read: that jobs
+share the storage of a site only the engine knows, when they do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from computeplan.errors import Problem, ScenarioError
+from computeplan.physics.checkpoint import (
+    expected_makespan_s,
+    job_ettr,
+    optimal_async_interval_s,
+    optimal_interval_s,
+)
+from computeplan.physics.steptime.memory import saved_bytes_per_parameter
+from computeplan.physics.steptime.transformer import n_parameters, shape_of
+from computeplan.specs.checkpoints import SURVIVES, Checkpoint
+from computeplan.specs.documents.document import KeyPath
+from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.scenario import Scenario
+from computeplan.world.jobs import Job, Tier
+from computeplan.world.pools import Pool, is_slowed
+
+__all__ = ["Saving", "saving_on", "share_storage"]
+
+ALL = len(SURVIVES) - 1
+ROUNDING = 1e-9
+
+
+class Saving(NamedTuple):
+    """How a job saves on one pool; these are the values of one that never does."""
+
+    interval_s: float = math.inf
+    save_s: float = 0.0
+    tiers: tuple[Tier, ...] = ()
+    ettr: float = 1.0
+
+
+def saving_on(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, n_nodes: int, train_s: float
+) -> Saving:
+    """Return how a job saves on a pool, and its expected ETTR, spares without limit.
+
+    Raises
+    ------
+    ScenarioError
+        If a write that follows from bytes takes longer than the time between saves.
+    """
+    rate = pool.fault_rate_per_node_s * n_nodes
+    found = _saving(scenario, pool, name, job, rate)
+    return found._replace(ettr=_ettr(found, pool.even_restart_s(rate), rate, train_s))
+
+
+def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float) -> Saving:
+    checkpoint = job.checkpoint
+    if checkpoint is None:
+        return Saving()
+    if checkpoint.tiers is not None:
+        return _tiered(scenario, pool, name, job, checkpoint)
+    stall_s, write_s, load_s = _times_s(scenario, pool, job, checkpoint)
+    interval_s = _interval_s(checkpoint.every, stall_s, write_s, rate)
+    if not (write_s or load_s) or math.isinf(interval_s):
+        return Saving(interval_s, stall_s + write_s)
+    _check_write(scenario, pool, ("jobs", name, "checkpoint"), interval_s, stall_s, write_s)
+    tier = Tier("checkpoint", 1, stall_s, write_s, load_s, survives=ALL)
+    return Saving(interval_s, stall_s + write_s, (tier,))
+
+
+def _interval_s(every: float | str | None, stall_s: float, write_s: float, rate: float) -> float:
+    if every == "optimal":
+        if not rate:
+            return math.inf  # a pool where nothing fails has no optimum: it never saves
+        if write_s:
+            return float(optimal_async_interval_s(stall_s, write_s, 1 / rate))
+        return float(optimal_interval_s(stall_s, 1 / rate))
+    return math.inf if every == "never" else float(every or math.inf)
+
+
+def _times_s(
+    scenario: Scenario, pool: Pool, job: JobSpec, checkpoint: Checkpoint
+) -> tuple[float, float, float]:
+    """Return stall and write of one save, and how long reading it takes. [s]"""
+    if checkpoint.state is None:
+        return checkpoint.stall or 0.0, checkpoint.write or 0.0, checkpoint.load or 0.0
+    moved_s = _moved_s(scenario, pool, job, checkpoint.bandwidth)
+    load_s = moved_s if checkpoint.load is None else checkpoint.load
+    if checkpoint.stall is None:
+        return moved_s, 0.0, load_s
+    return checkpoint.stall, moved_s, load_s
+
+
+def _moved_s(scenario: Scenario, pool: Pool, job: JobSpec, bandwidth: float | None) -> float:
+    """Return how long the bytes of a save take at a bandwidth, or that of the storage. [s]"""
+    assert job.checkpoint is not None
+    state = job.checkpoint.state
+    if state == "auto":
+        assert job.model is not None  # cross-checked
+        shape = shape_of(scenario.catalogue.models[job.model].architecture())
+        state = n_parameters(shape) * saved_bytes_per_parameter()
+    bandwidth = bandwidth or scenario.sites[pool.site].storage
+    assert bandwidth is not None  # cross-checked
+    return float(state or 0.0) / bandwidth
+
+
+def _tiered(
+    scenario: Scenario, pool: Pool, name: str, job: JobSpec, checkpoint: Checkpoint
+) -> Saving:
+    named = checkpoint.by_interval
+    interval_s = named[0][1].every
+    tiers = []
+    for tier_name, tier in named:
+        asks = checkpoint.is_sized and (tier.write is None or tier.load is None)
+        moved_s = _moved_s(scenario, pool, job, tier.bandwidth) if asks else 0.0
+        write_s = moved_s if tier.write is None else tier.write
+        at = ("jobs", name, "checkpoint", "tiers", tier_name)
+        _check_write(scenario, pool, at, tier.every, tier.stall, write_s)
+        load_s = moved_s if tier.load is None else tier.load
+        n_intervals, survives = round(tier.every / interval_s), SURVIVES.index(tier.survives)
+        tiers.append(Tier(tier_name, n_intervals, tier.stall, write_s, load_s, survives))
+    return Saving(interval_s, tiers[-1].stall_s + tiers[-1].write_s, tuple(tiers))
+
+
+def _check_write(
+    scenario: Scenario, pool: Pool, at: KeyPath, interval_s: float, stall_s: float, write_s: float
+) -> None:
+    """Refuse a write that was computed and does not fit; others are refused earlier."""
+    if (interval_s + stall_s) * (1 + ROUNDING) < write_s:  # an optimum may just hold it
+        message = (
+            f"writing the state takes {write_s:.4g} s on {pool.name}, longer than the time between"
+            f" saves; save less often, or give more bandwidth"
+        )
+        raise ScenarioError([scenario.document.problem(at, message)])
+
+
+def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> float:
+    """Return the expected ETTR, or, with several tiers, what it is at least.
+
+    There is no closed form for several tiers. As if only the least frequent were there, all stall,
+    and every restart read the slowest, is a bound: whatever else is saved, it cannot lose more.
+    """
+    if not saving.tiers:
+        return job_ettr(train_s, saving.interval_s, saving.save_s, restart_s, rate)
+    slowest = saving.tiers[-1].n_intervals
+    stall_s = sum(t.stall_s * slowest / t.n_intervals for t in saving.tiers)
+    interval_s, write_s = saving.interval_s * slowest, saving.tiers[-1].write_s
+    load_s = max(t.load_s for t in saving.tiers)
+    if len(saving.tiers) > 1:  # others may have been saved, and are read, before
+        restart_s, load_s = restart_s + load_s, 0.0
+    if interval_s > train_s:  # it saves once, at its end
+        return job_ettr(train_s, interval_s, stall_s + write_s, restart_s, rate)
+    if rate == 0:
+        return train_s / (train_s * (interval_s + stall_s) / interval_s + write_s)
+    with np.errstate(over="ignore"):
+        n = train_s / interval_s
+        wall_s = expected_makespan_s(n, interval_s, stall_s, restart_s, 1 / rate, write_s, load_s)
+    return float(train_s / wall_s)
+
+
+def share_storage(
+    scenario: Scenario,
+    pools: Sequence[Pool],
+    sharing: Sequence[Sequence[int]],
+    jobs: Sequence[Job],
+    notes: list[str],
+) -> tuple[Job, ...]:
+    """Return the jobs, those that share the storage of a site knowing it.
+
+    They give the bytes of their saves and no bandwidth of their own, and may meet at the site.
+    `sharing` are the pools that share spares.
+
+    Raises
+    ------
+    ScenarioError
+        If one of them goes on, or is stopped, in a way that is not played together with that.
+    """
+    through = {job.name: _saves_through_storage(scenario, job) for job in jobs}
+    meet = Counter(site for here in through.values() for site in {pools[p].site for p in here})
+    problems: list[Problem] = []
+    found = []
+    for job in jobs:
+        sites = [
+            pool.site if p in through[job.name] and meet[pool.site] > 1 else ""
+            for p, pool in enumerate(pools)
+        ]
+        checkpoint = scenario.jobs[job.name].checkpoint
+        if any(sites) and checkpoint is not None and checkpoint.tiers is not None:
+            notes.append(
+                f"{job.name}: its tiers are taken to have the storage to themselves (an assumption)"
+            )
+            sites = [""] * len(sites)
+        if not any(sites):
+            found.append(job)
+            continue
+        found.append(replace(job, storage=tuple(sites)))
+        here = set(job.pools_under(scenario.policy))
+        near = here.union(*(group for group in sharing if here & set(group)))
+        if other := _not_beside_shared_storage([pools[p] for p in sorted(near)], job):
+            message = (
+                f"jobs share the storage of {next(filter(None, sites))}, which is not played"
+                f" together with {other}; give bandwidth, to be written at by this job alone"
+            )
+            problems.append(scenario.document.problem(("jobs", job.name, "checkpoint"), message))
+    if problems:
+        raise ScenarioError(problems)
+    return tuple(found)
+
+
+def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
+    """Return the pools on which a job may save to the storage of the site."""
+    checkpoint = scenario.jobs[job.name].checkpoint
+    if checkpoint is None or not checkpoint.asks_storage:
+        return []
+    return [p for p in job.pools_under(scenario.policy) if math.isfinite(job.interval_s[p])]
+
+
+def _not_beside_shared_storage(near: Sequence[Pool], job: Job) -> str:
+    """Return what is not played beside it, of a job and of pools whose nodes it may hold."""
+    if job.shrinking is not None:
+        return f"jobs.{job.name}.on_loss"
+    for pool in near:
+        if is_slowed(pool):
+            return f"a speed that varies, as on {pool.name}"
+        if rolling := [stop.name for stop in pool.stops if stop.n_nodes]:
+            return f"planned.{rolling[0]}.rolling"
+    return ""

@@ -1,0 +1,337 @@
+"""Where chips and models of the catalogue meet the physics of a step.
+
+Per rank, in SI: a package that shows two devices to software is two ranks, each with half of its
+peak, memory and links. What a chip does not publish is a `ScenarioError` that names the figure;
+what it takes from a relative is said in a note.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from computeplan.physics.steptime.collectives import Fabric, Link, Operation
+from computeplan.physics.steptime.layout import Software
+from computeplan.physics.steptime.memory import GIB
+from computeplan.physics.steptime.operators import Device, GemmCurve
+from computeplan.physics.steptime.pipeline import SCHEDULES
+from computeplan.specs.catalogue.chips import Chip, Figure
+from computeplan.specs.catalogue.fitted_speed import (
+    Family,
+    attention_frac,
+    family_of,
+    framework_of,
+    lineage,
+    speed_tables,
+)
+
+__all__ = [
+    "INTERVAL",
+    "Band",
+    "Numbers",
+    "RankDevice",
+    "band_of",
+    "device_of",
+    "fabric_of",
+    "numbers_of",
+    "software_factor",
+    "software_of",
+]
+
+HALF = ("bf16", "fp16")
+OPERATIONS: tuple[Operation, ...] = (
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
+)
+
+
+SOFTWARE_PER_YEAR = 0.03
+"""How much less time the same run takes a year later, relative. An estimate: MLPerf's GPT-3 on 512
+H100 lost 8.6 % in five months of 2023, published runs of Llama 3 70B on 64 H100 5 % between 24.07
+and 25.11; the rows of the H100 in FP8 alone would say 0.04."""
+SAME_DIE_SPREAD, RELATIVE_SPREAD, DECADE_SPREAD = 0.08, 0.15, 0.10
+"""Standard deviation of the logarithm of a prediction, on top of its family's: for a chip of the
+same die, for any other relative, for ten times the chips of the largest run that was fitted.
+Estimates."""
+EXPERT_SPREAD = 0.25
+"""The same for models with experts, to whose runs nothing is fitted: root mean square of the
+logarithm of predicted over measured, of the six published runs."""
+INTERVAL = 1.645
+"""Standard deviations from the middle to the ends of a 90 % interval."""
+
+
+class Band(NamedTuple):
+    """Where the truth is expected nine times out of ten, relative to a prediction."""
+
+    low: float
+    high: float
+    extrapolated: float
+    """Chips over those of the largest run that was fitted; at most 1 where it is none."""
+
+
+class Numbers(NamedTuple):
+    """The fitted numbers of a family."""
+
+    gemm_frac: float
+    launch_s: float
+
+
+class RankDevice(NamedTuple):
+    """A device and what to tell about it."""
+
+    device: Device
+    family: str
+    own_rows: bool
+    notes: tuple[str, ...]
+
+
+def numbers_of(family: Family) -> Numbers:
+    """Return the fitted numbers of a family."""
+    return Numbers(family.gemm_frac, family.launch_s)
+
+
+def software_of(
+    framework: str | None, precision: str = "bf16", schedule: str = "1f1b"
+) -> tuple[Software, str, str]:
+    """Return the switches of a framework, its attention kernel, and the entry that was taken.
+
+    Parameters
+    ----------
+    framework : str or None
+        By any name that begins as an entry of the software table does.
+    precision : str
+        Of the linear layers.
+    schedule : str
+        Of the pipeline, a key of `SCHEDULES`.
+
+    Examples
+    --------
+    >>> software_of("Megatron-LM")[1:]
+    ('unfused', 'Megatron-LM')
+    """
+    name, entry = framework_of(framework)
+    software = Software(
+        flash=entry.attention != "unfused",
+        dropout=entry.dropout,
+        stops_early=entry.stops_early,
+        grad_bytes=entry.grad_bytes,
+        tp_exposed=entry.tp_exposed,
+        grad_overlap=entry.grad_overlap,
+        weight_overlap=entry.weight_overlap,
+        operand_bytes=_operand_bytes(precision),
+        schedule=SCHEDULES[schedule],
+    )
+    return software, entry.attention, name
+
+
+def band_of(chip: Chip, precision: str, n_chips: int, *, experts: bool = False) -> Band:
+    """Return the 90 % band around a predicted time.
+
+    Parameters
+    ----------
+    chip : Chip
+    precision : str
+        Of the linear layers.
+    n_chips : int
+    experts : bool
+        Whether the model has experts.
+
+    Examples
+    --------
+    >>> from computeplan.specs.catalogue.lookup import load_chip
+    >>> band_of(load_chip("H100-SXM")[0], "fp8", 21504).extrapolated
+    2.0
+    """
+    _, family, own = family_of(chip.kin, precision)
+    extrapolated = n_chips / family.largest_chips
+    variance = family.spread**2 + (EXPERT_SPREAD**2 if experts else 0.0)
+    if not own or chip.relative is not None:
+        same = chip.name in speed_tables().same_die
+        variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
+    variance += (DECADE_SPREAD * max(0.0, math.log10(extrapolated))) ** 2
+    factor = math.exp(INTERVAL * math.sqrt(variance))
+    return Band(1.0 / factor, factor, extrapolated)
+
+
+def software_factor(year: float | None, family: Family) -> float:
+    """Return the time of a step with software of a year over that of the family's.
+
+    Examples
+    --------
+    >>> _, family, _ = family_of("nvidia/h100-sxm", "fp8")
+    >>> software_factor(None, family)
+    1.0
+    """
+    if year is None:
+        return 1.0
+    return math.exp(-SOFTWARE_PER_YEAR * (year - family.software_year))
+
+
+def device_of(
+    chip: Chip, precision: str, kernel: str, numbers: Numbers | None = None
+) -> RankDevice:
+    """Return what one rank of a chip computes with.
+
+    Parameters
+    ----------
+    chip : Chip
+    precision : str
+        Of the linear layers.
+    kernel : str
+        Of the attention core.
+    numbers : Numbers, optional
+        Fitted numbers instead of the family's.
+
+    Raises
+    ------
+    ValueError
+        If the chip publishes no such peak, no half-precision peak, or no memory.
+
+    Examples
+    --------
+    >>> from computeplan.specs.catalogue.lookup import load_chip
+    >>> rank = device_of(load_chip("H100-SXM")[0], "fp8", "flash-3")
+    >>> rank.family, f"{rank.device.flop_per_s:.4g}"
+    ('H100 FP8', '1.979e+15')
+    """
+    peak = chip.peak_flop_per_s(precision)
+    half = _half_peak(chip, precision)
+    name, family, own = family_of(chip.kin, precision)
+    own = own and chip.relative is None
+    fitted = numbers_of(family) if numbers is None else numbers
+    curve, measured_on = _curve(chip.kin, precision)
+    half_curve, _ = _curve(chip.kin, "bf16")
+    ranks = chip.ranks_per_chip
+    device = Device(
+        flop_per_s=peak / ranks,
+        half_flop_per_s=half / ranks,
+        gemm=curve,
+        half_gemm=half_curve,
+        attention_frac=attention_frac(kernel, chip.kin),
+        memory_bytes=_capacity(chip) / ranks,
+        memory_bytes_per_s=_needed(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
+        / ranks,
+        operand_bytes=_operand_bytes(precision),
+        gemm_frac=fitted.gemm_frac,
+        launch_s=fitted.launch_s,
+    )
+    notes = []
+    if not own:
+        notes.append(
+            f"{chip.name}: no published training run at {precision}; takes the fitted numbers of"
+            f" {name} (estimate)"
+        )
+    if measured_on != chip.name:
+        notes.append(f"{chip.name}: matrix products as measured on {measured_on} (estimate)")
+    return RankDevice(device, name, own, tuple(notes))
+
+
+def fabric_of(
+    chip: Chip,
+    out_bytes_per_s: float | None = None,
+    oversubscription: float = 1.0,
+    n_chips: float = math.inf,
+) -> tuple[Fabric, tuple[str, ...]]:
+    """Return the links of one rank of a chip, and notes.
+
+    Parameters
+    ----------
+    chip : Chip
+    out_bytes_per_s : float, optional
+        Out of the scale-up domain, per chip, instead of the data sheet's. [B/s]
+    oversubscription : float
+        Rate of all NICs over that of the network's core.
+    n_chips : float
+        Chips of the job; one that stays in a domain needs nothing between domains.
+
+    Raises
+    ------
+    ValueError
+        If the chip publishes no rate of the links it needs.
+    """
+    ranks = chip.ranks_per_chip
+    up = chip.scale_up
+    domain = 1 if up.domain is None or up.domain.value is None else up.domain.value
+    if domain > 1 or ranks > 1:
+        up_rate = _needed(chip, up.bandwidth, "scale_up.bandwidth", "400 GB/s") / ranks
+    else:
+        up_rate = 1.0  # no domain: never used
+    pair = up.pair_bandwidth
+    pair_rate = up_rate if pair is None or pair.value is None else pair.value / ranks
+    if out_bytes_per_s is None and n_chips <= domain:
+        out_bytes_per_s = up_rate
+    if out_bytes_per_s is None:
+        out = chip.scale_out.bandwidth
+        out_bytes_per_s = _needed(chip, out, "scale_out.bandwidth", "200 Gbit/s")
+    tables = speed_tables()
+    like = next(name for name in lineage(chip.kin) if _links(name))
+    links = tables.operators[like].links
+    assert links is not None
+    notes = []
+    if like != chip.name:
+        notes.append(f"{chip.name}: links used as measured on {like} (estimate)")
+    fabric = Fabric(
+        domain=domain * ranks,
+        up_bytes_per_s=up_rate,
+        pair_bytes_per_s=min(pair_rate, up_rate),
+        out_bytes_per_s=out_bytes_per_s / ranks,
+        oversubscription=oversubscription,
+        links={
+            operation: Link(links[operation].frac, links[operation].call_s, links[operation].rank_s)
+            for operation in OPERATIONS
+        },
+    )
+    return fabric, tuple(notes)
+
+
+def _operand_bytes(precision: str) -> float:
+    return 1.0 if precision == "fp8" else 2.0
+
+
+def _half_peak(chip: Chip, precision: str) -> float:
+    for name in (*((precision,) if precision in HALF else ()), *HALF):
+        figure = chip.peak_dense.get(name)
+        if figure is not None and figure.value is not None:
+            return float(figure.value)
+    raise ValueError(f"{chip.name} has no dense bf16 or fp16 peak, which attention runs in")
+
+
+def _curve(chip: str, precision: str) -> tuple[GemmCurve, str]:
+    """Return the curve of a chip or its nearest relative that was measured, and of which."""
+    tables = speed_tables()
+    wanted = "fp8" if precision == "fp8" else "bf16"
+    for name in (*lineage(chip), "nvidia/h100-sxm"):
+        measured = tables.operators.get(name)
+        if measured is not None and wanted in measured.gemm:
+            found = measured.gemm[wanted]
+            return GemmCurve(found.best, found.m_half, found.n_half, found.k_half), name
+    raise ValueError(f"no matrix product was measured in {precision}")
+
+
+def _capacity(chip: Chip) -> float:
+    """Return the memory of a chip; what is sold as GB of it are GiB.
+
+    The A100 of 80 GB shows 81,920 MiB to software, the H200 of 141 GB 143,771, the 910B of 64 GB
+    65,536.
+    """
+    figure = chip.memory.capacity
+    capacity = _needed(chip, figure, "memory.capacity", "80 GB")
+    assert figure is not None
+    return capacity / 1e9 * GIB if figure.text.strip().endswith(" GB") else capacity
+
+
+def _links(chip: str) -> bool:
+    measured = speed_tables().operators.get(chip)
+    return measured is not None and measured.links is not None
+
+
+def _needed(chip: Chip, figure: Figure[float] | None, path: str, example: str) -> float:
+    if figure is None or figure.value is None:
+        outer, inner = path.split(".")
+        raise ValueError(
+            f"{chip.name}: {path} is not published; give it in a chip of your own:"
+            f" {{extends: {chip.name}, {outer}: {{{inner}: {example}}}}}"
+        )
+    return figure.value

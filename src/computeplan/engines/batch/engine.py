@@ -1,0 +1,239 @@
+"""Many runs at once: NumPy over rows, one row a run, one strike of every run per turn.
+
+Plays worlds in which every job stands alone on a pool from t = 0: nothing queues, and pools do not
+touch each other. Between two strikes everything is arithmetic: a job trains, saves and restarts by
+closed form, so a turn costs the same whether minutes or months lie between. What a turn does stands
+in ``rows.py``, and where nodes are in ``nodes.py``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.engines.batch.rolling_rows import RollingRows
+from computeplan.engines.batch.rows import Rows
+from computeplan.engines.batch.tiered_rows import TieredRows
+from computeplan.engines.batch.turns import ReturningTurns, Turns
+from computeplan.errors import UnsupportedByEngine
+from computeplan.ledger import (
+    BLOCKED,
+    IDLE,
+    LOST,
+    PHASES,
+    REPAIR,
+    RESTART,
+    SAVE,
+    TRAIN,
+    Ledger,
+    make_ledger,
+)
+from computeplan.trace import Trace
+from computeplan.trace.streams import BLOCK
+from computeplan.world.jobs import Job
+from computeplan.world.pools import Pool
+from computeplan.world.world import World
+
+__all__ = ["play", "rows_at_once", "why_unsupported"]
+
+MOST_BLOCKS = 32  # 2,048 runs: enough to hide NumPy's cost per call, few enough for the cache
+MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
+
+
+def why_unsupported(world: World) -> tuple[str, str] | None:
+    """Return path and reason of what this engine cannot play in a world, or None."""
+    if found := _slow_or_late(world):
+        return found
+    if world.sharing:
+        path = f"sites.{world.pools[world.sharing[0][0]].site}.share_spares"
+        return path, "what one pool lacks another may have to spare"
+    taken: set[int] = set()
+    for job in world.jobs:
+        path = f"jobs.{job.name}"
+        if any(job.storage):
+            return f"{path}.checkpoint.state", "how fast it writes hangs on what others write"
+        if job.shrinking is not None:
+            return f"{path}.on_loss", "how fast it trains changes with the nodes it has"
+        if job.arrival_s > 0:
+            return f"{path}.arrival", "a job that comes later may have to queue"
+        pools = job.pools_under(world.policy)
+        if len(pools) > 1:
+            return path, f"{len(pools)} pools could hold it, so a policy decides"
+        if pools[0] in taken:
+            return path, f"shares pool {world.pools[pools[0]].name} with another job"
+        taken.add(pools[0])
+    for pool in world.pools:
+        path = f"sites.{pool.site}.pools.{pool.name}"
+        if reason := _crews_in_other_order(pool):
+            return f"{path}.crews", reason
+        if pool.retire is not None and any(kind.taken_per_fault for kind in pool.kinds):
+            return f"{path}.retire", "which nodes are retired hangs on all that struck them"
+    return _rolling_with_more(world)
+
+
+def _slow_or_late(world: World) -> tuple[str, str] | None:
+    """Return what makes training change while it goes on."""
+    late = [kind.name for pool in world.pools for kind in pool.kinds if kind.found is not None]
+    if late:
+        return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
+    slow = [kind.name for pool in world.pools for kind in pool.kinds if kind.slow_frac is not None]
+    if slow:
+        return f"faults.{slow[0]}.slows", "how fast a job trains changes while it trains"
+    for pool in world.pools:
+        if pool.throttle_frac:
+            path = f"sites.{pool.site}.pools.{pool.name}.throttle"
+            return path, "how fast a job trains changes while it trains"
+    return None
+
+
+def _rolling_with_more(world: World) -> tuple[str, str] | None:
+    """Return where rolling maintenance meets what is not played beside it."""
+    for p, pool in enumerate(world.pools):
+        rolling = next((stop for stop in pool.stops if stop.n_nodes), None)
+        if rolling is None:
+            continue
+        if any(job.tiers_on(p) for job in world.jobs):
+            return f"planned.{rolling.name}.rolling", "saves are not complete when training goes on"
+    return None
+
+
+def _crews_in_other_order(pool: Pool) -> str:
+    """Return why nodes may come to the crews in another order than that of their faults."""
+    if pool.n_crews is None:
+        return ""
+    firsts = {kind.automatic for kind in pool.kinds if kind.down_s}
+    if any(first is not None and first.name != "const" for first in firsts):
+        return "an automatic repair of random length comes before the crews"
+    if len(firsts) > 1:
+        return "automatic repairs of different lengths come before the crews"
+    return ""
+
+
+def rows_at_once(world: World) -> int:
+    """Return how many runs to play together: many for speed, few where each needs much memory."""
+    most = 1.0
+    for p, pool in enumerate(world.pools):
+        held = max((int(job.n_nodes[p]) for job in world.jobs), default=0)
+        places = pool.n_nodes + pool.n_spare_nodes - held
+        most = max(most, places, world.n_arrivals(p))
+    return int(max(1, min(MOST_BLOCKS, MOST_CELLS / (most * BLOCK)))) * BLOCK
+
+
+def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
+    """Return the books of a range of runs.
+
+    Parameters
+    ----------
+    world : World
+        What to play.
+    seed : int
+        Root of all luck.
+    first_run, n_runs : int
+        Which runs.
+
+    Raises
+    ------
+    UnsupportedByEngine
+        If something in the world needs the event engine.
+    """
+    unsupported = why_unsupported(world)
+    if unsupported:
+        path, reason = unsupported
+        message = f"{path}: engine batch cannot play this: {reason}. Use simulate.engine: event"
+        raise UnsupportedByEngine(message)
+    trace = Trace(world, seed, first_run, n_runs)
+    gangs = {job.pools_under(world.policy)[0]: i for i, job in enumerate(world.jobs)}
+    turns = [
+        ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
+        for p, pool in enumerate(world.pools)
+    ]
+    rows = {p: _play_gang(world, turns[p], p, job, n_runs) for p, job in gangs.items()}
+    wall_s = np.full(n_runs, world.horizon_s)
+    if math.isinf(world.horizon_s):
+        wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
+    books = _Books(world, n_runs, wall_s)
+    for pool in range(len(world.pools)):
+        gang = rows.get(pool) or _rows(world, pool, None, n_runs)
+        if (gang.end_s < wall_s).any():
+            gang.play_idle(turns[pool], wall_s)
+        books.add(gang, pool, gangs.get(pool))
+    return make_ledger(books.ledger(), world.n_chips)
+
+
+def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
+    if job is not None and job.tiers_on(pool):
+        return TieredRows(world, pool, job, n_runs)
+    is_rolling = any(stop.n_nodes for stop in world.pools[pool].stops)
+    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
+
+
+def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
+    """Return the rows of one job when each has ended or met the horizon."""
+    rows = _rows(world, pool, world.jobs[job], n_runs)
+    from_s, until_s = -1.0, world.first_look_s(job, pool)
+    while True:
+        rows.play(turns, from_s, until_s)
+        if rows.close(until_s):
+            return rows
+        from_s, until_s = until_s, world.longer_look_s(until_s, world.jobs[job].name)
+
+
+class _Books:
+    """Turns the rows of every pool into one ledger."""
+
+    def __init__(self, world: World, n_runs: int, wall_s: FloatArray) -> None:
+        self.world, self.wall_s = world, wall_s
+        n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
+        self.chip_s = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES)))
+        self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
+        self.end_s = np.full((n_runs, n_jobs), math.inf)
+        self.n_interruptions = np.zeros((n_runs, n_kinds), dtype=np.int64)
+        self.n_idle_faults = np.zeros((n_runs, n_kinds), dtype=np.int64)
+        self.n_repairs, self.n_retired = np.zeros((2, n_runs, n_pools), dtype=np.int64)
+
+    def add(self, rows: Rows, pool: int, job: int | None) -> None:
+        """Book one pool."""
+        chips = self.world.pools[pool].chips_per_node
+        held_s = np.minimum(rows.end_s, self.wall_s)
+        idle_s, repair_s, n_listed = rows.nodes.totals(self.wall_s)
+        idle_s = idle_s + (rows.n_nodes - n_listed) * (self.wall_s - held_s)
+        self.chip_s[:, -1, pool, IDLE] = idle_s * chips
+        self.chip_s[:, -1, pool, REPAIR] = repair_s * chips
+        self.n_interruptions += rows.n_interruptions.T
+        self.n_idle_faults += rows.n_idle_faults.T
+        self.n_repairs[:, pool] = rows.nodes.n_repairs
+        if job is None:
+            return
+        phases = {
+            TRAIN: rows.kept_s() + rows.last_s,
+            LOST: rows.lost_s,
+            SAVE: rows.saved_s(),
+            RESTART: rows.restarted_s,
+            BLOCKED: rows.blocked_s,
+        }
+        for phase, seconds in phases.items():
+            self.job_s[:, job, phase] = seconds
+            self.chip_s[:, job, pool, phase] = seconds * (rows.n_held * chips)
+        self.chip_s[:, job, pool, BLOCKED] -= (
+            rows.missing_node_s * chips
+        )  # what it lacks, all the while
+        self.end_s[:, job] = rows.end_s
+
+    def ledger(self) -> Ledger:
+        """Return the ledger."""
+        return Ledger(
+            chip_s=self.chip_s,
+            job_s=self.job_s,
+            first_start_s=np.zeros_like(self.end_s),
+            end_s=self.end_s,
+            wall_s=self.wall_s,
+            n_interruptions=self.n_interruptions,
+            n_idle_faults=self.n_idle_faults,
+            n_repairs=self.n_repairs,
+            n_from_start=np.zeros(self.end_s.shape, dtype=np.int64),  # damage is found at once
+            n_retired=self.n_retired,
+            n_slowdowns=np.zeros_like(self.n_interruptions),
+            slow_chip_s=np.zeros((*self.job_s.shape[:2], len(self.world.pools), 2)),
+        )

@@ -1,0 +1,208 @@
+"""Where the nodes of a pool are, for many runs at once.
+
+Nodes have numbers and keep them. A row lists only the nodes that its job does *not* hold: the id
+and the time since which each is up, in the future while it is in repair. A node that is not listed
+is with the job, or idle once the job has ended. So cost follows strikes and spares, never chips.
+
+A node that is taken is replaced at once by the one that is up first: an idle node, or, if there is
+none, the first that will be repaired, which may be the taken node itself. That settles when the job
+will be whole again without an event for the repair: of all nodes the job lacks, the last one that
+it waits for. What it waits for is remembered as a claim, because a claimed node is not listed but
+does not notice strikes either.
+
+Arrays have shape (n_places, n_rows), so that a look over all places of all rows runs along memory.
+To find the node that is up first, times are kept as the integers that their bits are (the order is
+the same for times >= 0), with the place in the last bits: one minimum gives both. Fewer than a
+thousand places take ten bits, which rounds a time down by less than 3e-13 of itself.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.trace.arrivals import BoolArray, NodeArray
+
+__all__ = ["Mask", "Nodes"]
+
+Mask = BoolArray
+NO_NODE = -2  # id of an empty place; -1 is the node of a planned stop
+CLAIMS = 2  # places for claims to begin with
+
+
+class Nodes:
+    """Nodes that jobs do not hold, one row a run, and what has been booked of them.
+
+    The first `n_places` places list nodes; the others hold claims, and those that have come true
+    are left there until their place is needed.
+
+    Parameters
+    ----------
+    n_rows : int
+        Runs.
+    first, n_nodes : int
+        Nodes from `first` up to `n_nodes` are idle from t = 0; those before are with a job.
+    """
+
+    def __init__(self, n_rows: int, first: int, n_nodes: int) -> None:
+        self.rows = np.arange(n_rows)
+        self.n_places = max(1, n_nodes - first)
+        self.ids = np.full((self.n_places + CLAIMS, n_rows), NO_NODE, dtype=np.int32)
+        up_s = np.full((self.n_places, n_rows), math.inf)
+        if n_nodes > first:
+            self.ids[: self.n_places] = np.arange(first, n_nodes, dtype=np.int32)[:, None]
+            up_s[:] = 0.0
+        self._set_keys(up_s)
+        self.claimed_up_s = np.zeros((CLAIMS, n_rows))
+        self.idle_s, self.repair_s = np.zeros(n_rows), np.zeros(n_rows)  # x nodes
+        self.n_repairs = np.zeros(n_rows, dtype=np.int64)
+
+    def _set_keys(self, up_s: FloatArray) -> None:
+        self._time_bits = ~np.int64((1 << self.n_places.bit_length()) - 1)
+        places = np.arange(self.n_places)[:, None]
+        self._keys = (up_s.view(np.int64) & self._time_bits) | places
+
+    def _put(self, at: IntArray, place: IntArray, up_s: FloatArray) -> None:
+        """Set the time of places; `at` counts them through the flat array."""
+        key = up_s.view(np.int64) & self._time_bits
+        key |= place
+        self._keys.reshape(-1)[at] = key
+
+    def find(self, node: NodeArray) -> tuple[IntArray, IntArray]:
+        """Return rows and places that list the node of their row, or have or had a claim on it."""
+        at = np.flatnonzero(self.ids == node)
+        place = at // self.rows.size
+        return at - place * self.rows.size, place
+
+    def look(
+        self, rows: IntArray, place: IntArray, time_s: FloatArray
+    ) -> tuple[FloatArray, Mask, Mask]:
+        """Return since when nodes that `find` found are up, which are idle, and which with the job.
+
+        Those in repair are neither, and up in the future.
+        """
+        is_claim = place >= self.n_places
+        key = self._keys[np.where(is_claim, 0, place), rows]
+        up_s = (key & self._time_bits).view(np.float64)
+        if is_claim.any():
+            claims = np.flatnonzero(is_claim)
+            up_s[claims] = self.claimed_up_s[place[claims] - self.n_places, rows[claims]]
+        idle: Mask = up_s <= time_s
+        with_job: Mask = idle & is_claim
+        if with_job.any():
+            idle &= ~is_claim
+            self.ids[place[with_job], rows[with_job]] = NO_NODE  # so that a node is listed once
+        return up_s, idle, with_job
+
+    def take_idle(
+        self,
+        rows: IntArray,
+        place: IntArray,
+        since_s: FloatArray,
+        time_s: FloatArray,
+        down_s: FloatArray,
+    ) -> None:
+        """Send idle nodes to repair."""
+        self.n_repairs[rows] += 1
+        self.idle_s[rows] += time_s - since_s
+        self.repair_s[rows] += down_s
+        self._put(place * self.rows.size + rows, place, time_s + down_s)
+
+    def replace(
+        self, takes: Mask, time_s: FloatArray, node: NodeArray, down_s: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Send nodes of jobs to repair, and move in the nodes that are up first.
+
+        The caller counts the repairs.
+
+        Parameters
+        ----------
+        takes : ndarray of bool, shape (n_rows,)
+            Rows whose node is taken.
+        time_s, down_s : ndarray, shape (n_rows,)
+            Now, and how long the nodes stay away. [s]
+        node : ndarray of int, shape (n_rows,)
+            The taken nodes.
+
+        Returns
+        -------
+        rows : ndarray
+            Rows in which no node is idle.
+        from_s : ndarray, shape of `rows`
+            When they will have the node that they claimed. [s]
+        """
+        key = self._keys.min(axis=0)
+        idle_s = time_s - (key & self._time_bits).view(np.float64)
+        key &= ~self._time_bits  # the place
+        late = np.flatnonzero(takes & (idle_s < 0))
+        np.maximum(idle_s, 0.0, out=idle_s)
+        idle_s *= takes
+        self.idle_s += idle_s
+        self.repair_s += down_s * takes
+        back_s = time_s + down_s
+        from_s = idle_s[:0]
+        if late.size:
+            place = key[late]
+            first_s = (self._keys[place, late] & self._time_bits).view(np.float64)
+            own = back_s[late] < first_s  # the taken node itself will be up first
+            from_s = np.where(own, back_s[late], first_s)
+            self._claim(
+                late, np.where(own, node[late], self.ids[place, late]), from_s, time_s[late]
+            )
+            takes = takes.copy()
+            takes[late[own]] = False
+        rows = np.flatnonzero(takes)
+        place = key[rows]
+        at = place * self.rows.size
+        at += rows
+        self.ids.reshape(-1)[at] = node[rows]
+        self._put(at, place, back_s[rows])
+        return late, from_s
+
+    def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, now_s: FloatArray) -> None:
+        """Remember claims in the places of the oldest, which have come true."""
+        claims = self.claimed_up_s[:, rows]
+        place = claims.argmin(axis=0)
+        if (claims.min(axis=0) > now_s).any():
+            self._more_claims()
+            place = self.claimed_up_s[:, rows].argmin(axis=0)
+        self.ids[self.n_places + place, rows], self.claimed_up_s[place, rows] = node, up_s
+
+    def _more_claims(self) -> None:
+        empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
+        self.ids = np.vstack([self.ids, empty])
+        self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])
+
+    def add_idle(self, rows: IntArray, node: NodeArray, since_s: FloatArray) -> None:
+        """List nodes that a job has given back, idle since `since_s`."""
+        free = self.ids[: self.n_places, rows] == NO_NODE
+        if not free.any(axis=0).all():
+            up_s = (self._keys & self._time_bits).view(np.float64)
+            empty = np.full((max(8, self.n_places // 2), self.rows.size), NO_NODE, dtype=np.int32)
+            self.ids = np.vstack([empty, self.ids])
+            self.n_places += len(empty)
+            self._set_keys(np.vstack([np.full(empty.shape, math.inf), up_s]))
+            free = self.ids[: self.n_places, rows] == NO_NODE
+        place = free.argmax(axis=0)
+        self.ids[place, rows] = node
+        self._put(place * self.rows.size + rows, place, since_s)
+
+    def claims_come_true(self) -> None:
+        """Forget all claims: the job has ended, so it has what it waited for."""
+        self.ids[self.n_places :] = NO_NODE
+
+    def claimed_beyond(self, wall_s: float) -> FloatArray:
+        """Return the node-seconds after `wall_s` that jobs wait for claimed nodes."""
+        total: FloatArray = np.maximum(self.claimed_up_s - wall_s, 0.0).sum(axis=0)
+        return total
+
+    def totals(self, wall_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Return idle and repair node-seconds of listed nodes up to `wall_s`, and their number."""
+        listed = self.ids[: self.n_places] != NO_NODE
+        up_s = (self._keys & self._time_bits).view(np.float64)
+        ahead_s = np.where(listed, up_s - wall_s, 0.0)
+        idle_s = self.idle_s + np.maximum(-ahead_s, 0.0).sum(axis=0)
+        repair_s = self.repair_s - np.maximum(ahead_s, 0.0).sum(axis=0)
+        return idle_s, repair_s, listed.sum(axis=0)

@@ -1,0 +1,161 @@
+"""Rows of one job on a pool whose nodes are taken out in turn, for maintenance.
+
+Idle nodes go at the strike. Nodes of a job go when its save is complete, at a time between strikes
+that is one of each row: they wait in a table until a later strike of their row, or the end, asks
+what has happened until then. Nothing else can come of it before: the job stands until they go.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.nodes import Mask
+from computeplan.engines.batch.rows import Rows
+from computeplan.engines.batch.turns import Turn, Turns
+from computeplan.trace.arrivals import ASIDE_S, NodeArray
+from computeplan.trace.trace import NO_NODE
+from computeplan.world.jobs import Job
+from computeplan.world.world import World
+
+__all__ = ["RollingRows"]
+
+
+class RollingRows(Rows):
+    """Rows of one job on one pool with rolling maintenance.
+
+    The table of what leaves has one entry a row and node, in the order in which they were called.
+    """
+
+    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+        super().__init__(world, pool, job, n_rows)
+        self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
+        for stop in world.pools[pool].stops:
+            self.n_out[stop.index] = stop.n_nodes
+        self.leaving = np.empty(0, dtype=np.int64)  # rows
+        self.leaving_node = np.empty(0, dtype=np.int32)
+        self.leave_s, self.away_s, self.anew_s = np.empty((3, 0))  # when, how long, the restart
+
+    def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
+        self._leave_until(live, turn.time_s)
+        called = np.flatnonzero(live & (self.n_out[turn.kind] > 0))
+        if called.size:
+            live[called] = False
+            self._call_out(turn, called)
+        super()._turn(turns, turn, live, near_end=near_end)
+
+    def _finish(self, live: Mask, time_s: FloatArray) -> None:
+        self._leave_until(live, time_s)
+        super()._finish(live, time_s)
+
+    def _stop(self, rows: IntArray, time_s: FloatArray, lasts_s: FloatArray) -> IntArray:
+        self.restart_s[rows[time_s > self.ready_s[rows]]] = 0.0  # over: it trains
+        return super()._stop(rows, time_s, lasts_s)
+
+    def _pass_stops(self, turn: Turn, live: Mask, begin_s: FloatArray) -> None:
+        """Take idle nodes out; other planned stops find no job."""
+        called = np.flatnonzero(live & (self.n_out[turn.kind] > 0))
+        for j in range(int(self.n_out[turn.kind[called]].max(initial=0))):
+            rows, node, away_s = self._of_group(turn, called, j)
+            wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
+            wanted[rows] = node
+            self._list_idle(wanted != NO_NODE, wanted, begin_s)
+            self._take_idle(rows, node, turn.time_s[rows], away_s)
+        super()._pass_stops(turn, live, begin_s)
+
+    def _of_group(
+        self, turn: Turn, called: IntArray, j: int
+    ) -> tuple[IntArray, NodeArray, FloatArray]:
+        """Return rows whose group has a node `j`, which that is, and how long it is away. [s]"""
+        node = turn.node[called] + np.int32(j)
+        is_one = (j < self.n_out[turn.kind[called]]) & (node < self.n_nodes)
+        rows = called[is_one]
+        return rows, node[is_one], turn.repair_s[rows] + node[is_one] * ASIDE_S
+
+    def _call_out(self, turn: Turn, called: IntArray) -> None:
+        """Take idle nodes of a group out, and stop the jobs that hold others; these go later."""
+        parts = []
+        for j in range(int(self.n_out[turn.kind[called]].max())):
+            rows, node, away_s = self._of_group(turn, called, j)
+            held = self._take_idle(rows, node, turn.time_s[rows], away_s)
+            parts.append((rows[held], node[held], away_s[held]))
+        rows, node, away_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        holds = np.unique(rows)
+        stopped = self._stop(holds, turn.time_s[holds], np.zeros(holds.size))
+        self.n_interruptions[turn.kind[stopped], stopped] += 1
+        goes = np.isin(rows, stopped)
+        rows = rows[goes]
+        leave_s = np.maximum(turn.time_s[rows], self.saving_until_s[rows])
+        self.leaving = np.concatenate([self.leaving, rows])
+        self.leaving_node = np.concatenate([self.leaving_node, node[goes]])
+        self.leave_s = np.concatenate([self.leave_s, leave_s])
+        self.away_s = np.concatenate([self.away_s, away_s[goes]])
+        self.anew_s = np.concatenate([self.anew_s, turn.restart_s[rows]])
+
+    def _take_idle(
+        self, rows: IntArray, node: NodeArray, time_s: FloatArray, away_s: FloatArray
+    ) -> Mask:
+        """Take nodes out where they are idle; return where they are with the job.
+
+        Parameters
+        ----------
+        rows : ndarray
+            Each once.
+        node, time_s, away_s : ndarray, shape of `rows`
+            Which nodes, when, and for how long. [s]
+        """
+        wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
+        now_s, until_s = np.zeros((2, self.all_rows.size))
+        held = np.zeros(self.all_rows.size, dtype=np.bool_)
+        wanted[rows], now_s[rows], until_s[rows], held[rows] = node, time_s, away_s, True
+        found, place = self.nodes.find(wanted)
+        up_s, idle, held[found] = self.nodes.look(found, place, now_s[found])
+        found = found[idle]
+        self.nodes.take_idle(found, place[idle], up_s[idle], now_s[found], until_s[found])
+        self.nodes.n_repairs[found] -= 1  # it is none
+        return held[rows]
+
+    def _leave_until(self, live: Mask, time_s: FloatArray) -> None:
+        """Let go, in the order of time, what was to leave up to `time_s`."""
+        if not self.leaving.size:
+            return
+        due = (live & ~self.is_done)[self.leaving] & (self.leave_s <= time_s[self.leaving])
+        entries = np.flatnonzero(due)
+        if not entries.size:
+            return
+        entries = entries[np.lexsort((self.leave_s[entries], self.leaving[entries]))]
+        rows = self.leaving[entries]
+        nth = np.arange(rows.size) - np.searchsorted(rows, rows)  # of its row
+        for n in range(int(nth.max()) + 1):
+            self._leave(entries[nth == n])
+        for name in ("leaving", "leaving_node", "leave_s", "away_s", "anew_s"):
+            setattr(self, name, getattr(self, name)[~due])
+
+    def _leave(self, entries: IntArray) -> None:
+        """Take nodes out of jobs, which stand; what is left of a restart is still to be done."""
+        rows, node = self.leaving[entries], self.leaving_node[entries]
+        time_s, away_s = self.leave_s[entries], self.away_s[entries]
+        held = self._take_idle(rows, node, time_s, away_s)
+        rows, node, time_s, away_s = rows[held], node[held], time_s[held], away_s[held]
+        if not rows.size:
+            return
+        begun_s = np.maximum(time_s - self.begin_s[rows], 0.0)
+        is_whole = self.whole_s[rows] <= time_s
+        left_s = np.where(is_whole, self.restart_s[rows] - begun_s, self.restart_s[rows])
+        restart_s = np.maximum(self.anew_s[entries][held], left_s)
+        self.restarted_s[rows] += begun_s
+        takes = np.zeros(self.all_rows.size, dtype=np.bool_)
+        wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
+        now_s, down_s = np.zeros((2, self.all_rows.size))
+        takes[rows], wanted[rows], now_s[rows], down_s[rows] = True, node, time_s, away_s
+        whole_s = np.maximum(self.whole_s, now_s)
+        late, from_s = self.nodes.replace(takes, now_s, wanted, down_s)
+        after_s = np.maximum(whole_s[late], from_s)
+        self.missing_node_s[late] += from_s - now_s[late]
+        self.blocked_s[late] += after_s - whole_s[late]
+        whole_s[late] = after_s
+        if self.boots:
+            self._boot(takes, late, now_s, whole_s)
+        self.whole_s[rows] = self.begin_s[rows] = whole_s[rows]
+        self.restart_s[rows] = restart_s
+        self.ready_s[rows] = np.maximum(whole_s[rows] + restart_s, self.stop_until_s[rows])

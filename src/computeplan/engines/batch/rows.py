@@ -1,0 +1,377 @@
+"""Rows of one job on one pool, played strike by strike, all rows at a time.
+
+Turns are written to touch whole rows with few NumPy calls; what happens to few rows at a time (a
+planned stop, a struck spare, the end of a job) is done on those rows alone. Where nodes are is
+kept in ``nodes.py``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.nodes import Mask, Nodes
+from computeplan.engines.batch.repair_shop import RepairShop
+from computeplan.engines.batch.spares import SpareStates
+from computeplan.engines.batch.turns import Turn, Turns
+from computeplan.trace.arrivals import NodeArray
+from computeplan.world.jobs import Job
+from computeplan.world.world import World
+
+__all__ = ["Rows"]
+
+SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
+
+
+class Rows:
+    """Rows of one job on one pool, or of a pool without a job, which has ended at 0.
+
+    After each strike a row knows what comes if nothing else strikes: blocked until `whole_s`, a
+    restart from `begin_s` to `ready_s`, then training and saving in turn. Books hold all that lies
+    before `begin_s`. Saved training is `n_cycles` whole intervals and, since stops come at odd
+    times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned stop: it is booked
+    when it begins, and taken back if a fault breaks it.
+    """
+
+    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+        place = world.pools[pool]
+        self.n_held = int(job.n_nodes[pool]) if job else 0
+        self.n_nodes = place.n_nodes + place.n_spare_nodes
+        self.horizon_s = world.horizon_s
+        self.work_s = float(job.train_s[pool]) if job else 0.0
+        self.interval_s = float(job.interval_s[pool]) if job else math.inf
+        self.saves = math.isfinite(self.interval_s)
+        self.save_s = float(job.save_s[pool]) if job else 0.0
+        self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
+        self.has_stops = bool(place.stops)
+        self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
+        self.repair_shop = RepairShop(place, n_rows)
+        self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
+        self.comes_back, self.has_groups = place.comes_back, place.has_groups
+        self.all_rows = np.arange(n_rows)
+        self.is_busy = np.zeros(n_kinds, dtype=np.bool_)
+        self.has_memory = np.zeros(n_kinds, dtype=np.bool_)
+        for kind in place.kinds:
+            self.is_busy[kind.index] = kind.is_busy
+            self.has_memory[kind.index] = kind.lifetime is not None
+        self.has_busy = bool(self.is_busy.any())
+
+        def zeros() -> FloatArray:
+            return np.zeros(n_rows)
+
+        self.n_cycles, self.kept_odd_s, self.last_s = zeros(), zeros(), zeros()
+        self.broken_s, self.lost_s = zeros(), zeros()  # what faults cut short; its training
+        self.saved_odd_s, self.restarted_s, self.blocked_s = zeros(), zeros(), zeros()
+        self.missing_node_s = zeros()
+        self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
+        self.saving_until_s, self.at_stake_s, self.stop_until_s = zeros(), zeros(), zeros()
+        self.restart_s = zeros()  # the one from `begin_s`; kept where there are stops
+        self.end_s = np.full(n_rows, math.inf) if job else zeros()
+        self.is_done = np.full(n_rows, job is None)
+        self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
+        self.n_idle_faults = np.zeros((n_kinds, n_rows), dtype=np.int64)
+        # Of the fault under way, which may take several turns: whether it is counted, and where.
+        self.is_counted, self.is_counted_idle = np.zeros((2, n_rows), dtype=np.bool_)
+
+    def kept_s(self) -> FloatArray:
+        """Return the saved training. [s]"""
+        return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
+
+    def saved_s(self) -> FloatArray:
+        """Return the time spent on saves, broken ones included. [s]"""
+        return self.n_cycles * self.save_s + self.saved_odd_s + self.broken_s - self.lost_s
+
+    def play(self, turns: Turns, from_s: float, until_s: float) -> None:
+        """Play the strikes after `from_s` up to `until_s`, turn by turn."""
+        # No row ends before. Arrivals only ever put it off: a restart may be cut short, but not
+        # before it began, and a broken save before a stop gives back at most its length.
+        soonest_s = 0.0
+        for turn, live in turns.of_job(from_s, until_s, self.horizon_s, self.is_done):
+            time_s = turn.time_s
+            live &= ~self.is_done
+            latest_s = np.where(live, time_s, 0.0).max()
+            if latest_s >= soonest_s - self.interval_s:
+                ahead_s = self.begin_s + self.work_s - self.kept_s()
+                soonest_s = np.where(self.is_done, math.inf, ahead_s).min() * (1 - SLACK)
+                soonest_s -= self.save_s
+            if latest_s >= soonest_s:
+                self._finish(live, time_s)
+                live &= ~self.is_done
+                if self.is_done.all():
+                    break
+            near_end = bool(latest_s >= soonest_s - self.interval_s)
+            self._turn(turns, turn, live, near_end=near_end)
+
+    def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
+        """Play one strike of every row that is live."""
+        time_s, kind, node = turn.time_s, turn.kind, turn.node
+        if self.has_stops:
+            stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
+            if stopped.size:
+                live[stopped] = False
+                stopped = self._stop(stopped, time_s[stopped], turn.restart_s[stopped])
+                self.n_interruptions[kind[stopped], stopped] += 1
+        if self.has_busy:
+            live &= ~(self.is_busy[kind] & (time_s < self.whole_s))
+        if self.has_groups:
+            self._new_faults(turn, live)
+        hit = live.copy()
+        rows, place = self.nodes.find(node)
+        listed = live[rows]
+        if listed.any():
+            rows, place = rows[listed], place[listed]
+            hit[rows] = self._strike_listed(turns, turn, rows, place)
+        takes = hit & turn.takes
+        self._count(turn, hit, takes)
+        # A row that is not hit stands still: as if struck when it began, which changes nothing.
+        now_s = np.where(hit, time_s, self.begin_s)
+        self._interrupt(hit, now_s, near_end=near_end)
+        whole_s = np.maximum(self.whole_s, now_s)
+        back_s = time_s
+        if takes.any():
+            down_s = self.repair_shop.down_s(turn, takes)
+            if self.comes_back:
+                back_s = np.where(takes, time_s + down_s, time_s)
+            rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
+            if self.boots:
+                self._boot(takes, rows, now_s, whole_s)
+            if rows.size:
+                after_s = np.maximum(whole_s[rows], from_s)
+                self.missing_node_s[rows] += from_s - now_s[rows]
+                self.blocked_s[rows] += after_s - whole_s[rows]
+                whole_s[rows] = after_s
+        np.copyto(self.whole_s, whole_s, where=hit)
+        np.copyto(self.begin_s, whole_s, where=hit)
+        whole_s += self._restart_s(turn)
+        if self.has_stops:  # nothing ends a planned stop early
+            np.maximum(whole_s, self.stop_until_s, out=whole_s)
+            np.copyto(self.restart_s, turn.restart_s, where=hit)
+        np.copyto(self.ready_s, whole_s, where=hit)
+        if self.comes_back:
+            again = np.flatnonzero(hit)
+            turns.renew(turn, again, back_s[again])
+
+    def _boot(self, takes: Mask, late: IntArray, now_s: FloatArray, whole_s: FloatArray) -> None:
+        """Put off when rows are whole until the spares that were idle can train."""
+        idle = takes.copy()
+        idle[late] = False
+        rows = np.flatnonzero(idle)
+        ready_s = np.maximum(whole_s[rows], now_s[rows] + self.spare_states.take(rows, now_s[rows]))
+        self.blocked_s[rows] += ready_s - whole_s[rows]
+        whole_s[rows] = ready_s
+
+    def _restart_s(self, turn: Turn) -> FloatArray:
+        """Return how long restarts take. [s]"""
+        return turn.restart_s
+
+    def _new_faults(self, turn: Turn, live: Mask) -> None:
+        """Forget the fault before, where this turn is not a further node of it."""
+        new = live if turn.is_member is None else live & ~turn.is_member
+        self.is_counted &= ~new
+        self.is_counted_idle &= ~new
+        self.repair_shop.forget(new)
+
+    def _count(self, turn: Turn, hit: Mask, takes: Mask) -> None:
+        """Count interruptions and repairs; a fault of several nodes is one."""
+        self.nodes.n_repairs += takes
+        if self.has_groups:
+            once = hit & ~self.is_counted
+            self.is_counted |= hit
+            moved = np.flatnonzero(once & self.is_counted_idle)
+            self.n_idle_faults[turn.kind[moved], moved] -= 1
+            self.is_counted_idle[moved] = False
+            hit = once
+        if self.n_fault_kinds == 1:
+            self.n_interruptions[0] += hit
+        else:
+            self.n_interruptions[turn.kind, self.all_rows] += hit
+
+    def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
+        """Book what came since `begin_s`, and throw away what was not saved."""
+        gone_s = now_s - self.ready_s
+        restarted_s = self.ready_s - self.begin_s
+        restarted_s += np.minimum(gone_s, 0.0)
+        self.restarted_s += np.maximum(restarted_s, 0.0, out=restarted_s)  # < 0 while blocked
+        np.maximum(gone_s, 0.0, out=gone_s)
+        if self.saves:
+            cycle_s = self.interval_s + self.save_s
+            n_cycles = np.floor(gone_s / cycle_s)
+            self.n_cycles += n_cycles
+            gone_s -= n_cycles * cycle_s
+            self.broken_s += gone_s
+            trained_s = np.minimum(gone_s, self.interval_s)
+            if near_end:  # the last interval may be shorter
+                np.minimum(trained_s, self.work_s - self.kept_s(), out=trained_s)
+            self.lost_s += trained_s
+        else:
+            self.broken_s += gone_s
+            self.lost_s += gone_s
+        if self.has_stops:
+            self._break_saves(np.flatnonzero(hit & (self.saving_until_s > now_s)), now_s)
+
+    def _finish(self, live: Mask, time_s: FloatArray) -> None:
+        """End the rows whose work is done up to `time_s`."""
+        near_s = time_s - self.ready_s
+        near_s += self.kept_s()
+        rows = np.flatnonzero(live & (near_s >= self.work_s * (1 - SLACK)))
+        if not rows.size:
+            return
+        left_s = self.work_s - self.kept_s()[rows]
+        saves_s = self._saves_s(left_s)
+        end_s = self.ready_s[rows] + left_s + saves_s
+        ends = end_s <= time_s[rows]
+        rows = rows[ends]
+        self.saved_odd_s[rows] += saves_s[ends]
+        self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
+        self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
+
+    def _saves_s(self, left_s: FloatArray) -> FloatArray:
+        """Return how long a job stands still to save in the training left, if not struck. [s]"""
+        if not self.saves:
+            return np.zeros_like(left_s)
+        saves_s: FloatArray = np.ceil(left_s / self.interval_s - SLACK) * self.save_s
+        return saves_s
+
+    def _cycles(
+        self, gone_s: FloatArray, kept_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return whole cycles since `ready_s`, and training and saving in the one not complete."""
+        if not self.saves:
+            return np.zeros_like(gone_s), gone_s, np.zeros_like(gone_s)
+        cycle_s = self.interval_s + self.save_s
+        n_cycles = np.floor(gone_s / cycle_s)
+        rest_s = gone_s - n_cycles * cycle_s
+        left_s = self.work_s - kept_s - n_cycles * self.interval_s
+        trained_s = np.minimum(np.minimum(left_s, self.interval_s), rest_s)
+        return n_cycles, trained_s, rest_s - trained_s
+
+    def _break_saves(self, rows: IntArray, time_s: FloatArray) -> None:
+        """Take back saves before planned stops that a fault broke."""
+        if rows.size:
+            self.saved_odd_s[rows] -= self.saving_until_s[rows] - time_s[rows]
+            self.kept_odd_s[rows] -= self.at_stake_s[rows]
+            self.lost_s[rows] += self.at_stake_s[rows]
+            self.broken_s[rows] += self.at_stake_s[rows]
+            self.saving_until_s[rows] = 0.0
+
+    def _stop(self, rows: IntArray, time_s: FloatArray, lasts_s: FloatArray) -> IntArray:
+        """Save, then stand still; return the rows that did stop.
+
+        A job in its last save has nothing left to stop for. One that is saving for another stop
+        goes on saving; one that restarts or is blocked has nothing to save. Stops that overlap
+        last as long as the longest.
+        """
+        trains = time_s > self.ready_s[rows]
+        if self.saves:
+            left_s = self.work_s - self.kept_s()[rows]
+            end_s = self.ready_s[rows] + left_s + self._saves_s(left_s)
+            stops = ~(trains & (time_s >= end_s - self.save_s))
+            rows, time_s, lasts_s, trains = (
+                rows[stops],
+                time_s[stops],
+                lasts_s[stops],
+                trains[stops],
+            )
+        begin_s = np.maximum(time_s, self.saving_until_s[rows])
+        at, now_s = rows[trains], time_s[trains]
+        until_s = now_s + self._save_now(at, now_s)
+        self.saved_odd_s[at] += until_s - now_s
+        self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
+        self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
+        self.stop_until_s[rows] = np.maximum(self.stop_until_s[rows], begin_s + lasts_s)
+        self.ready_s[rows] = np.maximum(self.ready_s[rows], self.stop_until_s[rows])
+        return rows
+
+    def _save_now(self, rows: IntArray, now_s: FloatArray) -> FloatArray:
+        """Keep the training, all of which a save holds; return when that is complete, from now. [s]
+
+        A save under way serves.
+        """
+        gone_s = now_s - self.ready_s[rows]
+        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self.n_cycles[rows] += n_cycles
+        self.kept_odd_s[rows] += trained_s
+        self.saved_odd_s[rows] += saving_s
+        self.at_stake_s[rows] = trained_s
+        return self.save_s - saving_s
+
+    def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
+        """Strike nodes that are listed; return which of them are with the job after all."""
+        time_s, kind = turn.time_s[rows], turn.kind[rows]
+        up_s, idle, with_job = self.nodes.look(rows, place, time_s)
+        if self.has_busy:
+            idle &= ~self.is_busy[kind]
+        counts = idle
+        if self.has_groups:
+            counts = idle & ~self.is_counted[rows] & ~self.is_counted_idle[rows]
+            self.is_counted_idle[rows[counts]] = True
+        self.n_idle_faults[kind[counts], rows[counts]] += 1
+        gone = idle & turn.takes[rows]
+        whole_s = time_s
+        if gone.any():
+            is_taken = np.zeros(self.all_rows.size, dtype=np.bool_)
+            is_taken[rows[gone]] = True
+            down_s = self.repair_shop.down_s(turn, is_taken)[rows[gone]]
+            self.nodes.take_idle(rows[gone], place[gone], up_s[gone], time_s[gone], down_s)
+            whole_s = time_s.copy()
+            whole_s[gone] += down_s
+        if self.comes_back:
+            # What strikes in repair is exchanged there, if its law has a memory.
+            in_repair = ~idle & ~with_job & self.has_memory[kind]
+            whole_s = np.where(in_repair, up_s, whole_s)
+            again = idle | in_repair
+            turns.renew(turn, rows[again], whole_s[again], in_repair[again])
+        return with_job
+
+    def close(self, until_s: float) -> bool:
+        """Play what follows the last strike; return whether every row came to its end."""
+        limit_s = np.full(len(self.end_s), until_s)
+        self._finish(~self.is_done, limit_s)
+        if self.is_done.all():
+            return True
+        if until_s < self.horizon_s:
+            return False
+        rows = np.flatnonzero(~self.is_done)
+        restarted_s = np.minimum(until_s, self.ready_s[rows]) - self.begin_s[rows]
+        self.restarted_s[rows] += np.maximum(restarted_s, 0.0)
+        self.saved_odd_s[rows] -= np.maximum(self.saving_until_s[rows] - until_s, 0.0)
+        self._cut(rows, np.maximum(until_s - self.ready_s[rows], 0.0))
+        self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
+        beyond_s = self.nodes.claimed_beyond(until_s)
+        self.missing_node_s -= beyond_s
+        self.nodes.repair_s -= beyond_s
+        return True
+
+    def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
+        """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
+        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self.last_s[rows] = trained_s
+        self.n_cycles[rows] += n_cycles
+        self.saved_odd_s[rows] += saving_s
+
+    def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
+        """Play the strikes from the end of the job to the end of the run: all nodes are idle."""
+        begin_s = np.minimum(self.end_s, wall_s)
+        self.nodes.claims_come_true()
+        for turn, live in turns.of_nobody(begin_s, wall_s):
+            self._pass_stops(turn, live, begin_s)
+            if self.has_groups:
+                self._new_faults(turn, live)
+            self._list_idle(live, turn.node, begin_s)
+            rows, place = self.nodes.find(turn.node)
+            due = live[rows]
+            self._strike_listed(turns, turn, rows[due], place[due])
+
+    def _pass_stops(self, turn: Turn, live: Mask, begin_s: FloatArray) -> None:  # noqa: ARG002
+        """Take planned stops out of what is live: there is no job to stop."""
+        live &= turn.kind < self.n_fault_kinds
+
+    def _list_idle(self, live: Mask, node: NodeArray, begin_s: FloatArray) -> None:
+        """List nodes that the job has left, idle since `begin_s`, before they are struck."""
+        new = live.copy()
+        new[self.nodes.find(node)[0]] = False
+        rows = np.flatnonzero(new)
+        if rows.size:
+            self.nodes.add_idle(rows, node[rows], begin_s[rows])

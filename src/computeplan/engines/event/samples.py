@@ -1,0 +1,73 @@
+"""The luck of one run, as the event engine reads it: plain lists, and one fault at a time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from computeplan.trace.arrivals import Arrivals, FaultSamples
+from computeplan.world.pools import Pool
+
+__all__ = ["Fault", "RunSamples", "is_over"]
+
+
+class Fault(NamedTuple):
+    """One fault, of one run."""
+
+    nodes: tuple[int, ...]
+    takes: bool
+    restart_s: float
+    automatic_s: float
+    repairs_s: tuple[float, ...]  # of each node
+    lifetime_s: float
+    chain: int
+    level: int
+    found_s: float
+    nth: int = 0
+    generation: int = 0  # of its node; 0 also where any generation is struck alike
+
+
+class RunSamples:
+    """The luck of one run, row by row; a column that the pool does not need is empty."""
+
+    def __init__(self, found: Arrivals | FaultSamples | None, run: int) -> None:
+        def column(name: str) -> list[Any]:
+            values = getattr(found, name, None)
+            return [] if values is None else values[:, run].tolist()
+
+        def missing(name: str, default: float) -> Iterable[Any]:
+            return column(name) or itertools.repeat(default)
+
+        self.time_s, self.kind, self.node = column("time_s"), column("kind"), column("node")
+        self.takes, self.restart_s = column("takes"), column("restart_s")
+        self.repair_s, self.is_member = column("repair_s"), column("is_member")
+        self.faults = list(
+            map(
+                Fault,
+                zip(self.node, strict=False) if self.node else itertools.repeat(()),
+                self.takes,
+                self.restart_s,
+                missing("automatic_s", 0.0),
+                zip(self.repair_s, strict=False),
+                missing("lifetime_s", math.inf),
+                missing("chain", -1),
+                column("level"),
+                missing("found_s", 0.0),
+            )
+        )
+
+    def fault(self, i: int, n: int) -> Fault:
+        """Return the fault in row `i`, which takes up `n` rows."""
+        if n == 1:
+            return self.faults[i]
+        nodes, repairs_s = tuple(self.node[i : i + n]), tuple(self.repair_s[i : i + n])
+        return self.faults[i]._replace(nodes=nodes, repairs_s=repairs_s)
+
+
+def is_over(pool: Pool, n_played: int) -> bool:
+    """Return whether a pool's strikes come to an end, and are played to it."""
+    n_times = [None if kind.log is None else len(kind.log.start_s) for kind in pool.kinds]
+    known = [n for n in (*n_times, *(stop.n_times for stop in pool.stops)) if n is not None]
+    return len(known) == len(pool.kinds) + len(pool.stops) and n_played >= sum(known)

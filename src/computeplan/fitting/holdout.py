@@ -1,0 +1,59 @@
+"""Later days of a log against what earlier days lead to expect, with luck of their own."""
+
+from __future__ import annotations
+
+from computeplan.fitting.forecast import MODELS, Prediction, predict
+from computeplan.fitting.history import FaultHistory
+from computeplan.fitting.retirement import LemonGain, lemon_gain
+from computeplan.trace.streams import Stream, generator
+
+__all__ = ["predictions_of", "retired"]
+
+_KEY = 0x666974  # "fit": apart from the streams of any kind and pool
+
+
+def predictions_of(history: FaultHistory, fit_until_s: float, seed: int) -> list[Prediction]:
+    """Return what each model, fitted until then, says of the rest of the window.
+
+    Parameters
+    ----------
+    history : FaultHistory
+    fit_until_s : float
+        Since the window began. [s]
+    seed : int
+
+    Raises
+    ------
+    ScenarioError
+        If it lies outside the window.
+    """
+    return [
+        predict(
+            history,
+            fit_until_s,
+            history.length_s,
+            model=model,
+            uniforms=generator(seed, i, Stream.GAP, _KEY),
+        )
+        for i, model in enumerate(MODELS)
+    ]
+
+
+def retired(history: FaultHistory, split_s: float, share: float, seed: int) -> LemonGain:
+    """Return what it gains to retire a share of the nodes, the worst before `split_s`.
+
+    Parameters
+    ----------
+    history : FaultHistory
+    split_s : float
+        Since the window began. [s]
+    share : float
+        Of nodes, in (0, 1).
+    seed : int
+
+    Raises
+    ------
+    ScenarioError
+        If the split or the share is out of range.
+    """
+    return lemon_gain(history, split_s, share, generator(seed, 0, Stream.NODE, _KEY))

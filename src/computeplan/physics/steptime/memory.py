@@ -1,0 +1,237 @@
+"""Memory of a rank in training: what each part takes, and which layouts fit.
+
+Adam in mixed precision keeps two bytes of a weight, its gradient, and twelve bytes of state (master
+copy and two moments in fp32); data parallel ranks share them out by ZeRO stage. Activations wait
+from a micro-batch's forward to its backward pass, as many micro-batches as the stage has in flight.
+The first stage has most in flight and holds the input embedding, the last one computes logits in
+fp32; both are counted and the larger decides.
+
+Sources
+-------
+.. [1] V. Korthikanti et al., "Reducing activation recomputation in large transformer models",
+       arXiv 2205.05198, equations 1 to 5.
+.. [2] S. Rajbhandari et al., "ZeRO", arXiv 1910.02054, section 3 and figure 1: 16 bytes per
+       parameter, and how stages divide them.
+.. [3] NVIDIA Megatron-LM, docs/source/api-guide/dist_optimizer.md: bytes per parameter with fp32
+       gradients, 18 without and 6 + 12/d with the distributed optimizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.physics.steptime.layer import dense_of_rank, saved_bytes, weights_of
+from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.pipeline import in_flight
+from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.transformer import Shape, n_parameters
+
+__all__ = [
+    "GIB",
+    "RankMemory",
+    "memory_of",
+    "saved_bytes_per_parameter",
+    "state_bytes_per_parameter",
+]
+
+GIB = float(2**30)
+STATE_BYTES = 12.0
+"""Master copy and two moments in fp32 [2]_."""
+LOGIT_BYTES = 6.0
+"""Of one logit: in half precision, and in fp32 for the loss, where its gradient takes its place."""
+RESERVE_BYTES = 1.0 * GIB
+"""The least that contexts and buffers of the runtime and the collectives take; 1 to 8 GiB are seen.
+The low end, so that what has run is not refused: leave room in a plan. An estimate."""
+FRAGMENTATION = 0.01
+"""Share of the rest that the allocator cannot use, at least; an estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankMemory:
+    """What the fullest rank holds; the parts add up to the whole.
+
+    Parameters
+    ----------
+    weights, gradients, optimizer : ndarray
+        [B]
+    activations : ndarray
+        Saved for the backward pass. [B]
+    logits : ndarray
+        Logits, where they are computed. [B]
+    reserve : ndarray
+        Runtime, collectives, fragmentation. [B]
+    """
+
+    weights: FloatArray
+    gradients: FloatArray
+    optimizer: FloatArray
+    activations: FloatArray
+    logits: FloatArray
+    reserve: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """All of it. [B]"""
+        total: FloatArray = sum(getattr(self, field.name) for field in fields(self))
+        return total
+
+
+def state_bytes_per_parameter(
+    zero: Any, ranks: Any, grad_bytes: float = 4.0
+) -> tuple[Any, Any, Any]:
+    """Return what weight, gradient and optimizer state of one parameter take on one rank [2]_ [3]_.
+
+    Parameters
+    ----------
+    zero : array_like
+        ZeRO stage.
+    ranks : array_like
+        Ranks that share the state.
+    grad_bytes : float
+        Of one gradient. [B]
+
+    Returns
+    -------
+    tuple of ndarray
+        [B/parameter]
+
+    Examples
+    --------
+    >>> [float(sum(state_bytes_per_parameter(zero, 64))) for zero in (0, 1)]
+    [18.0, 6.1875]
+    """
+    weight = 2.0 / np.where(zero >= 3, ranks, 1.0)
+    gradient = grad_bytes / np.where(zero >= 2, ranks, 1.0)
+    state = STATE_BYTES / np.where(zero >= 1, ranks, 1.0)
+    return weight[()], gradient[()], state[()]
+
+
+def saved_bytes_per_parameter() -> float:
+    """Return what a checkpoint holds of one parameter: its weight and Adam's state, no gradient.
+
+    Returns
+    -------
+    float
+        [B/parameter]
+
+    Examples
+    --------
+    >>> f"{405e9 * saved_bytes_per_parameter() / 1e12:.2f} TB"  # Llama 3.1 405B
+    '5.67 TB'
+    """
+    weight, _, state = state_bytes_per_parameter(0, 1)
+    return float(weight + state)
+
+
+def memory_of(
+    training: Training,
+    layout: Layout,
+    software: Software = Software(),  # noqa: B008 - frozen
+) -> RankMemory:
+    """Return what the fullest rank of every layout holds.
+
+    Parameters
+    ----------
+    training : Training
+    layout : Layout
+        One or many.
+    software : Software
+
+    Returns
+    -------
+    RankMemory
+        Arrays of the shape that the layouts broadcast to. [B]
+
+    Examples
+    --------
+    70 billion parameters with full Adam state on 8 ranks need 18 bytes each:
+
+    >>> llama_70b = Shape(layers=80, hidden=8192, ffn=28672, heads=64, kv_heads=8, head_dim=128,
+    ...                   vocab=128256)
+    >>> held = memory_of(Training(llama_70b, 8192, 8), Layout.of(tp=8, zero=0))
+    >>> f"{float(held.weights + held.gradients + held.optimizer) / 1e9:.0f} GB"
+    '159 GB'
+    """
+    last = layout.pp - 1.0
+    ends = [_stage(training, layout, software, stage) for stage in (0.0, last)]
+    fuller = ends[0].total >= ends[1].total
+    return RankMemory(
+        *(
+            np.where(fuller, getattr(ends[0], field.name), getattr(ends[1], field.name))
+            for field in fields(RankMemory)
+        )
+    )
+
+
+def _stage(training: Training, layout: Layout, software: Software, stage: Any) -> RankMemory:
+    """Return what a rank of the first or the last stage holds."""
+    shape, tp, p = training.shape, layout.tp, layout.pp
+    n_micro = training.micro_batches(layout)
+    layers = np.where(
+        stage > 0, np.maximum(1.0, np.floor(shape.layers / p)), np.ceil(shape.layers / p)
+    )
+    weights = weights_of(shape)
+    small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
+    both = (p == 1) & (not shape.tied_embeddings)
+    dense = layers * dense_of_rank(shape, tp) + weights.embedding * (1.0 + both) / tp + small / p
+    experts = layers * weights.experts / layout.ep
+    group = layout.dp * layout.cp
+    shared = np.where(layout.zero >= 3, layout.shard, group)
+    few = np.maximum(shared * tp / layout.ep, 1.0)
+    of_dense = state_bytes_per_parameter(layout.zero, shared, software.grad_bytes)
+    of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
+    copies = software.schedule.weights
+    live = (
+        2.0 * 2.0 * (dense_of_rank(shape, tp) + weights.experts / layout.ep)
+    )  # two layers, gathered
+    held = copies * (dense * of_dense[0] + experts * of_experts[0])
+    held = held + np.where((layout.zero >= 3) & (group > 1), live, 0.0)
+    gradients = dense * of_dense[1] + experts * of_experts[1]
+    state = dense * of_dense[2] + experts * of_experts[2]
+    tokens = training.seq * layout.micro_batch / layout.cp
+    kept = in_flight(stage, p, n_micro, layout.pieces) * software.schedule.activations
+    activations = tokens * _kept_bytes(training, layout, software, layers, kept)
+    computing = np.where(stage == p - 1.0, LOGIT_BYTES, 0.0)
+    logits = computing * tokens * shape.vocab / tp
+    rest = held + gradients + state + activations + logits
+    return RankMemory(
+        held, gradients, state, activations, logits, RESERVE_BYTES + FRAGMENTATION * rest
+    )
+
+
+def _kept_bytes(
+    training: Training, layout: Layout, software: Software, layers: Any, kept: Any
+) -> Any:
+    """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
+    shape, sp = training.shape, layout.sequence_parallel
+
+    def saved(*, flash: bool) -> Any:
+        return saved_bytes(
+            shape,
+            layout.tp,
+            sp,
+            seq=training.seq,
+            flash=flash,
+            dropout=software.dropout,
+            operand_bytes=software.operand_bytes,
+        )
+
+    full = layer = saved(flash=software.flash)
+    if not software.flash:
+        layer = np.where(layout.recompute >= 1, saved(flash=True), full)
+    only_input = 2.0 * shape.hidden / np.where(sp > 0, layout.tp, 1.0)
+    return np.where(
+        layout.recompute == 2,
+        (layers * kept - 1.0) * only_input + full,  # one layer at a time is computed again
+        layers * kept * layer,
+    )
+
+
+def _multiplied(shape: Shape) -> float:
+    weights = weights_of(shape)
+    embeddings = 1 if shape.tied_embeddings else 2
+    return shape.layers * (weights.dense + weights.experts) + embeddings * weights.embedding

@@ -1,0 +1,326 @@
+"""Seconds per step of a training run, by what they are spent on.
+
+A step sends m micro-batches through p stages, sums the gradients and updates the weights. The time
+of a stage is that of its layers (``layer.py``) and of the messages no computation hides; the time
+of the pipeline follows from the slowest stage and all stages together (``pipeline.py``). Nothing is
+simulated: a layout is priced by some hundreds of array operations, and a million layouts by the
+same ones.
+
+Sources
+-------
+.. [1] D. Narayanan et al., arXiv 2104.04473, section 3: messages of tensor, pipeline and data
+       parallelism.
+.. [2] H. Liu, M. Zaharia, P. Abbeel, "Ring attention", arXiv 2310.01889: keys and values go round
+       while attention is computed.
+.. [3] S. Rajbhandari et al., "ZeRO", arXiv 1910.02054, section 7: volumes by stage.
+.. [4] MLPerf Training v3.1, GPT-3 on 4,096 to 8,192 GPUs at a fixed batch per replica: 0.7 % more
+       time for twice the chips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.physics.steptime.collectives import Fabric, collective_s, point_to_point_s
+from computeplan.physics.steptime.layer import (
+    dense_of_rank,
+    experts_s,
+    kv_heads_of_rank,
+    layer_s,
+    logits_s,
+    weights_of,
+)
+from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.operators import Device, move_s
+from computeplan.physics.steptime.pipeline import pipeline_s
+from computeplan.physics.steptime.transformer import Shape, flop_per_token
+
+__all__ = ["StepTime", "Training", "step_time"]
+
+OPTIMIZER_BYTES = 30.0
+"""Bytes Adam moves for one parameter: gradient, weight, master copy and two moments in fp32 read,
+all but the gradient written; counted."""
+JITTER_PER_DECADE = 0.02
+"""Time lost to the slowest of the ranks, for ten times as many; 1 to 4 % is seen [4]_, an
+estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, whatever it is trained on.
+
+    Parameters
+    ----------
+    shape : Shape
+    seq : int
+        Length of the sequences. [token]
+    batch : int
+        Sequences of one step.
+    """
+
+    shape: Shape
+    seq: int
+    batch: int
+
+    @property
+    def tokens(self) -> float:
+        """Tokens of one step."""
+        return float(self.seq) * self.batch
+
+    @property
+    def flop(self) -> float:
+        """Model FLOP of one step."""
+        return flop_per_token(self.shape, self.seq) * self.tokens
+
+    def micro_batches(self, layout: Layout) -> FloatArray:
+        """Return how many micro-batches one replica sends through in a step."""
+        return self.batch / (layout.dp * layout.micro_batch)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds of one step; the parts add up to the whole.
+
+    Parameters
+    ----------
+    compute_s : ndarray
+        The mean stage's layers and logits, recomputation included. [s]
+    tp_s, cp_s, ep_s : ndarray
+        Exposed messages of tensor, context and expert parallelism. [s]
+    bubble_s : ndarray
+        Waiting for the other stages, and for the slowest one. [s]
+    pp_s : ndarray
+        Exposed messages between stages. [s]
+    dp_s : ndarray
+        Exposed summing of gradients and gathering of weights. [s]
+    optimizer_s : ndarray
+        The update. [s]
+    """
+
+    compute_s: FloatArray
+    tp_s: FloatArray
+    cp_s: FloatArray
+    ep_s: FloatArray
+    bubble_s: FloatArray
+    pp_s: FloatArray
+    dp_s: FloatArray
+    optimizer_s: FloatArray
+
+    @property
+    def step_s(self) -> FloatArray:
+        """The whole step. [s]"""
+        total: FloatArray = sum(getattr(self, field.name) for field in fields(self))
+        return total
+
+
+class _Parts(NamedTuple):
+    """One micro-batch through the mean layer, forward and backward: time by what it is for."""
+
+    compute: Any
+    tp: Any
+    cp: Any
+    ep: Any
+    dp: Any
+    free_f: Any
+    """Of the forward pass: computing while no ring of keys and values is under way."""
+    free_b: Any
+    """Of the backward pass, the same."""
+
+    @property
+    def all(self) -> Any:
+        return self.compute + self.tp + self.cp + self.ep + self.dp
+
+
+def step_time(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software = Software(),  # noqa: B008 - frozen
+) -> StepTime:
+    """Return the seconds of a step for every layout.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    fabric : Fabric
+    layout : Layout
+        One or many.
+    software : Software
+
+    Returns
+    -------
+    StepTime
+        Arrays of the shape that the layouts broadcast to. [s]
+
+    Examples
+    --------
+    >>> from computeplan.physics.steptime.collectives import Link
+    >>> from computeplan.physics.steptime.operators import GemmCurve
+    >>> curve, link = GemmCurve(0.9, 291.0, 131.0, 225.0), Link(0.75, 6e-6, 1e-6)
+    >>> h100 = Device(989e12, 989e12, curve, curve, 0.6, 80e9, 3.35e12, gemm_frac=0.8)
+    >>> hgx = Fabric(8, 450e9, 450e9, 50e9, dict.fromkeys(
+    ...     ("all_reduce", "all_gather", "reduce_scatter", "all_to_all"), link))
+    >>> llama_8b = Shape(layers=32, hidden=4096, ffn=14336, heads=32, kv_heads=8, head_dim=128,
+    ...                  vocab=128256)
+    >>> times = step_time(Training(llama_8b, 8192, 128), h100, hgx, Layout.of(dp=8, tp=[1, 2]))
+    >>> [f"{t:.1f}" for t in times.step_s]
+    ['12.4', '6.7']
+    """
+    shape, p, v = training.shape, layout.pp, layout.pieces
+    tokens = training.seq * layout.micro_batch / layout.cp
+    n_micro = training.micro_batches(layout)
+    part = _layer_parts(training, device, fabric, layout, software, tokens)
+    logits = logits_s(device, shape, layout.tp, tokens)
+    per_stage = shape.layers / p
+    whole = part.all
+    # Stages differ by one layer at most, and the last one has as few as any.
+    slowest = np.maximum(np.ceil(per_stage) * whole, np.floor(per_stage) * whole + logits)
+    total = shape.layers * whole + logits
+    running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
+    working = n_micro * total / p
+    crosses = layout.n_ranks > fabric.domain
+    boundary = 2.0 * tokens * shape.hidden / layout.tp
+    exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
+    message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=crosses)
+    end = _end(training, device, fabric, layout, software, part)
+    parts = {
+        "compute_s": n_micro * (per_stage * part.compute + logits / p),
+        "tp_s": n_micro * per_stage * part.tp,
+        "cp_s": n_micro * per_stage * part.cp,
+        "ep_s": n_micro * per_stage * part.ep,
+        "bubble_s": running - working,
+        "pp_s": np.where(p > 1, (n_micro + (p - 1.0) / v) * message, 0.0),
+        "dp_s": n_micro * per_stage * part.dp + end[0],
+        "optimizer_s": end[1],
+    }
+    lost = 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(layout.n_ranks / 8.0, 1.0))
+    return StepTime(**{name: seconds * lost for name, seconds in parts.items()})
+
+
+def _layer_parts(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software,
+    tokens: Any,
+) -> _Parts:
+    """Return the time of one micro-batch in the mean layer."""
+    shape, tp = training.shape, layout.tp
+    layer = layer_s(device, shape, layout, tokens, training.seq, flash=software.flash)
+    again = layer.forward - (layer.last if software.stops_early else 0.0)
+    full, some = layout.recompute == 2, layout.recompute >= 1
+    backward = layer.backward + np.where(full, again, np.where(some, layer.core_forward, 0.0))
+    ring = _ring_s(training, fabric, layout)
+    visible = 1.0 - software.cp_overlap
+    hidden_f = np.minimum(ring, layer.core_forward)
+    hidden_b = np.minimum(2.0 * ring, layer.core_backward)
+    cp_f = ring - hidden_f + visible * hidden_f
+    cp_b = 2.0 * ring - hidden_b + visible * hidden_b + np.where(some, cp_f, 0.0)
+    free_f = layer.forward - hidden_f
+    free_b = backward - hidden_b - np.where(some, hidden_f, 0.0)
+    passes = np.where(full, 2.5 if software.stops_early else 3.0, 2.0)
+    reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
+    tp_forward = 2.0 * software.tp_exposed * reduce
+    ep: Any = 0.0
+    if shape.moe is not None:
+        one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
+        ep = 2.0 * passes * software.schedule.experts * one
+    dp = _sharded(shape, fabric, layout, software, free_f + tp_forward, free_b + tp_forward)
+    compute = layer.forward + backward
+    return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b)
+
+
+def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
+    """Return the time keys and values of a layer take once round the ring [2]_."""
+    shape, cp = training.shape, layout.cp
+    if not np.any(cp > 1):
+        return 0.0
+    width = 2.0 * shape.head_dim * kv_heads_of_rank(shape, layout.tp)
+    if shape.mla is not None:
+        width = float(shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim)
+    hop_bytes = 2.0 * width * training.seq * layout.micro_batch / cp
+    hop = point_to_point_s(fabric, hop_bytes, crosses=cp * layout.tp > fabric.domain)
+    return (cp - 1.0) * hop
+
+
+def _sharded(
+    shape: Shape, fabric: Fabric, layout: Layout, software: Software, forward: Any, backward: Any
+) -> Any:
+    """Return what gathering and scattering weights layer by layer (zero 3) adds [3]_."""
+    if not np.any(layout.zero == 3):
+        return 0.0
+    weights = weights_of(shape)
+    stride = layout.tp
+    held = dense_of_rank(shape, layout.tp)
+    gather = collective_s(fabric, "all_gather", 2.0 * held, layout.shard, stride)
+    scatter = collective_s(
+        fabric, "reduce_scatter", software.grad_bytes * held, layout.shard, stride
+    )
+    if shape.moe is not None:
+        mine = weights.experts / layout.ep
+        group = np.maximum(layout.shard * layout.tp / layout.ep, 1.0)
+        gather = gather + collective_s(fabric, "all_gather", 2.0 * mine, group, layout.ep)
+        n_bytes = software.grad_bytes * mine
+        scatter = scatter + collective_s(fabric, "reduce_scatter", n_bytes, group, layout.ep)
+    visible = 1.0 - software.fsdp_overlap
+    behind = gather + scatter
+    added = np.maximum(gather - forward, 0.0) + np.maximum(behind - backward, 0.0)
+    added = added + visible * (np.minimum(gather, forward) + np.minimum(behind, backward))
+    return np.where(layout.zero == 3, added, 0.0)
+
+
+def _end(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software,
+    part: _Parts,
+) -> tuple[Any, Any]:
+    """Return what summing gradients and gathering weights, and the update, add to a step.
+
+    Gradients of a piece can be summed once its last micro-batch is through: with virtual stages
+    that is long before the step ends.
+    """
+    shape, p, v = training.shape, layout.pp, layout.pieces
+    weights = weights_of(shape)
+    n_micro = training.micro_batches(layout)
+    both = (p == 1) & (not shape.tied_embeddings)
+    dense = dense_of_rank(shape, layout.tp) * shape.layers / p
+    dense = dense + weights.embedding * (1.0 + both) / layout.tp
+    experts = weights.experts * shape.layers / (p * layout.ep)
+    group = layout.dp * layout.cp
+    whole, every = layout.zero < 1, layout.zero == 3
+    back = np.where(whole | every, software.grad_bytes, 2.0)
+
+    def summed(held: Any, n: Any, shard: Any, stride: Any) -> tuple[Any, Any, Any]:
+        """Return the scatter, the gather, and the weights that one rank updates."""
+        mine, shared = np.where(every, held / shard, held), np.where(every, shard, 1.0)
+        copies, apart = n / shared, stride * shared
+        n_bytes = software.grad_bytes * mine
+        scatter = collective_s(fabric, "reduce_scatter", n_bytes, copies, apart)
+        gather = collective_s(fabric, "all_gather", back * mine, copies, apart)
+        return scatter, gather, np.where(whole | every, mine, held / n)
+
+    scatter, gather, updated = summed(dense, group, layout.shard, layout.tp)
+    if shape.moe is not None:
+        few, shard = (np.maximum(n * layout.tp / layout.ep, 1.0) for n in (group, layout.shard))
+        more = summed(experts, few, shard, layout.ep)
+        scatter, gather, updated = scatter + more[0], gather + more[1], updated + more[2]
+    window = (np.minimum(n_micro, p) * (v - 1.0) + 1.0) / v * (shape.layers / p)
+    # What zero 3 leaves to sum among its replicas finds the network taken by its weights.
+    scatter_hidden = np.where(every, 0.0, software.grad_overlap * window * part.free_b)
+    gather_hidden = software.weight_overlap * window * part.free_f
+    exposed = np.where(
+        whole | every,  # an all-reduce ends with the gradients, not with the weights
+        np.maximum(scatter + gather - scatter_hidden, 0.0),
+        np.maximum(scatter - scatter_hidden, 0.0) + np.maximum(gather - gather_hidden, 0.0),
+    )
+    return exposed, move_s(device, OPTIMIZER_BYTES * updated)

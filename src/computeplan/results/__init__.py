@@ -1,0 +1,3 @@
+"""What runs amount to: numbers only."""
+
+__all__: list[str] = []

@@ -1,0 +1,87 @@
+"""The runs of one case: a value per quantity and run, and per job where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
+from computeplan.results.estimates import Estimate
+
+__all__ = ["CaseResult", "Span"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Who did what when: one stretch of one phase in the timeline of a run.
+
+    Parameters
+    ----------
+    job, pool, phase : str
+        Names; `job` is empty for chips that nobody holds.
+    start_s, end_s : float
+        Wall time since the start of the run. [s]
+    n_chips : int
+        Chips that took part.
+    """
+
+    job: str
+    pool: str
+    phase: str
+    start_s: float
+    end_s: float
+    n_chips: int
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """One case: a value per quantity and run, and per job where there are several.
+
+    Parameters
+    ----------
+    values : mapping of str to ndarray, shape (n_runs,)
+        By quantity name; what a run does not have is NaN.
+    jobs : mapping of str to ndarray, shape (n_runs, n_jobs)
+        By per-job quantity name.
+    job_names : tuple of str
+    job_facts : mapping of str to tuple of str
+        Texts per job, such as ``model`` and ``pool``.
+    facts : mapping of str to str
+        Texts of the case, such as ``meter`` and ``chips``.
+    spans : tuple of Span
+        Timeline of run 0; empty if none was kept.
+    """
+
+    values: Mapping[str, FloatArray]
+    jobs: Mapping[str, FloatArray] = field(default_factory=dict)
+    job_names: tuple[str, ...] = ()
+    job_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.values if name not in QUANTITIES]
+        unknown += [name for name in self.jobs if name not in JOB_QUANTITIES]
+        if unknown:
+            raise ValueError(f"not in quantities.py: {', '.join(unknown)}")
+        shapes = {np.shape(value) for value in self.values.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1 or self.n_runs < 1:
+            raise ValueError(f"values must all have the shape (n_runs,), got {sorted(shapes)}")
+        for name, value in self.jobs.items():
+            if np.shape(value) != (self.n_runs, len(self.job_names)):
+                raise ValueError(f"jobs[{name!r}] must have the shape (n_runs, n_jobs)")
+        for name, texts in self.job_facts.items():
+            if len(texts) != len(self.job_names):
+                raise ValueError(f"job_facts[{name!r}] must have one text per job")
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return len(next(iter(self.values.values())))
+
+    def estimate(self, name: str) -> Estimate:
+        """Return the estimate of a quantity; without any value if the case does not have it."""
+        return Estimate.of(self.values.get(name, np.full(self.n_runs, np.nan)))

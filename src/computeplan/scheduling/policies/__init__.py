@@ -1,0 +1,3 @@
+"""Policies, one file for each family."""
+
+__all__: list[str] = []

@@ -1,0 +1,315 @@
+"""The catalogue: chips and models, found by any name people use.
+
+A name is a file, ``data/chips/nvidia/h100-sxm.yaml``, so that a full name costs the reading of one
+file. Other names stand in ``aliases.yaml`` beside the files. A chip or model of a scenario's own
+may ``extends:`` one of the catalogue or another of its own: mappings merge, and a figure replaces
+a figure as a whole, so that a changed value never keeps the source of the old one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field
+
+from computeplan.errors import ScenarioError
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.mfu import MfuDefault, default_mfu
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.documents.document import Document, load_document, validate
+from computeplan.specs.documents.paths import apply
+from computeplan.specs.fields import Frozen
+
+__all__ = [
+    "MfuDefault",
+    "aliases_of",
+    "chip_names",
+    "default_mfu",
+    "find_chip",
+    "find_model",
+    "load_chip",
+    "load_model",
+    "model_names",
+    "parse_chip",
+    "parse_model",
+]
+
+Entry = TypeVar("Entry", Chip, Transformer)
+
+_FULL_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[Entry]):
+    """Chips or models: the word for one, its folder and its schema."""
+
+    word: str
+    folder: str
+    schema: type[Entry]
+
+
+_CHIPS = _Kind("chip", "chips", Chip)
+_MODELS = _Kind("model", "models", Transformer)
+
+
+class _Names(Frozen):
+    """The file ``aliases.yaml``."""
+
+    names: dict[str, list[str]]
+    ambiguous: dict[str, str] = Field(default_factory=dict)
+    withheld: dict[str, str] = Field(default_factory=dict)
+
+
+def chip_names() -> tuple[str, ...]:
+    """Return the full names of all chips of the catalogue."""
+    return _names_in("chips")
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the full names of all models of the catalogue."""
+    return _names_in("models")
+
+
+def aliases_of(name: str) -> tuple[str, ...]:
+    """Return the other names of a chip or model of the catalogue.
+
+    Examples
+    --------
+    >>> "h100-sxm5" in aliases_of("nvidia/h100-sxm")
+    True
+    """
+    for folder in ("chips", "models"):
+        if name in (names := _aliases(folder).names):
+            return tuple(names[name])
+    return ()
+
+
+def find_chip(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the full name of a chip, and notes where the name given stands for several.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the nearest name.
+
+    Examples
+    --------
+    >>> find_chip("Ascend_910B3")
+    ('huawei/ascend-910b3', ())
+    """
+    return _find(_CHIPS, name)
+
+
+def find_model(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the full name of a model, and notes where the name given stands for several.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the nearest name.
+
+    Examples
+    --------
+    >>> find_model("llama3-405b")
+    ('meta/llama-3.1-405b', ())
+    """
+    return _find(_MODELS, name)
+
+
+def load_chip(
+    name: str, extra: Mapping[str, Document] | None = None
+) -> tuple[Chip, tuple[str, ...]]:
+    """Return a chip by any of its names, and notes to print.
+
+    Parameters
+    ----------
+    name : str
+        A name in `extra`, or any name of a chip of the catalogue.
+    extra : mapping of name to Document, optional
+        Chips of the scenario's own; they go before the catalogue.
+
+    Returns
+    -------
+    Chip
+    tuple of str
+        What to tell the user about the name.
+
+    Raises
+    ------
+    ValueError
+        If nothing has this name.
+    ScenarioError
+        If a chip of the scenario's own is wrong, with the place.
+
+    Examples
+    --------
+    >>> load_chip("H100-SXM")[0].peak_flop_per_s("bf16")
+    989400000000000.0
+    """
+    return _load(_CHIPS, name, extra or {})
+
+
+def load_model(
+    name: str, extra: Mapping[str, Document] | None = None
+) -> tuple[Transformer, tuple[str, ...]]:
+    """Return a model by any of its names, and notes to print; as `load_chip`.
+
+    Examples
+    --------
+    >>> load_model("Llama-3.1-405B")[0].layers
+    126
+    """
+    return _load(_MODELS, name, extra or {})
+
+
+def parse_chip(
+    document: Document, name: str = "", extra: Mapping[str, Document] | None = None
+) -> tuple[Chip, tuple[str, ...]]:
+    """Return the chip in a document, what it extends included, and notes to print.
+
+    Parameters
+    ----------
+    document : Document
+        A chip as a person writes it.
+    name : str
+        Used if the document does not name itself.
+    extra : mapping of name to Document, optional
+        Chips of the scenario's own, which `document` may extend.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem and its place.
+    """
+    return _parse(_CHIPS, document, name, extra or {})
+
+
+def parse_model(
+    document: Document, name: str = "", extra: Mapping[str, Document] | None = None
+) -> tuple[Transformer, tuple[str, ...]]:
+    """Return the model in a document, what it extends included; as `parse_chip`."""
+    return _parse(_MODELS, document, name, extra or {})
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", "-", name.strip().casefold())
+
+
+@cache
+def _folder(folder: str) -> Path:
+    return Path(str(resources.files("computeplan"))) / "data" / folder
+
+
+@cache
+def _names_in(folder: str) -> tuple[str, ...]:
+    root = _folder(folder)
+    return tuple(
+        sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.glob("*/*.yaml"))
+    )
+
+
+@cache
+def _aliases(folder: str) -> _Names:
+    return validate(_Names, _document(folder, "aliases"))
+
+
+@cache
+def _document(folder: str, name: str) -> Document:
+    return load_document(_folder(folder) / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
+
+
+def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[str, ...]]:
+    key = _key(name)
+    if _FULL_NAME.fullmatch(key) and (_folder(kind.folder) / f"{key}.yaml").is_file():
+        return key, ()
+    table = _aliases(kind.folder)
+    for full_name, others in table.names.items():
+        if any(_key(other) == key for other in others):
+            return full_name, tuple(
+                note for other, note in table.ambiguous.items() if _key(other) == key
+            )
+    for other, reason in table.withheld.items():
+        if _key(other) == key:
+            raise ValueError(f"{kind.word} {name!r} is not in the catalogue: {reason}")
+    raise ValueError(
+        f"no {kind.word} {name!r}.{_nearest(kind.folder, key)}  List: computeplan {kind.folder}"
+    )
+
+
+def _nearest(folder: str, key: str) -> str:
+    known = {_key(name): name for name in _names_in(folder)}
+    for name, others in _aliases(folder).names.items():
+        known.update((_key(other), name) for other in others)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f" Did you mean '{known[close[0]]}'?" if close else ""
+
+
+def _load(
+    kind: _Kind[Entry], name: str, extra: Mapping[str, Document]
+) -> tuple[Entry, tuple[str, ...]]:
+    if name in extra:
+        return _parse(kind, extra[name], name, extra)
+    full_name, notes = _find(kind, name)
+    return _shipped(kind, full_name), notes
+
+
+@cache
+def _shipped(kind: _Kind[Entry], full_name: str) -> Entry:
+    return validate(kind.schema, _document(kind.folder, full_name))
+
+
+def _parse(
+    kind: _Kind[Entry], document: Document, name: str, extra: Mapping[str, Document]
+) -> tuple[Entry, tuple[str, ...]]:
+    whole, notes = _extended(kind, document, extra, (name,))
+    own = {"name": document.data.get("name", name)}
+    if "extends" in document.data:
+        own["title"] = document.data.get("title", own["name"])
+    return validate(kind.schema, replace(whole, data={**whole.data, **own})), notes
+
+
+def _extended(
+    kind: _Kind[Any], document: Document, extra: Mapping[str, Document], chain: tuple[str, ...]
+) -> tuple[Document, tuple[str, ...]]:
+    """Return the document laid on what it extends."""
+    if "extends" not in document.data:
+        return document, ()
+    base_name = document.data["extends"]
+    over = replace(document, data={k: v for k, v in document.data.items() if k != "extends"})
+    if not isinstance(base_name, str):
+        raise ScenarioError([document.problem(("extends",), f"must be a {kind.word}'s name")])
+    if base_name in chain and base_name in extra:
+        loop = " -> ".join((*chain, base_name))
+        raise ScenarioError([document.problem(("extends",), f"goes round in a circle: {loop}")])
+    if base_name in extra:
+        base, notes = _extended(kind, extra[base_name], extra, (*chain, base_name))
+    else:
+        try:
+            full_name, notes = _find(kind, base_name)
+        except ValueError as error:
+            raise ScenarioError([document.problem(("extends",), str(error))]) from None
+        base = _document(kind.folder, full_name)
+        if kind is _CHIPS:
+            base = replace(base, data={"relative": full_name, **base.data})
+    cleared = replace(base, data=_without_replaced(base.data, over.data))
+    return apply(kind.schema, cleared, over), notes
+
+
+def _without_replaced(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` without the figures that `over` states anew."""
+    kept: dict[str, Any] = {}
+    for key, value in base.items():
+        new = over.get(key)
+        if isinstance(value, dict) and isinstance(new, dict):
+            if "value" in new:
+                continue
+            value = _without_replaced(value, new)
+        kept[key] = value
+    return kept

@@ -1,0 +1,207 @@
+"""The chips and models that a scenario names, loaded, before its schema is looked at.
+
+A name stands for an entry of the scenario's own ``chips`` or ``models`` block, a YAML file beside
+the scenario, or an entry of the catalogue, in this order; ``{config: my-model/config.json}`` is a
+model as Hugging Face describes it. The names are read from the plain data, so that an unknown chip
+is reported together with whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from computeplan.errors import Problem, ScenarioError
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.hf_config import load_config
+from computeplan.specs.catalogue.lookup import load_chip, load_model
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.documents.document import Document, KeyPath, dotted, load_document
+from computeplan.specs.documents.paths import apply
+
+__all__ = ["Catalogue", "beside", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What the names of one scenario stand for.
+
+    Parameters
+    ----------
+    chips, models : dict
+        Entries by the name as the scenario writes it.
+    notes : tuple of str
+        What to tell the user about names.
+    problems : tuple of Problem
+        Names that stand for nothing, entries that are wrong.
+    files : dict of str to dict
+        Plain data of the entries that stand in files of their own, by block and name.
+    """
+
+    chips: dict[str, Chip] = field(default_factory=dict)
+    models: dict[str, Transformer] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def resolve(document: Document, folder: Path | None) -> Catalogue:
+    """Return the chips and models that a document names.
+
+    Parameters
+    ----------
+    document : Document
+        A scenario, not yet validated.
+    folder : Path or None
+        Where files beside the scenario are.
+    """
+    catalogue = Catalogue()
+    notes: list[str] = []
+    problems: list[Problem] = []
+    blocks: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
+        ("chips", load_chip, catalogue.chips),
+        ("models", load_model, catalogue.models),
+    )
+    for block, load, found in blocks:
+        own = _own(document, block, problems)
+        files: dict[str, Any] = {}
+        broken = _read_configs(own, files, folder, problems) if block == "models" else set()
+        for path, name in _named(document.data, block):
+            if name in found or name in broken:
+                continue
+            try:
+                if name not in own and path[-1] == "config":
+                    own[name] = _config(name, folder)
+                    files[name] = own[name].data
+                elif name not in own and block == "models" and name.endswith(".json"):
+                    problems.append(document.problem(path, f"write {{config: {name}}}"))
+                    continue
+                elif name not in own and name.endswith((".yaml", ".yml")):
+                    own[name] = _file(name, folder)
+                    files[name] = own[name].data
+                found[name], more = load(name, own)
+                notes += more
+            except ScenarioError as error:
+                here = dotted((block, name)) if isinstance(document.data.get(block), dict) else ""
+                problems += [
+                    replace(problem, path=".".join(filter(None, (here, problem.path))))
+                    if name in own and name not in files
+                    else problem
+                    for problem in error.problems
+                ]
+            except ValueError as error:
+                problems.append(document.problem(path, str(error)))
+        if files:
+            catalogue.files[block] = files
+    return Catalogue(
+        catalogue.chips,
+        catalogue.models,
+        tuple(notes),
+        tuple(dict.fromkeys(problems)),
+        catalogue.files,
+    )
+
+
+def _own(document: Document, block: str, problems: list[Problem]) -> dict[str, Document]:
+    """Return the entries that the scenario declares itself, each as a document."""
+    data = document.data.get(block)
+    own = {}
+    for name, entry in data.items() if isinstance(data, dict) else ():
+        if isinstance(entry, dict):
+            own[name] = document.below((block, name))
+        else:
+            problems.append(document.problem((block, name), f"must be a mapping, not {entry!r}"))
+    return own
+
+
+def _read_configs(
+    own: dict[str, Document], files: dict[str, Any], folder: Path | None, problems: list[Problem]
+) -> set[str]:
+    """Put what ``{config: ...}`` stands for in its place; return the names where nothing does.
+
+    Further keys of such an entry are laid over what the file says.
+    """
+    broken = set()
+    for name, entry in list(own.items()):
+        if "config" not in entry.data:
+            continue
+        try:
+            base = _config(entry.data["config"], folder)
+            over = {key: value for key, value in entry.data.items() if key != "config"}
+            if over:  # a changed number never keeps its source
+                over = {"source": None, "sources": None, **over}
+            own[name] = apply(Transformer, base, replace(entry, data={"name": name, **over}))
+            files[name] = own[name].data
+        except ScenarioError as error:
+            problems += error.problems
+            broken.add(name)
+        except ValueError as error:
+            problem = entry.problem(("config",), str(error))
+            problems.append(replace(problem, path=dotted(("models", name, "config"))))
+            broken.add(name)
+    return broken
+
+
+def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and name wherever the plain data names a chip or a model."""
+
+    def mapping(value: Any) -> dict[str, Any]:
+        return value if isinstance(value, dict) else {}
+
+    found: list[tuple[KeyPath, Any]] = []
+    if block == "chips":
+        for site_name, site in mapping(data.get("sites")).items():
+            for name, pool in mapping(mapping(site).get("pools")).items():
+                path = ("sites", site_name, "pools", name, "chip")
+                found.append((path, mapping(pool).get("chip")))
+        for name, kind in mapping(data.get("faults")).items():
+            found.append((("faults", name, "observed_on"), mapping(kind).get("observed_on")))
+    else:
+        for name, job in mapping(data.get("jobs")).items():
+            model = mapping(job).get("model")
+            found.append((("jobs", name, "model"), model))
+            found.append((("jobs", name, "model", "config"), mapping(model).get("config")))
+    for at, value in found:
+        if isinstance(value, str) and (at[-1] != "config" or value.endswith(".json")):
+            yield at, value
+
+
+def _file(name: str, folder: Path | None) -> Document:
+    return load_document(beside(name, folder), name)
+
+
+def _config(name: object, folder: Path | None) -> Document:
+    if not isinstance(name, str) or not name.endswith(".json"):
+        message = f"must be a Hugging Face config.json beside the scenario, not {name!r}"
+        raise ValueError(message)
+    return load_config(beside(name, folder), name)
+
+
+def beside(name: str, folder: Path | None) -> Path:
+    """Return the path of a file that a scenario names.
+
+    Parameters
+    ----------
+    name : str
+        As the scenario writes it.
+    folder : Path or None
+        Of the scenario; None where it is not from a file.
+
+    Raises
+    ------
+    ValueError
+        If it would lie elsewhere.
+    """
+    if folder is None:
+        message = f"{name!r}: a file needs a scenario file beside it"
+        raise ValueError(message)
+    if "\0" in name:
+        message = f"{name!r} is not the name of a file"
+        raise ValueError(message)
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder):
+        message = f"{name!r} lies outside the scenario's folder; copy it there"
+        raise ValueError(message)
+    return path

@@ -1,0 +1,3 @@
+"""YAML and JSON in, plain data with a place for every value out."""
+
+__all__: list[str] = []

@@ -1,0 +1,364 @@
+"""YAML in, plain data with a place for every value out.
+
+ruamel.yaml parses (YAML 1.2, so ``3.8e25`` is a number and ``NO`` a word); we keep from its node
+tree the line and column of each key and value, refuse what could hide or run anything (duplicate
+keys, tags, merge keys, deep nesting, aliases that multiply), and turn pydantic's complaints into
+problems with a place and the nearest name that would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML, MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
+
+from computeplan.errors import Problem, ScenarioError
+from computeplan.specs.fields import NAME_PATTERN, TITLE_PATTERN
+
+__all__ = [
+    "Document",
+    "KeyPath",
+    "Mark",
+    "allowed_keys",
+    "dotted",
+    "load_document",
+    "nearest",
+    "parse_document",
+    "read_text",
+    "validate",
+]
+
+MAX_BYTES = 4_000_000
+MAX_NODES = 100_000
+MAX_DEPTH = 40
+MAX_BITS = 128  # of a whole number; longer ones are neither floats nor printable
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_DEEP = re.compile(rf"(?:[\[{{]\s*){{{MAX_DEPTH + 1}}}")  # ruamel takes seconds to find out
+_PLAIN_PART = re.compile(r"""[^\s.'"\\\[\]](?:[^.'"\\\[\]]*[^\s.'"\\\[\]])?""")
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "str")}
+_AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
+
+KeyPath = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place: file (or the words of an override), line and column from 1, or 0."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain data of one or several merged files, and where each value came from.
+
+    Parameters
+    ----------
+    data : dict
+        Mappings, lists and scalars.
+    file : str
+        The name to show.
+    keys, values : dict of path to Mark
+        Places of keys and of values.
+    """
+
+    data: dict[str, Any]
+    file: str
+    keys: dict[KeyPath, Mark] = field(default_factory=dict)
+    values: dict[KeyPath, Mark] = field(default_factory=dict)
+
+    def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
+        """Return a problem at the nearest known place above `path`."""
+        marks = self.keys if at_key else self.values
+        for length in range(len(path), -1, -1):
+            mark = marks.get(path[:length]) or self.values.get(path[:length])
+            if mark is not None:
+                break
+        else:
+            mark = Mark(self.file)
+        return Problem(message, dotted(path), mark.file, mark.line, mark.column)
+
+    def below(self, path: KeyPath) -> Document:
+        """Return the part of the document under `path`, as a document of its own."""
+        data: Any = self.data
+        for part in path:
+            data = data[part]
+        n = len(path)
+        return replace(
+            self,
+            data=data,
+            keys={key[n:]: mark for key, mark in self.keys.items() if key[:n] == path},
+            values={key[n:]: mark for key, mark in self.values.items() if key[:n] == path},
+        )
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a path as people write it, quoting parts that hold a dot, a quote or a bracket.
+
+    Examples
+    --------
+    >>> dotted(("chips", "my/chip-1.5", "aliases", 0))
+    'chips."my/chip-1.5".aliases[0]'
+    """
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _PLAIN_PART.fullmatch(part) else _quoted(part))
+    return text
+
+
+def _quoted(part: str) -> str:
+    return '"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def nearest(name: str, allowed: Any) -> str:
+    """Return `` Did you mean 'x'?`` for the allowed name most like `name`, or nothing."""
+    close = difflib.get_close_matches(name, [str(item) for item in allowed], n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def load_document(path: Path, shown: str | None = None) -> Document:
+    """Return the document in a file.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not UTF-8, or is not one plain YAML mapping.
+    """
+    name = shown or str(path)
+    return parse_document(read_text(path, name), name)
+
+
+def read_text(path: Path, name: str) -> str:
+    """Return the text of a file; `name` is shown in messages.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        is_file, size = path.is_file(), path.stat().st_size
+        raw = path.read_bytes() if is_file and size <= MAX_BYTES else b""
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError.of(f"cannot be read: {reason}", file=name) from None
+    if not is_file:
+        raise ScenarioError.of("is not a file", file=name)
+    if size > MAX_BYTES:
+        raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=name)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise ScenarioError([Problem(message, "", name, line, column)]) from None
+
+
+def parse_document(text: str, name: str) -> Document:
+    r"""Return the document in a text; `name` is shown in messages.
+
+    Examples
+    --------
+    >>> parse_document("pue: 1.1\n", "site.yaml").data
+    {'pue': 1.1}
+    """
+    yaml = YAML(typ="safe", pure=True)
+    deep = _DEEP.search(text)
+    if deep is not None:
+        message = f"is nested deeper than {MAX_DEPTH} levels"
+        raise ScenarioError([Problem(message, "", name, *_line_and_column(text, deep.start()))])
+    try:
+        root = yaml.compose(text)
+        if root is None:
+            raise ScenarioError.of("is empty; start with: computeplan init NAME", file=name)
+        return _Reader(name, yaml).read(root)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = (error.problem or error.context or "is not YAML").strip()
+        if message == "but found another document":
+            message = "a second document begins here; a file holds one"
+        if "\\t" in message or "'\t'" in message:
+            message = "a tab cannot start a token in YAML; indent with spaces"
+        place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise ScenarioError([Problem(message, "", name, *place)]) from None
+    except ReaderError as error:
+        place = _line_and_column(text, error.position)
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        message = f"the character U+{code:04X} is not allowed in YAML"
+        raise ScenarioError([Problem(message, "", name, *place)]) from None
+    except YAMLError as error:
+        raise ScenarioError.of(" ".join(str(error).split()), file=name) from None
+    except RecursionError:
+        raise ScenarioError.of(f"is nested deeper than {MAX_DEPTH} levels", file=name) from None
+
+
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+_PATTERNS = {
+    NAME_PATTERN: "a name may not hold dots, quotes, slashes or < > &, nor begin or end with a"
+    " blank, nor be empty",
+    TITLE_PATTERN: "the name of a case may not hold line feeds or other control characters, nor"
+    " begin or end with a blank, nor be empty",
+}
+
+
+class _Reader:
+    """Walks a node tree once; aliases count each time they are used."""
+
+    def __init__(self, name: str, yaml: YAML) -> None:
+        self.name, self.yaml, self.left = name, yaml, MAX_NODES
+        self.keys: dict[KeyPath, Mark] = {}
+        self.values: dict[KeyPath, Mark] = {}
+        self.problems: list[Problem] = []
+
+    def read(self, root: Any) -> Document:
+        data = self.node(root, ())
+        if not isinstance(data, dict) and not self.problems:
+            kind = "a list" if isinstance(data, list) else "a single value"
+            self.wrong(root, (), f"must be a mapping of keys to values, not {kind}")
+        if self.problems:
+            raise ScenarioError(self.problems)
+        return Document(data, self.name, self.keys, self.values)
+
+    def place(self, node: Any) -> Mark:
+        return Mark(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def wrong(self, node: Any, path: KeyPath, message: str) -> None:
+        mark = self.place(node)
+        self.problems.append(Problem(message, dotted(path), self.name, mark.line, mark.column))
+
+    def node(self, node: Any, path: KeyPath) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise ScenarioError.of(
+                f"holds more than {MAX_NODES} values (aliases count)", file=self.name
+            )
+        if len(path) > MAX_DEPTH:
+            raise ScenarioError.of(f"is nested deeper than {MAX_DEPTH} levels", file=self.name)
+        self.values[path] = self.place(node)
+        if isinstance(node, MappingNode) and node.tag == "tag:yaml.org,2002:map":
+            return self.mapping(node, path)
+        if isinstance(node, SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+            return [self.node(item, (*path, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, ScalarNode):
+            return self.scalar(node, path)
+        self.wrong(node, path, f"the tag {str(node.tag)!r} is not allowed")
+        return None
+
+    def mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                self.wrong(key_node, path, "a key must be a plain name (for reuse: extends)")
+                continue
+            key = key_node.value
+            if _NOT_TEXT.search(key):
+                self.wrong(key_node, path, "a key holds a control character")
+                continue
+            if key in found:
+                self.wrong(key_node, (*path, key), "the key stands twice; remove one")
+                continue
+            self.keys[*path, key] = self.place(key_node)
+            found[key] = self.node(value_node, (*path, key))
+        return found
+
+    def scalar(self, node: Any, path: KeyPath) -> Any:
+        if node.tag in _AS_TEXT:
+            return str(node.value)
+        if node.tag not in _SCALARS:
+            self.wrong(node, path, f"the tag {str(node.tag)!r} is not allowed")
+            return None
+        try:
+            value = self.yaml.constructor.construct_object(node)
+        except ValueError:
+            self.wrong(node, path, "the number cannot be read")
+            return None
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            self.wrong(node, path, "the number is too large; write it like 3.8e25")
+        elif isinstance(value, str) and _NOT_TEXT.search(value):
+            self.wrong(node, path, "the text holds a control character")
+        else:
+            return value
+        return None
+
+
+def validate(model: type[Model], document: Document, context: Any = None) -> Model:
+    """Return the validated model, or raise every problem with its place.
+
+    Parameters
+    ----------
+    model : type of pydantic model
+        What the document must be.
+    document : Document
+        The data and its places.
+    context : object
+        Handed to the validators.
+
+    Raises
+    ------
+    ScenarioError
+        With one problem for each complaint.
+    """
+    try:
+        return model.model_validate(document.data, context=context)
+    except ValidationError as error:
+        problems = {_as_problem(model, document, item): None for item in error.errors()}
+        raise ScenarioError(problems) from None
+
+
+def _as_problem(model: type[BaseModel], document: Document, item: Any) -> Problem:
+    path = _inside(document.data, item["loc"])
+    kind, given = item["type"], item["input"]
+    if kind == "extra_forbidden":
+        siblings = allowed_keys(model, path[:-1])
+        message = f"unknown key '{path[-1]}'.{nearest(str(path[-1]), siblings)}"
+        if siblings:
+            message += f"  Allowed: {', '.join(siblings)}"
+        return document.problem(path, message, at_key=True)
+    if kind == "missing":
+        name = item["loc"][-1]
+        return document.problem(path, f"'{name}' is missing", at_key=True)
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "value_error":
+        return document.problem(path, message)
+    if kind == "string_pattern_mismatch":
+        message = _PATTERNS.get(item["ctx"]["pattern"], "is not a name")
+    shown = repr(given)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return document.problem(path, f"{message[:1].lower()}{message[1:]}, got {shown}")
+
+
+def _inside(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
+    """Return the part of pydantic's location that is a path in the data."""
+    path: list[str | int] = []
+    for part in loc:
+        is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_index or (isinstance(data, dict) and part in data):
+            data = data[part]
+            path.append(part)
+    return tuple(path)
+
+
+def allowed_keys(model: Any, path: KeyPath) -> list[str]:
+    """Return the field names allowed at `path` of a model, empty where names are free."""
+    from computeplan.specs.documents.paths import type_at
+
+    found = type_at(model, path)
+    is_model = isinstance(found, type) and issubclass(found, BaseModel)
+    return list(found.model_fields) if is_model else []

@@ -1,0 +1,3 @@
+"""Fault logs from elsewhere."""
+
+__all__: list[str] = []

@@ -1,0 +1,212 @@
+"""Faults as a log holds them, before anybody says how large the fleet was and who watched when."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.errors import Problem, ScenarioError
+
+__all__ = ["UNKNOWN_NODE", "Events", "EventsBuilder", "merged", "node_name"]
+
+UNKNOWN_NODE = -1
+MAX_PROBLEMS = 20
+MAX_FAULTS = 5_000_000
+MAX_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Faults of a log in the order of start, node, cause and end, whatever that of the file.
+
+    Parameters
+    ----------
+    start_s, end_s : ndarray, shape (n_faults,)
+        On the log's own clock; for dates, since 1970 in UTC. A start of -inf began before the log;
+        an end of inf is open, of nan not known. [s]
+    node : ndarray, shape (n_faults,)
+        Index in `nodes`, or `UNKNOWN_NODE`.
+    cause : ndarray, shape (n_faults,)
+        Index in `causes`.
+    nodes, causes : tuple of str
+        Names, sorted.
+    is_dated : bool
+        Whether the times are dates.
+    resolution_s : float
+        The smallest step of the log's clock that can be seen in it. [s]
+    notes : tuple of str
+        What was done to read it, one sentence each.
+    """
+
+    start_s: FloatArray
+    end_s: FloatArray
+    node: IntArray
+    cause: IntArray
+    nodes: tuple[str, ...]
+    causes: tuple[str, ...]
+    is_dated: bool
+    resolution_s: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class EventsBuilder:
+    """Collects faults row by row, in little memory, and what is wrong with rows.
+
+    Parameters
+    ----------
+    file : str
+        Its name in messages.
+    """
+
+    file: str
+    start_s: array[float] = field(default_factory=lambda: array("d"))
+    end_s: array[float] = field(default_factory=lambda: array("d"))
+    node: array[int] = field(default_factory=lambda: array("q"))
+    cause: array[int] = field(default_factory=lambda: array("q"))
+    nodes: dict[str, int] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, node: str | None, start_s: float, end_s: float, cause: str) -> None:
+        """Take one fault; a node of None is not known. Times in [s].
+
+        Raises
+        ------
+        ScenarioError
+            If there are too many: a short line of Slurm may name very many nodes.
+        """
+        if len(self.start_s) >= MAX_FAULTS:
+            raise ScenarioError.of(f"holds more than {MAX_FAULTS:,} faults", file=self.file)
+        index = UNKNOWN_NODE if node is None else self.nodes.setdefault(node, len(self.nodes))
+        self.node.append(index)
+        self.start_s.append(start_s)
+        self.end_s.append(end_s)
+        self.cause.append(self.causes.setdefault(cause, len(self.causes)))
+
+    def wrong(self, message: str, line: int) -> None:
+        """Remember what is wrong with a line; too many end the reading.
+
+        Raises
+        ------
+        ScenarioError
+            With everything found so far, once that is enough.
+        """
+        self.problems.append(Problem(message, "", self.file, line, 1 if line else 0))
+        if len(self.problems) >= MAX_PROBLEMS:
+            message = f"stopped reading after {MAX_PROBLEMS} problems"
+            self.problems.append(Problem(message, "", self.file, line + 1, 1))
+            raise ScenarioError(self.problems)
+
+    def build(self, *, is_dated: bool, notes: tuple[str, ...] = ()) -> Events:
+        """Return the faults.
+
+        Raises
+        ------
+        ScenarioError
+            If a line was wrong or there is no fault.
+        """
+        if self.problems:
+            raise ScenarioError(self.problems)
+        if not self.start_s:
+            raise ScenarioError.of("holds no fault", file=self.file)
+        start, end = np.array(self.start_s), np.array(self.end_s)
+        nodes, node = _by_name(self.nodes, self.node)
+        causes, cause = _by_name(self.causes, self.cause)
+        # The order of the rows says nothing, so it must not reach a sum of floats.
+        order = np.lexsort((end, cause, node, start))
+        return Events(
+            start[order],
+            end[order],
+            node[order],
+            cause[order],
+            nodes,
+            causes,
+            is_dated,
+            _resolution_s(start, end),
+            notes,
+        )
+
+
+def _by_name(names: dict[str, int], index: array[int]) -> tuple[tuple[str, ...], IntArray]:
+    """Return the names sorted, and the indices in them of what had indices in `names`."""
+    in_order = tuple(sorted(names))
+    place = np.empty(len(names) + 1, dtype=np.int64)
+    place[[names[name] for name in in_order]] = np.arange(len(names))
+    place[-1] = UNKNOWN_NODE  # which is the index -1
+    return in_order, place[np.array(index, dtype=np.int64)]
+
+
+def _resolution_s(start_s: FloatArray, end_s: FloatArray) -> float:
+    """Return the smallest difference between two times that is no rounding error. [s]"""
+    times = np.concatenate([start_s, end_s])
+    gaps = np.diff(np.unique(times[np.isfinite(times)]))
+    gaps = gaps[gaps > 1e-6]
+    return float(gaps.min()) if gaps.size else math.inf
+
+
+def merged(
+    node: IntArray, start_s: FloatArray, end_s: FloatArray
+) -> tuple[IntArray, FloatArray, int, int]:
+    """Return the faults that are left where those that begin while their node is down are one.
+
+    An open fault whose node failed again later has an end that is not known: the node was back, or
+    it could not have failed.
+
+    Parameters
+    ----------
+    node, start_s, end_s : ndarray, shape (n_faults,)
+        As in `Events`.
+
+    Returns
+    -------
+    keep : ndarray of int
+        Which faults stay, in the order of node and time.
+    end_s : ndarray, shape (n_faults,)
+        The ends of all, those of overlaps joined. [s]
+    n_merged, n_reopened : int
+        How many are part of an earlier one, and how many lost their end.
+
+    Examples
+    --------
+    >>> node, start_s, end_s = np.array([0, 0, 1]), np.array([1.0, 2, 2]), np.array([4.0, 9, 3])
+    >>> keep, end_s, n_merged, _ = merged(node, start_s, end_s)
+    >>> keep.tolist(), end_s[keep].tolist(), n_merged
+    ([0, 2], [9.0, 3.0], 1)
+    """
+    order = np.lexsort((start_s, node))
+    new_end = end_s.copy()
+    keep: list[int] = []
+    n_merged = n_reopened = 0
+    for i in order.tolist():
+        last = keep[-1] if keep else -1
+        if last >= 0 and node[i] == node[last] != UNKNOWN_NODE:
+            if new_end[last] == math.inf and start_s[i] > start_s[last]:
+                new_end[last] = math.nan
+                n_reopened += 1
+            elif start_s[i] < new_end[last] or start_s[i] == start_s[last]:
+                new_end[last] = np.fmax(new_end[last], new_end[i])
+                n_merged += 1
+                continue
+        keep.append(i)
+    return np.array(keep, dtype=np.int64), new_end, n_merged, n_reopened
+
+
+def node_name(text: str) -> str:
+    """Return the name of a node as a log writes it; it is written to files that are read again.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, very long, or holds what cannot be printed.
+    """
+    name = text.strip()
+    if not name:
+        raise ValueError("node is empty")
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise ValueError(f"{name[:40]!r} is not the name of a node")
+    return name

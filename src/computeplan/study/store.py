@@ -1,0 +1,313 @@
+"""Results on disk: a folder that is either whole or not there.
+
+::
+
+    scenario.yaml       resolved; running it again gives this folder again
+    inputs/             what it reads, if anything
+    runs.csv            one row per case and run
+    jobs.csv            one row per case, run and job
+    summary.csv .json   estimates; the JSON also holds notes and facts
+    timeline.csv        run 0 of each case
+    provenance.json     how to get the same numbers again
+    figures/            if the caller draws any
+
+Headers are names of quantities, which carry units. Numbers are written so that reading gives the
+same number; an empty cell is a value that does not exist. The same result gives the same bytes.
+
+Names of cases and jobs are the user's text and are written as they are, even where they begin with
+``=``, ``+``, ``-`` or ``@`` and a spreadsheet would take them for a formula: a prefix would change
+the name, and the file would no longer say which case it means. Import the columns as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from computeplan.errors import ComputePlanError
+from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
+from computeplan.results.cases import CaseResult, Span
+from computeplan.results.result import Result
+
+__all__ = ["check_writable", "load_result", "save_result"]
+
+_STATISTICS = ("mean", "ci95", "p5", "p50", "p95", "n", "n_none")
+_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
+
+Row = Iterable[object]
+
+
+def save_result(
+    result: Result, folder: Path, draw: Callable[[Result, Path], object] | None = None
+) -> None:
+    """Write a result into a folder, whole or not at all.
+
+    Parameters
+    ----------
+    result : Result
+    folder : Path
+        Created with its parents. What is there is replaced only if it is an empty folder or an
+        earlier result, and stays as it was if writing fails.
+    draw : callable, optional
+        Called with the result and the path of ``figures/``, and writes files there.
+
+    Raises
+    ------
+    ComputePlanError
+        If something else is in the way, or the disk refuses.
+    """
+    check_writable(folder)
+    target = Path(folder).resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A folder inside the temporary one has the usual permissions; mkdtemp's own are private.
+        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
+    except OSError as error:
+        raise ComputePlanError(f"{folder}: cannot be written: {_why(error)}") from error
+    try:
+        new = hidden / "new"
+        new.mkdir()
+        _write(result, new)
+        if draw is not None:
+            (new / "figures").mkdir()
+            draw(result, new / "figures")
+        _swap(new, target, hidden / "old")
+    except OSError as error:
+        raise ComputePlanError(f"{folder}: cannot be written: {_why(error)}") from error
+    finally:
+        if target.exists() or not (hidden / "old").exists():
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ComputePlanError if `save_result` could not write a folder: before long work."""
+    try:
+        target = Path(folder).resolve()
+        there = next(path for path in (target, *target.parents) if path.exists())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ComputePlanError(f"{folder}: cannot be written: {reason}") from None
+    if not there.is_dir():
+        raise ComputePlanError(f"{folder}: cannot be written: {there.name} is a file, not a folder")
+    if there != target and not os.access(there, os.W_OK):
+        raise ComputePlanError(f"{folder}: cannot be written: no permission in {there.name}")
+    if there == target and not _may_replace(target):
+        raise ComputePlanError(
+            f"{folder}: exists and is not a computeplan result (no provenance.json), so it is not "
+            "replaced. Name another folder or remove this one"
+        )
+
+
+def _may_replace(target: Path) -> bool:
+    if not target.is_dir():
+        return False
+    return (target / "provenance.json").is_file() or not any(target.iterdir())
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Put `new` in place of `target`, or leave `target` as it was."""
+    had_one = target.exists()
+    if had_one:
+        target.replace(old)
+    try:
+        new.replace(target)
+    except BaseException:
+        if had_one:
+            _restore(old, target)
+        raise
+
+
+def _restore(old: Path, target: Path) -> None:
+    try:
+        old.replace(target)
+    except OSError as error:
+        raise ComputePlanError(
+            f"{target.name}: could be neither replaced nor put back: {_why(error)}. The earlier "
+            f"result is in {old.parent.name}/old beside it"
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _write(result: Result, folder: Path) -> None:
+    for name, content in result.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "scenario.yaml").write_text(result.scenario_yaml, "utf-8", newline="\n")
+    names = [quantity.name for quantity in result.quantities]
+    _write_csv(folder / "runs.csv", ("case", "run", *names), _run_rows(result, names))
+    facts = list(dict.fromkeys(fact for c in result.cases.values() for fact in c.job_facts))
+    numbers = [
+        name for name in JOB_QUANTITIES if any(name in c.jobs for c in result.cases.values())
+    ]
+    header = ("case", "run", "job", *facts, *numbers)
+    _write_csv(folder / "jobs.csv", header, _job_rows(result, facts, numbers))
+    summary = (
+        (case, name, QUANTITIES[name].unit, *_numbers(getattr(estimate, s) for s in _STATISTICS))
+        for case, found in result.cases.items()
+        for name in names
+        for estimate in (found.estimate(name),)
+    )
+    _write_csv(folder / "summary.csv", ("case", "quantity", "unit", *_STATISTICS), summary)
+    spans = (
+        (case, *(getattr(span, name) for name in _SPAN))
+        for case, found in result.cases.items()
+        for span in found.spans
+    )
+    _write_csv(folder / "timeline.csv", ("case", *_SPAN), spans)
+    texts = {
+        "about": result.about,
+        "notes": list(result.notes),
+        "facts": {name: dict(case.facts) for name, case in result.cases.items()},
+    }
+    _write_json(folder / "summary.json", result.to_json() | texts)
+    _write_json(folder / "provenance.json", result.provenance)
+
+
+def _run_rows(result: Result, names: list[str]) -> Iterable[Row]:
+    none = np.full(result.n_runs, np.nan)
+    for name, case in result.cases.items():
+        columns = np.column_stack([case.values.get(q, none) for q in names])
+        for run, row in enumerate(columns.tolist()):
+            yield name, run, *_numbers(row)
+
+
+def _job_rows(result: Result, facts: list[str], names: list[str]) -> Iterable[Row]:
+    for name, case in result.cases.items():
+        none = np.full((case.n_runs, len(case.job_names)), np.nan)
+        numbers = np.array([case.jobs.get(q, none) for q in names]).reshape(len(names), *none.shape)
+        texts = [case.job_facts.get(f, ("",) * len(case.job_names)) for f in facts]
+        for run in range(case.n_runs):
+            for j, job in enumerate(case.job_names):
+                yield name, run, job, *(t[j] for t in texts), *_numbers(numbers[:, run, j].tolist())
+
+
+def _numbers(values: Iterable[float]) -> list[object]:
+    """Return numbers as the csv module writes them exactly, and nothing for NaN."""
+    return ["" if math.isnan(value) else value for value in values]
+
+
+def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", "utf-8", newline="\n")
+
+
+def load_result(folder: Path) -> Result:
+    """Return the result that a folder holds, from its files alone.
+
+    Parameters
+    ----------
+    folder : Path
+        Written by `save_result`.
+
+    Returns
+    -------
+    Result
+        Equal to the saved one, except that a quantity some case did not have is NaN there.
+
+    Raises
+    ------
+    ComputePlanError
+        If the folder is not a result, or a file in it cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / "provenance.json").is_file():
+        raise ComputePlanError(f"{folder}: is not a computeplan result (no provenance.json)")
+    try:
+        return _read(folder)
+    except OSError as error:
+        raise ComputePlanError(f"{folder}: cannot be read: {_why(error)}") from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ComputePlanError(
+            f"{folder}: is damaged or of another version of computeplan: {error}"
+        ) from error
+
+
+def _read(folder: Path) -> Result:
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    runs = _read_csv(folder / "runs.csv")
+    jobs = _read_csv(folder / "jobs.csv")
+    spans = _read_csv(folder / "timeline.csv")
+    with (folder / "scenario.yaml").open(encoding="utf-8", newline="") as file:
+        scenario_yaml = file.read()
+    return Result(
+        name=summary["name"],
+        about=summary["about"],
+        cases={
+            name: _case(runs[name], jobs.get(name, []), spans.get(name, []), facts)
+            for name, facts in summary["facts"].items()
+        },
+        provenance=json.loads((folder / "provenance.json").read_text("utf-8")),
+        scenario_yaml=scenario_yaml,
+        notes=tuple(summary["notes"]),
+    )
+
+
+def _read_csv(path: Path) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of every case, without the case."""
+    cases: dict[str, list[dict[str, str]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, strict=True):
+            if None in row or None in row.values():
+                raise ValueError(f"{path.name}: a row has not as many cells as the header")
+            cases.setdefault(row.pop("case"), []).append(row)
+    return cases
+
+
+def _case(
+    runs: list[dict[str, str]],
+    jobs: list[dict[str, str]],
+    spans: list[dict[str, str]],
+    facts: dict[str, str],
+) -> CaseResult:
+    values = {name: _column(runs, name) for name in runs[0] if name != "run"}
+    first = [row for row in jobs if row["run"] == "0"]
+    columns = [name for name in first[0] if name not in ("run", "job")] if first else []
+    return CaseResult(
+        values=values,
+        jobs={
+            name: _column(jobs, name).reshape(len(runs), len(first))
+            for name in columns
+            if name in JOB_QUANTITIES
+        },
+        job_names=tuple(row["job"] for row in first),
+        job_facts={
+            name: tuple(row[name] for row in first)
+            for name in columns
+            if name not in JOB_QUANTITIES
+        },
+        facts=facts,
+        spans=tuple(
+            Span(
+                job=row["job"],
+                pool=row["pool"],
+                phase=row["phase"],
+                start_s=float(row["start_s"]),
+                end_s=float(row["end_s"]),
+                n_chips=int(row["n_chips"]),
+            )
+            for row in spans
+        ),
+    )
+
+
+def _column(rows: list[dict[str, str]], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([float(row[name] or "nan") for row in rows])

@@ -1,0 +1,168 @@
+"""Jobs, compiled: what each is on each pool, and the parts it saves to and shrinks by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.physics.checkpoint import job_ettr
+from computeplan.world.pools import Pool
+
+__all__ = ["Job", "Shrinking", "Tier"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One place that a job saves to, on one pool.
+
+    Parameters
+    ----------
+    name : str
+        As in the scenario.
+    n_intervals : int
+        It is saved after every so many of the job's intervals.
+    stall_s, write_s : float
+        How long training stands still, and how long after that the save is complete. [s]
+    load_s : float
+        Added to a restart that reads it. [s]
+    survives : int
+        The highest level of a fault after which it can be read: 0 to 3 for a fault that takes
+        nothing, a node, a group of nodes, all.
+    """
+
+    name: str
+    n_intervals: int
+    stall_s: float
+    write_s: float
+    load_s: float
+    survives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training run; arrays have one value per pool.
+
+    Parameters
+    ----------
+    name, model, tenant : str
+        As in the scenario.
+    arrival_s, deadline_s : float
+        When it comes, and when it should have ended (inf without deadline). [s]
+    home : int
+        Index of its home pool, or -1.
+    n_nodes : ndarray of int, shape (n_pools,)
+        Nodes it holds on each pool; 0 where it can never run.
+    train_s : ndarray, shape (n_pools,)
+        Training time its work takes without any stop. [s]
+    tok_per_s : ndarray, shape (n_pools,)
+        Tokens per second of training; nan where unknown.
+    interval_s : ndarray, shape (n_pools,)
+        Training time between saves, of the most frequent tier; inf if it never saves. [s]
+    save_s : ndarray, shape (n_pools,)
+        How long training stands still to save before it stops or ends. [s]
+    ettr : ndarray, shape (n_pools,)
+        Expected share of wall time that is kept training, with spares without limit; with several
+        tiers at least that, which is as if there were only the least frequent.
+    mfu : ndarray, shape (n_pools,)
+        nan where it is not needed.
+    mfu_class : tuple of str
+        What kind of run the MFU of each pool was measured on; empty if the scenario gave it.
+    priced : tuple of str
+        Time of a step and layout on each pool, in words; empty where it was not priced.
+    saves_at_best : bool
+        Whether `interval_s` is the best one at the fault rate of each pool.
+    tiers : tuple of tuple of Tier
+        On each pool where it saves on, most frequent first, each a whole multiple of the one
+        before, the last one safe from every fault; empty where it saves to one place and waits.
+    n_kept : int
+        Completed saves to the last tier that are there to go back to; 0 if only the newest matters.
+    shrinking : Shrinking or None
+        How it goes on without nodes that it lacks; None if it waits for them.
+    storage : tuple of str
+        On each pool, the site whose storage it writes to and reads from together with other jobs,
+        so that writes and loads are at least as long as `tiers` says; "" where it does not.
+    """
+
+    name: str
+    model: str
+    tenant: str
+    arrival_s: float
+    deadline_s: float
+    home: int
+    n_nodes: IntArray
+    train_s: FloatArray
+    tok_per_s: FloatArray
+    interval_s: FloatArray
+    save_s: FloatArray
+    ettr: FloatArray
+    mfu: FloatArray
+    mfu_class: tuple[str, ...]
+    priced: tuple[str, ...] = ()
+    saves_at_best: bool = False
+    tiers: tuple[tuple[Tier, ...], ...] = ()
+    n_kept: int = 0
+    shrinking: Shrinking | None = None
+    storage: tuple[str, ...] = ()
+
+    def tiers_on(self, pool: int) -> tuple[Tier, ...]:
+        """Return the tiers on a pool; empty where it saves to one place and waits."""
+        return self.tiers[pool] if self.tiers else ()
+
+    def pools_under(self, policy: str) -> list[int]:
+        """Return the indices of the pools on which a policy may run it."""
+        if policy == "silo" and self.home >= 0:
+            return [self.home]
+        return [int(pool) for pool in np.flatnonzero(self.n_nodes)]
+
+    def expected_wall_s(self, pool: int) -> float:
+        """Return the expected wall time of the whole job on a pool, never blocked. [s]"""
+        ettr = float(self.ettr[pool])
+        return float(self.train_s[pool]) / ettr if ettr else math.inf
+
+    def wall_if_faults_s(self, pool: int, place: Pool) -> float:
+        """Return about the expected wall time on a pool if it were struck as `place` is. [s]"""
+        if self.tiers_on(pool):
+            return self.expected_wall_s(pool)
+        train_s = float(self.train_s[pool])
+        rate = place.fault_rate_per_node_s * int(self.n_nodes[pool])
+        restart_s = place.even_restart_s(rate)
+        interval_s, save_s = float(self.interval_s[pool]), float(self.save_s[pool])
+        ettr = job_ettr(train_s, interval_s, save_s, restart_s, rate)
+        return train_s / ettr if ettr else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking:
+    """Going on with the data parallel replicas that are whole.
+
+    Nodes are regrouped, so that those that are left make as many whole replicas as they can.
+
+    Parameters
+    ----------
+    n_replicas : int
+        Of the job at full size.
+    n_least : int
+        With fewer it waits.
+    resize_s : float
+        From a save to training with more replicas. [s]
+    """
+
+    n_replicas: int
+    n_least: int
+    resize_s: float
+
+    def n_whole(self, n_nodes: int, n_lacking: int) -> int:
+        """Return the replicas that are whole when some nodes of a job are lacking.
+
+        Examples
+        --------
+        >>> of_two_nodes, four_to_a_node = Shrinking(8, 1, 0.0), Shrinking(64, 1, 0.0)
+        >>> of_two_nodes.n_whole(16, 1), of_two_nodes.n_whole(16, 2), of_two_nodes.n_whole(16, 3)
+        (7, 7, 6)
+        >>> four_to_a_node.n_whole(16, 3)
+        52
+        """
+        return self.n_replicas - -(-n_lacking * self.n_replicas // n_nodes)

@@ -1,0 +1,80 @@
+"""Planned stops of a pool, compiled: of all its jobs, or of nodes in turn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.distributions import Law
+
+__all__ = ["Stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One kind of planned stop on one pool: of all its jobs, or of nodes in turn.
+
+    Parameters
+    ----------
+    index : int
+        Index in `World.kind_names`.
+    name : str
+        As in the scenario.
+    interval_s : float
+        Time between stops; inf where each has a time of its own. [s]
+    lasts : Law
+        How long a stop, or the absence of a node, is.
+    first_s : float or None
+        When the first comes; None after half of the interval. [s]
+    at_s : tuple of float
+        When they come, where each has a time of its own. [s]
+    n_nodes : int
+        Nodes taken out at a time; 0 if none is and all jobs stop.
+    n_groups : int
+        How many times that takes to go through the pool; the last group may be smaller.
+    n_rounds : int or None
+        How often the pool is gone through; None without end.
+    restart : Law or None
+        Of jobs whose nodes are taken.
+    """
+
+    index: int
+    name: str
+    interval_s: float
+    lasts: Law
+    first_s: float | None = None
+    at_s: tuple[float, ...] = ()
+    n_nodes: int = 0
+    n_groups: int = 1
+    n_rounds: int | None = None
+    restart: Law | None = None
+
+    @property
+    def n_times(self) -> int | None:
+        """How many there are; None without end."""
+        if self.at_s:
+            return len(self.at_s)
+        return None if self.n_rounds is None else self.n_rounds * self.n_groups
+
+    def times_s(self, until_s: float) -> FloatArray:
+        """Return when they come, up to a time and maybe some later ones. [s]"""
+        if self.at_s:
+            return np.array(self.at_s)
+        late = 0.5 if self.first_s is None else 1 - self.first_s / self.interval_s
+        n = max(0, math.ceil(until_s / self.interval_s + late))
+        if self.n_times is not None:
+            n = min(n, self.n_times)
+        if self.first_s is None:
+            return (np.arange(n, dtype=np.float64) + 0.5) * self.interval_s
+        return np.arange(n, dtype=np.float64) * self.interval_s + self.first_s
+
+    def group(self, first: int, n_all: int) -> range:
+        """Return the nodes of the group that begins at `first`, of `n_all` in the pool."""
+        return range(first, min(first + self.n_nodes, n_all))
+
+    def firsts(self, n: int) -> IntArray:
+        """Return the first node of each group, for the first `n` times; they go up from there."""
+        return np.arange(n) % self.n_groups * self.n_nodes

@@ -1,0 +1,153 @@
+"""A pool, compiled: identical chips in nodes at one site, and what strikes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from computeplan.arrays import FloatArray
+from computeplan.distributions import law_discount, law_mean_s
+from computeplan.physics.checkpoint import even_restart_s
+from computeplan.specs.faults import Factor
+from computeplan.specs.sites import Retire
+from computeplan.world.faults import Kind
+from computeplan.world.maintenance import Stop
+
+__all__ = ["Pool", "is_slowed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Identical chips in nodes, at one site.
+
+    Parameters
+    ----------
+    name, site, chip : str
+        As in the scenario; `chip` is the catalogue name.
+    n_nodes, n_spare_nodes, chips_per_node : int
+        Nodes that jobs can hold, nodes on top, chips in each.
+    kinds, stops : tuple
+        What strikes it.
+    n_crews : int or None
+        Nodes that can be in repair by crews at one time; None without limit.
+    spare_states : tuple of (int, float)
+        Spare nodes, and how long until one of them can train, those that are taken first standing
+        first. [1, s]
+    meter : str
+        Where `chip_w` is read.
+    chip_w : ndarray, shape (n_phases,)
+        Watts of one chip by phase; nan if unknown. [W]
+    node_overhead_w, network_w : ndarray, shape (n_phases,)
+        Watts around one chip by phase: its share of the node and of the network. [W]
+    pue : float
+        Facility energy / IT energy.
+    usd_per_j, kg_per_j : float
+        Price and carbon of the site's power; nan if not given. [USD/J, kg/J]
+    rent_usd_per_chip_s : float
+        Price of holding a chip. [USD/s]
+    retire : Retire or None
+        When a node is replaced instead of being repaired.
+    throttle_frac : float
+        Share of the speed of training that is lost when it is hottest.
+    """
+
+    name: str
+    site: str
+    chip: str
+    n_nodes: int
+    n_spare_nodes: int
+    chips_per_node: int
+    kinds: tuple[Kind, ...]
+    stops: tuple[Stop, ...]
+    n_crews: int | None
+    spare_states: tuple[tuple[int, float], ...]
+    meter: str
+    chip_w: FloatArray
+    node_overhead_w: FloatArray
+    network_w: FloatArray
+    pue: float
+    usd_per_j: float
+    kg_per_j: float
+    rent_usd_per_chip_s: float
+    retire: Retire | None = None
+    throttle_frac: float = 0.0
+
+    @property
+    def n_chips(self) -> int:
+        """Chips of the pool, spares included."""
+        return (self.n_nodes + self.n_spare_nodes) * self.chips_per_node
+
+    @property
+    def fault_rate_per_node_s(self) -> float:
+        """Faults of one node that stop a job, at the mean of each factor. [1/s]"""
+        return sum(kind.stop_rate_per_node_s for kind in self.kinds)
+
+    @property
+    def repair_load_per_node(self) -> float:
+        """Nodes in repair per node, if all that fail are replaced: rate x mean repair."""
+        return sum(kind.all_rate_per_node_s * kind.down_s for kind in self.kinds)
+
+    @property
+    def mean_restart_s(self) -> float:
+        """Mean restart after a fault, over kinds by rate. [s]"""
+        rate = self.fault_rate_per_node_s
+        weighted = sum(kind.stop_rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
+        return weighted / rate if rate else 0.0
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether when some nodes fault again hangs on when they were whole again."""
+        return any(kind.comes_back for kind in self.kinds)
+
+    def kind(self, index: int) -> Kind:
+        """Return the kind of an index in `World.kind_names`."""
+        return next(kind for kind in self.kinds if kind.index == index)
+
+    def stop(self, index: int) -> Stop:
+        """Return the planned stop of an index in `World.kind_names`."""
+        return next(stop for stop in self.stops if stop.index == index)
+
+    @property
+    def boots(self) -> bool:
+        """Whether some spares need time until they can train."""
+        return any(n and ready_s for n, ready_s in self.spare_states)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether what takes nodes strikes those of a job that is not blocked, and no others."""
+        takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
+        return bool(takes) and all(takes)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a fault may take several nodes."""
+        return any(outcome.n_nodes > 1 for kind in self.kinds for outcome in kind.outcomes)
+
+    def at_worst(self) -> Pool:
+        """Return the pool with every factor at its upper end: luck is drawn as far as that asks."""
+        ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
+        worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
+        return replace(self, kinds=tuple(worst))
+
+    def restart_kept_frac(self, rate_per_s: float) -> float:
+        """Return the probability that a restart is over before the next fault, at some rate.
+
+        Over kinds by rate: a fault of any kind begins a restart of its own law.
+        """
+        rate = self.fault_rate_per_node_s
+        weighted = sum(
+            kind.stop_rate_per_node_s * law_discount(kind.restart, rate_per_s)
+            for kind in self.kinds
+            if kind.rate_per_node_s
+        )
+        return min(weighted / rate, 1.0) if rate else 1.0
+
+    def even_restart_s(self, rate_per_s: float) -> float:
+        """Return the restart of constant length that costs the same, at some rate of faults. [s]"""
+        if not rate_per_s:
+            return self.mean_restart_s
+        return float(even_restart_s(self.restart_kept_frac(rate_per_s), 1 / rate_per_s))
+
+
+def is_slowed(pool: Pool) -> bool:
+    """Return whether jobs do not always train at full speed on a pool."""
+    return pool.throttle_frac > 0 or any(kind.slow_frac is not None for kind in pool.kinds)

@@ -1,0 +1,202 @@
+"""The world: a scenario compiled to SI numbers, the only thing an engine reads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.distributions import law_mean_s
+from computeplan.errors import InfeasibleError
+from computeplan.ledger import RESTART, TRAIN
+from computeplan.physics.reliability import erlang_b, short_share, stalled_share
+from computeplan.world.jobs import Job
+from computeplan.world.pools import Pool
+
+__all__ = ["World"]
+
+NEVER_ENDS = 1000  # times the expected wall time
+
+
+def _blocked_share(place: Pool, n_nodes: int, longer: float = 1.0) -> float:
+    """Return the share of time a job lacks a node in the long run, if none waits for a crew.
+
+    `longer` is how many times as long repairs are.
+    """
+    spares = place.n_nodes + place.n_spare_nodes - n_nodes
+    share = stalled_share if place.is_busy else short_share
+    return share(n_nodes, spares, place.repair_load_per_node * longer)
+
+
+def _longer_by_crews(place: Pool) -> float:
+    """Return about how many times as long nodes are away because they wait for a crew.
+
+    Erlang's delay formula, with waits half as long again for repairs that vary: a guess, on which
+    only the cost of a run depends.
+    """
+    if place.n_crews is None:
+        return 1.0
+    load = place.repair_load_per_node * (place.n_nodes + place.n_spare_nodes)
+    busy = min(load / place.n_crews, 0.95)
+    lost = erlang_b(place.n_crews, busy * place.n_crews)
+    waits = lost / (1 - busy * (1 - lost))
+    return 1.0 + 1.5 * waits / (place.n_crews * (1 - busy))
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything an engine reads.
+
+    Parameters
+    ----------
+    name, policy : str
+        As in the scenario.
+    pools, jobs : tuple
+        Compiled.
+    kind_names : tuple of str
+        Fault kinds, then planned stops.
+    n_fault_kinds : int
+        How many of them are faults.
+    horizon_s : float
+        Wall time at which a run ends; inf without. [s]
+    notes : tuple of str
+        What a reader of the numbers must know.
+    sharing : tuple of tuple of int
+        Pools whose spares stand in for each other's nodes: groups of two or more.
+    """
+
+    name: str
+    policy: str
+    pools: tuple[Pool, ...]
+    jobs: tuple[Job, ...]
+    kind_names: tuple[str, ...]
+    n_fault_kinds: int
+    horizon_s: float
+    notes: tuple[str, ...]
+    sharing: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def n_chips(self) -> list[int]:
+        """Chips of each pool, spares included."""
+        return [pool.n_chips for pool in self.pools]
+
+    @cached_property
+    def n_nodes(self) -> IntArray:
+        """Nodes each job holds on each pool, shape (n_jobs, n_pools); 0 where it can never run."""
+        return np.array([job.n_nodes for job in self.jobs])
+
+    @cached_property
+    def wall_s(self) -> FloatArray:
+        """Expected wall time of each job on each pool, inf where it can never run. [s]"""
+        pools = range(len(self.pools))
+        return np.array(
+            [[j.expected_wall_s(p) if j.n_nodes[p] else math.inf for p in pools] for j in self.jobs]
+        )
+
+    @cached_property
+    def energy_j(self) -> FloatArray:
+        """Expected facility energy of each job on each pool, shape (n_jobs, n_pools). [J]"""
+        pools = range(len(self.pools))
+        return np.array(
+            [[self.expected_energy_j(j, p) for p in pools] for j in range(len(self.jobs))]
+        )
+
+    def expected_energy_j(self, job: int, pool: int) -> float:
+        """Return the expected facility energy of a whole job on a pool, never blocked. [J]"""
+        place, spec = self.pools[pool], self.jobs[job]
+        watts = place.chip_w + place.node_overhead_w + place.network_w
+        train_s, wall_s = float(spec.train_s[pool]), spec.expected_wall_s(pool)
+        chip_j = watts[TRAIN] * train_s + watts[RESTART] * (wall_s - train_s)
+        return float(chip_j * spec.n_nodes[pool] * place.chips_per_node * place.pue)
+
+    def blocked_share(self, job: int, pool: int) -> float:
+        """Return the share of time that a job alone on a pool lacks a node, in the long run."""
+        return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
+
+    def first_look_s(self, job: int, pool: int) -> float:
+        """Return how far to draw luck for a job alone on a pool, at first. [s]
+
+        Far enough for nearly every run, by closed form; only the cost depends on it.
+        """
+        if math.isfinite(self.horizon_s):
+            return self.horizon_s  # idle nodes are struck until then
+        place, spec = self.pools[pool].at_worst(), self.jobs[job]
+        n_nodes = int(spec.n_nodes[pool])
+        wall_s, train_s = spec.wall_if_faults_s(pool, place), float(spec.train_s[pool])
+        n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
+        # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
+        spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))
+        blocked = _blocked_share(place, n_nodes, _longer_by_crews(place))
+        likely_s = (wall_s + 5 * spread_s) / max(1 - blocked, 0.05)
+        repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
+        if blocked > 1e-6:  # then some run waits for a few repairs
+            likely_s += 6 * repair_s
+        return spec.arrival_s + likely_s + 4 * place.mean_restart_s
+
+    def n_arrivals(self, pool: int) -> float:
+        """Return about how many strikes on a pool a run has, as far as it is looked at first."""
+        place = self.pools[pool]
+        looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
+        until_s = max(looks_s, default=self.longest_look_s)
+        logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
+        listed = sum(len(stop.at_s) for stop in place.stops)
+        return self.arrival_rate(pool) * until_s + logged + listed
+
+    def arrival_rate(self, pool: int) -> float:
+        """Return how often a pool is struck by what is drawn, at most: faults and stops. [1/s]
+
+        A fault that takes several nodes counts as many strikes; stops at times
+        of their own as none.
+        """
+        place = self.pools[pool].at_worst()
+        rate = 0.0
+        for kind in place.kinds:
+            more = sum(o.share_frac * (o.n_nodes - 1) for o in kind.outcomes if o.n_nodes > 1)
+            rate += kind.all_rate_per_node_s * (1 + more)
+        rate *= place.n_nodes + place.n_spare_nodes
+        return rate + sum(1 / stop.interval_s for stop in place.stops)
+
+    @cached_property
+    def longest_look_s(self) -> float:
+        """How far to draw luck for any job on any pool, at first. [s]"""
+        return max(
+            self.first_look_s(j, p)
+            for j in range(len(self.jobs))
+            for p in range(len(self.pools))
+            if self.n_nodes[j, p]
+        )
+
+    def longer_look_s(self, until_s: float, waiting: str) -> float:
+        """Return how far to draw luck after `until_s` was not enough, without a horizon. [s]
+
+        Half as far again, on which only the cost depends.
+
+        Parameters
+        ----------
+        until_s : float
+            What was not enough. [s]
+        waiting : str
+            Names of the jobs that are not done.
+
+        Raises
+        ------
+        InfeasibleError
+            If they seem never to end.
+        """
+        repairs_s = [law_mean_s(k.repair) for p in self.pools for k in p.kinds if k.repair]
+        repairs_s += [law_mean_s(p.retire.replaced_in) for p in self.pools if p.retire]
+        likely_s = len(self.jobs) * (self.longest_look_s + max(repairs_s, default=0.0))
+        faults_go_on = any(
+            self.arrival_rate(p) * until_s > 10 * self.n_arrivals(p) + 2_000
+            for p in range(len(self.pools))
+        )
+        if until_s > NEVER_ENDS * likely_s or faults_go_on:
+            message = (
+                f"jobs.{waiting}: still not done after {until_s / 86_400:,.3g} days; lacks nodes or"
+                " is struck too often. Give simulate.horizon, more spares or shorter repairs"
+            )
+            raise InfeasibleError(message)
+        return 1.5 * until_s
