@@ -22,7 +22,7 @@ REPO = Path(__file__).resolve().parents[1]
 SRC = REPO / "src" / "computeplan"
 
 FLOORS = {
-    0: "errors units arrays distributions quantities",
+    0: "errors units arrays distributions quantities notes",
     1: "specs physics scheduling",
     2: "ledger results world",
     3: "compiler trace metrics",

@@ -1,0 +1,47 @@
+"""Notes: what a reader of numbers must know, as a code with values.
+
+Below ``report/`` nobody writes sentences: what is said of a note, in English or Chinese, stands in
+``report/words/``. No behaviour depends on the text of a note, or on whether there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["Note", "NoteValue", "note"]
+
+NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to know.
+
+    Parameters
+    ----------
+    code : str
+        Names the sentence, in the table of each language.
+    items : tuple of (str, value)
+        What the sentence is about, by name: plain data, unrounded, in SI units.
+    """
+
+    code: str
+    items: tuple[tuple[str, NoteValue], ...] = ()
+
+    @property
+    def values(self) -> Mapping[str, NoteValue]:
+        """What the sentence is about, by name."""
+        return MappingProxyType(dict(self.items))
+
+
+def note(code: str, **values: NoteValue) -> Note:
+    """Return a note.
+
+    Examples
+    --------
+    >>> note("chip_is_estimate", chip="acme/x1")
+    Note(code='chip_is_estimate', items=(('chip', 'acme/x1'),))
+    """
+    return Note(code, tuple(values.items()))
