@@ -65,7 +65,11 @@ GOALS = {
 
 
 def n_faults_of(ledger: Ledger) -> float:
-    return float((ledger.n_interruptions.sum(axis=1) + ledger.n_idle_faults.sum(axis=1)).mean())
+    return float(
+        (
+            ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
+        ).mean()
+    )
 
 
 def n_runs_of(what: World) -> int:

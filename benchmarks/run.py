@@ -53,14 +53,14 @@ def agreement(what: str, runs: list[yardstick.Run], ledger: Ledger) -> str:
     return (
         f"Mean wall time {ours_h.mean():,.1f} h (batch) and {statistics.fmean(theirs_h):,.1f} h"
         f" ({what}), {abs(gap_h) / error_h:.1f} standard errors apart; interruptions per run"
-        f" {ledger.n_interruptions.sum(axis=1).mean():,.1f} and"
+        f" {ledger.counts['interruptions'].sum(axis=1).mean():,.1f} and"
         f" {statistics.fmean(run.n_unexpected for run in runs):,.1f}."
     )
 
 
 def main() -> None:
     ledger = play_batch(N_BATCH_RUNS)  # also warms up imports and caches
-    struck = ledger.n_interruptions.sum(axis=1) + ledger.n_idle_faults.sum(axis=1)
+    struck = ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
     n_faults = round(float(struck.mean()))
     draw_floor(N_FLOOR_RUNS, n_faults)
     cp.run(MANY.with_({"simulate.runs": 64}))

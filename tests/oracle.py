@@ -94,8 +94,8 @@ def assert_engines_agree(runs: Sequence[Any], scenario: Any, *, n_batch: int, n_
         assert ledger.job_s[:, 0, TRAIN] == pytest.approx(CASE.work_s)
         found = {
             "end_s": ledger.end_s[:, 0],
-            "n_unexpected": ledger.n_interruptions[:, 0],
-            "n_idle_faults": ledger.n_idle_faults[:, 0],
+            "n_unexpected": ledger.counts["interruptions"][:, 0],
+            "n_idle_faults": ledger.counts["idle_faults"][:, 0],
             "idle": ledger.chip_s[:, -1, 0, IDLE],
             "repair": ledger.chip_s[:, -1, 0, REPAIR],
             **{name: ledger.chip_s[:, 0, 0, phase] for name, phase in PHASES.items()},

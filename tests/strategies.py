@@ -292,13 +292,15 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
 def scripted(*arrivals: tuple[Any, ...]) -> Arrivals:
     """Return the luck of one run: time, kind, node, takes, restart, repair of each strike.
 
-    A seventh column is its level; without it, 1 if it takes the node.
+    A seventh column is its level; without it, 1 if it takes the node. What lasts a while without
+    a restart or a repair (slowness, a planned stop) lasts as long as the column that it fills.
     """
     rows = [arrival if len(arrival) > 6 else (*arrival, int(arrival[3])) for arrival in arrivals]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 7
     types = (np.float64, np.int64, np.int32, np.bool_, np.float64, np.float64, np.int8)
     arrays = [np.array(c, dtype=t)[:, None] for c, t in zip(columns, types, strict=True)]
-    return Arrivals(*arrays)
+    takes, restart_s, repair_s = arrays[3:6]
+    return Arrivals(*arrays, lasts_s=np.where(takes, repair_s, restart_s))
 
 
 class Script:

@@ -130,4 +130,4 @@ def test_books_that_do_not_add_up_are_refused():
     chip_s = ledger.chip_s.copy()
     chip_s[1, 0, 0, TRAIN] += 1e-6 * chip_s[1].sum()
     with pytest.raises(AssertionError, match="books of run 1, pool 0 do not add up"):
-        make_ledger(dataclasses.replace(ledger, chip_s=chip_s), world.n_chips)
+        make_ledger(dataclasses.replace(ledger, booked=chip_s[..., None]), world.n_chips)

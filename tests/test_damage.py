@@ -106,7 +106,7 @@ def fault(time_s: float, kind: int = FAULT, node: int = 0) -> tuple:
 def test_scripted_damage_gives_the_books_done_by_hand(play, arrivals, expected, n_from_start):
     ledger = play(world_with_damage(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
-    assert ledger.n_from_start[0, 0] == n_from_start
+    assert ledger.counts["from_start"][0, 0] == n_from_start
     assert ledger.end_s[0, 0] == pytest.approx(sum(expected.values()))
 
 
@@ -116,8 +116,8 @@ def test_scripted_damage_takes_its_node_when_it_is_found(play):
     ledger = play(world, damage(25.0, 15.0, takes=True, repair_s=60.0))
     expected = {TRAIN: 100, LOST: 17, SAVE: 3 + 8, BLOCKED: 60, RESTART: 5}
     assert phases(ledger) == pytest.approx(expected)
-    assert ledger.n_repairs[0, 0] == 1
-    assert ledger.n_interruptions[0].tolist() == [0, 1, 0]
+    assert ledger.counts["repairs"][0, 0] == 1
+    assert ledger.counts["interruptions"][0].tolist() == [0, 1, 0]
 
 
 def test_scripted_damage_goes_back_to_the_slowest_tier(play):
@@ -195,13 +195,13 @@ def test_damage_costs_what_the_closed_form_says(keep):
     """
     n_kept = 100 if keep > 1 else 1
     ledger = event.play(world_of_chance(n_kept, "400 h"), 7, 0, 3000)
-    one = ledger.n_interruptions[:, 0] == 1
+    one = ledger.counts["interruptions"][:, 0] == 1
     lost_s = ledger.job_s[one, 0, LOST]
     expected_s = (10 / 2 + 400) * HOUR_S if keep > 1 else (2000 / 2 + 400) * HOUR_S
     standard_error = lost_s.std(ddof=1) / np.sqrt(one.sum())
     assert one.sum() > 500
     assert abs(lost_s.mean() - expected_s) < 4 * standard_error
-    from_start = ledger.n_from_start[one, 0]
+    from_start = ledger.counts["from_start"][one, 0]
     assert (from_start == 1).all() if keep == 1 else from_start.mean() < 0.02
 
 

@@ -146,7 +146,7 @@ def test_v14_a_steady_fleet_faults_at_n_over_the_mean_life(engine, shape):
     n_runs = 400 if engine is batch else 60
     ledger = engine.play(fleet_of(shape, "steady"), 14, 0, n_runs)
     expected = 2048 * 1166 / 6334  # 377
-    assert ledger.n_interruptions.sum(axis=1).mean() == pytest.approx(expected, rel=0.02)
+    assert ledger.counts["interruptions"].sum(axis=1).mean() == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("shape", [0.7, 1.0, 1.5])
@@ -161,7 +161,7 @@ def test_a_new_fleet_faults_as_its_law_says_and_not_as_its_mean(shape):
         while (alive := at_h[at_h < 1166]).size:
             counts[i] += alive.size
             at_h = alive + scale_h * rng.weibull(shape, alive.size)
-    ours = batch.play(world, 14, 0, 400).n_interruptions.sum(axis=1)
+    ours = batch.play(world, 14, 0, 400).counts["interruptions"].sum(axis=1)
     error = math.hypot(counts.std() / math.sqrt(200), ours.std() / math.sqrt(400))
     assert abs(ours.mean() - counts.mean()) < 4 * error
     assert (ours.mean() > 2 * 377) == (shape == 0.7)
@@ -222,9 +222,9 @@ def test_a_group_leaves_and_comes_back_together(engine):
         )
     )
     ledger = engine.play(world, 2, 0, 200)
-    n_faults = ledger.n_interruptions[:, 0]
+    n_faults = ledger.counts["interruptions"][:, 0]
     assert n_faults.mean() == pytest.approx(4 * 150 / 200, abs=4 * math.sqrt(3 / 200))
-    assert (ledger.n_repairs[:, 0] == 4 * n_faults).all()
+    assert (ledger.counts["repairs"][:, 0] == 4 * n_faults).all()
     alone = n_faults == 1
     blocked_s = ledger.job_s[alone, 0, BLOCKED]
     assert np.median(blocked_s) == pytest.approx(7200 + 0.003, abs=1e-3)
@@ -243,7 +243,7 @@ def test_a_fault_of_a_group_counts_once(engine):
         )
     )
     ledger = engine.play(world, 2, 0, 100)
-    faults = ledger.n_interruptions.sum(axis=1) + ledger.n_idle_faults.sum(axis=1)
+    faults = ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
     expected = 18 * 2000 / 400
     assert faults.mean() == pytest.approx(expected, abs=4 * math.sqrt(expected / 100))
 
@@ -281,7 +281,7 @@ def test_on_the_busy_clock_blocking_is_erlangs_loss_formula(engine):
     error = blocked.std(ddof=1) / math.sqrt(n_runs)
     assert world.blocked_share(0, 0) == expected
     assert abs(blocked.mean() - expected) < 4 * error
-    assert not ledger.n_idle_faults.any()
+    assert not ledger.counts["idle_faults"].any()
 
 
 @BOTH
@@ -302,7 +302,7 @@ def test_one_crew_mends_one_node_after_the_other(engine):
         )
     )
     ledger = engine.play(world, 9, 0, 64 if engine is batch else 6)
-    repair_s = ledger.chip_s[:, -1, 0, REPAIR] / ledger.n_repairs[:, 0]
+    repair_s = ledger.chip_s[:, -1, 0, REPAIR] / ledger.counts["repairs"][:, 0]
     load = 440 / 2200 * repair_h
     expected_h = repair_h + load * repair_h / (2 * (1 - load))
     assert repair_s.mean() / HOUR_S == pytest.approx(expected_h, rel=0.03)
@@ -332,7 +332,7 @@ def test_automatic_repairs_mend_their_share(engine):
         )
     )
     ledger = engine.play(world, 4, 0, 60)
-    down_h = ledger.chip_s[:, -1, 0, REPAIR].sum() / ledger.n_repairs.sum() / HOUR_S
+    down_h = ledger.chip_s[:, -1, 0, REPAIR].sum() / ledger.counts["repairs"].sum() / HOUR_S
     assert down_h == pytest.approx(1 + 0.25 * 100, rel=0.05)
 
 
@@ -347,7 +347,7 @@ def test_relapses_multiply_faults(engine):
         )
     )
     ledger = engine.play(world, 4, 0, 200)
-    faults = ledger.n_interruptions.sum(axis=1) + ledger.n_idle_faults.sum(axis=1)
+    faults = ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
     expected = 2 * 18 * 2000 / 400
     # a geometric number each time: variance 6 times that of the first ones
     assert faults.mean() == pytest.approx(expected, abs=4 * math.sqrt(3 * expected / 200))

@@ -58,6 +58,11 @@ def fault(time_s: float, node: int = 1, restart_s: float = 5.0) -> tuple:
     return (time_s, FAULT, node, False, restart_s, 0.0)
 
 
+def slow_chip_s_of(ledger):
+    """Return the chip-seconds lost to slowness, of what is kept and of what is lost."""
+    return ledger.weighted("slow")[:, :-1][..., [TRAIN, LOST]]
+
+
 def chip_s(ledger) -> dict[int, float]:
     """Return the chip-seconds of the only job by phase, those that are not 0."""
     booked = ledger.chip_s[0, 0, 0]
@@ -533,7 +538,7 @@ def test_scripted_stragglers_give_the_books_done_by_hand(
     world = slowed_world()
     ledger = play(world, *arrivals)
     assert phases(ledger) == pytest.approx(seconds, abs=1e-9)
-    slow_s = ledger.slow_chip_s[0, 0, 0] / 4
+    slow_s = slow_chip_s_of(ledger)[0, 0, 0] / 4
     assert slow_s == pytest.approx([kept_slow_s, lost_slow_s], abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
     found = measure(ledger, world)
@@ -563,7 +568,7 @@ def test_scripted_damage_of_slow_training(monkeypatch):
     lost_s = 60 - 22 - 3  # saves at 32, 43 and 54
     expected = {TRAIN: 100, LOST: lost_s, SAVE: 2 + 3 + 8, RESTART: 5}
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
-    assert ledger.slow_chip_s[0, 0, 0] / 4 == pytest.approx([0, 6.5], abs=1e-9)
+    assert slow_chip_s_of(ledger)[0, 0, 0] / 4 == pytest.approx([0, 6.5], abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(65 + 88)
 
 
@@ -600,11 +605,11 @@ def test_the_day_slows_training_down_as_quadrature_says(play, depth, every_s, n_
     work_s, trained_s = by_quadrature(depth, every_s, 1.0, 0.0, end_s - 1.0)
     assert work_s == pytest.approx(n_days * 86_400, abs=1.0)
     assert trained_s == pytest.approx(train_s, abs=1.0)
-    assert ledger.slow_chip_s[0, 0, 0, 0] == pytest.approx((train_s - n_days * 86_400) * 4)
+    assert slow_chip_s_of(ledger)[0, 0, 0, 0] == pytest.approx((train_s - n_days * 86_400) * 4)
     # cut short by a horizon, the books say what quadrature says of that
     cut = days(depth, f"{every_s} s", n_days, **{"simulate.horizon": "1.7 d"})
     found = play(cut)
-    kept_s = found.job_s[0, 0, TRAIN] - found.slow_chip_s[0, 0, 0, 0] / 4
+    kept_s = found.job_s[0, 0, TRAIN] - slow_chip_s_of(found)[0, 0, 0, 0] / 4
     assert kept_s == pytest.approx(by_quadrature(depth, every_s, 1.0, 0.0, 1.7 * 86_400)[0], abs=1)
 
 
@@ -639,7 +644,7 @@ def test_every_chip_second_of_a_slow_job_is_booked_once(data):
     world = compile_world(scenario)
     ledger = event.play(world, scenario.simulate.seed, 0, 4)
     check(ledger, world)
-    slow_chip_s = ledger.slow_chip_s
+    slow_chip_s = slow_chip_s_of(ledger)
     assert (slow_chip_s >= -1e-6).all()
     assert (slow_chip_s <= ledger.chip_s[:, :-1][..., [TRAIN, LOST]] + 1e-6).all()
     for j, job in enumerate(world.jobs):
@@ -667,8 +672,10 @@ def test_slowness_that_is_none_changes_nothing(data):
     np.testing.assert_allclose(one.job_s, other.job_s, rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose(one.chip_s, other.chip_s, rtol=1e-9, atol=1e-6)
     slows = np.array([name.startswith("s") and name != "stop" for name in world.kind_names])
-    np.testing.assert_array_equal(one.n_interruptions[:, ~slows], other.n_interruptions)
-    assert not one.n_interruptions[:, slows].any()
+    np.testing.assert_array_equal(
+        one.counts["interruptions"][:, ~slows], other.counts["interruptions"]
+    )
+    assert not one.counts["interruptions"][:, slows].any()
 
 
 @given(slowed(scenarios()), st.floats(0.01, 0.99))
@@ -689,7 +696,7 @@ def test_slower_never_keeps_more(data, share):
     kept = []
     for one in (scenario, slower):
         ledger = event.play(compile_world(one), one.simulate.seed, 0, 4)
-        kept.append(ledger.chip_s[:, :-1, :, TRAIN] - ledger.slow_chip_s[..., 0])
+        kept.append(ledger.chip_s[:, :-1, :, TRAIN] - slow_chip_s_of(ledger)[..., 0])
     assert (kept[1] <= kept[0] * (1 + 1e-9) + 1e-6).all()
 
 
@@ -752,7 +759,7 @@ def test_jobs_that_go_on_may_share_a_pool(policy, wanted, slows, seed):
     ledger = event.play(world, seed, 0, 2)
     check(ledger, world)
     for j, job in enumerate(world.jobs):
-        work_chip_s = ledger.chip_s[:, j, 0, TRAIN] - ledger.slow_chip_s[:, j, 0, 0]
+        work_chip_s = ledger.chip_s[:, j, 0, TRAIN] - slow_chip_s_of(ledger)[:, j, 0, 0]
         assert work_chip_s == pytest.approx(job.train_s[0] * job.n_nodes[0] * 2, rel=1e-9)
 
 

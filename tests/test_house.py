@@ -49,12 +49,10 @@ HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich")
 UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|kg|l|frac|chip)"
 SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
-    "tokens_kept": "the noun is the unit",
-    "tokens_done": "the noun is the unit",
+    "booked": "seconds times the weight of its last axis",
     "pue": "a ratio by definition",
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",
-    "p_takes_node": "a probability",
 }
 NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
 ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source

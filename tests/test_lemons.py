@@ -167,7 +167,7 @@ def test_lemons_that_wait_in_repair_keep_their_rate(engine):
         simulate__horizon="4000 h",
     )
     ledger = engine.play(world, 5, 0, 256 if engine is batch else 32)
-    n_faults = ledger.n_repairs[:, 0]
+    n_faults = ledger.counts["repairs"][:, 0]
     shape = 1.2**-2
     rates = stats.gamma.ppf((np.arange(2000) + 0.5) / 2000, shape, scale=MEAN / SPAN_H / shape)
     expected = 120 * expected_renewals(rates, 100.0, 4000.0).mean()

@@ -69,7 +69,7 @@ def test_v2_simulated_kinds_come_by_the_counts():
         {**big, "jobs.j.chips": 16384, "jobs.j.train_for": "60 d"}
     )
     ledger = batch.play(compile_world(scenario), 419, 0, 64)
-    found = ledger.n_interruptions.sum(axis=0)
+    found = ledger.counts["interruptions"].sum(axis=0)
     counts = np.array([k.observed.interruptions for k in load_mix("llama3").faults.values()])
     expected = counts / 419 * found.sum()
     assert scipy.stats.chisquare(found, expected).pvalue > 0.01
@@ -100,7 +100,7 @@ def test_a_kind_of_a_mix_is_changed_added_and_left_out():
 def test_a_case_changes_one_field_of_a_mix():
     cases = {"as is": {}, "slow": {"faults.gpu.restart": "10 min"}, "none": {"faults.gpu": None}}
     found = compile_cases(cp.load({**data_of(), "cases": cases}))
-    restarts = [case.world.pools[0].kinds[0].restart.name for case in found[:2]]
+    restarts = [case.world.pools[0].kinds[0].interrupt.restart.name for case in found[:2]]
     assert restarts == ["lognorm", "const"]
     assert [kind.name for kind in found[2].world.pools[0].kinds] == KINDS[1:]
 
@@ -245,7 +245,7 @@ def test_the_factor_is_one_a_run_within_its_limits_shared_by_kinds_and_pools():
 def test_an_uncertain_rate_spreads_counts_about_the_mean_rate():
     world = compile_world(scenario_of(OTHER, horizon="200 d"))
     ledger = batch.play(world, 3, 0, 512)
-    counts = (ledger.n_interruptions + ledger.n_idle_faults).sum(axis=1)
+    counts = (ledger.counts["interruptions"] + ledger.counts["idle_faults"]).sum(axis=1)
     pool = world.pools[0]
     mean = pool.fault_rate_per_node_s * (128 + 16) * 200 * DAY_S
     spread = counts.std() / math.sqrt(len(counts))
@@ -263,7 +263,7 @@ def test_both_engines_agree_with_a_factor(simulate, high):
     world = compile_world(scenario)
     one, other = batch.play(world, 7, 60, 8), event.play(world, 7, 60, 8)
     assert_same_books(one, other, world)
-    assert one.n_interruptions.sum() > 50
+    assert one.counts["interruptions"].sum() > 50
 
 
 def test_luck_is_drawn_as_far_as_the_upper_end_asks():

@@ -18,7 +18,7 @@ from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN
 from computeplan.trace.arrivals import ASIDE_S
-from computeplan.world.maintenance import Stop
+from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.world import World
 
 FAULT, WINDOW, ROLL = 0, 1, 2
@@ -147,9 +147,9 @@ def test_nodes_taken_one_by_one_give_the_books_done_by_hand(
     ledger = play(one_by_one(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
-    assert ledger.n_interruptions[0, ROLL] == n_stops
+    assert ledger.counts["interruptions"][0, ROLL] == n_stops
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(repair_s)
-    assert ledger.n_repairs[0, 0] == sum(
+    assert ledger.counts["repairs"][0, 0] == sum(
         kind == FAULT and takes for _, kind, _, takes, *_ in arrivals
     )
 
@@ -174,7 +174,7 @@ def test_the_last_group_of_a_round_may_be_smaller(play):
 def test_a_node_that_is_away_is_exchanged_there_and_not_struck(play):
     arrivals = [roll(25, 0, 5, 60), (50.0, FAULT, 0, True, 5.0, 600.0)]
     ledger = play(one_by_one(), *arrivals)
-    assert ledger.n_interruptions[0].tolist() == [0, 0, 1]
+    assert ledger.counts["interruptions"][0].tolist() == [0, 0, 1]
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(60)
 
 
@@ -196,7 +196,7 @@ def test_only_jobs_that_hold_one_of_the_nodes_stop(monkeypatch):
     monkeypatch.setattr(event, "Trace", lambda *_: script)
     ledger = event.play(world, 0, 0, 1)
     assert ledger.end_s[0].tolist() == pytest.approx([86 + 5 + 85, 110])
-    assert ledger.n_interruptions[0].tolist() == [0, 0, 1]
+    assert ledger.counts["interruptions"][0].tolist() == [0, 0, 1]
 
 
 @given(crowded())
@@ -205,8 +205,9 @@ def test_engines_agree_where_all_happens_at_once(data):
     world = compile_world(cp.load(data))
     one, other = batch.play(world, 0, 0, 1), event.play(world, 0, 0, 1)
     scale = one.wall_s[0] * world.pools[0].n_chips
-    for name in ("chip_s", "job_s", "n_interruptions"):
+    for name in ("chip_s", "job_s"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9 * scale), name
+    assert (one.counts["interruptions"] == other.counts["interruptions"]).all()
     assert np.array_equal(np.isfinite(one.end_s), np.isfinite(other.end_s))
 
 
@@ -241,7 +242,7 @@ def test_with_enough_spares_a_stop_costs_a_save_and_a_restart(n, more, rounds, r
     ).with_({"sites.s.pools.p.spares": f"{n + more} nodes"})
     world = compile_world(scenario)
     ledger = engine.play(world, 0, 0, 1)
-    n_stops = int(ledger.n_interruptions[0, 0])
+    n_stops = int(ledger.counts["interruptions"][0, 0])
     n_times = rounds * -(-(16 + n + more) // n)
     assert 0 < n_stops <= n_times
     wall_s = 10 * DAY_S + n_stops * (180 + 60 * restart)
@@ -269,7 +270,7 @@ def test_every_node_is_away_once_a_round(engine):
     ledger = engine.play(world, 0, 0, 1)
     away_s = ledger.chip_s[0, -1, 0, REPAIR]
     assert away_s == pytest.approx(2 * 21 * 2 * HOUR_S, abs=0.1)
-    assert ledger.n_repairs[0, 0] == 0
+    assert ledger.counts["repairs"][0, 0] == 0
 
 
 @pytest.mark.parametrize("engine", ["batch", "event"])
@@ -301,10 +302,10 @@ def test_a_timeline_shows_maintenance():
 def test_times_do_not_hang_on_how_far_they_are_asked_for():
     law = Law("const", (), 1.0)
     stops = [
-        Stop(0, "m", 7.0, law),
-        Stop(0, "m", 7.0, law, first_s=2.0),
-        Stop(0, "m", 7.0, law, first_s=20.0),
-        Stop(0, "m", 7.0, law, n_nodes=2, n_groups=3, n_rounds=2, restart=law),
+        Stop(0, "m", 7.0, Maintain(law)),
+        Stop(0, "m", 7.0, Maintain(law), first_s=2.0),
+        Stop(0, "m", 7.0, Maintain(law), first_s=20.0),
+        Stop(0, "m", 7.0, Maintain(law, 2, law), n_groups=3, n_rounds=2),
     ]
     for stop in stops:
         far = stop.times_s(1000.0)

@@ -57,10 +57,10 @@ def test_the_second_fault_in_time_retires_a_node(play):
     """
     arrivals = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 40.0, 80.0)]
     ledger = play(world_of(**{PATH: RULE}), *arrivals)
-    assert ledger.n_retired.tolist() == [[1]]
-    assert ledger.n_repairs.tolist() == [[2]]
-    assert ledger.n_interruptions[0, FAULT] == 1  # at 5 s; then the spare has stepped in
-    assert ledger.n_idle_faults[0, FAULT] == 2
+    assert ledger.counts["retired"].tolist() == [[1]]
+    assert ledger.counts["repairs"].tolist() == [[2]]
+    assert ledger.counts["interruptions"][0, FAULT] == 1  # at 5 s; then the spare has stepped in
+    assert ledger.counts["idle_faults"][0, FAULT] == 2
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(3 + 50 + 3)
 
 
@@ -78,13 +78,13 @@ def test_the_second_fault_in_time_retires_a_node(play):
 def test_time_count_and_budget_limit_it(play, change, n_retired, repair_s):
     arrivals = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 80.0, 90.0)]
     ledger = play(world_of(**{PATH: RULE | change}), *arrivals)
-    assert ledger.n_retired[0, 0] == n_retired
+    assert ledger.counts["retired"][0, 0] == n_retired
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(repair_s)
 
 
 def test_faults_that_take_nothing_do_not_count(play):
     arrivals = [(t, FAULT, 0, t == 25.0, 5.0, 3.0) for t in (5.0, 25.0)]
-    assert not play(world_of(**{PATH: RULE}), *arrivals).n_retired.any()
+    assert not play(world_of(**{PATH: RULE}), *arrivals).counts["retired"].any()
 
 
 def test_a_job_without_spares_waits_for_the_new_node(play):
@@ -132,7 +132,7 @@ def rule_of(n_faults: int, within: str = "10 years", replaced_in: str = "20 h") 
 
 def n_faults_of(ledger: Ledger) -> Any:
     """Return all faults, run by run."""
-    return ledger.n_interruptions.sum(axis=1) + ledger.n_idle_faults.sum(axis=1)
+    return ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
 
 
 def lived(rng: Any, first_h: Any, again_h: Any, n_faults: int) -> tuple[int, int]:
@@ -170,7 +170,7 @@ def test_lemons_are_replaced_by_nodes_that_may_be_lemons(cv, n_faults):
     theirs = np.array([lived(rng, unlike(cv), unlike(cv), n_faults) for _ in range(20_000)])
     for ours, place in (
         (n_faults_of(ledger), theirs[:, 0]),
-        (ledger.n_retired[:, 0], theirs[:, 1]),
+        (ledger.counts["retired"][:, 0], theirs[:, 1]),
     ):
         error = math.hypot(ours.std(ddof=1) / math.sqrt(128), 40 * place.std() / math.sqrt(20_000))
         assert abs(ours.mean() - 40 * place.mean()) < 4 * error
@@ -181,9 +181,9 @@ def test_retiring_gains_where_nodes_differ_and_nothing_where_they_do_not():
     rule = rule_of(2, "1000 h")
     plain, kept = fleet_of(), fleet_of(rule=rule)
     one, other = event.play(plain, 6, 0, 64), event.play(kept, 6, 0, 64)
-    assert other.n_retired.sum() > 500
-    assert (one.n_repairs == other.n_repairs + other.n_retired).all()
-    same = dataclasses.replace(other, n_repairs=one.n_repairs, n_retired=one.n_retired)
+    assert other.counts["retired"].sum() > 500
+    assert (one.counts["repairs"] == other.counts["repairs"] + other.counts["retired"]).all()
+    same = dataclasses.replace(other, counts=one.counts)
     assert_same_books(one, same, plain)
     gains = []
     for cv in (0.5, 1.2, 2.5):
@@ -222,14 +222,14 @@ def test_a_new_node_is_young():
                 break
             count[int(lives_h[1] < lives_h[0])] += 1
             now_h += 20
-    assert (ledger.n_repairs == 0).all()
+    assert (ledger.counts["repairs"] == 0).all()
     for kind in (0, 1):
-        ours = ledger.n_interruptions[:, kind] + ledger.n_idle_faults[:, kind]
+        ours = ledger.counts["interruptions"][:, kind] + ledger.counts["idle_faults"][:, kind]
         place = counts[:, kind]
         error = math.hypot(ours.std(ddof=1) / 8, 40 * place.std() / math.sqrt(20_000))
         assert abs(ours.mean() - 40 * place.mean()) < 4 * error
-    worn = (old.n_interruptions + old.n_idle_faults)[:, 0].sum()
-    assert (ledger.n_interruptions + ledger.n_idle_faults)[:, 0].sum() < 0.7 * worn
+    worn = (old.counts["interruptions"] + old.counts["idle_faults"])[:, 0].sum()
+    assert (ledger.counts["interruptions"] + ledger.counts["idle_faults"])[:, 0].sum() < 0.7 * worn
 
 
 def test_relapses_end_with_the_node():
@@ -238,7 +238,7 @@ def test_relapses_end_with_the_node():
     changes: dict[str, object] = {"faults__f__relapse": relapse, "faults__f__mtbf": "100 kh"}
     for lemons in ({}, {"faults__f__lemons": {"cv": 0.5}}):
         ledger = event.play(fleet_of(rule=rule_of(3), **changes, **lemons), 6, 0, 256)
-        n, retired = n_faults_of(ledger).sum(), ledger.n_retired.sum()
+        n, retired = n_faults_of(ledger).sum(), ledger.counts["retired"].sum()
         assert retired > 50
         assert n == pytest.approx(3 * retired, rel=0.1)  # the horizon, and one in a thousand
 

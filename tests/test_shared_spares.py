@@ -125,8 +125,8 @@ def test_a_fault_of_a_node_that_is_lent_strikes_the_job_that_has_it(play):
     """The spare of q is its node 2. When it goes at 30 s, p waits for its own until 110 s."""
     ledger = play([(10.0, 0, 100.0)], [(30.0, 2, 500.0)])
     assert ledger.job_s[0, :, BLOCKED].tolist() == [80.0, 0.0]
-    assert ledger.n_repairs.tolist() == [[1, 1]]
-    assert ledger.n_interruptions.tolist() == [[2]]
+    assert ledger.counts["repairs"].tolist() == [[1, 1]]
+    assert ledger.counts["interruptions"].tolist() == [[2]]
 
 
 def test_a_lent_spare_needs_the_time_of_its_own_state(play):

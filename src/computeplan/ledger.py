@@ -8,8 +8,8 @@ left over, so that the law can fail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from computeplan.quantities import PHASES
 
 __all__ = [
     "BLOCKED",
+    "COUNTS",
     "IDLE",
     "LOST",
     "PHASES",
@@ -35,6 +36,16 @@ __all__ = [
 TRAIN, LOST, SAVE, RESTART, BLOCKED, IDLE, REPAIR = range(len(PHASES))
 QUEUE = len(PHASES)  # the extra column of job_s
 TOLERANCE = 1e-9
+COUNTS = {
+    "interruptions": "faults on nodes that a job held, and planned stops of jobs, by kind",
+    "idle_faults": "faults on nodes that are unallocated, by kind",
+    "slowdowns": "faults that held a job back and did not stop it, by kind",
+    "repairs": "nodes sent to repair, planned maintenance not counted, by pool",
+    "retired": "nodes taken out for good, by pool; until new ones stand there, their chips are"
+    " booked as in repair",
+    "from_start": "times that a job began again because every save kept may hold damage, by job",
+}
+"""What is counted, by name; the last axis is kinds, pools or jobs of the world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,9 @@ class Ledger:
 
     Parameters
     ----------
-    chip_s : ndarray, shape (n_runs, n_jobs + 1, n_pools, n_phases)
-        Chip-seconds; the last job is nobody. [s]
+    booked : ndarray, shape (n_runs, n_jobs + 1, n_pools, n_phases, n_weights)
+        Chip-seconds times a weight; the last job is chips that are unallocated. Weight 0 is one:
+        plain chip-seconds. [s x weight]
     job_s : ndarray, shape (n_runs, n_jobs, n_phases + 1)
         Seconds of a job by phase; the last column is the queue. [s]
     first_start_s : ndarray, shape (n_runs, n_jobs)
@@ -77,42 +89,38 @@ class Ledger:
         inf if unfinished at the horizon. [s]
     wall_s : ndarray, shape (n_runs,)
         Length of the run. [s]
-    n_interruptions : ndarray, shape (n_runs, n_kinds)
-        Faults on nodes that a job held, and planned stops of jobs, by kind.
-    n_idle_faults : ndarray, shape (n_runs, n_kinds)
-        Faults on nodes that nobody held.
-    n_repairs : ndarray, shape (n_runs, n_pools)
-        Nodes sent to repair; those taken out for planned maintenance are not counted.
-    n_from_start : ndarray, shape (n_runs, n_jobs)
-        Times that a job began again because damage was found that every save kept may hold.
-    n_retired : ndarray, shape (n_runs, n_pools)
-        Nodes taken out for good; until new ones stand there, their chips are booked as in repair.
-    n_slowdowns : ndarray, shape (n_runs, n_kinds)
-        Faults that held a job back and did not stop it, by kind.
-    slow_chip_s : ndarray, shape (n_runs, n_jobs, n_pools, 2)
-        Of `chip_s` in train and in lost, what brought nothing because training was slow. [s]
+    counts : mapping of str to ndarray of int, shape (n_runs, n)
+        By name, as in `COUNTS`.
+    weights : tuple of str
+        Names of the weights. ``slow`` is the share of speed that is lost while a job trains.
     spans : sequence of Span, or None
         Timeline of the first run, if it was asked for.
     """
 
-    chip_s: FloatArray
+    booked: FloatArray
     job_s: FloatArray
     first_start_s: FloatArray
     end_s: FloatArray
     wall_s: FloatArray
-    n_interruptions: IntArray
-    n_idle_faults: IntArray
-    n_repairs: IntArray
-    n_from_start: IntArray
-    n_retired: IntArray
-    n_slowdowns: IntArray
-    slow_chip_s: FloatArray
+    counts: Mapping[str, IntArray]
+    weights: tuple[str, ...] = ("seconds",)
     spans: Sequence[Span] | None = None
 
     @property
     def n_runs(self) -> int:
         """Number of runs."""
         return len(self.wall_s)
+
+    @property
+    def chip_s(self) -> FloatArray:
+        """Chip-seconds, shape (n_runs, n_jobs + 1, n_pools, n_phases). [s]"""
+        return self.booked[..., 0]
+
+    def weighted(self, weight: str) -> FloatArray:
+        """Return chip-seconds times a weight, in the shape of `chip_s`; 0 if it is not booked."""
+        if weight not in self.weights:
+            return np.zeros(self.booked.shape[:-1])
+        return self.booked[..., self.weights.index(weight)]
 
 
 def make_ledger(
@@ -152,9 +160,14 @@ def make_ledger(
 
 def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
     """Return one ledger of the runs of several, in order; the first one's timeline is kept."""
-    columns = {
-        field.name: np.concatenate([getattr(ledger, field.name) for ledger in ledgers])
-        for field in fields(Ledger)
-        if field.name != "spans"
-    }
-    return Ledger(**columns, spans=ledgers[0].spans)
+    first = ledgers[0]
+    return Ledger(
+        booked=np.concatenate([one.booked for one in ledgers]),
+        job_s=np.concatenate([one.job_s for one in ledgers]),
+        first_start_s=np.concatenate([one.first_start_s for one in ledgers]),
+        end_s=np.concatenate([one.end_s for one in ledgers]),
+        wall_s=np.concatenate([one.wall_s for one in ledgers]),
+        counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
+        weights=first.weights,
+        spans=first.spans,
+    )

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.arrays import FloatArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
+from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
 
 __all__ = ["measure", "measure_jobs"]
@@ -81,7 +82,7 @@ def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
 
     Shape (n_runs, n_jobs, n_pools).
     """
-    slow_chip_s = ledger.slow_chip_s[..., (TRAIN, LOST).index(phase)]
+    slow_chip_s = ledger.weighted("slow")[:, :-1, :, phase]
     seconds = (ledger.chip_s[:, :-1, :, phase] - slow_chip_s) / _held_chips(world)
     return np.nan_to_num(seconds, nan=0.0)
 
@@ -136,16 +137,20 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     return _floats((last_s - first_s) / kept / _DAY_S)
 
 
+def _stops(ledger: Ledger) -> IntArray:
+    return ledger.counts["interruptions"]
+
+
 def _from_start(ledger: Ledger, world: World) -> FloatArray:
-    if not any(kind.found is not None for pool in world.pools for kind in pool.kinds):
+    if not any(isinstance(kind.effect, Corrupt) for pool in world.pools for kind in pool.kinds):
         return np.full(ledger.n_runs, math.nan)
-    return _floats(ledger.n_from_start.sum(axis=1) * 1.0)
+    return _floats(ledger.counts["from_start"].sum(axis=1) * 1.0)
 
 
 def _slowdowns(ledger: Ledger, world: World) -> FloatArray:
-    if all(kind.slow_frac is None for pool in world.pools for kind in pool.kinds):
+    if not any(isinstance(kind.effect, Slow) for pool in world.pools for kind in pool.kinds):
         return np.full(ledger.n_runs, math.nan)
-    return _floats(ledger.n_slowdowns.sum(axis=1) * 1.0)
+    return _floats(ledger.counts["slowdowns"].sum(axis=1) * 1.0)
 
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
@@ -222,13 +227,15 @@ def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
 
 
 _MEASURES: dict[str, Measure] = {
-    "n_unexpected": lambda led, w: led.n_interruptions[:, : w.n_fault_kinds].sum(axis=1) * 1.0,
-    "n_planned": lambda led, w: led.n_interruptions[:, w.n_fault_kinds :].sum(axis=1) * 1.0,
+    "n_unexpected": lambda led, w: (
+        led.counts["interruptions"][:, : w.n_fault_kinds].sum(axis=1) * 1.0
+    ),
+    "n_planned": lambda led, w: led.counts["interruptions"][:, w.n_fault_kinds :].sum(axis=1) * 1.0,
     "n_slowdowns": _slowdowns,
-    "n_idle_faults": lambda led, _: led.n_idle_faults.sum(axis=1) * 1.0,
-    "n_node_repairs": lambda led, _: led.n_repairs.sum(axis=1) * 1.0,
+    "n_idle_faults": lambda led, _: led.counts["idle_faults"].sum(axis=1) * 1.0,
+    "n_node_repairs": lambda led, _: led.counts["repairs"].sum(axis=1) * 1.0,
     "n_from_start": _from_start,
-    "n_retired": lambda led, _: led.n_retired.sum(axis=1) * 1.0,
+    "n_retired": lambda led, _: led.counts["retired"].sum(axis=1) * 1.0,
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
     "goodput_frac": _goodput_frac,

@@ -30,6 +30,7 @@ import numpy as np
 from computeplan.distributions import law_mean_s
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
 from computeplan.physics.reliability import down_from_whole, lacking_share
+from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.jobs import Job
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
@@ -138,7 +139,7 @@ def why_no_closed_form(world: World) -> str | None:
 def _why_not_steady(pool: Pool) -> str:
     """Return why faults do not strike one by one at one rate, or nodes do not come back at once."""
     kinds, takes = pool.kinds, [kind for kind in pool.kinds if kind.taken_per_fault]
-    if named := [kind.name for kind in kinds if kind.slow_frac is not None]:
+    if named := [kind.name for kind in kinds if isinstance(kind.effect, Slow)]:
         return f"{', '.join(named)}: nodes that hold their job back"
     if pool.throttle_frac:
         return "a speed that varies with the time of day"
@@ -148,7 +149,7 @@ def _why_not_steady(pool: Pool) -> str:
         return f"{', '.join(named)}: rates that differ between nodes"
     if named := [kind.name for kind in kinds if kind.relapse is not None]:
         return f"{', '.join(named)}: faults that come back"
-    if named := [kind.name for kind in kinds if kind.found is not None]:
+    if named := [kind.name for kind in kinds if isinstance(kind.effect, Corrupt)]:
         return f"{', '.join(named)}: damage that is found late"
     if pool.has_groups:
         return "a fault may take several nodes"
@@ -165,7 +166,7 @@ def _why_not_steady(pool: Pool) -> str:
 
 def _why_not_evenly_stopped(pool: Pool) -> str:
     """Return why planned stops do not take the same share of all time, of all nodes."""
-    if named := [stop.name for stop in pool.stops if stop.n_nodes]:
+    if named := [stop.name for stop in pool.stops if stop.effect.n_nodes]:
         return f"{', '.join(named)}: nodes are taken out in turn"
     if named := [stop.name for stop in pool.stops if stop.at_s]:
         return f"{', '.join(named)}: planned stops at times of their own"
@@ -274,7 +275,9 @@ def _save(job: Job, p: int) -> tuple[float, float, float]:
 
 def _stopped_frac(pool: Pool, save_s: float) -> float:
     """Return the share of time that planned stops take: each its mean length and half a save."""
-    return sum((law_mean_s(stop.lasts) + save_s / 2) / stop.interval_s for stop in pool.stops)
+    return sum(
+        (law_mean_s(stop.effect.lasts) + save_s / 2) / stop.interval_s for stop in pool.stops
+    )
 
 
 def _odd_stop_s(stop: Stop, save_s: float) -> float:
@@ -283,7 +286,7 @@ def _odd_stop_s(stop: Stop, save_s: float) -> float:
     The first comes after half of the interval, or early or late in it.
     """
     early = 0.5 if stop.first_s is None else stop.first_s / stop.interval_s
-    return (law_mean_s(stop.lasts) + save_s) * max(early, 1 - early)
+    return (law_mean_s(stop.effect.lasts) + save_s) * max(early, 1 - early)
 
 
 def _mean_repair_s(pool: Pool) -> float:

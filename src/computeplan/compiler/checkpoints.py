@@ -229,6 +229,6 @@ def _not_beside_shared_storage(near: Sequence[Pool], job: Job) -> str:
     for pool in near:
         if is_slowed(pool):
             return f"a speed that varies, as on {pool.name}"
-        if rolling := [stop.name for stop in pool.stops if stop.n_nodes]:
+        if rolling := [stop.name for stop in pool.stops if stop.effect.n_nodes]:
             return f"planned.{rolling[0]}.rolling"
     return ""

@@ -27,7 +27,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.world.jobs import Job, Shrinking
-from computeplan.world.maintenance import Stop
+from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
@@ -207,7 +207,7 @@ def _without_time(pool: str, stops: tuple[Stop, ...]) -> list[str]:
         f"planned.{stop.name}: stops last as long as the time between them or longer, so jobs on"
         f" {pool} hardly train"
         for stop in stops
-        if not stop.n_nodes and law_mean_s(stop.lasts) >= stop.interval_s
+        if not stop.effect.n_nodes and law_mean_s(stop.effect.lasts) >= stop.interval_s
     ]
 
 
@@ -218,13 +218,11 @@ def _stops(scenario: Scenario, pool: str, n_nodes: int, notes: list[str]) -> tup
             n_faults + i,
             name,
             stop.interval_s or math.inf,
-            stop.lasts,
+            Maintain(stop.lasts, stop.rolling or 0, stop.restart),
             first_s=stop.first,
             at_s=stop.at or (),
-            n_nodes=stop.rolling or 0,
             n_groups=-(-n_nodes // stop.rolling) if stop.rolling else 1,
             n_rounds=None if stop.rolling is None else stop.rounds or 1,
-            restart=stop.restart,
         )
         for i, (name, stop) in enumerate(scenario.planned.items())
         if stop.pools is None or pool in stop.pools

@@ -8,6 +8,7 @@ from computeplan.errors import ScenarioError
 from computeplan.specs.elastic import OnLoss
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
+from computeplan.world.faults import Slow
 from computeplan.world.jobs import Shrinking
 from computeplan.world.pools import is_slowed
 
@@ -55,7 +56,7 @@ def shrinking_on(
 
 def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, saving: Saving) -> None:
     """Refuse what is not played where the speed of training varies."""
-    slows = [f"faults.{kind.name}.slows" for kind in pool.kinds if kind.slow_frac is not None]
+    slows = [f"faults.{kind.name}.slows" for kind in pool.kinds if isinstance(kind.effect, Slow)]
     slows += [f"sites.{pool.site}.pools.{pool.name}.throttle"] if pool.throttle_frac else []
     said = []
     if saving.tiers:

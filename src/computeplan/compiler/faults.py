@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from computeplan.distributions import Law
 from computeplan.specs.faults import ASSUMED_FACTOR, ONE_NODE, STAYS, Factor, FaultKind
 from computeplan.specs.scenario import Scenario
-from computeplan.world.faults import Kind, Lifetime, Outcome
+from computeplan.world.faults import Corrupt, Effect, Interrupt, Kind, Lifetime, Outcome, Slow
 
 __all__ = ["fault_notes", "kinds_of"]
 
@@ -34,38 +34,40 @@ def kinds_of(
         rate = _rate_per_node_s(kind, chips_per_node, sizes)
         if kind.grows is not None:
             rate *= max(1.0, n_nodes / kind.grows.beyond) ** (kind.grows.power - 1)
-        takes = [(what, share) for what, share in kind.takes or () if what != "nothing" and share]
         found.append(
             Kind(
                 index,
                 name,
                 rate,
-                tuple(_outcome(what, share, sizes) for what, share in takes),
-                _stops_for(kind),
-                kind.repair,
+                _effect(kind, sizes),
                 log=scenario.logs.get(name),
                 lifetime=_lifetime(kind, rate),
                 is_busy=kind.clock == "busy",
-                automatic=kind.automatic.lasts if kind.automatic else None,
-                mends_frac=kind.automatic.mends if kind.automatic else 0.0,
                 relapse=kind.relapse.after if kind.relapse else None,
                 relapse_frac=kind.relapse.share if kind.relapse else 0.0,
-                found=kind.found,
                 factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
                 observed_on=elsewhere,
                 is_assumed=bool(elsewhere) and spec.fault_factor is None,
                 lemons=kind.lemons,
-                slow_frac=kind.slows.to if kind.slows else None,
             )
         )
     return tuple(found)
 
 
-def _stops_for(kind: FaultKind) -> Law:
-    """Return how long a restart takes, or how long the kind slows a job down."""
-    law = kind.slows.lasts if kind.slows else kind.restart
-    assert law is not None  # validated
-    return law
+def _effect(kind: FaultKind, sizes: Mapping[str, int]) -> Effect:
+    """Return what a kind does to nodes and jobs."""
+    if kind.slows is not None:
+        return Slow(kind.slows.to, kind.slows.lasts)
+    assert kind.restart is not None  # validated
+    takes = [(what, share) for what, share in kind.takes or () if what != "nothing" and share]
+    interrupt = Interrupt(
+        kind.restart,
+        tuple(_outcome(what, share, sizes) for what, share in takes),
+        kind.repair,
+        automatic=kind.automatic.lasts if kind.automatic else None,
+        mends_frac=kind.automatic.mends if kind.automatic else 0.0,
+    )
+    return interrupt if kind.found is None else Corrupt(kind.found, interrupt)
 
 
 def _lifetime(kind: FaultKind, rate_per_node_s: float) -> Lifetime | None:

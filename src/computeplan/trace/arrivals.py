@@ -41,6 +41,7 @@ bring back many nodes at one time, and the order of any two must be definite. An
 small beside any maintenance, large beside the rounding of times in ``nodes.py``. [s]"""
 MISSING = {
     "found_s": 0.0,
+    "lasts_s": 0.0,
     "automatic_s": 0.0,
     "lifetime_s": math.inf,
     "chain": np.int32(-1),
@@ -72,7 +73,7 @@ class Arrivals:
     takes : ndarray
         Whether the node goes to repair.
     restart_s, repair_s : ndarray
-        How long the restart and the repair would take; the repair is 0 if none is needed. [s]
+        How long the restart of a job and the repair of the node take; 0 where there is none. [s]
     level : ndarray of int8
         Where copies of a job's state are lost, as `Outcome.level`.
     automatic_s : ndarray or None
@@ -83,6 +84,8 @@ class Arrivals:
         Which fault of its kind began the chain of those that come back.
     found_s : ndarray or None
         How long damage stays unnoticed; 0 if it is noticed at once. [s]
+    lasts_s : ndarray or None
+        How long slowness lasts, or a planned stop, or the absence of nodes in maintenance. [s]
     is_member : ndarray of bool or None
         Whether this is a further node of the fault before it.
     """
@@ -99,6 +102,7 @@ class Arrivals:
     chain: NodeArray | None = None
     is_member: BoolArray | None = None
     found_s: FloatArray | None = None
+    lasts_s: FloatArray | None = None
 
 
 class FaultSamples(NamedTuple):
@@ -111,6 +115,7 @@ class FaultSamples(NamedTuple):
     repair_s: FloatArray
     automatic_s: FloatArray | None
     lifetime_s: FloatArray | None
+    lasts_s: FloatArray | None = None
 
 
 def outcomes_of(
@@ -120,11 +125,13 @@ def outcomes_of(
 
     What is left of the uniform number is uniform again; it is computed where it is needed.
     """
-    outcomes = kind.outcomes
+    interrupt = kind.interrupt
+    outcomes = interrupt.outcomes if interrupt else ()
     if len(outcomes) <= 1 and all(o.n_nodes == o.level == 1 for o in outcomes):
         share = outcomes[0].share_frac if outcomes else 0.0
         takes = uniform < share
-        left = uniform / share if kind.automatic is not None and share else uniform
+        is_split = interrupt is not None and interrupt.automatic is not None and share
+        left = uniform / share if is_split else uniform
         return takes, takes.view(np.int8), None, left
     ends = np.cumsum([outcome.share_frac for outcome in outcomes])
     which = np.searchsorted(ends, uniform, side="right")

@@ -39,7 +39,7 @@ class Stream(enum.IntEnum):
 
     GAP = 0
     NODE = 1
-    RESTART = 2
+    LASTS = 2  # how long what it does lasts: a restart, slowness, a planned stop
     REPAIR = 3
     FACTOR = 4
     FOUND = 5

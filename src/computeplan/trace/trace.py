@@ -50,7 +50,7 @@ from computeplan.trace.streams import (
     generator,
     shaped,
 )
-from computeplan.world.faults import Kind
+from computeplan.world.faults import Corrupt, Kind, Slow
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -62,13 +62,15 @@ NO_NODE = -1  # node of a planned stop
 
 def _laws(kind: Kind) -> dict[Stream, Law]:
     """Return the laws of what a fault of a kind brings, by stream."""
-    laws = {
+    laws: dict[Stream, Law | None] = {
         Stream.NODE: UNIFORM,
-        Stream.REPAIR: kind.repair,
-        Stream.AUTOMATIC: kind.automatic,
         Stream.LIFE: UNIFORM if kind.comes_back else None,
-        Stream.RESTART: kind.restart,
     }
+    if isinstance(kind.effect, Slow):
+        laws[Stream.LASTS] = kind.effect.lasts
+    elif interrupt := kind.interrupt:
+        laws |= {Stream.REPAIR: interrupt.repair, Stream.AUTOMATIC: interrupt.automatic}
+        laws[Stream.LASTS] = interrupt.restart
     return {stream: law for stream, law in laws.items() if law is not None}
 
 
@@ -233,6 +235,7 @@ class Trace:
             samples.lifetime_s,
             chain,
             found_s=self._founds(kind, pool, n_rows),
+            lasts_s=samples.lasts_s,
         )
         if samples.n_nodes is None:
             return [arrivals]
@@ -299,9 +302,9 @@ class Trace:
         return _samples(kind, uniform, drawn, self._factor(kind, pool))
 
     def _founds(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray | None:
-        if kind.found is None:
+        if not isinstance(kind.effect, Corrupt):
             return None
-        return self._column(Stream.FOUND, kind.name, pool.name, kind.found, n_rows)
+        return self._column(Stream.FOUND, kind.name, pool.name, kind.effect.found, n_rows)
 
     def _replayed(self, kind: Kind, pool: Pool, until_s: float) -> Arrivals:
         log = kind.log
@@ -328,19 +331,22 @@ class Trace:
         n = len(times_s)
         shape = (n, self.n_runs)
         node = np.full(shape, NO_NODE, dtype=np.int32)
-        restart, away_s = stop.lasts, np.zeros(shape)
-        if stop.restart is not None:
+        effect, restart_s = stop.effect, np.zeros(shape)
+        if effect.restart is None:
+            lasts_s = self._column(Stream.LASTS, stop.name, pool.name, effect.lasts, n)
+        else:
             node[:] = stop.firsts(n)[:, None]
-            restart = stop.restart
-            away_s = self._column(Stream.REPAIR, stop.name, pool.name, stop.lasts, n)
+            restart_s = self._column(Stream.LASTS, stop.name, pool.name, effect.restart, n)
+            lasts_s = self._column(Stream.REPAIR, stop.name, pool.name, effect.lasts, n)
         return Arrivals(
             np.broadcast_to(times_s[:, None], shape),
             np.broadcast_to(np.int64(stop.index), shape),
             node,
-            np.full(shape, stop.n_nodes > 0),
-            self._column(Stream.RESTART, stop.name, pool.name, restart, n),
-            away_s,
+            np.full(shape, effect.n_nodes > 0),
+            restart_s,
+            np.zeros(shape),
             np.zeros(shape, dtype=np.int8),
+            lasts_s=lasts_s,
         )
 
 
@@ -354,10 +360,13 @@ def _samples(
         repair_s = np.zeros(uniform.shape)
     automatic_s = drawn.get(Stream.AUTOMATIC)
     if automatic_s is not None:
-        repair_s = np.where(left < kind.mends_frac, 0.0, repair_s)
+        assert kind.interrupt is not None
+        repair_s = np.where(left < kind.interrupt.mends_frac, 0.0, repair_s)
     lifetime_s = None
     if kind.comes_back:
         lifetime_s = next_lifetime_s(kind, drawn[Stream.LIFE], factor)
-    return FaultSamples(
-        takes, level, n_nodes, drawn[Stream.RESTART], repair_s, automatic_s, lifetime_s
-    )
+    restart_s, lasts_s = drawn[Stream.LASTS], None
+    if isinstance(kind.effect, Slow):
+        restart_s, lasts_s = np.zeros(uniform.shape), restart_s
+    after = (repair_s, automatic_s, lifetime_s, lasts_s)
+    return FaultSamples(takes, level, n_nodes, restart_s, *after)

@@ -95,7 +95,7 @@ def played_gain(
 
 
 def _n_faults(ledger: Ledger) -> float:
-    return float(ledger.n_interruptions.sum() + ledger.n_idle_faults.sum())
+    return float(ledger.counts["interruptions"].sum() + ledger.counts["idle_faults"].sum())
 
 
 def _world(

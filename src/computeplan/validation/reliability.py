@@ -143,8 +143,8 @@ def _llama3(causes: dict[str, int], runs: int) -> Iterator[Check]:
     }
     world = _world(2048, kinds, {"every": "13 min", "stall": "30 s"}, {"horizon": "54 d"})
     ledger = batch.play(world, SEED, 0, max(runs, 200))
-    by_kind = ledger.n_interruptions.sum(axis=0)
-    counts = ledger.n_interruptions.sum(axis=1)
+    by_kind = ledger.counts["interruptions"].sum(axis=0)
+    counts = ledger.counts["interruptions"].sum(axis=1)
     total = sum(causes.values())
     yield _near("V1 unexpected interruptions", "mean", total, float(counts.mean()), rel=0.01)
     low, high = np.quantile(counts, [0.025, 0.975])
@@ -185,7 +185,7 @@ def _share_kept(run: RunCase, runs: int) -> Iterator[Check]:
         name = f"{run.id}: with {run.stops} planned stops"
         yield Check(name, "ETTR", run.published, kept, f"at least {least:g}", kept >= least)
     if run.saving is not None:
-        half_h = float(job[:, 1].sum() / ledger.n_interruptions.sum() / HOUR_S)
+        half_h = float(job[:, 1].sum() / ledger.counts["interruptions"].sum() / HOUR_S)
         yield _near(f"{run.id}: work lost by a fault", "h", run.interval / 7200, half_h, rel=0.05)
         saved = float(job[:, 2].sum() / job[:, 0].sum())
         yield _near(f"{run.id}: share of saving", "", run.saving, saved, within=0.0005)
@@ -197,7 +197,7 @@ def _mttf(case: MttfCase, runs: int) -> Check:
     checkpoint = {"every": "60 min", "stall": "0 s"}
     world = _world(case.chips // 8, {"fault": kind}, checkpoint, {"horizon": "27 d"})
     ledger = batch.play(world, SEED, 0, runs)
-    hours = float(ledger.wall_s.sum() / ledger.n_interruptions.sum() / HOUR_S)
+    hours = float(ledger.wall_s.sum() / ledger.counts["interruptions"].sum() / HOUR_S)
     return _near(f"V6 MTTF of {case.chips:,} GPUs", "h", case.published_h, hours, rel=0.025)
 
 
@@ -275,7 +275,7 @@ def _ages(case: AgeCase, runs: int) -> Check:
     checkpoint = {"every": "60 min", "stall": "0 s"}
     world = _world(case.nodes, {"fault": kind}, checkpoint, {"horizon": "54 d"})
     ledger = batch.play(world, SEED, 0, runs)
-    found = float(ledger.n_interruptions.sum(axis=1).mean())
+    found = float(ledger.counts["interruptions"].sum(axis=1).mean())
     expected = case.nodes * 54 * DAY_S / case.mtbf
     return _near(f"V14 Weibull {case.shape:g}, steady", "faults", expected, found, rel=case.within)
 

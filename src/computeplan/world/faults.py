@@ -1,4 +1,4 @@
-"""What strikes a pool, compiled: kinds of faults and planned stops."""
+"""Faults of a pool, compiled: how often, on which nodes, and what they do to nodes and jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from computeplan.distributions import Law, law_mean_s, law_mean_until_s
 from computeplan.specs.faults import Factor, Lemons
 from computeplan.specs.logs.replay import FaultLog
 
-__all__ = ["Kind", "Lifetime", "Outcome"]
+__all__ = ["Corrupt", "Effect", "Interrupt", "Kind", "Lifetime", "Outcome", "Slow"]
 
 _AS_OBSERVED = Factor()
 
@@ -52,6 +52,66 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stops the job of a node, which goes back to a checkpoint; may send nodes to repair.
+
+    Parameters
+    ----------
+    restart : Law
+        From the fault, or from when the job has all its nodes, to the first new step.
+    outcomes : tuple of Outcome
+        Other than sending nothing to repair; their shares add up to 1 at most.
+    repair : Law or None
+        How long a node stays in repair.
+    automatic : Law or None
+        What is tried before the repair, without a crew.
+    mends_frac : float
+        Share of the nodes that it restores.
+    """
+
+    restart: Law
+    outcomes: tuple[Outcome, ...] = ()
+    repair: Law | None = None
+    automatic: Law | None = None
+    mends_frac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Makes a node hold its job back for a while; stops nothing.
+
+    Parameters
+    ----------
+    to_frac : float
+        Share of its speed at which the job trains.
+    lasts : Law
+        How long, unless the node goes to repair before.
+    """
+
+    to_frac: float
+    lasts: Law
+
+
+@dataclass(frozen=True, slots=True)
+class Corrupt:
+    """Damages the state of a job without notice; what is saved from then on holds the damage.
+
+    Parameters
+    ----------
+    found : Law
+        From the fault to when it is noticed.
+    then : Interrupt
+        What follows when it is noticed.
+    """
+
+    found: Law
+    then: Interrupt
+
+
+Effect = Interrupt | Slow | Corrupt
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of fault on one pool.
 
@@ -64,26 +124,18 @@ class Kind:
     rate_per_node_s : float
         Faults per node and second of wall time where they were observed, relapses not counted; 0
         where a log is replayed. [1/s]
-    outcomes : tuple of Outcome
-        Other than taking nothing; their shares add up to 1 at most.
-    restart, repair : Law
-        How long these take.
+    effect : Interrupt, Slow or Corrupt
+        What it does to nodes and jobs.
     log : FaultLog or None
         Replayed instead of drawn.
     lifetime : Life or None
         Of a node, if its law has a memory.
     is_busy : bool
         Whether only nodes of jobs that are not blocked are struck.
-    automatic : Law or None
-        What is tried before the repair, without a crew.
-    mends_frac : float
-        Share of the nodes that it makes whole.
     relapse : Law or None
         How long after its return a node faults again.
     relapse_frac : float
         Share of the faults that relapse.
-    found : Law or None
-        How long it stays unnoticed; None if it stops the job at once.
     factor : Factor
         Times `rate_per_node_s` on this pool; drawn once a run, for a chip, where it has limits.
     observed_on : str
@@ -92,35 +144,33 @@ class Kind:
         Whether nobody gave the factor.
     lemons : Lemons or None
         How rates differ between nodes, if they do.
-    slow_frac : float or None
-        Share of its speed to which it slows a job, for as long as `restart` says; None if it stops
-        the job.
     """
 
     index: int
     name: str
     rate_per_node_s: float
-    outcomes: tuple[Outcome, ...]
-    restart: Law
-    repair: Law | None
+    effect: Effect
     log: FaultLog | None = None
     lifetime: Lifetime | None = None
     is_busy: bool = False
-    automatic: Law | None = None
-    mends_frac: float = 0.0
     relapse: Law | None = None
     relapse_frac: float = 0.0
-    found: Law | None = None
     factor: Factor = _AS_OBSERVED
     observed_on: str = ""
     is_assumed: bool = False
     lemons: Lemons | None = None
-    slow_frac: float | None = None
+
+    @property
+    def interrupt(self) -> Interrupt | None:
+        """How it stops a job, at once or when it is found; None if it stops nothing."""
+        if isinstance(self.effect, Corrupt):
+            return self.effect.then
+        return self.effect if isinstance(self.effect, Interrupt) else None
 
     @property
     def stop_rate_per_node_s(self) -> float:
         """Like `all_rate_per_node_s`, of faults that stop a job. [1/s]"""
-        return 0.0 if self.slow_frac is not None else self.all_rate_per_node_s
+        return self.all_rate_per_node_s if self.interrupt else 0.0
 
     @property
     def all_rate_per_node_s(self) -> float:
@@ -139,21 +189,23 @@ class Kind:
     @property
     def taken_per_fault(self) -> float:
         """Mean number of nodes that a fault takes."""
-        if self.repair is None:
+        if self.interrupt is None or self.interrupt.repair is None:
             return 0.0
-        return sum(outcome.share_frac * outcome.n_nodes for outcome in self.outcomes)
+        return sum(outcome.share_frac * outcome.n_nodes for outcome in self.interrupt.outcomes)
 
     @property
     def automatic_s(self) -> float:
         """Mean length of what is tried before the repair. [s]"""
-        return law_mean_s(self.automatic) if self.automatic is not None else 0.0
+        first = self.interrupt.automatic if self.interrupt else None
+        return law_mean_s(first) if first is not None else 0.0
 
     @property
     def down_s(self) -> float:
         """Mean time that a fault takes of nodes, if no repair waits for a crew. [s]"""
-        if self.repair is None:
+        if self.interrupt is None or self.interrupt.repair is None:
             return 0.0
-        away_s = self.automatic_s + (1 - self.mends_frac) * law_mean_s(self.repair)
+        repair_s = (1 - self.interrupt.mends_frac) * law_mean_s(self.interrupt.repair)
+        away_s = self.automatic_s + repair_s
         return self.taken_per_fault * away_s
 
     def down_until_s(self, until_s: FloatArray) -> FloatArray:
@@ -161,9 +213,12 @@ class Kind:
 
         What is tried first counts with its mean length.
         """
-        assert self.repair is not None
-        then_s = law_mean_until_s(self.repair, np.maximum(until_s - self.automatic_s, 0.0))
-        return np.minimum(until_s, self.automatic_s) + (1 - self.mends_frac) * then_s
+        assert self.interrupt is not None
+        assert self.interrupt.repair is not None
+        then_s = law_mean_until_s(
+            self.interrupt.repair, np.maximum(until_s - self.automatic_s, 0.0)
+        )
+        return np.minimum(until_s, self.automatic_s) + (1 - self.interrupt.mends_frac) * then_s
 
     @property
     def comes_back(self) -> bool:

@@ -10,7 +10,26 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import Law
 
-__all__ = ["Stop"]
+__all__ = ["Maintain", "Stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """Lets jobs save, and then stand still, or go on without the nodes that are taken out.
+
+    Parameters
+    ----------
+    lasts : Law
+        How long a stop, or the absence of a node, is.
+    n_nodes : int
+        Nodes taken out at a time; 0 if none is and all jobs stop.
+    restart : Law or None
+        Of jobs whose nodes are taken out, from when they have all nodes to the first new step.
+    """
+
+    lasts: Law
+    n_nodes: int = 0
+    restart: Law | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +44,26 @@ class Stop:
         As in the scenario.
     interval_s : float
         Time between stops; inf where each has a time of its own. [s]
-    lasts : Law
-        How long a stop, or the absence of a node, is.
+    effect : Maintain
+        What it does to nodes and jobs.
     first_s : float or None
         When the first comes; None after half of the interval. [s]
     at_s : tuple of float
         When they come, where each has a time of its own. [s]
-    n_nodes : int
-        Nodes taken out at a time; 0 if none is and all jobs stop.
     n_groups : int
         How many times that takes to go through the pool; the last group may be smaller.
     n_rounds : int or None
         How often the pool is gone through; None without end.
-    restart : Law or None
-        Of jobs whose nodes are taken.
     """
 
     index: int
     name: str
     interval_s: float
-    lasts: Law
+    effect: Maintain
     first_s: float | None = None
     at_s: tuple[float, ...] = ()
-    n_nodes: int = 0
     n_groups: int = 1
     n_rounds: int | None = None
-    restart: Law | None = None
 
     @property
     def n_times(self) -> int | None:
@@ -73,8 +86,8 @@ class Stop:
 
     def group(self, first: int, n_all: int) -> range:
         """Return the nodes of the group that begins at `first`, of `n_all` in the pool."""
-        return range(first, min(first + self.n_nodes, n_all))
+        return range(first, min(first + self.effect.n_nodes, n_all))
 
     def firsts(self, n: int) -> IntArray:
         """Return the first node of each group, for the first `n` times; they go up from there."""
-        return np.arange(n) % self.n_groups * self.n_nodes
+        return np.arange(n) % self.n_groups * self.effect.n_nodes

@@ -9,7 +9,7 @@ from computeplan.distributions import law_discount, law_mean_s
 from computeplan.physics.checkpoint import even_restart_s
 from computeplan.specs.faults import Factor
 from computeplan.specs.sites import Retire
-from computeplan.world.faults import Kind
+from computeplan.world.faults import Kind, Slow
 from computeplan.world.maintenance import Stop
 
 __all__ = ["Pool", "is_slowed"]
@@ -90,7 +90,11 @@ class Pool:
     def mean_restart_s(self) -> float:
         """Mean restart after a fault, over kinds by rate. [s]"""
         rate = self.fault_rate_per_node_s
-        weighted = sum(kind.stop_rate_per_node_s * law_mean_s(kind.restart) for kind in self.kinds)
+        weighted = sum(
+            kind.stop_rate_per_node_s * law_mean_s(kind.interrupt.restart)
+            for kind in self.kinds
+            if kind.interrupt
+        )
         return weighted / rate if rate else 0.0
 
     @property
@@ -120,7 +124,8 @@ class Pool:
     @property
     def has_groups(self) -> bool:
         """Whether a fault may take several nodes."""
-        return any(outcome.n_nodes > 1 for kind in self.kinds for outcome in kind.outcomes)
+        interrupts = [kind.interrupt for kind in self.kinds if kind.interrupt]
+        return any(outcome.n_nodes > 1 for one in interrupts for outcome in one.outcomes)
 
     def at_worst(self) -> Pool:
         """Return the pool with every factor at its upper end: luck is drawn as far as that asks."""
@@ -135,9 +140,9 @@ class Pool:
         """
         rate = self.fault_rate_per_node_s
         weighted = sum(
-            kind.stop_rate_per_node_s * law_discount(kind.restart, rate_per_s)
+            kind.stop_rate_per_node_s * law_discount(kind.interrupt.restart, rate_per_s)
             for kind in self.kinds
-            if kind.rate_per_node_s
+            if kind.interrupt and kind.rate_per_node_s
         )
         return min(weighted / rate, 1.0) if rate else 1.0
 
@@ -150,4 +155,4 @@ class Pool:
 
 def is_slowed(pool: Pool) -> bool:
     """Return whether jobs do not always train at full speed on a pool."""
-    return pool.throttle_frac > 0 or any(kind.slow_frac is not None for kind in pool.kinds)
+    return pool.throttle_frac > 0 or any(isinstance(kind.effect, Slow) for kind in pool.kinds)

@@ -154,7 +154,8 @@ class World:
         place = self.pools[pool].at_worst()
         rate = 0.0
         for kind in place.kinds:
-            more = sum(o.share_frac * (o.n_nodes - 1) for o in kind.outcomes if o.n_nodes > 1)
+            outcomes = kind.interrupt.outcomes if kind.interrupt else ()
+            more = sum(o.share_frac * (o.n_nodes - 1) for o in outcomes if o.n_nodes > 1)
             rate += kind.all_rate_per_node_s * (1 + more)
         rate *= place.n_nodes + place.n_spare_nodes
         return rate + sum(1 / stop.interval_s for stop in place.stops)
@@ -186,7 +187,8 @@ class World:
         InfeasibleError
             If they seem never to end.
         """
-        repairs_s = [law_mean_s(k.repair) for p in self.pools for k in p.kinds if k.repair]
+        interrupts = [kind.interrupt for pool in self.pools for kind in pool.kinds]
+        repairs_s = [law_mean_s(one.repair) for one in interrupts if one and one.repair]
         repairs_s += [law_mean_s(p.retire.replaced_in) for p in self.pools if p.retire]
         likely_s = len(self.jobs) * (self.longest_look_s + max(repairs_s, default=0.0))
         faults_go_on = any(

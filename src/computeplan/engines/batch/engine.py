@@ -20,6 +20,7 @@ from computeplan.engines.batch.turns import ReturningTurns, Turns
 from computeplan.errors import UnsupportedByEngine
 from computeplan.ledger import (
     BLOCKED,
+    COUNTS,
     IDLE,
     LOST,
     PHASES,
@@ -32,6 +33,7 @@ from computeplan.ledger import (
 )
 from computeplan.trace import Trace
 from computeplan.trace.streams import BLOCK
+from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -75,10 +77,14 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
 
 def _slow_or_late(world: World) -> tuple[str, str] | None:
     """Return what makes training change while it goes on."""
-    late = [kind.name for pool in world.pools for kind in pool.kinds if kind.found is not None]
+    late = [
+        kind.name for pool in world.pools for kind in pool.kinds if isinstance(kind.effect, Corrupt)
+    ]
     if late:
         return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
-    slow = [kind.name for pool in world.pools for kind in pool.kinds if kind.slow_frac is not None]
+    slow = [
+        kind.name for pool in world.pools for kind in pool.kinds if isinstance(kind.effect, Slow)
+    ]
     if slow:
         return f"faults.{slow[0]}.slows", "how fast a job trains changes while it trains"
     for pool in world.pools:
@@ -91,7 +97,7 @@ def _slow_or_late(world: World) -> tuple[str, str] | None:
 def _rolling_with_more(world: World) -> tuple[str, str] | None:
     """Return where rolling maintenance meets what is not played beside it."""
     for p, pool in enumerate(world.pools):
-        rolling = next((stop for stop in pool.stops if stop.n_nodes), None)
+        rolling = next((stop for stop in pool.stops if stop.effect.n_nodes), None)
         if rolling is None:
             continue
         if any(job.tiers_on(p) for job in world.jobs):
@@ -103,7 +109,7 @@ def _crews_in_other_order(pool: Pool) -> str:
     """Return why nodes may come to the crews in another order than that of their faults."""
     if pool.n_crews is None:
         return ""
-    firsts = {kind.automatic for kind in pool.kinds if kind.down_s}
+    firsts = {kind.interrupt.automatic for kind in pool.kinds if kind.interrupt and kind.down_s}
     if any(first is not None and first.name != "const" for first in firsts):
         return "an automatic repair of random length comes before the crews"
     if len(firsts) > 1:
@@ -165,7 +171,7 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
 def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
     if job is not None and job.tiers_on(pool):
         return TieredRows(world, pool, job, n_runs)
-    is_rolling = any(stop.n_nodes for stop in world.pools[pool].stops)
+    is_rolling = any(stop.effect.n_nodes for stop in world.pools[pool].stops)
     return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
 
 
@@ -186,12 +192,13 @@ class _Books:
     def __init__(self, world: World, n_runs: int, wall_s: FloatArray) -> None:
         self.world, self.wall_s = world, wall_s
         n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
-        self.chip_s = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES)))
+        self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), 1))
+        self.chip_s = self.booked[..., 0]
         self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
-        self.n_interruptions = np.zeros((n_runs, n_kinds), dtype=np.int64)
-        self.n_idle_faults = np.zeros((n_runs, n_kinds), dtype=np.int64)
-        self.n_repairs, self.n_retired = np.zeros((2, n_runs, n_pools), dtype=np.int64)
+        by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
+        shapes = {"repairs": by_pool, "retired": by_pool, "from_start": (n_runs, n_jobs)}
+        self.counts = {n: np.zeros(shapes.get(n, by_kind), dtype=np.int64) for n in COUNTS}
 
     def add(self, rows: Rows, pool: int, job: int | None) -> None:
         """Book one pool."""
@@ -201,9 +208,9 @@ class _Books:
         idle_s = idle_s + (rows.n_nodes - n_listed) * (self.wall_s - held_s)
         self.chip_s[:, -1, pool, IDLE] = idle_s * chips
         self.chip_s[:, -1, pool, REPAIR] = repair_s * chips
-        self.n_interruptions += rows.n_interruptions.T
-        self.n_idle_faults += rows.n_idle_faults.T
-        self.n_repairs[:, pool] = rows.nodes.n_repairs
+        self.counts["interruptions"] += rows.n_interruptions.T
+        self.counts["idle_faults"] += rows.n_idle_faults.T
+        self.counts["repairs"][:, pool] = rows.nodes.n_repairs
         if job is None:
             return
         phases = {
@@ -224,16 +231,10 @@ class _Books:
     def ledger(self) -> Ledger:
         """Return the ledger."""
         return Ledger(
-            chip_s=self.chip_s,
+            booked=self.booked,
             job_s=self.job_s,
             first_start_s=np.zeros_like(self.end_s),
             end_s=self.end_s,
             wall_s=self.wall_s,
-            n_interruptions=self.n_interruptions,
-            n_idle_faults=self.n_idle_faults,
-            n_repairs=self.n_repairs,
-            n_from_start=np.zeros(self.end_s.shape, dtype=np.int64),  # damage is found at once
-            n_retired=self.n_retired,
-            n_slowdowns=np.zeros_like(self.n_interruptions),
-            slow_chip_s=np.zeros((*self.job_s.shape[:2], len(self.world.pools), 2)),
+            counts=self.counts,
         )

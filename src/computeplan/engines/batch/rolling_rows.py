@@ -31,7 +31,7 @@ class RollingRows(Rows):
         super().__init__(world, pool, job, n_rows)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
         for stop in world.pools[pool].stops:
-            self.n_out[stop.index] = stop.n_nodes
+            self.n_out[stop.index] = stop.effect.n_nodes
         self.leaving = np.empty(0, dtype=np.int64)  # rows
         self.leaving_node = np.empty(0, dtype=np.int32)
         self.leave_s, self.away_s, self.anew_s = np.empty((3, 0))  # when, how long, the restart
@@ -67,10 +67,11 @@ class RollingRows(Rows):
         self, turn: Turn, called: IntArray, j: int
     ) -> tuple[IntArray, NodeArray, FloatArray]:
         """Return rows whose group has a node `j`, which that is, and how long it is away. [s]"""
+        assert turn.lasts_s is not None
         node = turn.node[called] + np.int32(j)
         is_one = (j < self.n_out[turn.kind[called]]) & (node < self.n_nodes)
         rows = called[is_one]
-        return rows, node[is_one], turn.repair_s[rows] + node[is_one] * ASIDE_S
+        return rows, node[is_one], turn.lasts_s[rows] + node[is_one] * ASIDE_S
 
     def _call_out(self, turn: Turn, called: IntArray) -> None:
         """Take idle nodes of a group out, and stop the jobs that hold others; these go later."""

@@ -111,7 +111,8 @@ class Rows:
             stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
             if stopped.size:
                 live[stopped] = False
-                stopped = self._stop(stopped, time_s[stopped], turn.restart_s[stopped])
+                assert turn.lasts_s is not None
+                stopped = self._stop(stopped, time_s[stopped], turn.lasts_s[stopped])
                 self.n_interruptions[kind[stopped], stopped] += 1
         if self.has_busy:
             live &= ~(self.is_busy[kind] & (time_s < self.whole_s))

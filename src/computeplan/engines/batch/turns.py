@@ -39,6 +39,7 @@ class Turn(NamedTuple):
     lifetime_s: FloatArray | None
     chain: NodeArray | None
     is_member: BoolArray | None
+    lasts_s: FloatArray | None = None
     nth: IntArray | None = None
     """Which of its chain; 0 is the first."""
 
@@ -80,7 +81,13 @@ class Turns:
 
 
 def _in_step(arrivals: Arrivals, due: BoolArray) -> Pairs:
-    more = (arrivals.automatic_s, arrivals.lifetime_s, arrivals.chain, arrivals.is_member)
+    more = (
+        arrivals.automatic_s,
+        arrivals.lifetime_s,
+        arrivals.chain,
+        arrivals.is_member,
+        arrivals.lasts_s,
+    )
     for i in np.flatnonzero(due.any(axis=1)):
         yield (
             Turn(

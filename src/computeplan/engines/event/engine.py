@@ -25,7 +25,6 @@ from computeplan.engines.event.incidents import (
     JOB_ENDS,
     POLICY,
     STRIKE,
-    Counts,
     Engine,
     Incidents,
 )
@@ -90,7 +89,8 @@ class _Run:
             gang_of(i, spec, world.pools, self.spans, self.storages)
             for i, spec in enumerate(world.jobs)
         ]
-        self.counts = Counts(*np.zeros((3, 1, len(world.kind_names)), dtype=np.int64))
+        by_kind = np.zeros((3, 1, len(world.kind_names)), dtype=np.int64)
+        self.counts = dict(zip(("interruptions", "idle_faults", "slowdowns"), by_kind, strict=True))
         self.horizon_s = world.horizon_s
         self.pools = [self._incidents(pool) for pool in range(len(world.pools))]
         self.queue: list[int] = []
@@ -157,7 +157,7 @@ class _Run:
 
     def _ledger(self, wall_s: float) -> Ledger:
         nodes = [pool.nodes for pool in self.pools]
-        return close_books(self.gangs, nodes, wall_s, *self.counts, self.spans)
+        return close_books(self.gangs, nodes, wall_s, self.counts, self.spans)
 
     def _stuck(self) -> None:
         waiting = ", ".join(self.gangs[j].spec.name for j in self.queue) or "a blocked job"

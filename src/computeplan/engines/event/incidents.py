@@ -7,7 +7,7 @@ and slow nodes stand apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -23,20 +23,13 @@ from computeplan.engines.event.slots import Calls, Slots
 from computeplan.engines.event.stragglers import Stragglers
 from computeplan.trace import Trace
 from computeplan.trace.arrivals import ASIDE_S
+from computeplan.world.faults import Corrupt, Interrupt, Slow
 from computeplan.world.pools import Pool
 
-__all__ = ["ARRIVAL", "JOB_ENDS", "POLICY", "STRIKE", "Counts", "Engine", "Incidents"]
+__all__ = ["ARRIVAL", "JOB_ENDS", "POLICY", "STRIKE", "Engine", "Incidents"]
 
 REPAIR_ENDS, JOB_ENDS, LEAVE, STRIKE, ARRIVAL, POLICY = range(6)  # ranks at equal times
 EXCHANGED, MENDED = range(2)  # what is new in a node that comes back, in that order
-
-
-class Counts(NamedTuple):
-    """What a run counts by kind, over all pools; each of shape (1, n_kinds)."""
-
-    n_interruptions: IntArray
-    n_idle_faults: IntArray
-    n_slowdowns: IntArray
 
 
 class Engine(NamedTuple):
@@ -60,7 +53,7 @@ class Incidents:
         Which of them.
     gangs : sequence of Gang
         All jobs of the run.
-    counts : Counts
+    counts : mapping of str to ndarray, shape (1, n_kinds)
         Counted up.
     horizon_s : float
         End of the run; inf if its jobs end it. [s]
@@ -74,7 +67,7 @@ class Incidents:
         trace: Trace,
         run: int,
         gangs: Sequence[Gang],
-        counts: Counts,
+        counts: Mapping[str, IntArray],
         horizon_s: float,
         engine: Engine,
     ) -> None:
@@ -85,8 +78,9 @@ class Incidents:
         self.on_pool: list[Gang] = []
         self.near: tuple[Incidents, ...] = (self,)  # and those with which it shares spares
         self.kinds = {kind.index: kind for kind in spec.kinds}
-        self.has_slow = any(kind.slow_frac for kind in spec.kinds)
+        self.has_slow = any(isinstance(kind.effect, Slow) for kind in spec.kinds)
         self.stragglers = Stragglers()
+        self.plays = {Slow: self._slow, Corrupt: self._damage, Interrupt: self._fault}
         self.crews = Crews(spec.n_crews, self._repair_ends, self._repaired)
         calls = Calls(self._await_fault, self._await_new, self._strike_nodes)
         self.slots = Slots(trace, run, self.nodes, calls)
@@ -105,26 +99,26 @@ class Incidents:
         kind = samples.kind[i]
         spec = self.kinds.get(kind)
         if spec is not None:
-            play = self._slow if spec.slow_frac else self._damage if spec.found else self._fault
+            play = self.plays[type(spec.effect)]
             play(kind, samples.fault(i, n), now_s)
         elif samples.takes[i]:
             self._call_out(i, now_s)
         else:
             for gang in self.on_pool:
-                self.counts.n_interruptions[0, kind] += gang.stop(now_s, samples.restart_s[i])
+                self.counts["interruptions"][0, kind] += gang.stop(now_s, samples.lasts_s[i])
 
     def _call_out(self, i: int, now_s: float) -> None:
         """Take nodes out for maintenance: idle ones now, those of jobs when they have saved."""
         samples, where = self.samples, self.nodes.where
         kind, restart_s = samples.kind[i], samples.restart_s[i]
         group = self.nodes.spec.stop(kind).group(samples.node[i], len(where))
-        away = {node: samples.repair_s[i] + node * ASIDE_S for node in group}
+        away = {node: samples.lasts_s[i] + node * ASIDE_S for node in group}
         self._take_out(None, away, 0.0, now_s)
         for gang in [gang for pool in self.near for gang in pool.on_pool]:
             own = {node: away_s for node, away_s in away.items() if where[node] == gang.index}
             if not own or not gang.stop(now_s, 0.0):
                 continue
-            self.counts.n_interruptions[0, kind] += 1
+            self.counts["interruptions"][0, kind] += 1
             if gang.saving_until_s > now_s:
                 then = partial(self._saved, gang, own, restart_s)
                 self.engine.at(gang.saving_until_s, LEAVE, then)
@@ -188,8 +182,8 @@ class Incidents:
                     nodes.renewals[node].append((MENDED, kind, fault))
                 else:
                     self._renew(node, kind, fault, now_s)
-        self.counts.n_interruptions[0, kind] += len(struck)
-        self.counts.n_idle_faults[0, kind] += found_idle and not struck
+        self.counts["interruptions"][0, kind] += len(struck)
+        self.counts["idle_faults"][0, kind] += found_idle and not struck
         if taken:
             self._repair(taken, fault.automatic_s, now_s)
 
@@ -314,11 +308,10 @@ class Incidents:
         where = self.nodes.where[node]
         if where == IN_REPAIR:
             return
-        counts = self.counts.n_idle_faults if where == FREE else self.counts.n_slowdowns
-        counts[0, kind] += 1
+        self.counts["idle_faults" if where == FREE else "slowdowns"][0, kind] += 1
         ticket = self.stragglers.begin(node, self.kinds[kind])
         then = partial(self._fast_again, node, ticket)
-        self.engine.at(now_s + fault.restart_s, REPAIR_ENDS, then)
+        self.engine.at(now_s + fault.lasts_s, REPAIR_ENDS, then)
         self.pace(now_s)
 
     def _fast_again(self, node: int, ticket: int, event: Any) -> None:
@@ -335,7 +328,7 @@ class Incidents:
         """Damage the job of a node, if it has one, without anybody noticing."""
         where = self.nodes.where[fault.nodes[0]]
         if where == FREE:
-            self.counts.n_idle_faults[0, kind] += 1
+            self.counts["idle_faults"][0, kind] += 1
         elif where != IN_REPAIR:
             found = partial(self._found, kind, fault, self.gangs[where], now_s)
             self.engine.at(now_s + fault.found_s, STRIKE, found)
@@ -344,7 +337,7 @@ class Incidents:
         """Stop a job whose state is damaged since a time; its node goes if it is still there."""
         if not gang.runs:
             return
-        self.counts.n_interruptions[0, kind] += 1
+        self.counts["interruptions"][0, kind] += 1
         gang.interrupt(event.time_s, fault.restart_s, fault.level, clean_by_s=since_s)
         (node,) = fault.nodes
         if fault.takes and self.nodes.where[node] == gang.index:

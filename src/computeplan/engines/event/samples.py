@@ -25,6 +25,7 @@ class Fault(NamedTuple):
     chain: int
     level: int
     found_s: float
+    lasts_s: float
     nth: int = 0
     generation: int = 0  # of its node; 0 also where any generation is struck alike
 
@@ -42,7 +43,8 @@ class RunSamples:
 
         self.time_s, self.kind, self.node = column("time_s"), column("kind"), column("node")
         self.takes, self.restart_s = column("takes"), column("restart_s")
-        self.repair_s, self.is_member = column("repair_s"), column("is_member")
+        self.lasts_s, self.is_member = column("lasts_s"), column("is_member")
+        self.repair_s = column("repair_s")
         self.faults = list(
             map(
                 Fault,
@@ -55,6 +57,7 @@ class RunSamples:
                 missing("chain", -1),
                 column("level"),
                 missing("found_s", 0.0),
+                missing("lasts_s", 0.0),
             )
         )
 

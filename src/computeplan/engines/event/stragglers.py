@@ -8,7 +8,7 @@ from itertools import count
 from computeplan.engines.event.gang import Gang
 from computeplan.engines.event.pacedgang import PacedGang
 from computeplan.engines.event.poolnodes import FREE, IN_REPAIR, PoolNodes
-from computeplan.world.faults import Kind
+from computeplan.world.faults import Kind, Slow
 
 __all__ = ["Stragglers"]
 
@@ -26,9 +26,9 @@ class Stragglers:
 
     def begin(self, node: int, kind: Kind) -> int:
         """Slow a node down; return a ticket for the end of it."""
-        assert kind.slow_frac is not None
+        assert isinstance(kind.effect, Slow)
         ticket = next(self.tickets)
-        self.slow.setdefault(node, {})[ticket] = kind.slow_frac
+        self.slow.setdefault(node, {})[ticket] = kind.effect.to_frac
         return ticket
 
     def end(self, node: int, ticket: int) -> None:
