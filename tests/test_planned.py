@@ -293,7 +293,7 @@ def test_a_timeline_shows_maintenance():
     scenario = undisturbed(at=["30 h"], rolling="4 nodes", restart="5 min")
     ledger = event.play(compile_world(scenario), 0, 0, 1, timeline=True)
     held = [(span.phase, span.n_chips) for span in ledger.spans]
-    blocked = [(BLOCKED, 13), (BLOCKED, 14), (BLOCKED, 15)]
+    blocked = [(BLOCKED, 13)]
     assert held == [(TRAIN, 16), (SAVE, 16), *blocked, (RESTART, 16), (TRAIN, 16)]
     seconds = sum(span.end_s - span.start_s for span in ledger.spans)
     assert seconds == pytest.approx(ledger.job_s[0, 0, :QUEUE].sum())

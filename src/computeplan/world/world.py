@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from computeplan.ledger import RESTART, TRAIN
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
+from computeplan.world.signals import Signal
 
 __all__ = ["World"]
 
@@ -66,6 +68,8 @@ class World:
         What a reader of the numbers must know.
     sharing : tuple of tuple of int
         Pools whose spares stand in for each other's nodes: groups of two or more.
+    signals : mapping of str to tuple of Signal
+        What varies in time, by the name of its weight in the ledger, for each pool.
     """
 
     name: str
@@ -77,6 +81,11 @@ class World:
     horizon_s: float
     notes: tuple[str, ...]
     sharing: tuple[tuple[int, ...], ...] = ()
+    signals: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+
+    def signals_of(self, pool: int) -> tuple[Signal, ...]:
+        """Return the signals of a pool."""
+        return tuple(by_pool[pool] for by_pool in self.signals.values())
 
     @property
     def n_chips(self) -> list[int]:

@@ -1,39 +1,37 @@
 """One run at a time, on SimPy: plays everything, and is the reference.
 
-Every happening is an event with a time and a rank; at equal times the rank decides: repair ends,
-job ends, strike, arrival, policy. There is no event for the end of a restart, and none for a
-checkpoint but where jobs share storage (``sharedgang.py``): between two strikes a job's books
-follow from when it began (``gang.py``). There is no process per node or chip. What strikes come to
-is in ``incidents.py``.
+What happens is an entry of the calendar, with an exact time and a rank. There is no event for the
+end of a restart, and none for a checkpoint but where jobs share storage: between two faults the
+books of a job follow from when it began to train (``job.py``). There is no process per node or
+chip. What faults do is in ``fault_effects.py``.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from operator import attrgetter
 
 import numpy as np
-import simpy
 
-from computeplan.engines.event.closing import close_books
-from computeplan.engines.event.gang import Gang
-from computeplan.engines.event.incidents import (
-    ARRIVAL,
-    JOB_ENDS,
-    POLICY,
-    STRIKE,
-    Engine,
-    Incidents,
-)
+from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.cluster import view_of
+from computeplan.engines.event.fault_effects import FaultEffects
+from computeplan.engines.event.job import Job, Surroundings
+from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.samples import RunSamples, is_over
-from computeplan.engines.event.sharedgang import Storage
-from computeplan.engines.event.shrinkgang import gang_of
-from computeplan.engines.event.sight import view_of
+from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import Ledger, Span, concatenate, make_ledger
+from computeplan.ledger import (
+    LOST,
+    PHASES,
+    TRAIN,
+    Ledger,
+    Span,
+    concatenate,
+    make_ledger,
+)
 from computeplan.scheduling.registry import load_policy
 from computeplan.trace import Trace
 from computeplan.world.world import World
@@ -49,7 +47,7 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
     world : World
         What to play.
     seed : int
-        Root of all luck.
+        Root of all samples.
     first_run, n_runs : int
         Which runs.
     timeline : bool
@@ -65,193 +63,167 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
     return make_ledger(concatenate(runs), world.n_chips, world.sharing)
 
 
-class _At(simpy.Event):
-    """An event that happens at a time, with a rank among those at the same time."""
+class _Arrivals:
+    """The fault arrivals of one pool, and its planned stops, as far as they are drawn.
 
-    def __init__(
-        self, env: simpy.Environment, time_s: float, rank: int, then: Callable[[Any], None]
-    ) -> None:
-        self.env, self.callbacks, self._ok, self._value = env, [then], True, None
-        self.time_s = time_s  # exact; env.now is rounded by the delay
-        env.schedule(self, rank, max(0.0, time_s - env.now))  # type: ignore[arg-type]
+    The next is always in the calendar; or, where none is known yet, when more must be drawn.
+    """
+
+    def __init__(self, run: _Run, pool: int, effects: FaultEffects) -> None:
+        self.run, self.pool, self.effects = run, pool, effects
+        self.samples = RunSamples(None, 0)
+        self.i, self.next_s = 0, math.inf
+        self.look_s = run.world.longest_look_s if effects.effects else math.inf
+        if effects.effects:
+            self._draw()
+            self._await_next()
+
+    def _draw(self) -> None:
+        run = self.run
+        self.samples = RunSamples(run.trace.arrivals(self.pool, self.look_s), run.run)
+        self.effects.generations.n_chains = len(self.samples.time_s)
+
+    def _await_next(self) -> None:
+        i, samples, run = self.i, self.samples, self.run
+        node = -1
+        if i < len(samples.time_s) and samples.time_s[i] <= self.look_s:
+            self.next_s, then, node = samples.time_s[i], self._arrive, samples.node[i]
+        elif self.look_s >= run.horizon_s or is_over(run.world.pools[self.pool], i):
+            self.next_s = math.inf
+        else:
+            self.next_s, then = self.look_s, self._draw_more
+        if self.next_s < run.horizon_s:
+            run.calendar.at(self.next_s, Rank.FAULT, then, self.pool, node)
+
+    def _arrive(self, now_s: float) -> None:
+        i, samples, n = self.i, self.samples, 1
+        if samples.is_member:
+            while samples.is_member[i + n : i + n + 1] == [True]:
+                n += 1
+        self.i = i + n
+        self._await_next()
+        self.effects.play(samples.kind[i], samples.fault(i, n), now_s)
+        self.run.await_ends(self.pool)
+
+    def _draw_more(self, now_s: float) -> None:
+        """Draw farther: some job is still running when what was drawn comes to its end."""
+        jobs = self.run.jobs
+        waiting = ", ".join(job.spec.name for job in jobs if math.isinf(job.end_s))
+        self.look_s = self.run.world.longer_look_s(now_s, waiting)
+        self._draw()
+        self._await_next()
+        self.run.await_ends(self.pool)
 
 
 class _Run:
-    """One run: what SimPy calls back, and the policy."""
+    """One run: its jobs, its pools, and the policy."""
 
     def __init__(self, world: World, trace: Trace, run: int, *, timeline: bool) -> None:
         self.world, self.trace, self.run = world, trace, run
-        self.env = simpy.Environment()
-        self.at = partial(_At, self.env)
+        self.horizon_s = world.horizon_s
+        self.calendar = Calendar((world.horizon_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
-        self.storages = defaultdict[str, Storage](lambda: Storage(self._milestone, self._ended))
-        self.gangs = [
-            gang_of(i, spec, world.pools, self.spans, self.storages)
-            for i, spec in enumerate(world.jobs)
-        ]
+        storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
+        around = Surroundings(self.calendar, storages, self._end, self.spans)
+        self.jobs = [Job(i, spec, around) for i, spec in enumerate(world.jobs)]
         by_kind = np.zeros((3, 1, len(world.kind_names)), dtype=np.int64)
         self.counts = dict(zip(("interruptions", "idle_faults", "slowdowns"), by_kind, strict=True))
-        self.horizon_s = world.horizon_s
-        self.pools = [self._incidents(pool) for pool in range(len(world.pools))]
-        self.queue: list[int] = []
-        self.n_open = len(self.gangs)
-        self.policy, self.policy_due = load_policy(world.policy), False
+        self.pools = [
+            PoolRun(
+                p,
+                spec,
+                self.calendar,
+                world.signals_of(p),
+                partial(self.await_ends, p),
+                self._call_policy,
+            )
+            for p, spec in enumerate(world.pools)
+        ]
         for near in world.sharing:
             for p in near:
-                self.pools[p].share_spares([self.pools[other] for other in near if other != p])
-        # Whether the next strike is not known, as it may come of what has not happened yet, or on
-        # nodes of another pool.
+                self.pools[p].share_spares(tuple(self.pools[other] for other in near if other != p))
+        self.queue: list[int] = []
+        self.n_open = len(self.jobs)
+        self.policy, self.policy_due = load_policy(world.policy), False
+        # Whether the next fault is not known, as it may follow from what has not happened yet, or
+        # be on nodes of another pool.
         self.is_open = [
-            pool.nodes.spec.comes_back or pool.nodes.spec.retire is not None or len(pool.near) > 1
+            pool.spec.comes_back or pool.spec.retire is not None or len(pool.near) > 1
             for pool in self.pools
         ]
-        self.look_s = [world.longest_look_s for _ in self.pools]
-        self.next_strike, self.next_strike_s = [0] * len(self.pools), [math.inf] * len(self.pools)
-        self.due_s = [math.inf] * len(self.pools)  # the next strike, or look, that is to be played
-
-    def _incidents(self, pool: int) -> Incidents:
-        engine = Engine(self.at, partial(self._await_ends, pool), self._call_policy)
-        spec, counts, horizon_s = self.world.pools[pool], self.counts, self.horizon_s
-        return Incidents(spec, self.trace, self.run, self.gangs, counts, horizon_s, engine)
-
-    # -- the loop ------------------------------------------------------------------------------
+        self.arrivals = [
+            _Arrivals(
+                self, p, FaultEffects(pool, trace, run, self.jobs, self.counts, self.horizon_s)
+            )
+            for p, pool in enumerate(self.pools)
+        ]
 
     def play(self) -> Ledger:
         """Return the books of the run."""
-        for gang in self.gangs:
-            self.at(gang.spec.arrival_s, ARRIVAL, partial(self._arrive, gang))
-        for pool, spec in enumerate(self.world.pools):
-            if spec.kinds or spec.stops:
-                self._load_strikes(pool)
-                self._await_strike(pool)
-        horizon_s = self.horizon_s
-        if math.isinf(horizon_s):
-            while self.n_open:
-                self._step()
-            return self._ledger(max(gang.end_s for gang in self.gangs))
-        while min(self.env.peek(), *self.due_s) < horizon_s:
-            self._step()
-        for storage in self.storages.values():
-            storage.meet(horizon_s)
-        for gang in self.gangs:
-            gang.meet(horizon_s)
-            if gang.ending is not None and gang.ending.time_s <= horizon_s:
-                self._end(gang, gang.ending)  # its last save ends with the run
-        return self._ledger(horizon_s)
-
-    def _step(self) -> None:
-        """Let what is next happen: strikes are known in their order, and need no event each."""
-        due_s, next_s = min(self.due_s), self.env.peek()
-        if due_s > next_s:
-            self.env.step()
-            return
-        if due_s == math.inf:
+        for job in self.jobs:
+            arrive = partial(self._arrive, job)
+            self.calendar.at(job.spec.arrival_s, Rank.ARRIVAL, arrive, node=job.index)
+        self.calendar.run()
+        if math.isfinite(self.horizon_s):
+            return self._ledger(self.horizon_s)
+        if self.n_open:
             self._stuck()
-        pool = self.due_s.index(due_s)
-        if due_s < next_s:
-            self._look_or_strike(pool, due_s)
-        else:  # the rank decides
-            self.due_s[pool] = math.inf
-            self.at(due_s, STRIKE, lambda event: self._look_or_strike(pool, event.time_s))
-            self.env.step()
-
-    def _ledger(self, wall_s: float) -> Ledger:
-        nodes = [pool.nodes for pool in self.pools]
-        return close_books(self.gangs, nodes, wall_s, self.counts, self.spans)
+        return self._ledger(max(job.end_s for job in self.jobs))
 
     def _stuck(self) -> None:
-        waiting = ", ".join(self.gangs[j].spec.name for j in self.queue) or "a blocked job"
+        waiting = ", ".join(self.jobs[j].spec.name for j in self.queue) or "a blocked job"
         message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
         raise ComputePlanError(message)
 
-    # -- strikes -------------------------------------------------------------------------------
-
-    def _load_strikes(self, pool: int) -> None:
-        self.pools[pool].samples = RunSamples(
-            self.trace.arrivals(pool, self.look_s[pool]), self.run
-        )
-
-    def _await_strike(self, pool: int) -> None:
-        """Wait for the next strike, or, where none is known yet, until luck must be looked at."""
-        i, times_s = self.next_strike[pool], self.pools[pool].samples.time_s
-        if i < len(times_s) and times_s[i] <= self.look_s[pool]:
-            next_s = times_s[i]
-        elif self.look_s[pool] >= self.horizon_s or is_over(self.world.pools[pool], i):
-            next_s = math.inf
-        else:
-            next_s = self.look_s[pool]
-        self.next_strike_s[pool] = next_s
-        self.due_s[pool] = next_s if next_s < self.horizon_s else math.inf
-
-    def _look_or_strike(self, pool: int, now_s: float) -> None:
-        i, samples = self.next_strike[pool], self.pools[pool].samples
-        if i < len(samples.time_s) and samples.time_s[i] <= self.look_s[pool]:
-            n = 1
-            if samples.is_member:
-                while samples.is_member[i + n : i + n + 1] == [True]:
-                    n += 1
-            self.next_strike[pool] = i + n
-            self._await_strike(pool)
-            self.pools[pool].arrival(i, n, now_s)
-        else:  # somebody is still running when what was drawn comes to its end
-            waiting = ", ".join(gang.spec.name for gang in self.gangs if math.isinf(gang.end_s))
-            self.look_s[pool] = self.world.longer_look_s(now_s, waiting)
-            self._load_strikes(pool)
-            self._await_strike(pool)
-        self._await_ends(pool)
-
     # -- jobs ----------------------------------------------------------------------------------
 
-    def _arrive(self, gang: Gang, event: _At) -> None:
-        gang.since_s = event.time_s
-        self.queue.append(gang.index)
-        self._call_policy(event.time_s)
+    def _arrive(self, job: Job, now_s: float) -> None:
+        job.since_s = now_s
+        self.queue.append(job.index)
+        self._call_policy(now_s)
 
-    def _start(self, gang: Gang, pool: int, now_s: float) -> None:
-        nodes, n = self.pools[pool].nodes, int(gang.spec.n_nodes[pool])
-        if n == 0 or n > nodes.room:
+    def _start(self, job: Job, pool: int, now_s: float) -> None:
+        place, n = self.pools[pool], int(job.spec.n_nodes[pool])
+        if n == 0 or n > place.nodes.room:
             message = (
-                f"policy {self.world.policy} placed {gang.spec.name} ({n} nodes) on"
-                f" {nodes.spec.name}, which has room for {nodes.room}"
+                f"policy {self.world.policy} placed {job.spec.name} ({n} nodes) on"
+                f" {place.spec.name}, which has room for {place.nodes.room}"
             )
             raise ComputePlanError(message)
-        nodes.n_promised += n
-        nodes.give_many(gang.index, n, now_s)
-        gang.start(pool, nodes.spec.chips_per_node, now_s)
-        self.pools[pool].on_pool.append(gang)
-        self.pools[pool].pace(now_s)
-        self._await_ends(pool)
+        place.nodes.n_promised += n
+        place.nodes.give_many(job.index, n, now_s)
+        job.start(pool, place.spec, self.world.signals_of(pool), now_s)
+        place.jobs.append(job)
+        place.set_paces(now_s)
+        self.await_ends(pool)
 
-    def _await_ends(self, pool: int) -> None:
-        """Wait for the ends of whole jobs, unless their pool is struck before: then look again."""
-        next_s = math.inf if self.is_open[pool] else self.next_strike_s[pool]
+    def await_ends(self, pool: int) -> None:
+        """Await the ends of jobs that train, unless a fault comes before: then look again."""
+        next_s = math.inf if self.is_open[pool] else self.arrivals[pool].next_s
         latest_s = min(next_s, self.horizon_s)
         for near in self.pools[pool].near:
-            for gang in near.on_pool:
-                if gang.ending is None and gang.knows_end and not gang.is_blocked:
-                    end_s = gang.end_time()
+            for job in near.jobs:
+                if job.ending is None and job.may_end_by(latest_s):
+                    end_s = job.end_time(0.0)
                     if end_s <= latest_s:
-                        gang.ending = self.at(end_s, JOB_ENDS, partial(self._end, gang))
+                        then = partial(self._end, job)
+                        job.ending = self.calendar.at(
+                            end_s, Rank.JOB_ENDS, then, near.index, job.index
+                        )
 
-    def _milestone(self, time_s: float, then: Callable[[Any], None]) -> object:
-        return self.at(time_s, JOB_ENDS, then)
-
-    def _end(self, gang: Gang, event: _At) -> None:
-        if gang.ending is event:  # or else it was struck since
-            self._ended(gang, event.time_s)
-
-    def _ended(self, gang: Gang, now_s: float) -> None:
-        gang.end(now_s)
+    def _end(self, job: Job, now_s: float) -> None:
+        job.end(now_s)
         self.n_open -= 1
         if not self.n_open and math.isinf(self.horizon_s):
-            return  # and with it the run: nobody will ask where its nodes went
-        pool = self.pools[gang.pool]
-        pool.on_pool.remove(gang)
-        pool.nodes.n_promised -= gang.n_nodes
-        pool.nodes.take_back(gang.index, now_s)
+            self.calendar.stop()  # nothing will ask where its nodes went
+            return
+        pool = self.pools[job.pool]
+        pool.jobs.remove(job)
+        pool.nodes.n_promised -= job.allocation.n_nodes
+        pool.nodes.take_back(job.index, now_s)
         handed_out = [near.hand_out(now_s) for near in pool.near]
         if any(handed_out):
-            self._await_ends(gang.pool)
+            self.await_ends(job.pool)
         self._call_policy(now_s)
 
     # -- the policy ----------------------------------------------------------------------------
@@ -259,11 +231,11 @@ class _Run:
     def _call_policy(self, now_s: float) -> None:
         if self.queue and not self.policy_due:
             self.policy_due = True
-            self.at(now_s, POLICY, self._ask_policy)
+            self.calendar.at(now_s, Rank.POLICY, self._ask_policy)
 
-    def _ask_policy(self, event: _At) -> None:
+    def _ask_policy(self, now_s: float) -> None:
         self.policy_due = False
-        while self.queue and self._place_some(event.time_s):
+        while self.queue and self._place_some(now_s):
             pass
 
     def _place_some(self, now_s: float) -> bool:
@@ -272,11 +244,44 @@ class _Run:
         Pools that share spares offer them together: what one job has borrowed is gone for the next.
         """
         nodes = [pool.nodes for pool in self.pools]
-        placed = self.policy(view_of(self.world, self.gangs, nodes, self.queue, now_s))
+        placed = self.policy(view_of(self.world, self.jobs, nodes, self.queue, now_s))
         for n_before, (index, pool) in enumerate(placed):
-            gang = self.gangs[index]
-            if n_before and nodes[pool].others and gang.spec.n_nodes[pool] > nodes[pool].room:
+            job = self.jobs[index]
+            if n_before and nodes[pool].others and job.spec.n_nodes[pool] > nodes[pool].room:
                 return True
             self.queue.remove(index)
-            self._start(gang, pool, now_s)
+            self._start(job, pool, now_s)
         return False
+
+    # -- the books -----------------------------------------------------------------------------
+
+    def _ledger(self, wall_s: float) -> Ledger:
+        """Book what is under way at the end of the run, and return the ledger."""
+        world, jobs, pools = self.world, self.jobs, self.pools
+        n_weights = 2 + len(world.signals)
+        booked = np.zeros((1, len(jobs) + 1, len(pools), len(PHASES), n_weights))
+        for job in jobs:
+            job.close(wall_s)
+            if job.pool >= 0:
+                at = booked[0, job.index, job.pool]
+                at[:, 0], at[:, 2:] = job.books.chip_s[:-1], job.books.weighted
+                at[[TRAIN, LOST], 1] = job.slow_chip_s()
+        for p, pool in enumerate(pools):
+            pool.nodes.book(wall_s)
+            at = booked[0, -1, p]
+            at[:, 0], at[:, 2:] = pool.nodes.books.chip_s[:-1], pool.nodes.books.weighted
+        return Ledger(
+            booked=booked,
+            job_s=np.array([[job.books.job_s for job in jobs]]),
+            first_start_s=np.array([[job.start_s for job in jobs]]),
+            end_s=np.array([[job.end_s for job in jobs]]),
+            wall_s=np.array([wall_s]),
+            counts={
+                **self.counts,
+                "repairs": np.array([[pool.nodes.n_repairs for pool in pools]]),
+                "retired": np.array([[pool.nodes.n_retired for pool in pools]]),
+                "from_start": np.array([[job.n_from_start for job in jobs]]),
+            },
+            weights=("seconds", "slow", *world.signals),
+            spans=self.spans and sorted(self.spans, key=attrgetter("start_s")),
+        )

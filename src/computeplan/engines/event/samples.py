@@ -1,4 +1,4 @@
-"""The luck of one run, as the event engine reads it: plain lists, and one fault at a time."""
+"""The samples of one run, as the event engine reads them: lists, and one fault at a time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Fault(NamedTuple):
     found_s: float
     lasts_s: float
     nth: int = 0
-    generation: int = 0  # of its node; 0 also where any generation is struck alike
+    generation: int = 0  # of its node; 0 also where any generation may fault
 
 
 class RunSamples:
-    """The luck of one run, row by row; a column that the pool does not need is empty."""
+    """The samples of one run, row by row; a column that the pool does not need is empty."""
 
     def __init__(self, found: Arrivals | FaultSamples | None, run: int) -> None:
         def column(name: str) -> list[Any]:
@@ -45,9 +45,9 @@ class RunSamples:
         self.takes, self.restart_s = column("takes"), column("restart_s")
         self.lasts_s, self.is_member = column("lasts_s"), column("is_member")
         self.repair_s = column("repair_s")
-        self.faults = list(
-            map(
-                Fault,
+        # In the order of `Fault`, whose objects are made only of what is played.
+        self.rows = list(
+            zip(
                 zip(self.node, strict=False) if self.node else itertools.repeat(()),
                 self.takes,
                 self.restart_s,
@@ -58,19 +58,21 @@ class RunSamples:
                 column("level"),
                 missing("found_s", 0.0),
                 missing("lasts_s", 0.0),
+                strict=False,
             )
         )
 
     def fault(self, i: int, n: int) -> Fault:
         """Return the fault in row `i`, which takes up `n` rows."""
+        fault = Fault(*self.rows[i])
         if n == 1:
-            return self.faults[i]
+            return fault
         nodes, repairs_s = tuple(self.node[i : i + n]), tuple(self.repair_s[i : i + n])
-        return self.faults[i]._replace(nodes=nodes, repairs_s=repairs_s)
+        return fault._replace(nodes=nodes, repairs_s=repairs_s)
 
 
 def is_over(pool: Pool, n_played: int) -> bool:
-    """Return whether a pool's strikes come to an end, and are played to it."""
+    """Return whether a pool's fault arrivals end, and are played to the end."""
     n_times = [None if kind.log is None else len(kind.log.start_s) for kind in pool.kinds]
     known = [n for n in (*n_times, *(stop.n_times for stop in pool.stops)) if n is not None]
     return len(known) == len(pool.kinds) + len(pool.stops) and n_played >= sum(known)

@@ -7,9 +7,11 @@ the two engines can check one another.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import Any
 
+from computeplan.engines.event.books import Books
+from computeplan.ledger import IDLE, REPAIR
 from computeplan.world.pools import Pool
+from computeplan.world.signals import Signal
 
 __all__ = ["FREE", "IN_REPAIR", "PoolNodes"]
 
@@ -23,7 +25,7 @@ class PoolNodes:
     the job is booked with it, on its pool.
     """
 
-    def __init__(self, spec: Pool) -> None:
+    def __init__(self, spec: Pool, signals: tuple[Signal, ...]) -> None:
         self.spec, self.boots = spec, spec.boots
         self.others: tuple[PoolNodes, ...] = ()  # with whom it shares spares
         self.held: defaultdict[int, set[int]] = defaultdict(set)  # by jobs, by their index
@@ -34,19 +36,20 @@ class PoolNodes:
         self.visit = [0] * total
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
-        self.idle_node_s = self.repair_node_s = 0.0
+        self.books = Books((-1, -1), signals, None)
         self.n_repairs = self.n_retired = 0
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
-        # What a node begins when it returns: why, kind, fault.
-        self.renewals: defaultdict[int, list[Any]] = defaultdict(list)
 
     def book(self, now_s: float) -> None:
         """Book idle and repair up to now; before any count changes."""
-        span_s = now_s - self.since_s
-        self.idle_node_s += span_s * self.n_free
-        self.repair_node_s += span_s * self.n_in_repair
-        self.since_s = now_s
+        if now_s > self.since_s:
+            n_chips = self.spec.chips_per_node
+            if self.n_free:
+                self.books.book(IDLE, self.since_s, now_s, self.n_free * n_chips)
+            if self.n_in_repair:
+                self.books.book(REPAIR, self.since_s, now_s, self.n_in_repair * n_chips)
+            self.since_s = now_s
 
     @property
     def n_to_spare(self) -> int:

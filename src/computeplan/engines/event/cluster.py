@@ -1,4 +1,4 @@
-"""What a policy sees of the event engine's gangs and pools."""
+"""What a policy sees of the jobs and pools of the event engine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from computeplan.engines.event.gang import Gang
-from computeplan.engines.event.poolnodes import PoolNodes
+from computeplan.engines.event.job import Job
+from computeplan.engines.event.nodes import PoolNodes
 from computeplan.scheduling.view import View
 from computeplan.world.world import World
 
@@ -16,7 +16,7 @@ __all__ = ["view_of"]
 
 def view_of(
     world: World,
-    gangs: Sequence[Gang],
+    jobs: Sequence[Job],
     pools: Sequence[PoolNodes],
     queue: Sequence[int],
     now_s: float,
@@ -27,7 +27,7 @@ def view_of(
     ----------
     world : World
         What is played.
-    gangs, pools : sequence
+    jobs, pools : sequence
         As they are now.
     queue : sequence of int
         Jobs that wait, in order.
@@ -35,11 +35,11 @@ def view_of(
         [s]
     """
     running: list[list[tuple[float, int]]] = [[] for _ in pools]
-    for gang in gangs:
-        if gang.runs:
-            has_faults = pools[gang.pool].spec.fault_rate_per_node_s > 0
-            end_s = gang.expected_end(now_s, has_faults=has_faults)
-            running[gang.pool].append((end_s, gang.n_nodes))
+    for job in jobs:
+        if job.runs:
+            has_faults = pools[job.pool].spec.fault_rate_per_node_s > 0
+            end_s = job.expected_end(now_s, has_faults=has_faults)
+            running[job.pool].append((end_s, job.allocation.n_nodes))
     return View(
         now_s=now_s,
         queue=tuple(queue),
@@ -48,6 +48,6 @@ def view_of(
         n_nodes=world.n_nodes,
         wall_s=world.wall_s,
         energy_j=world.energy_j,
-        deadline_s=np.array([job.deadline_s for job in world.jobs]),
-        home=np.array([job.home for job in world.jobs]),
+        deadline_s=np.array([spec.deadline_s for spec in world.jobs]),
+        home=np.array([spec.home for spec in world.jobs]),
     )

@@ -1,0 +1,153 @@
+"""Books of the event engine: the only door to the ledger.
+
+What is booked has a phase, a beginning and an end, so that a signal that varies in time can be
+integrated over it. Training counts as kept from the start, and becomes lost when the job falls back
+behind it; until no fall-back can reach it, it stands in `line`, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, SAVE, TRAIN, Span
+from computeplan.world.signals import Signal
+
+__all__ = ["Books"]
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Training and saving in turn, at one size, that a fall-back may still undo."""
+
+    from_s: float
+    to_s: float
+    trained_s: float
+    weighted_s: FloatArray | None
+    chips: float
+
+
+class Books:
+    """Seconds of a job, and chip-seconds by phase and weight, of a job or of unallocated nodes.
+
+    Parameters
+    ----------
+    owner : tuple of int
+        Job and pool, as spans name them.
+    signals : sequence of Signal
+        Of the pool; the weights after plain seconds.
+    spans : list of Span, or None
+        Where spans are kept, if they are.
+    """
+
+    def __init__(
+        self, owner: tuple[int, int], signals: Sequence[Signal], spans: list[Span] | None
+    ) -> None:
+        self.owner, self.signals, self.spans = owner, signals, spans
+        self.job_s = [0.0] * (len(PHASES) + 1)
+        self.chip_s = [0.0] * (len(PHASES) + 1)  # as long; none while it queues
+        self.weighted = np.zeros((len(PHASES), len(signals)))
+        self.line: list[_Piece] = []
+        self.line_s = 0.0  # training in all that counts as kept
+        self.is_timed = bool(signals) or spans is not None  # whether it matters when it was
+
+    def book(
+        self, phase: int, from_s: float, to_s: float, chips: float, waiting: float = 0.0
+    ) -> None:
+        """Book a phase of some chips, beside which others wait."""
+        seconds = to_s - from_s
+        self.job_s[phase] += seconds
+        self.chip_s[phase] += seconds * chips
+        if waiting:
+            self.chip_s[BLOCKED] += seconds * waiting
+        if self.signals and chips:
+            integrals = self._integrals(from_s, to_s)
+            self.weighted[phase] += integrals * chips
+            self.weighted[BLOCKED] += integrals * waiting
+        if self.spans is not None and phase != QUEUE:
+            self._span(phase, from_s, to_s, chips)
+
+    def train(
+        self, from_s: float, to_s: float, trained_s: float, chips: float, waiting: float
+    ) -> None:
+        """Book training, and saving in the rest of the time; the training may yet be lost."""
+        saved_s = to_s - from_s - trained_s
+        job_s, chip_s = self.job_s, self.chip_s
+        job_s[TRAIN] += trained_s
+        job_s[SAVE] += saved_s
+        chip_s[TRAIN] += trained_s * chips
+        chip_s[SAVE] += saved_s * chips
+        if waiting:
+            chip_s[BLOCKED] += (to_s - from_s) * waiting
+        weighted = None
+        if self.signals and to_s > from_s:
+            integrals = self._integrals(from_s, to_s)
+            weighted = integrals * (trained_s / (to_s - from_s)) * chips
+            self.weighted[TRAIN] += weighted
+            self.weighted[SAVE] += integrals * chips - weighted
+            self.weighted[BLOCKED] += integrals * waiting
+        self.line_s += trained_s
+        last = self.line[-1] if self.line else None
+        if last is None or last.chips != chips or (self.is_timed and last.to_s != from_s):
+            self.line.append(_Piece(from_s, to_s, trained_s, weighted, chips))
+        else:
+            last.to_s, last.trained_s = to_s, last.trained_s + trained_s
+            if weighted is not None and last.weighted_s is not None:
+                last.weighted_s = last.weighted_s + weighted
+
+    def undo(self, line_s: float, cut_s: float) -> None:
+        """Turn all training after the first `line_s` seconds from kept to lost.
+
+        Parameters
+        ----------
+        line_s : float
+            How much of what counts as kept stays so. [s]
+        cut_s : float
+            When that was trained, and saved. [s]
+        """
+        while self.line and self.line_s > line_s:
+            last = self.line[-1]
+            lost_s = self.line_s - line_s
+            is_all = lost_s >= last.trained_s
+            if is_all:
+                lost_s = last.trained_s
+                self.line.pop()
+            self.line_s -= lost_s
+            self.job_s[TRAIN] -= lost_s
+            self.job_s[LOST] += lost_s
+            self.chip_s[TRAIN] -= lost_s * last.chips
+            self.chip_s[LOST] += lost_s * last.chips
+            if self.is_timed:
+                self._undo_in_time(last, lost_s, last.from_s if is_all else cut_s)
+            last.trained_s -= lost_s
+        self.line_s = min(self.line_s, line_s)
+
+    def _undo_in_time(self, piece: _Piece, lost_s: float, cut_s: float) -> None:
+        if piece.weighted_s is not None and piece.trained_s:
+            lost = piece.weighted_s * (lost_s / piece.trained_s)
+            piece.weighted_s = piece.weighted_s - lost
+            self.weighted[TRAIN] -= lost
+            self.weighted[LOST] += lost
+        cut_s = min(max(cut_s, piece.from_s), piece.to_s)
+        self._span(LOST, cut_s, piece.to_s, piece.chips)
+        piece.to_s = cut_s
+
+    def settle(self, line_s: float) -> None:
+        """Note that no fall-back will reach the first `line_s` seconds of what is kept."""
+        open_s, n = self.line_s, len(self.line)
+        while n and open_s > line_s:
+            n -= 1
+            open_s -= self.line[n].trained_s
+        for piece in self.line[:n]:
+            self._span(TRAIN, piece.from_s, piece.to_s, piece.chips)
+        del self.line[:n]
+
+    def _integrals(self, from_s: float, to_s: float) -> FloatArray:
+        return np.array([signal.integral(from_s, to_s) for signal in self.signals])
+
+    def _span(self, phase: int, from_s: float, to_s: float, chips: float) -> None:
+        if self.spans is not None and to_s > from_s:
+            self.spans.append(Span(*self.owner, phase, from_s, to_s, round(chips)))

@@ -1,0 +1,100 @@
+"""What happens next: one queue of exact times. The only module that knows SimPy.
+
+SimPy adds a delay to its clock, which rounds: two things at one time may then swap. So entries keep
+the exact time they were given, and at equal times go by `Rank`, then pool, node, and the order in
+which they were entered. SimPy runs the loop; its clock is never read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from heapq import heappop, heappush
+from itertools import count
+
+from simpy import Environment
+from simpy.core import EmptySchedule
+
+__all__ = ["Calendar", "Entry", "Rank"]
+
+
+class Rank(IntEnum):
+    """What comes first of what happens at one time."""
+
+    SAVED = 0
+    REPAIRED = 1
+    RESTARTED = 2
+    JOB_ENDS = 3
+    FAULT = 4
+    ARRIVAL = 5
+    POLICY = 6
+
+
+class Entry:
+    """Something that happens at a time, unless it is cancelled before."""
+
+    __slots__ = ("then",)
+
+    def __init__(self, then: Callable[[float], None]) -> None:
+        self.then: Callable[[float], None] | None = then
+
+    def cancel(self) -> None:
+        """Let it not happen."""
+        self.then = None
+
+
+class Calendar(Environment):
+    """All that is known to happen later.
+
+    Parameters
+    ----------
+    end : tuple of (float, Rank)
+        Nothing happens that does not come before what has this rank at this time. [s]
+    """
+
+    def __init__(self, end: tuple[float, Rank]) -> None:
+        super().__init__()
+        self.end, self.order = end, count()
+        self.entries: list[tuple[float, int, int, int, int, Entry]] = []
+
+    def at(
+        self,
+        time_s: float,
+        rank: Rank,
+        then: Callable[[float], None],
+        pool: int = -1,
+        node: int = -1,
+    ) -> Entry:
+        """Let something happen at a time, in the order of rank, pool and node.
+
+        Parameters
+        ----------
+        time_s : float
+            Exact. [s]
+        rank : Rank
+            What it is.
+        then : callable
+            Called with the time. [s]
+        pool, node : int
+            Where it happens, if that is one place.
+        """
+        entry = Entry(then)
+        heappush(self.entries, (time_s, rank, pool, node, next(self.order), entry))
+        return entry
+
+    def peek(self) -> float:
+        """Return when the next entry is, cancelled ones included; inf if there is none. [s]"""
+        return self.entries[0][0] if self.entries else math.inf
+
+    def step(self) -> None:
+        """Let the next entry happen, for SimPy's loop, which an empty schedule ends."""
+        if not self.entries or self.entries[0] >= self.end:
+            raise EmptySchedule
+        time_s, _, _, _, _, entry = heappop(self.entries)
+        if entry.then is not None:
+            entry.then(time_s)
+
+    def stop(self) -> None:
+        """Let nothing more happen."""
+        self.entries.clear()

@@ -1,0 +1,269 @@
+"""What faults and planned maintenance do to nodes and jobs: one effect, one method.
+
+To add an effect: its type in ``world/faults.py``, its method here, and its line in `__init__`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from computeplan.arrays import IntArray
+from computeplan.engines.event.calendar import Rank
+from computeplan.engines.event.generations import Generations
+from computeplan.engines.event.job import Job
+from computeplan.engines.event.nodes import FREE, IN_REPAIR
+from computeplan.engines.event.pool import PoolRun
+from computeplan.engines.event.repair_shop import SentTogether
+from computeplan.engines.event.samples import Fault
+from computeplan.trace import Trace
+from computeplan.world.faults import Corrupt, Interrupt, Slow
+from computeplan.world.maintenance import Maintain
+
+__all__ = ["FaultEffects"]
+
+EXCHANGED, MENDED = range(2)  # what is new in a node that is restored, in that order
+
+
+class FaultEffects:
+    """The faults of one pool, and its planned maintenance.
+
+    Parameters
+    ----------
+    pool : PoolRun
+        Which pool.
+    trace, run : Trace, int
+        The samples of all runs, and which run it is.
+    jobs : sequence of Job
+        All jobs of the run.
+    counts : mapping of str to ndarray, shape (1, n_kinds)
+        Counted up.
+    horizon_s : float
+        End of the run; inf if its jobs end it. [s]
+    """
+
+    def __init__(
+        self,
+        pool: PoolRun,
+        trace: Trace,
+        run: int,
+        jobs: Sequence[Job],
+        counts: Mapping[str, IntArray],
+        horizon_s: float,
+    ) -> None:
+        self.pool, self.jobs, self.counts, self.horizon_s = pool, jobs, counts, horizon_s
+        self.nodes = pool.nodes
+        self.generations = Generations(trace, run, pool.spec)
+        table: dict[type, Callable[[int, Fault, float], None]] = {
+            Interrupt: self._interrupt,
+            Slow: self._slow,
+            Corrupt: self._corrupt,
+            Maintain: self._maintain,
+        }
+        self.kinds = {kind.index: kind for kind in pool.spec.kinds}
+        self.effects = {kind.index: table[type(kind.effect)] for kind in pool.spec.kinds}
+        self.effects |= {stop.index: table[type(stop.effect)] for stop in pool.spec.stops}
+
+    def play(self, kind: int, fault: Fault, now_s: float) -> None:
+        """Play one fault, or one planned stop."""
+        self.effects[kind](kind, fault, now_s)
+
+    def _count(self, name: str, kind: int, n: int = 1) -> None:
+        self.counts[name][0, kind] += n
+
+    # -- interrupt -------------------------------------------------------------------------------
+
+    def _interrupt(self, kind: int, fault: Fault, now_s: float) -> None:
+        """Interrupt the jobs of the nodes, and send to repair the nodes that need it."""
+        nodes = self.nodes
+        interrupted: set[int] = set()
+        sent: SentTogether = []
+        found_idle = False
+        for node, repair_s in zip(fault.nodes, fault.repairs_s, strict=True):
+            where = nodes.where[node]
+            job = self.jobs[where] if where >= 0 else None
+            if self._is_missed(node, where, job, kind, fault):
+                continue
+            found_idle |= job is None
+            if job is not None and where not in interrupted:
+                interrupted.add(where)
+                job.interrupt(now_s, fault.restart_s, fault.level)
+            if fault.takes:
+                self.pool.send_to_repair(node, job, now_s)
+                if self._is_retired(node, now_s):
+                    continue
+                sent.append((node, repair_s))
+            if fault.lifetime_s < math.inf:
+                if fault.takes:
+                    self._renew_when_restored(MENDED, node, kind, fault)
+                else:
+                    self._renew(node, kind, fault, now_s)
+        if interrupted:
+            self._count("interruptions", kind, len(interrupted))
+        elif found_idle:
+            self._count("idle_faults", kind)
+        if sent:
+            self.pool.repair(sent, fault.automatic_s, now_s)
+
+    def _is_missed(self, node: int, where: int, job: Job | None, kind: int, fault: Fault) -> bool:
+        """Return whether a fault does nothing to a node: it is gone, in repair, or not busy."""
+        spec = self.kinds[kind]
+        if self.generations.is_void(node, spec, fault):
+            return True
+        if where == IN_REPAIR:
+            if spec.lifetime is not None:  # exchanged in the repair shop
+                self._renew_when_restored(EXCHANGED, node, kind, fault)
+            return True
+        return spec.is_busy and (job is None or job.is_blocked)
+
+    # -- slow ------------------------------------------------------------------------------------
+
+    def _slow(self, kind: int, fault: Fault, now_s: float) -> None:
+        """Let a node hold its job back for a while; nothing is interrupted."""
+        (node,), effect = fault.nodes, self.kinds[kind].effect
+        where = self.nodes.where[node]
+        if where == IN_REPAIR:
+            return
+        assert isinstance(effect, Slow)
+        self._count("idle_faults" if where == FREE else "slowdowns", kind)
+        ticket = object()
+        self.pool.slow.setdefault(node, {})[ticket] = effect.to_frac
+        self.pool.when_repaired(now_s + fault.lasts_s, node, partial(self._fast, node, ticket))
+        self.pool.set_paces(now_s)
+
+    def _fast(self, node: int, ticket: object, now_s: float) -> None:
+        shares = self.pool.slow.get(node, {})
+        shares.pop(ticket, None)
+        if not shares:
+            self.pool.slow.pop(node, None)
+        self.pool.set_paces(now_s)
+        self.pool.await_ends()
+
+    # -- corrupt ---------------------------------------------------------------------------------
+
+    def _corrupt(self, kind: int, fault: Fault, now_s: float) -> None:
+        """Damage the job of a node, if it has one; it is found later."""
+        where = self.nodes.where[fault.nodes[0]]
+        if where == FREE:
+            self._count("idle_faults", kind)
+        elif where != IN_REPAIR:
+            then = partial(self._found, kind, fault, self.jobs[where], now_s)
+            self._fault_at(now_s + fault.found_s, fault.nodes[0], then, always=True)
+
+    def _found(self, kind: int, fault: Fault, job: Job, since_s: float, now_s: float) -> None:
+        """Interrupt a job whose state is damaged since a time; its node goes if it still has it."""
+        if not job.runs:
+            return
+        self._count("interruptions", kind)
+        job.interrupt(now_s, fault.restart_s, fault.level, clean_by_s=since_s)
+        (node,) = fault.nodes
+        if fault.takes and self.nodes.where[node] == job.index:
+            self.pool.send_to_repair(node, job, now_s)
+            if not self._is_retired(node, now_s):
+                self.pool.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
+        self.pool.await_ends()
+
+    # -- maintain --------------------------------------------------------------------------------
+
+    def _maintain(self, kind: int, fault: Fault, now_s: float) -> None:
+        """Let all jobs save and stop; or take nodes out: idle ones now, others once saved."""
+        if not fault.takes:
+            for job in self.pool.jobs:
+                self._count("interruptions", kind, job.stop(now_s, fault.lasts_s))
+            return
+        where = self.nodes.where
+        group = list(self.pool.spec.stop(kind).group(fault.nodes[0], len(where)))
+        self._take_out(None, group, fault, now_s)
+        for job in [job for pool in self.pool.near for job in pool.jobs]:
+            own = [node for node in group if where[node] == job.index]
+            if own and job.stop(now_s, 0.0):
+                self._count("interruptions", kind)
+                job.when_saved(now_s, partial(self._take_out, job, own, fault))
+
+    def _take_out(self, job: Job | None, group: list[int], fault: Fault, now_s: float) -> None:
+        """Take out nodes that are idle, or with a job that has saved for it."""
+        is_interrupted = False
+        for node in group:
+            where = self.nodes.where[node]
+            if where == FREE:
+                self.pool.send_to_repair(node, None, now_s)
+            elif job is not None and where == job.index:
+                if not is_interrupted:
+                    restart_s = max(fault.restart_s, job.restart_left_s(now_s))
+                    job.interrupt(now_s, restart_s, level=1)
+                    is_interrupted = True
+                self.pool.send_to_repair(node, job, now_s)
+            else:
+                continue
+            then = partial(self.pool.restored, node)
+            self.pool.when_repaired(now_s + fault.lasts_s, node, then)
+        self.pool.set_paces(now_s)
+        if is_interrupted:
+            self.pool.await_ends()
+
+    # -- nodes that fault again, and new nodes ---------------------------------------------------
+
+    def _fault_at(
+        self, time_s: float, node: int, then: Callable[[float], None], *, always: bool = False
+    ) -> None:
+        """Let a node fault, if that is before the end of the run."""
+        if always or time_s < self.horizon_s:
+            self.pool.calendar.at(time_s, Rank.FAULT, then, self.pool.index, node)
+
+    def _renew_when_restored(self, order: int, node: int, kind: int, fault: Fault) -> None:
+        then = partial(self._renew, node, kind, fault)
+        self.pool.renewals.setdefault(node, []).append((order, kind, then))
+
+    def _renew(self, node: int, kind: int, fault: Fault, now_s: float) -> None:
+        """Let a node that is restored live until its next fault of a kind."""
+        then: Callable[[float], None]
+        if fault.generation and fault.chain < 0:
+            then = partial(self._next_of_new, kind, node)
+        else:
+            then = partial(self._next_of_chain, kind, node, fault.chain, fault.nth + 1)
+        then = self.generations.if_it_stands(node, then)
+        self._fault_at(now_s + fault.lifetime_s, node, then)
+
+    def _next_of_chain(self, kind: int, node: int, chain: int, nth: int, now_s: float) -> None:
+        """Let a node fault again: `nth` counts from 1 in its chain."""
+        self.play(kind, self.generations.again(self.kinds[kind], node, chain, nth), now_s)
+        self.pool.await_ends()
+
+    def _next_of_new(self, kind: int, node: int, now_s: float) -> None:
+        """Let a node that came later fault."""
+        self.play(kind, self.generations.next_fault(self.kinds[kind], node), now_s)
+        self.pool.await_ends()
+
+    def _is_retired(self, node: int, now_s: float) -> bool:
+        """Note that a node was sent to repair; return whether it is replaced for good instead."""
+        wait_s = self.generations.retire(node, now_s)
+        if wait_s is None:
+            return False
+        self.nodes.n_retired += 1
+        self.pool.renewals.pop(node, None)
+        self.pool.when_repaired(now_s + wait_s, node, partial(self._come, node))
+        return True
+
+    def _come(self, node: int, now_s: float) -> None:
+        """Let a new node stand in a place: its own faults are awaited from now on."""
+        self.generations.come(node, now_s)
+        for kind in self.pool.spec.kinds:
+            if kind.rate_per_node_s and kind.lemons is not None:
+                self._await_own(kind.index, node, 0)
+            elif kind.rate_per_node_s and kind.lifetime is not None:
+                first_s = now_s + self.generations.since_s(kind, node, 0)
+                then = partial(self._next_of_new, kind.index, node)
+                self._fault_at(first_s, node, self.generations.if_it_stands(node, then))
+        self.pool.restored(node, now_s)
+
+    def _await_own(self, kind: int, node: int, nth: int) -> None:
+        """Await the fault of a node of unlike ones that is `nth` by its own rate."""
+        came_s = self.generations.came_s[node]
+        at_s = came_s + self.generations.since_s(self.kinds[kind], node, nth)
+        then = partial(self._own_fault, kind, node, nth)
+        self._fault_at(at_s, node, self.generations.if_it_stands(node, then))
+
+    def _own_fault(self, kind: int, node: int, nth: int, now_s: float) -> None:
+        self._await_own(kind, node, nth + 1)  # void if this very fault retires it
+        self._next_of_new(kind, node, now_s)

@@ -1,0 +1,156 @@
+"""One pool in one run: nodes that go to repair and come back, and what stands in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.job import Job
+from computeplan.engines.event.nodes import FREE, IN_REPAIR, PoolNodes
+from computeplan.engines.event.repair_shop import RepairShop, SentTogether
+from computeplan.world.faults import Slow
+from computeplan.world.pools import Pool
+from computeplan.world.signals import Signal
+
+__all__ = ["PoolRun"]
+
+
+class PoolRun:
+    """The nodes of one pool, and the jobs on it.
+
+    Parameters
+    ----------
+    index, spec : int, Pool
+        Which pool.
+    calendar : Calendar
+        Of the run.
+    signals : tuple of Signal
+        Of the pool.
+    await_ends, call_policy : callable
+        What the engine does when jobs go on, and when nodes are free at a time. [s]
+    """
+
+    def __init__(
+        self,
+        index: int,
+        spec: Pool,
+        calendar: Calendar,
+        signals: tuple[Signal, ...],
+        await_ends: Callable[[], None],
+        call_policy: Callable[[float], None],
+    ) -> None:
+        self.index, self.spec, self.calendar = index, spec, calendar
+        self.await_ends, self.call_policy = await_ends, call_policy
+        self.nodes = PoolNodes(spec, signals)
+        self.jobs: list[Job] = []
+        self.near: tuple[PoolRun, ...] = (self,)  # and those with which it shares spares
+        self.repair_shop = RepairShop(spec.n_crews, self.when_repaired, self.restored)
+        # What a node begins when it is restored: order, kind, and what to do then.
+        self.renewals: dict[int, list[tuple[int, int, Callable[[float], None]]]] = {}
+        self.slow: dict[int, dict[object, float]] = {}  # by node: shares of speed
+        self.has_slow = any(isinstance(kind.effect, Slow) for kind in spec.kinds)
+
+    def share_spares(self, pools: tuple[PoolRun, ...]) -> None:
+        """Let nodes that these pools have to spare stand in for those of this one."""
+        self.near = (self, *pools)
+        self.has_slow = any(pool.has_slow for pool in self.near)
+        self.nodes.others = tuple(pool.nodes for pool in pools)
+
+    def when_repaired(self, time_s: float, node: int, then: Callable[[float], None]) -> None:
+        """Let something happen when a node has been in repair for long enough."""
+        self.calendar.at(time_s, Rank.REPAIRED, then, self.index, node)
+
+    # -- nodes that go ---------------------------------------------------------------------------
+
+    def send_to_repair(self, node: int, job: Job | None, now_s: float) -> None:
+        """Send a node to repair, and replace it in its job."""
+        self.nodes.send_to_repair(node, now_s)
+        self.slow.pop(node, None)
+        if job is not None:
+            self._replace(job, now_s)
+        self.set_paces(now_s)
+
+    def _replace(self, job: Job, now_s: float) -> None:
+        nodes = self.nodes
+        if job not in self.jobs:  # it has borrowed the node
+            nodes = next(pool.nodes for pool in self.near if job in pool.jobs)
+        lender = None
+        if not (job.is_blocked and job.n_lacking):
+            lender = nodes.give(job.index, now_s)
+        if lender is None:
+            job.lack(now_s)
+        elif lender.boots and (boot_s := lender.take_spare(now_s)):
+            job.boot(now_s, 1)
+            self.when_repaired(now_s + boot_s, -1, partial(self._booted, job))
+
+    def _booted(self, job: Job, now_s: float) -> None:
+        if job.runs:
+            job.boot(now_s, -1)
+            self.await_ends()
+
+    def repair(self, sent: SentTogether, automatic_s: float, now_s: float) -> None:
+        """Repair nodes that were sent together."""
+        self.nodes.n_repairs += len(sent)
+        self.repair_shop.repair(sent, automatic_s, now_s)
+
+    # -- nodes that come back --------------------------------------------------------------------
+
+    def restored(self, node: int, now_s: float) -> None:
+        """Give a node that is whole again to a job that lacks one, or else let it be free."""
+        nodes = self.nodes
+        nodes.book(now_s)
+        nodes.n_in_repair -= 1
+        nodes.release(node)
+        if node in self.renewals:
+            for *_, renew in sorted(self.renewals.pop(node), key=lambda one: one[:2]):
+                renew(now_s)
+        if self.hand_out(now_s):
+            self.await_ends()
+        else:
+            self.call_policy(now_s)
+
+    def hand_out(self, now_s: float) -> bool:
+        """Give free nodes to jobs that lack some, their own pool's first; return whether any did.
+
+        Those that have lacked nodes for longest come first.
+        """
+        lacking = self._lacking()
+        if not lacking:
+            return False
+        while lacking:
+            job = min(lacking, key=lambda one: (one.missing_since_s, one.index))
+            self.nodes.give_own(job.index, now_s)
+            job.receive(now_s)
+            lacking = self._lacking()
+        self.set_paces(now_s)
+        return True
+
+    def _lacking(self) -> list[Job]:
+        """Return the jobs among which the next free node goes, if there is one."""
+        if not self.nodes.n_free:
+            return []
+        lacking = [job for job in self.jobs if job.n_lacking]
+        if lacking or self.nodes.n_to_spare <= 0:
+            return lacking
+        return [job for pool in self.near[1:] for job in pool.jobs if job.n_lacking]
+
+    # -- nodes that are slow ---------------------------------------------------------------------
+
+    def set_paces(self, now_s: float) -> None:
+        """Tell jobs their speed, after nodes have moved: the slowest node sets it.
+
+        Slowness belongs to a node: it goes along to another job, and ends where the node goes to
+        repair.
+        """
+        if not self.has_slow:
+            return
+        paces: dict[int, float] = {}
+        for pool in self.near:
+            for node, shares in pool.slow.items():
+                job = pool.nodes.where[node]
+                if job not in (FREE, IN_REPAIR):
+                    paces[job] = min(paces.get(job, 1.0), *shares.values())
+        for pool in self.near:
+            for one in pool.jobs:
+                one.set_pace(now_s, paces.get(one.index, 1.0))
