@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue.resolve import Catalogue
 from computeplan.specs.documents.document import Document, KeyPath, nearest
 from computeplan.specs.documents.paths import split_path
-from computeplan.specs.faults import ONE_NODE, STAYS
+from computeplan.specs.faults import ONE_NODE, STAYS, Corrupt
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
+from computeplan.specs.model import ScenarioFields
 from computeplan.specs.sites import Pool
-
-if TYPE_CHECKING:
-    from computeplan.specs.scenario import Scenario
 
 __all__ = ["cross_check"]
 
@@ -26,7 +23,7 @@ _OF_ALL_CASES = (
 
 
 def cross_check(
-    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
+    scenario: ScenarioFields, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
 ) -> list[Problem]:
     """Return the problems between the parts of a scenario."""
     return [
@@ -40,7 +37,7 @@ def cross_check(
     ]
 
 
-def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _pools(scenario: ScenarioFields, document: Document, catalogue: Catalogue) -> list[Problem]:
     problems = []
     seen: set[str] = set()
     for site_name, site in scenario.sites.items():
@@ -74,7 +71,7 @@ def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list
 
 
 def _sharing(
-    scenario: Scenario, document: Document, catalogue: Catalogue, name: str
+    scenario: ScenarioFields, document: Document, catalogue: Catalogue, name: str
 ) -> list[Problem]:
     """Check that a site whose pools share spares has pools that can."""
     at, site = ("sites", name, "share_spares"), scenario.sites[name]
@@ -108,7 +105,7 @@ def _sharing(
     return [document.problem(at, message) for message in said]
 
 
-def _names(scenario: Scenario, document: Document) -> list[Problem]:
+def _names(scenario: ScenarioFields, document: Document) -> list[Problem]:
     problems = []
     pools = scenario.pool_names
     named: list[tuple[tuple[str | int, ...], str]] = []
@@ -132,7 +129,7 @@ def _names(scenario: Scenario, document: Document) -> list[Problem]:
     return problems
 
 
-def _rolling(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _rolling(scenario: ScenarioFields, document: Document, catalogue: Catalogue) -> list[Problem]:
     """Check that pools have as many nodes as are taken out of them at a time."""
     problems = []
     for site in scenario.sites.values():
@@ -159,7 +156,7 @@ def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
     return pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
 
 
-def _groups(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _groups(scenario: ScenarioFields, document: Document, catalogue: Catalogue) -> list[Problem]:
     """Check that each pool has the groups of nodes that its faults take or are counted by."""
     problems = []
     pools = [
@@ -194,7 +191,7 @@ def _groups(scenario: Scenario, document: Document, catalogue: Catalogue) -> lis
     return problems
 
 
-def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _jobs(scenario: ScenarioFields, document: Document, catalogue: Catalogue) -> list[Problem]:
     problems = []
     chips = [
         catalogue.chips.get(pool.chip)
@@ -219,7 +216,7 @@ def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[
     return problems
 
 
-def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> list[Problem]:
+def _checkpoint(scenario: ScenarioFields, document: Document, name: str, job: Job) -> list[Problem]:
     at, saving = ("jobs", name), job.checkpoint
     if saving is None:
         message = (
@@ -235,7 +232,7 @@ def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> 
     ):
         what = "a planned stop" if scenario.planned else "a job that takes nodes back"
         said.append((here, f"stall is missing: {what} saves first"))
-    late = [fault for fault, kind in scenario.faults.items() if kind.found is not None]
+    late = [fault for fault, kind in scenario.faults.items() if isinstance(kind.effect, Corrupt)]
     if late and saving.keep is None:
         message = (
             f"keep is missing: faults.{late[0]} is found late, when the newest checkpoint may"
@@ -259,7 +256,7 @@ def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> 
 
 
 def _logs(
-    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
+    scenario: ScenarioFields, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
 ) -> list[Problem]:
     problems = []
     for name, log in logs.items():
@@ -281,7 +278,7 @@ def _logs(
     return problems
 
 
-def _cases(scenario: Scenario, document: Document) -> list[Problem]:
+def _cases(scenario: ScenarioFields, document: Document) -> list[Problem]:
     """Return the problems of changes that are the same for all cases, so that cases compare."""
     said: list[tuple[KeyPath, str]] = [
         (("cases", case, path), path)

@@ -44,6 +44,7 @@ __all__ = [
     "Power",
     "PricePerChipTime",
     "Pue",
+    "Share",
     "Title",
     "Tokens",
     "WholeNodes",
@@ -152,6 +153,7 @@ def _number(value: object) -> object:
 # Limits stand before the validator: pydantic then writes them into the JSON Schema.
 Positive = Annotated[float, Field(gt=0, le=1e30), BeforeValidator(_number), HowWritten("", "1.1")]
 Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number), HowWritten("", "0.41")]
+Share = Annotated[float, Field(gt=0, lt=1)]
 AtLeastOne = Annotated[float, Field(ge=1, le=1000), BeforeValidator(_number), HowWritten("", "2")]
 Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]

@@ -1,12 +1,14 @@
-"""Stops that are known beforehand: windows for all jobs of a pool, or nodes taken out in turn."""
+"""Stops that are known beforehand: of all jobs of a pool, or of a few nodes in turn."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from computeplan.distributions import Law
 from computeplan.specs.durations import DurationLaw
 from computeplan.specs.fields import (
     Count,
@@ -19,7 +21,27 @@ from computeplan.specs.fields import (
     refuse,
 )
 
-__all__ = ["ObservedStops", "PlannedStop"]
+__all__ = ["Maintain", "ObservedStops", "PlannedStop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """The effect of a planned stop.
+
+    Parameters
+    ----------
+    n_nodes : int
+        Nodes taken out at a time; 0 if none is, and all jobs of the pool stop.
+    lasts : Law
+        How long the nodes are away; of jobs that stop, from the end of the save to the first new
+        step.
+    restart : Law or None
+        From when a job has all its nodes again to its first new step; None where `lasts` holds it.
+    """
+
+    n_nodes: int
+    lasts: Law
+    restart: Law | None
 
 
 class ObservedStops(Frozen):
@@ -96,6 +118,11 @@ class PlannedStop(Frozen):
         elif self.rounds is not None and self.at is not None:
             refuse("rounds says nothing beside at: nodes are taken at each of those times")
         return self
+
+    @property
+    def effect(self) -> Maintain:
+        """What a stop does to the jobs of a pool."""
+        return Maintain(self.rolling or 0, self.lasts, self.restart)
 
     @property
     def interval_s(self) -> float | None:

@@ -23,8 +23,9 @@ from computeplan.errors import ScenarioError
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.mfu import MfuDefault, default_mfu
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.documents.document import Document, load_document, validate
+from computeplan.specs.documents.document import Document, load_document
 from computeplan.specs.documents.paths import apply
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
 
 __all__ = [

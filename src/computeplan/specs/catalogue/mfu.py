@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from computeplan.specs.catalogue.chips import Precision, Source
-from computeplan.specs.documents.document import load_document, validate
+from computeplan.specs.documents.document import load_document
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Fraction, Frozen, Positive, refuse
 
 __all__ = ["MfuDefault", "MfuTable", "default_mfu", "default_mfus", "mfu_table"]

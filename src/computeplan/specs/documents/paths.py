@@ -129,7 +129,8 @@ def _merge(annotation: Any, base: Any, over: Any) -> Any:
 def apply(model: type[BaseModel], base: Document, over: Document) -> Document:
     """Return document `over` laid on document `base`, places included."""
     keys, values = base.keys | over.keys, base.values | over.values
-    return Document(_merge(model, base.data, over.data), over.file, keys, values)
+    data, problems = _merge(model, base.data, over.data), (*base.problems, *over.problems)
+    return Document(data, over.file, keys, values, problems)
 
 
 def change(
@@ -160,9 +161,9 @@ def change(
     Raises
     ------
     ScenarioError
-        If a path does not exist.
+        If a path does not exist, or a name stands for nothing.
     """
-    problems = []
+    problems: list[Problem] = []
     for text, value in changes.items():
         mark = (
             Mark(_shown(origin, text, value))
@@ -182,15 +183,11 @@ def change(
         for part in reversed(path):
             data = {part: data}
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
-        changed = apply(model, document, Document(data, document.file, places, places))
-        document = Document(changed.data, document.file, changed.keys, changed.values)
+        document = apply(model, document, Document(data, document.file, places, places))
         if settle is not None:
-            try:
-                document = settle(document)
-            except ScenarioError as error:
-                raise ScenarioError([*problems, *error.problems]) from None
-    if problems:
-        raise ScenarioError(problems)
+            document = settle(document)
+    if problems or document.problems:
+        raise ScenarioError(dict.fromkeys([*problems, *document.problems]))
     return document
 
 
