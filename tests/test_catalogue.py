@@ -20,16 +20,13 @@ from computeplan.specs.catalogue import lookup as catalogue
 from computeplan.specs.catalogue.chips import figures_in
 from computeplan.specs.catalogue.lookup import (
     chip_names,
-    default_mfu,
-    find_chip,
-    find_model,
     load_chip,
     load_model,
     model_names,
     parse_chip,
     parse_model,
 )
-from computeplan.specs.catalogue.mfu import default_mfus, mfu_table
+from computeplan.specs.catalogue.mfu import default_mfu, default_mfus, mfu_table
 from computeplan.specs.documents.document import load_document, parse_document
 
 DATA = Path(str(resources.files("computeplan"))) / "data"
@@ -123,7 +120,7 @@ WITHHELD = ["cambricon-mlu590", "biren-br106", "hygon-k100", "hygon-z100", "enfl
     [*CHIP_LISTS, *TRAINING_CASES, *ENERGY_CASES, *MEASURED_TABLES, *JOB_TRACES, *PEOPLE_SAY],
 )
 def test_every_name_in_use_resolves(name):
-    assert find_chip(name)[0] in chip_names()
+    assert load_chip(name)[0].name in chip_names()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +138,7 @@ def test_every_name_in_use_resolves(name):
     ],
 )
 def test_a_name_means_the_chip_people_mean(name, full_name):
-    assert find_chip(name)[0] == full_name
+    assert load_chip(name)[0].name == full_name
 
 
 @pytest.mark.parametrize(
@@ -158,12 +155,12 @@ def test_a_name_means_the_chip_people_mean(name, full_name):
     ],
 )
 def test_a_name_means_the_model_people_mean(name, full_name):
-    assert find_model(name)[0] == full_name
+    assert load_model(name)[0].name == full_name
 
 
 @pytest.mark.parametrize("name", MODELS_TRAINED)
 def test_every_model_of_a_published_run_resolves_in_either_case(name):
-    assert find_model(name)[0] == find_model(name.upper())[0] == find_model(name.lower())[0]
+    assert load_model(name)[0] == load_model(name.upper())[0] == load_model(name.lower())[0]
 
 
 def test_sliding_windows_are_those_of_the_published_configs():
@@ -185,21 +182,21 @@ def test_sliding_windows_are_those_of_the_published_configs():
 
 
 def test_an_ambiguous_name_says_what_it_was_taken_for():
-    (note,) = find_chip("Ascend-910B")[1]
+    (note,) = load_chip("Ascend-910B")[1]
     assert "huawei/ascend-910b2" in note
     assert "414, 376, 313 and 280" in note
-    assert "nvidia/h100-pcie" in find_chip("H100")[1][0]
-    assert find_chip("Ascend-910B2")[1] == ()
-    assert find_chip("H100-SXM")[1] == ()
+    assert "nvidia/h100-pcie" in load_chip("H100")[1][0]
+    assert load_chip("Ascend-910B2")[1] == ()
+    assert load_chip("H100-SXM")[1] == ()
 
 
 def test_an_unknown_name_is_told_the_nearest():
     with pytest.raises(
         ValueError, match=r"no chip 'nvidia/h100-smx'\. Did you mean 'nvidia/h100-s"
     ):
-        find_chip("nvidia/h100-smx")
+        load_chip("nvidia/h100-smx")
     with pytest.raises(ValueError, match="List: computeplan chips"):
-        find_chip("no such thing at all")
+        load_chip("no such thing at all")
     with pytest.raises(ValueError, match=r"Did you mean 'meta/llama-3\.1-405b'"):
         load_model("meta/llama-3.1-450b")
 
@@ -209,13 +206,13 @@ def test_an_unknown_name_is_told_the_nearest():
 )
 def test_a_name_is_never_a_path(name):
     with pytest.raises(ValueError, match="no chip"):
-        find_chip(name)
+        load_chip(name)
 
 
 @pytest.mark.parametrize("name", WITHHELD)
 def test_a_chip_that_is_left_out_says_why(name):
     with pytest.raises(ValueError, match="not in the catalogue: too little is published"):
-        find_chip(name)
+        load_chip(name)
 
 
 @pytest.mark.parametrize(("folder", "names"), [("chips", chip_names()), ("models", model_names())])

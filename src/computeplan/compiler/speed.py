@@ -22,7 +22,7 @@ from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import shape_of, size_class
 from computeplan.specs.catalogue.chips import Chip, Figure
 from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
-from computeplan.specs.catalogue.lookup import default_mfu
+from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.scenario import Scenario

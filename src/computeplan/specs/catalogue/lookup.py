@@ -21,7 +21,6 @@ from pydantic import Field
 
 from computeplan.errors import ScenarioError
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.mfu import MfuDefault, default_mfu
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import Document, load_document
 from computeplan.specs.documents.paths import apply
@@ -29,12 +28,8 @@ from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
 
 __all__ = [
-    "MfuDefault",
     "aliases_of",
     "chip_names",
-    "default_mfu",
-    "find_chip",
-    "find_model",
     "load_chip",
     "load_model",
     "model_names",
@@ -90,38 +85,6 @@ def aliases_of(name: str) -> tuple[str, ...]:
         if name in (names := _aliases(folder).names):
             return tuple(names[name])
     return ()
-
-
-def find_chip(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the full name of a chip, and notes where the name given stands for several.
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the nearest name.
-
-    Examples
-    --------
-    >>> find_chip("Ascend_910B3")
-    ('huawei/ascend-910b3', ())
-    """
-    return _find(_CHIPS, name)
-
-
-def find_model(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the full name of a model, and notes where the name given stands for several.
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the nearest name.
-
-    Examples
-    --------
-    >>> find_model("llama3-405b")
-    ('meta/llama-3.1-405b', ())
-    """
-    return _find(_MODELS, name)
 
 
 def load_chip(
