@@ -16,6 +16,7 @@ from computeplan.cli.chips import chips
 from computeplan.cli.models import models
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue import lookup as catalogue
 from computeplan.specs.catalogue.chips import figures_in
 from computeplan.specs.catalogue.lookup import (
@@ -182,10 +183,10 @@ def test_sliding_windows_are_those_of_the_published_configs():
 
 
 def test_an_ambiguous_name_says_what_it_was_taken_for():
-    (note,) = load_chip("Ascend-910B")[1]
+    (note,) = map(sentence, load_chip("Ascend-910B")[1])
     assert "huawei/ascend-910b2" in note
     assert "414, 376, 313 and 280" in note
-    assert "nvidia/h100-pcie" in load_chip("H100")[1][0]
+    assert "nvidia/h100-pcie" in sentence(load_chip("H100")[1][0])
     assert load_chip("Ascend-910B2")[1] == ()
     assert load_chip("H100-SXM")[1] == ()
 
@@ -361,7 +362,7 @@ def test_a_wrong_chip_says_where_and_what(text, message):
 def test_a_changed_figure_does_not_keep_the_old_source():
     text = "{extends: H100, power: {tdp: {value: 500 W}}, peak_dense: {bf16: 800 TFLOP/s}}"
     chip, notes = parse_chip(parse_document(text, "own.yaml"), "our/h100")
-    assert "nvidia/h100-pcie" in notes[0]
+    assert "nvidia/h100-pcie" in sentence(notes[0])
     assert (chip.name, chip.title) == ("our/h100", "our/h100")
     assert chip.peak_flop_per_s("bf16") == 800e12
     assert chip.peak_dense["bf16"].confidence == "user"
@@ -482,7 +483,7 @@ def test_a_sibling_lends_its_figure_as_an_estimate():
     for chip in ("nvidia/h200", "nvidia/h800"):
         lent = default_mfu(chip, "dense 50-100B", "bf16")
         assert (lent.chip, lent.mfu, lent.estimate) == (chip, 0.394, True)
-        assert "estimated" in lent.note
+        assert "estimated" in sentence(lent.note)
     assert default_mfu("huawei/ascend-910b4", "dense 50-100B", "bf16").estimate
     own = default_mfu("nvidia/a100-80gb", "dense 50-100B", "bf16")
     assert not own.estimate

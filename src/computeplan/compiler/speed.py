@@ -164,7 +164,9 @@ def speed_on(
             f" give parallelism: auto, or mfu: 0.4, or one by pool: mfu: {{{pool.name}: 0.4}}"
         )
         raise ScenarioError([document.problem((*at, "model"), message)])
-    notes.append(found.note)
+    from computeplan.report.words import sentence
+
+    notes.append(sentence(found.note))
     note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
     return Speed(n_chips, peak * found.mfu, found.mfu, found.like)
 

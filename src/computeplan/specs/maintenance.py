@@ -30,18 +30,18 @@ class Maintain:
 
     Parameters
     ----------
+    lasts : Law
+        How long nodes are away; where all jobs stop, from the end of the save to the first new
+        step.
     n_nodes : int
         Nodes taken out at a time; 0 if none is, and all jobs of the pool stop.
-    lasts : Law
-        How long the nodes are away; of jobs that stop, from the end of the save to the first new
-        step.
     restart : Law or None
         From when a job has all its nodes again to its first new step; None where `lasts` holds it.
     """
 
-    n_nodes: int
     lasts: Law
-    restart: Law | None
+    n_nodes: int = 0
+    restart: Law | None = None
 
 
 class ObservedStops(Frozen):
@@ -122,7 +122,7 @@ class PlannedStop(Frozen):
     @property
     def effect(self) -> Maintain:
         """What a stop does to the jobs of a pool."""
-        return Maintain(self.rolling or 0, self.lasts, self.restart)
+        return Maintain(self.lasts, self.rolling or 0, self.restart)
 
     @property
     def interval_s(self) -> float | None:

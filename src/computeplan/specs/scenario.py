@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fault_mixes import with_mix
 from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
@@ -32,7 +33,7 @@ from computeplan.specs.documents.document import (
 )
 from computeplan.specs.documents.paths import apply, change
 from computeplan.specs.documents.validation import validate
-from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay
+from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
 from computeplan.specs.model import ScenarioFields
 
 __all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
@@ -62,10 +63,12 @@ class Scenario(ScenarioFields):
         return {name: found.log for name, found in self._replays.items()}
 
     @property
-    def log_notes(self) -> tuple[str, ...]:
-        """What was done to the logs, one sentence each."""
+    def log_notes(self) -> tuple[Note, ...]:
+        """What was done to the logs, each with the fault kind that replays it."""
         return tuple(
-            f"{name}: {note}" for name, found in self._replays.items() for note in found.notes
+            Note(said.code, (("kind", name), *said.items))
+            for name, found in self._replays.items()
+            for said in found.notes
         )
 
     def __eq__(self, other: object) -> bool:
@@ -134,7 +137,7 @@ class Scenario(ScenarioFields):
         for name, found in self._replays.items():
             copy: str | dict[str, Any] = f"inputs/{name}.csv"
             if found.notes:  # the copy does not show what was done
-                copy = {"log": copy, "notes": list(found.notes)}
+                copy = {"log": copy, "notes": [*map(note_text, found.notes)]}
             data["faults"][name] = {**data["faults"][name], "replay": copy}
         yaml, out = YAML(), StringIO()
         yaml.width = 100

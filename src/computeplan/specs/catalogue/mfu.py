@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Precision, Source
 from computeplan.specs.documents.document import load_document
 from computeplan.specs.documents.validation import validate
@@ -59,13 +60,17 @@ class MfuDefault(Frozen):
         return f"{self.model}, seq {self.seq}, {self.chips} chips, {self.precision}"
 
     @property
-    def note(self) -> str:
-        """One sentence for the user."""
-        kind = "estimated from" if self.estimate else "measured on"
-        remark = f"; {self.remark}" if self.remark else ""
-        return (
-            f"mfu {self.mfu:g} on {self.chip} is {kind} {self.like} with {self.software}"
-            f" [{self.source_title}]{remark}"
+    def note(self) -> Note:
+        """What a reader of numbers must know of it."""
+        return note(
+            "mfu_measured",
+            mfu=self.mfu,
+            chip=self.chip,
+            is_estimate=self.estimate,
+            like=self.like,
+            software=self.software,
+            source=self.source_title,
+            remark=self.remark,
         )
 
 
