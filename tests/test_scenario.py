@@ -740,6 +740,12 @@ def test_the_original_stays_as_it_was(small):
         small.name = "other"
 
 
+@pytest.mark.parametrize("value", [1.5, "x", [1]])
+def test_a_path_into_what_is_no_mapping_does_not_exist(small, value):
+    with pytest.raises(ScenarioError, match=r"jobs\.j\.chips: no 'j' in jobs\.$"):
+        small.with_({"jobs": value, "jobs.j.chips": 8})
+
+
 def test_what_was_loaded_does_not_change_with_the_mapping(small):
     mine = data(SMALL)
     scenario = load(mine)

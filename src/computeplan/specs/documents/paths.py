@@ -186,6 +186,8 @@ def change(
         document = apply(model, document, Document(data, document.file, places, places))
         if settle is not None:
             document = settle(document)
+        if document.problems:  # what later paths name may not be there
+            break
     if problems or document.problems:
         raise ScenarioError(dict.fromkeys([*problems, *document.problems]))
     return document
@@ -221,17 +223,19 @@ def _unknown(model: Any, data: Any, path: tuple[str, ...]) -> str:
     for depth, part in enumerate(path):
         inner = _unwrap(annotation)
         last = depth == len(path) - 1
+        names = [str(name) for name in data] if isinstance(data, dict) else []
         if _is_model(inner) and part not in inner.model_fields:
             allowed = list(inner.model_fields)
-        elif get_origin(inner) is dict and not last and part not in (data or {}):
-            allowed = list(data or {})
+        elif get_origin(inner) is dict and not last and part not in names:
+            allowed = names
         else:
             data = data.get(part) if isinstance(data, dict) else None
             annotation = _child(annotation, part)
             continue
         above = dotted(path[:depth])
         where = f"in {above}" if above else "at the top"
-        return f"no '{part}' {where}.{nearest(part, allowed)}  Allowed: {', '.join(allowed)}"
+        listed = f"  Allowed: {', '.join(allowed)}" if allowed else ""
+        return f"no '{part}' {where}.{nearest(part, allowed)}{listed}"
     return ""
 
 
