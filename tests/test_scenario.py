@@ -347,13 +347,13 @@ def test_every_form_of_a_rate_says_the_same(rate):
         ("mtbf: 5 d, per: node, takes: nothing, law: weibull_min", "weibull_min: takes c and one"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7}}",
-            "age is missing: with weibull_min it makes all the difference how old the nodes are",
+            "age is missing: with weibull_min faults depend on how old the nodes are",
         ),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7, mean: 3 d}}",
             "takes shapes only, as {weibull_min: {c: 0.7}}; mean follows from the rate",
         ),
-        ("mtbf: 5 d, per: node, takes: nothing, age: new", "age changes nothing with expon"),
+        ("mtbf: 5 d, per: node, takes: nothing, age: new", "age has no effect with expon"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {uniform: {}}, age: new",
             "uniform: its support is [0, 1], not [0, inf)",

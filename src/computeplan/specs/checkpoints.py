@@ -78,7 +78,7 @@ class Tier(Frozen):
     load: Duration | None = None
     """How long reading the state back takes; adds to the restart; left out, as write."""
     bandwidth: Bandwidth | None = None
-    """At which state is written and read; the storage of the site if left out."""
+    """Bandwidth at which state is written and read; the storage of the site if left out."""
     survives: Literal["nothing", "node", "group", "all"]
     """The worst that a fault may take so that the tier can still be read."""
 
@@ -134,8 +134,8 @@ class Checkpoint(Frozen):
     """Bytes of one save, or auto for weights and Adam's state; they and a bandwidth give the time
     that write, or stall without write, leaves out, and that of load."""
     bandwidth: Bandwidth | None = None
-    """At which this job alone writes and reads its state; if left out the storage of the site,
-    which it shares with other jobs."""
+    """Bandwidth at which this job alone writes and reads its state; if left out the storage of the
+    site, which it shares with other jobs."""
     keep: Count | None = None
     """Completed checkpoints that are kept, of the least frequent tier; needed where a fault has
     found, because the newest may hold its damage."""
@@ -182,7 +182,7 @@ class Checkpoint(Frozen):
         if self.bandwidth is not None and not self.is_sized:
             refuse(BYTES_MISSING)
         if self.is_sized and self.write is not None:
-            refuse("write and state say the same twice; keep one")
+            refuse("write and state give the same value twice; keep one")
         if self.every != "never" and self.stall is None and not self.is_sized:
             refuse("stall is missing: how long training stands still for one save, such as 5 s")
         is_free = not self.stall and not self.write and not self.is_sized

@@ -148,7 +148,7 @@ def _rolling(scenario: ScenarioFields, document: Document, catalogue: Catalogue)
 
 
 def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
-    """Return the nodes of a pool, spares included; None if nobody says what a node is."""
+    """Return the nodes of a pool, spares included; None if no size of a node is known."""
     chip = catalogue.chips.get(pool.chip)
     per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
     if per_node is None:

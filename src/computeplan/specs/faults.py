@@ -199,7 +199,7 @@ class Automatic(Frozen):
     """A repair without a crew, tried first: a reset, a reboot, a check."""
 
     lasts: DurationLaw
-    """How long it takes."""
+    """How long it lasts."""
     mends: Fraction
     """Share of the nodes that it restores; the others go on to `repair`."""
 
@@ -418,7 +418,7 @@ class FaultKind(Frozen):
         return self
 
     def _slows_only(self) -> None:
-        """Refuse what says nothing beside `slows`."""
+        """Refuse what has no effect beside `slows`."""
         if self.replay is not None:
             refuse("slows is drawn and not replayed: a log says when nodes were down")
         names = ("restart", "takes", "repair", "automatic", "relapse", "found")
@@ -450,11 +450,11 @@ class FaultKind(Frozen):
         has_memory = self.law.name != "expon"
         if has_memory and self.age is None:
             refuse(
-                f"age is missing: with {self.law.name} it makes all the difference how old the"
-                " nodes are: steady, new, or a duration such as 2 years"
+                f"age is missing: with {self.law.name} faults depend on how old the nodes are:"
+                " steady, new, or a duration such as 2 years"
             )
         if not has_memory and self.age is not None:
-            refuse("age changes nothing with expon, which has no memory; leave it out")
+            refuse("age has no effect with expon, which has no memory; leave it out")
         single = {
             f"law: {self.law.name}": has_memory,
             "relapse": self.relapse is not None,
@@ -479,5 +479,5 @@ class FaultKind(Frozen):
                 for name in ("automatic", "relapse", "lemons", "grows")
             }
             for name in (name for name, is_said in own.items() if is_said):
-                refuse(f"{name} says nothing beside replay: the log says what happens")
+                refuse(f"{name} has no effect beside replay: the log says what happens")
         return self

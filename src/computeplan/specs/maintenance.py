@@ -114,9 +114,9 @@ class PlannedStop(Frozen):
                 if getattr(self, name) is not None:
                     refuse(f"{name} goes with rolling; without it all jobs of the pool stop")
         elif self.restart is None:
-            refuse("restart is missing: a job starts anew on other nodes when rolling takes some")
+            refuse("restart is missing: a job restarts on other nodes when rolling takes some out")
         elif self.rounds is not None and self.at is not None:
-            refuse("rounds says nothing beside at: nodes are taken at each of those times")
+            refuse("rounds has no effect beside at: nodes are taken out at each of those times")
         return self
 
     @property

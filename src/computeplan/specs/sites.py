@@ -72,7 +72,7 @@ class PowerWatts(Frozen):
     """Watts of one chip by power state, at one meter; what is left out comes from the chip.
 
     Compute is training, load is saving and restarting, wait is a job that holds the chip but
-    lacks a node, idle is held by no job, repair is out of service.
+    lacks a node, idle is unallocated, repair is out of service.
     """
 
     meter: Literal["chip", "accelerator", "node"] = "chip"
@@ -84,7 +84,7 @@ class PowerWatts(Frozen):
     wait: Power | None = None
     """While the job is blocked."""
     idle: Power | None = None
-    """While no job holds the chip."""
+    """While the chip is unallocated."""
     repair: Power | None = None
     """While its node is in repair."""
     node_overhead: Power | None = None
@@ -237,9 +237,9 @@ class Site(Frozen):
     ) = None
     """Price of electricity; without it no cost is reported."""
     storage: Bandwidth | None = None
-    """At which jobs write and read checkpoints whose state is given; shared evenly by those that do
-    at one time."""
+    """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
+    one time share it evenly."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)
-    """Pools by name; a name stands once in the whole scenario."""
+    """Pools by name; no two of a scenario have the same."""

@@ -280,7 +280,7 @@ def _begin_s(replay: Replay, events: Events) -> float:
     if replay.begins is not None:
         return read_time_s(replay.begins, is_dated=events.is_dated, option="from")
     first_s = events.start_s[np.isfinite(events.start_s)].min(initial=math.inf)
-    if events.is_dated:  # the first fault is no time 0: nobody knows how long nothing failed before
+    if events.is_dated:  # the first fault is no time 0: how long nothing failed before is not known
         first = datetime.fromtimestamp(float(first_s), UTC).isoformat(timespec="seconds")
         raise ScenarioError.of(
             "has dates: say which of them is time 0 of the simulation, as in {log: ...,"

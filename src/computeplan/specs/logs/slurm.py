@@ -24,7 +24,7 @@ FAULT_STATES = ("NODE_FAIL", "BOOT_FAIL")
 
 MAX_LISTED = 100_000
 _PART = re.compile(r"([^\[\],\s]*)(?:\[([0-9,\-]+)\])?([^\[\],\s]*)")
-_NOBODY = {"", "none", "unknown", "none assigned", "(null)"}
+_NO_NODE = {"", "none", "unknown", "none assigned", "(null)"}
 
 
 def expand_nodes(text: str) -> list[str]:
@@ -48,7 +48,7 @@ def expand_nodes(text: str) -> list[str]:
     >>> expand_nodes("None assigned")
     []
     """
-    if text.strip().lower() in _NOBODY:
+    if text.strip().lower() in _NO_NODE:
         return []
     names: list[str] = []
     for part in re.split(r",(?![^\[]*\])", text.strip()):
