@@ -248,20 +248,10 @@ class Growth(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """The effect of a fault that stops its job.
+    """The effect of a fault that stops its job; its fields are those of the kind.
 
-    Parameters
-    ----------
-    restart : Law
-        From the fault to the first new step; where nodes are lacking, from when they are there.
-    takes : tuple of (str, float)
-        What is sent to repair, and with which probability; empty where a log says it.
-    repair : Law or None
-        How long a node stays away.
-    automatic : Automatic or None
-        What is tried before `repair`.
-    relapse : Relapse or None
-        Faults that come back after the node does.
+    `restart` is from the fault to the first new step; where nodes are lacking, from when they are
+    there. `takes` is empty where a log says what is sent to repair.
     """
 
     restart: Law
@@ -273,15 +263,7 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The effect of a fault that holds its job back and stops nothing.
-
-    Parameters
-    ----------
-    to_frac : float
-        Share of its speed at which the job trains.
-    lasts : Law
-        How long, unless the node goes to repair before.
-    """
+    """The effect of a fault that holds its job back, to a share of its speed, and stops nothing."""
 
     to_frac: float
     lasts: Law
@@ -289,15 +271,7 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Corrupt:
-    """The effect of a fault that damages the state silently.
-
-    Parameters
-    ----------
-    found : Law
-        How long the damage stays unnoticed.
-    then : Interrupt
-        Its effect once it is noticed; the job then goes back to before the fault.
-    """
+    """The effect of silent damage: when it is found, the job goes back to before the fault."""
 
     found: Law
     then: Interrupt

@@ -26,17 +26,10 @@ __all__ = ["Maintain", "ObservedStops", "PlannedStop"]
 
 @dataclass(frozen=True, slots=True)
 class Maintain:
-    """The effect of a planned stop.
+    """The effect of a planned stop: `n_nodes` are away at a time, or 0 and all jobs of a pool stop.
 
-    Parameters
-    ----------
-    lasts : Law
-        How long nodes are away; where all jobs stop, from the end of the save to the first new
-        step.
-    n_nodes : int
-        Nodes taken out at a time; 0 if none is, and all jobs of the pool stop.
-    restart : Law or None
-        From when a job has all its nodes again to its first new step; None where `lasts` holds it.
+    `restart` is from when a job has all its nodes again to its first new step; where all jobs stop,
+    `lasts` ends with that step.
     """
 
     lasts: Law

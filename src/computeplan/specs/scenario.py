@@ -225,14 +225,7 @@ def _build(
 ) -> Scenario:
     """Return the scenario of a document that was read, or raise everything that is wrong at once.
 
-    Parameters
-    ----------
-    document : Document
-        As read.
-    overlay : callable
-        Lays it over what it extends, or changes over it.
-    folder : Path or None
-        Where files beside the scenario are.
+    `overlay` lays it over what it extends, or changes over it; files stand in `folder`.
     """
     document = overlay(with_mix(document))
     if document.problems:  # a mix that does not exist: nobody knows which kinds are meant

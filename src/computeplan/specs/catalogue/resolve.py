@@ -96,13 +96,7 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                 problems.append(document.problem(path, str(error)))
         if files:
             catalogue.files[block] = files
-    return Catalogue(
-        catalogue.chips,
-        catalogue.models,
-        tuple(notes),
-        tuple(dict.fromkeys(problems)),
-        catalogue.files,
-    )
+    return replace(catalogue, notes=tuple(notes), problems=tuple(dict.fromkeys(problems)))
 
 
 def _own(document: Document, block: str, problems: list[Problem]) -> dict[str, Document]:
