@@ -19,13 +19,15 @@ from computeplan.specs.fields import (
     Frozen,
     HowWritten,
     Name,
+    NodeAge,
     Positive,
     PositiveDuration,
     Share,
     refuse,
+    said_once,
 )
 from computeplan.specs.logs.replay import ReplayField
-from computeplan.units import parse, parse_rate_per_node
+from computeplan.units import parse_rate_per_node
 
 __all__ = [
     "ASSUMED_FACTOR",
@@ -184,17 +186,6 @@ def _read_life(value: object) -> Law:
 _LIFE = "{weibull_min: {c: 0.7}}"
 
 
-def _read_age(value: object) -> float | str:
-    if value in ("steady", "new"):
-        return str(value)
-    if not isinstance(value, str):
-        refuse(f"must be steady, new, or a duration with its unit such as 2 years, not {value!r}")
-    age = parse(value, "s")
-    if age < 0:
-        refuse(f"must be >= 0, got {value!r}")
-    return age
-
-
 class Automatic(Frozen):
     """A repair without a crew, tried first: a reset, a reboot, a check."""
 
@@ -319,15 +310,7 @@ class FaultKind(Frozen):
         HowWritten("", _LIFE),
     ] = Field(default="expon", validate_default=True)
     """Law of the lifetime of a node until such a fault; its mean is that of the rate."""
-    age: (
-        Annotated[
-            float | str,
-            BeforeValidator(_read_age),
-            WithJsonSchema({"type": "string", "examples": ["steady", "new", "2 years"]}),
-            HowWritten("s", "steady"),
-        ]
-        | None
-    ) = None
+    age: NodeAge | None = None
     """How old the nodes are at the start: steady (long since mixed), new, or a duration."""
     clock: Literal["wall", "busy"] = "wall"
     """When faults can come: always, or only on nodes of a job that is not blocked."""
@@ -371,12 +354,8 @@ class FaultKind(Frozen):
 
     @model_validator(mode="after")
     def _one_rate(self) -> FaultKind:
-        said = [n for n in ("observed", "mtbf", "rate", "replay") if getattr(self, n) is not None]
-        if len(said) != 1:
-            refuse(
-                "state the rate once, as observed, mtbf (with per), rate or replay; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        what = "state the rate once, as observed, mtbf (with per), rate or replay"
+        said_once(self, what, "observed", "mtbf", "rate", "replay")
         if (self.mtbf is None) != (self.per is None):
             refuse("mtbf goes with per: write mtbf: 50.7 kh and per: chip (or node)")
         if self.slows is not None:

@@ -20,6 +20,7 @@ from computeplan.specs.fields import (
     Title,
     Tokens,
     refuse,
+    said_once,
 )
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
@@ -171,12 +172,8 @@ class Job(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        said = [name for name in ("tokens", "train_for", "work") if getattr(self, name) is not None]
-        if len(said) != 1:
-            refuse(
-                "state the work once, as tokens, train_for or work; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        what = "state the work once, as tokens, train_for or work"
+        said_once(self, what, "tokens", "train_for", "work")
         if self.mfu is not None and self.achieved is not None:
             refuse("mfu and achieved give the same value twice; keep one")
         if self.chips is None and self.parallelism in (None, "auto"):

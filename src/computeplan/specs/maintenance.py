@@ -19,6 +19,7 @@ from computeplan.specs.fields import (
     PositiveDuration,
     WholeNodes,
     refuse,
+    said_once,
 )
 
 __all__ = ["Maintain", "ObservedStops", "PlannedStop"]
@@ -88,12 +89,7 @@ class PlannedStop(Frozen):
 
     @model_validator(mode="after")
     def _said_once(self) -> PlannedStop:
-        said = [name for name in ("every", "observed", "at") if getattr(self, name) is not None]
-        if len(said) != 1:
-            refuse(
-                "say when once, as every, observed or at; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        said_once(self, "say when once, as every, observed or at", "every", "observed", "at")
         if self.first is not None and self.every is None:
             refuse("first goes with every: write every: 7 d and first: 2 d")
         if any(after <= before for before, after in itertools.pairwise(self.at or ())):

@@ -31,9 +31,9 @@ def _of_log(words: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _mfu_measured(v: Mapping[str, Any]) -> str:
-    how = "estimated from" if v["is_estimate"] else "measured on"
+    how = "estimated from" if v["estimate"] else "measured on"
     remark = f"; {v['remark']}" if v["remark"] else ""
-    run = f"{v['like']} with {v['software']} [{v['source']}]"
+    run = f"{v['like']} with {v['software']} [{v['source_title']}]"
     return f"mfu {v['mfu']:g} on {v['chip']} is {how} {run}{remark}"
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
 from pydantic import model_validator
 
-from computeplan.specs.documents.document import Document, KeyPath, load_document, nearest
+from computeplan.specs.documents.document import DATA, Document, KeyPath, load_document, nearest
 from computeplan.specs.documents.paths import apply
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.faults import FaultKind
@@ -59,11 +57,6 @@ class Mix(Frozen):
 
 
 @cache
-def _folder() -> Path:
-    return Path(str(resources.files("computeplan"))) / "data" / "faults"
-
-
-@cache
 def mix_names() -> tuple[str, ...]:
     """Return the names of the shipped mixes.
 
@@ -72,12 +65,12 @@ def mix_names() -> tuple[str, ...]:
     >>> mix_names()
     ('llama3',)
     """
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return tuple(sorted(path.stem for path in (DATA / "faults").glob("*.yaml")))
 
 
 @cache
 def _document(name: str) -> Document:
-    return load_document(_folder() / f"{name}.yaml", f"catalogue faults/{name}.yaml")
+    return load_document(DATA / "faults" / f"{name}.yaml", f"catalogue faults/{name}.yaml")
 
 
 @cache

@@ -13,8 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import Field
@@ -23,7 +21,7 @@ from computeplan.errors import ScenarioError
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.documents.document import Document, load_document
+from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.paths import apply
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
@@ -168,13 +166,8 @@ def _key(name: str) -> str:
 
 
 @cache
-def _folder(folder: str) -> Path:
-    return Path(str(resources.files("computeplan"))) / "data" / folder
-
-
-@cache
 def _names_in(folder: str) -> tuple[str, ...]:
-    root = _folder(folder)
+    root = DATA / folder
     return tuple(
         sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.glob("*/*.yaml"))
     )
@@ -187,12 +180,12 @@ def _aliases(folder: str) -> _Names:
 
 @cache
 def _document(folder: str, name: str) -> Document:
-    return load_document(_folder(folder) / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
+    return load_document(DATA / folder / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
 
 
 def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[Note, ...]]:
     key = _key(name)
-    if _FULL_NAME.fullmatch(key) and (_folder(kind.folder) / f"{key}.yaml").is_file():
+    if _FULL_NAME.fullmatch(key) and (DATA / kind.folder / f"{key}.yaml").is_file():
         return key, ()
     table = _aliases(kind.folder)
     for full_name, others in table.names.items():

@@ -8,14 +8,12 @@ models of the same class and precision, and for nothing else.
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
 from pydantic import Field, model_validator
 
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Precision, Source
-from computeplan.specs.documents.document import load_document
+from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Fraction, Frozen, Positive, refuse
 
@@ -62,16 +60,8 @@ class MfuDefault(Frozen):
     @property
     def note(self) -> Note:
         """What a reader of numbers must know of it."""
-        return note(
-            "mfu_measured",
-            mfu=self.mfu,
-            chip=self.chip,
-            is_estimate=self.estimate,
-            like=self.like,
-            software=self.software,
-            source=self.source_title,
-            remark=self.remark,
-        )
+        names = ("mfu", "chip", "estimate", "software", "source_title", "remark")
+        return note("mfu_measured", like=self.like, **{n: getattr(self, n) for n in names})
 
 
 class _Sibling(Frozen):
@@ -99,8 +89,7 @@ class MfuTable(Frozen):
 @cache
 def mfu_table() -> MfuTable:
     """Return all utilisations of the catalogue."""
-    path = Path(str(resources.files("computeplan"))) / "data" / "mfu.yaml"
-    return validate(MfuTable, load_document(path, "catalogue mfu.yaml"))
+    return validate(MfuTable, load_document(DATA / "mfu.yaml", "catalogue mfu.yaml"))
 
 
 def default_mfu(chip_name: str, model_class: str, precision: str) -> MfuDefault | None:

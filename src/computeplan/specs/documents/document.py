@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ruamel.yaml.reader import ReaderError
 from computeplan.errors import Problem, ScenarioError
 
 __all__ = [
+    "DATA",
     "Document",
     "KeyPath",
     "Mark",
@@ -29,6 +31,9 @@ __all__ = [
     "parse_document",
     "read_text",
 ]
+
+DATA = Path(str(resources.files("computeplan"))) / "data"
+"""Where the files of the catalogue are."""
 
 MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
