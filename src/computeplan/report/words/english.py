@@ -9,7 +9,7 @@ __all__ = ["SENTENCES"]
 
 # specs: notes on fault logs, behind the name of the kind that replays them
 _OF_LOGS = {
-    "log_quoted": "{text}",
+    "log_sentence": "{text}",
     "log_without_ends": "The log says no ends of faults: repairs are not known.",
     "log_began_again": "{n} faults began again before they ended: their ends are not known.",
     "log_without_start": "{n} faults end without a start: they began before the log.",

@@ -202,7 +202,7 @@ def _read_note(text: str) -> Note:
     match = re.fullmatch(r"(\w+)(?:: (\d{1,9}))?", text)
     if match is not None and _COUNTS.get(match[1]) is (match[2] is not None):
         return note(match[1], n=int(match[2])) if match[2] else note(match[1])
-    return note("log_quoted", text=text)
+    return note("log_sentence", text=text)
 
 
 def note_text(found: Note) -> str:
@@ -210,10 +210,10 @@ def note_text(found: Note) -> str:
 
     Examples
     --------
-    >>> note_text(note("log_merged", n=3)), note_text(note("log_quoted", text="Of rack 7 only."))
+    >>> note_text(note("log_merged", n=3)), note_text(note("log_sentence", text="Of rack 7 only."))
     ('log_merged: 3', 'Of rack 7 only.')
     """
-    if found.code == "log_quoted":
+    if found.code == "log_sentence":
         return str(found.values["text"])
     return f"{found.code}: {found.values['n']}" if "n" in found.values else found.code
 
