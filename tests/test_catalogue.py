@@ -16,20 +16,18 @@ from computeplan.cli.chips import chips
 from computeplan.cli.models import models
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue import lookup as catalogue
 from computeplan.specs.catalogue.chips import figures_in
 from computeplan.specs.catalogue.lookup import (
     chip_names,
-    default_mfu,
-    find_chip,
-    find_model,
     load_chip,
     load_model,
     model_names,
     parse_chip,
     parse_model,
 )
-from computeplan.specs.catalogue.mfu import default_mfus, mfu_table
+from computeplan.specs.catalogue.mfu import default_mfu, default_mfus, mfu_table
 from computeplan.specs.documents.document import load_document, parse_document
 
 DATA = Path(str(resources.files("computeplan"))) / "data"
@@ -123,7 +121,7 @@ WITHHELD = ["cambricon-mlu590", "biren-br106", "hygon-k100", "hygon-z100", "enfl
     [*CHIP_LISTS, *TRAINING_CASES, *ENERGY_CASES, *MEASURED_TABLES, *JOB_TRACES, *PEOPLE_SAY],
 )
 def test_every_name_in_use_resolves(name):
-    assert find_chip(name)[0] in chip_names()
+    assert load_chip(name)[0].name in chip_names()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +139,7 @@ def test_every_name_in_use_resolves(name):
     ],
 )
 def test_a_name_means_the_chip_people_mean(name, full_name):
-    assert find_chip(name)[0] == full_name
+    assert load_chip(name)[0].name == full_name
 
 
 @pytest.mark.parametrize(
@@ -158,12 +156,12 @@ def test_a_name_means_the_chip_people_mean(name, full_name):
     ],
 )
 def test_a_name_means_the_model_people_mean(name, full_name):
-    assert find_model(name)[0] == full_name
+    assert load_model(name)[0].name == full_name
 
 
 @pytest.mark.parametrize("name", MODELS_TRAINED)
 def test_every_model_of_a_published_run_resolves_in_either_case(name):
-    assert find_model(name)[0] == find_model(name.upper())[0] == find_model(name.lower())[0]
+    assert load_model(name)[0] == load_model(name.upper())[0] == load_model(name.lower())[0]
 
 
 def test_sliding_windows_are_those_of_the_published_configs():
@@ -185,21 +183,21 @@ def test_sliding_windows_are_those_of_the_published_configs():
 
 
 def test_an_ambiguous_name_says_what_it_was_taken_for():
-    (note,) = find_chip("Ascend-910B")[1]
+    (note,) = map(sentence, load_chip("Ascend-910B")[1])
     assert "huawei/ascend-910b2" in note
     assert "414, 376, 313 and 280" in note
-    assert "nvidia/h100-pcie" in find_chip("H100")[1][0]
-    assert find_chip("Ascend-910B2")[1] == ()
-    assert find_chip("H100-SXM")[1] == ()
+    assert "nvidia/h100-pcie" in sentence(load_chip("H100")[1][0])
+    assert load_chip("Ascend-910B2")[1] == ()
+    assert load_chip("H100-SXM")[1] == ()
 
 
 def test_an_unknown_name_is_told_the_nearest():
     with pytest.raises(
         ValueError, match=r"no chip 'nvidia/h100-smx'\. Did you mean 'nvidia/h100-s"
     ):
-        find_chip("nvidia/h100-smx")
+        load_chip("nvidia/h100-smx")
     with pytest.raises(ValueError, match="List: computeplan chips"):
-        find_chip("no such thing at all")
+        load_chip("no such thing at all")
     with pytest.raises(ValueError, match=r"Did you mean 'meta/llama-3\.1-405b'"):
         load_model("meta/llama-3.1-450b")
 
@@ -209,13 +207,13 @@ def test_an_unknown_name_is_told_the_nearest():
 )
 def test_a_name_is_never_a_path(name):
     with pytest.raises(ValueError, match="no chip"):
-        find_chip(name)
+        load_chip(name)
 
 
 @pytest.mark.parametrize("name", WITHHELD)
 def test_a_chip_that_is_left_out_says_why(name):
     with pytest.raises(ValueError, match="not in the catalogue: too little is published"):
-        find_chip(name)
+        load_chip(name)
 
 
 @pytest.mark.parametrize(("folder", "names"), [("chips", chip_names()), ("models", model_names())])
@@ -364,7 +362,7 @@ def test_a_wrong_chip_says_where_and_what(text, message):
 def test_a_changed_figure_does_not_keep_the_old_source():
     text = "{extends: H100, power: {tdp: {value: 500 W}}, peak_dense: {bf16: 800 TFLOP/s}}"
     chip, notes = parse_chip(parse_document(text, "own.yaml"), "our/h100")
-    assert "nvidia/h100-pcie" in notes[0]
+    assert "nvidia/h100-pcie" in sentence(notes[0])
     assert (chip.name, chip.title) == ("our/h100", "our/h100")
     assert chip.peak_flop_per_s("bf16") == 800e12
     assert chip.peak_dense["bf16"].confidence == "user"
@@ -485,7 +483,7 @@ def test_a_sibling_lends_its_figure_as_an_estimate():
     for chip in ("nvidia/h200", "nvidia/h800"):
         lent = default_mfu(chip, "dense 50-100B", "bf16")
         assert (lent.chip, lent.mfu, lent.estimate) == (chip, 0.394, True)
-        assert "estimated" in lent.note
+        assert "estimated" in sentence(lent.note)
     assert default_mfu("huawei/ascend-910b4", "dense 50-100B", "bf16").estimate
     own = default_mfu("nvidia/a100-80gb", "dense 50-100B", "bf16")
     assert not own.estimate

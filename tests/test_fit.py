@@ -20,6 +20,7 @@ from computeplan.fitting.rates import dispersion, gamma_poisson
 from computeplan.fitting.retirement import lemon_gain, top_share
 from computeplan.fitting.survival import fit_law, median_s
 from computeplan.report.fit import fit_document
+from computeplan.report.words import sentence
 from computeplan.specs.logs.events import Events
 from computeplan.specs.logs.reader import read_log
 from computeplan.specs.scenario import load
@@ -166,7 +167,7 @@ def test_sacct_counts_what_nodes_did(tmp_path):
     assert events.node.tolist() == [0, -1, 1]
     assert events.causes == ("BOOT_FAIL", "NODE_FAIL")
     assert events.cause.tolist() == [1, 1, 0]
-    assert "1 faults are of jobs on several nodes" in " ".join(events.notes)
+    assert "1 faults are of jobs on several nodes" in " ".join(map(sentence, events.notes))
     from_s = events.start_s[0] - DAY_S
     history = observe(events, 8, from_s, from_s + 2 * DAY_S)
     assert (history.fault_s.size, history.per_node().sum()) == (3, 2)

@@ -703,7 +703,7 @@ def test_slower_never_keeps_more(data, share):
 def test_what_says_nothing_beside_slows_is_refused():
     with pytest.raises(ScenarioError, match="restart is missing"):
         world_of(**{"faults.f.restart": None})
-    with pytest.raises(ScenarioError, match="stops nothing and takes nothing: drop takes"):
+    with pytest.raises(ScenarioError, match="stops no job and sends nothing to repair: drop takes"):
         slowed_world(**{"faults.slow.takes": "node", "faults.slow.repair": "1 h"})
     with pytest.raises(ScenarioError, match=r"jobs.j.on_loss: .*together with faults.slow.slows"):
         slowed_world(**{"jobs.j.on_loss": shrink()})

@@ -12,9 +12,9 @@ from computeplan.specs.documents.document import (
     load_document,
     nearest,
     parse_document,
-    validate,
 )
 from computeplan.specs.documents.paths import split_path
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Frozen, PositiveDuration
 
 

@@ -1,6 +1,7 @@
 """Mixes of faults by name, rates on a chip they were not observed on, where the answer turns."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +140,17 @@ def test_wrong_mixes_are_refused_with_a_place_and_all_else(faults, words):
         cp.load(data)
     assert any(problem.path.startswith("faults") for problem in caught.value.problems)
     assert "unknown key 'polcy'" in str(caught.value)
+
+
+def test_an_unknown_mix_of_an_extended_file_is_told_with_all_else(tmp_path):
+    (tmp_path / "base.yaml").write_text("extends: llama3-405b\nfaults: {mix: lama3}\n")
+    (tmp_path / "mine.yaml").write_text(
+        "extends: base.yaml\npolcy: silo\nfaults: {gpu: {restart: 1 h}}\n"
+    )
+    with pytest.raises(cp.ScenarioError) as caught:
+        cp.load(tmp_path / "mine.yaml")
+    found = [(Path(problem.file).name, problem.path) for problem in caught.value.problems]
+    assert found == [("base.yaml", "faults.mix"), ("mine.yaml", "polcy")]
 
 
 def test_an_unknown_mix_of_a_setting_shows_the_setting():

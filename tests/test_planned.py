@@ -339,7 +339,7 @@ def test_times_do_not_hang_on_how_far_they_are_asked_for():
         ({"every": "1 d", "rounds": 2}, "rounds goes with rolling"),
         (
             {"at": ["1 d"], "rolling": "2 nodes", "restart": "1 s", "rounds": 2},
-            "rounds says nothing beside at",
+            "rounds has no effect beside at",
         ),
     ],
 )

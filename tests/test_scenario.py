@@ -10,9 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from computeplan.errors import ScenarioError
+from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
 from computeplan.specs.documents.paths import list_paths, split_path
+from computeplan.specs.durations import read_law
+from computeplan.specs.faults import Corrupt, FaultKind, Interrupt, Slow
 from computeplan.specs.logs.replay import Replay, load_replay
+from computeplan.specs.maintenance import Maintain, PlannedStop
 from computeplan.specs.scenario import Scenario, load, parse_value, shipped_folder, shipped_names
 
 SMALL = """\
@@ -343,13 +347,13 @@ def test_every_form_of_a_rate_says_the_same(rate):
         ("mtbf: 5 d, per: node, takes: nothing, law: weibull_min", "weibull_min: takes c and one"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7}}",
-            "age is missing: with weibull_min it makes all the difference how old the nodes are",
+            "age is missing: with weibull_min faults depend on how old the nodes are",
         ),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7, mean: 3 d}}",
             "takes shapes only, as {weibull_min: {c: 0.7}}; mean follows from the rate",
         ),
-        ("mtbf: 5 d, per: node, takes: nothing, age: new", "age changes nothing with expon"),
+        ("mtbf: 5 d, per: node, takes: nothing, age: new", "age has no effect with expon"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {uniform: {}}, age: new",
             "uniform: its support is [0, 1], not [0, inf)",
@@ -507,7 +511,7 @@ def test_the_window_of_a_log_begins_at_time_0(tmp_path):
     log = scenario.logs["gpu"]
     assert (log.start_s.tolist(), log.node.tolist(), log.n_nodes) == ([120.0, 540.0], [0, 1], 2)
     np.testing.assert_array_equal(log.repair_s, [360.0, math.nan])
-    assert scenario.log_notes == (
+    assert tuple(map(sentence, scenario.log_notes)) == (
         "gpu: 2 faults lie outside the window and are left out.",
         "gpu: 1 faults began before the window and are left out: their nodes are up at time 0.",
         "gpu: 1 faults began while their node was down: each is one with the earlier fault.",
@@ -538,6 +542,28 @@ def test_a_case_gives_a_replay_whole(tmp_path, changes):
     assert scenario.with_(whole).logs["gpu"].start_s.tolist() == [0.0]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("log_merged: 3", "3 faults began while their node was down: each is one with the earlier"),
+        ("log_without_ends", "The log says no ends of faults: repairs are not known."),
+        ("3 faults lie outside the window.", "3 faults lie outside the window."),
+        ("log_merged", "log_merged"),
+        ("log_merged: {n}", "log_merged: {n}"),
+        ("log_without_ends: 1", "log_without_ends: 1"),
+        ("chip_is_estimate: 1", "chip_is_estimate: 1"),
+    ],
+)
+def test_notes_in_a_file_are_codes_or_sentences(tmp_path, written, said):
+    """A plain copy of a log keeps what was done; files of earlier versions hold sentences."""
+    (tmp_path / "log.csv").write_text("node,start_s,end_s\na,1,2\n")
+    kind = REPLAY.replace("log.csv", f"{{log: log.csv, notes: ['{written}']}}")
+    scenario = load(write(tmp_path, s=REPLAYED.replace(REPLAY, kind)))
+    (note,) = scenario.log_notes
+    assert sentence(note).startswith(f"gpu: {said}")
+    assert data(scenario.to_yaml())["faults"]["gpu"]["replay"]["notes"] == [written]
+
+
 def test_nodes_that_slurm_does_not_say_are_left_out(tmp_path):
     head = "JobID|State|NodeList|End|FailedNode\n"
     rows = "1|NODE_FAIL|g[1-4]|2024-07-23T08:00:00|g3\n2|NODE_FAIL|g[1-4]|2024-07-23T09:00:00|\n"
@@ -545,7 +571,7 @@ def test_nodes_that_slurm_does_not_say_are_left_out(tmp_path):
     replay = Replay("log.csv", begins="2024-07-23T10:00:00+02:00")
     found = load_replay(replay, tmp_path / "log.csv")
     assert (found.log.start_s.tolist(), found.nodes) == ([0.0], ("g3",))
-    assert "1 faults do not say which node failed and are left out." in found.notes
+    assert "1 faults do not say which node failed and are left out." in map(sentence, found.notes)
     (tmp_path / "log.csv").write_text(head + rows.replace("|g3", "|"))
     with pytest.raises(ScenarioError, match="no fault names its node"):
         load_replay(replay, tmp_path / "log.csv")
@@ -561,6 +587,33 @@ def test_a_log_outside_the_folder_is_refused(tmp_path, name):
     assert found == (
         f"9:17  faults.gpu.replay: {name!r} lies outside the scenario's folder; copy it there"
     )
+
+
+# -- effects -------------------------------------------------------------------------------------
+
+
+def test_a_fault_has_one_effect_with_its_own_fields():
+    rate = {"mtbf": "5 d", "per": "node"}
+    found = {
+        "takes": {"node": 0.5, "nothing": 0.5},
+        "restart": "5 min",
+        "repair": "1 h",
+        "automatic": {"lasts": "10 min", "mends": 0.8},
+    }
+    stop = FaultKind(**rate, **found).effect
+    assert isinstance(stop, Interrupt)
+    assert (stop.restart.scale_s, stop.repair.scale_s, stop.automatic.mends) == (300, 3600, 0.8)
+    assert stop.takes == (("node", 0.5), ("nothing", 0.5))
+    assert FaultKind(**rate, **found, found="1 d").effect == Corrupt(read_law("1 d"), stop)
+    slow = FaultKind(**rate, slows={"to": 0.7, "lasts": "2 h"}).effect
+    assert slow == Slow(0.7, read_law("2 h"))
+
+
+def test_a_planned_stop_maintains_all_jobs_or_some_nodes():
+    assert PlannedStop(every="7 d", lasts="2 h").effect == Maintain(read_law("2 h"))
+    rolling = {"rolling": "4 nodes", "restart": "5 min"}
+    few = PlannedStop(every="7 d", lasts="2 h", **rolling).effect
+    assert few == Maintain(read_law("2 h"), 4, read_law("5 min"))
 
 
 # -- extends -------------------------------------------------------------------------------------
@@ -685,6 +738,12 @@ def test_the_original_stays_as_it_was(small):
     assert changed != small
     with pytest.raises(ValueError, match="frozen"):
         small.name = "other"
+
+
+@pytest.mark.parametrize("value", [1.5, "x", [1]])
+def test_a_path_into_what_is_no_mapping_does_not_exist(small, value):
+    with pytest.raises(ScenarioError, match=r"jobs\.j\.chips: no 'j' in jobs\.$"):
+        small.with_({"jobs": value, "jobs.j.chips": 8})
 
 
 def test_what_was_loaded_does_not_change_with_the_mapping(small):
@@ -985,7 +1044,7 @@ def test_a_chip_without_a_known_server_says_its_chips_per_node(tmp_path):
 def test_an_ambiguous_name_is_resolved_with_a_note():
     scenario = load(data(replaced("nvidia/h100-sxm", "910B")))
     assert scenario.chip_of("a").name == "huawei/ascend-910b2"
-    assert any("910B" in note for note in scenario.catalogue.notes)
+    assert any("910B" in sentence(note) for note in scenario.catalogue.notes)
 
 
 # -- to_yaml, the schema, loading ----------------------------------------------------------------

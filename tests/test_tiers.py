@@ -446,7 +446,7 @@ SLOW = {"every": "30 min", "stall": "5 s", "survives": "all"}
         ({"tiers": {"a": {**SLOW, "bandwidth": "1 GB/s"}}}, "bandwidth goes with state"),
         (
             {"every": "1 h", "stall": "5 s", "write": "9 s", "state": "5 TB"},
-            "write and state say the same twice",
+            "write and state give the same value twice",
         ),
         ({"every": "1 h", "state": "auto", "bandwidth": "1 GB/s"}, "auto needs a model"),
         ({"every": "1 h", "state": "5 TB"}, "storage is missing: jobs.j.checkpoint gives"),

@@ -1,10 +1,7 @@
-"""Laws of durations: how long a restart or a repair takes.
+"""Distributions of durations and lifetimes: mean, quantiles, Laplace transform.
 
-A law is written as a duration (always the same), or as the name of a law with its parameters:
-``{lognormal: {median: 8 min, p95: 25 min}}``, ``{expon: {mean: 20 min}}``, or any law of
-scipy.stats with support on [0, inf) and a finite mean, by its own shape names and one statement of
-its scale: ``{weibull_min: {c: 0.7, mean: 3 h}}``. The statement may be ``scale``, ``mean``,
-``median`` or a percentile such as ``p90``.
+A law has support on [0, inf) and a finite mean: always the same duration, or a distribution of
+scipy.stats. How people write one is read in ``specs/durations.py``.
 """
 
 from __future__ import annotations
@@ -75,8 +72,8 @@ def law_mean_s(law: Law) -> float:
 def law_discount(law: Law, rate_per_s: float) -> float:
     """Return the mean of ``exp(-rate x)`` for a duration x: the law's Laplace transform.
 
-    It is the probability that something which strikes at that rate, without memory, does not
-    strike before the duration is over.
+    It is the probability that no event of a Poisson process of that rate comes within the
+    duration.
 
     Parameters
     ----------
@@ -87,8 +84,8 @@ def law_discount(law: Law, rate_per_s: float) -> float:
     Notes
     -----
     Exact for ``const`` and ``expon``. Else an integral over the normal quantile z of the duration,
-    where steep, wide and heavy-tailed laws are all smooth; what lies beyond 9 standard deviations
-    is less than 1e-18. For ``lognorm`` the integrand is analytic, and the trapezoidal rule errs
+    where the integrand of steep, wide and heavy-tailed laws is smooth; beyond 9 standard deviations
+    lies less than 1e-18. For ``lognorm`` the integrand is analytic, and the trapezoidal rule errs
     by ``exp(-pi^2 / (sigma step))``: nothing up to a sigma of 30 [1]_. Others are integrated
     adaptively, to 1e-11.
 
@@ -134,7 +131,7 @@ def _discount_by_quadrature(law: Law, rate_per_s: float) -> float:
 
 
 def law_mean_until_s(law: Law, until_s: FloatArray) -> FloatArray:
-    """Return the mean of a duration cut short at each of some times, in rising order. [s]
+    """Return the mean of the duration, cut off at each of some times, in rising order. [s]
 
     It is the integral of the probability that the duration is not over. Exact for ``const``,
     ``expon`` and ``lognorm``; else summed from one time to the next, to about 1e-6.

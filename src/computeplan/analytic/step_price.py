@@ -13,6 +13,7 @@ from typing import Literal
 from computeplan.compiler.hardware import Band
 from computeplan.compiler.speed import price
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.memory import RankMemory
 from computeplan.physics.steptime.search import in_words
@@ -119,8 +120,8 @@ def default_batch(chips: int, seq: int) -> int:
     return int(2 ** max(0, round(math.log2(tokens / seq))))
 
 
-def find_part(name: str) -> tuple[Chip, tuple[str, ...]]:
-    """Return a chip by any of its names, or out of a YAML file, and notes to print."""
+def find_part(name: str) -> tuple[Chip, tuple[Note, ...]]:
+    """Return a chip by any of its names, or out of a YAML file, and notes."""
     if name.endswith((".yaml", ".yml")):
         return parse_chip(load_document(Path(name), name), name)
     return load_chip(name)
@@ -187,6 +188,8 @@ def price_step(
         raise
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
+    from computeplan.report.words import sentence
+
     choices = found.choices
     return StepPrice(
         model=network.name,
@@ -208,11 +211,11 @@ def price_step(
         numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
-        notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
+        notes=tuple(dict.fromkeys((*map(sentence, (*of_model, *of_name)), *found.notes))),
     )
 
 
-def _model(name: str) -> tuple[Transformer, tuple[str, ...]]:
+def _model(name: str) -> tuple[Transformer, tuple[Note, ...]]:
     if name.endswith(".json"):
         return parse_model(load_config(Path(name), name), name)
     if name.endswith((".yaml", ".yml")):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from computeplan.errors import ScenarioError
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.chips import Chip, Figure, Source, figures_in
 from computeplan.specs.catalogue.lookup import aliases_of, chip_names, load_chip
 from computeplan.specs.catalogue.mfu import default_mfus
@@ -55,9 +56,10 @@ def _list_chips(before: bool, as_json: bool) -> None:
 def _show_chip(before: bool, name: str, as_json: bool) -> None:
     """Show every figure of one chip, with its source."""
     try:
-        chip, notes = load_chip(name)
+        chip, found = load_chip(name)
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
+    notes = [sentence(note) for note in found]
     if as_json or before:
         extra = {"aliases": aliases_of(chip.name), "notes": notes}
         mfus = [entry.model_dump(mode="json") for entry in default_mfus(chip.name)]
@@ -145,7 +147,7 @@ def _print_mfus(out: Console, chip: Chip) -> None:
         "\ndefault mfu" if found else "\ndefault mfu: none measured; give mfu in the scenario"
     )
     for entry in found:
-        out.print(f"  {entry.model_class}, {entry.precision}: {entry.note}")
+        out.print(f"  {entry.model_class}, {entry.precision}: {sentence(entry.note)}")
 
 
 def _print_list(*, as_json: bool) -> None:

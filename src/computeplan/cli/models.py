@@ -18,6 +18,7 @@ from computeplan.physics.steptime.transformer import (
     shape_of,
     size_class,
 )
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import aliases_of, load_model, model_names, parse_model
 from computeplan.specs.catalogue.models import Transformer
@@ -54,14 +55,14 @@ def _show_model(before: bool, name: str, as_json: bool) -> None:
     """Show the shape of one model, or of a Hugging Face config.json, with its source."""
     try:
         if name.endswith(".json"):
-            model, notes = parse_model(load_config(Path(name), name), name)
+            model, found = parse_model(load_config(Path(name), name), name)
         else:
-            model, notes = load_model(name)
+            model, found = load_model(name)
     except ScenarioError:
         raise
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
-    computed = _summary(model)
+    computed, notes = _summary(model), [sentence(note) for note in found]
     if as_json or before:
         document = {**model.model_dump(mode="json"), **computed, "notes": notes}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))

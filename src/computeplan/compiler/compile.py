@@ -51,7 +51,9 @@ def compile_world(scenario: Scenario) -> World:
     >>> world.pools[0].n_nodes, world.jobs[0].name
     (2048, 'pretrain')
     """
-    notes: list[str] = [*scenario.catalogue.notes, *scenario.log_notes]
+    from computeplan.report.words import sentence
+
+    notes = [sentence(found) for found in (*scenario.catalogue.notes, *scenario.log_notes)]
     names = (*scenario.faults, *scenario.planned)
     pools = tuple(
         _pool(scenario, site_name, site, name, pool, notes)

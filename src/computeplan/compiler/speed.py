@@ -22,7 +22,7 @@ from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import shape_of, size_class
 from computeplan.specs.catalogue.chips import Chip, Figure
 from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
-from computeplan.specs.catalogue.lookup import default_mfu
+from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.scenario import Scenario
@@ -164,7 +164,9 @@ def speed_on(
             f" give parallelism: auto, or mfu: 0.4, or one by pool: mfu: {{{pool.name}: 0.4}}"
         )
         raise ScenarioError([document.problem((*at, "model"), message)])
-    notes.append(found.note)
+    from computeplan.report.words import sentence
+
+    notes.append(sentence(found.note))
     note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
     return Speed(n_chips, peak * found.mfu, found.mfu, found.like)
 

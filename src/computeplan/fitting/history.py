@@ -165,7 +165,10 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         length,
         events.resolution_s,
     )
-    return replace(history, notes=(*events.notes, *notes, *_window_notes(history)))
+    from computeplan.report.words import sentence
+
+    said = map(sentence, events.notes)
+    return replace(history, notes=(*said, *notes, *_window_notes(history)))
 
 
 def _merge_notes(n_merged: int, n_reopened: int) -> list[str]:

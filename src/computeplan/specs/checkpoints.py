@@ -6,19 +6,19 @@ import itertools
 import math
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from computeplan.specs.fields import (
     Bandwidth,
     Count,
     Duration,
     Frozen,
-    HowWritten,
     Name,
     PositiveDuration,
+    SaveInterval,
+    StateBytes,
     refuse,
 )
-from computeplan.units import parse
 
 __all__ = ["SURVIVES", "Checkpoint", "Tier"]
 
@@ -28,19 +28,6 @@ BYTES_MISSING = "bandwidth goes with state: what is written at it; state: auto, 
 WHOLE = 1e-9  # a ratio this near to a whole number is one: 0.1 s goes ten times into 1 s
 
 
-def _read_every(value: object) -> float | str:
-    if value in ("optimal", "never"):
-        return str(value)
-    if not isinstance(value, str):
-        refuse(
-            f"must be optimal, never, or a duration with its unit such as '30 min', not {value!r}"
-        )
-    interval = parse(value, "s")
-    if interval <= 0:
-        refuse(f"must be > 0, got {value!r}")
-    return interval
-
-
 def _no_optimum(value: object) -> object:
     if value in ("optimal", "never"):
         refuse(
@@ -48,17 +35,6 @@ def _no_optimum(value: object) -> object:
             " of; write '5 min', and compare durations with sweep:"
         )
     return value
-
-
-def _read_state(value: object) -> float | str:
-    if value == "auto":
-        return "auto"
-    if not isinstance(value, str):
-        refuse(f"must be auto, or bytes with their unit such as '5.6 TB', not {value!r}")
-    size = parse(value, "B")
-    if size <= 0:
-        refuse(f"must be > 0, got {value!r}")
-    return size
 
 
 def _minutes(seconds: float) -> str:
@@ -78,7 +54,7 @@ class Tier(Frozen):
     load: Duration | None = None
     """How long reading the state back takes; adds to the restart; left out, as write."""
     bandwidth: Bandwidth | None = None
-    """At which state is written and read; the storage of the site if left out."""
+    """Bandwidth at which state is written and read; the storage of the site if left out."""
     survives: Literal["nothing", "node", "group", "all"]
     """The worst that a fault may take so that the tier can still be read."""
 
@@ -104,15 +80,7 @@ class Checkpoint(Frozen):
         (frozenset({"every", "stall", "write", "load", "bandwidth"}), frozenset({"tiers"})),
     )
 
-    every: (
-        Annotated[
-            float | str,
-            BeforeValidator(_read_every),
-            WithJsonSchema({"type": "string", "examples": ["optimal", "never", "30 min"]}),
-            HowWritten("s", "30 min (or optimal, never)"),
-        ]
-        | None
-    ) = None
+    every: SaveInterval | None = None
     """Training time between saves: a duration, optimal (least loss for the fault rate), never."""
     stall: Duration | None = None
     """How long training stands still for one save; with state, as long as writing it if left out.
@@ -122,20 +90,12 @@ class Checkpoint(Frozen):
     load: Duration | None = None
     """How long reading the state back takes; adds to the restart; 0 if left out, and with state as
     long as reading its bytes."""
-    state: (
-        Annotated[
-            float | str,
-            BeforeValidator(_read_state),
-            WithJsonSchema({"type": "string", "examples": ["auto", "5.6 TB"]}),
-            HowWritten("B", "5.6 TB (or auto)"),
-        ]
-        | None
-    ) = None
+    state: StateBytes | None = None
     """Bytes of one save, or auto for weights and Adam's state; they and a bandwidth give the time
     that write, or stall without write, leaves out, and that of load."""
     bandwidth: Bandwidth | None = None
-    """At which this job alone writes and reads its state; if left out the storage of the site,
-    which it shares with other jobs."""
+    """Bandwidth at which this job alone writes and reads its state; if left out the storage of the
+    site, which it shares with other jobs."""
     keep: Count | None = None
     """Completed checkpoints that are kept, of the least frequent tier; needed where a fault has
     found, because the newest may hold its damage."""
@@ -182,7 +142,7 @@ class Checkpoint(Frozen):
         if self.bandwidth is not None and not self.is_sized:
             refuse(BYTES_MISSING)
         if self.is_sized and self.write is not None:
-            refuse("write and state say the same twice; keep one")
+            refuse("write and state give the same value twice; keep one")
         if self.every != "never" and self.stall is None and not self.is_sized:
             refuse("stall is missing: how long training stands still for one save, such as 5 s")
         is_free = not self.stall and not self.write and not self.is_sized

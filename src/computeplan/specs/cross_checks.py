@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue.resolve import Catalogue
 from computeplan.specs.documents.document import Document, KeyPath, nearest
 from computeplan.specs.documents.paths import split_path
-from computeplan.specs.faults import ONE_NODE, STAYS
+from computeplan.specs.faults import ONE_NODE, STAYS, Corrupt
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
+from computeplan.specs.model import ScenarioFields
 from computeplan.specs.sites import Pool
 
-if TYPE_CHECKING:
-    from computeplan.specs.scenario import Scenario
-
 __all__ = ["cross_check"]
+
+Found = Iterator[tuple[KeyPath, str]]  # where, and what is wrong there
 
 _OF_ALL_CASES = (
     *("computeplan", "name", "about", "extends", "cases", "sweep"),
@@ -26,61 +25,61 @@ _OF_ALL_CASES = (
 
 
 def cross_check(
-    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
+    scenario: ScenarioFields, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
 ) -> list[Problem]:
     """Return the problems between the parts of a scenario."""
-    return [
-        *_pools(scenario, document, catalogue),
-        *_names(scenario, document),
-        *_rolling(scenario, document, catalogue),
-        *_groups(scenario, document, catalogue),
-        *_jobs(scenario, document, catalogue),
-        *_logs(scenario, document, catalogue, logs),
-        *_cases(scenario, document),
-    ]
+    checks = (
+        _pools(scenario, catalogue),
+        _names(scenario),
+        _rolling(scenario, catalogue),
+        _groups(scenario, catalogue),
+        _jobs(scenario, catalogue),
+        _logs(scenario, catalogue, logs),
+        _cases(scenario),
+    )
+    return [document.problem(at, message) for found in checks for at, message in found]
 
 
-def _pools(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
-    problems = []
-    seen: set[str] = set()
+def _each_pool(scenario: ScenarioFields) -> Iterator[tuple[KeyPath, str, Pool]]:
     for site_name, site in scenario.sites.items():
-        problems += _sharing(scenario, document, catalogue, site_name)
         for name, pool in site.pools.items():
-            at = ("sites", site_name, "pools", name)
-            if name in seen:
-                problems.append(document.problem(at, "a pool of that name stands at another site"))
-            seen.add(name)
-            if pool.chip not in catalogue.chips:
-                continue  # reported by the catalogue
-            chips_per_node = pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node
-            if chips_per_node is None:
-                message = f"chips_per_node is missing: no server is known for {pool.chip}"
-                problems.append(document.problem(at, message))
-                continue
-            if pool.chips % chips_per_node:
-                message = f"{pool.chips} chips are not whole nodes of {chips_per_node}"
-                problems.append(document.problem((*at, "chips"), message))
-            for count, unit, _ in pool.spares.spare_states:
-                if unit == "chip" and count % chips_per_node:
-                    message = f"{count:g} chips are not whole nodes of {chips_per_node}"
-                    problems.append(document.problem((*at, "spares"), message))
-            if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
-                message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
-                problems.append(document.problem((*at, "power", "node_overhead"), message))
+            yield ("sites", site_name, "pools", name), name, pool
+
+
+def _pools(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
+    seen: set[str] = set()
+    for at, name, pool in _each_pool(scenario):
+        if name in seen:
+            yield at, "a pool of that name stands at another site"
+        seen.add(name)
+        if pool.chip not in catalogue.chips:
+            continue  # reported by the catalogue
+        chips_per_node = pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node
+        if chips_per_node is None:
+            yield at, f"chips_per_node is missing: no server is known for {pool.chip}"
+            continue
+        if pool.chips % chips_per_node:
+            message = f"{pool.chips} chips are not whole nodes of {chips_per_node}"
+            yield (*at, "chips"), message
+        for count, unit, _ in pool.spares.spare_states:
+            if unit == "chip" and count % chips_per_node:
+                message = f"{count:g} chips are not whole nodes of {chips_per_node}"
+                yield (*at, "spares"), message
+        if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
+            message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
+            yield (*at, "power", "node_overhead"), message
+    for name, site in scenario.sites.items():
+        yield from _sharing(scenario, catalogue, name)
         if site.price and site.price.currency == "CNY" and scenario.usd_per_cny is None:
             message = "is in CNY: give the rate at the top, such as usd_per_cny: 0.14 USD/CNY"
-            problems.append(document.problem(("sites", site_name, "price"), message))
-    return problems
+            yield ("sites", name, "price"), message
 
 
-def _sharing(
-    scenario: Scenario, document: Document, catalogue: Catalogue, name: str
-) -> list[Problem]:
+def _sharing(scenario: ScenarioFields, catalogue: Catalogue, name: str) -> Found:
     """Check that a site whose pools share spares has pools that can."""
     at, site = ("sites", name, "share_spares"), scenario.sites[name]
     if not site.share_spares:
-        return []
-    said = []
+        return
     chips = {pool: catalogue.chips.get(spec.chip) for pool, spec in site.pools.items()}
     kinds = [
         (chip.name, site.pools[pool].chips_per_node or chip.chips_per_node)
@@ -88,30 +87,29 @@ def _sharing(
         if chip is not None
     ]
     if len(kinds) == len(site.pools) and len(kinds) == len(set(kinds)):
-        said.append("no two pools of the site have the same chip in nodes of the same size")
+        yield at, "no two pools of the site have the same chip in nodes of the same size"
     slow = [
         kind
         for kind, spec in scenario.faults.items()
         if spec.slows is not None and (spec.pools is None or site.pools.keys() & set(spec.pools))
     ]
     if slow:
-        said.append(f"spares that are shared are not played beside faults.{slow[0]}.slows")
+        yield at, f"spares that are shared are not played beside faults.{slow[0]}.slows"
     boots = [
         p for p, s in site.pools.items() if any(n and wait for n, _, wait in s.spares.spare_states)
     ]
     shrinks = [job for job, spec in scenario.jobs.items() if spec.on_loss != "wait"]
     if boots and shrinks:
-        said.append(
+        message = (
             f"spares that take time until they can train, as on {boots[0]}, are not shared with a"
             f" job that shrinks, as jobs.{shrinks[0]}.on_loss does"
         )
-    return [document.problem(at, message) for message in said]
+        yield at, message
 
 
-def _names(scenario: Scenario, document: Document) -> list[Problem]:
-    problems = []
+def _names(scenario: ScenarioFields) -> Found:
     pools = scenario.pool_names
-    named: list[tuple[tuple[str | int, ...], str]] = []
+    named: list[tuple[KeyPath, str]] = []
     for block in ("faults", "planned"):
         for name, kind in getattr(scenario, block).items():
             named += [((block, name, "pools", i), pool) for i, pool in enumerate(kind.pools or ())]
@@ -122,36 +120,28 @@ def _names(scenario: Scenario, document: Document) -> list[Problem]:
             named += [(("jobs", name, "mfu", pool), pool) for pool in job.mfu]
     for at, pool in named:
         if pool not in pools:
-            message = f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
-            problems.append(document.problem(at, message))
-    both = scenario.faults.keys() & scenario.planned.keys()
-    problems += [
-        document.problem(("planned", name), "a fault kind has the same name")
-        for name in sorted(both)
-    ]
-    return problems
+            yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+    for name in sorted(scenario.faults.keys() & scenario.planned.keys()):
+        yield ("planned", name), "a fault kind has the same name"
 
 
-def _rolling(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _rolling(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     """Check that pools have as many nodes as are taken out of them at a time."""
-    problems = []
-    for site in scenario.sites.values():
-        for pool_name, pool in site.pools.items():
-            n_nodes = _n_nodes(pool, catalogue)
-            for name, stop in scenario.planned.items():
-                if n_nodes is None or (stop.pools and pool_name not in stop.pools):
-                    continue
-                if (stop.rolling or 0) > n_nodes:
-                    message = (
-                        f"{stop.rolling} nodes at a time, pool '{pool_name}' has {n_nodes};"
-                        " give pools: [...] or fewer nodes"
-                    )
-                    problems.append(document.problem(("planned", name, "rolling"), message))
-    return problems
+    for _, pool_name, pool in _each_pool(scenario):
+        n_nodes = _n_nodes(pool, catalogue)
+        for name, stop in scenario.planned.items():
+            if n_nodes is None or (stop.pools and pool_name not in stop.pools):
+                continue
+            if stop.effect.n_nodes > n_nodes:
+                message = (
+                    f"{stop.rolling} nodes at a time, pool '{pool_name}' has {n_nodes};"
+                    " give pools: [...] or fewer nodes"
+                )
+                yield ("planned", name, "rolling"), message
 
 
 def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
-    """Return the nodes of a pool, spares included; None if nobody says what a node is."""
+    """Return the nodes of a pool, spares included; None if no size of a node is known."""
     chip = catalogue.chips.get(pool.chip)
     per_node = pool.chips_per_node or (chip.chips_per_node if chip else None)
     if per_node is None:
@@ -159,24 +149,15 @@ def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
     return pool.chips // per_node + sum(pool.spares.n_nodes(per_node))
 
 
-def _groups(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
+def _groups(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     """Check that each pool has the groups of nodes that its faults take or are counted by."""
-    problems = []
-    pools = [
-        (("sites", site_name, "pools", name), name, pool)
-        for site_name, site in scenario.sites.items()
-        for name, pool in site.pools.items()
-    ]
-    for at, name, pool in pools:
+    for at, name, pool in _each_pool(scenario):
         for group in pool.groups.keys() & {*STAYS, *ONE_NODE, "pool"}:
-            message = f"'{group}' has a meaning already; call the group otherwise"
-            problems.append(document.problem((*at, "groups", group), message))
+            yield (*at, "groups", group), f"'{group}' has a meaning already; choose another name"
         n_nodes = _n_nodes(pool, catalogue)
-        problems += [
-            document.problem((*at, "groups", group), f"{size} nodes, but the pool has {n_nodes}")
-            for group, size in pool.groups.items()
-            if n_nodes is not None and size > n_nodes
-        ]
+        for group, size in pool.groups.items():
+            if n_nodes is not None and size > n_nodes:
+                yield (*at, "groups", group), f"{size} nodes, but the pool has {n_nodes}"
         for kind_name, kind in scenario.faults.items():
             if kind.pools is not None and name not in kind.pools:
                 continue
@@ -190,17 +171,11 @@ def _groups(scenario: Scenario, document: Document, catalogue: Catalogue) -> lis
                         f"pool {name} has no group '{what}'.{nearest(what, known)}  Known:"
                         f" {', '.join(known)}. A group is written as groups: {{{what}: 4 nodes}}"
                     )
-                    problems.append(document.problem(("faults", kind_name, field), message))
-    return problems
+                    yield ("faults", kind_name, field), message
 
 
-def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[Problem]:
-    problems = []
-    chips = [
-        catalogue.chips.get(pool.chip)
-        for site in scenario.sites.values()
-        for pool in site.pools.values()
-    ]
+def _jobs(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
+    chips = [catalogue.chips.get(pool.chip) for _, _, pool in _each_pool(scenario)]
     per_chip = {chip.ranks_per_chip for chip in chips if chip is not None}
     for name, job in scenario.jobs.items():
         at = ("jobs", name)
@@ -211,89 +186,72 @@ def _jobs(scenario: Scenario, document: Document, catalogue: Catalogue) -> list[
                     f"parallelism makes {ranks} ranks (tp*pp*dp*cp),"
                     f" but the job asks for {job.chips} chips"
                 )
-                problems.append(document.problem((*at, "parallelism"), message))
-        problems += _checkpoint(scenario, document, name, job)
+                yield (*at, "parallelism"), message
+        yield from _checkpoint(scenario, name, job)
         if job.batch and job.seq and job.batch < job.seq:
             message = f"{job.batch:g} tokens are less than one sequence of {job.seq}"
-            problems.append(document.problem((*at, "batch"), message))
-    return problems
+            yield (*at, "batch"), message
 
 
-def _checkpoint(scenario: Scenario, document: Document, name: str, job: Job) -> list[Problem]:
-    at, saving = ("jobs", name), job.checkpoint
+def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:
+    here, saving = ("jobs", name, "checkpoint"), job.checkpoint
     if saving is None:
-        message = (
-            "checkpoint is missing: training that can be stopped says how it saves, such as"
-            " {every: optimal, stall: 5 s}, or {every: never}"
-        )
-        return [document.problem(at, message)] if scenario.faults or scenario.planned else []
-    said: list[tuple[KeyPath, str]] = []
-    here = (*at, "checkpoint")
+        if scenario.faults or scenario.planned:
+            message = (
+                "checkpoint is missing: training that can be stopped says how it saves, such as"
+                " {every: optimal, stall: 5 s}, or {every: never}"
+            )
+            yield ("jobs", name), message
+        return
     grows = job.on_loss != "wait"
     if (scenario.planned or grows) and not (
         saving.tiers or saving.is_sized or saving.stall is not None
     ):
         what = "a planned stop" if scenario.planned else "a job that takes nodes back"
-        said.append((here, f"stall is missing: {what} saves first"))
-    late = [fault for fault, kind in scenario.faults.items() if kind.found is not None]
+        yield here, f"stall is missing: {what} saves first"
+    late = [fault for fault, kind in scenario.faults.items() if isinstance(kind.effect, Corrupt)]
     if late and saving.keep is None:
         message = (
             f"keep is missing: faults.{late[0]} is found late, when the newest checkpoint may"
             " hold its damage; how many are kept, such as keep: 3"
         )
-        said.append((here, message))
+        yield here, message
     if saving.state == "auto" and job.model is None:
         message = "auto needs a model to know its bytes; give it, or the bytes, such as 5.6 TB"
-        said.append(((*here, "state"), message))
+        yield (*here, "state"), message
     if saving.asks_storage:
         message = (
             f"storage is missing: jobs.{name}.checkpoint gives the bytes of a save and no"
             " bandwidth; write storage: 400 GB/s"
         )
-        sites = scenario.sites.items()
-        said += [(("sites", site_name), message) for site_name, s in sites if s.storage is None]
+        for site_name, site in scenario.sites.items():
+            if site.storage is None:
+                yield ("sites", site_name), message
     if saving.every == "optimal" and not scenario.faults:
         message = "optimal has no answer where nothing fails; give a duration or never"
-        said.append(((*here, "every"), message))
-    return [document.problem(where, message) for where, message in said]
+        yield (*here, "every"), message
 
 
-def _logs(
-    scenario: Scenario, document: Document, catalogue: Catalogue, logs: Mapping[str, FaultLog]
-) -> list[Problem]:
-    problems = []
+def _logs(scenario: ScenarioFields, catalogue: Catalogue, logs: Mapping[str, FaultLog]) -> Found:
     for name, log in logs.items():
         kind = scenario.faults[name]
-        for site in scenario.sites.values():
-            for pool_name, pool in site.pools.items():
-                n_nodes = _n_nodes(pool, catalogue)
-                if n_nodes is None or (kind.pools and pool_name not in kind.pools):
-                    continue
-                if log.n_nodes > n_nodes:
-                    message = (
-                        f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"
-                        " give pools: [...] or a larger pool"
-                    )
-                    problems.append(document.problem(("faults", name, "replay"), message))
+        for _, pool_name, pool in _each_pool(scenario):
+            n_nodes = _n_nodes(pool, catalogue)
+            if n_nodes is None or (kind.pools and pool_name not in kind.pools):
+                continue
+            if log.n_nodes > n_nodes:
+                message = (
+                    f"the log names {log.n_nodes} nodes, pool '{pool_name}' has {n_nodes};"
+                    " give pools: [...] or a larger pool"
+                )
+                yield ("faults", name, "replay"), message
         if kind.takes is None and (log.repair_s != log.repair_s).any():
             message = "the log has faults without end_s; say what they take (takes, repair)"
-            problems.append(document.problem(("faults", name), message))
-    return problems
+            yield ("faults", name), message
 
 
-def _cases(scenario: Scenario, document: Document) -> list[Problem]:
-    """Return the problems of changes that are the same for all cases, so that cases compare."""
-    said: list[tuple[KeyPath, str]] = [
-        (("cases", case, path), path)
-        for case, changes in scenario.cases.items()
-        for path in changes or ()
-    ]
-    said += [(("sweep", path), path) for path in scenario.sweep]
-    problems = [
-        document.problem(at, f"{path} is the same for all cases; change it at the top")
-        for at, path in said
-        if path in _OF_ALL_CASES or path.startswith(("cases.", "sweep."))
-    ]
+def _cases(scenario: ScenarioFields) -> Found:
+    """Check changes: what is the same for all cases stays, and a replay is given whole."""
     changed: list[tuple[KeyPath, str, object]] = [
         (("cases", case, path), path, value)
         for case, changes in scenario.cases.items()
@@ -301,13 +259,14 @@ def _cases(scenario: Scenario, document: Document) -> list[Problem]:
     ]
     for path, values in scenario.sweep.items():
         changed += [(("sweep", path), path, value) for value in values]
+    for at, path in dict.fromkeys((at, path) for at, path, _ in changed):
+        if path in _OF_ALL_CASES or path.startswith(("cases.", "sweep.")):
+            yield at, f"{path} is the same for all cases; change it at the top"
     # A saved result holds a copy of the log, its window cut already: a part of a replay would be
     # laid over that, and give other numbers.
-    return problems + [
-        document.problem(at, "a case gives a replay whole, as in {log: faults.csv, from: 2 d}")
-        for at, path, value in changed
-        if _is_part_of_a_replay(path, value)
-    ]
+    for at, path, value in changed:
+        if _is_part_of_a_replay(path, value):
+            yield at, "a case gives a replay whole, as in {log: faults.csv, from: 2 d}"
 
 
 def _is_part_of_a_replay(path: str, value: object) -> bool:

@@ -1,4 +1,10 @@
-"""Durations as people write them: one that is always the same, or a law with its parameters."""
+"""Durations as people write them: one that is always the same, or a law with its parameters.
+
+``5 min``, ``{lognormal: {median: 8 min, p95: 25 min}}``, ``{expon: {mean: 20 min}}``, or any law of
+scipy.stats with support on [0, inf) and a finite mean, by its own shape names and one statement of
+its scale: ``{weibull_min: {c: 0.7, mean: 3 h}}``. The statement may be ``scale``, ``mean``,
+``median`` or a percentile such as ``p90``.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +21,8 @@ from computeplan.units import parse
 
 __all__ = ["DurationLaw", "read_law"]
 
-
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
-
-
 _NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
-
-
 _HOW = "'5 min' or {lognormal: {median: 8 min, p95: 25 min}}"
 
 

@@ -1,4 +1,4 @@
-"""What a job does when it lacks nodes and no spare is idle: it waits, or goes on without them."""
+"""What a job does when nodes are lacking and no spare is idle: wait, or go on without them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["OnLoss", "Shrink"]
 
 
 class Shrink(Frozen):
-    """Going on with the data parallel replicas that are whole, at the same global batch."""
+    """Going on with the data parallel replicas that have all nodes, at the same global batch."""
 
     replicas: Count | None = None
     """Data parallel replicas of the job; dp of its parallelism if left out."""
     least: Count = 1
-    """Replicas without which it does not go on: with fewer it waits."""
+    """Fewest replicas with which it goes on; with fewer it waits."""
     resize: Duration
-    """From a save to training with more replicas, when nodes have come back."""
+    """From a save to training with more replicas, when nodes are restored."""
 
 
 class OnLoss(Frozen):
-    """A way to go on without the nodes that are lacking."""
+    """How to go on without the nodes that are lacking."""
 
     shrink: Shrink
-    """Go on with the replicas that are whole."""
+    """Go on with the replicas that have all nodes."""

@@ -1,4 +1,7 @@
-"""What breaks, how often, what it takes, and how long until it is whole again."""
+"""Faults: how often they come, what they do to a job, what they send to repair and how long.
+
+Long because a kind, the readers of its fields and its three effects are read together.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,15 @@ from computeplan.specs.fields import (
     Frozen,
     HowWritten,
     Name,
+    NodeAge,
     Positive,
     PositiveDuration,
+    Share,
     refuse,
+    said_once,
 )
 from computeplan.specs.logs.replay import ReplayField
-from computeplan.specs.slowing import Slows, check_slowing
-from computeplan.units import parse, parse_rate_per_node
+from computeplan.units import parse_rate_per_node
 
 __all__ = [
     "ASSUMED_FACTOR",
@@ -30,19 +35,24 @@ __all__ = [
     "ONE_NODE",
     "STAYS",
     "Automatic",
+    "Corrupt",
+    "Effect",
     "Factor",
     "FaultFactor",
     "FaultKind",
     "Growth",
+    "Interrupt",
     "Lemons",
     "Observed",
     "Relapse",
+    "Slow",
+    "Slows",
 ]
 
 STAYS = ("nothing", "job")
 """What leaves every node in place; `job` also costs copies of the state in memory."""
 ONE_NODE = ("chip", "node")
-"""What takes one node: a job holds whole nodes."""
+"""What sends one node to repair: a job holds whole nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +151,7 @@ def _read_rate(value: object) -> float:
 
 
 def _read_takes(value: object) -> tuple[tuple[str, float], ...]:
-    """Return what a fault takes, and with which probability."""
+    """Return what a fault sends to repair, and with which probability."""
     if isinstance(value, str):
         return ((value, 1.0),)
     how = "'node', 'nothing', a group of the pool, or shares such as {node: 0.78, nothing: 0.22}"
@@ -158,7 +168,7 @@ def _read_takes(value: object) -> tuple[tuple[str, float], ...]:
 
 
 def _read_life(value: object) -> Law:
-    """Return the law of lives with a mean of 1 s; the rate gives it its scale."""
+    """Return the law of lifetimes with a mean of 1 s; the rate gives it its scale."""
     if value == "expon":
         return Law("expon", (), 1.0)
     if isinstance(value, str):
@@ -176,39 +186,28 @@ def _read_life(value: object) -> Law:
 _LIFE = "{weibull_min: {c: 0.7}}"
 
 
-def _read_age(value: object) -> float | str:
-    if value in ("steady", "new"):
-        return str(value)
-    if not isinstance(value, str):
-        refuse(f"must be steady, new, or a duration with its unit such as 2 years, not {value!r}")
-    age = parse(value, "s")
-    if age < 0:
-        refuse(f"must be >= 0, got {value!r}")
-    return age
-
-
 class Automatic(Frozen):
-    """A repair that needs no crew, tried first: a reset, a reboot, a check."""
+    """A repair without a crew, tried first: a reset, a reboot, a check."""
 
     lasts: DurationLaw
-    """How long it takes."""
+    """How long it lasts."""
     mends: Fraction
-    """Share of the nodes that it makes whole; the others go on to `repair`."""
+    """Share of the nodes that it restores; the others go on to `repair`."""
 
 
 class Relapse(Frozen):
     """Faults that come back: a repair that failed unnoticed, or infant mortality."""
 
-    share: Annotated[float, Field(gt=0, lt=1)]
+    share: Share
     """Share of the faults after which the same node faults again."""
     after: DurationLaw
-    """How long after the node was whole again."""
+    """How long after the node was restored."""
 
 
 class Lemons(Frozen):
-    """Nodes of unlike rates: the rate of each is that of its kind times a gamma number of mean 1.
+    """Nodes of different rates: each has that of the kind times a gamma number of mean 1.
 
-    Which nodes are lemons nobody knows before they fault.
+    Which nodes are lemons is not known before they fault.
     """
 
     cv: Annotated[float, Field(gt=0, le=MOST_CV)]
@@ -220,6 +219,15 @@ class Lemons(Frozen):
         return 1 / self.cv**2
 
 
+class Slows(Frozen):
+    """A node that holds its job back for a while, and stops nothing."""
+
+    to: Share
+    """Share of its speed at which the job of the node trains."""
+    lasts: DurationLaw
+    """How long, unless the node goes to repair before."""
+
+
 class Growth(Frozen):
     """A rate per node that grows with the size of the pool."""
 
@@ -227,6 +235,40 @@ class Growth(Frozen):
     """Faults of the whole pool grow as its nodes to this power."""
     beyond: Count
     """Nodes at which the rate is as given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The effect of a fault that stops its job; its fields are those of the kind.
+
+    `restart` is from the fault to the first new step; where nodes are lacking, from when they are
+    there. `takes` is empty where a log says what is sent to repair.
+    """
+
+    restart: Law
+    takes: tuple[tuple[str, float], ...] = ()
+    repair: Law | None = None
+    automatic: Automatic | None = None
+    relapse: Relapse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The effect of a fault that holds its job back, to a share of its speed, and stops nothing."""
+
+    to_frac: float
+    lasts: Law
+
+
+@dataclass(frozen=True, slots=True)
+class Corrupt:
+    """The effect of silent damage: when it is found, the job goes back to before the fault."""
+
+    found: Law
+    then: Interrupt
+
+
+Effect = Interrupt | Slow | Corrupt
 
 
 class FaultKind(Frozen):
@@ -267,19 +309,11 @@ class FaultKind(Frozen):
         WithJsonSchema({"anyOf": [{"const": "expon"}, {"type": "object", "maxProperties": 1}]}),
         HowWritten("", _LIFE),
     ] = Field(default="expon", validate_default=True)
-    """Law of the time a node lives until such a fault; its mean is that of the rate."""
-    age: (
-        Annotated[
-            float | str,
-            BeforeValidator(_read_age),
-            WithJsonSchema({"type": "string", "examples": ["steady", "new", "2 years"]}),
-            HowWritten("s", "steady"),
-        ]
-        | None
-    ) = None
+    """Law of the lifetime of a node until such a fault; its mean is that of the rate."""
+    age: NodeAge | None = None
     """How old the nodes are at the start: steady (long since mixed), new, or a duration."""
     clock: Literal["wall", "busy"] = "wall"
-    """When faults can strike: always, or only nodes of a job that is not blocked."""
+    """When faults can come: always, or only on nodes of a job that is not blocked."""
     lemons: Lemons | None = None
     """Rates that differ between nodes: {cv: 1.2}; all alike if left out."""
     grows: Growth | None = None
@@ -304,9 +338,9 @@ class FaultKind(Frozen):
     slows: Slows | None = None
     """Instead of a restart: the node holds its job back for a while, and stops nothing."""
     restart: DurationLaw | None = None
-    """From the fault, or from when the job is whole again, to the first new step."""
+    """From the fault to the first new step; where nodes are lacking, from when they are there."""
     repair: DurationLaw | None = None
-    """How long a node that was taken stays away; by a crew, where the pool has a number of them."""
+    """How long a node sent to repair stays away; by a crew, where the pool has a number of them."""
     automatic: Automatic | None = None
     """What is tried before `repair`, without a crew."""
     relapse: Relapse | None = None
@@ -314,28 +348,50 @@ class FaultKind(Frozen):
     found: DurationLaw | None = None
     """How long silent damage stays unnoticed; the job then goes back to before it."""
     pools: tuple[Name, ...] | None = Field(default=None, min_length=1)
-    """Pools this kind strikes; all if left out."""
+    """Pools on which such faults come; all if left out."""
     note: Annotated[str, StringConstraints(max_length=1000)] = ""
     """What a reader must know of it, such as its source; it stands beside the results."""
 
     @model_validator(mode="after")
     def _one_rate(self) -> FaultKind:
-        said = [n for n in ("observed", "mtbf", "rate", "replay") if getattr(self, n) is not None]
-        if len(said) != 1:
-            refuse(
-                "state the rate once, as observed, mtbf (with per), rate or replay; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        what = "state the rate once, as observed, mtbf (with per), rate or replay"
+        said_once(self, what, "observed", "mtbf", "rate", "replay")
         if (self.mtbf is None) != (self.per is None):
             refuse("mtbf goes with per: write mtbf: 50.7 kh and per: chip (or node)")
-        check_slowing(self)
-        if self.takes is None and self.replay is None and self.slows is None:
+        if self.slows is not None:
+            self._slows_only()
+        elif self.restart is None:
+            refuse("restart is missing: how long from the fault to the first new step (or slows)")
+        elif self.takes is None and self.replay is None:
             refuse("takes is missing: node, nothing, or {node: 0.78, nothing: 0.22}")
         if self.observed_on is not None and self.replay is not None:
             refuse("observed_on goes with a rate; a log is replayed as it is")
         if self.repair is None and self.takes_nodes:
             refuse("repair is missing: a kind that takes nodes says how long repairs last")
         return self
+
+    def _slows_only(self) -> None:
+        """Refuse what has no effect beside `slows`."""
+        if self.replay is not None:
+            refuse("slows is drawn and not replayed: a log says when nodes were down")
+        names = ("restart", "takes", "repair", "automatic", "relapse", "found")
+        said = [name for name in names if getattr(self, name) is not None]
+        said += ["law"] if self.law.name != "expon" else []
+        said += ["clock"] if self.clock != "wall" else []
+        if said:
+            refuse(
+                "slows stops no job and sends nothing to repair:"
+                f" drop {', '.join(said)}, or write two kinds"
+            )
+
+    @property
+    def effect(self) -> Effect:
+        """What such a fault does to its job."""
+        if self.slows is not None:
+            return Slow(self.slows.to, self.slows.lasts)
+        assert self.restart is not None  # validated
+        stop = Interrupt(self.restart, self.takes or (), self.repair, self.automatic, self.relapse)
+        return stop if self.found is None else Corrupt(self.found, stop)
 
     @property
     def takes_nodes(self) -> bool:
@@ -347,11 +403,11 @@ class FaultKind(Frozen):
         has_memory = self.law.name != "expon"
         if has_memory and self.age is None:
             refuse(
-                f"age is missing: with {self.law.name} it makes all the difference how old the"
-                " nodes are: steady, new, or a duration such as 2 years"
+                f"age is missing: with {self.law.name} faults depend on how old the nodes are:"
+                " steady, new, or a duration such as 2 years"
             )
         if not has_memory and self.age is not None:
-            refuse("age changes nothing with expon, which has no memory; leave it out")
+            refuse("age has no effect with expon, which has no memory; leave it out")
         single = {
             f"law: {self.law.name}": has_memory,
             "relapse": self.relapse is not None,
@@ -369,16 +425,12 @@ class FaultKind(Frozen):
             refuse(f"{said[0]} runs on the wall clock only; with clock: busy use expon alone")
         if self.found is not None and len(said) > 1:
             refuse(f"found goes with plain faults, and not with {said[0]}; write two kinds")
-        own: list[tuple[str, Any, Any]] = [
-            ("law", has_memory, False),
-            ("clock", self.clock, "wall"),
-            *(
-                (name, getattr(self, name), None)
-                for name in ("automatic", "relapse", "lemons", "grows")
-            ),
-        ]
         if self.replay is not None:
-            for name, value, default in own:
-                if value != default:
-                    refuse(f"{name} says nothing beside replay: the log says what happens")
+            own = {"law": has_memory, "clock": self.clock == "busy"}
+            own |= {
+                name: getattr(self, name) is not None
+                for name in ("automatic", "relapse", "lemons", "grows")
+            }
+            for name in (name for name, is_said in own.items() if is_said):
+                refuse(f"{name} has no effect beside replay: the log says what happens")
         return self

@@ -39,17 +39,22 @@ __all__ = [
     "Frozen",
     "HowWritten",
     "Name",
+    "NodeAge",
     "Positive",
     "PositiveDuration",
     "Power",
     "PricePerChipTime",
     "Pue",
+    "SaveInterval",
+    "Share",
+    "StateBytes",
     "Title",
     "Tokens",
     "WholeNodes",
     "node_or_chip_count",
     "quantity",
     "refuse",
+    "said_once",
 ]
 
 MAX_COUNT = 100_000_000
@@ -86,6 +91,13 @@ class HowWritten:
 def refuse(message: str) -> NoReturn:
     """Raise the ValueError that becomes a problem with a place."""
     raise ValueError(message)
+
+
+def said_once(model: BaseModel, what: str, *names: str) -> None:
+    """Refuse a model of which not exactly one of some fields is given."""
+    said = [name for name in names if getattr(model, name) is not None]
+    if len(said) != 1:
+        refuse(f"{what}; got {' and '.join(said) or 'none'}")
 
 
 def _read(unit: str, example: str, lower: float, *, above: bool) -> Callable[[object], float]:
@@ -128,6 +140,30 @@ def quantity(unit: str, example: str, *, lower: float = 0.0, above: bool = True)
     ]
 
 
+def _word_or_quantity(
+    words: tuple[str, ...], unit: str, what: str, example: str, how: str, *, above: bool = True
+) -> Any:
+    """Return the annotated type of one of some words, or a quantity with a unit."""
+
+    def read(value: object) -> float | str:
+        if isinstance(value, str) and value in words:
+            return value
+        if not isinstance(value, str):
+            named = ", ".join(words)
+            refuse(f"must be {named}, or {what} such as '{example}', not {value!r}")
+        number = parse(value, unit)
+        if number < 0 or (above and number == 0):
+            refuse(f"must be {'>' if above else '>='} 0, got {value!r}")
+        return number
+
+    return Annotated[
+        float | str,
+        BeforeValidator(read),
+        WithJsonSchema({"type": "string", "examples": [*words, example]}),
+        HowWritten(unit, how),
+    ]
+
+
 Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
 Power = quantity("W", "700 W", above=False)
@@ -139,6 +175,15 @@ Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)
 PricePerChipTime = quantity("USD/(chip*s)", "2.5 USD/chip/h", above=False)
 ExchangeRate = quantity("USD/CNY", "0.14 USD/CNY")
+NodeAge = _word_or_quantity(
+    ("steady", "new"), "s", "a duration with its unit", "2 years", "steady", above=False
+)
+SaveInterval = _word_or_quantity(
+    ("optimal", "never"), "s", "a duration with its unit", "30 min", "30 min (or optimal, never)"
+)
+StateBytes = _word_or_quantity(
+    ("auto",), "B", "bytes with their unit", "5.6 TB", "5.6 TB (or auto)"
+)
 
 
 def _number(value: object) -> object:
@@ -152,6 +197,7 @@ def _number(value: object) -> object:
 # Limits stand before the validator: pydantic then writes them into the JSON Schema.
 Positive = Annotated[float, Field(gt=0, le=1e30), BeforeValidator(_number), HowWritten("", "1.1")]
 Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_number), HowWritten("", "0.41")]
+Share = Annotated[float, Field(gt=0, lt=1)]
 AtLeastOne = Annotated[float, Field(ge=1, le=1000), BeforeValidator(_number), HowWritten("", "2")]
 Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]

@@ -20,6 +20,7 @@ from computeplan.specs.fields import (
     Title,
     Tokens,
     refuse,
+    said_once,
 )
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
@@ -122,7 +123,7 @@ class Job(Frozen):
     work: FlopAmount | None = None
     """Work as model FLOPs."""
     batch: Tokens | None = None
-    """Tokens per step; rounded to whole sequences, and said so."""
+    """Tokens per step; rounded to whole sequences, with a note."""
     seq: Count | None = None
     """Tokens per sequence."""
     precision: Literal["bf16", "fp16", "fp8", "tf32", "fp32"] = "bf16"
@@ -142,7 +143,7 @@ class Job(Frozen):
     checkpoint: Checkpoint | None = None
     """How it saves; must be said where anything can fail or stop."""
     on_loss: Annotated[OnLoss | Literal["wait"], BeforeValidator(_read_on_loss)] = "wait"
-    """When it lacks nodes and no spare is idle: wait, or shrink to the replicas that are whole."""
+    """When nodes are lacking and no spare is idle: wait, or shrink to the replicas left."""
     arrival: Duration = 0.0
     """When the job is submitted, from the start of the simulation."""
     deadline: PositiveDuration | None = None
@@ -159,7 +160,7 @@ class Job(Frozen):
 
     @property
     def n_replicas(self) -> int | None:
-        """Replicas that can be done without one by one; None if they are not known."""
+        """Replicas that the job can lose one by one; None if they are not known."""
         said = self.on_loss.shrink.replicas if isinstance(self.on_loss, OnLoss) else None
         return said or (self.layout.dp if self.layout else None)
 
@@ -171,14 +172,10 @@ class Job(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        said = [name for name in ("tokens", "train_for", "work") if getattr(self, name) is not None]
-        if len(said) != 1:
-            refuse(
-                "state the work once, as tokens, train_for or work; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        what = "state the work once, as tokens, train_for or work"
+        said_once(self, what, "tokens", "train_for", "work")
         if self.mfu is not None and self.achieved is not None:
-            refuse("mfu and achieved say the same twice; keep one")
+            refuse("mfu and achieved give the same value twice; keep one")
         if self.chips is None and self.parallelism in (None, "auto"):
             refuse("chips is missing: how many chips the job wants (or parallelism by numbers)")
         if self.tokens is not None and self.model is None:
@@ -206,8 +203,8 @@ class Job(Frozen):
         if layout and layout.ep * n > layout.n_ranks // layout.pp:
             refuse(
                 f"each set of experts lies on {layout.ep} ranks, more than the"
-                f" {layout.n_ranks // layout.pp // n} of a replica, which can then not be done"
-                " without; give on_loss.shrink fewer, larger replicas"
+                f" {layout.n_ranks // layout.pp // n} of a replica, so none can be lost alone;"
+                " give on_loss.shrink fewer, larger replicas"
             )
         if least > n:
             refuse(f"on_loss.shrink.least must be <= {n}, the replicas of the job, got {least}")

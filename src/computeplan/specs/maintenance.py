@@ -1,12 +1,14 @@
-"""Stops that are known beforehand: windows for all jobs of a pool, or nodes taken out in turn."""
+"""Stops that are known beforehand: of all jobs of a pool, or of a few nodes in turn."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from computeplan.distributions import Law
 from computeplan.specs.durations import DurationLaw
 from computeplan.specs.fields import (
     Count,
@@ -17,9 +19,23 @@ from computeplan.specs.fields import (
     PositiveDuration,
     WholeNodes,
     refuse,
+    said_once,
 )
 
-__all__ = ["ObservedStops", "PlannedStop"]
+__all__ = ["Maintain", "ObservedStops", "PlannedStop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """The effect of a planned stop: `n_nodes` are away at a time, or 0 and all jobs of a pool stop.
+
+    `restart` is from when a job has all its nodes again to its first new step; where all jobs stop,
+    `lasts` ends with that step.
+    """
+
+    lasts: Law
+    n_nodes: int = 0
+    restart: Law | None = None
 
 
 class ObservedStops(Frozen):
@@ -73,12 +89,7 @@ class PlannedStop(Frozen):
 
     @model_validator(mode="after")
     def _said_once(self) -> PlannedStop:
-        said = [name for name in ("every", "observed", "at") if getattr(self, name) is not None]
-        if len(said) != 1:
-            refuse(
-                "say when once, as every, observed or at; "
-                + (f"got {' and '.join(said)}" if said else "got none")
-            )
+        said_once(self, "say when once, as every, observed or at", "every", "observed", "at")
         if self.first is not None and self.every is None:
             refuse("first goes with every: write every: 7 d and first: 2 d")
         if any(after <= before for before, after in itertools.pairwise(self.at or ())):
@@ -92,10 +103,15 @@ class PlannedStop(Frozen):
                 if getattr(self, name) is not None:
                     refuse(f"{name} goes with rolling; without it all jobs of the pool stop")
         elif self.restart is None:
-            refuse("restart is missing: a job starts anew on other nodes when rolling takes some")
+            refuse("restart is missing: a job restarts on other nodes when rolling takes some out")
         elif self.rounds is not None and self.at is not None:
-            refuse("rounds says nothing beside at: nodes are taken at each of those times")
+            refuse("rounds has no effect beside at: nodes are taken out at each of those times")
         return self
+
+    @property
+    def effect(self) -> Maintain:
+        """What a stop does to the jobs of a pool."""
+        return Maintain(self.lasts, self.rolling or 0, self.restart)
 
     @property
     def interval_s(self) -> float | None:

@@ -1,8 +1,11 @@
-"""The scenario: the root of everything a person writes, and how it is read.
+"""The scenario as it is used: read, checked, and changed.
 
-A scenario is a document (plain data with places) and its validated form. A changed scenario is a
-changed document, validated again; there is one way to change it (`Scenario.with_`), and the
-command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks all go through it.
+Every scenario takes one road: a document (plain data with places) is read, the name of its mix of
+faults is replaced by the kinds, what it extends or what changes it is laid under or over it, the
+chips and models that it names are found, and the whole is validated and cross-checked (`_build`).
+A changed scenario is a changed document on that road again; there is one way to change it
+(`Scenario.with_`), and the command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks
+all go through it.
 """
 
 from __future__ import annotations
@@ -12,97 +15,32 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any
 
-from pydantic import Field, JsonValue, PrivateAttr, StringConstraints
+from pydantic import PrivateAttr
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.fault_mixes import mix_names, with_mix
+from computeplan.specs.catalogue.fault_mixes import with_mix
 from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
 from computeplan.specs.cross_checks import cross_check
 from computeplan.specs.documents.document import (
     Document,
-    KeyPath,
     load_document,
     nearest,
     parse_document,
-    validate,
 )
 from computeplan.specs.documents.paths import apply, change
-from computeplan.specs.faults import FaultKind
-from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
-from computeplan.specs.jobs import Job
-from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay
-from computeplan.specs.maintenance import PlannedStop
-from computeplan.specs.sites import Pool, Site
+from computeplan.specs.documents.validation import validate
+from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
+from computeplan.specs.model import ScenarioFields
 
-__all__ = ["Scenario", "Simulate", "load", "parse_value", "shipped_folder", "shipped_names"]
-
-Found = TypeVar("Found", bound="Scenario")
+__all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
 
 
-class Simulate(Frozen):
-    """How long, how often, with which luck and by which engine."""
-
-    horizon: PositiveDuration | None = None
-    """Wall time at which a run ends; without it a run ends with its last job."""
-    runs: Count = 200
-    """Replications of each case."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Root of all luck."""
-    engine: Literal["auto", "event", "batch"] = "auto"
-    """auto takes batch where it can play the scenario."""
-
-
-def _with_mix(schema: dict[str, Any]) -> None:
-    """Let `mix` stand among the kinds; what stands beside it may change kinds of the mix."""
-    (kind,) = schema.pop("patternProperties").values()
-    mix: dict[str, JsonValue] = {"enum": [*mix_names()], "description": "A shipped mix of faults."}
-    schema["if"] = {"required": ["mix"]}
-    schema["then"] = {
-        "properties": {"mix": mix},
-        "additionalProperties": {"type": ["object", "null"]},
-    }
-    schema["else"] = {"additionalProperties": kind}
-
-
-class Scenario(Frozen):
+class Scenario(ScenarioFields):
     """Chips at sites, failing like this, drawing this much power, with these jobs to run."""
-
-    computeplan: Literal[1]
-    """Version of the scenario format."""
-    name: Name
-    """Names the results folder."""
-    about: Annotated[str, StringConstraints(max_length=4000)] = ""
-    """What the scenario shows."""
-    extends: str | None = Field(default=None, exclude=True)
-    """A scenario to start from: a file in the same folder, or a shipped name."""
-    chips: dict[str, Any] = Field(default_factory=dict)
-    """Chips of your own, by name."""
-    models: dict[str, Any] = Field(default_factory=dict)
-    """Models of your own, by name."""
-    usd_per_cny: ExchangeRate | None = None
-    """Exchange rate, for prices in CNY."""
-    sites: dict[Name, Site] = Field(min_length=1)
-    """Sites by name."""
-    faults: dict[Name, FaultKind] = Field(
-        default_factory=dict,
-        json_schema_extra=_with_mix,
-    )
-    """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing breaks if left out."""
-    planned: dict[Name, PlannedStop] = Field(default_factory=dict)
-    """Planned stops by name."""
-    jobs: dict[Name, Job] = Field(min_length=1)
-    """Jobs by name."""
-    policy: Name = "first-fit"
-    """Who runs where, when."""
-    cases: dict[Title, dict[str, object] | None] = Field(default_factory=dict)
-    """Variants to compare: name -> {path: value}."""
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
-    """Axes to cross with every case: path -> list of values."""
-    simulate: Simulate = Field(default_factory=Simulate)
-    """Horizon, runs, seed, engine."""
 
     _document: Document = PrivateAttr()
     _folder: Path | None = PrivateAttr(default=None)
@@ -125,10 +63,12 @@ class Scenario(Frozen):
         return {name: found.log for name, found in self._replays.items()}
 
     @property
-    def log_notes(self) -> tuple[str, ...]:
-        """What was done to the logs, one sentence each."""
+    def log_notes(self) -> tuple[Note, ...]:
+        """What was done to the logs, each with the fault kind that replays it."""
         return tuple(
-            f"{name}: {note}" for name, found in self._replays.items() for note in found.notes
+            Note(said.code, (("kind", name), *said.items))
+            for name, found in self._replays.items()
+            for said in found.notes
         )
 
     def __eq__(self, other: object) -> bool:
@@ -139,20 +79,11 @@ class Scenario(Frozen):
 
     __hash__ = None  # type: ignore[assignment]  # holds mappings
 
-    def pool(self, name: str) -> Pool:
-        """Return a pool as written."""
-        return next(site.pools[name] for site in self.sites.values() if name in site.pools)
-
     def chip_of(self, pool: str) -> Chip:
         """Return the chip of a pool."""
         return self._catalogue.chips[self.pool(pool).chip]
 
-    @property
-    def pool_names(self) -> list[str]:
-        """Names of all pools, in the order written."""
-        return [name for site in self.sites.values() for name in site.pools]
-
-    def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Self:
+    def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Scenario:
         """Return the scenario with a change at each path, validated again.
 
         A mapping is laid over what is there; anything else replaces it, and None removes it. So
@@ -180,10 +111,10 @@ class Scenario(Frozen):
         >>> hourly.jobs["pretrain"].checkpoint.every
         3600.0
         """
-        document = change(
-            type(self), self._document, changes, origin, case, partial(with_mix, type(self))
+        lay = partial(
+            change, ScenarioFields, changes=changes, origin=origin, case=case, settle=with_mix
         )
-        return _build(type(self), document, self._folder)
+        return _build(self._document, lay, self._folder)
 
     def input_files(self) -> dict[str, bytes]:
         """Return the fault logs that are replayed, in plain form, by their paths in `to_yaml`."""
@@ -206,7 +137,7 @@ class Scenario(Frozen):
         for name, found in self._replays.items():
             copy: str | dict[str, Any] = f"inputs/{name}.csv"
             if found.notes:  # the copy does not show what was done
-                copy = {"log": copy, "notes": list(found.notes)}
+                copy = {"log": copy, "notes": [*map(note_text, found.notes)]}
             data["faults"][name] = {**data["faults"][name], "replay": copy}
         yaml, out = YAML(), StringIO()
         yaml.width = 100
@@ -267,7 +198,7 @@ def load(source: str | Path | Mapping[str, Any]) -> Scenario:
         if "extends" in source:
             message = "is for files; load the other scenario and change it using with_"
             raise ScenarioError.of(message, "extends", "scenario")
-        return _build(Scenario, Document(deepcopy(dict(source)), "scenario"), None)
+        return _build(Document(deepcopy(dict(source)), "scenario"), lambda document: document, None)
     path = Path(source)
     if not _is(path, Path.is_file):
         if str(source) not in shipped_names():
@@ -278,7 +209,8 @@ def load(source: str | Path | Mapping[str, Any]) -> Scenario:
             raise ScenarioError.of(f"{what}.{hint}  Shipped: {shipped}", file=str(source))
         path = shipped_folder() / f"{source}.yaml"
     folder = path.resolve().parent
-    return _build(Scenario, _with_base(path, str(source), folder, ()), folder)
+    extend = partial(_extended, path=path, folder=folder)
+    return _build(load_document(path, str(source)), extend, folder)
 
 
 def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
@@ -288,57 +220,21 @@ def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _with_base(path: Path, shown: str, folder: Path, seen: tuple[Path, ...]) -> Document:
-    """Return the document of a file laid over the one it extends."""
-    document = load_document(path, shown)
-    base = document.data.get("extends")
-    if base is None and not seen:
-        return document
-    document = with_mix(Scenario, document)  # before kinds are laid on one another, or removed
-    if base is None:
-        return document
-    at: KeyPath = ("extends",)
-    if not isinstance(base, str):
-        raise ScenarioError([document.problem(at, f"must be a file name, not {base!r}")])
-    if "\0" in base:
-        raise ScenarioError([document.problem(at, f"must be a file name, not {base!r}")])
-    target = (path.resolve().parent / base).resolve()
-    if base in shipped_names() and not _is(target, Path.is_file):
-        target, home = shipped_folder() / f"{base}.yaml", shipped_folder().resolve()
-    else:
-        home = folder
-    if not target.resolve().is_relative_to(home):
-        message = f"{base!r} lies outside the scenario's folder; copy it there"
-        raise ScenarioError([document.problem(at, message)])
-    if target.resolve() in (*seen, path.resolve()):
-        chain = " -> ".join(item.name for item in (*seen, path.resolve(), target.resolve()))
-        raise ScenarioError([document.problem(at, f"goes in a circle: {chain}")])
-    if not _is(target, Path.is_file):
-        message = f"no file {base!r} beside the scenario, and no shipped scenario of that name"
-        raise ScenarioError([document.problem(at, message)])
-    below = _with_base(target, str(Path(shown).parent / base), home, (*seen, path.resolve()))
-    return apply(Scenario, below, document)
+def _build(
+    document: Document, overlay: Callable[[Document], Document], folder: Path | None
+) -> Scenario:
+    """Return the scenario of a document that was read, or raise everything that is wrong at once.
 
-
-def _build(model: type[Found], document: Document, folder: Path | None) -> Found:
-    """Return a validated scenario, or raise every problem of schema, catalogue and cross-checks."""
-    unmixed: tuple[Problem, ...] = ()
-    try:
-        document = with_mix(model, document)
-    except ScenarioError as error:  # what else is wrong is told with it
-        unmixed = error.problems
+    `overlay` lays it over what it extends, or changes over it; files stand in `folder`.
+    """
+    document = overlay(with_mix(document))
+    if document.problems:  # a mix that does not exist: nobody knows which kinds are meant
         document = replace(document, data={**document.data, "faults": {}})
     catalogue = resolve(document, folder)
-    problems = [*unmixed, *catalogue.problems]
-    try:
-        scenario = validate(model, document)
-    except ScenarioError as error:
-        raise ScenarioError([*problems, *error.problems]) from None
-    if unmixed:
-        raise ScenarioError(problems)
-    replays = _replays(scenario, document, folder, problems)
+    scenario = validate(Scenario, document, catalogue.problems)
+    replays, problems = _replays(scenario, document, folder)
     logs = {name: found.log for name, found in replays.items()}
-    problems += cross_check(scenario, document, catalogue, logs)
+    problems = [*catalogue.problems, *problems, *cross_check(scenario, document, catalogue, logs)]
     if problems:
         raise ScenarioError(problems)
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
@@ -346,11 +242,39 @@ def _build(model: type[Found], document: Document, folder: Path | None) -> Found
     return scenario
 
 
+def _extended(
+    document: Document, path: Path, folder: Path, seen: tuple[Path, ...] = ()
+) -> Document:
+    """Return the document of a file laid over the one it extends, and that over its own."""
+    base = document.data.get("extends")
+    if base is None:
+        return document
+    chain, home, target = (*seen, path.resolve()), folder, path
+    wrong = ""
+    if not isinstance(base, str) or "\0" in base:
+        wrong = f"must be a file name, not {base!r}"
+    else:
+        target = path.resolve().parent / base
+        if base in shipped_names() and not _is(target, Path.is_file):
+            target, home = shipped_folder() / f"{base}.yaml", shipped_folder().resolve()
+        target = target.resolve()
+        if not target.is_relative_to(home):
+            wrong = f"{base!r} lies outside the scenario's folder; copy it there"
+        elif target in chain:
+            wrong = f"goes in a circle: {' -> '.join(item.name for item in (*chain, target))}"
+        elif not _is(target, Path.is_file):
+            wrong = f"no file {base!r} beside the scenario, and no shipped scenario of that name"
+    if wrong:
+        raise ScenarioError([*document.problems, document.problem(("extends",), wrong)])
+    below = with_mix(load_document(target, str(Path(document.file).parent / base)))
+    return apply(ScenarioFields, _extended(below, target, home, chain), document)
+
+
 def _replays(
-    scenario: Scenario, document: Document, folder: Path | None, problems: list[Problem]
-) -> dict[str, Replayed]:
-    """Return the logs that fault kinds replay; what is wrong with them joins `problems`."""
-    replays = {}
+    scenario: Scenario, document: Document, folder: Path | None
+) -> tuple[dict[str, Replayed], list[Problem]]:
+    """Return the logs that fault kinds replay, and what is wrong with them."""
+    replays, problems = {}, []
     for name, kind in scenario.faults.items():
         if kind.replay is None:
             continue
@@ -364,4 +288,4 @@ def _replays(
                 problems.append(document.problem(path, f"{about}{wrong.message}"))
         except ValueError as error:
             problems.append(document.problem(path, str(error)))
-    return replays
+    return replays, problems

@@ -23,14 +23,24 @@ from computeplan.specs.fields import (
     Power,
     PricePerChipTime,
     Pue,
+    Share,
     WholeNodes,
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.slowing import Throttle
 from computeplan.units import parse, parse_unit_of
 
-__all__ = ["EnergyPrice", "Network", "Pool", "PowerWatts", "Retire", "Site", "SpareState", "Spares"]
+__all__ = [
+    "EnergyPrice",
+    "Network",
+    "Pool",
+    "PowerWatts",
+    "Retire",
+    "Site",
+    "SpareState",
+    "Spares",
+    "Throttle",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class PowerWatts(Frozen):
     """Watts of one chip by power state, at one meter; what is left out comes from the chip.
 
     Compute is training, load is saving and restarting, wait is a job that holds the chip but
-    lacks a node, idle is nobody's, repair is out of service.
+    lacks a node, idle is unallocated, repair is out of service.
     """
 
     meter: Literal["chip", "accelerator", "node"] = "chip"
@@ -74,7 +84,7 @@ class PowerWatts(Frozen):
     wait: Power | None = None
     """While the job is blocked."""
     idle: Power | None = None
-    """While nobody holds the chip."""
+    """While the chip is unallocated."""
     repair: Power | None = None
     """While its node is in repair."""
     node_overhead: Power | None = None
@@ -101,15 +111,15 @@ class SpareState(NamedTuple):
 
 
 class Spares(NamedTuple):
-    """Spares on top of a pool, those that are taken first standing first."""
+    """Spares on top of a pool, those that are used first standing first."""
 
     spare_states: tuple[SpareState, ...]
 
     def n_nodes(self, chips_per_node: int) -> tuple[int, ...]:
-        """Return the nodes on each shelf."""
+        """Return the nodes in each state."""
         return tuple(
-            int(shelf.amount if shelf.unit == "node" else shelf.amount // chips_per_node)
-            for shelf in self.spare_states
+            int(state.amount if state.unit == "node" else state.amount // chips_per_node)
+            for state in self.spare_states
         )
 
 
@@ -123,18 +133,18 @@ def _read_spares(value: object) -> Spares:
     if not value or not value.keys() <= set(STATES):
         refuse(f"must be a number of nodes such as '16 nodes', or by state, as {_SPARES}")
     spare_states = []
-    for state in STATES:
-        if state not in value:
+    for name in STATES:
+        if name not in value:
             continue
-        shelf = value[state]
-        if not isinstance(shelf, dict) or shelf.keys() != {"nodes", "ready"}:
-            refuse(f"{state}: needs nodes and ready, as in {_SPARES}")
-        if not isinstance(shelf["ready"], str):
-            refuse(f"{state}.ready needs a unit: write it like '5 min', not {shelf['ready']!r}")
-        ready_s = parse(shelf["ready"], "s")
+        state = value[name]
+        if not isinstance(state, dict) or state.keys() != {"nodes", "ready"}:
+            refuse(f"{name}: needs nodes and ready, as in {_SPARES}")
+        if not isinstance(state["ready"], str):
+            refuse(f"{name}.ready needs a unit: write it like '5 min', not {state['ready']!r}")
+        ready_s = parse(state["ready"], "s")
         if ready_s < 0:
-            refuse(f"{state}.ready must be >= 0, got {shelf['ready']!r}")
-        spare_states.append(SpareState(*node_or_chip_count(shelf["nodes"]), ready_s))
+            refuse(f"{name}.ready must be >= 0, got {state['ready']!r}")
+        spare_states.append(SpareState(*node_or_chip_count(state["nodes"]), ready_s))
     if any(b.ready_s < a.ready_s for a, b in itertools.pairwise(spare_states)):
         refuse("a warmer spare must be ready sooner than a colder one")
     return Spares(tuple(spare_states))
@@ -148,7 +158,7 @@ def _read_faults(value: object) -> int:
 
 
 class Retire(Frozen):
-    """Nodes that are taken out for good when they have had too many faults."""
+    """Nodes that are replaced for good when they have had too many faults."""
 
     after: Annotated[
         int,
@@ -156,13 +166,21 @@ class Retire(Frozen):
         WithJsonSchema({"type": "string", "examples": ["3 faults"]}),
         HowWritten("fault", "3 faults"),
     ]
-    """How many faults, of any kinds, that each took the node."""
+    """How many faults, of any kinds, that each sent the node to repair."""
     within: PositiveDuration
     """Time in which they came, from the first to the last."""
     replaced_in: DurationLaw
     """From the last of them until a new node stands in its place."""
     most: WholeNodes | None = None
     """Nodes retired in a run at most, such as 20 nodes; after that they are repaired."""
+
+
+class Throttle(Frozen):
+    """A speed of training that rises and falls with the time of day."""
+
+    diurnal: Share
+    """Share of the speed lost when it is hottest, 12 h after the start of the run, which is when
+    it is coolest; half of it on average. Llama 3 saw 1 to 2 % (arXiv:2407.21783)."""
 
 
 class Pool(Frozen):
@@ -219,9 +237,9 @@ class Site(Frozen):
     ) = None
     """Price of electricity; without it no cost is reported."""
     storage: Bandwidth | None = None
-    """At which jobs write and read checkpoints whose state is given; shared evenly by those that do
-    at one time."""
+    """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
+    one time share it evenly."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)
-    """Pools by name; a name stands once in the whole scenario."""
+    """Pools by name; no two of a scenario have the same."""

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue.chips import Source
-from computeplan.specs.documents.document import Document, load_document, validate
+from computeplan.specs.documents.document import Document, load_document
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Duration, Fraction, Frozen, Positive, PositiveDuration
 from computeplan.units import DAY_S
 

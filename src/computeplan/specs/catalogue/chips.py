@@ -205,7 +205,7 @@ class PowerFigures(Frozen):
     tdp: Watts | None = None
     """Board limit."""
     idle: Watts | None = None
-    """Draw of a chip that nobody uses."""
+    """Draw of an idle chip."""
     context_low: Watts | None = None
     """What an open context adds to idle, lower end."""
     context_high: Watts | None = None

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
-from computeplan.errors import ScenarioError
-from computeplan.specs.documents.document import Document, load_document, nearest, validate
+from computeplan.specs.documents.document import DATA, Document, KeyPath, load_document, nearest
 from computeplan.specs.documents.paths import apply
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.faults import FaultKind
 from computeplan.specs.fields import Count, Frozen, Name, refuse
 
@@ -59,11 +57,6 @@ class Mix(Frozen):
 
 
 @cache
-def _folder() -> Path:
-    return Path(str(resources.files("computeplan"))) / "data" / "faults"
-
-
-@cache
 def mix_names() -> tuple[str, ...]:
     """Return the names of the shipped mixes.
 
@@ -72,12 +65,12 @@ def mix_names() -> tuple[str, ...]:
     >>> mix_names()
     ('llama3',)
     """
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return tuple(sorted(path.stem for path in (DATA / "faults").glob("*.yaml")))
 
 
 @cache
 def _document(name: str) -> Document:
-    return load_document(_folder() / f"{name}.yaml", f"catalogue faults/{name}.yaml")
+    return load_document(DATA / "faults" / f"{name}.yaml", f"catalogue faults/{name}.yaml")
 
 
 @cache
@@ -100,43 +93,40 @@ def load_mix(name: str) -> Mix:
     return validate(Mix, _document(name))
 
 
-def with_mix(model: type[BaseModel], document: Document) -> Document:
+def with_mix(document: Document) -> Document:
     """Return a scenario's document with the kinds of its mix in the place of the mix's name.
 
     Parameters
     ----------
-    model : type of pydantic model
-        The root of the scenario's schema.
     document : Document
         A scenario, not yet validated. One that ``extends`` another keeps what it removes, to
-        remove it there too.
-
-    Raises
-    ------
-    ScenarioError
-        If no mix has that name.
+        remove it there too. If no mix has that name, that joins its problems.
     """
     faults = document.data.get("faults")
     if isinstance(faults, str):
         message = f"must be a mapping of kinds; for a mix of faults write {{mix: {faults}}}"
-        raise ScenarioError([document.problem(("faults",), message)])
+        return _with_problem(document, ("faults",), message)
     # A kind of one's own may be called mix: it is a mapping, and left alone.
     if not isinstance(faults, dict) or isinstance(faults.get("mix", {}), dict):
         return document
-    name = faults["mix"]
+    name = str(faults["mix"])
     try:
-        load_mix(str(name))
+        load_mix(name)
     except ValueError as error:
-        raise ScenarioError([document.problem(("faults", "mix"), str(error))]) from None
+        return _with_problem(document, ("faults", "mix"), str(error))
     own = {key: value for key, value in faults.items() if key != "mix"}
-    shipped = _document(str(name))
-    places = [
+    shipped = _document(name)
+    keys, values = (
         {path: mark for path, mark in marks.items() if path[:1] == ("faults",)}
         for marks in (shipped.keys, shipped.values)
-    ]
-    base = Document({"faults": shipped.data["faults"]}, shipped.file, *places)
-    laid = apply(model, base, replace(document, data={"faults": own}))
+    )
+    base = Document({"faults": shipped.data["faults"]}, shipped.file, keys, values)
+    laid = apply(Mix, base, replace(document, data={"faults": own}))
     kinds = dict(laid.data["faults"])
     if "extends" in document.data:
         kinds |= {key: None for key, value in own.items() if value is None}
     return replace(laid, data={**document.data, "faults": kinds})
+
+
+def _with_problem(document: Document, path: KeyPath, message: str) -> Document:
+    return replace(document, problems=(*document.problems, document.problem(path, message)))

@@ -9,14 +9,12 @@ that has none).
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from computeplan.specs.catalogue.chips import Source
-from computeplan.specs.documents.document import load_document
+from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.fields import Frozen
 
 __all__ = [
@@ -126,7 +124,7 @@ class SpeedTables(Frozen):
 def speed_tables() -> SpeedTables:
     """Return the tables of the catalogue."""
     operators, software, families, relatives = (
-        load_document(_folder() / f"{name}.yaml", f"catalogue {name}.yaml")
+        load_document(DATA / f"{name}.yaml", f"catalogue {name}.yaml")
         for name in ("operators", "software", "families", "relatives")
     )
     data = {
@@ -226,7 +224,3 @@ def family_of(chip: str, precision: str) -> tuple[str, Family, bool]:
                     return name, family, ancestor == chip and wanted == precision
     name = next(iter(families))
     return name, families[name], False
-
-
-def _folder() -> Path:
-    return Path(str(resources.files("computeplan"))) / "data"

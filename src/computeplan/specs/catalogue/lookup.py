@@ -13,27 +13,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
 from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.mfu import MfuDefault, default_mfu
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.documents.document import Document, load_document, validate
+from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.paths import apply
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
 
 __all__ = [
-    "MfuDefault",
     "aliases_of",
     "chip_names",
-    "default_mfu",
-    "find_chip",
-    "find_model",
     "load_chip",
     "load_model",
     "model_names",
@@ -91,42 +86,10 @@ def aliases_of(name: str) -> tuple[str, ...]:
     return ()
 
 
-def find_chip(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the full name of a chip, and notes where the name given stands for several.
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the nearest name.
-
-    Examples
-    --------
-    >>> find_chip("Ascend_910B3")
-    ('huawei/ascend-910b3', ())
-    """
-    return _find(_CHIPS, name)
-
-
-def find_model(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the full name of a model, and notes where the name given stands for several.
-
-    Raises
-    ------
-    ValueError
-        If there is none, with the nearest name.
-
-    Examples
-    --------
-    >>> find_model("llama3-405b")
-    ('meta/llama-3.1-405b', ())
-    """
-    return _find(_MODELS, name)
-
-
 def load_chip(
     name: str, extra: Mapping[str, Document] | None = None
-) -> tuple[Chip, tuple[str, ...]]:
-    """Return a chip by any of its names, and notes to print.
+) -> tuple[Chip, tuple[Note, ...]]:
+    """Return a chip by any of its names, and notes.
 
     Parameters
     ----------
@@ -138,8 +101,8 @@ def load_chip(
     Returns
     -------
     Chip
-    tuple of str
-        What to tell the user about the name.
+    tuple of Note
+        What a user must know of the name.
 
     Raises
     ------
@@ -158,8 +121,8 @@ def load_chip(
 
 def load_model(
     name: str, extra: Mapping[str, Document] | None = None
-) -> tuple[Transformer, tuple[str, ...]]:
-    """Return a model by any of its names, and notes to print; as `load_chip`.
+) -> tuple[Transformer, tuple[Note, ...]]:
+    """Return a model by any of its names, and notes; as `load_chip`.
 
     Examples
     --------
@@ -171,8 +134,8 @@ def load_model(
 
 def parse_chip(
     document: Document, name: str = "", extra: Mapping[str, Document] | None = None
-) -> tuple[Chip, tuple[str, ...]]:
-    """Return the chip in a document, what it extends included, and notes to print.
+) -> tuple[Chip, tuple[Note, ...]]:
+    """Return the chip in a document, what it extends included, and notes.
 
     Parameters
     ----------
@@ -193,7 +156,7 @@ def parse_chip(
 
 def parse_model(
     document: Document, name: str = "", extra: Mapping[str, Document] | None = None
-) -> tuple[Transformer, tuple[str, ...]]:
+) -> tuple[Transformer, tuple[Note, ...]]:
     """Return the model in a document, what it extends included; as `parse_chip`."""
     return _parse(_MODELS, document, name, extra or {})
 
@@ -203,13 +166,8 @@ def _key(name: str) -> str:
 
 
 @cache
-def _folder(folder: str) -> Path:
-    return Path(str(resources.files("computeplan"))) / "data" / folder
-
-
-@cache
 def _names_in(folder: str) -> tuple[str, ...]:
-    root = _folder(folder)
+    root = DATA / folder
     return tuple(
         sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.glob("*/*.yaml"))
     )
@@ -222,19 +180,18 @@ def _aliases(folder: str) -> _Names:
 
 @cache
 def _document(folder: str, name: str) -> Document:
-    return load_document(_folder(folder) / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
+    return load_document(DATA / folder / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
 
 
-def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[str, ...]]:
+def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[Note, ...]]:
     key = _key(name)
-    if _FULL_NAME.fullmatch(key) and (_folder(kind.folder) / f"{key}.yaml").is_file():
+    if _FULL_NAME.fullmatch(key) and (DATA / kind.folder / f"{key}.yaml").is_file():
         return key, ()
     table = _aliases(kind.folder)
     for full_name, others in table.names.items():
         if any(_key(other) == key for other in others):
-            return full_name, tuple(
-                note for other, note in table.ambiguous.items() if _key(other) == key
-            )
+            said = (text for other, text in table.ambiguous.items() if _key(other) == key)
+            return full_name, tuple(note("quoted", text=text) for text in said)
     for other, reason in table.withheld.items():
         if _key(other) == key:
             raise ValueError(f"{kind.word} {name!r} is not in the catalogue: {reason}")
@@ -253,7 +210,7 @@ def _nearest(folder: str, key: str) -> str:
 
 def _load(
     kind: _Kind[Entry], name: str, extra: Mapping[str, Document]
-) -> tuple[Entry, tuple[str, ...]]:
+) -> tuple[Entry, tuple[Note, ...]]:
     if name in extra:
         return _parse(kind, extra[name], name, extra)
     full_name, notes = _find(kind, name)
@@ -267,7 +224,7 @@ def _shipped(kind: _Kind[Entry], full_name: str) -> Entry:
 
 def _parse(
     kind: _Kind[Entry], document: Document, name: str, extra: Mapping[str, Document]
-) -> tuple[Entry, tuple[str, ...]]:
+) -> tuple[Entry, tuple[Note, ...]]:
     whole, notes = _extended(kind, document, extra, (name,))
     own = {"name": document.data.get("name", name)}
     if "extends" in document.data:
@@ -277,7 +234,7 @@ def _parse(
 
 def _extended(
     kind: _Kind[Any], document: Document, extra: Mapping[str, Document], chain: tuple[str, ...]
-) -> tuple[Document, tuple[str, ...]]:
+) -> tuple[Document, tuple[Note, ...]]:
     """Return the document laid on what it extends."""
     if "extends" not in document.data:
         return document, ()

@@ -8,13 +8,13 @@ models of the same class and precision, and for nothing else.
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Precision, Source
-from computeplan.specs.documents.document import load_document, validate
+from computeplan.specs.documents.document import DATA, load_document
+from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Fraction, Frozen, Positive, refuse
 
 __all__ = ["MfuDefault", "MfuTable", "default_mfu", "default_mfus", "mfu_table"]
@@ -58,14 +58,10 @@ class MfuDefault(Frozen):
         return f"{self.model}, seq {self.seq}, {self.chips} chips, {self.precision}"
 
     @property
-    def note(self) -> str:
-        """One sentence for the user."""
-        kind = "estimated from" if self.estimate else "measured on"
-        remark = f"; {self.remark}" if self.remark else ""
-        return (
-            f"mfu {self.mfu:g} on {self.chip} is {kind} {self.like} with {self.software}"
-            f" [{self.source_title}]{remark}"
-        )
+    def note(self) -> Note:
+        """What a reader of numbers must know of it."""
+        names = ("mfu", "chip", "estimate", "software", "source_title", "remark")
+        return note("mfu_measured", like=self.like, **{n: getattr(self, n) for n in names})
 
 
 class _Sibling(Frozen):
@@ -93,8 +89,7 @@ class MfuTable(Frozen):
 @cache
 def mfu_table() -> MfuTable:
     """Return all utilisations of the catalogue."""
-    path = Path(str(resources.files("computeplan"))) / "data" / "mfu.yaml"
-    return validate(MfuTable, load_document(path, "catalogue mfu.yaml"))
+    return validate(MfuTable, load_document(DATA / "mfu.yaml", "catalogue mfu.yaml"))
 
 
 def default_mfu(chip_name: str, model_class: str, precision: str) -> MfuDefault | None:

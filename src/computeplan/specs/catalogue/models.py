@@ -136,23 +136,8 @@ class Transformer(Frozen):
 
     def architecture(self) -> dict[str, Any]:
         """Return the numbers of the shape, as ``physics.transformer.shape_of`` takes them."""
-        return {
-            "layers": self.layers,
-            "hidden": self.hidden,
-            "ffn": self.ffn,
-            "heads": self.heads,
-            "kv_heads": self.kv_heads or self.heads,
-            "head_dim": self.head_dim or self.hidden // self.heads,
-            "vocab": self.vocab,
-            "gated_mlp": self.gated_mlp,
-            "tied_embeddings": self.tied_embeddings,
-            "causal": self.causal,
-            "sliding_window": self.sliding_window,
-            "learned_positions": self.max_position,
-            "norm": self.norm,
-            "biases": self.biases,
-            "embedding_norm": self.embedding_norm,
-            "moe": None if self.moe is None else self.moe.model_dump(),
-            "mla": None if self.mla is None else self.mla.model_dump(),
-            "full_attention_every": self.full_attention_every,
-        }
+        named = {"name", "title", "vendor", "source", "sources", "parameters"}
+        shape = self.model_dump(exclude=named)
+        shape["kv_heads"] = self.kv_heads or self.heads
+        shape["head_dim"] = self.head_dim or self.hidden // self.heads
+        return {{"max_position": "learned_positions"}.get(k, k): v for k, v in shape.items()}

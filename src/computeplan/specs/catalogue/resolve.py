@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import load_chip, load_model
@@ -32,8 +33,8 @@ class Catalogue:
     ----------
     chips, models : dict
         Entries by the name as the scenario writes it.
-    notes : tuple of str
-        What to tell the user about names.
+    notes : tuple of Note
+        What a user must know of names.
     problems : tuple of Problem
         Names that stand for nothing, entries that are wrong.
     files : dict of str to dict
@@ -42,7 +43,7 @@ class Catalogue:
 
     chips: dict[str, Chip] = field(default_factory=dict)
     models: dict[str, Transformer] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     problems: tuple[Problem, ...] = ()
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -58,7 +59,7 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
         Where files beside the scenario are.
     """
     catalogue = Catalogue()
-    notes: list[str] = []
+    notes: list[Note] = []
     problems: list[Problem] = []
     blocks: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
         ("chips", load_chip, catalogue.chips),
@@ -95,13 +96,7 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                 problems.append(document.problem(path, str(error)))
         if files:
             catalogue.files[block] = files
-    return Catalogue(
-        catalogue.chips,
-        catalogue.models,
-        tuple(notes),
-        tuple(dict.fromkeys(problems)),
-        catalogue.files,
-    )
+    return replace(catalogue, notes=tuple(notes), problems=tuple(dict.fromkeys(problems)))
 
 
 def _own(document: Document, block: str, problems: list[Problem]) -> dict[str, Document]:

@@ -2,8 +2,7 @@
 
 ruamel.yaml parses (YAML 1.2, so ``3.8e25`` is a number and ``NO`` a word); we keep from its node
 tree the line and column of each key and value, refuse what could hide or run anything (duplicate
-keys, tags, merge keys, deep nesting, aliases that multiply), and turn pydantic's complaints into
-problems with a place and the nearest name that would be right.
+keys, tags, merge keys, deep nesting, aliases that multiply).
 """
 
 from __future__ import annotations
@@ -11,29 +10,30 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML, MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.fields import NAME_PATTERN, TITLE_PATTERN
 
 __all__ = [
+    "DATA",
     "Document",
     "KeyPath",
     "Mark",
-    "allowed_keys",
     "dotted",
     "load_document",
     "nearest",
     "parse_document",
     "read_text",
-    "validate",
 ]
+
+DATA = Path(str(resources.files("computeplan"))) / "data"
+"""Where the files of the catalogue are."""
 
 MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
@@ -46,7 +46,6 @@ _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "nu
 _AS_TEXT = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 
 KeyPath = tuple[str | int, ...]
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +69,15 @@ class Document:
         The name to show.
     keys, values : dict of path to Mark
         Places of keys and of values.
+    problems : tuple of Problem
+        What is wrong with it already, to be told with what else is.
     """
 
     data: dict[str, Any]
     file: str
     keys: dict[KeyPath, Mark] = field(default_factory=dict)
     values: dict[KeyPath, Mark] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at the nearest known place above `path`."""
@@ -210,14 +212,6 @@ def _line_and_column(text: str, position: int) -> tuple[int, int]:
     return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
-_PATTERNS = {
-    NAME_PATTERN: "a name may not hold dots, quotes, slashes or < > &, nor begin or end with a"
-    " blank, nor be empty",
-    TITLE_PATTERN: "the name of a case may not hold line feeds or other control characters, nor"
-    " begin or end with a blank, nor be empty",
-}
-
-
 class _Reader:
     """Walks a node tree once; aliases count each time they are used."""
 
@@ -296,69 +290,3 @@ class _Reader:
         else:
             return value
         return None
-
-
-def validate(model: type[Model], document: Document, context: Any = None) -> Model:
-    """Return the validated model, or raise every problem with its place.
-
-    Parameters
-    ----------
-    model : type of pydantic model
-        What the document must be.
-    document : Document
-        The data and its places.
-    context : object
-        Handed to the validators.
-
-    Raises
-    ------
-    ScenarioError
-        With one problem for each complaint.
-    """
-    try:
-        return model.model_validate(document.data, context=context)
-    except ValidationError as error:
-        problems = {_as_problem(model, document, item): None for item in error.errors()}
-        raise ScenarioError(problems) from None
-
-
-def _as_problem(model: type[BaseModel], document: Document, item: Any) -> Problem:
-    path = _inside(document.data, item["loc"])
-    kind, given = item["type"], item["input"]
-    if kind == "extra_forbidden":
-        siblings = allowed_keys(model, path[:-1])
-        message = f"unknown key '{path[-1]}'.{nearest(str(path[-1]), siblings)}"
-        if siblings:
-            message += f"  Allowed: {', '.join(siblings)}"
-        return document.problem(path, message, at_key=True)
-    if kind == "missing":
-        name = item["loc"][-1]
-        return document.problem(path, f"'{name}' is missing", at_key=True)
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if kind == "value_error":
-        return document.problem(path, message)
-    if kind == "string_pattern_mismatch":
-        message = _PATTERNS.get(item["ctx"]["pattern"], "is not a name")
-    shown = repr(given)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return document.problem(path, f"{message[:1].lower()}{message[1:]}, got {shown}")
-
-
-def _inside(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
-    """Return the part of pydantic's location that is a path in the data."""
-    path: list[str | int] = []
-    for part in loc:
-        is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
-        if is_index or (isinstance(data, dict) and part in data):
-            data = data[part]
-            path.append(part)
-    return tuple(path)
-
-
-def allowed_keys(model: Any, path: KeyPath) -> list[str]:
-    """Return the field names allowed at `path` of a model, empty where names are free."""
-    from computeplan.specs.documents.paths import type_at
-
-    found = type_at(model, path)
-    is_model = isinstance(found, type) and issubclass(found, BaseModel)
-    return list(found.model_fields) if is_model else []

@@ -1,4 +1,4 @@
-"""JSON that others wrote: read with limits, and taken apart without trust.
+"""JSON that others wrote: read with limits and without trust.
 
 A file is small, text, one mapping, and says each key once. What is wrong with its values is
 collected, each under its key, so that all of it is reported at once.

@@ -129,7 +129,8 @@ def _merge(annotation: Any, base: Any, over: Any) -> Any:
 def apply(model: type[BaseModel], base: Document, over: Document) -> Document:
     """Return document `over` laid on document `base`, places included."""
     keys, values = base.keys | over.keys, base.values | over.values
-    return Document(_merge(model, base.data, over.data), over.file, keys, values)
+    data, problems = _merge(model, base.data, over.data), (*base.problems, *over.problems)
+    return Document(data, over.file, keys, values, problems)
 
 
 def change(
@@ -160,9 +161,9 @@ def change(
     Raises
     ------
     ScenarioError
-        If a path does not exist.
+        If a path does not exist, or a name stands for nothing.
     """
-    problems = []
+    problems: list[Problem] = []
     for text, value in changes.items():
         mark = (
             Mark(_shown(origin, text, value))
@@ -182,15 +183,13 @@ def change(
         for part in reversed(path):
             data = {part: data}
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
-        changed = apply(model, document, Document(data, document.file, places, places))
-        document = Document(changed.data, document.file, changed.keys, changed.values)
+        document = apply(model, document, Document(data, document.file, places, places))
         if settle is not None:
-            try:
-                document = settle(document)
-            except ScenarioError as error:
-                raise ScenarioError([*problems, *error.problems]) from None
-    if problems:
-        raise ScenarioError(problems)
+            document = settle(document)
+        if document.problems:  # what later paths name may not be there
+            break
+    if problems or document.problems:
+        raise ScenarioError(dict.fromkeys([*problems, *document.problems]))
     return document
 
 
@@ -224,17 +223,19 @@ def _unknown(model: Any, data: Any, path: tuple[str, ...]) -> str:
     for depth, part in enumerate(path):
         inner = _unwrap(annotation)
         last = depth == len(path) - 1
+        names = [str(name) for name in data] if isinstance(data, dict) else []
         if _is_model(inner) and part not in inner.model_fields:
             allowed = list(inner.model_fields)
-        elif get_origin(inner) is dict and not last and part not in (data or {}):
-            allowed = list(data or {})
+        elif get_origin(inner) is dict and not last and part not in names:
+            allowed = names
         else:
             data = data.get(part) if isinstance(data, dict) else None
             annotation = _child(annotation, part)
             continue
         above = dotted(path[:depth])
         where = f"in {above}" if above else "at the top"
-        return f"no '{part}' {where}.{nearest(part, allowed)}  Allowed: {', '.join(allowed)}"
+        listed = f"  Allowed: {', '.join(allowed)}" if allowed else ""
+        return f"no '{part}' {where}.{nearest(part, allowed)}{listed}"
     return ""
 
 

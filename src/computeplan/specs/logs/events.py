@@ -10,6 +10,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note
 
 __all__ = ["UNKNOWN_NODE", "Events", "EventsBuilder", "merged", "node_name"]
 
@@ -38,8 +39,8 @@ class Events:
         Whether the times are dates.
     resolution_s : float
         The smallest step of the log's clock that can be seen in it. [s]
-    notes : tuple of str
-        What was done to read it, one sentence each.
+    notes : tuple of Note
+        What was done to read it.
     """
 
     start_s: FloatArray
@@ -50,7 +51,7 @@ class Events:
     causes: tuple[str, ...]
     is_dated: bool
     resolution_s: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class EventsBuilder:
             self.problems.append(Problem(message, "", self.file, line + 1, 1))
             raise ScenarioError(self.problems)
 
-    def build(self, *, is_dated: bool, notes: tuple[str, ...] = ()) -> Events:
+    def build(self, *, is_dated: bool, notes: tuple[Note, ...] = ()) -> Events:
         """Return the faults.
 
         Raises

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import note
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.documents.json_file import shown_value
 from computeplan.specs.logs.events import Events, EventsBuilder, node_name
@@ -149,7 +150,7 @@ def _csv(file: TextIO, shown: str, columns: dict[str, str], unit: str | None) ->
             continue
         cause = row[at["cause"]].strip() if "cause" in at else ""
         builder.add(node, start, end, cause or NO_CAUSE)
-    notes = () if "end" in at else ("The log says no ends of faults: repairs are not known.",)
+    notes = () if "end" in at else (note("log_without_ends"),)
     return builder.build(is_dated=clock.is_dated is True, notes=notes)
 
 
@@ -241,9 +242,6 @@ def _paired(builder: EventsBuilder, events: list[tuple[float, str, bool, str, in
             builder.add(node, -math.inf, time_s, cause)
     for node, (start_s, cause) in began.items():
         builder.add(node, start_s, math.inf, cause)
-    notes = []
-    if n_lost:
-        notes.append(f"{n_lost} faults began again before they ended: their ends are not known.")
-    if n_before:
-        notes.append(f"{n_before} faults end without a start: they began before the log.")
-    return builder.build(is_dated=False, notes=tuple(notes))
+    counted = {"log_began_again": n_lost, "log_without_start": n_before}
+    notes = tuple(note(code, n=n) for code, n in counted.items() if n)
+    return builder.build(is_dated=False, notes=notes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.fields import HowWritten, refuse
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
@@ -34,6 +36,7 @@ __all__ = [
     "ReplayField",
     "Replayed",
     "load_replay",
+    "note_text",
     "read_replay",
     "replayed",
 ]
@@ -75,14 +78,14 @@ class Replayed:
         Ends of its faults; nan where the log does not say. [s]
     nodes : tuple of str
         Names of its nodes, sorted.
-    notes : tuple of str
-        What was done to the log, one sentence each.
+    notes : tuple of Note
+        What was done to the log.
     """
 
     log: FaultLog
     end_s: FloatArray
     nodes: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     def csv(self) -> str:
         """Return the plain form of the log: reading it gives the same faults, to the last digit."""
@@ -110,7 +113,7 @@ class Replay:
     unit, kind : str, optional
         Of bare times in a CSV; the format of the file.
     notes : tuple of str
-        What was done before to the log that this one is a plain copy of.
+        What was done before to the log that this one is a plain copy of, as `note_text` writes it.
     """
 
     log: str
@@ -131,6 +134,13 @@ _WORDS = {
     "format": "kind",
     "notes": "notes",
 }
+_COUNTS = {
+    **dict.fromkeys(("log_slurm_no_repairs", "log_without_ends"), False),
+    **dict.fromkeys(("log_slurm_states", "log_slurm_unknown_node", "log_unknown_node"), True),
+    **dict.fromkeys(("log_outside_window", "log_down_at_first", "log_merged"), True),
+    **dict.fromkeys(("log_without_end", "log_without_start", "log_began_again"), True),
+}
+"""Notes on logs, and whether they hold a count: what `note_text` writes and a file is read by."""
 _CHOICES = {"unit": tuple(UNITS_S), "format": FORMATS, "columns": tuple(COLUMNS)}
 
 
@@ -187,6 +197,27 @@ def _word(word: str, value: object) -> object:
     return value
 
 
+def _read_note(text: str) -> Note:
+    """Return a note as `note_text` wrote it; anything else is a sentence of the user's own."""
+    match = re.fullmatch(r"(\w+)(?:: (\d{1,9}))?", text)
+    if match is not None and _COUNTS.get(match[1]) is (match[2] is not None):
+        return note(match[1], n=int(match[2])) if match[2] else note(match[1])
+    return note("log_sentence", text=text)
+
+
+def note_text(found: Note) -> str:
+    """Return a note as it stands in a file.
+
+    Examples
+    --------
+    >>> note_text(note("log_merged", n=3)), note_text(note("log_sentence", text="Of rack 7 only."))
+    ('log_merged: 3', 'Of rack 7 only.')
+    """
+    if found.code == "log_sentence":
+        return str(found.values["text"])
+    return f"{found.code}: {found.values['n']}" if "n" in found.values else found.code
+
+
 ReplayField = Annotated[
     Replay,
     BeforeValidator(read_replay),
@@ -240,7 +271,7 @@ def load_replay(replay: Replay, path: Path) -> Replayed:
         to_s = read_time_s(replay.ends, is_dated=events.is_dated, option="to")
     found = replayed(events, from_s, to_s)
     # Of a plain copy, what is said of reading it was said when it was made.
-    notes = tuple(dict.fromkeys((*replay.notes, *found.notes)))
+    notes = tuple(dict.fromkeys((*map(_read_note, replay.notes), *found.notes)))
     return Replayed(found.log, found.end_s, found.nodes, notes)
 
 
@@ -249,7 +280,7 @@ def _begin_s(replay: Replay, events: Events) -> float:
     if replay.begins is not None:
         return read_time_s(replay.begins, is_dated=events.is_dated, option="from")
     first_s = events.start_s[np.isfinite(events.start_s)].min(initial=math.inf)
-    if events.is_dated:  # the first fault is no time 0: nobody knows how long nothing failed before
+    if events.is_dated:  # the first fault is no time 0: how long nothing failed before is not known
         first = datetime.fromtimestamp(float(first_s), UTC).isoformat(timespec="seconds")
         raise ScenarioError.of(
             "has dates: say which of them is time 0 of the simulation, as in {log: ...,"
@@ -296,12 +327,12 @@ def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
     names, index = np.unique(node[keep], return_inverse=True)
     end = np.where(np.isfinite(end[keep]), end[keep], math.nan)
     log = FaultLog(start[keep], end - start[keep], index, names.size)
-    notes = (
-        (int(np.sum(~known)), "faults do not say which node failed and are left out."),
-        (n_outside, "faults lie outside the window and are left out."),
-        (n_down, "faults began before the window and are left out: their nodes are up at time 0."),
-        (n_merged, "faults began while their node was down: each is one with the earlier fault."),
-        (int(np.isnan(end).sum()), "faults have no end: what they take, and how long, is drawn."),
-    )
-    said = tuple(f"{n} {sentence}" for n, sentence in notes if n)
+    counted = {
+        "log_unknown_node": int(np.sum(~known)),
+        "log_outside_window": n_outside,
+        "log_down_at_first": n_down,
+        "log_merged": n_merged,
+        "log_without_end": int(np.isnan(end).sum()),
+    }
+    said = (note(code, n=n) for code, n in counted.items() if n)
     return Replayed(log, end, tuple(events.nodes[i] for i in names), (*events.notes, *said))

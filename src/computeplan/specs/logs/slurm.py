@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from computeplan.errors import ScenarioError
+from computeplan.notes import note
 from computeplan.specs.logs.events import Events, EventsBuilder, node_name
 from computeplan.specs.logs.times import read_date_s
 
@@ -23,7 +24,7 @@ FAULT_STATES = ("NODE_FAIL", "BOOT_FAIL")
 
 MAX_LISTED = 100_000
 _PART = re.compile(r"([^\[\],\s]*)(?:\[([0-9,\-]+)\])?([^\[\],\s]*)")
-_NOBODY = {"", "none", "unknown", "none assigned", "(null)"}
+_NO_NODE = {"", "none", "unknown", "none assigned", "(null)"}
 
 
 def expand_nodes(text: str) -> list[str]:
@@ -47,7 +48,7 @@ def expand_nodes(text: str) -> list[str]:
     >>> expand_nodes("None assigned")
     []
     """
-    if text.strip().lower() in _NOBODY:
+    if text.strip().lower() in _NO_NODE:
         return []
     names: list[str] = []
     for part in re.split(r",(?![^\[]*\])", text.strip()):
@@ -149,13 +150,7 @@ def read_sacct(file: TextIO, shown: str) -> Events:
         for node in nodes:
             n_unknown += node is None
             builder.add(node, end_s, math.nan, state)
-    notes = [
-        f"Only {' and '.join(FAULT_STATES)} are faults of nodes; {n_other} other jobs are not.",
-        "sacct does not say how long a node was away: repairs are not known.",
-    ]
+    notes = [note("log_slurm_states", n=n_other), note("log_slurm_no_repairs")]
     if n_unknown:
-        notes.append(
-            f"{n_unknown} faults are of jobs on several nodes and do not say which node failed:"
-            " ask sacct for FailedNode."
-        )
+        notes.append(note("log_slurm_unknown_node", n=n_unknown))
     return builder.build(is_dated=True, notes=tuple(notes))

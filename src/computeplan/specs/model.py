@@ -1,0 +1,88 @@
+"""The fields of a scenario: what a person may write at the root of the file, and how it is run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from computeplan.specs.catalogue.fault_mixes import mix_names
+from computeplan.specs.faults import FaultKind
+from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
+from computeplan.specs.jobs import Job
+from computeplan.specs.maintenance import PlannedStop
+from computeplan.specs.sites import Pool, Site
+
+__all__ = ["ScenarioFields", "Simulate"]
+
+
+class Simulate(Frozen):
+    """How long, how often, from which seed and by which engine."""
+
+    horizon: PositiveDuration | None = None
+    """Wall time at which a run ends; without it a run ends with its last job."""
+    runs: Count = 200
+    """Replications of each case."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Root of all that is drawn."""
+    engine: Literal["auto", "event", "batch"] = "auto"
+    """auto takes batch where it can play the scenario."""
+
+
+def _with_mix(schema: dict[str, Any]) -> None:
+    """Let `mix` stand among the kinds; what stands beside it may change kinds of the mix."""
+    (kind,) = schema.pop("patternProperties").values()
+    mix: dict[str, JsonValue] = {"enum": [*mix_names()], "description": "A shipped mix of faults."}
+    schema["if"] = {"required": ["mix"]}
+    schema["then"] = {
+        "properties": {"mix": mix},
+        "additionalProperties": {"type": ["object", "null"]},
+    }
+    schema["else"] = {"additionalProperties": kind}
+
+
+class ScenarioFields(Frozen):
+    """What a person writes; `computeplan.specs.scenario.Scenario` is this, read and checked."""
+
+    computeplan: Literal[1]
+    """Version of the scenario format."""
+    name: Name
+    """Names the results folder."""
+    about: Annotated[str, StringConstraints(max_length=4000)] = ""
+    """What the scenario shows."""
+    extends: str | None = Field(default=None, exclude=True)
+    """A scenario to start from: a file in the same folder, or a shipped name."""
+    chips: dict[str, Any] = Field(default_factory=dict)
+    """Chips of your own, by name."""
+    models: dict[str, Any] = Field(default_factory=dict)
+    """Models of your own, by name."""
+    usd_per_cny: ExchangeRate | None = None
+    """Exchange rate, for prices in CNY."""
+    sites: dict[Name, Site] = Field(min_length=1)
+    """Sites by name."""
+    faults: dict[Name, FaultKind] = Field(
+        default_factory=dict,
+        json_schema_extra=_with_mix,
+    )
+    """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing breaks if left out."""
+    planned: dict[Name, PlannedStop] = Field(default_factory=dict)
+    """Planned stops by name."""
+    jobs: dict[Name, Job] = Field(min_length=1)
+    """Jobs by name."""
+    policy: Name = "first-fit"
+    """Who runs where, when."""
+    cases: dict[Title, dict[str, object] | None] = Field(default_factory=dict)
+    """Variants to compare: name -> {path: value}."""
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Axes to cross with every case: path -> list of values."""
+    simulate: Simulate = Field(default_factory=Simulate)
+    """Horizon, runs, seed, engine."""
+
+    def pool(self, name: str) -> Pool:
+        """Return a pool as written."""
+        return next(site.pools[name] for site in self.sites.values() if name in site.pools)
+
+    @property
+    def pool_names(self) -> list[str]:
+        """Names of all pools, in the order written."""
+        return [name for site in self.sites.values() for name in site.pools]
