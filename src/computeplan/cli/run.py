@@ -83,11 +83,11 @@ def _draw(result: Any, folder: Path) -> None:
 
 def _show(result: Any, *, with_jobs: bool) -> None:
     from computeplan.cli.show import show_table
-    from computeplan.report.tables import jobs, overview
+    from computeplan.report.result_views import jobs, summary
 
     if result.about:
         click.echo(result.about.strip() + "\n")
-    show_table(overview(result))
+    show_table(summary(result, language="en"))
     for name in result.cases if with_jobs else ():
         show_table(replace(jobs(result, name), notes=()))  # they stand below the first table
 
