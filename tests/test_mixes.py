@@ -280,7 +280,7 @@ def test_kinds_given_for_a_pool_stand_for_those_of_another_chip():
     scenario = scenario_of(OTHER, faults={"mix": "llama3", "measured": own})
     assert [kind.name for kind in kinds_on(scenario)] == ["measured"]
     notes = " | ".join(sentences(compile_world(scenario).notes))
-    assert "those observed on another chip do not strike it (gpu, hbm" in notes
+    assert "those observed on another chip do not occur on it (gpu, hbm" in notes
     everywhere = scenario.with_({"faults.measured.pools": None})  # beside the others
     assert [kind.name for kind in kinds_on(everywhere)] == [*KINDS, "measured"]
     assert kinds_on(everywhere)[-1].factor.high == 1.0

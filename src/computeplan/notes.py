@@ -1,6 +1,6 @@
 """Notes: what a reader of numbers must know, as a code with values.
 
-Below ``report/`` nobody writes sentences: what is said of a note, in English or Chinese, stands in
+Below ``report/`` no sentences are written: what is said of a note, in English or Chinese, stands in
 ``report/words/``. No behaviour depends on the text of a note, or on whether there is one.
 """
 

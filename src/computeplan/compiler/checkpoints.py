@@ -167,18 +167,7 @@ def share_storage(
     """Return the jobs, those that share the storage of a site knowing it.
 
     They give the bytes of their saves and no bandwidth of their own, and may meet at the site.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-    specs : mapping of str to Job
-        As written.
-    pools : sequence of Pool
-    sharing : sequence of sequence of int
-        The pools that share spares.
-    policy : str
-    document : Document
-        Where all is written.
+    `sharing` are the pools that share spares.
 
     Raises
     ------

@@ -83,21 +83,15 @@ def compile_world(scenario: Scenario) -> World:
 def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[Note]]:
     """Return all jobs, or raise everything that is wrong with any."""
     catalogue, document = scenario.catalogue, scenario.document
+    chips = [scenario.chip_of(pool.name) for pool in pools]
+    networks = [scenario.pool(pool.name).network for pool in pools]
+    storages = [scenario.sites[pool.site].storage for pool in pools]
     jobs, notes, problems = list[Job](), list[Note](), list[Problem]()
     for name, spec in scenario.jobs.items():
         model = None if spec.model is None else catalogue.models[spec.model]
         places = [
-            JobOnPool(
-                name,
-                spec,
-                model,
-                pool,
-                scenario.chip_of(pool.name),
-                scenario.pool(pool.name).network,
-                scenario.sites[pool.site].storage,
-                document,
-            )
-            for pool in pools
+            JobOnPool(name, spec, model, *place, document)
+            for place in zip(pools, chips, networks, storages, strict=True)
         ]
         try:
             job, of_job = job_of(places, scenario.policy)

@@ -32,23 +32,7 @@ def kinds_on(
 ) -> tuple[tuple[Kind, ...], Notes]:
     """Return the fault kinds of a pool, compiled, and what a reader must know of their rates.
 
-    Parameters
-    ----------
-    pool : str
-    spec : Pool
-        As written.
-    chip : Chip
-        Of the pool.
-    per_node : int
-        Chips of a node.
-    faults : mapping of str to FaultKind
-        All of the scenario.
-    logs : mapping of str to FaultLog
-        Those to replay, by kind.
-    chips : mapping of str to Chip
-        On which kinds were observed, by their names in the scenario.
-    path : str
-        Of the pool.
+    Fault kinds, logs to replay by kind, and chips are all of the scenario; `path` is the pool's.
     """
     here = {name: k for name, k in faults.items() if k.pools is None or pool in k.pools}
     seen_on = {name: chips[k.observed_on].name for name, k in here.items() if k.observed_on}

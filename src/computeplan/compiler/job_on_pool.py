@@ -17,25 +17,7 @@ __all__ = ["JobOnPool"]
 
 
 class JobOnPool(NamedTuple):
-    """A job on a pool, and what both of them name.
-
-    Parameters
-    ----------
-    name : str
-        Of the job.
-    job : Job
-        As written.
-    model : Transformer or None
-    pool : Pool
-        Compiled.
-    chip : Chip
-    network : Network
-        Between servers.
-    storage_bytes_per_s : float or None
-        Of the site. [B/s]
-    document : Document
-        Where all is written.
-    """
+    """A job as written, a pool compiled, what both name, and the document that problems are in."""
 
     name: str
     job: JobSpec

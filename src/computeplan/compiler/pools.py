@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from computeplan.world.pools import Pool
 
 __all__ = ["pool_of"]
 
+STATES = ("compute", "load", "wait", "idle", "repair", "node_overhead", "network")
+"""Whose watts a pool may give."""
+
 
 def pool_of(
     name: str,
@@ -38,19 +43,7 @@ def pool_of(
 ) -> tuple[Pool, Notes]:
     """Return a pool, and what a reader must know of it.
 
-    Parameters
-    ----------
-    name : str
-    spec : Pool
-        As written.
-    site_name : str
-    site : Site
-        As written.
-    chips : mapping of str to Chip
-        By their names in the scenario.
-    faults, logs, planned : mapping
-        Kinds of faults, those of them that are replayed, planned stops; of any pool.
-    usd_per_cny : float or None
+    Chips, fault kinds, logs and planned stops are all of the scenario, by name.
     """
     chip = chips[spec.chip]
     per_node = spec.chips_per_node or chip.chips_per_node
@@ -117,7 +110,7 @@ def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateW
                 notes.append(note("no_tdp", chip=chip.name))
     else:  # the host is in the watts: nothing is added around them
         compute_w = given.compute if given.compute is not None else math.nan
-        missing = [n for n in ("compute", "load", "wait", "idle") if getattr(given, n) is None]
+        missing = [state for state in STATES[:4] if getattr(given, state) is None]
         if given.compute is None:
             notes.append(note("no_watts_of_compute", pool=name, meter=given.meter))
         elif missing:
@@ -125,35 +118,15 @@ def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateW
         base = _everywhere(given.meter, compute_w, around_w=0.0)
     if given is None:
         return base, tuple(notes)
-
-    def pick(value: float | None, default: float) -> float:
-        return default if value is None else value
-
-    watts = StateWatts(
-        meter=given.meter,
-        compute_w=pick(given.compute, base.compute_w),
-        load_w=pick(given.load, base.load_w),
-        wait_w=pick(given.wait, base.wait_w),
-        idle_w=pick(given.idle, base.idle_w),
-        repair_w=pick(given.repair, base.repair_w),
-        node_overhead_w=pick(given.node_overhead, base.node_overhead_w),
-        network_w=pick(given.network, base.network_w),
-    )
-    return watts, tuple(notes)
+    own: dict[str, Any] = {
+        f"{state}_w": watts for state in STATES if (watts := getattr(given, state)) is not None
+    }
+    return replace(base, meter=given.meter, **own), tuple(notes)
 
 
 def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
     """Return the same watts in every state but repair, and for node and network."""
-    return StateWatts(
-        meter=meter,
-        compute_w=chip_w,
-        load_w=chip_w,
-        wait_w=chip_w,
-        idle_w=chip_w,
-        repair_w=0.0,
-        node_overhead_w=around_w,
-        network_w=around_w,
-    )
+    return StateWatts(meter, *(chip_w,) * 4, 0.0, around_w, around_w)
 
 
 def _stops(

@@ -40,14 +40,14 @@ def _faults_of_other_chip(v: Values) -> str:
     else:
         mark = f"{factor} times as often, as given ({how})"
     kinds = ", ".join(v["kinds"])
-    return f"faults of {v['chip']} are not known: {kinds} strike as on {v['other']}, {mark}"
+    return f"faults of {v['chip']} are not known: {kinds} occur as on {v['other']}, {mark}"
 
 
 def _faults_left_out(v: Values) -> str:
     own, left_out = ", ".join(v["own"]), ", ".join(v["left_out"])
     return (
         f"pool {v['pool']} has fault kinds of its own ({own}): those observed on another chip do"
-        f" not strike it ({left_out})"
+        f" not occur on it ({left_out})"
     )
 
 
