@@ -21,7 +21,7 @@ from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError
 from computeplan.ledger import BLOCKED, LOST, PHASES, RESTART, SAVE, TRAIN
 from computeplan.metrics import measure
-from computeplan.report.headline import headline
+from computeplan.report.numbers import headline
 from computeplan.report.words import sentences
 
 FAULT, STOP = 0, 1

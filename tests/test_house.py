@@ -35,7 +35,7 @@ FLOORS = {
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 STRANGERS = ({"specs", "physics", "scheduling"}, {"engines", "metrics"})
 UP_ALLOWED = {  # (module, imported): why
-    ("results.result", "report.result_views"): "result.summary and result.plot show",
+    ("study.result", "report.result_views"): "result.summary and result.plot show",
 }
 LIBRARY_HOMES = {
     "simpy": "engines.event",
@@ -483,7 +483,7 @@ def test_rule_can_fail(rule, module, source):
     [
         (goes_up, "engines.event", "from computeplan.world import World\nimport numpy"),
         (goes_up, "specs.jobs", "from . import fields\nfrom .loader import load"),
-        (goes_up, "results.result", "import_module('computeplan.report.result_views')"),
+        (goes_up, "study.result", "import_module('computeplan.report.result_views')"),
         (goes_up, "cli.run", "from computeplan import run"),
         (library_away_from_home, "engines.event", "import simpy"),
         (library_away_from_home, "cli.run", "import click"),

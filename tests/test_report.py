@@ -24,7 +24,7 @@ from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 from computeplan.study.store import load_result, save_result
 
 HOSTILE = (
@@ -117,7 +117,7 @@ def test_nothing_imports_pyplot():
 
 
 @pytest.mark.parametrize(
-    "module", ["computeplan.results.result", "computeplan.study.store", "computeplan.report"]
+    "module", ["computeplan.study.result", "computeplan.study.store", "computeplan.report"]
 )
 def test_matplotlib_is_loaded_only_to_draw(module):
     code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"

@@ -14,7 +14,7 @@ from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, significant
 from computeplan.report.table import Table, wrap
 from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 
 
 def result_of(**cases):

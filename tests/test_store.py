@@ -13,7 +13,7 @@ from computeplan.ledger import IDLE, TRAIN, Span
 from computeplan.notes import note
 from computeplan.report.words import sentence, sentences
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 from computeplan.study.store import load_result, save_result
 
 NAMES = ("as published", "=1+1", "+x", '-2, "quoted"', "@sum", "混合 集群", "line\nfeed")

@@ -7,7 +7,7 @@ a `ScenarioError` with its path; what can never be played is found in ``feasibil
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from computeplan.compiler.checkpoints import share_storage
 from computeplan.compiler.feasibility import check_feasible
@@ -17,6 +17,7 @@ from computeplan.compiler.pools import pool_of
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note, quoted
 from computeplan.specs.scenario import Scenario
+from computeplan.specs.sites import Site
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -60,7 +61,7 @@ def compile_world(scenario: Scenario) -> World:
             pools.append(pool)
             notes += of_pool
     jobs, of_jobs = _jobs(scenario, pools)
-    sharing = _sharing(scenario, pools)
+    sharing = _sharing(scenario.sites, pools)
     sharers, of_storage = share_storage(
         jobs, scenario.jobs, pools, sharing, scenario.policy, scenario.document
     )
@@ -112,10 +113,10 @@ def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[No
     return jobs, notes
 
 
-def _sharing(scenario: Scenario, pools: Sequence[Pool]) -> tuple[tuple[int, ...], ...]:
+def _sharing(sites: Mapping[str, Site], pools: Sequence[Pool]) -> tuple[tuple[int, ...], ...]:
     """Return the pools whose spares stand in for each other's nodes."""
     alike: dict[tuple[str, str, int], list[int]] = {}
     for p, pool in enumerate(pools):
-        if scenario.sites[pool.site].share_spares:
+        if sites[pool.site].share_spares:
             alike.setdefault((pool.site, pool.chip, pool.chips_per_node), []).append(p)
     return tuple(tuple(found) for found in alike.values() if len(found) > 1)

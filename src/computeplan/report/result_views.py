@@ -13,11 +13,11 @@ import numpy as np
 
 from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
-from computeplan.report.headline import headline
+from computeplan.report.numbers import headline, with_interval
 from computeplan.report.table import Table
 from computeplan.report.words import sentence, sentences
 from computeplan.results.estimates import Estimate
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 
 __all__ = ["figures", "jobs", "summary", "versus"]
 
@@ -56,7 +56,7 @@ def summary(
         If a name is not in the table of quantities.
     """
     chosen = headline(result, quantities)
-    text = _cell if language is None else _mean
+    text = _cell if language is None else with_interval
     found = {name: [c.estimate(q.name) for q in chosen] for name, c in result.cases.items()}
     rows = tuple(
         (name, *(text(q, e) for q, e in zip(chosen, estimates, strict=True)))
@@ -86,7 +86,7 @@ def versus(result: Result, case: str, quantities: Iterable[str] | None = None) -
     none = Estimate.of([])
     differences = result.differences(case)
     rows = tuple(
-        (name, *(found.get(q.name, none).text(q, sign=True) for q in chosen))
+        (name, *(with_interval(q, found.get(q.name, none), sign=True) for q in chosen))
         for name, found in differences.items()
     )
     missing = [
@@ -144,15 +144,11 @@ def _label(quantity: Quantity, language: Language | None) -> str:
     return quantity.name if language is None else quantity.label
 
 
-def _mean(quantity: Quantity, estimate: Estimate) -> str:
-    return estimate.text(quantity)
-
-
 def _cell(quantity: Quantity, estimate: Estimate) -> str:
     if estimate.n < 2:
         return quantity.text(estimate.mean)
     band = " ".join(quantity.text(p) for p in (estimate.p5, estimate.p50, estimate.p95))
-    return f"{estimate.text(quantity)}\n[{band}]"
+    return f"{with_interval(quantity, estimate)}\n[{band}]"
 
 
 def _about_intervals(result: Result, language: Language | None) -> str:

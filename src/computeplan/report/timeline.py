@@ -13,7 +13,7 @@ from computeplan.report import Language
 from computeplan.report.drawing import legend_above
 from computeplan.report.style import PHASE_COLOURS, case_labels, drawn, label, new_axes, say
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 from computeplan.units import DAY_S, HOUR_S
 
 __all__ = ["MAX_ROWS", "timeline"]

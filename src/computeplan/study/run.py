@@ -28,10 +28,10 @@ from computeplan.ledger import Span
 from computeplan.metrics import measure, measure_jobs
 from computeplan.notes import note, quoted
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
 from computeplan.study.facts import facts_of
+from computeplan.study.result import Result
 from computeplan.trace.streams import BLOCK
 from computeplan.units import HOUR_S
 from computeplan.world.world import World

@@ -38,7 +38,7 @@ from computeplan.ledger import PHASES, Span
 from computeplan.notes import Note, NoteValue
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 
 __all__ = ["check_writable", "load_result", "save_result"]
 

@@ -1,17 +1,19 @@
-"""Which quantities a reader asks for first."""
+"""Which quantities a reader asks for first, and how a mean is written with its interval."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity
+from computeplan.quantities import QUANTITIES, Quantity, significant
 from computeplan.results.cases import CaseResult
-from computeplan.results.result import Result
+from computeplan.results.estimates import Estimate
+from computeplan.study.result import Result
 
-__all__ = ["headline"]
+__all__ = ["headline", "with_interval"]
 
 SAME = 0.9995  # of what it is without trouble: printed as 1.000
 _WITHOUT_TROUBLE = {"goodput_frac": "ettr", "available_frac": None}
@@ -67,3 +69,15 @@ def _tells_nothing(name: str, case: CaseResult) -> bool:
     usual = _WITHOUT_TROUBLE[name]
     due = 1.0 if usual is None else case.estimate(usual).mean
     return case.estimate(name).mean > SAME * due
+
+
+def with_interval(quantity: Quantity, estimate: Estimate, *, sign: bool = False) -> str:
+    """Return ``mean ± half width``, rounded; without a half width if there is none.
+
+    The half width has two digits, and is 0 where it is rounding noise of equal runs.
+    """
+    plus = "+" if sign and estimate.mean > 0 else ""
+    is_noise = estimate.ci95 < 1e-12 * max(map(abs, (estimate.mean, estimate.p5, estimate.p95)))
+    width = "0" if is_noise else significant(estimate.ci95, 2)
+    half = "" if math.isnan(estimate.ci95) else f" ± {width}"
+    return f"{plus}{quantity.text(estimate.mean)}{half}"
