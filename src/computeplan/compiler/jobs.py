@@ -53,7 +53,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     notes = list[Note]()
     on = []
     for at in places:
-        # Of the others it holds no nodes, whatever it would do with them.
+        # A silo runs a job at its home only: what it could not do elsewhere does not matter.
         may_run = policy != "silo" or job.home in (None, at.pool.name)
         found, of_place = _on_pool(at, may_run=may_run)
         on.append(found)
