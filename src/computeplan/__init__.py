@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     )
     from computeplan.results.cases import CaseResult
     from computeplan.results.estimates import Estimate
-    from computeplan.results.result import Result
     from computeplan.specs.jobs import Parallelism
     from computeplan.specs.scenario import Scenario, load
+    from computeplan.study.result import Result
     from computeplan.study.run import run
     from computeplan.study.store import load_result, save_result
 
@@ -57,7 +57,7 @@ _WHERE = {
     "Estimate": "results.estimates",
     "InfeasibleError": "errors",
     "Parallelism": "specs.jobs",
-    "Result": "results.result",
+    "Result": "study.result",
     "Scenario": "specs.scenario",
     "ScenarioError": "errors",
     "StepPrice": "analytic.step_price",

@@ -13,7 +13,7 @@ from typing import Literal
 from computeplan.compiler.hardware import Band
 from computeplan.compiler.speed import price
 from computeplan.errors import Problem, ScenarioError
-from computeplan.notes import Note
+from computeplan.notes import Notes
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.memory import RankMemory
 from computeplan.physics.steptime.search import in_words
@@ -62,7 +62,7 @@ class StepPrice:
     numbers : Family
     n_priced, n_fitting : int
         Layouts looked at and those that fit; 1 and 1 where the layout was given.
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     model: str
@@ -84,7 +84,7 @@ class StepPrice:
     numbers: Family
     n_priced: int
     n_fitting: int
-    notes: tuple[str, ...]
+    notes: Notes
 
     @property
     def step_s(self) -> float:
@@ -120,7 +120,7 @@ def default_batch(chips: int, seq: int) -> int:
     return int(2 ** max(0, round(math.log2(tokens / seq))))
 
 
-def find_part(name: str) -> tuple[Chip, tuple[Note, ...]]:
+def find_part(name: str) -> tuple[Chip, Notes]:
     """Return a chip by any of its names, or out of a YAML file, and notes."""
     if name.endswith((".yaml", ".yml")):
         return parse_chip(load_document(Path(name), name), name)
@@ -188,7 +188,6 @@ def price_step(
         raise
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
-    from computeplan.report.words import sentence
 
     choices = found.choices
     return StepPrice(
@@ -211,11 +210,11 @@ def price_step(
         numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
-        notes=tuple(dict.fromkeys((*map(sentence, (*of_model, *of_name)), *found.notes))),
+        notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
     )
 
 
-def _model(name: str) -> tuple[Transformer, tuple[Note, ...]]:
+def _model(name: str) -> tuple[Transformer, Notes]:
     if name.endswith(".json"):
         return parse_model(load_config(Path(name), name), name)
     if name.endswith((".yaml", ".yml")):

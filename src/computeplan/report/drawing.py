@@ -10,7 +10,7 @@ from computeplan.quantities import Quantity
 from computeplan.report import Language
 from computeplan.report.style import axis_label, case_labels, say
 from computeplan.results.estimates import Estimate
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 
 __all__ = [
     "case_rows",

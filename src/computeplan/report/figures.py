@@ -38,6 +38,7 @@ from computeplan.report.drawing import (
     scaled,
     unit_for,
 )
+from computeplan.report.numbers import headline, with_interval
 from computeplan.report.style import (
     PHASE_COLOURS,
     axis_label,
@@ -53,7 +54,7 @@ from computeplan.report.style import (
 from computeplan.report.table import wrap
 from computeplan.report.timeline import timeline
 from computeplan.results.estimates import Estimate
-from computeplan.results.result import Result, headline
+from computeplan.study.result import Result
 
 __all__ = [
     "carbon",
@@ -103,7 +104,7 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
     has_queue = any(len(case.job_names) > 1 for case in cases)
     for row, found in enumerate(() if has_queue else share_kept):
         interval(ax, row, found, "black", "D", size=4)
-    numbers_beside(ax, [found.text(QUANTITIES[name]) for found in share_kept])
+    numbers_beside(ax, [with_interval(QUANTITIES[name], found) for found in share_kept])
     head = say("ETTR, queueing included", "ETTR(含排队)", ax, language) if has_queue else "ETTR"
     if degraded:
         head = say("Goodput", "有效产出", ax, language)
@@ -135,7 +136,7 @@ def time_to_train(result: Result, ax: Axes | None = None, *, language: Language 
     for i, (case, estimate) in enumerate(zip(result.cases.values(), found, strict=True)):
         n_cut = int((case.values.get("n_unfinished", np.zeros(1)) > 0).sum())
         interval(ax, i, estimate, case_colour(i), "o", size=7, hollow=n_cut > 0)
-        text = estimate.text(quantity)
+        text = with_interval(quantity, estimate)
         if n_cut:
             text += "\n" + say("extrapolated", "外推值", ax, language)
             text += f" {n_cut:,} / {result.n_runs:,}" if n_cut < result.n_runs else ""
@@ -182,7 +183,7 @@ def _bars(result: Result, ax: Axes | None, quantity: Quantity, language: Languag
     for i, estimate in enumerate(found):
         ax.barh(i, np.nan_to_num(estimate.mean), 0.62, color=case_colour(i), alpha=0.75)
         interval(ax, i, estimate, "black", "|", size=9)
-    numbers_beside(ax, [estimate.text(quantity) for estimate in found])
+    numbers_beside(ax, [with_interval(quantity, estimate) for estimate in found])
     case_rows(ax, result)
     ax.set_xlim(left=0)
     label_x(ax, result, quantity, language, unit)

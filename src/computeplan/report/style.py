@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from computeplan.quantities import Quantity
 from computeplan.report import Language
 from computeplan.report.table import wrap
-from computeplan.results.result import Result
+from computeplan.study.result import Result
 
 __all__ = [
     "PHASE_COLOURS",

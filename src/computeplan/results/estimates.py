@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.quantities import Quantity, significant
-
 __all__ = ["Estimate"]
 
 
@@ -64,17 +62,6 @@ class Estimate:
             name: value if math.isfinite(value := getattr(self, name)) else None
             for name in ("mean", "ci95", "p5", "p50", "p95")
         }
-
-    def half_text(self) -> str:
-        """Return the half width with two digits; 0 where it is rounding noise of equal runs."""
-        is_noise = self.ci95 < 1e-12 * max(map(abs, (self.mean, self.p5, self.p95)))
-        return "0" if is_noise else significant(self.ci95, 2)
-
-    def text(self, quantity: Quantity, *, sign: bool = False) -> str:
-        """Return ``mean ± half width``, rounded; without a half width if there is none."""
-        plus = "+" if sign and self.mean > 0 else ""
-        half = "" if math.isnan(self.ci95) else f" ± {self.half_text()}"
-        return f"{plus}{quantity.text(self.mean)}{half}"
 
 
 def _student_t(freedom: int) -> float:

@@ -1,0 +1,153 @@
+"""Results: what the runs of every case amount to, with error bars.
+
+A run is one replication, so a quantity has one value per case and run. The mean is given with the
+half width of its 95 % interval by Student's t: what more runs would narrow. The 5th and 95th
+percentiles say how runs differ: what more runs would not narrow. All cases are played against the
+same traces, so that cases are compared run by run (`Result.versus`), which cancels most of that.
+
+A value that does not exist in a run (not finite) is left out of the mean, and the number of runs
+without one is told.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from computeplan.errors import ComputePlanError
+from computeplan.notes import Notes
+from computeplan.quantities import QUANTITIES, Quantity
+from computeplan.results.cases import CaseResult
+from computeplan.results.estimates import Estimate
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What the simulation of a scenario says, for all of its cases.
+
+    Parameters
+    ----------
+    name, about : str
+        As in the scenario.
+    cases : mapping of str to CaseResult
+        At least one; all with the same number of runs.
+    provenance : mapping
+        How to get the same numbers again; plain JSON.
+    scenario_yaml : str
+        The resolved scenario.
+    notes : tuple of Note
+        What a reader must know: estimates, unlike comparisons.
+    files : mapping of str to bytes
+        What the scenario reads, by the path it has in the resolved scenario.
+    """
+
+    name: str
+    about: str
+    cases: Mapping[str, CaseResult]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    scenario_yaml: str = ""
+    notes: Notes = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len({case.n_runs for case in self.cases.values()}) != 1:
+            raise ValueError("a result needs cases, all with the same number of runs")
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs of each case."""
+        return next(iter(self.cases.values())).n_runs
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What any case has, in the order of the table of quantities."""
+        names = {name for case in self.cases.values() for name in case.values}
+        return tuple(quantity for name, quantity in QUANTITIES.items() if name in names)
+
+    @property
+    def plot(self) -> Any:
+        """The figures of this result: ``result.plot.goodput()`` returns matplotlib Axes."""
+        return _views().figures(self)
+
+    def case(self, name: str) -> CaseResult:
+        """Return a case, or raise ComputePlanError with the names there are."""
+        if name in self.cases:
+            return self.cases[name]
+        close = get_close_matches(name, self.cases, 1)
+        hint = f"Did you mean {close[0]!r}? " if close else ""
+        raise ComputePlanError(
+            f"{self.name}: no case {name!r}. {hint}Cases: {', '.join(map(repr, self.cases))}"
+        )
+
+    def summary(self, quantities: Iterable[str] | None = None) -> Any:
+        """Return a table, one row per case: mean, interval, 5th, 50th and 95th percentiles.
+
+        Parameters
+        ----------
+        quantities : iterable of str, optional
+            Names of the columns; without, the headline quantities of this result.
+
+        Raises
+        ------
+        ComputePlanError
+            If a name is not in the table of quantities.
+        """
+        return _views().summary(self, quantities)
+
+    def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
+        """Return, for every other case and quantity, the difference to `case`, run by run.
+
+        Raises
+        ------
+        ComputePlanError
+            If there is no such case.
+        """
+        base = self.case(case)
+        return {
+            name: {
+                q.name: Estimate.of(np.subtract(other.values[q.name], base.values[q.name]))
+                for q in self.quantities
+                if q.name in other.values and q.name in base.values
+            }
+            for name, other in self.cases.items()
+            if name != case
+        }
+
+    def versus(self, case: str, quantities: Iterable[str] | None = None) -> Any:
+        """Return a table, one row per other case: its difference to `case`, with a 95 % interval.
+
+        Raises
+        ------
+        ComputePlanError
+            If there is no such case or quantity.
+        """
+        return _views().versus(self, case, quantities)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the estimates as plain JSON: name, then case, quantity and statistic.
+
+        A number that does not exist is ``None``: ``ci95`` of a single run, for one.
+        """
+        return {
+            "name": self.name,
+            "cases": {
+                name: {q: case.estimate(q).to_json() for q in QUANTITIES if q in case.values}
+                for name, case in self.cases.items()
+            },
+        }
+
+
+def _views() -> ModuleType:
+    """Return what shows a result: the one import that goes up a floor.
+
+    Loaded when somebody looks, so that no program that only counts loads what draws.
+    """
+    return importlib.import_module("computeplan.report.result_views")
