@@ -11,12 +11,13 @@ import statistics
 
 import superposed
 import yardstick
-from cases import CASE, HOUR_S, N_FLOOR_RUNS, SCENARIO, SEED, draw_floor, world
+from cases import CASE, N_FLOOR_RUNS, SCENARIO, SEED, draw_floor, world
 from timing import cpu_s, heading, in_words, ratios
 
 import computeplan as cp
 from computeplan.engines import batch, event
 from computeplan.ledger import Ledger
+from computeplan.units import HOUR_S
 
 N_ROUNDS = 7
 N_BATCH_RUNS = 2_000

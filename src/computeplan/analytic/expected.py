@@ -30,6 +30,7 @@ import numpy as np
 from computeplan.distributions import law_mean_s
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
 from computeplan.physics.reliability import down_from_whole, lacking_share
+from computeplan.units import DAY_S
 from computeplan.world.jobs import Job
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
@@ -104,7 +105,7 @@ class Expected:
     @property
     def days_to_train(self) -> float:
         """Expected days to train, at the pace of the run."""
-        return self.train_s / self.ettr / 86_400 if self.ettr > NEVER else math.inf
+        return self.train_s / self.ettr / DAY_S if self.ettr > NEVER else math.inf
 
 
 def why_no_closed_form(world: World) -> str | None:

@@ -99,7 +99,7 @@ def windows_s(from_s: float, to_s: float, width_s: float = WINDOW_S) -> FloatArr
 
     Examples
     --------
-    >>> windows_s(0.0, 75 * 86_400.0) / 86_400.0
+    >>> windows_s(0.0, 75 * DAY_S) / DAY_S
     array([ 0., 30., 60., 75.])
     """
     inner = np.arange(from_s, to_s - 1e-6 * width_s, width_s)

@@ -20,7 +20,7 @@ from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.specs.documents.document import parse_document
 from computeplan.specs.durations import read_law
 from computeplan.specs.faults import MOST_CV
-from computeplan.units import DAY_S
+from computeplan.units import DAY_S, HOUR_S
 
 __all__ = ["faults_block", "is_lasting", "kind_name", "law_text", "read_assumed", "unplayed"]
 
@@ -71,7 +71,7 @@ def read_assumed(option: str, text: str) -> str:
 
 def law_text(fit: LawFit) -> str:
     """Return a fitted law of a duration as a scenario writes it."""
-    scale = f"{_number(fit.scale_s.value / 3600)} h"
+    scale = f"{_number(fit.scale_s.value / HOUR_S)} h"
     if fit.name == "lognorm" and fit.shape is not None:
         return f"{{lognormal: {{median: {scale}, sigma: {_number(fit.shape.value)}}}}}"
     if fit.shape is None:
@@ -147,7 +147,7 @@ def _kind(
     law = own or pooled
     seen = cause.durations.known_s
     if seen.size > 1 and np.ptp(seen) <= cause.durations.resolution_s * 1.5:
-        yield f"    repair: {_number(seen[0] / 3600)} h  # all {seen.size} lasted the same"
+        yield f"    repair: {_number(seen[0] / HOUR_S)} h  # all {seen.size} lasted the same"
         return
     if law is None and repair is None:
         message = "the log holds too few repairs to fit: say how long they last, --repair '20 h'"
@@ -155,8 +155,8 @@ def _kind(
     if law is None:
         yield f"    repair: {repair}  # ASSUMED: the log holds too few repairs"
     else:
-        about = f"its mean is {law.mean_s.value / 3600:.3g} h"
-        about += f", that of repairs seen {seen.mean() / 3600:.3g} h" if seen.size else ""
+        about = f"its mean is {law.mean_s.value / HOUR_S:.3g} h"
+        about += f", that of repairs seen {seen.mean() / HOUR_S:.3g} h" if seen.size else ""
         whose = "" if own else "; of all causes, as this one has too few"
         yield f"    repair: {law_text(law)}  # {about}{whose}"
 

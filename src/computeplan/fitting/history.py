@@ -18,7 +18,7 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
-from computeplan.units import YEAR_S
+from computeplan.units import DAY_S, YEAR_S
 
 LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays
 
@@ -208,10 +208,10 @@ def cut(history: FaultHistory, to_s: float) -> FaultHistory:
         If that is not inside the window, or nothing is left.
     """
     if not 0 < to_s <= history.length_s:
-        raise ScenarioError.of(f"{to_s / 86_400:g} d lies outside the window")
+        raise ScenarioError.of(f"{to_s / DAY_S:g} d lies outside the window")
     take = history.start_s < to_s
     if not take.any():
-        raise ScenarioError.of(f"no fault began before {to_s / 86_400:g} d")
+        raise ScenarioError.of(f"no fault began before {to_s / DAY_S:g} d")
     end = history.end_s[take]
     return replace(
         history,

@@ -16,6 +16,7 @@ from computeplan.errors import ScenarioError
 from computeplan.fitting.forecast import UniformSource
 from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.rates import gamma_poisson
+from computeplan.units import DAY_S
 
 __all__ = ["LemonGain", "lemon_gain", "top_share"]
 
@@ -114,7 +115,7 @@ def lemon_gain(
     if not 0 < share < 1:
         raise ScenarioError.of(f"the share of nodes to retire must lie in (0, 1), got {share:g}")
     if not 0 < split_s < history.length_s:
-        raise ScenarioError.of(f"the split at {split_s / 86_400:g} d lies outside the window")
+        raise ScenarioError.of(f"the split at {split_s / DAY_S:g} d lies outside the window")
     first = history.per_node(to_s=split_s).astype(np.float64)
     later = history.per_node(from_s=split_s).astype(np.float64)
     n_top = max(1, round(share * history.n_nodes))

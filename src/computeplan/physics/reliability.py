@@ -33,6 +33,7 @@ import numpy as np
 from scipy.special import bdtrc, pdtrc
 
 from computeplan.arrays import FloatArray
+from computeplan.units import DAY_S
 
 __all__ = [
     "RateForms",
@@ -44,8 +45,6 @@ __all__ = [
     "short_share",
     "stalled_share",
 ]
-
-_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
         raise ValueError(message)
     node_s = 1 / rate_per_node_s
     return RateForms(
-        node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * _DAY_S
+        node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * DAY_S
     )
 
 
