@@ -16,7 +16,7 @@ does not move the optimum, as long as one write ends before the next begins.
 Sources
 -------
 .. [1] J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps",
-       Future Generation Computer Systems 22(3), 2006, eqs. 20 and 37.
+       Future Generation Computer Systems 22(3), 2006, eq. 20.
 .. [2] R. M. Corless et al., "On the Lambert W function", Advances in Computational Mathematics 5,
        1996: the solution of x exp(x) = z, used for the exact optimum.
 """
@@ -31,7 +31,6 @@ from numpy.typing import ArrayLike
 from computeplan.arrays import FloatArray, at_least_zero, positive
 
 __all__ = [
-    "daly_interval_s",
     "even_restart_s",
     "expected_ettr",
     "expected_makespan_s",
@@ -40,37 +39,6 @@ __all__ = [
     "optimal_async_interval_s",
     "optimal_interval_s",
 ]
-
-
-def daly_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
-    """Return the training time between saves that loses least to faults, approximately [1]_.
-
-    Parameters
-    ----------
-    save_s : array_like
-        Time training stands still for one save. [s]
-    mtbf_s : array_like
-        Mean time between faults of the whole job, not of one chip. [s]
-
-    Returns
-    -------
-    ndarray, broadcast shape of the inputs
-        Time between the end of one save and the start of the next. [s]
-
-    Raises
-    ------
-    ValueError
-        If any input is not > 0.
-
-    Examples
-    --------
-    >>> f"{daly_interval_s(save_s=60.0, mtbf_s=11_135.0):.0f}"  # 419 faults in 54 days
-    '1116'
-    """
-    save, mtbf = positive(save_s=save_s, mtbf_s=mtbf_s)
-    x = np.sqrt(save / (2 * mtbf))
-    interval = np.sqrt(2 * save * mtbf) * (1 + x / 3 + x**2 / 9) - save
-    return np.where(x < 1, interval, mtbf)
 
 
 def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:

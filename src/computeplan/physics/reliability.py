@@ -8,8 +8,7 @@ A job on n nodes with S spares stands still while too many are in repair. How of
 nodes fail, and every form here needs repair crews without limit: no repair waits for another.
 
 - *On the wall clock* a node is up and down in turn, whatever the job does, so in the long run the
-  number down of n + S is binomial, whatever the law of repairs (`short_share`); with many nodes it
-  is the Poisson tail of the rate times the mean repair (`poisson_tail`).
+  number down of n + S is binomial, whatever the law of repairs (`short_share`).
 - *On the busy clock* nodes fail only while the job works: whoever is about to lack a node stops
   failing. That is a loss system with S + 1 places, whatever the law of repairs [1]_
   (`stalled_share`).
@@ -30,7 +29,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtrc, pdtrc
+from scipy.special import bdtrc
 
 from computeplan.arrays import FloatArray
 from computeplan.units import DAY_S
@@ -40,7 +39,6 @@ __all__ = [
     "down_from_whole",
     "erlang_b",
     "lacking_share",
-    "poisson_tail",
     "rate_forms",
     "short_share",
     "stalled_share",
@@ -137,28 +135,6 @@ def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatAr
         Probability that a node is down, each independently.
     """
     return np.asarray(bdtrc(n_spares, n_nodes + n_spares, down_frac))
-
-
-def poisson_tail(n_spares: int, load: float) -> float:
-    """Return P(N > n_spares) for a Poisson number N of nodes down: `short_share` of many nodes.
-
-    Needs repair crews without limit.
-
-    Parameters
-    ----------
-    n_spares : int
-    load : float
-        Mean number of nodes down: faults of all nodes that take one, per second, times the mean
-        repair.
-
-    Examples
-    --------
-    >>> f"{poisson_tail(12, 1036 * 0.009):.4f}"
-    '0.1491'
-    """
-    if n_spares < 0 or not load >= 0:
-        raise ValueError(f"spares and load must be >= 0, got {n_spares}, {load}")
-    return float(pdtrc(n_spares, load))
 
 
 def erlang_b(n_servers: int, load: float) -> float:

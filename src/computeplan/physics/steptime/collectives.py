@@ -26,7 +26,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["Fabric", "Link", "Operation", "collective_s", "group_rate", "point_to_point_s"]
+__all__ = ["Fabric", "Link", "Operation", "collective_s", "point_to_point_s"]
 
 Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -89,37 +89,6 @@ class Fabric:
     def out_rate(self) -> float:
         """What collectives get out of one rank's NIC. [B/s]"""
         return self.out_bytes_per_s * self.out_frac / self.oversubscription
-
-
-def group_rate(fabric: Fabric, operation: Operation, n: Any, stride: Any) -> FloatArray:
-    """Return the rate at which a ring through a group runs.
-
-    Parameters
-    ----------
-    fabric : Fabric
-    operation : str
-        What runs.
-    n : array_like
-        Ranks of the group.
-    stride : array_like
-        Distance between its neighbours; ranks are numbered through the domains.
-
-    Returns
-    -------
-    ndarray, broadcast shape of n and stride
-        [B/s]
-
-    Examples
-    --------
-    Four ranks of a server share their NICs:
-
-    >>> link = Link(frac=0.7, call_s=0.0, rank_s=0.0)
-    >>> a100 = Fabric(8, 300e9, 300e9, 25e9, {"all_gather": link})
-    >>> f"{group_rate(a100, 'all_gather', 64, 2) / 1e9:.0f} GB/s"
-    '80 GB/s'
-    """
-    inside = _inside(fabric, n, stride)
-    return _ring_rate(fabric, _up_rate(fabric, operation, inside), inside, n)
 
 
 def collective_s(

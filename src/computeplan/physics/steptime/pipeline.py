@@ -31,7 +31,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["SCHEDULES", "Schedule", "bubble_frac", "in_flight", "pipeline_s"]
+__all__ = ["SCHEDULES", "Schedule", "in_flight", "pipeline_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +92,6 @@ def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: An
     33.0
     """
     return n_micro * slowest_s + (all_s - slowest_s) * (bubble / pieces)
-
-
-def bubble_frac(stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:
-    """Return the wait of equal stages over the time they work: ``(p - 1) / (v m)`` [1]_.
-
-    Examples
-    --------
-    >>> float(bubble_frac(stages=8, n_micro=32, pieces=2))
-    0.109375
-    """
-    return np.asarray((np.asarray(stages) - 1.0) / (np.asarray(pieces) * np.asarray(n_micro)))
 
 
 def in_flight(stage: Any, stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:
