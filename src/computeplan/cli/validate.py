@@ -91,6 +91,7 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
 
     from computeplan.report import fit as fit_report
     from computeplan.report.validation import checks_table
+    from computeplan.report.words import sentence
     from computeplan.validation.reliability import checks, fit_log, to_json
     from computeplan.validation.reliability_cases import read_reliability
 
@@ -107,8 +108,8 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
             tables += [fit_report.causes_table(fleet), fit_report.months_table(fleet)]
             tables += [fit_report.prediction_table(ahead), fit_report.lemons_table(gain)]
         _print(tables, as_markdown=as_markdown)
-        for sentence in () if fitted is None else fitted[0].findings:
-            click.echo(f"- {sentence}")
+        for finding in () if fitted is None else fitted[0].findings:
+            click.echo(f"- {sentence(finding)}")
     if not all(check.ok for check in found):
         raise SystemExit(1)
 

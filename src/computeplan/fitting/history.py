@@ -17,6 +17,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
 from computeplan.units import DAY_S, YEAR_S
 
@@ -47,8 +48,10 @@ class FaultHistory:
         Of the window. [s]
     resolution_s : float
         Smallest step of the log's clock. [s]
-    notes : tuple of str
-        What was done to the log, one sentence each.
+    log_notes : tuple of str
+        What a reader of the log must know.
+    notes : tuple of Note
+        What was done to the log.
     """
 
     start_s: FloatArray
@@ -60,7 +63,8 @@ class FaultHistory:
     n_nodes: int
     length_s: float
     resolution_s: float
-    notes: tuple[str, ...] = ()
+    log_notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def counts(self) -> np.typing.NDArray[np.bool_]:
@@ -144,19 +148,21 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         raise ScenarioError.of("no fault lies between --from and --to; is the unit right?")
     node = node - (names.size - n_known)  # the unknown one sorts first and becomes -1
     kinds, cause = np.unique(events.cause[inside], return_inverse=True)
-    start, end, notes = events.start_s[inside] - from_s, events.end_s[inside] - from_s, []
-    n_outside = int(events.start_s.size - inside.sum())
-    if n_outside:
-        notes.append(f"{n_outside} faults lie outside the window and are left out.")
+    start, end = events.start_s[inside] - from_s, events.end_s[inside] - from_s
     keep, end, n_merged, n_reopened = merged(node, start, end)
-    notes += _merge_notes(n_merged, n_reopened)
     start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
     length = float(to_s - from_s)
     is_open = end > length
-    end = np.minimum(end, length)
-    history = FaultHistory(
+    counted = {
+        "faults_outside_window": events.start_s.size - inside.sum(),
+        "faults_of_down_nodes": n_merged,
+        "faults_without_end": n_reopened,
+        "faults_before_window": np.sum(start < 0),
+        "faults_open_at_end": np.sum(is_open & (start >= 0)),
+    }
+    return FaultHistory(
         start,
-        end,
+        np.minimum(end, length),
         is_open,
         node,
         cause,
@@ -164,39 +170,9 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         n_nodes,
         length,
         events.resolution_s,
+        events.notes,
+        tuple(note(code, n=int(n)) for code, n in counted.items() if n),
     )
-    return replace(history, notes=(*events.notes, *notes, *_window_notes(history)))
-
-
-def _merge_notes(n_merged: int, n_reopened: int) -> list[str]:
-    notes = []
-    if n_merged:
-        notes.append(
-            f"{n_merged} faults began while their node was down: each is one with the earlier"
-            " fault, under its cause."
-        )
-    if n_reopened:
-        notes.append(
-            f"{n_reopened} faults have no end, but their node failed again later: they count in"
-            " rates and not in repairs."
-        )
-    return notes
-
-
-def _window_notes(history: FaultHistory) -> list[str]:
-    notes = []
-    n_before = int(np.sum(~history.counts))
-    if n_before:
-        notes.append(
-            f"{n_before} faults began before the window: their nodes are down at first, and they"
-            " count in no rate and no repair (left truncated)."
-        )
-    n_open = int(np.sum(history.is_open & history.counts))
-    if n_open:
-        notes.append(
-            f"{n_open} faults were open when the window ended: their repairs are right censored."
-        )
-    return notes
 
 
 def cut(history: FaultHistory, to_s: float) -> FaultHistory:
@@ -235,7 +211,7 @@ def up_node_s(history: FaultHistory) -> float:
 
 
 def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
-    """Return how long faults kept their nodes; those of no length took nothing and are left out.
+    """Return how long nodes were in repair; faults of no length need none and are left out.
 
     Parameters
     ----------

@@ -17,14 +17,17 @@ from matplotlib.ticker import FormatStrFormatter
 from scipy import stats
 
 from computeplan.fitting.drift import LEAST_WINDOWS, WINDOW_S, windows_s
-from computeplan.fitting.faults_yaml import unplayed
 from computeplan.fitting.fit import FleetFit
 from computeplan.fitting.forecast import Prediction
+from computeplan.fitting.history import FaultHistory
+from computeplan.fitting.played import unplayed
 from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
+from computeplan.notes import Note
 from computeplan.report import Language
 from computeplan.report.style import case_colour, new_axes, one_line, say, style
 from computeplan.report.table import Table
+from computeplan.report.words import sentence
 from computeplan.units import DAY_S
 
 __all__ = [
@@ -89,7 +92,7 @@ def causes_table(fit: FleetFit) -> Table:
     history = fit.history
     title = f"{fit.all.n} faults of {history.n_nodes:,} nodes in {history.length_s / DAY_S:.5g} d"
     notes = (
-        *history.notes,
+        *_said(history),
         (
             "95 % intervals: of rates and shares exact (Garwood; Clopper-Pearson), of laws Wald's"
             " from the Hessian in logarithms; medians are Kaplan and Meier's"
@@ -219,9 +222,9 @@ def fit_document(
     return {
         "nodes": history.n_nodes,
         "window_s": history.length_s,
-        "notes": list(history.notes),
-        "findings": list(fit.findings),
-        "not_played_yet": unplayed(fit),
+        "notes": _said(history),
+        "findings": _plain(fit.findings),
+        "not_played_yet": _plain(tuple(unplayed(fit))),
         **{
             name: _plain(getattr(fit, name))
             for name in ("all", "causes", "dispersion", "drift", "wander")
@@ -231,7 +234,13 @@ def fit_document(
     }
 
 
+def _said(history: FaultHistory) -> list[str]:
+    return [*history.log_notes, *(sentence(found) for found in history.notes)]
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, Note):
+        return sentence(value)
     if is_dataclass(value) and not isinstance(value, type):
         shown = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         shown = {name: part for name, part in shown.items() if name not in _HIDDEN}
