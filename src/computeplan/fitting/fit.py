@@ -167,8 +167,10 @@ def _about_time(found: Drift, wandering: Wander) -> Iterator[Note]:
     rates = tuple((found.counts / np.diff(found.edges_s)).tolist())
     tests = {"p_constant": found.p_constant, "trend_z": found.trend_z, "p_trend": found.p_trend}
     is_uneven = found.p_constant < SURE
-    code = "rate_drifts" if is_uneven or found.p_trend < SURE else "rate_constant"
-    yield note(code, rates_per_s=rates, **tests)
+    if is_uneven or found.p_trend < SURE:
+        yield note("rate_drifts", rates_per_s=rates, **tests)
+    else:
+        yield note("rate_constant", rates_per_s=rates, **tests)
     shape, why = wandering.mixture.shape, wandering.about_correlation
     if math.isfinite(shape.value) and is_uneven:
         law = _values(shape) | {"correlation": wandering.correlation}
@@ -225,9 +227,12 @@ def _about_repairs(fit: CauseFit) -> Iterator[Note]:
             longest_s=float(known.max()),
             **_values(weibull.shape),
         )
-    code = "repair_law_fits" if best.p_fit >= SURE else "repair_law_fits_badly"
-    code = "repair_law_untested" if math.isnan(best.p_fit) else code
-    yield note(code, law=best.name, p=best.p_fit, n_laws=len(laws))
+    if math.isnan(best.p_fit):
+        yield note("repair_law_untested", law=best.name, n_laws=len(laws))
+    elif best.p_fit >= SURE:
+        yield note("repair_law_fits", law=best.name, p=best.p_fit)
+    else:
+        yield note("repair_law_fits_badly", law=best.name, p=best.p_fit, n_laws=len(laws))
 
 
 def _values(shape: Interval) -> dict[str, float]:

@@ -48,8 +48,6 @@ class FaultHistory:
         Of the window. [s]
     resolution_s : float
         Smallest step of the log's clock. [s]
-    log_notes : tuple of str
-        What a reader of the log must know.
     notes : tuple of Note
         What was done to the log.
     """
@@ -63,7 +61,6 @@ class FaultHistory:
     n_nodes: int
     length_s: float
     resolution_s: float
-    log_notes: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
     @property
@@ -153,13 +150,14 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
     start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
     length = float(to_s - from_s)
     is_open = end > length
-    counted = {
-        "faults_outside_window": events.start_s.size - inside.sum(),
-        "faults_of_down_nodes": n_merged,
-        "faults_without_end": n_reopened,
-        "faults_before_window": np.sum(start < 0),
-        "faults_open_at_end": np.sum(is_open & (start >= 0)),
-    }
+    counted = (
+        note("faults_outside_window", n=int(events.start_s.size - inside.sum())),
+        note("faults_of_down_nodes", n=n_merged),
+        note("faults_without_end", n=n_reopened),
+        note("faults_before_window", n=int(np.sum(start < 0))),
+        note("faults_open_at_end", n=int(np.sum(is_open & (start >= 0)))),
+    )
+    of_log = (note("log_quoted", text=text) for text in events.notes)
     return FaultHistory(
         start,
         np.minimum(end, length),
@@ -170,8 +168,7 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         n_nodes,
         length,
         events.resolution_s,
-        events.notes,
-        tuple(note(code, n=int(n)) for code, n in counted.items() if n),
+        (*of_log, *(found for found in counted if found.values["n"])),
     )
 
 

@@ -19,7 +19,6 @@ from scipy import stats
 from computeplan.fitting.drift import LEAST_WINDOWS, WINDOW_S, windows_s
 from computeplan.fitting.fit import FleetFit
 from computeplan.fitting.forecast import Prediction
-from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.played import unplayed
 from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
@@ -92,7 +91,7 @@ def causes_table(fit: FleetFit) -> Table:
     history = fit.history
     title = f"{fit.all.n} faults of {history.n_nodes:,} nodes in {history.length_s / DAY_S:.5g} d"
     notes = (
-        *_said(history),
+        *_plain(history.notes),
         (
             "95 % intervals: of rates and shares exact (Garwood; Clopper-Pearson), of laws Wald's"
             " from the Hessian in logarithms; medians are Kaplan and Meier's"
@@ -222,7 +221,7 @@ def fit_document(
     return {
         "nodes": history.n_nodes,
         "window_s": history.length_s,
-        "notes": _said(history),
+        "notes": _plain(history.notes),
         "findings": _plain(fit.findings),
         "not_played_yet": _plain(tuple(unplayed(fit))),
         **{
@@ -232,10 +231,6 @@ def fit_document(
         "predictions": [_plain(p) for p in predictions],
         "lemons": _plain(gain),
     }
-
-
-def _said(history: FaultHistory) -> list[str]:
-    return [*history.log_notes, *(sentence(found) for found in history.notes)]
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Published training runs against what we say: every row, and by family what it comes to.
+"""Published training runs against what we say: every row, and the errors of each family.
 
 A family is a chip at a precision with fitted numbers of its own. Runs with experts are a family
-that nothing is fitted to; so is every chip that takes its numbers from a relative. Errors are of
+that nothing is fitted to; so is every chip that has the numbers of a relative. Errors are of
 seconds per step, predicted over measured less one. The baseline is one utilisation for the whole
 family, fitted to the same rows with the same loss.
 """

@@ -14,7 +14,7 @@ Sources
 .. [1] R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of collective communication operations
        in MPICH", IJHPCA 19(1), 2005: volumes and steps.
 .. [2] NVIDIA ai-dynamo/aiconfigurator @095f58a: measured latencies inside a server, from which
-       ``validation.operators`` fits `frac`, `call_s` and `rank_s`.
+       ``validation.operator_curves`` fits `frac`, `call_s` and `rank_s`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ an unfused one computes all of it and moves the scores through memory. Everythin
 Sources
 -------
 .. [1] NVIDIA ai-dynamo/aiconfigurator @095f58a: measured matrix products, from which
-       ``validation.operators`` fits the curves.
+       ``validation.operator_curves`` fits the curves.
 .. [2] T. Dao, "FlashAttention-2", arXiv 2307.08691: 25 to 40 % of the A100's peak for
        FlashAttention, 50 to 73 % for FlashAttention-2; the backward pass is 2.5 forward ones.
 .. [3] V. Korthikanti et al., arXiv 2205.05198, section 4.1: bytes of the scores of unfused
