@@ -21,7 +21,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.distributions import Law, frozen_law, law_discount, law_mean_s, law_mean_until_s
 from computeplan.physics.checkpoint import even_restart_s, expected_wall_s
 from computeplan.physics.reliability import (
-    down_from_whole,
+    down_frac_over_time,
     erlang_b,
     lacking_share,
     short_share,
@@ -194,7 +194,7 @@ def test_nodes_that_start_whole_are_down_as_often_as_played():
     """Up and down in turn, on the wall clock, with repairs of a heavy tail."""
     law, up_s, step_s = Law("lognorm", (1.5,), DAY_S), 20 * DAY_S, DAY_S / 4
     times_s = np.arange(241) * step_s
-    down = down_from_whole(1 / up_s, law_mean_until_s(law, times_s))
+    down = down_frac_over_time(1 / up_s, law_mean_until_s(law, times_s))
     rng = np.random.default_rng(11)
     n = 40_000
     now_s, is_down = np.zeros(n), np.zeros((n, len(times_s)), dtype=bool)
@@ -212,7 +212,7 @@ def test_nodes_that_start_whole_are_down_as_often_as_played():
 def test_a_constant_hazard_of_repair_is_solved_by_hand():
     """Up and down without memory: ``p = a / (a + b) (1 - exp(-(a + b) t))``."""
     times_s = np.linspace(0, 30.0, 401)
-    down = down_from_whole(0.1, law_mean_until_s(Law("expon", (), 5.0), times_s))
+    down = down_frac_over_time(0.1, law_mean_until_s(Law("expon", (), 5.0), times_s))
     assert down == pytest.approx(0.1 / 0.3 * -np.expm1(-0.3 * times_s), abs=2e-5)
 
 

@@ -1,4 +1,4 @@
-"""``computeplan fit``: a fault log turned into fault laws that ``run`` takes."""
+"""``computeplan fit``: a fault log turned into fault laws that ``run`` reads."""
 
 from __future__ import annotations
 

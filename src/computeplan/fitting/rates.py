@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 LEVEL = 0.95
-EQUAL = 1e5  # a gamma law of this shape varies by 0.3 %: nobody can tell it from a constant
+EQUAL = 1e5  # a gamma law of this shape varies by 0.3 %: no log tells it from a constant
 
 
 def poisson_interval(n: int, exposure: float) -> Interval:

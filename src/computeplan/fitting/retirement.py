@@ -1,8 +1,8 @@
 """What retiring the worst nodes gains, where it was chosen, later, and by chance.
 
 The nodes with most faults in some days hold many faults of those days, even if all nodes are
-equal: somebody always has most. That is selection. Whether they are worse shows on later days
-only. The three numbers stand together, because each misleads alone.
+equal: some node always has most. That is selection. Only later days show whether these nodes are
+worse. The three numbers stand together, because each misleads alone.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def lemon_gain(
 
 
 def _equal(n_faults: int, n_nodes: int, uniforms: UniformSource) -> FloatArray:
-    struck = (uniforms.random(n_faults) * n_nodes).astype(np.int64)
-    return np.bincount(struck, minlength=n_nodes).astype(np.float64)
+    node = (uniforms.random(n_faults) * n_nodes).astype(np.int64)
+    return np.bincount(node, minlength=n_nodes).astype(np.float64)
 
 
 def _summary(draws: FloatArray) -> tuple[float, float, float]:

@@ -2,13 +2,13 @@
 
 A run alternates ``interval_s`` of training with ``save_s`` of standing still. A fault throws away
 all work since the last completed save and costs ``restart_s`` before training resumes. Faults are
-Poisson with mean gap ``mtbf_s`` on the wall clock and may strike in any phase, restarts included.
+Poisson with mean gap ``mtbf_s`` on the wall clock and may arrive in any phase, restarts included.
 Restarts of random length enter as the constant one that costs the same (`even_restart_s`), which
 is exact. Both engines are tested against these closed forms.
 
 A save may be asynchronous: training goes on after ``save_s``, and the save is complete ``write_s``
 later; a fault before that falls back to the save before. Between two faults, whose gap X is
-exponential, the saves that complete are the whole numbers m with ``restart_s + m (interval_s +
+exponential, the saves that complete are the integers m with ``restart_s + m (interval_s +
 save_s) + write_s <= X``, so their mean number is ``exp(-(restart_s + write_s) / mtbf_s) /
 expm1((interval_s + save_s) / mtbf_s)``: the write costs what a restart of that length would, and
 does not move the optimum, as long as one write ends before the next begins.
@@ -189,11 +189,11 @@ def expected_makespan_s(
     Parameters
     ----------
     n_intervals : array_like
-        Intervals of the job, at least one; a part of one is taken in proportion.
+        Intervals of the job, at least one; a part of one counts in proportion.
     interval_s, save_s, restart_s, mtbf_s, write_s : array_like
         As of `expected_wall_s`. [s]
     load_s : array_like
-        How long reading a save takes. [s]
+        Time to read a save. [s]
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The fitted laws as a ``faults:`` block that ``computeplan run`` takes.
+"""The fitted laws as a ``faults:`` block that ``computeplan run`` reads.
 
 What is written is faults without memory at a constant rate per node, with repairs of any law, and
 with rates that differ between nodes where such a difference is seen to last. What was fitted beyond

@@ -198,13 +198,12 @@ def lemons_table(gain: LemonGain) -> Table:
         (f"faults after day {day}", f"{gain.later:.1%}", chance(gain.equal_later)),
     )
     count = f"{gain.n_retired} of {gain.n_nodes:,}"
-    whole = f"over the whole window, the worst {gain.n_retired} hold {gain.whole:.1%}"
     notes = (
         (
             f"after day {day}, a gamma mixture with the dispersion before it expects them to have"
             f" {gain.expected_later:.1%}; {gain.p_later:.0%} of fleets of equal nodes gain as much"
         ),
-        whole,
+        f"over the whole window, the worst {gain.n_retired} hold {gain.whole:.1%}",
     )
     head = ("gain", "this log", "fleet of equal nodes (95 %)")
     return Table(f"retiring the {count} nodes with most faults", head, rows, notes)

@@ -1,4 +1,4 @@
-"""Collectives: what it takes to combine or exchange data among the ranks of a group.
+"""Collectives: the time to combine or exchange data among the ranks of a group.
 
 A fabric has two tiers: scale-up domains (8 chips of a server, 72 or 384 of a rack) and the network
 between them, one NIC's worth for each rank. A ring sends ``(n-1)/n`` of the payload through every
@@ -82,7 +82,7 @@ class Fabric:
     oversubscription: float = 1.0
 
     def __hash__(self) -> int:
-        """Return a hash; the links are a mapping that nobody changes."""
+        """Return a hash; the links are a mapping, which has none."""
         return hash((self.domain, self.up_bytes_per_s, self.out_bytes_per_s, *self.links.items()))
 
     @property

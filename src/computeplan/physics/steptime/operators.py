@@ -1,4 +1,4 @@
-"""Operators on one rank: what a matrix product, attention and element-wise work take.
+"""Operators on one rank: times of matrix products, attention and element-wise work.
 
 A matrix product of m x k with k x n reaches a share of the dense peak that grows with each of its
 sides, ``best * m/(m+m_half) * n/(n+n_half) * k/(k+k_half)``. So it takes as long as a product at
