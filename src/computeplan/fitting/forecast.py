@@ -3,9 +3,9 @@
 Fit to the days before, then draw: parameters from their sampling distribution, then the future from
 the parameters. Rates are refitted to counts drawn from the fitted model (parametric bootstrap), and
 so is the share of faults that send a node to repair; the parameters of the repair law come from the
-normal law of their maximum-likelihood estimates. Open repairs go on from the age they have. Percentiles of the
-draws are the interval. Nothing widens it afterwards: a constant rate that meets a fleet which
-drifts is meant to be seen to fail.
+normal law of their maximum-likelihood estimates. Open repairs go on from the age they have.
+Percentiles of the draws are the interval. Nothing widens it afterwards: a constant rate that meets
+a fleet which drifts is meant to be seen to fail.
 
 What that is worth, by 200 simulated fleets whose months have a gamma law of shape 2, fitted to 120
 days and predicted for 54: the 95 % interval of the faults holds the truth in 77 % for the wandering

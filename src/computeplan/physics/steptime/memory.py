@@ -44,8 +44,8 @@ STATE_BYTES = 12.0
 LOGIT_BYTES = 6.0
 """Of one logit: in half precision, and in fp32 for the loss, where its gradient replaces it."""
 RESERVE_BYTES = 1.0 * GIB
-"""Contexts and buffers of the runtime and the collectives: the least of the 1 to 8 GiB seen, so that
-what has run is not refused. Leave room in a plan. An estimate."""
+"""Contexts and buffers of the runtime and the collectives: the least of the 1 to 8 GiB seen, so
+that what has run is not refused. Leave room in a plan. An estimate."""
 FRAGMENTATION = 0.01
 """Share of the rest that the allocator cannot use, at least; an estimate."""
 

@@ -5,10 +5,10 @@ from the first micro-batch to the last, and the first and the last wait for the 
 ``m * t_max + (sum of t) - t_max`` for m micro-batches. With equal stages this is the well-known
 ``(m + p - 1) * t``. It is exact for equal stages, and where the slowest stage is the last.
 Otherwise it is too long, at most by the time of the stages behind the slowest for one micro-batch,
-if all stages have one ratio of backward to forward time. Cutting each stage in v pieces that alternate
-(interleaving) divides the wait by v. Zero-bubble schedules split the backward pass in two and fill
-the wait with the half on which no other stage depends; here they are factors on the wait, and on
-what a stage keeps.
+if all stages have one ratio of backward to forward time. Cutting each stage in v pieces that
+alternate (interleaving) divides the wait by v. Zero-bubble schedules split the backward pass in two
+and fill the wait with the half on which no other stage depends; here they are factors on the wait,
+and on what a stage keeps.
 
 Sources
 -------
