@@ -18,7 +18,7 @@ from computeplan.fitting.survival import (
     Interval,
     LawFit,
     best_law,
-    fit_law,
+    fit_laws,
     median_s,
 )
 from computeplan.notes import Note, note
@@ -138,22 +138,16 @@ def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[Note]]:
 
 
 def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> CauseFit:
-    take = history.counts if cause is None else history.counts & (history.cause == cause)
-    n = int(take.sum())
-    has_end = take & ~np.isnan(history.end_s)
-    n_repaired = int(np.sum(has_end & (history.end_s > history.start_s)))
-    half_s = history.length_s / 2
+    n, half_s = int(history.of_cause(cause).sum()), history.length_s / 2
     between, away = gaps(history, cause, is_new=is_new), repairs(history, cause)
-    gap_fits = (fit_law(name, between) for name in GAP_LAWS)
-    repair_fits = (fit_law(name, away) for name in REPAIR_LAWS)
     return CauseFit(
         ALL if cause is None else history.causes[cause],
         n,
         poisson_interval(n, up_node_s(history)),
         poisson_interval(n, history.n_nodes * history.length_s),
-        share_interval(n_repaired, int(has_end.sum())),
-        tuple(fit for fit in gap_fits if fit is not None),
-        tuple(fit for fit in repair_fits if fit is not None),
+        share_interval(*history.n_repaired(cause)),
+        fit_laws(GAP_LAWS, between),
+        fit_laws(REPAIR_LAWS, away),
         median_s(away),
         away,
         lasting(history.per_node(to_s=half_s, cause=cause), history.per_node(half_s, cause=cause)),

@@ -27,7 +27,7 @@ from computeplan.errors import ScenarioError
 from computeplan.fitting.drift import Wander, wander, windows_s
 from computeplan.fitting.history import FaultHistory, cut, repairs
 from computeplan.fitting.rates import gamma_poisson
-from computeplan.fitting.survival import REPAIR_LAWS, LawFit, best_law, fit_law
+from computeplan.fitting.survival import REPAIR_LAWS, LawFit, best_law, fit_laws
 
 __all__ = ["MODELS", "Forecast", "Model", "Prediction", "UniformSource", "nodes_down", "predict"]
 
@@ -138,9 +138,7 @@ def predict(
     n_faults = stats.poisson.ppf(uniforms.random(means.shape), means).astype(np.int64)
     true_faults = float(np.sum(seen.fault_s >= fit_until_s))
     forecasts = [_forecast("faults", n_faults.sum(axis=1).astype(np.float64), true_faults)]
-    durations = repairs(before)
-    fits = (fit_law(name, durations) for name in REPAIR_LAWS)
-    law = best_law(tuple(fit for fit in fits if fit is not None))
+    law = best_law(fit_laws(REPAIR_LAWS, repairs(before)))
     if law is not None:
         edges = windows_s(fit_until_s, to_s)
         down = _down(before, law, edges, n_faults, uniforms)
@@ -263,8 +261,7 @@ def _down(
     n_sets = math.ceil(n_draws / FUTURES)
     normal = stats.norm.ppf(np.maximum(uniforms.random((n_sets, law.logs.size)), 1e-300))
     logs = law.logs + normal @ np.linalg.cholesky(law.covariance).T
-    known = before.counts & ~np.isnan(before.end_s)
-    n_known, n_repaired = int(known.sum()), int(np.sum(known & (before.end_s > before.start_s)))
+    n_repaired, n_known = before.n_repaired()
     shares = stats.binom.ppf(uniforms.random(n_sets), n_known, n_repaired / n_known) / n_known
     open_s = before.length_s - np.maximum(before.start_s[before.is_open], 0.0)
     rows = []

@@ -77,11 +77,21 @@ class FaultHistory:
         self, from_s: float = 0.0, to_s: float = math.inf, cause: int | None = None
     ) -> IntArray:
         """Return faults of each node that began in a part of the window, shape (n_nodes,)."""
-        take = (self.start_s >= from_s) & (self.start_s < to_s) & self.counts
-        take &= self.node != UNKNOWN_NODE
-        if cause is not None:
-            take &= self.cause == cause
-        return np.bincount(self.node[take], minlength=self.n_nodes)
+        chosen = self.of_cause(cause) & (self.start_s >= from_s) & (self.start_s < to_s)
+        node = self.node[chosen & (self.node != UNKNOWN_NODE)]
+        return np.bincount(node, minlength=self.n_nodes)
+
+    def of_cause(self, cause: int | None) -> np.typing.NDArray[np.bool_]:
+        """Return whether a fault counts in rates and is of a cause; of any if it is None."""
+        return self.counts if cause is None else self.counts & (self.cause == cause)
+
+    def n_repaired(self, cause: int | None = None) -> tuple[int, int]:
+        """Return how many faults sent their node to repair, for however short, of how many.
+
+        Of those that count and whose end is known.
+        """
+        known = self.of_cause(cause) & ~np.isnan(self.end_s)
+        return int(np.sum(known & (self.end_s > self.start_s))), int(known.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +226,9 @@ def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
     cause : int, optional
         Index of a cause; all if left out.
     """
-    take = history.counts & ~np.isnan(history.end_s)
-    if cause is not None:
-        take &= history.cause == cause
-    length = (history.end_s - history.start_s)[take]
-    is_open = history.is_open[take]
+    known = history.of_cause(cause) & ~np.isnan(history.end_s)
+    length = (history.end_s - history.start_s)[known]
+    is_open = history.is_open[known]
     return Durations(
         length[~is_open & (length > 0)], length[is_open & (length > 0)], 0, history.resolution_s
     )
@@ -250,9 +258,8 @@ def gaps(history: FaultHistory, cause: int | None = None, *, is_new: bool = Fals
     clock = start - (total[:-1] - total[first])
     end_clock = np.full(history.n_nodes, history.length_s)
     end_clock -= np.bincount(node, down, minlength=history.n_nodes)
-    counts = history.counts[known]
-    take = counts if cause is None else counts & (history.cause[known] == cause)
-    clock, node = clock[take], node[take]
+    chosen = history.of_cause(cause)[known]
+    clock, node = clock[chosen], node[chosen]
     same = node[1:] == node[:-1]
     known_s = np.diff(clock)[same]
     last = np.append(~same, True) if node.size else np.zeros(0, dtype=bool)

@@ -94,12 +94,10 @@ def optimal_async_interval_s(
 
     Parameters
     ----------
-    save_s : array_like
-        Time training stands still for one save; may be 0. [s]
+    save_s, mtbf_s : array_like
+        As of `optimal_interval_s`; the stall may be 0. [s]
     write_s : array_like
         From the end of the stall to a save that is complete. [s]
-    mtbf_s : array_like
-        Mean time between faults of the whole job. [s]
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -277,28 +278,19 @@ def weekly_faults(fit: FleetFit, ax: Axes | None = None, *, language: Language =
         flat = fit.all.per_wall_s
         scale = history.n_nodes * week
         ends = np.array([0.0, history.length_s / DAY_S])
-        ax.fill_between(
-            ends, flat.low * scale, flat.high * scale, color=case_colour(0), alpha=0.25, linewidth=0
+        names = (
+            say("constant rate, 95 %", "恒定速率，95 %", ax, language),
+            say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language),
         )
-        name = say("constant rate, 95 %", "恒定速率，95 %", ax, language)
-        ax.plot(ends, [flat.value * scale] * 2, color=case_colour(0), label=name)
-        for i, rate in enumerate(fit.drift.per_node_s):
-            span = fit.drift.edges_s[i : i + 2] / DAY_S
-            name = say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language)
-            ax.fill_between(
-                span,
-                rate.low * scale,
-                rate.high * scale,
-                color=case_colour(1),
-                alpha=0.25,
-                linewidth=0,
-            )
-            ax.plot(
-                span, [rate.value * scale] * 2, "--", color=case_colour(1), label="" if i else name
-            )
-        ax.set_xlabel(say("day", "天", ax, language))
-        ax.set_ylabel(say("faults a week", "每周故障数", ax, language))
-        ax.legend(fontsize=9)
+        months = zip(fit.drift.per_node_s, itertools.pairwise(fit.drift.edges_s), strict=True)
+        drawn = [(flat, ends, 0), *((rate, np.array(span) / DAY_S, 1) for rate, span in months)]
+        for i, (rate, span, k) in enumerate(drawn):
+            low, value, high = (x * scale for x in (rate.low, rate.value, rate.high))
+            colour = case_colour(k)
+            ax.fill_between(span, low, high, color=colour, alpha=0.25, linewidth=0)
+            name = names[k] if i < len(names) else ""
+            ax.plot(span, [value] * 2, ("-", "--")[k], color=colour, label=name)
+        _say_axes(ax, ("day", "天"), ("faults a week", "每周故障数"), language)
     return ax
 
 
@@ -334,9 +326,7 @@ def node_counts(fit: FleetFit, ax: Axes | None = None, *, language: Language = "
         ax.set_yscale("symlog", linthresh=1)
         ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.set_ylim(bottom=0)
-        ax.set_xlabel(say("faults of a node", "单节点故障数", ax, language))
-        ax.set_ylabel(say("nodes", "节点数", ax, language))
-        ax.legend(fontsize=9)
+        _say_axes(ax, ("faults of a node", "单节点故障数"), ("nodes", "节点数"), language)
     return ax
 
 
@@ -370,7 +360,11 @@ def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.set_ylim(0, 1.02)
-        ax.set_xlabel(say("days", "天", ax, language))
-        ax.set_ylabel(say("share that lasts longer", "更长的比例", ax, language))
-        ax.legend(fontsize=9)
+        _say_axes(ax, ("days", "天"), ("share that lasts longer", "更长的比例"), language)
     return ax
+
+
+def _say_axes(ax: Axes, x: tuple[str, str], y: tuple[str, str], language: Language) -> None:
+    ax.set_xlabel(say(*x, ax, language))
+    ax.set_ylabel(say(*y, ax, language))
+    ax.legend(fontsize=9)
