@@ -41,19 +41,21 @@ ROUNDS |= {"v3.0": 2023.5, "v3.1": 2023.9, "v4.0": 2024.5, "v4.1": 2024.9, "v5.0
 """When the results of a round of MLPerf Training came out, as a year."""
 
 
-class _Measured(Frozen):
-    """What was measured; the rest of what a source states is kept and not used."""
+class _Loose(Frozen):
+    """A part of a row; what a source states beyond the fields is kept and not used."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Measured(_Loose):
+    """What was measured."""
 
     step_s: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     tokens_s_chip: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
 
 
-class _Mixture(Frozen):
+class _Mixture(_Loose):
     """The experts of a row's model."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     experts: Count
     topk: Count | None = None
@@ -64,10 +66,8 @@ class _Mixture(Frozen):
     dense_ffn: Count | None = None
 
 
-class _Model(Frozen):
+class _Model(_Loose):
     """The model of a row."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str = ""
     layers: Count | None = None
@@ -82,10 +82,8 @@ class _Model(Frozen):
     moe: _Mixture | None = None
 
 
-class _Row(Frozen):
-    """A row as it is written; keys beyond these are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class _Row(_Loose):
+    """A row as it is written."""
 
     id: str
     chip: str
