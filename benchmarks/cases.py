@@ -10,10 +10,10 @@ import yardstick
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
+from computeplan.units import HOUR_S
 from computeplan.world.world import World
 
 SEED = 2048
-HOUR_S = 3600.0
 N_FLOOR_RUNS = 500  # per array: what stays in the cache is drawn fastest
 
 CASE = yardstick.Case(

@@ -1,11 +1,11 @@
 """What faults cost to play, and how it grows: ``python benchmarks/reliability.py``.
 
 Variants of the case of ``cases.py``, played by the batch engine, drawing and books included,
-against the bare draws of the case itself. Then growth: with the nodes, where each is so much rarer
-struck that the job is struck as often; and with the faults, where all times but that of the work
-are a tenth (MTBF, restart, repair, interval, save), which is the same as ten times the work. Last,
-the memory of a fresh process that plays many runs; it is measured first, because on Linux a process
-counts the memory of the one that began it as its own.
+against the bare draws of the case itself. Then growth: with the nodes, where each fails so
+much less often that the job has as many faults; and with the faults, where all times but that of
+the work are a tenth (MTBF, restart, repair, interval, save), which is the same as ten times the
+work. Last, the memory of a fresh process that plays many runs; it is measured first, because on
+Linux a process counts the memory of the one that began it as its own.
 """
 
 import gc
@@ -43,7 +43,7 @@ OFTEN = {
     f"{JOB}.checkpoint": {"every": "3 min", "stall": "3 s"},
 }
 BASE, CREWS, SPARES, WEIBULL = "base", "12 repair crews", "256 spares", "Weibull k = 0.7 with ages"
-WIDE, WIDE_WEIBULL, STRUCK = "125,000 nodes", "125,000 nodes, Weibull", "ten times the faults"
+WIDE, WIDE_WEIBULL, FREQUENT = "125,000 nodes", "125,000 nodes, Weibull", "ten times the faults"
 CHANGES = {
     BASE: {},
     CREWS: {f"{POOL}.crews": 12},
@@ -51,7 +51,7 @@ CHANGES = {
     WEIBULL: AGES,
     WIDE: RARER,
     WIDE_WEIBULL: {**RARER, **AGES},
-    STRUCK: OFTEN,
+    FREQUENT: OFTEN,
 }
 GOALS = {
     BASE: "at most 6",
@@ -113,11 +113,11 @@ def main() -> None:
             took_s, _ = cpu_s(lambda what=what: play(what))
             costs_s[name].append(took_s / n_runs_of(what))
     more_nodes = MANY_NODES / CASE.n_nodes
-    more_faults = n_faults[STRUCK] / n_faults[BASE]
+    more_faults = n_faults[FREQUENT] / n_faults[BASE]
     powers = {
         "nodes": power(costs_s[WIDE], costs_s[BASE], more_nodes),
         "nodes, Weibull": power(costs_s[WIDE_WEIBULL], costs_s[WEIBULL], more_nodes),
-        "faults": power(costs_s[STRUCK], costs_s[BASE], more_faults),
+        "faults": power(costs_s[FREQUENT], costs_s[BASE], more_faults),
     }
     lines = [
         f"| {name} | {np.median(took_s) * 1e6:,.1f} us | {n_faults[name]:,.0f}"
@@ -128,7 +128,7 @@ def main() -> None:
         heading("computeplan", "numpy", "scipy")
         + f"\n\nCPU time of one process, median of {N_ROUNDS} interleaved rounds (lowest to"
         f" highest).\n{N_RUNS:,} runs at once; with ten times the faults"
-        f" {n_runs_of(worlds[STRUCK]):,}, as the engine does.\n\n"
+        f" {n_runs_of(worlds[FREQUENT]):,}, as the engine does.\n\n"
         "| batch engine | CPU time per run | faults | times the bare draws of the base case"
         " | goal |\n|---|---|---|---|---|\n"
         + "\n".join(lines)

@@ -2,8 +2,8 @@
 
 The case is that of ``cases.py``. A plain SimPy model with one process per node plays it, one with a
 single clock, the batch engine 2,000 times and the event engine 64 times, drawing and books
-included, and NumPy draws as many random numbers as a run takes and does nothing with them. They
-take turns, round after round, so that a busy machine slows them alike.
+included, and NumPy draws as many random numbers as a run needs and does nothing with them. They
+alternate, round after round, so that a busy machine slows them alike.
 """
 
 import gc
@@ -11,12 +11,13 @@ import statistics
 
 import superposed
 import yardstick
-from cases import CASE, HOUR_S, N_FLOOR_RUNS, SCENARIO, SEED, draw_floor, world
+from cases import CASE, N_FLOOR_RUNS, SCENARIO, SEED, draw_floor, world
 from timing import cpu_s, heading, in_words, ratios
 
 import computeplan as cp
 from computeplan.engines import batch, event
 from computeplan.ledger import Ledger
+from computeplan.units import HOUR_S
 
 N_ROUNDS = 7
 N_BATCH_RUNS = 2_000
@@ -60,8 +61,8 @@ def agreement(what: str, runs: list[yardstick.Run], ledger: Ledger) -> str:
 
 def main() -> None:
     ledger = play_batch(N_BATCH_RUNS)  # also warms up imports and caches
-    struck = ledger.counts["interruptions"].sum(axis=1) + ledger.counts["idle_faults"].sum(axis=1)
-    n_faults = round(float(struck.mean()))
+    faults = [ledger.counts[name].sum(axis=1) for name in ("interruptions", "idle_faults")]
+    n_faults = round(float(sum(faults).mean()))
     draw_floor(N_FLOOR_RUNS, n_faults)
     cp.run(MANY.with_({"simulate.runs": 64}))
 

@@ -2,7 +2,7 @@
 
 The yardstick of ``step_grid.py``, and an oracle for the tests: the formulas of the package written
 a second time, one layout at a time, with nothing but ``math``. What depends on the model alone is
-computed once (`facts_of`), as a careful modeler would. Of the package it takes the records that
+computed once (`facts_of`), as a careful modeler would. Of the package it uses the records that
 hold the inputs, and estimates that are numbers and no formulas, such as the share of the memory
 bandwidth that kernels reach.
 
@@ -187,7 +187,7 @@ def _saved_bytes(
         inside = 2.0 * shape.head_dim * (2.0 * shape.heads + 2.0 * kv_heads)
     else:
         head = 2.0 * (mla.qk_nope_head_dim + mla.qk_rope_head_dim) + 2.0 * mla.v_head_dim
-        latents = mla.q_lora_rank + mla.kv_lora_rank  # whole on every rank
+        latents = mla.q_lora_rank + mla.kv_lora_rank  # not split: every rank has them all
         inside = 2.0 * (shape.heads * head + latents * split.tp)
     number = 2.0 * (2.0 if shape.gated_mlp else 1.0) + operand_bytes
     mlp = number * shape.ffn
@@ -320,7 +320,7 @@ def _dispatch_s(
     facts: Facts,
     tokens: float,
 ) -> float:
-    """Return what it takes to send a layer's tokens to their experts, or back."""
+    """Return the time to send a layer's tokens to their experts, or back."""
     moe, ep = training.shape.moe, split.ep
     sent = tokens / split.tp * training.shape.hidden * software.expert_bytes
     inside = min(ep, float(fabric.domain))

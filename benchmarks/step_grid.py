@@ -4,8 +4,8 @@ One case for all: MT-NLG 530B on 80 GB A100s, 1,920 sequences of 2,048 tokens, e
 tensor, pipeline, data and context parallelism, micro-batch, virtual stages, recomputation, sequence
 parallelism and ZeRO stage that divides the batch. Each layout is priced in full, its step time in
 eight parts and the memory of its fullest rank in six: by the package a block of layouts at a time,
-and by ``scalar_step.py`` one at a time in plain floats. They take turns, round after round, so that
-a busy machine slows them alike. NumPy does all of it on one core.
+and by ``scalar_step.py`` one at a time in plain floats. They alternate, round after round, so
+that a busy machine slows them alike. NumPy does all of it on one core.
 
 Then the search of ``parallelism: auto`` for the same model: 2,520 sequences, at most 5,128 chips.
 """

@@ -1,9 +1,9 @@
 """The job of ``yardstick.py`` told to SimPy with one clock for all nodes: what is written second.
 
 The same physics, and again no code of the package. Exponential clocks add up, so one process draws
-the gaps of all nodes together and then which node is struck; a strike on a node in repair is
-dropped. There is no process per node: one is begun for each repair. The job takes one event for
-each interval with its save, and works out from the clock what a fault cut short.
+the gaps of all nodes together and then the node of each fault; a fault of a node in repair is
+dropped. There is no process per node: one begins for each repair. The job has one event for each
+interval with its save, and works out from the clock what a fault cut short.
 
 ``python benchmarks/superposed.py`` holds its means against those of ``yardstick.py``.
 """
@@ -28,7 +28,7 @@ class Cluster:
 
     def __init__(self, case: Case, seed: int) -> None:
         self.case = case
-        self.random = random.Random(seed)  # noqa: S311 - luck, not secrets
+        self.random = random.Random(seed)  # noqa: S311 - samples, not secrets
         self.env = simpy.Environment()
         self.where = [WITH_JOB] * case.n_nodes + [SPARE] * case.n_spares
         self.spares = deque(range(case.n_nodes, case.n_nodes + case.n_spares))  # longest up first
@@ -41,7 +41,7 @@ class Cluster:
         self.phase = "interval"
         self.began_s = self.train_s = 0.0  # of the phase; training of an interval
 
-        self.is_whole = self.env.event()
+        self.has_all = self.env.event()
         self.job = self.env.process(self.run_job())
         self.env.process(self.run_clock())
 
@@ -83,17 +83,17 @@ class Cluster:
             if was == IN_REPAIR:
                 continue
             self.book_nodes()
-            is_taken = self.random.random() < case.takes_node_frac
-            if is_taken:
+            needs_repair = self.random.random() < case.takes_node_frac
+            if needs_repair:
                 self.where[node] = IN_REPAIR
                 self.env.process(self.repair(node))
             if was == SPARE:
                 self.n_idle_faults += 1
-                if is_taken:
+                if needs_repair:
                     self.spares.remove(node)
                 continue
             self.n_unexpected += 1
-            if is_taken:
+            if needs_repair:
                 self.n_held -= 1
                 if self.spares:
                     self.give(self.spares.popleft())
@@ -109,7 +109,7 @@ class Cluster:
             return
         self.give(node)
         if self.n_held == self.case.n_nodes:
-            self.is_whole.succeed()
+            self.has_all.succeed()
 
     def give(self, node: int) -> None:
         self.where[node] = WITH_JOB
@@ -132,13 +132,13 @@ class Cluster:
                 n_saved += 1
 
     def recover(self) -> Generator[simpy.Event, Any, None]:
-        """Wait until the job is whole, then restart, until a restart is not cut off."""
+        """Wait until the job has all its nodes, and restart until no fault interrupts it."""
         case = self.case
         while True:
             if self.n_held < case.n_nodes:
                 self.begin("blocked")
-                self.is_whole = self.env.event()
-                yield self.is_whole
+                self.has_all = self.env.event()
+                yield self.has_all
             self.begin("restart")
             try:
                 yield self.env.timeout(self.draw_s(case.restart_median_s, case.restart_sigma))

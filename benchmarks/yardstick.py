@@ -5,11 +5,11 @@ code with the package, so it also serves as an oracle: means over many runs must
 
 * The job trains on ``n_nodes`` at once; ``n_spares`` more wait, powered.
 * Every node that is not in repair faults with exponential gaps on the wall clock, whatever the
-  job does. A fault takes the node away for a lognormal repair, or takes nothing.
-* A job hit by a fault loses its training since the last completed save. A taken node is replaced
-  by the spare that has been up longest; without one the job is blocked, and the first nodes that
-  come back from repair are its own. Once whole it restarts for a lognormal time; a further fault
-  makes the restart begin anew, with a new draw.
+  job does. A fault sends its node to repair for a lognormal time, or only stops the job.
+* A job with a fault loses its training since the last completed save. A node sent to repair is
+  replaced by the spare that has been up longest; without one the job is blocked, and gets the first
+  nodes that come back from repair. With all its nodes it restarts for a lognormal time; a further
+  fault makes the restart begin anew, with a new draw.
 * It saves after every ``interval_s`` of training, and after the last piece of work. The time of a
   save that a fault cuts off stays booked as ``save``; the training before it is ``lost``.
 * A run ends when the work is saved, or at the horizon, where unsaved training counts as ``train``.
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one run."""
+    """The outcome of one run."""
 
     n_unexpected: int  # faults on nodes the job held, in any phase
     n_idle_faults: int  # faults on spares
@@ -64,7 +64,7 @@ class Cluster:
 
     def __init__(self, case: Case, seed: int) -> None:
         self.case = case
-        self.random = random.Random(seed)  # noqa: S311 - luck, not secrets
+        self.random = random.Random(seed)  # noqa: S311 - samples, not secrets
         self.env = simpy.Environment()
         self.held = set(range(case.n_nodes))
         self.spares = deque(range(case.n_nodes, case.n_nodes + case.n_spares))  # longest up first
@@ -77,7 +77,7 @@ class Cluster:
         self.phase = "unsaved"
         self.booked_until_s = 0.0
 
-        self.is_whole = self.env.event()
+        self.has_all = self.env.event()
         self.job = self.env.process(self.run_job())
         for node in range(case.n_nodes + case.n_spares):
             self.env.process(self.run_node(node))
@@ -114,10 +114,10 @@ class Cluster:
     def arrival(self, node: int) -> bool:
         """Let a node fault; return whether it goes to repair."""
         self.book()
-        is_taken = self.random.random() < self.case.takes_node_frac
+        needs_repair = self.random.random() < self.case.takes_node_frac
         if node in self.held:
             self.n_unexpected += 1
-            if is_taken:
+            if needs_repair:
                 self.held.remove(node)
                 if self.spares:
                     self.held.add(self.spares.popleft())
@@ -125,11 +125,11 @@ class Cluster:
                 self.job.interrupt()
         else:
             self.n_idle_faults += 1
-            if is_taken:
+            if needs_repair:
                 self.spares.remove(node)
-        if is_taken:
+        if needs_repair:
             self.in_repair.add(node)
-        return is_taken
+        return needs_repair
 
     def give_back(self, node: int) -> None:
         """Bring a node back from repair: to the job if it lacks one."""
@@ -140,7 +140,7 @@ class Cluster:
             return
         self.held.add(node)
         if len(self.held) == self.case.n_nodes:
-            self.is_whole.succeed()
+            self.has_all.succeed()
 
     def run_job(self) -> Generator[simpy.Event, Any, None]:
         case = self.case
@@ -159,13 +159,13 @@ class Cluster:
                 n_saved += 1
 
     def recover(self) -> Generator[simpy.Event, Any, None]:
-        """Wait until the job is whole, then restart, until a restart is not cut off."""
+        """Wait until the job has all its nodes, and restart until no fault interrupts it."""
         while True:
             try:
                 if len(self.held) < self.case.n_nodes:
                     self.phase = "blocked"
-                    self.is_whole = self.env.event()
-                    yield self.is_whole
+                    self.has_all = self.env.event()
+                    yield self.has_all
                 restart_s = self.draw_s(self.case.restart_median_s, self.case.restart_sigma)
                 yield from self.spend("restart", restart_s)
             except simpy.Interrupt:
@@ -227,7 +227,7 @@ def check_mean(what: str, values: list[float], expected: float) -> str:
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 N_CHECK_INTERVALS = 100
-IN_PLACE = Case(  # no fault takes a node
+IN_PLACE = Case(  # no fault sends a node to repair
     n_nodes=16,
     n_spares=0,
     node_mtbf_s=48 * HOUR_S,
@@ -270,8 +270,8 @@ def check_interval(what: str, case: Case, n_runs: int) -> str:
     """Hold the wall time of one interval and its save against its exact expectation.
 
     Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", 2006,
-    eq. 20, where faults take nothing. Where each one takes the job's only node for a constant
-    repair, during which none can strike, the repair adds to the mean gap between faults.
+    eq. 20, where no node needs repair. Where each fault sends the job's only node to repair for a
+    constant time, in which no fault arrives, the repair adds to the mean gap between faults.
     """
     gap_s = job_mtbf_s = case.node_mtbf_s / case.n_nodes
     if case.takes_node_frac == 1 and case.n_nodes == 1:
@@ -286,7 +286,7 @@ def check_interval(what: str, case: Case, n_runs: int) -> str:
 
 
 def check_pace(n_runs: int) -> list[str]:
-    """Hold the number of faults against the node-seconds in which they can strike."""
+    """Hold the number of faults against the node-seconds in which they can arrive."""
     runs = play_checked(CROWDED, n_runs)
     if len({run.is_done for run in runs}) < 2:
         raise AssertionError("the crowded case should meet its horizon in some runs only")

@@ -10,15 +10,17 @@ from scipy import stats
 
 from computeplan.errors import ScenarioError
 from computeplan.fitting.drift import drift, wander
-from computeplan.fitting.faults_yaml import faults_block, kind_name, read_assumed, unplayed
 from computeplan.fitting.fit import MAX_CAUSES, fit_faults
 from computeplan.fitting.forecast import MODELS, predict
 from computeplan.fitting.history import Durations, cut, gaps, observe, repairs, up_node_s
 from computeplan.fitting.holdout import predictions_of, retired
 from computeplan.fitting.persistence import lasting
+from computeplan.fitting.played import unplayed
 from computeplan.fitting.rates import dispersion, gamma_poisson
 from computeplan.fitting.retirement import lemon_gain, top_share
 from computeplan.fitting.survival import fit_law, median_s
+from computeplan.notes import note
+from computeplan.report.faults_yaml import faults_block, kind_name, read_assumed
 from computeplan.report.fit import fit_document
 from computeplan.report.words import sentence
 from computeplan.specs.logs.events import Events
@@ -45,6 +47,11 @@ def written(tmp_path, text, name="log.csv"):
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def text_of(notes):
+    """Return what notes say, in one line."""
+    return " ".join(map(sentence, notes))
 
 
 def events_of(start_s, end_s, node, cause=None):
@@ -182,7 +189,7 @@ def test_what_the_window_does_to_faults():
     end = [1, 4, 6, 5, inf, 12, 21, inf, 4, nan]
     node = [0, 1, 1, 1, 2, 3, 4, 5, 5, 5]
     history = observe(events_of(start, end, node), 10, 0.0, 10.0)
-    said = " ".join(history.notes)
+    said = text_of(history.notes)
     assert "1 faults lie outside" in said
     assert "2 faults began while their node was down" in said
     assert "1 faults have no end, but their node failed again" in said
@@ -448,7 +455,7 @@ def test_published_figures_of_the_real_log(real, real_fit):
 
 @needs_real
 def test_the_real_log_is_called_what_it_is(real_fit):
-    said = " ".join(real_fit.findings)
+    said = text_of(real_fit.findings)
     for words in ("is not stationary", "overdispersed", "Repairs are heavy-tailed"):
         assert words in said
     assert real_fit.drift.p_constant < 1e-6
@@ -530,7 +537,7 @@ def test_lemons_that_last_are_written_and_bursts_are_not(tmp_path):
     fit = fit_faults(history)
     assert fit.dispersion.p_equal < 1e-6
     assert "lemons" not in faults_block(fit, "10 min", "3 h")
-    assert "it does not last: those worse in one half" in " ".join(unplayed(fit))
+    assert "it does not last: those worse in one half" in text_of(unplayed(fit))
 
 
 def test_what_lasts_is_found_as_often_as_it_should():
@@ -580,7 +587,7 @@ def test_many_causes_are_joined():
     fit = fit_faults(history)
     assert len(fit.causes) == MAX_CAUSES
     assert sum(cause.n for cause in fit.causes) == n
-    assert "rarest" in fit.findings[0]
+    assert fit.findings[0] == note("causes_joined", n_joined=2 * MAX_CAUSES + 1, n_causes=n)
 
 
 @pytest.mark.parametrize(
@@ -692,7 +699,7 @@ def test_a_law_without_rivals_is_not_called_the_best(lengths, words):
     start = np.arange(len(lengths)) * 10.0
     events = events_of(start, start + lengths, np.zeros(start.size, dtype=int))
     fit = fit_faults(observe(events, 5, 0.0, 1000.0))
-    assert words in " ".join(fit.findings)
+    assert words in text_of(fit.findings)
 
 
 def test_a_window_or_fleet_out_of_all_proportion_is_refused(call, tmp_path):

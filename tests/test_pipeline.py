@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.physics.steptime.pipeline import SCHEDULES, bubble_frac, in_flight, pipeline_s
+from computeplan.physics.steptime.pipeline import SCHEDULES, in_flight, pipeline_s
 
 Pass = tuple[str, int, int]  # forward or backward, piece, micro-batch
 Place = tuple[int, str, int, int]  # stage, and the same
@@ -101,11 +101,16 @@ def test_pieces_divide_the_wait_of_equal_stages(forward_s, backward_s, stages, p
     assert played_s - n_micro * both_s == pytest.approx(wait_s / pieces, rel=1e-6)
 
 
+def bubble_frac(stages, n_micro, pieces=1):
+    """Return the wait of equal stages over the time they work."""
+    return float(pipeline_s(1.0, stages, n_micro, pieces)) / n_micro - 1
+
+
 @given(times_s, times_s, st.integers(1, 8), micro_batches)
 def test_bubble_is_the_wait_over_the_work(forward_s, backward_s, stages, n_micro):
     work_s = n_micro * (forward_s + backward_s)
     wait_s = play_stages([forward_s] * stages, [backward_s] * stages, n_micro) - work_s
-    assert float(bubble_frac(stages, n_micro)) == pytest.approx(wait_s / work_s, abs=1e-9)
+    assert bubble_frac(stages, n_micro) == pytest.approx(wait_s / work_s, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_bubble_is_the_wait_over_the_work(forward_s, backward_s, stages, n_micro
 )
 def test_bubble_has_the_published_value(stages, n_micro, pieces, frac):
     """(p - 1) / (v m): arXiv 2104.04473, section 2.2."""
-    assert float(bubble_frac(stages, n_micro, pieces)) == frac
+    assert bubble_frac(stages, n_micro, pieces) == frac
 
 
 # Unequal stages -----------------------------------------------------------------------------------

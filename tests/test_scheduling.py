@@ -106,7 +106,7 @@ def test_a_gang_gets_all_its_nodes_or_none(name):
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_an_empty_queue_places_nobody(name):
+def test_an_empty_queue_places_no_job(name):
     assert load_policy(name)(view([4], [{}], queue=[])) == []
 
 
@@ -118,7 +118,7 @@ def test_the_order_of_the_queue_counts_and_not_that_of_the_jobs(name):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_pool_with_too_many_nodes_in_repair_is_waited_for(name):
-    """2 of 8 nodes are in repair: nobody knows when, and no policy gives up."""
+    """2 of 8 nodes are in repair: the end is not known, and no policy gives up."""
     seen = view([6], [{"nodes": [8]}])
     assert load_policy(name)(seen) == []
 
@@ -184,7 +184,7 @@ def test_easy_reserves_for_the_head_only():
 
 
 def test_easy_reserves_where_the_head_starts_soonest():
-    """Pool 1 frees 8 at 5, pool 0 only at 10: pool 0 stays open to everybody."""
+    """Pool 1 frees 8 at 5, pool 0 only at 10: pool 0 stays open to every job."""
     jobs = [{"nodes": [8, 8]}, {"nodes": [2, 2], "wall": [99.0, 99.0]}]
     running = [[(10.0, 6)], [(5.0, 6)]]
     assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running)) == [(1, 0)]
@@ -284,7 +284,7 @@ def test_the_fast_pool_goes_to_the_first_and_the_second_goes_elsewhere():
         (math.inf, [(0, 0)]),  # 5 J in 30 s
         (30.0, [(0, 0)]),  # just in time
         (29.0, [(0, 1)]),  # 7 J, but in time
-        (5.0, [(0, 1)]),  # nobody can: the one that ends soonest
+        (5.0, [(0, 1)]),  # no pool can: the one where it ends soonest
     ],
 )
 def test_least_energy_that_meets_the_deadline(deadline, placed):

@@ -23,7 +23,7 @@ from computeplan.physics.steptime.transformer import (
 )
 from computeplan.specs.catalogue.lookup import load_model, model_names
 
-NOT_PUBLISHED = {  # nobody counts the parameters of these shapes, or none was found
+NOT_PUBLISHED = {  # no source counts the parameters of these shapes, or none was found
     *("baai/aquila-7b", "baai/aquila2-7b", "baai/aquila2-34b", "internlm/internlm-7b"),
     *("internlm/internlm-65b", "meta/llama-2-34b", "moonshot/kimi-k2"),
     *(f"mosaicml/mpt-{size}" for size in ("3b", "7b", "13b", "30b", "70b")),

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 import computeplan as cp
 from computeplan.errors import ScenarioError
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.fitted_speed import lineage, speed_tables
 from computeplan.specs.catalogue.lookup import chip_names
 from computeplan.validation import calibration as fitting
@@ -281,15 +282,15 @@ def test_a_file_that_is_no_list_of_rows(tmp_path, text):
     assert all(p.case.skipped for p in found)
 
 
-def test_a_row_that_leaves_switches_out_lists_what_was_taken(tmp_path):
+def test_a_row_that_leaves_switches_out_lists_what_was_assumed(tmp_path):
     (case,) = read_cases(rows_file(tmp_path, row()))
-    assert case.taken == (
+    assert [sentence(found) for found in case.assumed] == [
         "dp_sharding: zero1 (Megatron-Bridge)",
         "recompute: none (Megatron-Bridge)",
         "vpp: 1 (Megatron-Bridge)",
         "sequence_parallel: False (Megatron-Bridge)",
         "attention: flash-3 (Megatron-Bridge)",
-    )
+    ]
     assert not case.states_layout
 
 

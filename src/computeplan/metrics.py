@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
+from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
 
 __all__ = ["measure", "measure_jobs"]
 
-_HOUR_S, _DAY_S, _KWH_J = 3_600.0, 86_400.0, 3.6e6
+_KWH_J = 3.6e6
 Measure = Callable[[Ledger, World], FloatArray]
 
 
@@ -42,7 +43,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in _MEASURES.items()}
     for i, phase in enumerate(PHASES):
-        values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / _HOUR_S
+        values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
 
 
@@ -56,10 +57,10 @@ def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """
     arrival_s = np.array([job.arrival_s for job in world.jobs])
     values = {
-        "wait_h": ledger.job_s[..., QUEUE] / _HOUR_S,
-        "jct_h": (ledger.end_s - arrival_s) / _HOUR_S,
-        "start_h": ledger.first_start_s / _HOUR_S,
-        "end_h": ledger.end_s / _HOUR_S,
+        "wait_h": ledger.job_s[..., QUEUE] / HOUR_S,
+        "jct_h": (ledger.end_s - arrival_s) / HOUR_S,
+        "start_h": ledger.first_start_s / HOUR_S,
+        "end_h": ledger.end_s / HOUR_S,
         "kept_frac": _kept_frac(ledger, world),
     }
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
@@ -134,7 +135,7 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
     work = _weights(world) * np.nanmin([job.train_s for job in world.jobs], axis=1)
     kept = _kept_frac(ledger, world) @ work / work.sum()
-    return _floats((last_s - first_s) / kept / _DAY_S)
+    return _floats((last_s - first_s) / kept / DAY_S)
 
 
 def _stops(ledger: Ledger) -> IntArray:
@@ -223,7 +224,7 @@ def _throughput(ledger: Ledger, world: World) -> FloatArray:
 
 def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
     arrival_s = np.array([job.arrival_s for job in world.jobs])
-    return _floats((ledger.end_s - arrival_s).mean(axis=1) / _HOUR_S)
+    return _floats((ledger.end_s - arrival_s).mean(axis=1) / HOUR_S)
 
 
 _MEASURES: dict[str, Measure] = {
@@ -242,7 +243,7 @@ _MEASURES: dict[str, Measure] = {
     "ettr": _ettr,
     "available_frac": _available,
     "held_frac": _held_frac,
-    "wall_days": lambda led, _: led.wall_s / _DAY_S,
+    "wall_days": lambda led, _: led.wall_s / DAY_S,
     "time_to_train_days": _time_to_train_days,
     "goodput_tok_per_s": lambda led, w: _tokens(led, w, TRAIN) / led.wall_s,
     "throughput_tok_per_s": _throughput,
@@ -254,5 +255,5 @@ _MEASURES: dict[str, Measure] = {
     "cost_usd": _cost_usd,
     "carbon_kg": _carbon_kg,
     "mean_jct_h": _mean_jct_h,
-    "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / _HOUR_S,
+    "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
 }

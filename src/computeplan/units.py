@@ -12,13 +12,16 @@ import math
 import re
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-import pint
+if TYPE_CHECKING:
+    import pint
 
 __all__ = [
     "DAY_S",
     "HOUR_S",
     "MAX_TEXT",
+    "MINUTE_S",
     "YEAR_S",
     "dimension_name",
     "parse",
@@ -26,8 +29,7 @@ __all__ = [
     "parse_unit_of",
 ]
 
-HOUR_S = 3_600.0
-DAY_S = 24 * HOUR_S
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 YEAR_S = 365.25 * DAY_S
 MAX_TEXT = 80
 _NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -56,6 +58,8 @@ _NAMES = {
 
 @cache
 def _registry() -> pint.UnitRegistry[float]:
+    import pint  # slow, and most who import this module want a constant
+
     lines = resources.files("computeplan").joinpath("data/units.txt").read_text("utf-8").split("\n")
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(None, on_redefinition="ignore")
     registry.load_definitions(lines)

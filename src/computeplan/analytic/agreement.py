@@ -14,6 +14,7 @@ import numpy as np
 from computeplan.analytic.expected import NEVER, Expected, expect
 from computeplan.arrays import FloatArray
 from computeplan.results.cases import CaseResult
+from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.world import World
 
 __all__ = ["warnings_of"]
@@ -78,7 +79,7 @@ def _pace(case: CaseResult, world: World) -> tuple[float, float]:
     A ratio of sums: its mean is that of the long run wherever runs end, at the end of the work or
     at a horizon, while the mean of the ratios favours the runs that end early.
     """
-    end_s = case.jobs["end_h"][:, 0] * 3600
+    end_s = case.jobs["end_h"][:, 0] * HOUR_S
     time_s = np.fmin(end_s, world.horizon_s)
     train_s: FloatArray = case.values["ettr"] * time_s
     pace = float(train_s.sum() / time_s.sum())
@@ -95,7 +96,7 @@ def _sigmas(n_runs: int) -> float:
 def _both(world: World, pace: float, expected: Expected) -> str:
     if math.isfinite(world.horizon_s):
         return f"ettr {pace:.4f} simulated, {expected.ettr:.4f} by closed form"
-    days = expected.train_s / pace / 86_400
+    days = expected.train_s / pace / DAY_S
     return f"{days:,.4g} days to train simulated, {expected.days_to_train:,.4g} by closed form"
 
 

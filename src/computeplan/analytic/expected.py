@@ -29,7 +29,8 @@ import numpy as np
 
 from computeplan.distributions import law_mean_s
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
-from computeplan.physics.reliability import down_from_whole, lacking_share
+from computeplan.physics.reliability import down_frac_over_time, lacking_share
+from computeplan.units import DAY_S
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.jobs import Job
 from computeplan.world.maintenance import Stop
@@ -105,7 +106,7 @@ class Expected:
     @property
     def days_to_train(self) -> float:
         """Expected days to train, at the pace of the run."""
-        return self.train_s / self.ettr / 86_400 if self.ettr > NEVER else math.inf
+        return self.train_s / self.ettr / DAY_S if self.ettr > NEVER else math.inf
 
 
 def why_no_closed_form(world: World) -> str | None:
@@ -318,7 +319,7 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
             (share / rate * kind.down_until_s(times_s) for kind, share in rates.items()),
             np.zeros_like(times_s),
         )
-        lacking = lacking_share(n_nodes, spares, down_from_whole(rate, until_s))
+        lacking = lacking_share(n_nodes, spares, down_frac_over_time(rate, until_s))
         steps = (lacking[1:] + lacking[:-1]) / 2
         works_s = np.concatenate([[0.0], np.cumsum(1 - steps)]) * (span_s / N_STEPS)
         if works_s[-1] >= wall_s or span_s >= world.horizon_s:

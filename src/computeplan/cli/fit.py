@@ -1,4 +1,4 @@
-"""``computeplan fit``: a fault log turned into fault laws that ``run`` takes."""
+"""``computeplan fit``: a fault log turned into fault laws that ``run`` reads."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def fit(
     A log holds faults. It does not hold the nodes that never failed, nor how long it was kept:
     --nodes, --from and --to say so.
     """
-    from computeplan.fitting.faults_yaml import faults_block
     from computeplan.fitting.fit import fit_faults
     from computeplan.fitting.history import observe
     from computeplan.fitting.holdout import predictions_of, retired
+    from computeplan.report.faults_yaml import faults_block
     from computeplan.specs.logs.reader import read_log
     from computeplan.specs.logs.replay import replayed
 
@@ -107,6 +107,7 @@ def _show(
     found: FleetFit, predictions: list[Prediction], gain: LemonGain | None, *, as_json: bool
 ) -> None:
     from computeplan.report import fit as report
+    from computeplan.report.words import sentence
 
     if as_json:
         document = report.fit_document(found, predictions, gain)
@@ -119,8 +120,8 @@ def _show(
         tables.append(report.lemons_table(gain))
     for table in tables:
         click.echo(f"{table}\n")
-    for sentence in found.findings:
-        click.echo(f"- {sentence}")
+    for finding in found.findings:
+        click.echo(f"- {sentence(finding)}")
 
 
 def _fleet(nodes: int | None, begins: str | None, ends: str | None) -> tuple[int, str, str]:
@@ -140,7 +141,7 @@ def _fleet(nodes: int | None, begins: str | None, ends: str | None) -> tuple[int
 
 def _assumed(out: Path | None, restart: str | None, repair: str | None) -> tuple[str, str | None]:
     """Return the laws that no log holds, as YAML."""
-    from computeplan.fitting.faults_yaml import read_assumed
+    from computeplan.report.faults_yaml import read_assumed
 
     if out is not None and restart is None:
         raise ScenarioError.of("--out needs --restart '10 min': a fault log does not hold it")

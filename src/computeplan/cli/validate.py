@@ -30,9 +30,14 @@ def validate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
-@click.option("--taken", is_flag=True, help="Also print what was taken where a row says nothing.")
+@click.option(
+    "--taken",
+    "shows_assumed",
+    is_flag=True,
+    help="Also print what was assumed where a row says nothing.",
+)
 def _training(
-    file: Path | None, as_json: bool, as_markdown: bool, figure: Path | None, taken: bool
+    file: Path | None, as_json: bool, as_markdown: bool, figure: Path | None, shows_assumed: bool
 ) -> None:
     """Price every published training run, and show the error by row and by family."""
     from rich.console import Console
@@ -44,6 +49,7 @@ def _training(
         rows_table,
         scatter_of,
     )
+    from computeplan.report.words import sentence
     from computeplan.validation.calibration import out_of_sample
     from computeplan.validation.cases import published_cases, read_cases
     from computeplan.validation.training import predict, scores, to_json
@@ -64,10 +70,9 @@ def _training(
     if outside:
         tables.append(out_of_sample_table(outside))
     _print(tables, as_markdown=as_markdown)
-    if taken:
-        for case in cases:
-            if case.taken:
-                click.echo(f"{case.id}: {'; '.join(case.taken)}")
+    for case in cases if shows_assumed else ():
+        if case.assumed:
+            click.echo(f"{case.id}: {'; '.join(map(sentence, case.assumed))}")
 
 
 @validate.command("reliability")
@@ -90,8 +95,9 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
     from rich.progress import track
 
     from computeplan.report import fit as fit_report
-    from computeplan.report.validation import checks_table
-    from computeplan.validation.reliability import checks, fit_log, to_json
+    from computeplan.report.validation import checks_json, checks_table
+    from computeplan.report.words import sentence
+    from computeplan.validation.reliability import checks, fit_log
     from computeplan.validation.reliability_cases import read_reliability
 
     _one_form(as_json=as_json, as_markdown=as_markdown)
@@ -99,7 +105,7 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
     console = Console(stderr=True)
     found = list(track(checks(cases), "simulating", console=console, transient=True))
     if as_json:
-        click.echo(to_json(found, None if fitted is None else fit_report.fit_document(*fitted)))
+        click.echo(checks_json(found, None if fitted is None else fit_report.fit_document(*fitted)))
     else:
         tables = [checks_table(found)]
         if fitted is not None:
@@ -107,8 +113,8 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
             tables += [fit_report.causes_table(fleet), fit_report.months_table(fleet)]
             tables += [fit_report.prediction_table(ahead), fit_report.lemons_table(gain)]
         _print(tables, as_markdown=as_markdown)
-        for sentence in () if fitted is None else fitted[0].findings:
-            click.echo(f"- {sentence}")
+        for finding in () if fitted is None else fitted[0].findings:
+            click.echo(f"- {sentence(finding)}")
     if not all(check.ok for check in found):
         raise SystemExit(1)
 

@@ -25,6 +25,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.rates import GammaPoisson, gamma_poisson, poisson_interval
 from computeplan.fitting.survival import Interval
+from computeplan.notes import Note, note
 from computeplan.units import DAY_S
 
 __all__ = ["LEAST_WINDOWS", "WINDOW_S", "Drift", "Wander", "drift", "wander", "windows_s"]
@@ -48,7 +49,7 @@ class Wander:
         Rate per node and second, and the shape of the multiplier.
     correlation : float
         Of neighbouring multipliers; 0 where it cannot be told from none.
-    about_correlation : str
+    about_correlation : Note
         Why.
     """
 
@@ -56,7 +57,7 @@ class Wander:
     counts: IntArray
     mixture: GammaPoisson
     correlation: float
-    about_correlation: str
+    about_correlation: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def windows_s(from_s: float, to_s: float, width_s: float = WINDOW_S) -> FloatArr
 
     Examples
     --------
-    >>> windows_s(0.0, 75 * 86_400.0) / 86_400.0
+    >>> windows_s(0.0, 75 * DAY_S) / DAY_S
     array([ 0., 30., 60., 75.])
     """
     inner = np.arange(from_s, to_s - 1e-6 * width_s, width_s)
@@ -129,7 +130,7 @@ def drift(history: FaultHistory) -> Drift:
 
 
 def _autocorrelation(times: FloatArray, length_s: float) -> tuple[FloatArray, float, float]:
-    """Return autocorrelation of faults per whole day, its bound, and the p value of all."""
+    """Return autocorrelation of faults per full day, its bound, and the p value of all."""
     n_days = int(length_s // DAY_S)
     n_lags = min(MAX_LAGS, n_days // 4)
     daily = np.histogram(times, DAY_S * np.arange(n_days + 1))[0] if n_days else np.zeros(1)
@@ -153,18 +154,18 @@ def wander(history: FaultHistory) -> Wander:
     return Wander(edges, counts, mixture, correlation, about)
 
 
-def _correlation(counts: IntArray, spans_s: FloatArray, shape: float) -> tuple[float, str]:
+def _correlation(counts: IntArray, spans_s: FloatArray, shape: float) -> tuple[float, Note]:
     """Return the correlation of neighbouring multipliers, freed of Poisson noise, and why."""
     full = counts[spans_s > 0.99 * WINDOW_S].astype(np.float64)
     if math.isinf(shape):
-        return 0.0, "the windows vary no more than a constant rate makes them"
+        return 0.0, note("windows_vary_by_chance")
     if full.size < LEAST_WINDOWS:
-        return 0.0, f"{full.size} windows cannot tell one; {LEAST_WINDOWS} are needed"
+        return 0.0, note("windows_too_few", n=full.size, n_needed=LEAST_WINDOWS)
     series = full - full.mean()
     lag_one = float(series[1:] @ series[:-1] / (series @ series))
     # Of independent windows it has mean -1/n and variance near 1/n.
     z = (lag_one + 1 / full.size) * math.sqrt(full.size)
     if z < float(stats.norm.isf(0.025)):
-        return 0.0, f"{lag_one:.2f} between neighbours is not significant in {full.size} windows"
+        return 0.0, note("neighbours_unlike", correlation=lag_one, n=full.size)
     of_rates = 1 - full.mean() / full.var()  # the part of the variance that is not Poisson noise
-    return min(0.95, lag_one / max(of_rates, 0.05)), f"significant in {full.size} windows"
+    return min(0.95, lag_one / max(of_rates, 0.05)), note("neighbours_alike", n=full.size)

@@ -1,8 +1,9 @@
-"""Everything fitted to one history, and what it means in plain sentences."""
+"""Everything fitted to one history, and what a user must know of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +18,10 @@ from computeplan.fitting.survival import (
     Interval,
     LawFit,
     best_law,
-    fit_law,
+    fit_laws,
     median_s,
 )
-from computeplan.units import DAY_S
+from computeplan.notes import Note, note
 
 __all__ = ["ALL", "MAX_CAUSES", "SURE", "CauseFit", "FleetFit", "fit_faults"]
 
@@ -44,7 +45,8 @@ class CauseFit:
     per_wall_s : Interval
         Rate per node of the fleet, in repair or not, which is what is mostly published. [1/s]
     takes_node : Interval
-        Share of faults that took their node, for however short; nan where the log says no ends.
+        Share of faults that sent their node to repair, however short; nan where the log has no
+        ends.
     gaps, repairs : tuple of LawFit
         Laws of the up time between two faults of a node, and of repairs; empty where too few.
     repair_median_s : float
@@ -84,8 +86,8 @@ class FleetFit:
         Over time.
     wander : Wander
         The rate that wanders by month.
-    findings : tuple of str
-        What a user must know, in plain sentences.
+    findings : tuple of Note
+        What a user must know.
     """
 
     history: FaultHistory
@@ -94,7 +96,7 @@ class FleetFit:
     dispersion: Dispersion
     drift: Drift
     wander: Wander
-    findings: tuple[str, ...]
+    findings: tuple[Note, ...]
 
 
 def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
@@ -111,9 +113,8 @@ def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
     everything = _fit_cause(history, None, is_new=is_new)
     causes = tuple(_fit_cause(history, int(cause), is_new=is_new) for cause in order)
     causes = tuple(cause for cause in causes if cause.n)
-    between, over_time, wandering = (
-        dispersion(history.per_node()), drift(history), wander(history),
-    )  # fmt: skip
+    between = dispersion(history.per_node())
+    over_time, wandering = drift(history), wander(history)
     found = [
         *joined,
         *_about_time(over_time, wandering),
@@ -124,7 +125,7 @@ def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
     return FleetFit(history, everything, causes, between, over_time, wandering, tuple(found))
 
 
-def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[str]]:
+def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[Note]]:
     n_causes = len(history.causes)
     if n_causes <= MAX_CAUSES:
         return history, []
@@ -132,147 +133,101 @@ def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[str]]:
     place = np.empty(n_causes, dtype=np.int64)
     place[order] = np.minimum(np.arange(n_causes), MAX_CAUSES - 1)
     names = (*(history.causes[i] for i in order[: MAX_CAUSES - 1]), "other causes")
-    said = f"The {n_causes - MAX_CAUSES + 1} rarest of {n_causes} causes are joined into one."
+    said = note("causes_joined", n_joined=n_causes - MAX_CAUSES + 1, n_causes=n_causes)
     return replace(history, cause=place[history.cause], causes=names), [said]
 
 
 def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> CauseFit:
-    take = history.counts if cause is None else history.counts & (history.cause == cause)
-    n = int(take.sum())
-    has_end = take & ~np.isnan(history.end_s)
-    n_taken = int(np.sum(has_end & (history.end_s > history.start_s)))
-    half_s = history.length_s / 2
+    n, half_s = int(history.of_cause(cause).sum()), history.length_s / 2
     between, away = gaps(history, cause, is_new=is_new), repairs(history, cause)
-    gap_fits = (fit_law(name, between) for name in GAP_LAWS)
-    repair_fits = (fit_law(name, away) for name in REPAIR_LAWS)
     return CauseFit(
         ALL if cause is None else history.causes[cause],
         n,
         poisson_interval(n, up_node_s(history)),
         poisson_interval(n, history.n_nodes * history.length_s),
-        share_interval(n_taken, int(has_end.sum())),
-        tuple(fit for fit in gap_fits if fit is not None),
-        tuple(fit for fit in repair_fits if fit is not None),
+        share_interval(*history.n_repaired(cause)),
+        fit_laws(GAP_LAWS, between),
+        fit_laws(REPAIR_LAWS, away),
         median_s(away),
         away,
         lasting(history.per_node(to_s=half_s, cause=cause), history.per_node(half_s, cause=cause)),
     )
 
 
-# Plain sentences ---------------------------------------------------------------------------------
+# What a user must know ---------------------------------------------------------------------------
 
 
-def _p(p: float) -> str:
-    return "p < 1e-6" if p < 1e-6 else f"p = {p:.2g}"
-
-
-def _about_time(found: Drift, wandering: Wander) -> list[str]:
-    daily = found.counts / np.diff(found.edges_s) * DAY_S
-    shown = ", ".join(f"{rate:.2g}" for rate in daily[:24])
-    is_uneven, is_trend = found.p_constant < SURE, found.p_trend < SURE
-    said = []
-    if is_uneven or is_trend:
-        said.append(
-            f"The log is not stationary: {shown} faults a day in windows of 30 days"
-            f" (one rate: {_p(found.p_constant)}; trend: {found.trend_z:+.1f} standard deviations,"
-            f" {_p(found.p_trend)}). A constant rate is an average over days that differ."
-        )
+def _about_time(found: Drift, wandering: Wander) -> Iterator[Note]:
+    rates = tuple((found.counts / np.diff(found.edges_s)).tolist())
+    tests = {"p_constant": found.p_constant, "trend_z": found.trend_z, "p_trend": found.p_trend}
+    is_uneven = found.p_constant < SURE
+    if is_uneven or found.p_trend < SURE:
+        yield note("rate_drifts", rates_per_s=rates, **tests)
     else:
-        said.append(
-            f"No drift is seen: {shown} faults a day in windows of 30 days"
-            f" (one rate: {_p(found.p_constant)}; trend: {_p(found.p_trend)})."
-        )
-    shape = wandering.mixture.shape
+        yield note("rate_constant", rates_per_s=rates, **tests)
+    shape, why = wandering.mixture.shape, wandering.about_correlation
     if math.isfinite(shape.value) and is_uneven:
-        said.append(
-            f"A rate that wanders by month has a gamma multiplier of shape {shape.value:.2g}"
-            f" ({shape.low:.2g} to {shape.high:.2g}), so a month is off by"
-            f" {1 / math.sqrt(shape.value):.0%} either way; correlation of neighbours:"
-            f" {wandering.correlation:.2g} ({wandering.about_correlation})."
-        )
+        law = _values(shape) | {"correlation": wandering.correlation}
+        yield note("rate_wanders", **law, why=why.code, why_values=why.items)
     if found.p_white < SURE:
         n = int(np.sum(np.abs(found.autocorrelation) > found.autocorrelation_bound))
-        said.append(
-            f"Days resemble the days before them: {n} of {found.autocorrelation.size} lags are"
-            f" outside what independent days show ({_p(found.p_white)})."
-            + (" Drift alone does that too." if is_uneven else "")
-        )
-    return said
+        n_lags = found.autocorrelation.size
+        yield note("days_alike", n=n, n_lags=n_lags, p=found.p_white, drifts=is_uneven)
 
 
-def _about_nodes(found: Dispersion) -> list[str]:
+def _about_nodes(found: Dispersion) -> Iterator[Note]:
     if not found.p_equal < SURE:
-        about = f"variance / mean of their counts is {found.ratio:.2f} ({_p(found.p_equal)})"
-        return [f"Nodes do not differ more than chance: {about}."]
+        yield note("nodes_equal", ratio=found.ratio, p=found.p_equal)
+        return
     shape = found.mixture.shape
-    return [
-        (
-            f"The counts of nodes are overdispersed: variance / mean is {found.ratio:.2f}, and"
-            f" 1 for equal nodes ({_p(found.p_equal)}); gamma mixture of shape {shape.value:.2g}"
-            f" ({shape.low:.2g} to {shape.high:.2g})."
-        ),
-        (
-            f"The 5 % of nodes with most faults hold {found.top_share:.1%} of them. Faults that"
-            " come in bursts on one node look the same as bad nodes: only later days tell."
-        ),
-    ]
+    yield note("nodes_unequal", ratio=found.ratio, p=found.p_equal, **_values(shape))
+    yield note("worst_nodes", share=found.top_share)
 
 
-def _about_gaps(fit: CauseFit, history: FaultHistory, *, is_new: bool) -> list[str]:
+def _about_gaps(fit: CauseFit, history: FaultHistory, *, is_new: bool) -> Iterator[Note]:
     best = best_law(fit.gaps)
     if best is None:
-        return ["Too few nodes failed twice to fit a law of the time between faults."]
-    names = {law.name: law for law in fit.gaps}
-    said = []
-    if not is_new:
-        again = 1 / names["expon"].mean_s.value if "expon" in names else math.nan
-        ratio = again / fit.per_up_s.value
+        yield note("gaps_too_few")
+        return
+    plain = next((law for law in fit.gaps if law.name == "expon"), None)
+    if plain is not None and not is_new:
         # Were faults without memory and nodes equal, both rates would be one.
-        low, high = (
-            1 / (names["expon"].mean_s.high * fit.per_up_s.high),
-            1 / (names["expon"].mean_s.low * fit.per_up_s.low),
-        )
+        low = 1 / (plain.mean_s.high * fit.per_up_s.high)
+        high = 1 / (plain.mean_s.low * fit.per_up_s.low)
         if low > 1 or high < 1:
-            word = "more" if ratio > 1 else "less"
-            said.append(
-                f"A node that was repaired fails {word} often than the fleet, {ratio:.1f} times its"
-                " rate: repairs that do not hold, worse nodes, or days of many faults."
-            )
-    if best.name != "expon" and names["expon"].aic - best.aic > 10:
-        shape = f" ({best.shape_name} = {best.shape.value:.2g})" if best.shape else ""
-        said.append(
-            f"Times between faults of a node are not exponential: {best.name}{shape} is better by"
-            f" {names['expon'].aic - best.aic:.0f} of AIC"
-            f" (fit: {_p(best.p_fit)}). Unlike nodes or months make pooled times look so too."
-            " The engines play expon only, at the rate of the fleet."
-        )
+            yield note("repaired_fail", ratio=1 / plain.mean_s.value / fit.per_up_s.value)
+    if plain is not None and best is not plain and plain.aic - best.aic > 10:
+        shape = best.shape.value if best.shape else None
+        law = {"law": best.name, "shape_name": best.shape_name, "shape": shape, "p": best.p_fit}
+        yield note("gaps_not_exponential", **law, aic_less=plain.aic - best.aic)
     unknown = int(np.sum(history.counts & (history.node < 0)))
     if unknown:
-        said.append(f"{unknown} faults without a known node count in rates, and not between nodes.")
-    return said
+        yield note("nodes_unknown", n=unknown)
 
 
-def _about_repairs(fit: CauseFit) -> list[str]:
+def _about_repairs(fit: CauseFit) -> Iterator[Note]:
     best = best_law(fit.repairs)
     if best is None:
-        return ["Too few repairs are known to fit a law of them."]
+        yield note("repairs_too_few")
+        return
     laws = {law.name: law for law in fit.repairs}
     weibull = laws.get("weibull_min")
-    said = []
     if weibull is not None and weibull.shape is not None and weibull.shape.high < 1:
         known = fit.durations.known_s
-        said.append(
-            f"Repairs are heavy-tailed: median {fit.repair_median_s / DAY_S:.2g} d, mean of those"
-            f" that ended {known.mean() / DAY_S:.2g} d, longest {known.max() / DAY_S:.3g} d; the"
-            f" longer one lasts, the longer it will (Weibull shape {weibull.shape.value:.2f}, at"
-            f" most {weibull.shape.high:.2f}). An exponential law of the same mean is too short."
+        yield note(
+            "repairs_heavy_tailed",
+            median_s=fit.repair_median_s,
+            mean_s=float(known.mean()),
+            longest_s=float(known.max()),
+            **_values(weibull.shape),
         )
-    others = "no other fits better" if len(laws) > 1 else "no other law could be fitted"
     if math.isnan(best.p_fit):
-        said.append(
-            f"Of the repair laws, {best.name} is taken: too few are known to test; {others}."
-        )
-        return said
-    fits = "fits" if best.p_fit >= SURE else f"does not fit well, though {others}"
-    said.append(f"Of the repair laws, {best.name} {fits} ({_p(best.p_fit)}).")
-    return said
+        yield note("repair_law_untested", law=best.name, n_laws=len(laws))
+    elif best.p_fit >= SURE:
+        yield note("repair_law_fits", law=best.name, p=best.p_fit)
+    else:
+        yield note("repair_law_fits_badly", law=best.name, p=best.p_fit, n_laws=len(laws))
+
+
+def _values(shape: Interval) -> dict[str, float]:
+    return {"shape": shape.value, "low": shape.low, "high": shape.high}

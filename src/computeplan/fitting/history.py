@@ -17,8 +17,9 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
-from computeplan.units import YEAR_S
+from computeplan.units import DAY_S, YEAR_S
 
 LONGEST_S = 30 * YEAR_S  # months and days of a window become arrays
 
@@ -47,8 +48,8 @@ class FaultHistory:
         Of the window. [s]
     resolution_s : float
         Smallest step of the log's clock. [s]
-    notes : tuple of str
-        What was done to the log, one sentence each.
+    notes : tuple of Note
+        What was done to the log.
     """
 
     start_s: FloatArray
@@ -60,7 +61,7 @@ class FaultHistory:
     n_nodes: int
     length_s: float
     resolution_s: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def counts(self) -> np.typing.NDArray[np.bool_]:
@@ -76,11 +77,21 @@ class FaultHistory:
         self, from_s: float = 0.0, to_s: float = math.inf, cause: int | None = None
     ) -> IntArray:
         """Return faults of each node that began in a part of the window, shape (n_nodes,)."""
-        take = (self.start_s >= from_s) & (self.start_s < to_s) & self.counts
-        take &= self.node != UNKNOWN_NODE
-        if cause is not None:
-            take &= self.cause == cause
-        return np.bincount(self.node[take], minlength=self.n_nodes)
+        chosen = self.of_cause(cause) & (self.start_s >= from_s) & (self.start_s < to_s)
+        node = self.node[chosen & (self.node != UNKNOWN_NODE)]
+        return np.bincount(node, minlength=self.n_nodes)
+
+    def of_cause(self, cause: int | None) -> np.typing.NDArray[np.bool_]:
+        """Return whether a fault counts in rates and is of a cause; of any if it is None."""
+        return self.counts if cause is None else self.counts & (self.cause == cause)
+
+    def n_repaired(self, cause: int | None = None) -> tuple[int, int]:
+        """Return how many faults sent their node to repair, for however short, of how many.
+
+        Of those that count and whose end is known.
+        """
+        known = self.of_cause(cause) & ~np.isnan(self.end_s)
+        return int(np.sum(known & (self.end_s > self.start_s))), int(known.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +155,21 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         raise ScenarioError.of("no fault lies between --from and --to; is the unit right?")
     node = node - (names.size - n_known)  # the unknown one sorts first and becomes -1
     kinds, cause = np.unique(events.cause[inside], return_inverse=True)
-    start, end, notes = events.start_s[inside] - from_s, events.end_s[inside] - from_s, []
-    n_outside = int(events.start_s.size - inside.sum())
-    if n_outside:
-        notes.append(f"{n_outside} faults lie outside the window and are left out.")
+    start, end = events.start_s[inside] - from_s, events.end_s[inside] - from_s
     keep, end, n_merged, n_reopened = merged(node, start, end)
-    notes += _merge_notes(n_merged, n_reopened)
     start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
     length = float(to_s - from_s)
     is_open = end > length
-    end = np.minimum(end, length)
-    history = FaultHistory(
+    counted = (
+        note("faults_outside_window", n=int(events.start_s.size - inside.sum())),
+        note("faults_of_down_nodes", n=n_merged),
+        note("faults_without_end", n=n_reopened),
+        note("faults_before_window", n=int(np.sum(start < 0))),
+        note("faults_open_at_end", n=int(np.sum(is_open & (start >= 0)))),
+    )
+    return FaultHistory(
         start,
-        end,
+        np.minimum(end, length),
         is_open,
         node,
         cause,
@@ -164,42 +177,8 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         n_nodes,
         length,
         events.resolution_s,
+        (*events.notes, *(found for found in counted if found.values["n"])),
     )
-    from computeplan.report.words import sentence
-
-    said = map(sentence, events.notes)
-    return replace(history, notes=(*said, *notes, *_window_notes(history)))
-
-
-def _merge_notes(n_merged: int, n_reopened: int) -> list[str]:
-    notes = []
-    if n_merged:
-        notes.append(
-            f"{n_merged} faults began while their node was down: each is one with the earlier"
-            " fault, under its cause."
-        )
-    if n_reopened:
-        notes.append(
-            f"{n_reopened} faults have no end, but their node failed again later: they count in"
-            " rates and not in repairs."
-        )
-    return notes
-
-
-def _window_notes(history: FaultHistory) -> list[str]:
-    notes = []
-    n_before = int(np.sum(~history.counts))
-    if n_before:
-        notes.append(
-            f"{n_before} faults began before the window: their nodes are down at first, and they"
-            " count in no rate and no repair (left truncated)."
-        )
-    n_open = int(np.sum(history.is_open & history.counts))
-    if n_open:
-        notes.append(
-            f"{n_open} faults were open when the window ended: their repairs are right censored."
-        )
-    return notes
 
 
 def cut(history: FaultHistory, to_s: float) -> FaultHistory:
@@ -211,10 +190,10 @@ def cut(history: FaultHistory, to_s: float) -> FaultHistory:
         If that is not inside the window, or nothing is left.
     """
     if not 0 < to_s <= history.length_s:
-        raise ScenarioError.of(f"{to_s / 86_400:g} d lies outside the window")
+        raise ScenarioError.of(f"{to_s / DAY_S:g} d lies outside the window")
     take = history.start_s < to_s
     if not take.any():
-        raise ScenarioError.of(f"no fault began before {to_s / 86_400:g} d")
+        raise ScenarioError.of(f"no fault began before {to_s / DAY_S:g} d")
     end = history.end_s[take]
     return replace(
         history,
@@ -238,7 +217,7 @@ def up_node_s(history: FaultHistory) -> float:
 
 
 def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
-    """Return how long faults kept their nodes; those of no length took nothing and are left out.
+    """Return how long nodes were in repair; faults of no length need none and are left out.
 
     Parameters
     ----------
@@ -246,11 +225,9 @@ def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
     cause : int, optional
         Index of a cause; all if left out.
     """
-    take = history.counts & ~np.isnan(history.end_s)
-    if cause is not None:
-        take &= history.cause == cause
-    length = (history.end_s - history.start_s)[take]
-    is_open = history.is_open[take]
+    known = history.of_cause(cause) & ~np.isnan(history.end_s)
+    length = (history.end_s - history.start_s)[known]
+    is_open = history.is_open[known]
     return Durations(
         length[~is_open & (length > 0)], length[is_open & (length > 0)], 0, history.resolution_s
     )
@@ -280,9 +257,8 @@ def gaps(history: FaultHistory, cause: int | None = None, *, is_new: bool = Fals
     clock = start - (total[:-1] - total[first])
     end_clock = np.full(history.n_nodes, history.length_s)
     end_clock -= np.bincount(node, down, minlength=history.n_nodes)
-    counts = history.counts[known]
-    take = counts if cause is None else counts & (history.cause[known] == cause)
-    clock, node = clock[take], node[take]
+    chosen = history.of_cause(cause)[known]
+    clock, node = clock[chosen], node[chosen]
     same = node[1:] == node[:-1]
     known_s = np.diff(clock)[same]
     last = np.append(~same, True) if node.size else np.zeros(0, dtype=bool)

@@ -1,4 +1,4 @@
-"""Later days of a log against what earlier days lead to expect, with luck of their own."""
+"""Later days of a log against what earlier days lead to expect, with own random streams."""
 
 from __future__ import annotations
 

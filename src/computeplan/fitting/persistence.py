@@ -6,8 +6,9 @@ covariance ``m1 m2 cv(r)^2`` (means m1, m2), bursts within a half add nothing to
 coefficient of variation of the rates is read off the covariance, by the method of moments. Were
 the two halves unrelated, every pairing of their counts would be as likely; the correlation of n
 nodes then has mean 0, variance ``1 / (n - 1)`` and a skewness that follows from those of the counts
-(Pitman's permutation moments [1]_). Counts of rare faults are so skewed that one node struck twice
-looks rare by a normal law; the chance is that of a Pearson law of type III, which has all three.
+(Pitman's permutation moments [1]_). Counts of rare faults are so skewed that one node with two
+faults looks rare by a normal law; the chance is that of a Pearson law of type III, which has all
+three moments.
 
 Sources
 -------

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from computeplan.arrays import FloatArray
 from computeplan.fitting.survival import Interval
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 LEVEL = 0.95
-EQUAL = 1e5  # a gamma law of this shape varies by 0.3 %: nobody can tell it from a constant
+EQUAL = 1e5  # a gamma law of this shape varies by 0.3 %: no log tells it from a constant
 
 
 def poisson_interval(n: int, exposure: float) -> Interval:
@@ -154,8 +154,6 @@ class Dispersion:
         The gamma law of rates, per node and window.
     top_share : float
         Share of the faults on the 5 % of nodes that have most.
-    mixture_top_share : float
-        Share of the fault rate on the worst 5 % of nodes, were their rates known.
     """
 
     n_nodes: int
@@ -164,7 +162,6 @@ class Dispersion:
     p_equal: float
     mixture: GammaPoisson
     top_share: float
-    mixture_top_share: float
 
 
 def dispersion(per_node: ArrayLike) -> Dispersion:
@@ -187,10 +184,5 @@ def dispersion(per_node: ArrayLike) -> Dispersion:
     p_equal = float(stats.chi2.sf(ratio * counts.size, counts.size - 1)) if mean else math.nan
     mixture = gamma_poisson(counts, 1.0)
     n_top = max(1, round(0.05 * counts.size))
-    shape = mixture.shape.value
-    # Of a gamma law of mean one, what lies above a quantile is a gamma law with shape + 1.
-    above = 0.05
-    if math.isfinite(shape):
-        above = float(special.gammaincc(shape + 1, stats.gamma.isf(0.05, shape)))
     top = float(np.sort(counts)[-n_top:].sum() / counts.sum()) if mean else math.nan
-    return Dispersion(counts.size, int(counts.sum()), ratio, p_equal, mixture, top, above)
+    return Dispersion(counts.size, int(counts.sum()), ratio, p_equal, mixture, top)

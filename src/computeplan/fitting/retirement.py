@@ -1,8 +1,8 @@
 """What retiring the worst nodes gains, where it was chosen, later, and by chance.
 
 The nodes with most faults in some days hold many faults of those days, even if all nodes are
-equal: somebody always has most. That is selection. Whether they are worse shows on later days
-only. The three numbers stand together, because each misleads alone.
+equal: some node always has most. That is selection. Only later days show whether these nodes are
+worse. The three numbers stand together, because each misleads alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from computeplan.errors import ScenarioError
 from computeplan.fitting.forecast import UniformSource
 from computeplan.fitting.history import FaultHistory
 from computeplan.fitting.rates import gamma_poisson
+from computeplan.units import DAY_S
 
 __all__ = ["LemonGain", "lemon_gain", "top_share"]
 
@@ -114,7 +115,7 @@ def lemon_gain(
     if not 0 < share < 1:
         raise ScenarioError.of(f"the share of nodes to retire must lie in (0, 1), got {share:g}")
     if not 0 < split_s < history.length_s:
-        raise ScenarioError.of(f"the split at {split_s / 86_400:g} d lies outside the window")
+        raise ScenarioError.of(f"the split at {split_s / DAY_S:g} d lies outside the window")
     first = history.per_node(to_s=split_s).astype(np.float64)
     later = history.per_node(from_s=split_s).astype(np.float64)
     n_top = max(1, round(share * history.n_nodes))
@@ -144,8 +145,8 @@ def lemon_gain(
 
 
 def _equal(n_faults: int, n_nodes: int, uniforms: UniformSource) -> FloatArray:
-    struck = (uniforms.random(n_faults) * n_nodes).astype(np.int64)
-    return np.bincount(struck, minlength=n_nodes).astype(np.float64)
+    node = (uniforms.random(n_faults) * n_nodes).astype(np.int64)
+    return np.bincount(node, minlength=n_nodes).astype(np.float64)
 
 
 def _summary(draws: FloatArray) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ Sources
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,16 @@ from scipy import optimize, stats
 from computeplan.arrays import FloatArray
 from computeplan.fitting.history import Durations
 
-__all__ = ["GAP_LAWS", "REPAIR_LAWS", "Interval", "LawFit", "best_law", "fit_law", "median_s"]
+__all__ = [
+    "GAP_LAWS",
+    "REPAIR_LAWS",
+    "Interval",
+    "LawFit",
+    "best_law",
+    "fit_law",
+    "fit_laws",
+    "median_s",
+]
 
 GAP_LAWS = ("expon", "weibull_min", "lognorm", "gamma")
 REPAIR_LAWS = ("lognorm", "weibull_min", "expon")
@@ -254,6 +263,12 @@ def _p_fit(law: Any, n_parameters: int, durations: Durations) -> float:
     seen = np.bincount(np.searchsorted(edges, hazard_known), minlength=n_cells)
     expected = total / n_cells
     return float(stats.chi2.sf(np.sum((seen - expected) ** 2) / expected, n_cells - n_parameters))
+
+
+def fit_laws(names: Iterable[str], durations: Durations) -> tuple[LawFit, ...]:
+    """Return the laws of some names that can be fitted (see `fit_law`)."""
+    fits = (fit_law(name, durations) for name in names)
+    return tuple(fit for fit in fits if fit is not None)
 
 
 def best_law(fits: tuple[LawFit, ...]) -> LawFit | None:

@@ -2,13 +2,13 @@
 
 A run alternates ``interval_s`` of training with ``save_s`` of standing still. A fault throws away
 all work since the last completed save and costs ``restart_s`` before training resumes. Faults are
-Poisson with mean gap ``mtbf_s`` on the wall clock and may strike in any phase, restarts included.
+Poisson with mean gap ``mtbf_s`` on the wall clock and may arrive in any phase, restarts included.
 Restarts of random length enter as the constant one that costs the same (`even_restart_s`), which
 is exact. Both engines are tested against these closed forms.
 
 A save may be asynchronous: training goes on after ``save_s``, and the save is complete ``write_s``
 later; a fault before that falls back to the save before. Between two faults, whose gap X is
-exponential, the saves that complete are the whole numbers m with ``restart_s + m (interval_s +
+exponential, the saves that complete are the integers m with ``restart_s + m (interval_s +
 save_s) + write_s <= X``, so their mean number is ``exp(-(restart_s + write_s) / mtbf_s) /
 expm1((interval_s + save_s) / mtbf_s)``: the write costs what a restart of that length would, and
 does not move the optimum, as long as one write ends before the next begins.
@@ -16,7 +16,7 @@ does not move the optimum, as long as one write ends before the next begins.
 Sources
 -------
 .. [1] J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps",
-       Future Generation Computer Systems 22(3), 2006, eqs. 20 and 37.
+       Future Generation Computer Systems 22(3), 2006, eq. 20.
 .. [2] R. M. Corless et al., "On the Lambert W function", Advances in Computational Mathematics 5,
        1996: the solution of x exp(x) = z, used for the exact optimum.
 """
@@ -31,7 +31,6 @@ from numpy.typing import ArrayLike
 from computeplan.arrays import FloatArray, at_least_zero, positive
 
 __all__ = [
-    "daly_interval_s",
     "even_restart_s",
     "expected_ettr",
     "expected_makespan_s",
@@ -40,37 +39,6 @@ __all__ = [
     "optimal_async_interval_s",
     "optimal_interval_s",
 ]
-
-
-def daly_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
-    """Return the training time between saves that loses least to faults, approximately [1]_.
-
-    Parameters
-    ----------
-    save_s : array_like
-        Time training stands still for one save. [s]
-    mtbf_s : array_like
-        Mean time between faults of the whole job, not of one chip. [s]
-
-    Returns
-    -------
-    ndarray, broadcast shape of the inputs
-        Time between the end of one save and the start of the next. [s]
-
-    Raises
-    ------
-    ValueError
-        If any input is not > 0.
-
-    Examples
-    --------
-    >>> f"{daly_interval_s(save_s=60.0, mtbf_s=11_135.0):.0f}"  # 419 faults in 54 days
-    '1116'
-    """
-    save, mtbf = positive(save_s=save_s, mtbf_s=mtbf_s)
-    x = np.sqrt(save / (2 * mtbf))
-    interval = np.sqrt(2 * save * mtbf) * (1 + x / 3 + x**2 / 9) - save
-    return np.where(x < 1, interval, mtbf)
 
 
 def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
@@ -126,12 +94,10 @@ def optimal_async_interval_s(
 
     Parameters
     ----------
-    save_s : array_like
-        Time training stands still for one save; may be 0. [s]
+    save_s, mtbf_s : array_like
+        As of `optimal_interval_s`; the stall may be 0. [s]
     write_s : array_like
         From the end of the stall to a save that is complete. [s]
-    mtbf_s : array_like
-        Mean time between faults of the whole job. [s]
 
     Returns
     -------
@@ -221,11 +187,11 @@ def expected_makespan_s(
     Parameters
     ----------
     n_intervals : array_like
-        Intervals of the job, at least one; a part of one is taken in proportion.
+        Intervals of the job, at least one; a part of one counts in proportion.
     interval_s, save_s, restart_s, mtbf_s, write_s : array_like
         As of `expected_wall_s`. [s]
     load_s : array_like
-        How long reading a save takes. [s]
+        Time to read a save. [s]
 
     Returns
     -------

@@ -37,7 +37,7 @@ class StateWatts:
     meter : str
         Where the chip's watts are read: ``chip``, ``accelerator`` or ``node``.
     compute_w, load_w, wait_w, idle_w, repair_w : float
-        Watts of one chip: training; saving or restarting; blocked; nobody's; in repair. [W]
+        Watts of one chip: training; saving or restarting; blocked; unallocated; in repair. [W]
     node_overhead_w : float
         Hosts, fans, conversion of one node, while it is not in repair. [W]
     network_w : float

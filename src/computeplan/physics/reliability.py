@@ -1,21 +1,19 @@
 """Fault rates: three ways to say the same, and what they make of a job.
 
-Nodes fail independently with a constant hazard, so rates add: a job on n nodes is struck n times
-as often as one node, and its MTBF is the node's divided by n. A rate is per node and second of
+Nodes fail independently with a constant hazard, so rates add: a job on n nodes has n times the
+faults of one node, and its MTBF is the node's divided by n. A rate is per node and second of
 wall time here; people write it per chip, per node, or per 1000 node-days.
 
 A job on n nodes with S spares stands still while too many are in repair. How often depends on when
 nodes fail, and every form here needs repair crews without limit: no repair waits for another.
 
 - *On the wall clock* a node is up and down in turn, whatever the job does, so in the long run the
-  number down of n + S is binomial, whatever the law of repairs (`short_share`); with many nodes it
-  is the Poisson tail of the rate times the mean repair (`poisson_tail`).
-- *On the busy clock* nodes fail only while the job works: whoever is about to lack a node stops
-  failing. That is a loss system with S + 1 places, whatever the law of repairs [1]_
-  (`stalled_share`).
+  number down of n + S is binomial, whatever the law of repairs (`short_share`).
+- *On the busy clock* nodes fail only while the job works: a job that lacks a node has no faults.
+  That is a loss system with S + 1 places, whatever the law of repairs [1]_ (`stalled_share`).
 
-Where repairs have a heavy tail, the long run is far away: it takes the mean of what is left of a
-repair, which may be months. `down_from_whole` tells what comes before.
+Where repairs have a heavy tail, the long run is far away: the mean residual time of a repair, which
+is the scale on which it is reached, may be months. Before that, see `down_frac_over_time`.
 
 Sources
 -------
@@ -30,22 +28,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtrc, pdtrc
+from scipy.special import bdtrc
 
 from computeplan.arrays import FloatArray
+from computeplan.units import DAY_S
 
 __all__ = [
     "RateForms",
-    "down_from_whole",
+    "down_frac_over_time",
     "erlang_b",
     "lacking_share",
-    "poisson_tail",
     "rate_forms",
     "short_share",
     "stalled_share",
 ]
-
-_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
         raise ValueError(message)
     node_s = 1 / rate_per_node_s
     return RateForms(
-        node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * _DAY_S
+        node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * DAY_S
     )
 
 
@@ -108,7 +104,7 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     n_nodes, n_spares : int
         Nodes of the job, and spares for it alone.
     load_per_node : float
-        Faults that take a node, per second, times the mean repair.
+        Faults that send a node to repair, per second, times the mean repair.
 
     Raises
     ------
@@ -140,30 +136,8 @@ def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatAr
     return np.asarray(bdtrc(n_spares, n_nodes + n_spares, down_frac))
 
 
-def poisson_tail(n_spares: int, load: float) -> float:
-    """Return P(N > n_spares) for a Poisson number N of nodes down: `short_share` of many nodes.
-
-    Needs repair crews without limit.
-
-    Parameters
-    ----------
-    n_spares : int
-    load : float
-        Mean number of nodes down: faults of all nodes that take one, per second, times the mean
-        repair.
-
-    Examples
-    --------
-    >>> f"{poisson_tail(12, 1036 * 0.009):.4f}"
-    '0.1491'
-    """
-    if n_spares < 0 or not load >= 0:
-        raise ValueError(f"spares and load must be >= 0, got {n_spares}, {load}")
-    return float(pdtrc(n_spares, load))
-
-
 def erlang_b(n_servers: int, load: float) -> float:
-    """Return the probability that all servers are busy where nobody waits: Erlang's loss formula.
+    """Return the probability that all servers are busy if no arrival waits: Erlang's loss formula.
 
     By the recursion of its inverse, ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all
     positive, so no digits are lost.
@@ -202,7 +176,7 @@ def stalled_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     n_nodes, n_spares : int
         Nodes of the job, and spares for it alone.
     load_per_node : float
-        Faults that take a node, per second of work, times the mean repair.
+        Faults that send a node to repair, per second of work, times the mean repair.
 
     Examples
     --------
@@ -215,13 +189,13 @@ def stalled_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     return erlang_b(n_spares + 1, n_nodes * load_per_node)
 
 
-def down_from_whole(rate_per_s: float, mean_until_s: FloatArray) -> FloatArray:
-    """Return the probability that a node is down at evenly spaced times, if it is whole at first.
+def down_frac_over_time(rate_per_s: float, mean_until_s: FloatArray) -> FloatArray:
+    """Return the probability that a node is down at evenly spaced times, if it is up at first.
 
     Parameters
     ----------
     rate_per_s : float
-        Faults that take the node, per second on the wall clock. [1/s]
+        Faults that send the node to repair, per second on the wall clock. [1/s]
     mean_until_s : ndarray, shape (n,)
         Mean of a repair cut short at 0, h, 2 h, ... [s]
 
@@ -233,12 +207,12 @@ def down_from_whole(rate_per_s: float, mean_until_s: FloatArray) -> FloatArray:
     Notes
     -----
     A node that is down at t went down at some u before, being up, and its repair outlasts t - u:
-    ``p(t) = rate * integral of (1 - p(u)) P(repair > t - u) du``. Solved step by step with p taken
-    as its mean within a step: the error falls with the square of the step.
+    ``p(t) = rate * integral of (1 - p(u)) P(repair > t - u) du``. Solved step by step with p
+    at its mean within a step: the error falls with the square of the step.
 
     Examples
     --------
-    >>> down_from_whole(0.1, np.array([0.0, 1.0, 2.0, 3.0, 4.0])).round(3)
+    >>> down_frac_over_time(0.1, np.array([0.0, 1.0, 2.0, 3.0, 4.0])).round(3)
     array([0.   , 0.095, 0.181, 0.259, 0.33 ])
     """
     arriving = rate_per_s * np.diff(mean_until_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -17,14 +18,16 @@ from matplotlib.ticker import FormatStrFormatter
 from scipy import stats
 
 from computeplan.fitting.drift import LEAST_WINDOWS, WINDOW_S, windows_s
-from computeplan.fitting.faults_yaml import unplayed
 from computeplan.fitting.fit import FleetFit
 from computeplan.fitting.forecast import Prediction
+from computeplan.fitting.played import unplayed
 from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
+from computeplan.notes import Note
 from computeplan.report import Language
 from computeplan.report.style import case_colour, new_axes, one_line, say, style
 from computeplan.report.table import Table
+from computeplan.report.words import sentence
 from computeplan.units import DAY_S
 
 __all__ = [
@@ -89,7 +92,7 @@ def causes_table(fit: FleetFit) -> Table:
     history = fit.history
     title = f"{fit.all.n} faults of {history.n_nodes:,} nodes in {history.length_s / DAY_S:.5g} d"
     notes = (
-        *history.notes,
+        *_plain(history.notes),
         (
             "95 % intervals: of rates and shares exact (Garwood; Clopper-Pearson), of laws Wald's"
             " from the Hessian in logarithms; medians are Kaplan and Meier's"
@@ -196,13 +199,12 @@ def lemons_table(gain: LemonGain) -> Table:
         (f"faults after day {day}", f"{gain.later:.1%}", chance(gain.equal_later)),
     )
     count = f"{gain.n_retired} of {gain.n_nodes:,}"
-    whole = f"over the whole window, the worst {gain.n_retired} hold {gain.whole:.1%}"
     notes = (
         (
             f"after day {day}, a gamma mixture with the dispersion before it expects them to have"
             f" {gain.expected_later:.1%}; {gain.p_later:.0%} of fleets of equal nodes gain as much"
         ),
-        whole,
+        f"over the whole window, the worst {gain.n_retired} hold {gain.whole:.1%}",
     )
     head = ("gain", "this log", "fleet of equal nodes (95 %)")
     return Table(f"retiring the {count} nodes with most faults", head, rows, notes)
@@ -219,9 +221,9 @@ def fit_document(
     return {
         "nodes": history.n_nodes,
         "window_s": history.length_s,
-        "notes": list(history.notes),
-        "findings": list(fit.findings),
-        "not_played_yet": unplayed(fit),
+        "notes": _plain(history.notes),
+        "findings": _plain(fit.findings),
+        "not_played_yet": _plain(tuple(unplayed(fit))),
         **{
             name: _plain(getattr(fit, name))
             for name in ("all", "causes", "dispersion", "drift", "wander")
@@ -232,6 +234,8 @@ def fit_document(
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Note):
+        return sentence(value)
     if is_dataclass(value) and not isinstance(value, type):
         shown = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         shown = {name: part for name, part in shown.items() if name not in _HIDDEN}
@@ -274,28 +278,19 @@ def weekly_faults(fit: FleetFit, ax: Axes | None = None, *, language: Language =
         flat = fit.all.per_wall_s
         scale = history.n_nodes * week
         ends = np.array([0.0, history.length_s / DAY_S])
-        ax.fill_between(
-            ends, flat.low * scale, flat.high * scale, color=case_colour(0), alpha=0.25, linewidth=0
+        names = (
+            say("constant rate, 95 %", "恒定速率，95 %", ax, language),
+            say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language),
         )
-        name = say("constant rate, 95 %", "恒定速率，95 %", ax, language)
-        ax.plot(ends, [flat.value * scale] * 2, color=case_colour(0), label=name)
-        for i, rate in enumerate(fit.drift.per_node_s):
-            span = fit.drift.edges_s[i : i + 2] / DAY_S
-            name = say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language)
-            ax.fill_between(
-                span,
-                rate.low * scale,
-                rate.high * scale,
-                color=case_colour(1),
-                alpha=0.25,
-                linewidth=0,
-            )
-            ax.plot(
-                span, [rate.value * scale] * 2, "--", color=case_colour(1), label="" if i else name
-            )
-        ax.set_xlabel(say("day", "天", ax, language))
-        ax.set_ylabel(say("faults a week", "每周故障数", ax, language))
-        ax.legend(fontsize=9)
+        months = zip(fit.drift.per_node_s, itertools.pairwise(fit.drift.edges_s), strict=True)
+        drawn = [(flat, ends, 0), *((rate, np.array(span) / DAY_S, 1) for rate, span in months)]
+        for i, (rate, span, k) in enumerate(drawn):
+            low, value, high = (x * scale for x in (rate.low, rate.value, rate.high))
+            colour = case_colour(k)
+            ax.fill_between(span, low, high, color=colour, alpha=0.25, linewidth=0)
+            name = names[k] if i < len(names) else ""
+            ax.plot(span, [value] * 2, ("-", "--")[k], color=colour, label=name)
+        _say_axes(ax, ("day", "天"), ("faults a week", "每周故障数"), language)
     return ax
 
 
@@ -331,9 +326,7 @@ def node_counts(fit: FleetFit, ax: Axes | None = None, *, language: Language = "
         ax.set_yscale("symlog", linthresh=1)
         ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.set_ylim(bottom=0)
-        ax.set_xlabel(say("faults of a node", "单节点故障数", ax, language))
-        ax.set_ylabel(say("nodes", "节点数", ax, language))
-        ax.legend(fontsize=9)
+        _say_axes(ax, ("faults of a node", "单节点故障数"), ("nodes", "节点数"), language)
     return ax
 
 
@@ -367,7 +360,11 @@ def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.set_ylim(0, 1.02)
-        ax.set_xlabel(say("days", "天", ax, language))
-        ax.set_ylabel(say("share that lasts longer", "更长的比例", ax, language))
-        ax.legend(fontsize=9)
+        _say_axes(ax, ("days", "天"), ("share that lasts longer", "更长的比例"), language)
     return ax
+
+
+def _say_axes(ax: Axes, x: tuple[str, str], y: tuple[str, str], language: Language) -> None:
+    ax.set_xlabel(say(*x, ax, language))
+    ax.set_ylabel(say(*y, ax, language))
+    ax.legend(fontsize=9)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +14,13 @@ from matplotlib.axes import Axes
 from computeplan.report import Language
 from computeplan.report.scatter import scatter
 from computeplan.report.table import Table
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.fitted_speed import speed_tables
 from computeplan.validation.reliability import Check
 from computeplan.validation.training import Prediction, ranking, scores
 
 __all__ = [
+    "checks_json",
     "checks_table",
     "family_table",
     "markdown",
@@ -101,7 +106,7 @@ def out_of_sample_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) 
     )
     notes = (
         "left out: all rows of a release, of a model family, of the newest software, of the chip",
-        "where fewer than eight rows are left, the numbers of the parent family are taken",
+        "where fewer than eight rows are left, those of the parent family are used",
     )
     head = ("left out", "rows of", "n", "bias", "MAPE")
     return Table("out of sample: fitted without them", head, rows, notes)
@@ -114,10 +119,18 @@ def checks_table(found: Sequence[Check]) -> Table:
         published = check.published
         said = published if isinstance(published, str) else f"{published:.6g}"
         holds = "yes" if check.ok else "NO"
-        rows.append((check.id, check.what, said, f"{check.predicted:.6g}", check.tolerance, holds))
+        tolerance = sentence(check.tolerance)
+        rows.append((check.id, check.what, said, f"{check.predicted:.6g}", tolerance, holds))
     notes = [f"{sum(check.ok for check in found)} of {len(found)} hold"]
     head = ("case", "figure", "published\nor exact", "simulated", "tolerance", "holds")
     return Table("reliability", head, tuple(rows), tuple(notes))
+
+
+def checks_json(found: Sequence[Check], fitted: dict[str, Any] | None = None) -> str:
+    """Return checks as JSON, with what was fitted to a log."""
+    checks = [asdict(check) | {"tolerance": sentence(check.tolerance)} for check in found]
+    document = {"suite": "reliability", "checks": checks, "log": fitted}
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def scatter_of(

@@ -5,7 +5,7 @@ per kernel. Loss: soft-L1 of the logarithm of predicted over measured seconds. A
 of its own with at least 15 verified rows from two releases, or, for a chip whose rows all come from
 one, 15 rows; never more than one number for eight rows. Rows with experts are never fitted.
 
-Run as ``python -m computeplan.validation.fitting`` it writes ``data/families.yaml`` anew.
+Run as ``python -m computeplan.validation.calibration`` it writes ``data/families.yaml`` anew.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FAMILIES = {
     "Ascend 910B": FamilyPlan(("huawei/ascend-910b2",), ("bf16", "fp16"), "A100"),
 }
 HEAD = """\
-# Made by python -m computeplan.validation.fitting from published/training.yaml: do not edit.
+# Made by python -m computeplan.validation.calibration from published/training.yaml: do not edit.
 # gemm_frac: training products over measured inference kernels. launch_s: time lost per kernel [s].
 # software_year: mean year of the rows' software. spread: standard deviation of the logarithm of
 # predicted over measured, from rows left out: a release at a time; of one release, a model family.

@@ -1,14 +1,14 @@
 """Published training runs: reading their rows, and turning each into a question to the model.
 
-A row may leave out what its source does not say: architecture is then taken from the catalogue by
-the model's name, switches from the entry of its framework in ``data/software.yaml``. What was taken
-is listed. A row that cannot be priced keeps its place with the reason.
+A row may leave out what its source does not say: the architecture is then that of the catalogue
+under the model's name, the switches are those of its framework in ``data/software.yaml``. What was
+assumed is listed. A row that cannot be priced keeps its place with the reason.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from computeplan.compiler.hardware import fabric_of, software_of
 from computeplan.compiler.speed import layout_problem
 from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note
 from computeplan.physics.steptime.collectives import Fabric
 from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
 from computeplan.physics.steptime.step import Training
@@ -40,19 +41,21 @@ ROUNDS |= {"v3.0": 2023.5, "v3.1": 2023.9, "v4.0": 2024.5, "v4.1": 2024.9, "v5.0
 """When the results of a round of MLPerf Training came out, as a year."""
 
 
-class _Measured(Frozen):
-    """What was measured; the rest of what a source states is kept and not used."""
+class _Loose(Frozen):
+    """A part of a row; what a source states beyond the fields is kept and not used."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Measured(_Loose):
+    """What was measured."""
 
     step_s: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
     tokens_s_chip: Annotated[float, Field(ge=1e-6, le=1e9)] | None = None
 
 
-class _Mixture(Frozen):
+class _Mixture(_Loose):
     """The experts of a row's model."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     experts: Count
     topk: Count | None = None
@@ -63,10 +66,8 @@ class _Mixture(Frozen):
     dense_ffn: Count | None = None
 
 
-class _Model(Frozen):
+class _Model(_Loose):
     """The model of a row."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str = ""
     layers: Count | None = None
@@ -81,10 +82,8 @@ class _Model(Frozen):
     moe: _Mixture | None = None
 
 
-class _Row(Frozen):
-    """A row as it is written; keys beyond these are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class _Row(_Loose):
+    """A row as it is written."""
 
     id: str
     chip: str
@@ -142,8 +141,8 @@ class Case:
     question : Question or None
     skipped : str
         Why there is no question.
-    taken : tuple of str
-        What the row left out, and what was taken for it.
+    assumed : tuple of Note
+        What the row left out, and what was assumed for it.
     states_layout : bool
         Whether the row itself says all that decides the memory.
     """
@@ -157,7 +156,7 @@ class Case:
     year: float | None
     question: Question | None = None
     skipped: str = ""
-    taken: tuple[str, ...] = field(default=())
+    assumed: tuple[Note, ...] = ()
     states_layout: bool = False
 
 
@@ -205,11 +204,11 @@ def _case(written: Any, place: int) -> Case:
         name = written.get("id") if isinstance(written, dict) else None
         name = name if isinstance(name, str) else f"row {place + 1}"
         return Case(name, "", "", "", False, None, None, skipped=_first(error))
-    taken: list[str] = []
+    assumed: list[Note] = []
     measured_s: float | None = None
     year: float | None = None
     try:
-        question = _question(row, taken)
+        question = _question(row, assumed)
         measured_s = _measured_s(row)
         year = _year(row)
         skipped = ""
@@ -228,7 +227,7 @@ def _case(written: Any, place: int) -> Case:
         year=year,
         question=question,
         skipped=skipped,
-        taken=tuple(taken),
+        assumed=tuple(assumed),
         states_layout=all(value is not None for value in stated[:5])
         and (row.sequence_parallel is not None or row.tp == 1),
     )
@@ -253,7 +252,7 @@ def _measured_s(row: _Row) -> float:
     return row.global_batch * row.seq_len / (row.measured.tokens_s_chip * row.chips)
 
 
-def _question(row: _Row, taken: list[str]) -> Question:
+def _question(row: _Row, assumed: list[Note]) -> Question:
     chip, _ = load_chip(row.chip)
     missing = [n for n in ("chips", "seq_len", "global_batch") if getattr(row, n) is None]
     if row.tp is None and row.pp is None and row.dp is None:
@@ -263,14 +262,14 @@ def _question(row: _Row, taken: list[str]) -> Question:
     assert row.chips is not None
     assert row.seq_len is not None
     assert row.global_batch is not None
-    layout = _layout(row, row.chips * chip.ranks_per_chip, taken)
+    layout = _layout(row, row.chips * chip.ranks_per_chip, assumed)
     precision = row.precision.casefold()
     if re.fullmatch(r"(mx)?fp8([-_]\w+)?", precision):
         precision = "fp8"
     software, kernel, name = software_of(row.framework, precision)
-    taken.append(f"attention: {kernel} ({name})")
+    assumed.append(note("row_assumed", field="attention", value=kernel, framework=name))
     fabric, _ = fabric_of(chip, _nic(row.network, chip))
-    training = Training(_shape(row.model, taken), row.seq_len, row.global_batch)
+    training = Training(_shape(row.model, assumed), row.seq_len, row.global_batch)
     problem = _problem(layout, training)
     if problem:
         raise ValueError(problem)
@@ -295,15 +294,15 @@ def _problem(layout: Layout, training: Training) -> str:
     )
 
 
-def _layout(row: _Row, n_ranks: int, taken: list[str]) -> Layout:
-    """Return the layout of a row; what it leaves out is taken from its framework."""
+def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:
+    """Return the layout of a row; what it leaves out is that of its framework."""
     name, framework = framework_of(row.framework)
 
     def default(key: str, otherwise: Any) -> Any:
         value = getattr(row, key)
         if value is not None:
             return value
-        taken.append(f"{key}: {otherwise} ({name})")
+        assumed.append(note("row_assumed", field=key, value=otherwise, framework=name))
         return otherwise
 
     sharding = default("dp_sharding", f"zero{framework.zero}")
@@ -333,7 +332,7 @@ def _layout(row: _Row, n_ranks: int, taken: list[str]) -> Layout:
     )
 
 
-def _shape(row: _Model, taken: list[str]) -> Shape:
+def _shape(row: _Model, assumed: list[Note]) -> Shape:
     """Return the shape of a row: what it states, over what the catalogue has under its name."""
     written = row.model_dump(exclude_none=True, exclude={"name"})
     try:
@@ -362,7 +361,7 @@ def _shape(row: _Model, taken: list[str]) -> Shape:
     )
     left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
     if left:
-        taken.append(f"{', '.join(left)}: as {row.name} has it in the catalogue")
+        assumed.append(note("row_as_catalogue", fields=tuple(left), model=row.name))
     return shape_of(checked.architecture())
 
 

@@ -1,6 +1,6 @@
 """Fits the curves of matrix products and collectives to measured tables.
 
-Run as ``python -m computeplan.validation.operators`` it writes ``data/operators.yaml`` anew.
+Run as ``python -m computeplan.validation.operator_curves`` it writes ``data/operators.yaml`` anew.
 Nothing here looks at a training run: these are properties of chips, from measurements of single
 operators. Only sizes that training meets are fitted: products of at least 1,024 rows and sides from
 512 to 16,384, messages from 4 MiB; the loss is soft-L1 of the logarithm of predicted over measured.
@@ -44,7 +44,7 @@ OPERATIONS = {
 FEWEST_BYTES = 4 << 20
 FEWEST_ROWS, SHORTEST_SIDE, LONGEST_SIDE = 1024, 512, 16_384
 HEAD = """\
-# Made by python -m computeplan.validation.operators from data/measured/: do not edit.
+# Made by python -m computeplan.validation.operator_curves from data/measured/: do not edit.
 # gemm: share of the dense peak = best m/(m+m_half) n/(n+n_half) k/(k+k_half); error: mean |log|.
 # links: time = call_s + rank_s (n-1) + bytes on the wire / (frac x one-direction rate of links).
 """

@@ -1,4 +1,4 @@
-"""V11 with the luck that engines play: what retiring the worst nodes gains, drawn and played.
+"""V11 with the faults that engines play: what retiring the worst nodes gains, drawn and played.
 
 Twice the same span: in the first, faults tell which nodes are worst; in the second they are gone.
 Share of faults on the worst is what is gained if nothing came in their place; new nodes come, which
@@ -38,7 +38,7 @@ def drawn_shares(
     share : float
         Of the nodes that are called worst.
     seed, n_fleets : int
-        UniformSource.
+        Of the random numbers, and how many fleets are drawn.
     """
     world = _world(nodes, faults_per_node, cv, 2)
     found = Trace(world, seed, 0, n_fleets).arrivals(0, world.horizon_s)
@@ -73,7 +73,7 @@ def faults_to_retire(faults_per_node: float, cv: float, share: float) -> int:
 def played_gain(
     nodes: int, faults_per_node: float, cv: float | None, share: float, seed: int, n_fleets: int
 ) -> float:
-    """Return by which share faults of the second span fall if the worst are retired in the first.
+    """Return the share of the second span's faults that is saved by retiring nodes in the first.
 
     Played by the event engine; `cv` is None for equal nodes.
     """
@@ -105,7 +105,7 @@ def _world(
     n_spans: int,
     rule: dict[str, str] | None = None,
 ) -> World:
-    """Return a world in which no repair takes time worth counting."""
+    """Return a world in which repairs are so short that they do not matter."""
     kind = {
         "mtbf": f"{SPAN_D / faults_per_node!r} d",
         "per": "node",

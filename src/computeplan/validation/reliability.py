@@ -8,9 +8,8 @@ simulated ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,12 +25,13 @@ from computeplan.fitting.history import observe
 from computeplan.fitting.holdout import predictions_of, retired
 from computeplan.fitting.retirement import LemonGain, top_share
 from computeplan.ledger import Ledger
+from computeplan.notes import Note, note
 from computeplan.physics.checkpoint import expected_ettr, optimal_interval_s
 from computeplan.quantities import PHASES
 from computeplan.specs.logs.reader import read_log
 from computeplan.specs.scenario import load
 from computeplan.trace.streams import Stream, generator
-from computeplan.units import DAY_S
+from computeplan.units import DAY_S, HOUR_S, MINUTE_S
 from computeplan.validation.played_retirement import drawn_shares, played_gain
 from computeplan.validation.reliability_cases import (
     NODE_DAYS,
@@ -45,16 +45,10 @@ from computeplan.validation.reliability_cases import (
 )
 from computeplan.world.world import World
 
-__all__ = [
-    "Check",
-    "checks",
-    "fit_log",
-    "to_json",
-]
+__all__ = ["Check", "checks", "fit_log"]
 
-RUNS, MAKESPAN_RUNS, SEED = 400, 2000, 419
+RUNS, SEED = 400, 419
 LEMON_FLEETS, PLAYED_FLEETS = 100, 16
-HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +59,8 @@ class Check:
     ----------
     id, what : str
     published, predicted : float or str
-    tolerance : str
-        In words, as it was written down.
+    tolerance : Note
+        As it was written down.
     ok : bool
     """
 
@@ -74,7 +68,7 @@ class Check:
     what: str
     published: Annotated[float | str, "as published or exact"]
     predicted: float
-    tolerance: str
+    tolerance: Note
     ok: bool
 
 
@@ -85,7 +79,7 @@ def checks(cases: ReliabilityCases, runs: int = RUNS) -> Iterator[Check]:
     ----------
     cases : ReliabilityCases
     runs : int
-        Runs of every case; makespans take five times as many.
+        Runs of every case; makespans have five times as many.
     """
     if cases.llama3_causes:
         yield from _llama3(cases.llama3_causes, runs)
@@ -101,16 +95,6 @@ def checks(cases: ReliabilityCases, runs: int = RUNS) -> Iterator[Check]:
         yield from _lemons(cases.lemons)
     for ages in cases.ages:
         yield _ages(ages, runs // 2)
-
-
-def to_json(found: list[Check], fitted: dict[str, Any] | None = None) -> str:
-    """Return checks as JSON, with what was fitted to a log."""
-    document = {
-        "suite": "reliability",
-        "checks": [asdict(check) for check in found],
-        "log": fitted,
-    }
-    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def fit_log(path: Path) -> tuple[FleetFit, list[Prediction], LemonGain]:
@@ -149,11 +133,13 @@ def _llama3(causes: dict[str, int], runs: int) -> Iterator[Check]:
     yield _near("V1 unexpected interruptions", "mean", total, float(counts.mean()), rel=0.01)
     low, high = np.quantile(counts, [0.025, 0.975])
     inside = bool(low <= total <= high and 60 <= high - low <= 100)
-    text = "published inside the 95 % range of runs, 60 to 100 wide"
-    yield Check("V1 range of a run", "width", total, float(high - low), text, inside)
+    within = note("within_range_of_runs", narrowest=60, widest=100)
+    yield Check("V1 range of a run", "width", total, float(high - low), within, inside)
     expected = np.array(list(causes.values())) / total * by_kind.sum()
     p = float(chisquare(by_kind, expected).pvalue)
-    yield Check("V2 mix of causes", "chi-square p", "> 0.01", p, "p > 0.01", p > 0.01)
+    yield Check(
+        "V2 mix of causes", "chi-square p", "> 0.01", p, note("p_above", least=0.01), p > 0.01
+    )
     yield _near("V13 chip-seconds", "residual", 0.0, _residual(ledger, world), within=1e-9)
 
 
@@ -172,21 +158,22 @@ def _share_kept(run: RunCase, runs: int) -> Iterator[Check]:
     job = ledger.job_s[:, 0, : len(PHASES)]
     ettr = float((job[:, 0] / job.sum(axis=1)).mean())
     closed = float(expected_ettr(run.interval, run.save, run.restart, 1.0 / (rate * run.nodes)))
-    text = f"within {run.within:g} of {run.exact:g} (closed form {closed:.4f})"
-    yield Check(run.id, "ETTR", run.published, ettr, text, abs(ettr - run.exact) <= run.within)
+    near = note("within_of_exact", within=run.within, exact=run.exact, closed_form=closed)
+    yield Check(run.id, "ETTR", run.published, ettr, near, abs(ettr - run.exact) <= run.within)
     if run.at_least is not None:
-        text = f"at least {run.at_least:g}"
-        yield Check(f"{run.id}: published", "ETTR", run.published, ettr, text, ettr >= run.at_least)
+        yield _at_least(f"{run.id}: published", run.published, ettr, run.at_least)
     if run.stops is not None and run.stopped_at_least is not None:
         stops = {"observed": {"stops": run.stops, "over": "54 d"}, "lasts": f"{run.restart} s"}
         world = _world(run.nodes, {"fault": kind}, checkpoint, {"horizon": "54 d"}, planned=stops)
         job = batch.play(world, SEED, 0, runs).job_s[:, 0, : len(PHASES)]
-        kept, least = float((job[:, 0] / job.sum(axis=1)).mean()), run.stopped_at_least
+        kept = float((job[:, 0] / job.sum(axis=1)).mean())
         name = f"{run.id}: with {run.stops} planned stops"
-        yield Check(name, "ETTR", run.published, kept, f"at least {least:g}", kept >= least)
+        yield _at_least(name, run.published, kept, run.stopped_at_least)
     if run.saving is not None:
         half_h = float(job[:, 1].sum() / ledger.counts["interruptions"].sum() / HOUR_S)
-        yield _near(f"{run.id}: work lost by a fault", "h", run.interval / 7200, half_h, rel=0.05)
+        yield _near(
+            f"{run.id}: work lost by a fault", "h", run.interval / 2 / HOUR_S, half_h, rel=0.05
+        )
         saved = float(job[:, 2].sum() / job[:, 0].sum())
         yield _near(f"{run.id}: share of saving", "", run.saving, saved, within=0.0005)
 
@@ -207,12 +194,12 @@ def _makespan(case: MakespanCase, runs: int) -> Iterator[Check]:
     kind |= {"restart": f"{case.restart} s"}
     checkpoint = {"every": f"{case.interval} s", "stall": f"{case.save} s"}
     world = _world(1, {"fault": kind}, checkpoint, {}, train_for=f"{case.work} s")
-    wall_min: FloatArray = batch.play(world, SEED, 0, runs).wall_s / 60
-    name = f"V4 makespan, saves every {case.interval / 60:g} min"
+    wall_min: FloatArray = batch.play(world, SEED, 0, runs).wall_s / MINUTE_S
+    name = f"V4 makespan, saves every {case.interval / MINUTE_S:g} min"
     yield _near(name, "min", case.exact_min, float(wall_min.mean()), rel=0.002)
     error = float(wall_min.std(ddof=1) / np.sqrt(wall_min.size))
     z = (float(wall_min.mean()) - case.exact_min) / error
-    yield Check(f"{name}: z", "standard errors", 0.0, z, "|z| <= 3.5", abs(z) <= 3.5)
+    yield Check(f"{name}: z", "standard errors", 0.0, z, note("z_within", most=3.5), abs(z) <= 3.5)
 
 
 def _optimum() -> Check:
@@ -223,8 +210,8 @@ def _optimum() -> Check:
         best = expected_ettr(grid, ratio, 0.05, 1.0).max()
         ours = expected_ettr(optimal_interval_s(ratio, 1.0), ratio, 0.05, 1.0)
         worst = max(worst, float(best - ours))
-    text = "within 0.001 of the best interval, d/M from 0.001 to 0.1"
-    return Check("V5 optimal interval", "ETTR below the best", 0.0, worst, text, worst <= 0.001)
+    near = note("within_of_best_interval", within=0.001, least_ratio=0.001, largest_ratio=0.1)
+    return Check("V5 optimal interval", "ETTR below the best", 0.0, worst, near, worst <= 0.001)
 
 
 def _lemons(case: LemonCase) -> Iterator[Check]:
@@ -244,26 +231,20 @@ def _lemons(case: LemonCase) -> Iterator[Check]:
     what = f"share of faults on the worst {case.retire:.0%}"
     name = "V11 lemons of a gamma mixture"
     yield _near(f"{name}, in sample", what, case.in_sample, first, within=case.within)
-    low, high = case.later
-    text = f"{low:g} to {high:g}, within {case.within:g}"
-    is_near = low - case.within <= later <= high + case.within
-    yield Check(f"{name}, later", what, f"{low:g} to {high:g}", later, text, is_near)
+    yield _between(f"{name}, later", what, case.later, later, case.within)
     cv = float(np.sqrt(1 / shape))
     fleet = (case.nodes, case.faults_per_node, cv, case.retire, SEED)
     first, later = drawn_shares(*fleet, LEMON_FLEETS)
     yield _near(f"{name}, as drawn", what, case.in_sample, first, within=case.within)
-    is_near = low - case.within <= later <= high + case.within
-    yield Check(f"{name}, later, as drawn", what, f"{low:g} to {high:g}", later, text, is_near)
-    low, high = low - case.retire, high - case.retire  # new nodes have their share
+    yield _between(f"{name}, later, as drawn", what, case.later, later, case.within)
     gain = played_gain(*fleet, PLAYED_FLEETS)
-    text = f"{low:g} to {high:g}, within {case.within:g}"
-    is_near = low - case.within <= gain <= high + case.within
     what = f"faults fewer, worst {case.retire:.0%} replaced"
-    yield Check(f"{name}, played", what, f"{low:g} to {high:g}", gain, text, is_near)
+    low, high = (x - case.retire for x in case.later)  # new nodes have their share
+    yield _between(f"{name}, played", what, (low, high), gain, case.within)
 
 
 def _ages(case: AgeCase, runs: int) -> Check:
-    """V14: a steady fleet of nodes with ages faults as often as one without."""
+    """V14: a steady fleet of nodes that age has as many faults as one of nodes that do not."""
     kind = {
         "mtbf": f"{case.mtbf} s",
         "per": "node",
@@ -288,7 +269,7 @@ def _world(
     train_for: str = "1000 d",
     planned: dict[str, Any] | None = None,
 ) -> World:
-    """Return a world of one job on all nodes, none of which is ever taken."""
+    """Return a world of one job on all nodes, none of which is ever sent to repair."""
     chips = 8 * nodes
     pool = {"chip": "nvidia/h100-sxm", "chips": chips}
     return compile_world(
@@ -316,5 +297,18 @@ def _near(
     name: str, what: str, published: float, found: float, *, rel: float = 0.0, within: float = 0.0
 ) -> Check:
     limit = max(rel * abs(published), within)
-    text = f"within {rel:.1%}" if rel else f"within {within:g}"
-    return Check(name, what, published, found, text, abs(found - published) <= limit)
+    near = note("within_share", share=rel) if rel else note("within_absolute", within=within)
+    return Check(name, what, published, found, near, abs(found - published) <= limit)
+
+
+def _at_least(name: str, published: float | str, found: float, least: float) -> Check:
+    return Check(name, "ETTR", published, found, note("at_least", least=least), found >= least)
+
+
+def _between(
+    name: str, what: str, published: tuple[float, float], found: float, within: float
+) -> Check:
+    low, high = published
+    near = note("within_of_range", low=low, high=high, within=within)
+    is_near = low - within <= found <= high + within
+    return Check(name, what, f"{low:g} to {high:g}", found, near, is_near)

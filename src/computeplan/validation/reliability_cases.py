@@ -56,7 +56,7 @@ class RunCase(Frozen):
 
 
 class MakespanCase(Frozen):
-    """A given work of one job, and how long it takes with faults."""
+    """The work of one job, and how long it needs with faults."""
 
     mtbf: PositiveDuration
     work: PositiveDuration
@@ -88,10 +88,10 @@ class LemonCase(Frozen):
 
 
 class AgeCase(Frozen):
-    """A fleet whose nodes live by a law with memory."""
+    """A fleet whose nodes have lifetimes of a law with memory."""
 
     shape: Positive
-    """Of a Weibull law of lives; the fleet is steady."""
+    """Of a Weibull law of lifetimes; the fleet is steady."""
     nodes: Count
     mtbf: PositiveDuration
     """Of one node."""

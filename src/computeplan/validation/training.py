@@ -1,7 +1,7 @@
-"""Published training runs against what we say: every row, and by family what it comes to.
+"""Published training runs against what we say: every row, and the errors of each family.
 
 A family is a chip at a precision with fitted numbers of its own. Runs with experts are a family
-that nothing is fitted to; so is every chip that takes its numbers from a relative. Errors are of
+that nothing is fitted to; so is every chip that has the numbers of a relative. Errors are of
 seconds per step, predicted over measured less one. The baseline is one utilisation for the whole
 family, fitted to the same rows with the same loss.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,13 +177,7 @@ def to_json(predictions: Sequence[Prediction], out_of_sample: dict[str, Any]) ->
     """Return everything as JSON; errors are fractions."""
     document = {
         "suite": "training",
-        "families": {
-            name: {
-                key: getattr(score, key)
-                for key in ("n", "parameters", "bias", "mape", "median", "p90", "baseline_mape")
-            }
-            for name, score in scores(predictions).items()
-        },
+        "families": {name: asdict(score) for name, score in scores(predictions).items()},
         "out_of_sample": out_of_sample,
         "rows": [
             {

@@ -15,6 +15,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
+from computeplan.units import DAY_S
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal
@@ -207,7 +208,7 @@ class World:
         )
         if until_s > NEVER_ENDS * likely_s or faults_go_on:
             message = (
-                f"jobs.{waiting}: still not done after {until_s / 86_400:,.3g} days; lacks nodes or"
+                f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
                 " is struck too often. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)

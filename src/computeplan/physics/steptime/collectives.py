@@ -1,4 +1,4 @@
-"""Collectives: what it takes to combine or exchange data among the ranks of a group.
+"""Collectives: the time to combine or exchange data among the ranks of a group.
 
 A fabric has two tiers: scale-up domains (8 chips of a server, 72 or 384 of a rack) and the network
 between them, one NIC's worth for each rank. A ring sends ``(n-1)/n`` of the payload through every
@@ -14,7 +14,7 @@ Sources
 .. [1] R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of collective communication operations
        in MPICH", IJHPCA 19(1), 2005: volumes and steps.
 .. [2] NVIDIA ai-dynamo/aiconfigurator @095f58a: measured latencies inside a server, from which
-       ``validation.operators`` fits `frac`, `call_s` and `rank_s`.
+       ``validation.operator_curves`` fits `frac`, `call_s` and `rank_s`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["Fabric", "Link", "Operation", "collective_s", "group_rate", "point_to_point_s"]
+__all__ = ["Fabric", "Link", "Operation", "collective_s", "point_to_point_s"]
 
 Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -82,44 +82,13 @@ class Fabric:
     oversubscription: float = 1.0
 
     def __hash__(self) -> int:
-        """Return a hash; the links are a mapping that nobody changes."""
+        """Return a hash; the links are a mapping, which has none."""
         return hash((self.domain, self.up_bytes_per_s, self.out_bytes_per_s, *self.links.items()))
 
     @property
     def out_rate(self) -> float:
         """What collectives get out of one rank's NIC. [B/s]"""
         return self.out_bytes_per_s * self.out_frac / self.oversubscription
-
-
-def group_rate(fabric: Fabric, operation: Operation, n: Any, stride: Any) -> FloatArray:
-    """Return the rate at which a ring through a group runs.
-
-    Parameters
-    ----------
-    fabric : Fabric
-    operation : str
-        What runs.
-    n : array_like
-        Ranks of the group.
-    stride : array_like
-        Distance between its neighbours; ranks are numbered through the domains.
-
-    Returns
-    -------
-    ndarray, broadcast shape of n and stride
-        [B/s]
-
-    Examples
-    --------
-    Four ranks of a server share their NICs:
-
-    >>> link = Link(frac=0.7, call_s=0.0, rank_s=0.0)
-    >>> a100 = Fabric(8, 300e9, 300e9, 25e9, {"all_gather": link})
-    >>> f"{group_rate(a100, 'all_gather', 64, 2) / 1e9:.0f} GB/s"
-    '80 GB/s'
-    """
-    inside = _inside(fabric, n, stride)
-    return _ring_rate(fabric, _up_rate(fabric, operation, inside), inside, n)
 
 
 def collective_s(

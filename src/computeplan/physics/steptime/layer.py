@@ -148,7 +148,7 @@ def kv_heads_of_rank(shape: Shape, tp: Any) -> Any:
 def dense_of_rank(shape: Shape, tp: Any) -> Any:
     """Return the weights of the mean layer on one rank, routed experts aside."""
     held = weights_of(shape).dense / tp
-    if shape.mla is not None:  # what makes the latent vectors is whole on every rank
+    if shape.mla is not None:  # projections to latent vectors are not cut: every rank has all
         latent = shape.mla.q_lora_rank + shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim
         return held + latent * shape.hidden * (1.0 - 1.0 / tp)
     repeated = kv_heads_of_rank(shape, tp) - shape.kv_heads / tp
@@ -288,7 +288,7 @@ def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
 
 
 def experts_s(fabric: Fabric, shape: Shape, layout: Layout, tokens: Any, token_bytes: float) -> Any:
-    """Return what it takes to send the tokens of a layer to their experts, or back [2]_.
+    """Return the time to send the tokens of a layer to their experts, or back [2]_.
 
     Mean over the layers; tokens spread evenly over the experts.
 

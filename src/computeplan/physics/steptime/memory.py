@@ -1,4 +1,4 @@
-"""Memory of a rank in training: what each part takes, and which layouts fit.
+"""Memory of a rank in training: the size of each part, and which layouts fit.
 
 Adam in mixed precision keeps two bytes of a weight, its gradient, and twelve bytes of state (master
 copy and two moments in fp32); data parallel ranks share them out by ZeRO stage. Activations wait
@@ -42,10 +42,10 @@ GIB = float(2**30)
 STATE_BYTES = 12.0
 """Master copy and two moments in fp32 [2]_."""
 LOGIT_BYTES = 6.0
-"""Of one logit: in half precision, and in fp32 for the loss, where its gradient takes its place."""
+"""Of one logit: in half precision, and in fp32 for the loss, where its gradient replaces it."""
 RESERVE_BYTES = 1.0 * GIB
-"""The least that contexts and buffers of the runtime and the collectives take; 1 to 8 GiB are seen.
-The low end, so that what has run is not refused: leave room in a plan. An estimate."""
+"""Contexts and buffers of the runtime and the collectives: the least of the 1 to 8 GiB seen, so
+that what has run is not refused. Leave room in a plan. An estimate."""
 FRAGMENTATION = 0.01
 """Share of the rest that the allocator cannot use, at least; an estimate."""
 

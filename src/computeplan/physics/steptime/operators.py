@@ -1,4 +1,4 @@
-"""Operators on one rank: what a matrix product, attention and element-wise work take.
+"""Operators on one rank: times of matrix products, attention and element-wise work.
 
 A matrix product of m x k with k x n reaches a share of the dense peak that grows with each of its
 sides, ``best * m/(m+m_half) * n/(n+n_half) * k/(k+k_half)``. So it takes as long as a product at
@@ -12,7 +12,7 @@ an unfused one computes all of it and moves the scores through memory. Everythin
 Sources
 -------
 .. [1] NVIDIA ai-dynamo/aiconfigurator @095f58a: measured matrix products, from which
-       ``validation.operators`` fits the curves.
+       ``validation.operator_curves`` fits the curves.
 .. [2] T. Dao, "FlashAttention-2", arXiv 2307.08691: 25 to 40 % of the A100's peak for
        FlashAttention, 50 to 73 % for FlashAttention-2; the backward pass is 2.5 forward ones.
 .. [3] V. Korthikanti et al., arXiv 2205.05198, section 4.1: bytes of the scores of unfused

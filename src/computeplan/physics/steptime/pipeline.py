@@ -3,12 +3,12 @@
 With one forward and one backward pass in turn (1F1B), the slowest stage is busy without a pause
 from the first micro-batch to the last, and the first and the last wait for the other stages once:
 ``m * t_max + (sum of t) - t_max`` for m micro-batches. With equal stages this is the well-known
-``(m + p - 1) * t``. It is exact with these, and where the slowest stage is the last; otherwise it
-is too long by no more than what the stages behind the slowest take for one micro-batch, as long as
-backward and forward passes have one ratio on all stages. Cutting each stage in v pieces that take
-turns (interleaving) divides the wait by v. Zero-bubble schedules split the backward pass in two and
-fill the wait with the half that nobody waits for; they are factors on the wait, and on what a stage
-keeps.
+``(m + p - 1) * t``. It is exact for equal stages, and where the slowest stage is the last.
+Otherwise it is too long, at most by the time of the stages behind the slowest for one micro-batch,
+if all stages have one ratio of backward to forward time. Cutting each stage in v pieces that
+alternate (interleaving) divides the wait by v. Zero-bubble schedules split the backward pass in two
+and fill the wait with the half on which no other stage depends; here they are factors on the wait,
+and on what a stage keeps.
 
 Sources
 -------
@@ -31,7 +31,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["SCHEDULES", "Schedule", "bubble_frac", "in_flight", "pipeline_s"]
+__all__ = ["SCHEDULES", "Schedule", "in_flight", "pipeline_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ SCHEDULES = {
 
 
 def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: Any = 1.0) -> Any:
-    """Return the time of a pipeline without what its messages take [1]_.
+    """Return the time of a pipeline without its messages [1]_.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: An
     n_micro : array_like
         Micro-batches.
     pieces : array_like
-        Pieces of a stage that take turns (virtual stages).
+        Pieces of a stage that alternate (virtual stages).
     bubble : array_like
         Wait over that of 1F1B.
 
@@ -92,17 +92,6 @@ def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: An
     33.0
     """
     return n_micro * slowest_s + (all_s - slowest_s) * (bubble / pieces)
-
-
-def bubble_frac(stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:
-    """Return the wait of equal stages over the time they work: ``(p - 1) / (v m)`` [1]_.
-
-    Examples
-    --------
-    >>> float(bubble_frac(stages=8, n_micro=32, pieces=2))
-    0.109375
-    """
-    return np.asarray((np.asarray(stages) - 1.0) / (np.asarray(pieces) * np.asarray(n_micro)))
 
 
 def in_flight(stage: Any, stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:

@@ -1,6 +1,6 @@
 """Which layouts fit, and which of those that fit is fastest.
 
-`parallelism: auto` prices the whole grid of ``physics.grid`` and takes the fastest layout that
+`parallelism: auto` prices the whole grid of ``grid.py`` and takes the fastest layout that
 fits; it never changes batch, sequence or precision. A layout that does not fit is an
 `InfeasibleError` that says by how much it misses and what would help.
 """

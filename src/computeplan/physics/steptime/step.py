@@ -238,7 +238,7 @@ def _layer_parts(
 
 
 def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
-    """Return the time keys and values of a layer take once round the ring [2]_."""
+    """Return the time of keys and values of a layer once round the ring [2]_."""
     shape, cp = training.shape, layout.cp
     if not np.any(cp > 1):
         return 0.0
@@ -315,7 +315,7 @@ def _end(
         more = summed(experts, few, shard, layout.ep)
         scatter, gather, updated = scatter + more[0], gather + more[1], updated + more[2]
     window = (np.minimum(n_micro, p) * (v - 1.0) + 1.0) / v * (shape.layers / p)
-    # What zero 3 leaves to sum among its replicas finds the network taken by its weights.
+    # With zero 3 the gathering of weights occupies the network: no sum among replicas is hidden.
     scatter_hidden = np.where(every, 0.0, software.grad_overlap * window * part.free_b)
     gather_hidden = software.weight_overlap * window * part.free_f
     exposed = np.where(

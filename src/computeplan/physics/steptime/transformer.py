@@ -186,21 +186,12 @@ def attention_flop_per_token(shape: Shape, seq: float) -> float:
 def forward_flop_per_token(shape: Shape, seq: float) -> float:
     """Return the work of one forward pass, logits included.
 
-    Parameters
-    ----------
-    shape : Shape
-    seq : float
-        Length of the sequences. [token]
+    Parameters are those of `attention_flop_per_token`.
 
     Returns
     -------
     float
         Mean over the positions of a sequence. [FLOP/token]
-
-    Raises
-    ------
-    ValueError
-        If `seq` is not > 0.
     """
     weights = _attention_weights(shape) * shape.layers + shape.hidden * shape.vocab
     weights += sum(_mlp_weights(shape, active=True))
@@ -210,21 +201,12 @@ def forward_flop_per_token(shape: Shape, seq: float) -> float:
 def flop_per_token(shape: Shape, seq: float) -> float:
     """Return the model FLOP to train on one token: three forward passes.
 
-    Parameters
-    ----------
-    shape : Shape
-    seq : float
-        Length of the sequences. [token]
+    Parameters are those of `attention_flop_per_token`.
 
     Returns
     -------
     float
         Forward and backward, without recomputation. [FLOP/token]
-
-    Raises
-    ------
-    ValueError
-        If `seq` is not > 0.
 
     Examples
     --------

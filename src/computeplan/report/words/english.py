@@ -8,8 +8,9 @@ from typing import Any
 from computeplan.physics.reliability import rate_forms
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_words
+from computeplan.report.words.fitting_english import FITTING
 from computeplan.specs.faults import Factor
-from computeplan.units import DAY_S, HOUR_S
+from computeplan.units import DAY_S, HOUR_S, MINUTE_S
 
 __all__ = ["SENTENCES"]
 
@@ -46,7 +47,6 @@ def _mfu_measured(v: Values) -> str:
 
 
 LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
-MINUTE_S = 60.0
 
 
 def _counted(n: int, noun: str) -> str:
@@ -240,6 +240,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_end": lambda v: f"no end by closed form; {_saving(v)}",
     "closed_form": _closed_form,
     "lacking": _lacking,
+    # fitting and validation
+    **FITTING,
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},

@@ -1,8 +1,19 @@
 """Policies that start jobs from a queue and never stop them; gangs are all or nothing.
 
-Each is a pure function of a `View`: no clock, no randomness, no memory. What each expects of the
-future is the view's expected wall times, so a run that is struck often ends later than a policy
-thought, as with real users' estimates.
+Each is a pure function of a `View`: no clock, no randomness, no memory. A job is expected to end at
+``now + wall_s`` of the view; with more faults than expected it ends later, as jobs do that outlast
+the estimates of their users.
+
+Sources
+-------
+.. [1] D. A. Lifka, "The ANL/IBM SP scheduling system", JSSPP 1995, LNCS 949: EASY backfill, with a
+       reservation for the first job that waits.
+.. [2] A. W. Mu'alem, D. G. Feitelson, "Utilization, predictability, workloads, and user runtime
+       estimates in scheduling the IBM SP2 with backfilling", IEEE TPDS 12(6), 2001: conservative
+       backfill, with a reservation for each.
+.. [3] T. D. Braun et al., "A comparison of eleven static heuristics for mapping a class of
+       independent tasks onto heterogeneous distributed computing systems", Journal of Parallel and
+       Distributed Computing 61(6), 2001: minimum completion time.
 """
 
 from __future__ import annotations
@@ -19,8 +30,8 @@ __all__ = ["fastest_first", "fifo_backfill", "first_fit", "least_energy", "silo"
 def silo(view: View) -> list[Placement]:
     """Return placements of a static partition: each job on its home pool, first come first served.
 
-    A job that does not fit blocks those behind it on the same pool. With a single pool, that is
-    everybody's home.
+    A job starts if ``n_nodes <= free`` on its home pool, and no earlier job waits there. A job
+    without a home has its first pool as home.
     """
     free, blocked, placed = list(view.free), set(), []
     for job in view.queue:
@@ -38,7 +49,8 @@ def silo(view: View) -> list[Placement]:
 def first_fit(view: View) -> list[Placement]:
     """Return every waiting job that fits somewhere now, each on the first pool with room.
 
-    Nobody waits for anybody, so large jobs may starve behind small ones.
+    A job starts if ``n_nodes <= free`` on any pool. No job waits for another, so large jobs may
+    starve behind small ones.
     """
     free, placed = list(view.free), []
     for job in view.queue:
@@ -52,10 +64,11 @@ def first_fit(view: View) -> list[Placement]:
 
 
 def fifo_backfill(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, with EASY backfill.
+    """Return placements in the order of arrival, with EASY backfill [1]_.
 
     The first job that does not fit gets a reservation on the pool where it is expected to start
-    soonest. Those behind it may start now where they do not delay that start.
+    soonest. A later job starts now if it fits on another pool, or ends before that start, or needs
+    no more nodes than will be left beside the reserved ones.
     """
     free, placed = list(view.free), []
     running = [list(ends) for ends in view.running]
@@ -97,19 +110,19 @@ def _reservation(
 
 
 def fastest_first(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, each job on the chip on which it ends soonest.
+    """Return placements in the order of arrival, each job on the pool where it ends soonest [3]_.
 
-    Waiting for a fast pool counts: a job waits if that ends sooner than a slower pool now. Each
-    waiting job reserves its place, so nobody behind delays it.
+    Minimises ``start + wall_s``: a job waits for a fast pool if it ends sooner there than on a
+    slower one now. Each job that waits reserves its nodes [2]_, so no later job delays it.
     """
     return _by_profile(view, lambda _job, _pool, end_s: (end_s,))
 
 
 def least_energy(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, each job where it takes the least energy.
+    """Return placements in the order of arrival, each job where it needs the least energy.
 
-    Only pools on which it is expected to meet its deadline count; if there is none, the one on
-    which it ends soonest. Each waiting job reserves its place, so nobody behind delays it.
+    Minimises ``energy_j`` over the pools on which ``start + wall_s <= deadline``; if there is none,
+    ``start + wall_s``. Each job that waits reserves its nodes [2]_, so no later job delays it.
     """
 
     def cost(job: int, pool: int, end_s: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The fitted laws as a ``faults:`` block that ``computeplan run`` takes.
+"""The fitted laws as a ``faults:`` block that ``computeplan run`` reads.
 
 What is written is faults without memory at a constant rate per node, with repairs of any law, and
 with rates that differ between nodes where such a difference is seen to last. What was fitted beyond
@@ -15,18 +15,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import ScenarioError
-from computeplan.fitting.fit import SURE, CauseFit, FleetFit
+from computeplan.fitting.fit import CauseFit, FleetFit
+from computeplan.fitting.played import is_lasting, rates_cv, unplayed
 from computeplan.fitting.survival import Interval, LawFit, best_law
+from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
 from computeplan.specs.durations import read_law
-from computeplan.specs.faults import MOST_CV
-from computeplan.units import DAY_S
+from computeplan.units import DAY_S, HOUR_S
 
-__all__ = ["faults_block", "is_lasting", "kind_name", "law_text", "read_assumed", "unplayed"]
+__all__ = ["faults_block", "kind_name", "read_assumed"]
 
 
-def kind_name(cause: str, taken: set[str]) -> str:
-    """Return the name of a fault kind, unlike those taken already.
+def kind_name(cause: str, used: set[str]) -> str:
+    """Return the name of a fault kind, unlike those used already.
 
     Examples
     --------
@@ -38,7 +39,7 @@ def kind_name(cause: str, taken: set[str]) -> str:
     )
     plain = plain.strip()[:70].strip() or "fault"
     name, number = plain, 2
-    while name in taken:
+    while name in used:
         name, number = f"{plain} {number}", number + 1
     return name
 
@@ -69,9 +70,9 @@ def read_assumed(option: str, text: str) -> str:
     return text.strip()
 
 
-def law_text(fit: LawFit) -> str:
-    """Return a fitted law of a duration as a scenario writes it."""
-    scale = f"{_number(fit.scale_s.value / 3600)} h"
+def _law_text(fit: LawFit) -> str:
+    """Return a fitted law of a duration as a scenario has it."""
+    scale = f"{_number(fit.scale_s.value / HOUR_S)} h"
     if fit.name == "lognorm" and fit.shape is not None:
         return f"{{lognormal: {{median: {scale}, sigma: {_number(fit.shape.value)}}}}}"
     if fit.shape is None:
@@ -104,15 +105,15 @@ def faults_block(fit: FleetFit, restart: str, repair: str | None = None) -> str:
     lines = [
         f"# Fitted by computeplan fit to {fit.all.n} faults of {watched}.",
         "# Intervals are 95 %. Rates are per node-day in service: a node in repair does not fail.",
-        *(f"# {sentence}" for sentence in fit.findings),
-        *(f"# Not played yet: {sentence}" for sentence in unplayed(fit)),
+        *(f"# {sentence(found)}" for found in fit.findings),
+        *(f"# Not played yet: {sentence(found)}" for found in unplayed(fit)),
         "faults:",
     ]
-    taken: set[str] = set()
+    used: set[str] = set()
     pooled = best_law(fit.all.repairs)
     for cause in fit.causes:
-        name = kind_name(cause.name, taken)
-        taken.add(name)
+        name = kind_name(cause.name, used)
+        used.add(name)
         lines += [
             f"  {json.dumps(name, ensure_ascii=False)}:",
             *_kind(cause, pooled, restart, repair, len(fit.causes)),
@@ -135,7 +136,7 @@ def _kind(
     if is_lasting(cause, n_causes):
         found = cause.lasting
         about = f"between halves of the window: correlation {found.correlation:.2g}"
-        yield f"    lemons: {{cv: {_number(_cv(cause))}}}  # {about}, p = {found.p_chance:.1g}"
+        yield f"    lemons: {{cv: {_number(rates_cv(cause))}}}  # {about}, p = {found.p_chance:.1g}"
     takes = {1.0: "node", 0.0: "nothing"}.get(
         share, f"{{node: {share:.4f}, nothing: {1 - share:.4f}}}"
     )
@@ -147,7 +148,7 @@ def _kind(
     law = own or pooled
     seen = cause.durations.known_s
     if seen.size > 1 and np.ptp(seen) <= cause.durations.resolution_s * 1.5:
-        yield f"    repair: {_number(seen[0] / 3600)} h  # all {seen.size} lasted the same"
+        yield f"    repair: {_number(seen[0] / HOUR_S)} h  # all {seen.size} lasted the same"
         return
     if law is None and repair is None:
         message = "the log holds too few repairs to fit: say how long they last, --repair '20 h'"
@@ -155,59 +156,11 @@ def _kind(
     if law is None:
         yield f"    repair: {repair}  # ASSUMED: the log holds too few repairs"
     else:
-        about = f"its mean is {law.mean_s.value / 3600:.3g} h"
-        about += f", that of repairs seen {seen.mean() / 3600:.3g} h" if seen.size else ""
+        about = f"its mean is {law.mean_s.value / HOUR_S:.3g} h"
+        about += f", that of repairs seen {seen.mean() / HOUR_S:.3g} h" if seen.size else ""
         whose = "" if own else "; of all causes, as this one has too few"
-        yield f"    repair: {law_text(law)}  # {about}{whose}"
+        yield f"    repair: {_law_text(law)}  # {about}{whose}"
 
 
 def _interval(share: Interval) -> str:
     return f"{share.low:.2f} to {share.high:.2f}"
-
-
-def is_lasting(cause: CauseFit, n_causes: int = 1) -> bool:
-    """Return whether nodes that were worse in the first half of the window stayed so.
-
-    Of several causes one looks so by chance sooner: each is held to its part (Bonferroni).
-    """
-    return cause.lasting.p_chance < SURE / n_causes and _cv(cause) > 0
-
-
-def _cv(cause: CauseFit) -> float:
-    return min(cause.lasting.cv, MOST_CV)
-
-
-def unplayed(fit: FleetFit) -> list[str]:
-    """Return what was fitted and no engine plays yet, one sentence each."""
-    said = []
-    best = best_law(fit.all.gaps)
-    if best is not None and best.name != "expon" and best.shape is not None:
-        said.append(
-            f"the time between faults of a node as {best.name}"
-            f" ({best.shape_name} {best.shape.value:.3g}, scale {best.scale_s.value / DAY_S:.4g} d)"
-            "; the block has expon at the rate of the fleet. Unlike nodes and months look so too."
-        )
-    shape = fit.wander.mixture.shape
-    if math.isfinite(shape.value) and fit.drift.p_constant < SURE:
-        rate = fit.wander.mixture.rate * 1000 * DAY_S
-        said.append(
-            f"a rate that wanders by month, {rate:.3g} / 1000 node-days times a gamma multiplier of"
-            f" shape {shape.value:.3g}, correlation {fit.wander.correlation:.2g}, per 30 d; the"
-            " block has the constant mean."
-        )
-    nodes = fit.dispersion.mixture.shape
-    n_written = sum(is_lasting(cause, len(fit.causes)) for cause in fit.causes)
-    if math.isfinite(nodes.value) and fit.dispersion.p_equal < SURE and not n_written:
-        why = "no cause alone is seen to"
-        if not is_lasting(fit.all):
-            p_text = f"p = {fit.all.lasting.p_chance:.2g}"
-            why = (
-                f"those worse in one half of the window are not seen to be in the other ({p_text})"
-            )
-        said.append(
-            f"counts that differ between nodes as by a gamma law of shape {nodes.value:.3g}; the"
-            f" block has equal nodes, because it does not last: {why}."
-        )
-    if n_written > 1:
-        said.append("nodes that are bad in several causes at once; the block has each cause apart.")
-    return said
