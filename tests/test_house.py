@@ -37,6 +37,8 @@ STRANGERS = ({"specs", "physics", "scheduling"}, {"engines", "metrics"})
 UP_ALLOWED = {  # (module, imported): why
     ("results.result", "report.figures"): "result.plot draws",
     ("results.result", "report.table"): "result.summary is a table",
+    # Until the notes and facts of a Result are data:
+    **{(f"study.{name}", "report.words"): "sentences" for name in ("cases", "facts", "run")},
 }
 LIBRARY_HOMES = {
     "simpy": "engines.event",

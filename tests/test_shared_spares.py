@@ -19,6 +19,7 @@ from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import BLOCKED, RESTART
+from computeplan.report.words import sentence
 from computeplan.study.facts import facts_of
 
 CHIP = {"chip": "nvidia/h100-sxm", "chips_per_node": 1}
@@ -275,5 +276,5 @@ def test_no_closed_form_is_shown_for_shared_spares():
     data = data_of({"p": 4, "q": 4}, {"q": 1})
     del data["jobs"]["on_q"]
     world = compile_world(cp.load(data))
-    assert why_no_closed_form(world) == "pools share their spares"
+    assert sentence(why_no_closed_form(world)) == "no closed form: pools share their spares"
     assert facts_of(world)["chips"].endswith("; spares shared by p, q")

@@ -8,6 +8,7 @@ import numpy as np
 
 from computeplan.analytic.expected import Expected, expect, why_no_closed_form
 from computeplan.physics.reliability import rate_forms
+from computeplan.report.words import sentence
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
@@ -68,7 +69,7 @@ def _closed_form(world: World) -> dict[str, str]:
     if not any(pool.kinds for pool in world.pools):
         return {}
     if (reason := why_no_closed_form(world)) is not None:
-        return {"expected": f"no closed form: {reason}"}
+        return {"expected": sentence(reason)}
     expected = expect(world)
     if expected is None:  # nothing fails
         return {}

@@ -26,6 +26,7 @@ from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError
 from computeplan.ledger import PHASES, Span
 from computeplan.metrics import measure, measure_jobs
+from computeplan.report.words import sentence
 from computeplan.results.cases import CaseResult
 from computeplan.results.cases import Span as NamedSpan
 from computeplan.results.result import Result
@@ -89,7 +90,8 @@ def run(
             0, "jobs are unfinished at the horizon: totals are up to it, not of all the work"
         )
     found = {case.name: _case_result(case, counted[case.name]) for case in cases}
-    notes += warnings_of((case.name, case.world, found[case.name]) for case in cases)
+    played = ((case.name, case.world, found[case.name]) for case in cases)
+    notes += map(sentence, warnings_of(played))
     return Result(
         name=scenario.name,
         about=scenario.about,
