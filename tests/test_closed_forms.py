@@ -282,6 +282,7 @@ def warned(result: Any) -> list[str]:
         {"faults__f__mtbf": "500 kh"},  # hardly anything happens, and a few runs see none of it
         {"faults__f__restart": {"lognormal": {"median": "1 min", "sigma": 3}}},
         {"jobs__j__checkpoint__every": "never", "jobs__j__train_for": "8 h"},
+        {"jobs__j__checkpoint__write": "50 min", "jobs__j__train_for": "20 min"},
     ],
 )
 def test_runs_agree_with_their_closed_form(changes):

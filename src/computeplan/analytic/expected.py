@@ -151,6 +151,8 @@ def expect(world: World) -> Expected | None:
         return None
     segment_s = min(float(job.interval_s[p]), train_s)
     save_s, write_s, load_s = _save(job, p)
+    if write_s > segment_s + save_s:  # it saves at its end only, and waits for the write
+        save_s, write_s = save_s + write_s, 0.0
     first_s = pool.even_restart_s(rate)  # as long as there is nothing to read
     restart_s = first_s + load_s
     with np.errstate(over="ignore"):

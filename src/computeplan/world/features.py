@@ -106,6 +106,10 @@ def _repaired(pool: Pool) -> list[Kind]:
     return [kind for kind in pool.kinds if kind.taken_per_fault or kind.log is not None]
 
 
+def _loses_nodes(pool: Pool) -> bool:
+    return bool(_repaired(pool)) or any(stop.n_nodes for stop in pool.stops)
+
+
 def _before_crews(pool: Pool) -> set[Law | None]:
     """Return what nodes may go through before they wait for a crew, None for nothing."""
     return set() if pool.n_crews is None else {kind.automatic for kind in _repaired(pool)}
@@ -151,7 +155,7 @@ def _of_jobs(jobs: Sequence[Job], pools: Sequence[Pool], policy: str) -> Iterato
             yield Feature("shared_pool", at, about=pools[places[0]].name)
         held.update(places)
         if job.shrinking is not None:
-            lacks = any(_repaired(pools[p]) or pools[p].stops for p in places)
+            lacks = any(_loses_nodes(pools[p]) for p in places)
             yield Feature("shrinks" if lacks else "shrinks_never", f"{at}.on_loss")
         for p in map(int, np.flatnonzero(job.n_nodes)):
             for name, (key, asks_on) in _OF_JOBS_ON_POOLS.items():
