@@ -260,6 +260,7 @@ BUSY = {
     "faults__f__mtbf": "1200 h",
     "faults__f__repair": HEAVY,
 }
+COLD = {"cold": {"nodes": "4 nodes", "ready": "2 h"}}  # 5 points of ETTR less than ready ones
 STOPS = {"planned__m": {"every": "20 h", "lasts": "1 h"}}
 
 
@@ -380,6 +381,7 @@ def test_a_fleet_of_910b_has_the_ettr_of_its_closed_form():
         ({"sites__s__pools__q": {"chip": "H100-SXM", "chips": 64}}, "2 pools could hold the job"),
         ({"jobs__j__checkpoint__every": "never", "simulate__horizon": "1 d"}, "never saves"),
         ({"planned__m": {"every": "1 h", "lasts": "1 h"}, "simulate__horizon": "1 d"}, "no time"),
+        ({"sites__s__pools__p__spares": COLD}, "spares take time until they can train"),
         ({"planned__m": {"at": ["9 h"], "lasts": "1 h"}}, "m: planned stops at times of their own"),
         (
             {"planned__m": {"every": "9 h", "first": "10 h", "lasts": "1 h"}},

@@ -78,7 +78,7 @@ _OF_POOLS: dict[str, tuple[str, Callable[[Pool], bool]]] = {
     "crews_after_random": ("crews", lambda pool: _is_random_before_crews(pool)),
     "crews_after_unlike": ("crews", lambda pool: len(_before_crews(pool)) > 1),
     "retire": ("retire", lambda pool: pool.retire is not None and bool(_repaired(pool))),
-    "booting_spares": ("spares", lambda pool: pool.boots),
+    "booting_spares": ("spares", lambda pool: pool.boots and _loses_nodes(pool)),
 }
 _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
     "planned_stops": ("lasts", lambda stop: not stop.n_nodes),

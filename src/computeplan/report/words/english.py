@@ -31,6 +31,7 @@ _NO_CLOSED_FORM = {
     "groups": "a fault may take several nodes",
     "crews": "repairs may wait for a crew",
     "retire": "nodes are retired",
+    "booting_spares": "spares take time until they can train",
     "uncertain_rate": "{about}: a rate that is uncertain on this chip",
     "busy_repairs": "faults that take nodes run on the wall clock and on the busy clock",
     "rolling": "{about}: nodes are taken out in turn",
