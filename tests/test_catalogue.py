@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from computeplan.cli.chips import chips
-from computeplan.cli.models import models
+from computeplan.cli.catalogue import chips, models
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
 from computeplan.specs.catalogue import lookup as catalogue

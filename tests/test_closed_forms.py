@@ -27,7 +27,7 @@ from computeplan.physics.reliability import (
     short_share,
     stalled_share,
 )
-from computeplan.report.words import sentence
+from computeplan.report.words import sentence, sentences
 from computeplan.study.cases import compile_cases
 from computeplan.study.run import run
 
@@ -266,7 +266,7 @@ STOPS = {"planned__m": {"every": "20 h", "lasts": "1 h"}}
 
 def warned(result: Any) -> list[str]:
     """Return the warnings among the notes."""
-    return [note for note in result.notes if note.startswith("WARNING")]
+    return [note for note in sentences(result.notes) if note.startswith("WARNING")]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_runs_agree_with_their_closed_form(changes):
     result = run(plain(**changes))
     (case,) = result.cases.values()
     assert warned(result) == []
-    assert "by closed form" in case.facts["expected"]
+    assert "by closed form" in sentence(case.facts["expected"])
 
 
 def test_stops_and_blocking_stand_in_the_expectation():
@@ -306,7 +306,7 @@ def test_stops_and_blocking_stand_in_the_expectation():
     blocked = 1 - available.mean
     assert blocked == pytest.approx(expected.blocked_frac, abs=3 * available.ci95)
     assert expected.ettr == pytest.approx(case.estimate("ettr").mean, abs=0.01)
-    text = case.facts["expected"]
+    text = sentence(case.facts["expected"])
     assert "outside planned stops (each its mean length and half a save)" in text
     assert f"ettr {expected.ettr:.4f} and {expected.days_to_train:,.4g} days to train" in text
 
@@ -321,7 +321,7 @@ def test_an_empty_repair_shop_is_told():
     assert f"ettr {case.estimate('ettr').mean:.4f} simulated" in told
     assert f"{expected.long_run_ettr:.4f} in the long run by closed form" in told
     assert case.estimate("ettr").mean > expected.long_run_ettr + 0.1
-    assert "which start with every node whole; if no repair waits" in case.facts["spares"]
+    assert "which start with every node whole; if no repair waits" in sentence(case.facts["spares"])
 
 
 def test_a_wrong_simulation_is_told():
@@ -404,8 +404,8 @@ def test_where_no_closed_form_applies_one_line_says_why(changes, reason):
     scenario = plain(**changes, simulate__runs=2)
     assert reason in sentence(why_no_closed_form(compile_world(scenario)))
     (case,) = run(scenario).cases.values()
-    assert case.facts["expected"].startswith("no closed form: ")
-    assert reason in case.facts["expected"]
+    assert sentence(case.facts["expected"]).startswith("no closed form: ")
+    assert reason in sentence(case.facts["expected"])
 
 
 def test_a_replayed_log_has_no_closed_form(tmp_path):
@@ -421,7 +421,9 @@ def test_a_replayed_log_has_no_closed_form(tmp_path):
 def test_a_job_that_gets_nowhere_is_not_promised_an_end():
     scenario = plain(faults__f__mtbf="1 h", simulate__horizon="1 d", simulate__runs=2)
     (case,) = run(scenario).cases.values()
-    assert case.facts["expected"] == "no end by closed form; saving every 60 min of training"
+    assert (
+        sentence(case.facts["expected"]) == "no end by closed form; saving every 60 min of training"
+    )
 
 
 def test_a_rate_next_to_nothing_has_nothing_to_expect():

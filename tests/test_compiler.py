@@ -11,6 +11,7 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.ledger import IDLE, REPAIR, SAVE, TRAIN
 from computeplan.physics.steptime.transformer import flop_per_token, shape_of
+from computeplan.report.words import sentences
 
 
 def scenario(**changes):
@@ -44,7 +45,7 @@ def world_of(**changes):
 
 
 def notes_of(**changes):
-    return " | ".join(world_of(**changes).notes)
+    return " | ".join(sentences(world_of(**changes).notes))
 
 
 def token_flop():
@@ -103,7 +104,8 @@ def test_a_precision_the_chip_lacks_is_refused_with_what_it_has():
 def test_chips_with_mfus_of_different_runs_are_not_like_for_like():
     llama = cp.load("h100-h200-910b")
     assert not any(
-        "not like for like" in note for note in cp.run(llama.with_({"simulate.runs": 1})).notes
+        "not like for like" in note
+        for note in sentences(cp.run(llama.with_({"simulate.runs": 1})).notes)
     )
     mixed = scenario(
         cases={
@@ -111,7 +113,7 @@ def test_chips_with_mfus_of_different_runs_are_not_like_for_like():
             "405b": {"jobs.j.model": "meta/llama-3.1-405b"},
         }
     )
-    assert any("not like for like" in note for note in cp.run(mixed).notes)
+    assert any("not like for like" in note for note in sentences(cp.run(mixed).notes))
 
 
 def test_batch_is_rounded_to_whole_sequences_and_said_so():
@@ -133,7 +135,7 @@ def test_ranks_count_devices_and_pools_count_packages():
 def test_jobs_hold_whole_nodes_and_say_so():
     world = world_of(**{"jobs.j.chips": 60})
     assert world.jobs[0].n_nodes[0] == 8
-    assert "j holds whole nodes of p: 64 chips for 60" in world.notes
+    assert "j holds whole nodes of p: 64 chips for 60" in sentences(world.notes)
 
 
 def test_the_same_rate_in_every_form():
@@ -191,7 +193,7 @@ def test_an_unknown_tdp_gives_no_energy_and_says_why():
     case = scenario(**{"sites.s.pools.p.chip": "google/tpu-v5p", "jobs.j.mfu": 0.4})
     result = cp.run(case)
     assert math.isnan(result.cases["small"].values["energy_kwh"][0])
-    assert any("google/tpu-v5p: no TDP is published" in note for note in result.notes)
+    assert any("google/tpu-v5p: no TDP is published" in note for note in sentences(result.notes))
     with pytest.raises(cp.ScenarioError, match=r"policy.*least-energy needs the watts"):
         compile_world(case.with_({"policy": "least-energy"}))
 
@@ -215,7 +217,7 @@ def test_more_flops_than_the_peak_are_refused():
 
 def test_a_given_mfu_beside_a_default_one_is_not_like_for_like():
     result = cp.run(scenario(cases={"default": {}, "given": {"jobs.j.mfu": 0.7}}))
-    assert any("not like for like" in note for note in result.notes)
+    assert any("not like for like" in note for note in sentences(result.notes))
 
 
 def test_a_deadline_that_lies_ahead_is_not_missed():

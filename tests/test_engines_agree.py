@@ -16,6 +16,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
+from computeplan.report.words import sentences
 from computeplan.world.world import World
 
 HOUR_S = 3600.0
@@ -390,7 +391,7 @@ def test_a_saved_log_of_another_format_runs_again_from_its_own_folder(tmp_path):
     first = cp.run(cp.load(tmp_path / "s.yaml"))
     assert {
         "log: 1 faults began while their node was down: each is one with the earlier fault."
-    } <= {*first.notes}
+    } <= {*sentences(first.notes)}
     cp.save_result(first, tmp_path / "one")
     cp.save_result(cp.run(cp.load(tmp_path / "one" / "scenario.yaml")), tmp_path / "two")
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]

@@ -21,8 +21,8 @@ from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError
 from computeplan.ledger import BLOCKED, LOST, PHASES, RESTART, SAVE, TRAIN
 from computeplan.metrics import measure
-from computeplan.report.words import sentence
-from computeplan.results.result import headline
+from computeplan.report.headline import headline
+from computeplan.report.words import sentence, sentences
 
 FAULT, STOP = 0, 1
 NO_SPARES = {"sites.s.pools.p.spares": "0 nodes"}
@@ -799,7 +799,7 @@ def test_the_goodput_fraction_comes_first_where_jobs_shrank():
     case = next(iter(waits.cases.values()))
     np.testing.assert_allclose(case.values["goodput_frac"], case.values["ettr"])
     shrinks = cp.run(base.with_({"jobs.j.on_loss": shrink(8, "1 min")}))
-    assert any("at the same batch (an assumption)" in note for note in shrinks.notes)
+    assert any("at the same batch (an assumption)" in note for note in sentences(shrinks.notes))
     told = [q.name for q in headline(shrinks)]
     assert told[:3] == ["n_unexpected", "goodput_frac", "ettr"]
     assert "available_frac" not in told

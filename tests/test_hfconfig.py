@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from computeplan.cli.catalogue import models
 from computeplan.cli.main import main
-from computeplan.cli.models import models
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.transformer import n_active_parameters, n_parameters, shape_of
 from computeplan.specs.catalogue.hf_config import load_config, transformer_from_config

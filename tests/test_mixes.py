@@ -12,7 +12,7 @@ from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.report.words import sentence
+from computeplan.report.words import sentence, sentences
 from computeplan.specs.catalogue.fault_mixes import load_mix, mix_names
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import compile_cases, notes_of
@@ -181,18 +181,18 @@ def test_on_another_chip_a_rate_is_assumed_and_says_so():
         mean = 2 / math.log(3)
         assert kind.all_rate_per_node_s == pytest.approx(kind.rate_per_node_s * mean)
     result = cp.run(scenario)
-    notes = [note for note in result.notes if "ASSUMED" in note]
+    notes = [note for note in sentences(result.notes) if "ASSUMED" in note]
     assert len(notes) == 1
     assert f"faults of {OTHER} are not known: gpu, hbm" in notes[0]
     assert "sites.s.pools.p.fault_factor" in notes[0]
-    facts = next(iter(result.cases.values())).facts["faults"]
+    facts = sentence(next(iter(result.cases.values())).facts["faults"])
     assert "at 1 to 3 times the rate of nvidia/h100-sxm (mean 1.82, used above), ASSUMED" in facts
 
 
 @pytest.mark.parametrize(("given", "said"), [(2, "2"), ({"low": 0.5, "high": 4}, "0.5 to 4")])
 def test_a_given_factor_is_marked_as_given(given, said):
     scenario = scenario_of(OTHER).with_({"sites.s.pools.p.fault_factor": given})
-    notes = " | ".join(compile_world(scenario).notes)
+    notes = " | ".join(sentences(compile_world(scenario).notes))
     assert f"{said} times as often, as given" in notes
     assert "ASSUMED" not in notes
 
@@ -279,8 +279,8 @@ def test_kinds_given_for_a_pool_stand_for_those_of_another_chip():
     own = {"mtbf": "1 year", "per": "node", "takes": "nothing", "restart": "1 h", "pools": ["p"]}
     scenario = scenario_of(OTHER, faults={"mix": "llama3", "measured": own})
     assert [kind.name for kind in kinds_on(scenario)] == ["measured"]
-    notes = " | ".join(compile_world(scenario).notes)
-    assert "those observed on another chip do not strike it (gpu, hbm" in notes
+    notes = " | ".join(sentences(compile_world(scenario).notes))
+    assert "those observed on another chip do not occur on it (gpu, hbm" in notes
     everywhere = scenario.with_({"faults.measured.pools": None})  # beside the others
     assert [kind.name for kind in kinds_on(everywhere)] == [*KINDS, "measured"]
     assert kinds_on(everywhere)[-1].factor.high == 1.0
@@ -288,7 +288,7 @@ def test_kinds_given_for_a_pool_stand_for_those_of_another_chip():
 
 def test_a_factor_that_changes_nothing_is_said():
     scenario = scenario_of().with_({"sites.s.pools.p.fault_factor": 2})
-    assert "fault_factor changes nothing" in " | ".join(compile_world(scenario).notes)
+    assert "fault_factor changes nothing" in " | ".join(sentences(compile_world(scenario).notes))
 
 
 # -- where the answer turns --------------------------------------------------------------------
@@ -356,7 +356,9 @@ def test_a_break_even_lets_the_interval_follow_the_rate_where_it_is_optimal():
 
 def test_the_break_even_of_a_shipped_comparison_is_where_its_simulation_puts_it():
     # "at 8 times that rate still as fast, at 10 times slower", says the scenario of its 200 runs
-    (said,) = [n for n in notes_of(compile_cases(cp.load("910b-fault-rate"))) if "matches" in n]
+    (said,) = [
+        n for n in sentences(notes_of(compile_cases(cp.load("910b-fault-rate")))) if "matches" in n
+    ]
     assert "its nodes fail 8.3 times as often" in said
 
 

@@ -25,6 +25,7 @@ from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.search import HEADROOM, best_layouts, check_fits
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import Shape, shape_of
+from computeplan.report.words import sentence, sentences
 from computeplan.specs.catalogue.fitted_speed import family_of
 from computeplan.specs.catalogue.lookup import chip_names, load_chip, load_model
 from computeplan.specs.jobs import Parallelism
@@ -333,7 +334,9 @@ def test_a_layout_by_numbers_is_priced_as_it_is():
     given = {"tp": 4, "pp": 4, "dp": 4, "virtual_stages": 5, "recompute": "full"}
     auto, fixed = (compile_world(scenario(p)).jobs[0] for p in ("auto", given))
     assert fixed.tok_per_s[0] < auto.tok_per_s[0]
-    assert "tp 4, pp 4, dp 4, virtual stages 5, micro-batch 1, recompute full" in fixed.priced[0]
+    assert "tp 4, pp 4, dp 4, virtual stages 5, micro-batch 1, recompute full" in sentence(
+        fixed.priced[0]
+    )
 
 
 def test_a_slower_network_is_slower():
@@ -352,7 +355,7 @@ def test_a_misfit_on_one_of_two_pools_leaves_the_other():
         )
     )
     assert world.jobs[0].n_nodes.tolist() == [0, 8]
-    assert any("jobs.j on nvidia/h100-sxm: tp 8, dp 8" in note for note in world.notes)
+    assert any("jobs.j on nvidia/h100-sxm: tp 8, dp 8" in note for note in sentences(world.notes))
 
 
 def test_a_misfit_everywhere_is_infeasible():
@@ -379,10 +382,10 @@ def test_what_a_scenario_gets_wrong(changes, message):
 
 def test_a_given_mfu_goes_before_auto():
     job = compile_world(scenario(**{"jobs.j.mfu": 0.3})).jobs[0]
-    assert (job.mfu[0], job.n_nodes[0], job.priced) == (0.3, 8, ("",))
+    assert (job.mfu[0], job.n_nodes[0], job.priced) == (0.3, 8, (None,))
 
 
 def test_a_given_mfu_stands_beside_a_layout():
     job = compile_world(scenario({"tp": 8, "dp": 8}, **{"jobs.j.mfu": 0.3})).jobs[0]
     assert job.mfu[0] == 0.3
-    assert job.priced == ("",)
+    assert job.priced == (None,)

@@ -17,6 +17,7 @@ from computeplan.distributions import Law
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN
+from computeplan.report.words import sentences
 from computeplan.trace.arrivals import ASIDE_S
 from computeplan.world.maintenance import Stop
 from computeplan.world.world import World
@@ -356,5 +357,5 @@ def test_a_case_may_give_other_times():
 def test_stops_without_time_between_them_are_told():
     stop = {"every": "1 h", "lasts": "20 h"}
     world = compile_world(scenario_of().with_({"planned.window": stop}))
-    assert any("planned.window: stops last as long" in note for note in world.notes)
-    assert not any("planned" in note for note in compile_world(scenario_of()).notes)
+    assert any("planned.window: stops last as long" in note for note in sentences(world.notes))
+    assert not any("planned" in note for note in sentences(compile_world(scenario_of()).notes))

@@ -15,6 +15,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.metrics import measure
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.lookup import load_chip
 
 MTBF_MIN = 185.5847  # 54 days / 419
@@ -82,7 +83,7 @@ def test_llama3_counts_419_unexpected_and_47_planned():
     assert low <= 419 <= high
     assert 60 <= high - low <= 100  # Poisson: 379 to 459
     assert (case.values["n_planned"] == 47).all()
-    assert "job MTBF 3.09 h" in case.facts["faults"]
+    assert "job MTBF 3.09 h" in sentence(case.facts["faults"])
     assert (case.values["n_idle_faults"] > 0).mean() > 0.9  # counted apart
     assert case.values["ettr"].mean() > 0.9  # published: more than 90 %
 
@@ -135,7 +136,7 @@ def test_gpt3_energy_chain():
     assert case.values["wall_days"][0] == pytest.approx(14.8, rel=0.01)
     assert case.values["energy_kwh"][0] / 1e3 == pytest.approx(1287, rel=0.01)
     assert case.values["carbon_kg"][0] / 1e3 == pytest.approx(552, rel=0.01)
-    assert "accelerator x PUE 1.1" in case.facts["meter"]
+    assert "accelerator x PUE 1.1" in sentence(case.facts["meter"])
     assert math.isnan(case.values["energy_chip_kwh"][0])  # not known at that meter
     assert math.isnan(case.values["goodput_tok_per_s"][0])  # no model, no tokens
 

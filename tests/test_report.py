@@ -17,11 +17,13 @@ from matplotlib.text import Text
 
 from computeplan.cli.plot import plot
 from computeplan.errors import ComputePlanError
-from computeplan.report import FIGURES, tables
+from computeplan.ledger import RESTART, TRAIN, Span
+from computeplan.notes import note, quoted
+from computeplan.report import FIGURES, result_views
 from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
-from computeplan.results.cases import CaseResult, Span
+from computeplan.results.cases import CaseResult
 from computeplan.results.result import Result
 from computeplan.study.store import load_result, save_result
 
@@ -63,9 +65,9 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         }
         jobs = tuple(f"job {j}" for j in range(n_jobs))
         spans = tuple(
-            Span(job, "h100", phase, start, start + 86_400, 1024)
-            for job in jobs
-            for phase, start in (("train", 9e4), ("restart", 2e5), ("train", 4e5))
+            Span(j, 0, phase, start, start + 86_400, 1024)
+            for j in range(n_jobs)
+            for phase, start in ((TRAIN, 9e4), (RESTART, 2e5), (TRAIN, 4e5))
         )
         times = {
             "wait_h": np.full((n_runs, n_jobs), 25.0),
@@ -73,8 +75,9 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         }
         facts = {"deadline_h": ("120",) * n_jobs}
         kept = spans if k < 2 else ()
-        cases[name] = CaseResult(values, times, jobs, facts, {"meter": "chip"}, kept)
-    return Result("llama", "", cases, notes=("network power is an estimate",))
+        meter = {"meter": note("quoted", text="chip")}
+        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, ("h100",))
+    return Result("llama", "", cases, notes=quoted(["network power is an estimate"]))
 
 
 def texts(ax):
@@ -107,7 +110,7 @@ def test_no_global_setting_changes(kind):
 
 def test_nothing_imports_pyplot():
     code = (
-        "import sys, computeplan.report.figures, computeplan.report.tables;"
+        "import sys, computeplan.report.figures, computeplan.report.result_views;"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -212,8 +215,9 @@ def test_a_long_timeline_says_what_it_leaves_out():
 
 
 def test_a_crowded_timeline_stays_small_and_repeats(tmp_path):
-    spans = tuple(Span("a", "p", "train", 60.0 * i, 60.0 * i + 50, 8) for i in range(9000))
-    crowded = Result("r", "", {"a": CaseResult({"ettr": np.ones(1)}, spans=spans)})
+    spans = tuple(Span(0, 0, TRAIN, 60.0 * i, 60.0 * i + 50, 8) for i in range(9000))
+    case = CaseResult({"ettr": np.ones(1)}, {}, ("a",), spans=spans, pool_names=("p",))
+    crowded = Result("r", "", {"a": case})
     for name in ("a", "b"):
         save_figures(crowded, tmp_path / name, ["timeline"])
     svg = (tmp_path / "a" / "timeline.svg").read_bytes()
@@ -315,28 +319,22 @@ def test_the_kinds_named_without_matplotlib_are_those_there_are():
 
 
 def test_tables_round_name_the_meter_and_repeat_the_notes():
-    table = tables.overview(make())
+    table = result_views.summary(make(), language="en")
     assert "Energy, facility meter [kWh]" in table.header
     assert [row[0] for row in table.rows] == ["as published", "hourly", "no spares"]
     assert "±" in table.rows[0][1]
     assert "network power is an estimate" in table.notes
     assert table.notes.count("meter: chip") == 1
-    assert tables.overview(make(), ["ettr"], language="zh").header == ("方案", "有效训练时间占比")
-
-
-def test_details_have_a_row_per_quantity():
-    result = make()
-    table = tables.details(result, "hourly")
-    assert [row[0] for row in table.rows] == [q.label for q in result.quantities]
-    assert table.header[3:] == ("± 95 %", "5th", "median", "95th")
-    with pytest.raises(ComputePlanError, match="Did you mean 'hourly'"):
-        tables.details(result, "hurly")
+    assert result_views.summary(make(), ["ettr"], language="zh").header == (
+        "方案",
+        "有效训练时间占比",
+    )
 
 
 def test_jobs_tell_their_facts_and_what_is_missing():
     result = make(n_jobs=2)
     result.cases["hourly"].jobs["wait_h"][3, 1] = np.nan
-    table = tables.jobs(result, "hourly")
+    table = result_views.jobs(result, "hourly")
     assert table.header == ("job", "Deadline [h]", "Wait [h]", "Start [h]")
     assert table.rows[0] == ("job 0", "120", "25.0", "25.0")
     assert "job 1: Wait: 1 of 40 runs have none and are left out" in table.notes

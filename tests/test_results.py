@@ -41,8 +41,8 @@ def test_what_does_not_exist_is_left_out_and_counted():
     assert (found.mean, found.n, found.n_none) == (2.0, 2, 2)
     assert set(found.to_json()) == {"mean", "ci95", "p5", "p50", "p95"}
     text = str(result_of(a=[1.0, np.nan, 3.0], b=[1.0, 2.0, 3.0]).summary())
-    assert "a, ettr: 1 of 3 runs have none" in text
-    assert "b, ettr" not in text
+    assert "a: ettr: 1 of 3 runs have none" in text
+    assert "b: ettr" not in text
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
@@ -53,8 +53,8 @@ def test_no_value_at_all_is_null(values):
 
 
 def test_a_result_without_any_value_still_prints():
-    assert "a, ettr" not in str(result_of(a=[np.nan]).summary())
-    assert "a, ettr: 1 of 1 runs" in str(result_of(a=[np.nan]).summary(["ettr"]))
+    assert "a: ettr" not in str(result_of(a=[np.nan]).summary())
+    assert "a: ettr: 1 of 1 runs" in str(result_of(a=[np.nan]).summary(["ettr"]))
 
 
 def test_one_run_has_no_interval_and_says_so():

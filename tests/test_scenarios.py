@@ -18,6 +18,7 @@ from computeplan.cli.check import check
 from computeplan.cli.init import init
 from computeplan.cli.run import run as run_command
 from computeplan.distributions import law_mean_s
+from computeplan.report.words import sentence, sentences
 
 REPO = Path(__file__).resolve().parents[1]
 FILES = sorted((REPO / "scenarios").glob("*.yaml"))
@@ -135,7 +136,7 @@ def test_h100_h200_910b_claims():
         assert f"({peak['H100'] / 1e12:g} / {peak[case] / 1e12:g})" in about
     ratios = [speed["H100"] / speed[f"Ascend {short}"] for short in ("910B2", "910B3")]
     assert f"{ratios[0]:.2f} for the 910B2 and {ratios[1]:.2f} for the 910B3:" in about
-    steps = {case: result_of(name).case(case).facts["step"] for case in part}
+    steps = {case: sentence(result_of(name).case(case).facts["step"]) for case in part}
     assert all("extrapolated" in step for step in steps.values())
     assert len({case.facts["faults"] for case in result_of(name).cases.values()}) == 1
 
@@ -248,13 +249,13 @@ def test_readme_chip_runs_with_an_mfu(readme):
 
 @each_readme
 def test_readme_chip_whose_peak_is_recalled_says_so_beside_the_results(readme):
-    notes = cp.run(with_own_chip(readme, mfu=0.4)).notes
+    notes = sentences(cp.run(with_own_chip(readme, mfu=0.4)).notes)
     assert any("acme/x1" in note and "estimate" in note for note in notes)
 
 
 @each_readme
 def test_readme_chip_without_an_mfu_takes_the_numbers_of_what_it_extends(readme):
-    notes = cp.run(with_own_chip(readme)).notes
+    notes = sentences(cp.run(with_own_chip(readme)).notes)
     assert any("acme/x1" in note and "fitted numbers of Ascend 910B" in note for note in notes)
 
 
@@ -298,7 +299,7 @@ def test_44_spares_keep_99_percent_of_a_year_and_the_closed_form_asks_for_more()
     available = {n: mean("spares", f"spares={n} nodes", "available_frac", 60) for n in (40, 44, 48)}
     assert available[40] < 0.99 < available[44] < available[48]
     facts = result_of("spares", 60).case("spares=44 nodes").facts
-    assert "3.39 % of the time by closed form, in the long run" in facts["spares"]
+    assert "3.39 % of the time by closed form, in the long run" in sentence(facts["spares"])
 
 
 def test_32_spares_look_better_in_54_days_than_in_a_year():
@@ -315,7 +316,7 @@ def test_the_best_interval_is_the_best_of_the_sweep():
     assert min(ettr["every=10 min"], ettr["every=20 min"]) > best - 0.01
     assert max(ettr["every=2 min"], ettr["every=80 min"]) == pytest.approx(best - 0.13, abs=0.005)
     for name, case in result.cases.items():
-        closed = float(case.facts["expected"].split()[1])
+        closed = float(sentence(case.facts["expected"]).split()[1])
         assert ettr[name] == pytest.approx(closed, abs=0.002)
 
 

@@ -277,4 +277,4 @@ def test_no_closed_form_is_shown_for_shared_spares():
     del data["jobs"]["on_q"]
     world = compile_world(cp.load(data))
     assert sentence(why_no_closed_form(world)) == "no closed form: pools share their spares"
-    assert facts_of(world)["chips"].endswith("; spares shared by p, q")
+    assert sentence(facts_of(world)["chips"]).endswith("; spares shared by p, q")

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from computeplan.errors import ComputePlanError
-from computeplan.results.cases import CaseResult, Span
+from computeplan.ledger import IDLE, TRAIN, Span
+from computeplan.notes import note
+from computeplan.report.words import sentence, sentences
+from computeplan.results.cases import CaseResult
 from computeplan.results.result import Result
 from computeplan.study.store import load_result, save_result
 
@@ -25,11 +28,14 @@ def make(seed=419, names=NAMES):
         jobs = {"wait_h": rng.exponential(size=(3, 2)), "end_h": np.array([[1.0, np.nan]] * 3)}
         facts = {"model": ("meta/llama-3.1-405b", "=cmd"), "pool": ("h100", "")}
         spans = (
-            Span("=a", "h100", "train", 0.1, 1 / 3, 16384),
-            Span("", "h100", "idle", 0.0, 2.0, 8),
+            Span(0, 1, TRAIN, 0.1, 1 / 3, 16384),
+            Span(-1, 1, IDLE, 0.0, 2.0, 8),
         )
-        cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, {"meter": "chip"}, spans)
-    return Result("n", "about\nit", cases, {"seed": seed}, "a: 1\nb: ü\n", ("an estimate",))
+        meter = {"meter": note("meters", meters=(("chip", 1.1),))}
+        pools = ("910b", "h100")
+        cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, meter, spans, pools)
+    notes = (note("no_tdp", chip="acme/x1"), note("batches_rounded", jobs=(("=a", 3, 8192),)))
+    return Result("n", "about\nit", cases, {"seed": seed}, "a: 1\nb: ü\n", notes)
 
 
 def content(folder):
@@ -51,8 +57,23 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
             assert set(mine) == set(theirs)
             for quantity, array in mine.items():
                 np.testing.assert_array_equal(array, theirs[quantity])
-        for attribute in ("job_names", "job_facts", "facts", "spans"):
+        for attribute in ("job_names", "job_facts", "facts", "spans", "pool_names"):
             assert getattr(other, attribute) == getattr(case, attribute)
+
+
+def test_a_folder_of_an_earlier_version_is_loaded(tmp_path):
+    save_result(make(), tmp_path / "r")
+    path = tmp_path / "r" / "summary.json"
+    data = json.loads(path.read_text("utf-8"))
+    del data["pools"]
+    data["notes"] = ["an estimate"]
+    data["facts"] = {name: {"meter": "chip x PUE {1}"} for name in data["facts"]}
+    path.write_text(json.dumps(data), "utf-8")
+    loaded = load_result(tmp_path / "r")
+    assert sentences(loaded.notes) == ["an estimate"]
+    case = loaded.cases["as published"]
+    assert sentence(case.facts["meter"]) == "chip x PUE {1}"
+    assert [case.pool_names[span.pool] for span in case.spans] == ["h100", "h100"]
 
 
 def test_a_result_without_jobs_or_timeline_comes_back(tmp_path):

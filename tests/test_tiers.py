@@ -18,6 +18,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
+from computeplan.report.words import sentences
 from computeplan.trace import Trace
 from computeplan.trace.trace import Arrivals
 from computeplan.world.jobs import Tier
@@ -397,7 +398,7 @@ def test_tiers_that_go_through_shared_storage_are_said_to_have_it_alone():
     changes |= {"jobs.j.chips": 4, "jobs.j.checkpoint": saves}
     changes |= {"jobs.k": {"train_for": "50 h", "chips": 4, "checkpoint": saves}}
     world = world_of_one({"every": "never"}, **changes)
-    assert [note for note in world.notes if "storage to themselves" in note] == [
+    assert [note for note in sentences(world.notes) if "storage to themselves" in note] == [
         "j: its tiers are taken to have the storage to themselves (an assumption)",
         "k: its tiers are taken to have the storage to themselves (an assumption)",
     ]

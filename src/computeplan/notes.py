@@ -1,16 +1,16 @@
 """Notes: what a reader of numbers must know, as a code with values.
 
-Below ``report/`` nobody writes sentences: what is said of a note, in English or Chinese, stands in
+Below ``report/`` no sentences are written: what is said of a note, in English or Chinese, stands in
 ``report/words/``. No behaviour depends on the text of a note, or on whether there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["Note", "NoteValue", "note"]
+__all__ = ["Note", "NoteValue", "Notes", "note", "quoted"]
 
 NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
 
@@ -36,6 +36,9 @@ class Note:
         return MappingProxyType(dict(self.items))
 
 
+Notes = tuple[Note, ...]
+
+
 def note(code: str, **values: NoteValue) -> Note:
     """Return a note.
 
@@ -45,3 +48,8 @@ def note(code: str, **values: NoteValue) -> Note:
     Note(code='chip_is_estimate', items=(('chip', 'acme/x1'),))
     """
     return Note(code, tuple(values.items()))
+
+
+def quoted(texts: Iterable[str]) -> Notes:
+    """Return notes that repeat what somebody wrote: a user, a log, the source of a figure."""
+    return tuple(note("quoted", text=text) for text in texts)

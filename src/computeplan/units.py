@@ -17,6 +17,7 @@ import pint
 
 __all__ = [
     "DAY_S",
+    "HOUR_S",
     "MAX_TEXT",
     "YEAR_S",
     "dimension_name",
@@ -25,7 +26,8 @@ __all__ = [
     "parse_unit_of",
 ]
 
-DAY_S = 86_400.0
+HOUR_S = 3_600.0
+DAY_S = 24 * HOUR_S
 YEAR_S = 365.25 * DAY_S
 MAX_TEXT = 80
 _NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"

@@ -13,6 +13,7 @@ from typing import Literal
 from computeplan.compiler.hardware import Band
 from computeplan.compiler.speed import price
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Notes, quoted
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.memory import RankMemory
 from computeplan.physics.steptime.search import in_words
@@ -61,7 +62,7 @@ class StepPrice:
     numbers : Family
     n_priced, n_fitting : int
         Layouts looked at and those that fit; 1 and 1 where the layout was given.
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     model: str
@@ -83,7 +84,7 @@ class StepPrice:
     numbers: Family
     n_priced: int
     n_fitting: int
-    notes: tuple[str, ...]
+    notes: Notes
 
     @property
     def step_s(self) -> float:
@@ -208,7 +209,7 @@ def price_step(
         numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
-        notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
+        notes=tuple(dict.fromkeys((*quoted((*of_model, *of_name)), *found.notes))),
     )
 
 

@@ -16,10 +16,11 @@ __all__ = ["check"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Check SCENARIO and all of its cases; say what will be played, and what to know."""
+    from computeplan.report.words import sentences
     from computeplan.study.cases import compile_cases, notes_of
 
     cases = compile_cases(load_with(scenario, settings))
-    notes = notes_of(cases)
+    notes = sentences(notes_of(cases))
     if as_json:
         found = {
             case.name: {

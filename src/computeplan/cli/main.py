@@ -8,7 +8,6 @@ from importlib import import_module
 import click
 
 from computeplan import __version__
-from computeplan.errors import ComputePlanError
 
 __all__ = ["cli", "main"]
 
@@ -37,7 +36,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"computeplan.cli.{cmd_name}"), cmd_name)
+        module = "catalogue" if cmd_name in ("chips", "models") else cmd_name
+        command: click.Command = getattr(import_module(f"computeplan.cli.{module}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -84,17 +84,17 @@ def main(args: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except ComputePlanError as error:
-        if debug:
-            raise
-        click.echo(f"Error: {error}" if "\n" not in str(error) else str(error), err=True)
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
+        from computeplan.errors import ComputePlanError  # --help does not wait for it
+
         if debug:
             raise
+        if isinstance(error, ComputePlanError):
+            click.echo(str(error) if "\n" in str(error) else f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
         click.echo(f"Error: {type(error).__name__}: {error}", err=True)
         click.echo("This is a defect of computeplan; --debug shows where.", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What several commands share: naming a scenario and changing it."""
+"""What several commands share: naming a scenario, changing it, printing a table."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from computeplan.report.table import Table
     from computeplan.specs.scenario import Scenario
 
-__all__ = ["load_with", "scenario_options"]
+__all__ = ["load_with", "scenario_options", "show_table"]
+
+PIPED_WIDTH = 160
+"""Columns to lay a table out for when nobody's terminal sets them."""
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,3 +64,36 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
         changes[path.strip()] = value
     loaded = load(source)
     return loaded.with_(changes, origin="-s") if changes else loaded
+
+
+def show_table(table: Table) -> None:
+    """Print a table on standard output, then its notes; cells are text, never markup.
+
+    A table wider than the terminal is turned: one row per quantity, one column per case.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    rows = [table.header, *table.rows]
+    widest = sum(
+        max(Text(cell).cell_len for row in rows for cell in row[i].split("\n")) + 2
+        for i in range(len(table.header))
+    )
+    if widest > console.width and len(table.rows) < len(table.header):
+        rows = [tuple(row[i] for row in rows) for i in range(len(table.header))]
+    printed = RichTable(
+        title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for i, head in enumerate(rows[0]):
+        printed.add_column(Text(head), justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows[1:]:
+        printed.add_row(*(Text(cell) for cell in row))
+    console.print(printed)
+    for note in table.notes:
+        console.print(Text(f"- {note}"), soft_wrap=not console.is_terminal)
+    console.print()

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from computeplan.cli.options import load_with, scenario_options
+from computeplan.cli.options import load_with, scenario_options, show_table
 
 __all__ = ["paths"]
 
@@ -31,6 +31,4 @@ def paths(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
         found = [dict(zip(keys, row, strict=True)) for row in rows]
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
         return
-    from computeplan.cli.show import show_table
-
     show_table(Table(f"{loaded.name}: paths that can be set", names, tuple(rows)))

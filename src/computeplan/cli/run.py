@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from computeplan.cli.options import load_with, scenario_options
+from computeplan.cli.options import load_with, scenario_options, show_table
 from computeplan.errors import ComputePlanError
 
 __all__ = ["run"]
@@ -24,7 +24,7 @@ __all__ = ["run"]
 @click.command()
 @scenario_options
 @click.option("--runs", type=click.IntRange(1), help="Replications of each case.")
-@click.option("--seed", type=click.IntRange(0), help="Root of all luck.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of all that is drawn.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
@@ -82,12 +82,11 @@ def _draw(result: Any, folder: Path) -> None:
 
 
 def _show(result: Any, *, with_jobs: bool) -> None:
-    from computeplan.cli.show import show_table
-    from computeplan.report.tables import jobs, overview
+    from computeplan.report.result_views import jobs, summary
 
     if result.about:
         click.echo(result.about.strip() + "\n")
-    show_table(overview(result))
+    show_table(summary(result, language="en"))
     for name in result.cases if with_jobs else ():
         show_table(replace(jobs(result, name), notes=()))  # they stand below the first table
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Notes, note
 from computeplan.physics.checkpoint import (
     expected_makespan_s,
     job_ettr,
@@ -22,11 +24,10 @@ from computeplan.physics.checkpoint import (
     optimal_interval_s,
 )
 from computeplan.physics.steptime.memory import saved_bytes_per_parameter
-from computeplan.physics.steptime.transformer import n_parameters, shape_of
+from computeplan.physics.steptime.transformer import n_parameters
 from computeplan.specs.checkpoints import SURVIVES, Checkpoint
-from computeplan.specs.documents.document import KeyPath
+from computeplan.specs.documents.document import Document
 from computeplan.specs.jobs import Job as JobSpec
-from computeplan.specs.scenario import Scenario
 from computeplan.world.jobs import Job, Tier
 from computeplan.world.pools import Pool, is_slowed
 
@@ -45,9 +46,7 @@ class Saving(NamedTuple):
     ettr: float = 1.0
 
 
-def saving_on(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, n_nodes: int, train_s: float
-) -> Saving:
+def saving_on(at: JobOnPool, n_nodes: int, train_s: float) -> Saving:
     """Return how a job saves on a pool, and its expected ETTR, spares without limit.
 
     Raises
@@ -55,22 +54,22 @@ def saving_on(
     ScenarioError
         If a write that follows from bytes takes longer than the time between saves.
     """
-    rate = pool.fault_rate_per_node_s * n_nodes
-    found = _saving(scenario, pool, name, job, rate)
-    return found._replace(ettr=_ettr(found, pool.even_restart_s(rate), rate, train_s))
+    rate = at.pool.fault_rate_per_node_s * n_nodes
+    found = _saving(at, rate)
+    return found._replace(ettr=_ettr(found, at.pool.even_restart_s(rate), rate, train_s))
 
 
-def _saving(scenario: Scenario, pool: Pool, name: str, job: JobSpec, rate: float) -> Saving:
-    checkpoint = job.checkpoint
+def _saving(at: JobOnPool, rate: float) -> Saving:
+    checkpoint = at.job.checkpoint
     if checkpoint is None:
         return Saving()
     if checkpoint.tiers is not None:
-        return _tiered(scenario, pool, name, job, checkpoint)
-    stall_s, write_s, load_s = _times_s(scenario, pool, job, checkpoint)
+        return _tiered(at, checkpoint)
+    stall_s, write_s, load_s = _times_s(at, checkpoint)
     interval_s = _interval_s(checkpoint.every, stall_s, write_s, rate)
     if not (write_s or load_s) or math.isinf(interval_s):
         return Saving(interval_s, stall_s + write_s)
-    _check_write(scenario, pool, ("jobs", name, "checkpoint"), interval_s, stall_s, write_s)
+    _check_write(at, ("checkpoint",), interval_s, stall_s, write_s)
     tier = Tier("checkpoint", 1, stall_s, write_s, load_s, survives=ALL)
     return Saving(interval_s, stall_s + write_s, (tier,))
 
@@ -85,60 +84,52 @@ def _interval_s(every: float | str | None, stall_s: float, write_s: float, rate:
     return math.inf if every == "never" else float(every or math.inf)
 
 
-def _times_s(
-    scenario: Scenario, pool: Pool, job: JobSpec, checkpoint: Checkpoint
-) -> tuple[float, float, float]:
+def _times_s(at: JobOnPool, checkpoint: Checkpoint) -> tuple[float, float, float]:
     """Return stall and write of one save, and how long reading it takes. [s]"""
     if checkpoint.state is None:
         return checkpoint.stall or 0.0, checkpoint.write or 0.0, checkpoint.load or 0.0
-    moved_s = _moved_s(scenario, pool, job, checkpoint.bandwidth)
+    moved_s = _moved_s(at, checkpoint, checkpoint.bandwidth)
     load_s = moved_s if checkpoint.load is None else checkpoint.load
     if checkpoint.stall is None:
         return moved_s, 0.0, load_s
     return checkpoint.stall, moved_s, load_s
 
 
-def _moved_s(scenario: Scenario, pool: Pool, job: JobSpec, bandwidth: float | None) -> float:
+def _moved_s(at: JobOnPool, checkpoint: Checkpoint, bandwidth: float | None) -> float:
     """Return how long the bytes of a save take at a bandwidth, or that of the storage. [s]"""
-    assert job.checkpoint is not None
-    state = job.checkpoint.state
+    state = checkpoint.state
     if state == "auto":
-        assert job.model is not None  # cross-checked
-        shape = shape_of(scenario.catalogue.models[job.model].architecture())
-        state = n_parameters(shape) * saved_bytes_per_parameter()
-    bandwidth = bandwidth or scenario.sites[pool.site].storage
+        state = n_parameters(at.shape) * saved_bytes_per_parameter()
+    bandwidth = bandwidth or at.storage_bytes_per_s
     assert bandwidth is not None  # cross-checked
     return float(state or 0.0) / bandwidth
 
 
-def _tiered(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, checkpoint: Checkpoint
-) -> Saving:
+def _tiered(at: JobOnPool, checkpoint: Checkpoint) -> Saving:
     named = checkpoint.by_interval
     interval_s = named[0][1].every
     tiers = []
-    for tier_name, tier in named:
+    for name, tier in named:
         asks = checkpoint.is_sized and (tier.write is None or tier.load is None)
-        moved_s = _moved_s(scenario, pool, job, tier.bandwidth) if asks else 0.0
+        moved_s = _moved_s(at, checkpoint, tier.bandwidth) if asks else 0.0
         write_s = moved_s if tier.write is None else tier.write
-        at = ("jobs", name, "checkpoint", "tiers", tier_name)
-        _check_write(scenario, pool, at, tier.every, tier.stall, write_s)
+        _check_write(at, ("checkpoint", "tiers", name), tier.every, tier.stall, write_s)
         load_s = moved_s if tier.load is None else tier.load
         n_intervals, survives = round(tier.every / interval_s), SURVIVES.index(tier.survives)
-        tiers.append(Tier(tier_name, n_intervals, tier.stall, write_s, load_s, survives))
+        tiers.append(Tier(name, n_intervals, tier.stall, write_s, load_s, survives))
     return Saving(interval_s, tiers[-1].stall_s + tiers[-1].write_s, tuple(tiers))
 
 
 def _check_write(
-    scenario: Scenario, pool: Pool, at: KeyPath, interval_s: float, stall_s: float, write_s: float
+    at: JobOnPool, path: tuple[str, ...], interval_s: float, stall_s: float, write_s: float
 ) -> None:
     """Refuse a write that was computed and does not fit; others are refused earlier."""
     if (interval_s + stall_s) * (1 + ROUNDING) < write_s:  # an optimum may just hold it
         message = (
-            f"writing the state takes {write_s:.4g} s on {pool.name}, longer than the time between"
-            f" saves; save less often, or give more bandwidth"
+            f"writing the state takes {write_s:.4g} s on {at.pool.name}, longer than the time"
+            f" between saves; save less often, or give more bandwidth"
         )
-        raise ScenarioError([scenario.document.problem(at, message)])
+        raise at.error(message, *path)
 
 
 def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> float:
@@ -166,12 +157,13 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
 
 
 def share_storage(
-    scenario: Scenario,
+    jobs: Sequence[Job],
+    specs: Mapping[str, JobSpec],
     pools: Sequence[Pool],
     sharing: Sequence[Sequence[int]],
-    jobs: Sequence[Job],
-    notes: list[str],
-) -> tuple[Job, ...]:
+    policy: str,
+    document: Document,
+) -> tuple[tuple[Job, ...], Notes]:
     """Return the jobs, those that share the storage of a site knowing it.
 
     They give the bytes of their saves and no bandwidth of their own, and may meet at the site.
@@ -182,44 +174,41 @@ def share_storage(
     ScenarioError
         If one of them goes on, or is stopped, in a way that is not played together with that.
     """
-    through = {job.name: _saves_through_storage(scenario, job) for job in jobs}
+    through = {job.name: _saves_through_storage(specs[job.name], job, policy) for job in jobs}
     meet = Counter(site for here in through.values() for site in {pools[p].site for p in here})
     problems: list[Problem] = []
-    found = []
+    found, notes = [], []
     for job in jobs:
         sites = [
             pool.site if p in through[job.name] and meet[pool.site] > 1 else ""
             for p, pool in enumerate(pools)
         ]
-        checkpoint = scenario.jobs[job.name].checkpoint
+        checkpoint = specs[job.name].checkpoint
         if any(sites) and checkpoint is not None and checkpoint.tiers is not None:
-            notes.append(
-                f"{job.name}: its tiers are taken to have the storage to themselves (an assumption)"
-            )
+            notes.append(note("tiers_alone", job=job.name))
             sites = [""] * len(sites)
         if not any(sites):
             found.append(job)
             continue
         found.append(replace(job, storage=tuple(sites)))
-        here = set(job.pools_under(scenario.policy))
+        here = set(job.pools_under(policy))
         near = here.union(*(group for group in sharing if here & set(group)))
         if other := _not_beside_shared_storage([pools[p] for p in sorted(near)], job):
             message = (
                 f"jobs share the storage of {next(filter(None, sites))}, which is not played"
                 f" together with {other}; give bandwidth, to be written at by this job alone"
             )
-            problems.append(scenario.document.problem(("jobs", job.name, "checkpoint"), message))
+            problems.append(document.problem(("jobs", job.name, "checkpoint"), message))
     if problems:
         raise ScenarioError(problems)
-    return tuple(found)
+    return tuple(found), tuple(notes)
 
 
-def _saves_through_storage(scenario: Scenario, job: Job) -> list[int]:
+def _saves_through_storage(spec: JobSpec, job: Job, policy: str) -> list[int]:
     """Return the pools on which a job may save to the storage of the site."""
-    checkpoint = scenario.jobs[job.name].checkpoint
-    if checkpoint is None or not checkpoint.asks_storage:
+    if spec.checkpoint is None or not spec.checkpoint.asks_storage:
         return []
-    return [p for p in job.pools_under(scenario.policy) if math.isfinite(job.interval_s[p])]
+    return [p for p in job.pools_under(policy) if math.isfinite(job.interval_s[p])]
 
 
 def _not_beside_shared_storage(near: Sequence[Pool], job: Job) -> str:

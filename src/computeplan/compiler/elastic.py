@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from computeplan.compiler.checkpoints import Saving
+from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.errors import ScenarioError
 from computeplan.specs.elastic import OnLoss
-from computeplan.specs.jobs import Job as JobSpec
-from computeplan.specs.scenario import Scenario
 from computeplan.world.jobs import Shrinking
 from computeplan.world.pools import is_slowed
-
-if TYPE_CHECKING:  # both know this module
-    from computeplan.compiler.checkpoints import Saving
-    from computeplan.world.pools import Pool
 
 __all__ = ["shrinking_on"]
 
 
-def shrinking_on(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, n_nodes: int, saving: Saving
-) -> Shrinking | None:
+def shrinking_on(at: JobOnPool, n_nodes: int, saving: Saving) -> Shrinking | None:
     """Return how a job goes on without nodes that it lacks; None if it waits for them.
 
     Raises
@@ -29,10 +21,9 @@ def shrinking_on(
         If its nodes on a pool are not whole replicas, nor its replicas evenly on whole nodes, or
         where its speed varies in a way that cannot be played together.
     """
-    if scenario.policy == "silo" and job.home not in (None, pool.name):
-        return None
+    pool, job = at.pool, at.job
     if is_slowed(pool):
-        _check_slowed(scenario, pool, name, job, saving)
+        _check_slowed(at, saving)
     if not isinstance(job.on_loss, OnLoss):
         return None
     if pool.boots:
@@ -40,7 +31,7 @@ def shrinking_on(
             "a job that shrinks cannot be played together with spares that take time until they"
             f" can train, as on {pool.name}; give spares as a number of nodes"
         )
-        raise ScenarioError([scenario.document.problem(("jobs", name, "on_loss"), message)])
+        raise at.error(message, "on_loss")
     shrink, n_replicas = job.on_loss.shrink, job.n_replicas
     assert n_replicas is not None  # validated
     if n_nodes % n_replicas and n_replicas % n_nodes:
@@ -48,13 +39,13 @@ def shrinking_on(
             f"{n_nodes} nodes on {pool.name} cannot be dealt out evenly to {n_replicas} replicas;"
             f" give a number of replicas that divides {n_nodes}, or is a multiple of it"
         )
-        where = ("jobs", name, "on_loss", "shrink")
-        raise ScenarioError([scenario.document.problem(where, message)])
+        raise at.error(message, "on_loss", "shrink")
     return Shrinking(n_replicas, shrink.least, shrink.resize)
 
 
-def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, saving: Saving) -> None:
+def _check_slowed(at: JobOnPool, saving: Saving) -> None:
     """Refuse what is not played where the speed of training varies."""
+    pool = at.pool
     slows = [f"faults.{kind.name}.slows" for kind in pool.kinds if kind.slow_frac is not None]
     slows += [f"sites.{pool.site}.pools.{pool.name}.throttle"] if pool.throttle_frac else []
     said = []
@@ -65,11 +56,11 @@ def _check_slowed(scenario: Scenario, pool: Pool, name: str, job: JobSpec, savin
                 "saves that go on behind training, go to tiers, or are read back (load: 0 s)",
             )
         )
-    if isinstance(job.on_loss, OnLoss):
+    if isinstance(at.job.on_loss, OnLoss):
         said.append(("on_loss", "a job that shrinks"))
     problems = [
-        scenario.document.problem(
-            ("jobs", name, field), f"{what} cannot be played together with {slows[0]}; drop one"
+        at.document.problem(
+            ("jobs", at.name, field), f"{what} cannot be played together with {slows[0]}; drop one"
         )
         for field, what in said
     ]

@@ -7,58 +7,103 @@ own, which then stand for all that were observed on another chip. Every note say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from computeplan.distributions import Law
+from computeplan.notes import Notes, note, quoted
+from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.faults import ASSUMED_FACTOR, ONE_NODE, STAYS, Factor, FaultKind
-from computeplan.specs.scenario import Scenario
+from computeplan.specs.logs.replay import FaultLog
+from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.world.faults import Kind, Lifetime, Outcome
 
-__all__ = ["fault_notes", "kinds_of"]
+__all__ = ["kinds_on"]
 
 
-def kinds_of(
-    scenario: Scenario, pool: str, n_nodes: int, n_spare_nodes: int, chips_per_node: int
-) -> tuple[Kind, ...]:
-    """Return the fault kinds that strike a pool, compiled."""
-    spec = scenario.pool(pool)
-    has_own = bool(_own(scenario, pool))
-    sizes = {"chip": 1, "node": 1, "pool": n_nodes + n_spare_nodes, **spec.groups}
-    found = []
-    for index, (name, kind) in enumerate(scenario.faults.items()):
-        if kind.pools is not None and pool not in kind.pools:
-            continue
-        elsewhere = _elsewhere(scenario, pool, kind)
-        if elsewhere and has_own:
-            continue
-        rate = _rate_per_node_s(kind, chips_per_node, sizes)
-        if kind.grows is not None:
-            rate *= max(1.0, n_nodes / kind.grows.beyond) ** (kind.grows.power - 1)
-        takes = [(what, share) for what, share in kind.takes or () if what != "nothing" and share]
-        found.append(
-            Kind(
-                index,
-                name,
-                rate,
-                tuple(_outcome(what, share, sizes) for what, share in takes),
-                _stops_for(kind),
-                kind.repair,
-                log=scenario.logs.get(name),
-                lifetime=_lifetime(kind, rate),
-                is_busy=kind.clock == "busy",
-                automatic=kind.automatic.lasts if kind.automatic else None,
-                mends_frac=kind.automatic.mends if kind.automatic else 0.0,
-                relapse=kind.relapse.after if kind.relapse else None,
-                relapse_frac=kind.relapse.share if kind.relapse else 0.0,
-                found=kind.found,
-                factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
-                observed_on=elsewhere,
-                is_assumed=bool(elsewhere) and spec.fault_factor is None,
-                lemons=kind.lemons,
-                slow_frac=kind.slows.to if kind.slows else None,
-            )
+def kinds_on(
+    pool: str,
+    spec: PoolSpec,
+    chip: Chip,
+    per_node: int,
+    faults: Mapping[str, FaultKind],
+    logs: Mapping[str, FaultLog],
+    chips: Mapping[str, Chip],
+    path: str,
+) -> tuple[tuple[Kind, ...], Notes]:
+    """Return the fault kinds of a pool, compiled, and what a reader must know of their rates.
+
+    Fault kinds, logs to replay by kind, and chips are all of the scenario; `path` is the pool's.
+    """
+    here = {name: k for name, k in faults.items() if k.pools is None or pool in k.pools}
+    seen_on = {name: chips[k.observed_on].name for name, k in here.items() if k.observed_on}
+    elsewhere = {name: other for name, other in seen_on.items() if other != chip.name}
+    own = [name for name, k in here.items() if k.observed_on is None and k.pools is not None]
+    left_out = list(elsewhere) if own else []
+    indices = {name: index for index, name in enumerate(faults)}
+    kinds = tuple(
+        _kind(indices[name], name, kind, spec, per_node, elsewhere.get(name, ""), logs.get(name))
+        for name, kind in here.items()
+        if name not in left_out
+    )
+    notes = [*quoted(text for kind in kinds if (text := faults[kind.name].note))]
+    for other in dict.fromkeys(kind.observed_on for kind in kinds if kind.observed_on):
+        found = [kind for kind in kinds if kind.observed_on == other]
+        of_other = note(
+            "faults_of_other_chip",
+            chip=chip.name,
+            kinds=tuple(kind.name for kind in found),
+            other=other,
+            low=found[0].factor.low,
+            high=found[0].factor.high,
+            is_assumed=found[0].is_assumed,
+            path=path,
         )
-    return tuple(found)
+        notes.append(of_other)
+    if left_out:
+        notes.append(note("faults_left_out", pool=pool, own=tuple(own), left_out=tuple(left_out)))
+    if spec.fault_factor is not None and (left_out or not elsewhere):
+        notes.append(note("factor_unused", path=path))
+    return kinds, tuple(notes)
+
+
+def _kind(
+    index: int,
+    name: str,
+    kind: FaultKind,
+    spec: PoolSpec,
+    per_node: int,
+    elsewhere: str,
+    log: FaultLog | None,
+) -> Kind:
+    """Return a kind on a pool; `elsewhere` is the chip it was observed on if that is another."""
+    n_nodes = spec.chips // per_node
+    sizes = {"chip": 1, "node": 1, "pool": n_nodes + sum(spec.spares.n_nodes(per_node))}
+    sizes |= spec.groups
+    rate = _rate_per_node_s(kind, per_node, sizes)
+    if kind.grows is not None:
+        rate *= max(1.0, n_nodes / kind.grows.beyond) ** (kind.grows.power - 1)
+    takes = [(what, share) for what, share in kind.takes or () if what != "nothing" and share]
+    return Kind(
+        index,
+        name,
+        rate,
+        tuple(_outcome(what, share, sizes) for what, share in takes),
+        _stops_for(kind),
+        kind.repair,
+        log=log,
+        lifetime=_lifetime(kind, rate),
+        is_busy=kind.clock == "busy",
+        automatic=kind.automatic.lasts if kind.automatic else None,
+        mends_frac=kind.automatic.mends if kind.automatic else 0.0,
+        relapse=kind.relapse.after if kind.relapse else None,
+        relapse_frac=kind.relapse.share if kind.relapse else 0.0,
+        found=kind.found,
+        factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
+        observed_on=elsewhere,
+        is_assumed=bool(elsewhere) and spec.fault_factor is None,
+        lemons=kind.lemons,
+        slow_frac=kind.slows.to if kind.slows else None,
+    )
 
 
 def _stops_for(kind: FaultKind) -> Law:
@@ -69,7 +114,7 @@ def _stops_for(kind: FaultKind) -> Law:
 
 
 def _lifetime(kind: FaultKind, rate_per_node_s: float) -> Lifetime | None:
-    """Return the law of a node's life, if it has a memory."""
+    """Return the law of a node's lifetime, if it has a memory."""
     if kind.law.name == "expon" or not rate_per_node_s:
         return None
     law = Law(kind.law.name, kind.law.shapes, kind.law.scale_s / rate_per_node_s)
@@ -83,65 +128,6 @@ def _outcome(what: str, share: float, sizes: Mapping[str, int]) -> Outcome:
         return Outcome(share, 0, 3)
     level = 1 if what in ONE_NODE else 3 if what == "pool" else 2
     return Outcome(share, sizes[what], level)
-
-
-def fault_notes(scenario: Scenario, path: str, pool: str, kinds: Sequence[Kind]) -> list[str]:
-    """Return what a reader must know of the rates on a pool.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        With the kinds as written.
-    path, pool : str
-        Of the pool.
-    kinds : sequence of Kind
-        What strikes it.
-    """
-    notes = [note for kind in kinds if (note := scenario.faults[kind.name].note)]
-    chip = scenario.chip_of(pool).name
-    elsewhere: dict[str, list[Kind]] = {}
-    for kind in kinds:
-        if kind.observed_on:
-            elsewhere.setdefault(kind.observed_on, []).append(kind)
-    for other, found in elsewhere.items():
-        names, factor = ", ".join(kind.name for kind in found), found[0].factor
-        how = "once a run, log-uniform" if factor.low < factor.high else "in every run"
-        if found[0].is_assumed:
-            mark = f"ASSUMED {factor} times as often ({how}); {path}.fault_factor sets it"
-        else:
-            mark = f"{factor} times as often, as given ({how})"
-        notes.append(f"faults of {chip} are not known: {names} strike as on {other}, {mark}")
-    own = _own(scenario, pool)
-    left_out = [
-        name
-        for name, kind in scenario.faults.items()
-        if (kind.pools is None or pool in kind.pools) and _elsewhere(scenario, pool, kind)
-    ]
-    if own and left_out:
-        notes.append(
-            f"pool {pool} has fault kinds of its own ({', '.join(own)}): those observed on another"
-            f" chip do not strike it ({', '.join(left_out)})"
-        )
-    if scenario.pool(pool).fault_factor is not None and not elsewhere:
-        notes.append(f"{path}.fault_factor changes nothing: no rate is of another chip")
-    return list(dict.fromkeys(notes))
-
-
-def _own(scenario: Scenario, pool: str) -> list[str]:
-    """Return the kinds that the scenario gives for this very pool."""
-    return [
-        name
-        for name, kind in scenario.faults.items()
-        if kind.observed_on is None and kind.pools is not None and pool in kind.pools
-    ]
-
-
-def _elsewhere(scenario: Scenario, pool: str, kind: FaultKind) -> str:
-    """Return the chip on which a kind was observed if it is not the pool's own."""
-    if kind.observed_on is None:
-        return ""
-    name = scenario.catalogue.chips[kind.observed_on].name
-    return "" if name == scenario.chip_of(pool).name else name
 
 
 def _rate_per_node_s(kind: FaultKind, per_node: int, sizes: Mapping[str, int]) -> float:

@@ -14,7 +14,7 @@ from computeplan.world.world import World
 
 __all__ = ["check_feasible"]
 
-MOST_STRIKES = 200_000  # on one pool in one run
+MOST_ARRIVALS = 200_000  # of faults and stops on one pool in one run
 MOST_SAVES = 1_000_000  # of one job that shares storage, in one run: some 12 s; others cost nothing
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
 
@@ -27,7 +27,7 @@ def check_feasible(scenario: Scenario, world: World) -> None:
     ScenarioError
         If there is no such policy, or it lacks what it needs to decide.
     InfeasibleError
-        If a job fits on no pool or would never end, or a pool is struck too often to play.
+        If a job fits on no pool or would never end, or a pool has too many faults to play.
     """
     problems = list(_policy(scenario, world))
     if problems:
@@ -86,11 +86,11 @@ def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
 def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
     for p, pool in enumerate(world.pools):
         n_arrivals = world.n_arrivals(p)
-        if not n_arrivals <= MOST_STRIKES:
+        if not n_arrivals <= MOST_ARRIVALS:
             counted = " (each node of a group counts)" if pool.has_groups else ""
             message = (
                 f"about {n_arrivals:.3g} faults and stops in a run{counted}, more than"
-                f" {MOST_STRIKES:,}; check the rates, or give a shorter simulate.horizon"
+                f" {MOST_ARRIVALS:,}; check the rates, or give a shorter simulate.horizon"
             )
             yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from computeplan.notes import Notes, note
 from computeplan.physics.steptime.collectives import Fabric, Link, Operation
 from computeplan.physics.steptime.layout import Software
 from computeplan.physics.steptime.memory import GIB
@@ -83,8 +84,7 @@ class RankDevice(NamedTuple):
 
     device: Device
     family: str
-    own_rows: bool
-    notes: tuple[str, ...]
+    notes: Notes
 
 
 def numbers_of(family: Family) -> Numbers:
@@ -220,12 +220,11 @@ def device_of(
     notes = []
     if not own:
         notes.append(
-            f"{chip.name}: no published training run at {precision}; takes the fitted numbers of"
-            f" {name} (estimate)"
+            note("numbers_of_other_family", chip=chip.name, precision=precision, family=name)
         )
     if measured_on != chip.name:
-        notes.append(f"{chip.name}: matrix products as measured on {measured_on} (estimate)")
-    return RankDevice(device, name, own, tuple(notes))
+        notes.append(note("products_of_other_chip", chip=chip.name, other=measured_on))
+    return RankDevice(device, name, tuple(notes))
 
 
 def fabric_of(
@@ -233,7 +232,7 @@ def fabric_of(
     out_bytes_per_s: float | None = None,
     oversubscription: float = 1.0,
     n_chips: float = math.inf,
-) -> tuple[Fabric, tuple[str, ...]]:
+) -> tuple[Fabric, Notes]:
     """Return the links of one rank of a chip, and notes.
 
     Parameters
@@ -269,9 +268,8 @@ def fabric_of(
     like = next(name for name in lineage(chip.kin) if _links(name))
     links = tables.operators[like].links
     assert links is not None
-    notes = []
-    if like != chip.name:
-        notes.append(f"{chip.name}: links used as measured on {like} (estimate)")
+    is_own = like == chip.name
+    notes = () if is_own else (note("links_of_other_chip", chip=chip.name, other=like),)
     fabric = Fabric(
         domain=domain * ranks,
         up_bytes_per_s=up_rate,
@@ -283,7 +281,7 @@ def fabric_of(
             for operation in OPERATIONS
         },
     )
-    return fabric, tuple(notes)
+    return fabric, notes
 
 
 def _operand_bytes(precision: str) -> float:

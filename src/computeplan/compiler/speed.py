@@ -8,40 +8,38 @@ somebody measured on such a chip with such a model.
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, software_of
-from computeplan.errors import InfeasibleError, ScenarioError
+from computeplan.compiler.job_on_pool import JobOnPool
+from computeplan.errors import InfeasibleError
+from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.steptime.collectives import Fabric
 from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.operators import Device
-from computeplan.physics.steptime.search import Choices, best_layouts, check_fits, in_words
+from computeplan.physics.steptime.search import Choices, best_layouts, check_fits
 from computeplan.physics.steptime.step import Training, step_time
-from computeplan.physics.steptime.transformer import shape_of, size_class
-from computeplan.specs.catalogue.chips import Chip, Figure
+from computeplan.physics.steptime.transformer import size_class
+from computeplan.specs.catalogue.chips import Chip, Precision
 from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
 from computeplan.specs.catalogue.lookup import default_mfu
-from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.jobs import Parallelism
-from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Network
-from computeplan.world.pools import Pool
 
 __all__ = [
     "Priced",
     "Speed",
-    "chips_wanted",
     "layout_of",
     "layout_problem",
-    "note_estimate",
     "price",
     "speed_on",
 ]
 
-GIVEN = "given in the scenario"
-PRICED = "priced by its layout"
+GIVEN = "given"
+PRICED = "priced"
 LONG_SEQUENCE = 65_536
 """Beyond it, context parallelism is known to be said too fast. [token]"""
 
@@ -58,16 +56,16 @@ class Speed(NamedTuple):
     mfu : float
         nan if unknown.
     kind : str
-        Where it comes from, to tell which speeds may be compared.
-    priced : str
-        Seconds of a step and the layout, in words; empty if not priced.
+        Where it comes from, to tell which speeds may be compared; empty if unknown.
+    priced : Note or None
+        Seconds of a step and the layout; None if not priced.
     """
 
     n_chips: int
     flop_per_s: float
     mfu: float
     kind: str
-    priced: str = ""
+    priced: Note | None = None
 
 
 class Priced(NamedTuple):
@@ -83,7 +81,7 @@ class Priced(NamedTuple):
     band : Band
     family, framework : str
         Whose fitted numbers and whose switches were taken.
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     choices: Choices
@@ -92,33 +90,17 @@ class Priced(NamedTuple):
     band: Band
     family: str
     framework: str
-    notes: tuple[str, ...]
+    notes: Notes
 
 
-def chips_wanted(job: JobSpec, chip: Chip) -> int:
-    """Return how many chips a job asks for, by number or by its layout."""
-    if job.chips is not None:
-        return job.chips
-    assert job.layout is not None  # validated
-    return -(-job.layout.n_ranks // chip.ranks_per_chip)
-
-
-def speed_on(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
-) -> Speed:
+def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     """Return how fast a job trains on a pool.
 
     Parameters
     ----------
-    scenario : Scenario
-    pool : Pool
-    name : str
-        Of the job.
-    job : Job
+    at : JobOnPool
     batch : float
         Tokens of a step, in whole sequences.
-    notes : list of str
-        Gets what a reader of the numbers must know.
 
     Raises
     ------
@@ -127,46 +109,42 @@ def speed_on(
     InfeasibleError
         If the layout does not fit the memory of the chip, or none does.
     """
-    chip = scenario.chip_of(pool.name)
+    job, chip = at.job, at.chip
     if job.is_priced:
-        return _priced(scenario, pool, name, job, batch, notes)
-    document, at = scenario.document, ("jobs", name)
-    n_chips = chips_wanted(job, chip)
+        return _priced(at, batch)
+    unknown = Speed(at.n_chips, math.nan, math.nan, "")
     try:
         peak = chip.peak_flop_per_s(job.precision)
     except ValueError as error:
         if job.achieved is not None:
-            return Speed(n_chips, job.achieved, math.nan, GIVEN)
+            return Speed(at.n_chips, job.achieved, math.nan, GIVEN), ()
         if job.train_for is not None and job.model is None:
-            return Speed(n_chips, math.nan, math.nan, "")
-        raise ScenarioError([document.problem((*at, "precision"), str(error))]) from None
+            return unknown, ()
+        raise at.error(str(error), "precision") from None
     if job.achieved is not None:
         if job.achieved > peak:
             message = (
                 f"is more than the dense {job.precision} peak of {chip.name}, {peak:.4g} FLOP/s"
             )
-            raise ScenarioError([document.problem((*at, "achieved"), message)])
-        return Speed(n_chips, job.achieved, job.achieved / peak, GIVEN)
-    mfu = job.mfu.get(pool.name) if isinstance(job.mfu, dict) else job.mfu
+            raise at.error(message, "achieved")
+        return Speed(at.n_chips, job.achieved, job.achieved / peak, GIVEN), ()
+    mfu = job.mfu.get(at.pool.name) if isinstance(job.mfu, dict) else job.mfu
     if mfu is not None:
-        note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-        return Speed(n_chips, peak * mfu, mfu, GIVEN)
-    if job.model is None:
+        return Speed(at.n_chips, peak * mfu, mfu, GIVEN), _peak_notes(chip, job.precision)
+    if at.model is None:
         if job.train_for is not None:
-            return Speed(n_chips, math.nan, math.nan, "")
-        message = "mfu or achieved is missing: work without a model has no default speed"
-        raise ScenarioError([document.problem(at, message)])
-    model_class = size_class(shape_of(scenario.catalogue.models[job.model].architecture()))
+            return unknown, ()
+        raise at.error("mfu or achieved is missing: work without a model has no default speed")
+    model_class = size_class(at.shape)
     found = default_mfu(chip.name, model_class, job.precision)
     if found is None:
         message = (
             f"no sourced MFU for {model_class} on {chip.name} in {job.precision}:"
-            f" give parallelism: auto, or mfu: 0.4, or one by pool: mfu: {{{pool.name}: 0.4}}"
+            f" give parallelism: auto, or mfu: 0.4, or one by pool: mfu: {{{at.pool.name}: 0.4}}"
         )
-        raise ScenarioError([document.problem((*at, "model"), message)])
-    notes.append(found.note)
-    note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-    return Speed(n_chips, peak * found.mfu, found.mfu, found.like)
+        raise at.error(message, "model")
+    notes = (*quoted([found.note]), *_peak_notes(chip, job.precision))
+    return Speed(at.n_chips, peak * found.mfu, found.mfu, found.like), notes
 
 
 def layout_of(given: Parallelism) -> Layout:
@@ -235,10 +213,13 @@ def layout_problem(training: Training, given: Parallelism) -> str:
     return ""
 
 
-def note_estimate(chip: Chip, what: str, figure: Figure[float] | None, notes: list[str]) -> None:
-    """Say so where a figure that a number rests on was recalled, not read."""
-    if figure is not None and figure.is_estimate and not chip.is_estimate:
-        notes.append(f"{chip.name}: its {what} is an estimate ({figure.confidence})")
+def _peak_notes(chip: Chip, precision: Precision) -> Notes:
+    """Say so where the peak that a speed rests on was recalled, not read."""
+    figure = chip.peak_dense.get(precision)
+    if figure is None or not figure.is_estimate or chip.is_estimate:
+        return ()
+    values = {"chip": chip.name, "precision": precision, "confidence": figure.confidence}
+    return (note("peak_is_estimate", **values),)
 
 
 def price(
@@ -278,7 +259,7 @@ def price(
     if framework is not None and taken == "default" != framework:
         known = ", ".join(speed_tables().frameworks)
         raise ValueError(f"no framework {framework!r}; known: {known}")
-    device, family, _, of_chip = device_of(chip, precision, kernel)
+    device, family, of_chip = device_of(chip, precision, kernel)
     fabric, of_links = fabric_of(chip, network.per_chip, network.oversubscription, n_chips)
     n_ranks = n_chips * chip.ranks_per_chip
     if parallelism == "auto":
@@ -301,56 +282,62 @@ def price(
     band = band_of(chip, precision, used, experts=experts)
     notes = [*of_chip, *of_links]
     if experts:
-        notes.append("models with experts: no run is fitted, six were compared (0.6 to 1.5 times)")
+        notes.append(note("experts_not_fitted"))
     if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
-        notes.append(
-            "long sequences over several context parallel ranks: public runs of torchtitan took up"
-            " to 1.9 times what is said"
-        )
+        notes.append(note("long_sequences"))
     return Priced(choices, device, used, band, family, taken, tuple(notes))
 
 
-def _priced(
-    scenario: Scenario, pool: Pool, name: str, job: JobSpec, batch: float, notes: list[str]
-) -> Speed:
-    chip, at = scenario.chip_of(pool.name), ("jobs", name, "parallelism")
-    assert job.model is not None  # validated
-    assert job.seq is not None
+def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
+    job, chip = at.job, at.chip
+    assert job.seq is not None  # validated
     assert job.parallelism is not None
-    shape = shape_of(scenario.catalogue.models[job.model].architecture())
-    training = Training(shape, job.seq, round(batch / job.seq))
-    n_wanted = chips_wanted(job, chip)
-    network = scenario.pool(pool.name).network
+    training = Training(at.shape, job.seq, round(batch / job.seq))
     try:
         found = price(
-            chip, training, job.precision, job.parallelism, n_wanted, job.framework, network
+            chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
         )
     except InfeasibleError as error:
-        message = f"jobs.{name} on {chip.name}: {error}"
+        message = f"jobs.{at.name} on {chip.name}: {error}"
         raise InfeasibleError(message) from None
     except ValueError as error:
-        raise ScenarioError([scenario.document.problem(at, str(error))]) from None
-    if found.n_chips < n_wanted:
-        notes.append(
-            f"{name} uses {found.n_chips:,} of {n_wanted:,} chips of {chip.name}:"
-            f" {training.batch} sequences and the layers divide no better; another batch may"
+        raise at.error(str(error), "parallelism") from None
+    notes = []
+    if found.n_chips < at.n_chips:
+        unused = note(
+            "chips_unused",
+            job=at.name,
+            n_used=found.n_chips,
+            n_chips=at.n_chips,
+            chip=chip.name,
+            n_sequences=training.batch,
         )
+        notes.append(unused)
     numbers = family_of(chip.kin, job.precision)[1]
-    note_estimate(chip, f"{job.precision} peak", chip.peak_dense[job.precision], notes)
-    notes += found.notes
-    notes.append(
-        f"{chip.name} {job.precision}: step times rest on {numbers.rows} published runs"
-        f" ({found.family}) of at most {numbers.largest_chips:,} chips"
+    notes += [*_peak_notes(chip, job.precision), *found.notes]
+    rests_on = note(
+        "step_rests_on",
+        chip=chip.name,
+        precision=job.precision,
+        n_runs=numbers.rows,
+        family=found.family,
+        largest=numbers.largest_chips,
     )
     step_s, band = float(found.choices.time.step_s.flat[0]), found.band
-    beyond = f", extrapolated x {band.extrapolated:.3g}" if band.extrapolated > 1 else ""
-    words = (
-        f"{step_s:.4g} s (90 % band {step_s * band.low:.3g} to {step_s * band.high:.3g}{beyond}) on"
-        f" {found.n_chips:,} x {chip.name}: {in_words(found.choices.layout.flat().at(0))}"
+    layout = found.choices.layout.flat().at(0)
+    step = note(
+        "step",
+        step_s=step_s,
+        low_s=step_s * band.low,
+        high_s=step_s * band.high,
+        extrapolated=band.extrapolated,
+        n_chips=found.n_chips,
+        chip=chip.name,
+        layout=tuple((part.name, int(getattr(layout, part.name))) for part in fields(layout)),
     )
     flop_per_s = training.flop / (step_s * found.n_chips)
     mfu = flop_per_s / chip.peak_flop_per_s(job.precision)
-    return Speed(found.n_chips, flop_per_s, mfu, PRICED, words)
+    return Speed(found.n_chips, flop_per_s, mfu, PRICED, step), (*notes, rests_on)
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ESTIMATED", "StateWatts", "default_watts"]
+__all__ = ["StateWatts", "default_watts"]
 
 COMPUTE_PER_TDP = 621 / 700  # measured on the H100 [1]; an estimate for every other chip
 LOAD_PER_TDP = 100 / 700  # measured on the H100 [2]; an estimate for every other chip
@@ -26,12 +26,6 @@ WAIT_PER_TDP = 100 / 700  # estimate: a live context without work draws about wh
 IDLE_PER_TDP = 70 / 700  # estimate
 NODE_OVERHEAD_PER_TDP = (969 - 621) / 700  # H100, the difference of [3] and [1]; else an estimate
 NETWORK_PER_NODE = 0.05  # estimate: switches and optics as a share of the node in training
-
-ESTIMATED = (
-    "watts by state are shares of the TDP measured on the H100 (compute 0.89, save and restart"
-    " 0.14, node overhead 0.50 of TDP); idle, wait, network (5 % of a node) and 0 W in repair are"
-    " estimates, and so is every share on other chips"
-)
 
 
 @dataclass(frozen=True, slots=True)

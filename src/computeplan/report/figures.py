@@ -38,6 +38,7 @@ from computeplan.report.drawing import (
     scaled,
     unit_for,
 )
+from computeplan.report.headline import headline
 from computeplan.report.style import (
     PHASE_COLOURS,
     axis_label,
@@ -53,7 +54,7 @@ from computeplan.report.style import (
 from computeplan.report.table import wrap
 from computeplan.report.timeline import timeline
 from computeplan.results.estimates import Estimate
-from computeplan.results.result import Result, headline
+from computeplan.results.result import Result
 
 __all__ = [
     "carbon",

@@ -17,6 +17,7 @@ from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
 from computeplan.report.style import label, new_axes, say, style
 from computeplan.report.table import Table
+from computeplan.report.words import sentences
 
 __all__ = ["as_document", "best_table", "breakdown", "step_table"]
 
@@ -162,7 +163,7 @@ def as_document(price: StepPrice) -> dict[str, Any]:
         "n_priced": price.n_priced,
         "n_fitting": price.n_fitting,
         "layouts": [_layout(price, place) for place in range(price.memory.total.size)],
-        "notes": [*price.notes, *_rests_on([price])],
+        "notes": [*sentences(price.notes), *_rests_on([price])],
     }
 
 
@@ -209,7 +210,7 @@ def _part(time: StepTime, name: str, step_s: float) -> str:
 
 
 def _notes(prices: Sequence[StepPrice]) -> tuple[str, ...]:
-    notes = [note for price in prices for note in price.notes]
+    notes = sentences(note for price in prices for note in price.notes)
     notes += [
         f"{price.chip}: {price.chips_used:,} of {price.chips:,} chips are used: no layout that fits"
         " and divides the batch is faster on more of them"

@@ -7,12 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from computeplan.errors import ComputePlanError
+from computeplan.ledger import PHASES, Span
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
 from computeplan.report.drawing import legend_above
 from computeplan.report.style import PHASE_COLOURS, case_labels, drawn, label, new_axes, say
-from computeplan.results.cases import CaseResult, Span
+from computeplan.results.cases import CaseResult
 from computeplan.results.result import Result
+from computeplan.units import DAY_S, HOUR_S
 
 __all__ = ["MAX_ROWS", "timeline"]
 
@@ -54,20 +56,21 @@ def timeline(
     """
     kept = [name for name, found in result.cases.items() if found.spans]
     name = case if case is not None else next(iter(kept), None)
-    spans = [] if name is None else [span for span in result.case(name).spans if span.job]
+    spans = [] if name is None else [s for s in result.case(name).spans if s.job >= 0]
     if name is None or not spans:
         raise ComputePlanError(
             f"{result.name}: no timeline was kept" + (f" of {name!r}" if name else "")
         )
-    rows: Rows = {}
+    found, rows = result.cases[name], Rows()
     for span in sorted(spans, key=lambda s: s.start_s):
-        rows.setdefault((span.job, span.pool), []).append(span)
+        row = (found.job_names[span.job], found.pool_names[span.pool])
+        rows.setdefault(row, []).append(span)
     shown = dict(list(rows.items())[:MAX_ROWS])
     ax = new_axes(ax, max(1.2, 0.75 * len(shown)) + 1.0, width=9.5)
     end_s = max(span.end_s for other in kept for span in result.cases[other].spans)
-    unit_s, unit = (86_400.0, "d") if end_s > 4 * 86_400 else (3_600.0, "h")
+    unit_s, unit = (DAY_S, "d") if end_s > 4 * DAY_S else (HOUR_S, "h")
     _phases(ax, shown, unit_s, language)
-    _queues_and_deadlines(ax, result.cases[name], list(shown), unit_s, language)
+    _queues_and_deadlines(ax, found, list(shown), unit_s, language)
     _row_names(ax, shown, language)
     ax.set_xlim(0, end_s / unit_s)
     ax.xaxis.set_major_formatter("{x:,.10g}")
@@ -93,7 +96,7 @@ def _phases(ax: Axes, shown: Rows, unit_s: float, language: Language) -> None:
             [(left, i - 0.35), (right, i - 0.35), (right, i + 0.35), (left, i + 0.35)]
             for i, row in enumerate(shown.values())
             for span in row
-            if span.phase == phase
+            if PHASES[span.phase] == phase
             for left, right in ((span.start_s / unit_s, span.end_s / unit_s),)
         ]
         if boxes:
@@ -116,7 +119,7 @@ def _queues_and_deadlines(
     n_jobs = len(found.job_names)
     deadlines = found.job_facts.get("deadline_h", ("",) * n_jobs)
     none = np.full((1, n_jobs), np.nan)
-    starts, waits = (found.jobs.get(name, none)[0] * 3600 for name in ("start_h", "wait_h"))
+    starts, waits = (found.jobs.get(name, none)[0] * HOUR_S for name in ("start_h", "wait_h"))
     queued: list[tuple[int, float, float]] = []
     due: list[tuple[int, float]] = []
     for job, start, wait, deadline in zip(found.job_names, starts, waits, deadlines, strict=True):
@@ -124,7 +127,7 @@ def _queues_and_deadlines(
         if np.isfinite(start) and wait > 0:
             queued += [(i, (start - wait) / unit_s, start / unit_s) for i in at]
         if deadline:
-            due += [(i, float(deadline) * 3600 / unit_s) for i in at]
+            due += [(i, float(deadline) * HOUR_S / unit_s) for i in at]
     if queued:
         text = say("In the queue", "排队", ax, language)
         ax.hlines(*zip(*queued, strict=True), color="#777777", linewidth=1.2, label=text)

@@ -8,32 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from computeplan.arrays import FloatArray
+from computeplan.ledger import Span
+from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate
 
-__all__ = ["CaseResult", "Span"]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Who did what when: one stretch of one phase in the timeline of a run.
-
-    Parameters
-    ----------
-    job, pool, phase : str
-        Names; `job` is empty for chips that nobody holds.
-    start_s, end_s : float
-        Wall time since the start of the run. [s]
-    n_chips : int
-        Chips that took part.
-    """
-
-    job: str
-    pool: str
-    phase: str
-    start_s: float
-    end_s: float
-    n_chips: int
+__all__ = ["CaseResult"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +29,20 @@ class CaseResult:
     job_names : tuple of str
     job_facts : mapping of str to tuple of str
         Texts per job, such as ``model`` and ``pool``.
-    facts : mapping of str to str
-        Texts of the case, such as ``meter`` and ``chips``.
+    facts : mapping of str to Note
+        What stands beside the numbers of the case, such as ``meter`` and ``chips``.
     spans : tuple of Span
-        Timeline of run 0; empty if none was kept.
+        Timeline of run 0, by places in `job_names` and `pool_names`; empty if none was kept.
+    pool_names : tuple of str
     """
 
     values: Mapping[str, FloatArray]
     jobs: Mapping[str, FloatArray] = field(default_factory=dict)
     job_names: tuple[str, ...] = ()
     job_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Note] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    pool_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.values if name not in QUANTITIES]

@@ -10,7 +10,7 @@ from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
-from computeplan.report.words import sentence
+from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.world.world import World
 
@@ -133,14 +133,13 @@ def compile_cases(scenario: Scenario) -> list[Case]:
     return cases
 
 
-def notes_of(cases: list[Case]) -> list[str]:
-    """Return what a reader must know of cases, unlike MFUs and where they turn round included."""
-    notes = list(dict.fromkeys(note for case in cases for note in case.world.notes))
+def notes_of(cases: list[Case]) -> list[Note]:
+    """Return what a reader must know of cases, unlike MFUs and break-even rates included."""
+    notes = list(dict.fromkeys(one for case in cases for one in case.world.notes))
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
-        notes.append(f"not like for like: MFUs of different runs ({'; '.join(sorted(classes))})")
-    notes += map(sentence, break_evens({case.name: case.world for case in cases}))
-    return notes
+        notes.append(note("not_like_for_like", kinds=tuple(sorted(classes))))
+    return [*notes, *break_evens({case.name: case.world for case in cases})]
 
 
 def _engine(scenario: Scenario, world: World) -> str:

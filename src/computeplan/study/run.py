@@ -1,9 +1,9 @@
 """Cases x runs -> Result.
 
 A scenario is expanded into named cases, each is compiled and played in chunks of runs, and the
-books are counted as they come. All cases meet the same luck, so they can be compared run by run.
-Parallel work has one seam: a standard ``concurrent.futures.Executor``. Which worker plays what
-changes nothing, because a run's luck hangs on its number alone.
+books are counted as they come. All cases are played against the same traces, so they can be
+compared run by run. Parallel work has one seam: a standard ``concurrent.futures.Executor``. Which
+worker plays what changes nothing, because the trace of a run depends on its number alone.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from computeplan.analytic.agreement import warnings_of
 from computeplan.arrays import FloatArray
 from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError
-from computeplan.ledger import PHASES, Span
+from computeplan.ledger import Span
 from computeplan.metrics import measure, measure_jobs
-from computeplan.report.words import sentence
+from computeplan.notes import note
 from computeplan.results.cases import CaseResult
-from computeplan.results.cases import Span as NamedSpan
 from computeplan.results.result import Result
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
 from computeplan.study.facts import facts_of
 from computeplan.trace.streams import BLOCK
+from computeplan.units import HOUR_S
 from computeplan.world.world import World
 
 __all__ = ["run"]
@@ -86,12 +86,9 @@ def run(
             progress(done, len(pieces))
     notes = notes_of(cases)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
-        notes.insert(
-            0, "jobs are unfinished at the horizon: totals are up to it, not of all the work"
-        )
+        notes.insert(0, note("unfinished"))
     found = {case.name: _case_result(case, counted[case.name]) for case in cases}
-    played = ((case.name, case.world, found[case.name]) for case in cases)
-    notes += map(sentence, warnings_of(played))
+    notes += warnings_of((case.name, case.world, found[case.name]) for case in cases)
     return Result(
         name=scenario.name,
         about=scenario.about,
@@ -137,7 +134,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         return {name: np.concatenate([getattr(c, block)[name] for c in counted]) for name in names}
 
     def deadline(job: Any) -> str:
-        return "" if math.isinf(job.deadline_s) else f"{job.deadline_s / 3600:g}"
+        return "" if math.isinf(job.deadline_s) else f"{job.deadline_s / HOUR_S:g}"
 
     pool = np.concatenate([c.pool for c in counted])
     return CaseResult(
@@ -150,7 +147,8 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
             "deadline_h": tuple(deadline(job) for job in world.jobs),
         },
         facts=facts_of(case.world),
-        spans=tuple(_named(world, span) for span in counted[0].spans),
+        spans=counted[0].spans,
+        pool_names=tuple(pool.name for pool in world.pools),
     )
 
 
@@ -161,12 +159,6 @@ def _usual_pool(world: World, pools: np.ndarray[Any, Any]) -> str:
         return world.pools[int(found[0])].name
     shares = zip(found, counts / len(pools), strict=True)
     return ", ".join(f"{world.pools[p].name} {share:.0%}" for p, share in shares)
-
-
-def _named(world: World, span: Span) -> NamedSpan:
-    job = world.jobs[span.job].name if span.job >= 0 else ""
-    pool, phase = world.pools[span.pool].name, PHASES[span.phase]
-    return NamedSpan(job, pool, phase, span.start_s, span.end_s, span.n_chips)
 
 
 def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:

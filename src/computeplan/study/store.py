@@ -34,8 +34,10 @@ from typing import Any
 import numpy as np
 
 from computeplan.errors import ComputePlanError
+from computeplan.ledger import PHASES, Span
+from computeplan.notes import Note, NoteValue
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
-from computeplan.results.cases import CaseResult, Span
+from computeplan.results.cases import CaseResult
 from computeplan.results.result import Result
 
 __all__ = ["check_writable", "load_result", "save_result"]
@@ -161,18 +163,42 @@ def _write(result: Result, folder: Path) -> None:
     )
     _write_csv(folder / "summary.csv", ("case", "quantity", "unit", *_STATISTICS), summary)
     spans = (
-        (case, *(getattr(span, name) for name in _SPAN))
-        for case, found in result.cases.items()
-        for span in found.spans
+        (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
     )
     _write_csv(folder / "timeline.csv", ("case", *_SPAN), spans)
     texts = {
         "about": result.about,
-        "notes": list(result.notes),
-        "facts": {name: dict(case.facts) for name, case in result.cases.items()},
+        "notes": [_plain(note) for note in result.notes],
+        "facts": {
+            name: {fact: _plain(note) for fact, note in case.facts.items()}
+            for name, case in result.cases.items()
+        },
+        "pools": {name: list(case.pool_names) for name, case in result.cases.items()},
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
     _write_json(folder / "provenance.json", result.provenance)
+
+
+def _plain(note: Note) -> dict[str, Any]:
+    return {"code": note.code, "values": dict(note.items)}
+
+
+def _note(data: dict[str, Any] | str) -> Note:
+    """Return a note as it was written; of earlier versions, the sentence."""
+    if isinstance(data, str):
+        return Note("quoted", (("text", data),))
+    return Note(data["code"], tuple((name, _value(v)) for name, v in data["values"].items()))
+
+
+def _value(data: Any) -> NoteValue:
+    return tuple(map(_value, data)) if isinstance(data, list) else data
+
+
+def _named(case: CaseResult, span: Span) -> Row:
+    """Return a stretch of the timeline with names; that of a job is empty for idle chips."""
+    job = case.job_names[span.job] if span.job >= 0 else ""
+    names = (job, case.pool_names[span.pool], PHASES[span.phase])
+    return (*names, span.start_s, span.end_s, span.n_chips)
 
 
 def _run_rows(result: Result, names: list[str]) -> Iterable[Row]:
@@ -252,12 +278,18 @@ def _read(folder: Path) -> Result:
         name=summary["name"],
         about=summary["about"],
         cases={
-            name: _case(runs[name], jobs.get(name, []), spans.get(name, []), facts)
+            name: _case(
+                runs[name],
+                jobs.get(name, []),
+                spans.get(name, []),
+                {fact: _note(data) for fact, data in facts.items()},
+                summary.get("pools", {}).get(name),
+            )
             for name, facts in summary["facts"].items()
         },
         provenance=json.loads((folder / "provenance.json").read_text("utf-8")),
         scenario_yaml=scenario_yaml,
-        notes=tuple(summary["notes"]),
+        notes=tuple(map(_note, summary["notes"])),
     )
 
 
@@ -276,11 +308,15 @@ def _case(
     runs: list[dict[str, str]],
     jobs: list[dict[str, str]],
     spans: list[dict[str, str]],
-    facts: dict[str, str],
+    facts: dict[str, Note],
+    pools: list[str] | None,
 ) -> CaseResult:
     values = {name: _column(runs, name) for name in runs[0] if name != "run"}
     first = [row for row in jobs if row["run"] == "0"]
     columns = [name for name in first[0] if name not in ("run", "job")] if first else []
+    if pools is None:  # earlier versions
+        pools = list(dict.fromkeys(row["pool"] for row in spans))
+    places = {row["job"]: j for j, row in enumerate(first)} | {"": -1}
     return CaseResult(
         values=values,
         jobs={
@@ -297,15 +333,16 @@ def _case(
         facts=facts,
         spans=tuple(
             Span(
-                job=row["job"],
-                pool=row["pool"],
-                phase=row["phase"],
+                job=places[row["job"]],
+                pool=pools.index(row["pool"]),
+                phase=PHASES.index(row["phase"]),
                 start_s=float(row["start_s"]),
                 end_s=float(row["end_s"]),
                 n_chips=int(row["n_chips"]),
             )
             for row in spans
         ),
+        pool_names=tuple(pools),
     )
 
 

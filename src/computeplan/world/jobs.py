@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.notes import Note
 from computeplan.physics.checkpoint import job_ettr
 from computeplan.world.pools import Pool
 
@@ -69,9 +70,10 @@ class Job:
     mfu : ndarray, shape (n_pools,)
         nan where it is not needed.
     mfu_class : tuple of str
-        What kind of run the MFU of each pool was measured on; empty if the scenario gave it.
-    priced : tuple of str
-        Time of a step and layout on each pool, in words; empty where it was not priced.
+        Where the MFU of each pool comes from: "given", "priced", or the kind of run that it was
+        measured on; empty where it is unknown.
+    priced : tuple of Note or None
+        Time of a step and layout on each pool; None where it was not priced.
     saves_at_best : bool
         Whether `interval_s` is the best one at the fault rate of each pool.
     tiers : tuple of tuple of Tier
@@ -100,7 +102,7 @@ class Job:
     ettr: FloatArray
     mfu: FloatArray
     mfu_class: tuple[str, ...]
-    priced: tuple[str, ...] = ()
+    priced: tuple[Note | None, ...] = ()
     saves_at_best: bool = False
     tiers: tuple[tuple[Tier, ...], ...] = ()
     n_kept: int = 0

@@ -12,6 +12,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import law_mean_s
 from computeplan.errors import InfeasibleError
 from computeplan.ledger import RESTART, TRAIN
+from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job
@@ -63,7 +64,7 @@ class World:
         How many of them are faults.
     horizon_s : float
         Wall time at which a run ends; inf without. [s]
-    notes : tuple of str
+    notes : tuple of Note
         What a reader of the numbers must know.
     sharing : tuple of tuple of int
         Pools whose spares stand in for each other's nodes: groups of two or more.
@@ -76,7 +77,7 @@ class World:
     kind_names: tuple[str, ...]
     n_fault_kinds: int
     horizon_s: float
-    notes: tuple[str, ...]
+    notes: Notes
     sharing: tuple[tuple[int, ...], ...] = ()
 
     @property

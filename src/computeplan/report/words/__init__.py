@@ -1,5 +1,5 @@
 """Words: what notes say to a person, one table for each language."""
 
-from computeplan.report.words.sentences import sentence
+from computeplan.report.words.sentences import sentence, sentences
 
-__all__ = ["sentence"]
+__all__ = ["sentence", "sentences"]

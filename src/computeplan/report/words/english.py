@@ -5,10 +5,210 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from computeplan.physics.reliability import rate_forms
+from computeplan.physics.steptime.layout import Layout
+from computeplan.physics.steptime.search import in_words
+from computeplan.specs.faults import Factor
+from computeplan.units import DAY_S, HOUR_S
+
 __all__ = ["SENTENCES"]
 
-SENTENCES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
+Values = Mapping[str, Any]
+
+LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
+MINUTE_S = 60.0
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if share >= LEAST_SHORT else "less than 0.01 %"
+
+
+def _batches_rounded(v: Values) -> str:
+    jobs = (f"{job} {n} ({n * seq:,} tokens)" for job, n, seq in v["jobs"])
+    return f"batches rounded to whole sequences: {', '.join(jobs)}"
+
+
+def _faults_of_other_chip(v: Values) -> str:
+    factor = Factor(v["low"], v["high"])
+    how = "once a run, log-uniform" if factor.low < factor.high else "in every run"
+    if v["is_assumed"]:
+        mark = f"ASSUMED {factor} times as often ({how}); {v['path']}.fault_factor sets it"
+    else:
+        mark = f"{factor} times as often, as given ({how})"
+    kinds = ", ".join(v["kinds"])
+    return f"faults of {v['chip']} are not known: {kinds} occur as on {v['other']}, {mark}"
+
+
+def _faults_left_out(v: Values) -> str:
+    own, left_out = ", ".join(v["own"]), ", ".join(v["left_out"])
+    return (
+        f"pool {v['pool']} has fault kinds of its own ({own}): those observed on another chip do"
+        f" not occur on it ({left_out})"
+    )
+
+
+_SPEEDS = {"given": "given in the scenario", "priced": "priced by its layout"}
+
+
+def _not_like_for_like(v: Values) -> str:
+    kinds = sorted(_SPEEDS.get(kind, kind) for kind in v["kinds"])
+    return f"not like for like: MFUs of different runs ({'; '.join(kinds)})"
+
+
+def _step(v: Values) -> str:
+    beyond = f", extrapolated x {v['extrapolated']:.3g}" if v["extrapolated"] > 1 else ""
+    layout = in_words(Layout.of(**dict(v["layout"])))
+    return (
+        f"{v['step_s']:.4g} s (90 % band {v['low_s']:.3g} to {v['high_s']:.3g}{beyond}) on"
+        f" {v['n_chips']:,} x {v['chip']}: {layout}"
+    )
+
+
+def _steps(v: Values) -> str:
+    told = [f"{job}: {_step(dict(step))}" if job else _step(dict(step)) for job, step in v["steps"]]
+    return "; ".join([*told, *([f"and {v['n_more']} more"] if v["n_more"] else [])])
+
+
+def _chips(v: Values) -> str:
+    pools = [
+        f"{pool}: {n_chips:,} x {chip}"
+        + (f" + {_counted(n_spare, 'spare node')}" if n_spare else "")
+        for pool, n_chips, chip, n_spare in v["pools"]
+    ]
+    return "; ".join([*pools, *(f"spares shared by {', '.join(near)}" for near in v["sharing"])])
+
+
+def _meters(v: Values) -> str:
+    names = {"chip": "chips, nodes and network"}
+    return "; ".join(f"facility = {names.get(at, at)} x PUE {pue:g}" for at, pue in v["meters"])
+
+
+def _mfus(v: Values) -> str:
+    return "; ".join(dict.fromkeys(f"{mfu:.3g} on {pool}" for mfu, pool in v["mfus"]))
+
+
+def _fault_rates(v: Values) -> str:
+    """Say the rates of each pool in the three forms people use, and the MTBF of a single job."""
+    pools = []
+    for pool, per_node, kinds, factors, job in v["pools"]:
+        texts = []
+        for kind, rate in kinds:
+            if rate is None:
+                texts.append(f"{kind}: replayed from a log")
+                continue
+            forms = rate_forms(rate, per_node, 1)
+            texts.append(
+                f"{kind} on {pool}: MTBF {forms.chip_mtbf_s / (1000 * HOUR_S):.3g} kh per chip,"
+                f" {forms.node_mtbf_s / DAY_S:.4g} d per node,"
+                f" {forms.per_1000_node_days:.3g} per 1000 node-days"
+            )
+        texts += [_factor(*factor) for factor in factors]
+        if job is not None:
+            rate, n_nodes = job
+            hours = rate_forms(rate, per_node, n_nodes).job_mtbf_s / HOUR_S
+            texts.append(f"job MTBF {hours:.2f} h" if hours < 1e6 else f"job MTBF {hours:.3g} h")
+        pools.append(", ".join(texts))
+    return "; ".join(text for text in dict.fromkeys(pools) if text)
+
+
+def _factor(kinds: tuple[str, ...], low: float, high: float, chip: str, is_assumed: bool) -> str:
+    factor = Factor(low, high)
+    mean = f" (mean {factor.mean:.3g}, used above)" if low < high else ""
+    mark = "ASSUMED" if is_assumed else "as given"
+    return f"{', '.join(kinds)} at {factor} times the rate of {chip}{mean}, {mark}"
+
+
+def _saving(v: Values) -> str:
+    if v["interval_s"] is None:
+        return "never saving"
+    return f"saving every {v['interval_s'] / MINUTE_S:.3g} min of training"
+
+
+def _closed_form(v: Values) -> str:
+    parts = [f"{v['unblocked_frac']:.4f} with saves and faults"]
+    if v["stopped_frac"]:
+        share = f"{1 - v['stopped_frac']:.4f}"
+        parts.append(f"{share} outside planned stops (each its mean length and half a save)")
+    if v["blocked_frac"] >= LEAST_SHORT:
+        parts.append(f"{1 - v['blocked_frac']:.4f} lacking no node over the run")
+    product = f" ({' x '.join(parts)})" if len(parts) > 1 else ""
+    days = f"{v['days_to_train']:,.4g} days to train"
+    if v["least_ettr"] is not None:
+        days = f"{days} or more"
+        product += f", or less, down to {v['least_ettr']:.4f}, as repairs may outlast the run"
+    return f"ettr {v['ettr']:.4f} and {days} by closed form{product}; {_saving(v)}"
+
+
+def _lacking(v: Values) -> str:
+    """Say how often a node is lacking: in the long run, and over a run that starts whole."""
+    crews = "if no repair waits for a crew"
+    long_run = f"{_percent(v['long_run_frac'])} of the time by closed form, in the long run"
+    if v["long_run_frac"] < LEAST_SHORT:
+        return f"a node is lacking {long_run}, {crews}"
+    return (
+        f"a node is lacking {long_run} (ettr {v['long_run_ettr']:.4f}), and"
+        f" {_percent(v['run_frac'])} of these {v['run_s'] / DAY_S:.3g} days, which start with every"
+        f" node whole; {crews}"
+    )
+
+
+SENTENCES: dict[str, str | Callable[[Values], str]] = {
+    "quoted": "{text}",
+    # chips and speeds
     "chip_is_estimate": "{chip}: its profile is an estimate",
+    "peak_is_estimate": "{chip}: its {precision} peak is an estimate ({confidence})",
+    "tdp_is_estimate": "{chip}: its TDP is an estimate ({confidence})",
+    "batches_rounded": _batches_rounded,
+    "holds_whole_nodes": "{job} holds whole nodes of {pool}: {n_held} chips for {n_chips}",
+    "chips_unused": "{job} uses {n_used:,} of {n_chips:,} chips of {chip}: {n_sequences} sequences"
+    " and the layers divide no better; another batch may",
+    "step_rests_on": "{chip} {precision}: step times rest on {n_runs} published runs ({family}) of"
+    " at most {largest:,} chips",
+    "experts_not_fitted": "models with experts: no run is fitted, six were compared (0.6 to 1.5"
+    " times)",
+    "long_sequences": "long sequences over several context parallel ranks: public runs of"
+    " torchtitan took up to 1.9 times what is said",
+    "numbers_of_other_family": "{chip}: no published training run at {precision}; takes the fitted"
+    " numbers of {family} (estimate)",
+    "products_of_other_chip": "{chip}: matrix products as measured on {other} (estimate)",
+    "links_of_other_chip": "{chip}: links used as measured on {other} (estimate)",
+    # watts, price
+    "watts_are_shares_of_tdp": "watts by state are shares of the TDP measured on the H100 (compute"
+    " 0.89, save and restart 0.14, node overhead 0.50 of TDP); idle, wait, network (5 % of a node)"
+    " and 0 W in repair are estimates, and so is every share on other chips",
+    "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
+    "no_watts_of_compute": "pool {pool}: no watts of compute at meter {meter}, so no energy",
+    "watts_as_of_compute": lambda v: (
+        f"pool {v['pool']}: {', '.join(v['states'])} are taken to draw the watts of compute"
+        " (estimate)"
+    ),
+    "no_price": "site {site} has no price of electricity: no cost, the rent included",
+    # faults, stops, saves
+    "faults_of_other_chip": _faults_of_other_chip,
+    "faults_left_out": _faults_left_out,
+    "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
+    "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
+    " jobs on {pool} hardly train",
+    "shrinks_in_proportion": "{job}: with fewer replicas it is taken to train that much slower, at"
+    " the same batch (an assumption)",
+    "tiers_alone": "{job}: its tiers are taken to have the storage to themselves (an assumption)",
+    # all cases of a study
+    "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
+    "not_like_for_like": _not_like_for_like,
+    # facts of a case
+    "chips": _chips,
+    "meters": _meters,
+    "fault_rates": _fault_rates,
+    "mfus": _mfus,
+    "step": _step,
+    "steps": _steps,
+    "no_end": lambda v: f"no end by closed form; {_saving(v)}",
+    "closed_form": _closed_form,
+    "lacking": _lacking,
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from computeplan.notes import Note
 from computeplan.report.words import english
 
-__all__ = ["sentence"]
+__all__ = ["sentence", "sentences"]
 
 
 def sentence(note: Note) -> str:
@@ -24,3 +26,8 @@ def sentence(note: Note) -> str:
     """
     words = english.SENTENCES[note.code]
     return words.format(**note.values) if isinstance(words, str) else words(note.values)
+
+
+def sentences(notes: Iterable[Note]) -> list[str]:
+    """Return what notes say, each sentence once."""
+    return list(dict.fromkeys(map(sentence, notes)))

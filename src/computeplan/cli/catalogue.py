@@ -1,0 +1,343 @@
+"""``computeplan chips`` and ``models``: what the catalogue knows, and from where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from computeplan.errors import ScenarioError
+from computeplan.physics.steptime.transformer import (
+    flop_per_token,
+    n_active_parameters,
+    n_parameters,
+    shape_of,
+    size_class,
+)
+from computeplan.specs.catalogue.chips import Chip, Figure, Source, figures_in
+from computeplan.specs.catalogue.hf_config import load_config
+from computeplan.specs.catalogue.lookup import (
+    aliases_of,
+    chip_names,
+    load_chip,
+    load_model,
+    model_names,
+    parse_model,
+)
+from computeplan.specs.catalogue.mfu import default_mfus
+from computeplan.specs.catalogue.models import Transformer
+
+__all__ = ["chips", "models"]
+
+LIST_WIDTH = 80
+"""Terminal columns below which the list would have to cut a number."""
+
+TITLE_WIDTH = 120
+"""Terminal columns from which the list also shows titles."""
+
+SEQ = 8192
+"""Length of the sequences for which the work of a token is shown. [token]"""
+
+
+class _Kind(NamedTuple):
+    """Chips or models: how to load one, and what is said of it."""
+
+    noun: str
+    about: str
+    names: Callable[[], Sequence[str]]
+    load: Callable[[str], tuple[Any, tuple[str, ...]]]
+    summary: Callable[[Any], dict[str, Any]]
+    """A row of the list as JSON."""
+    more: Callable[[Any], dict[str, Any]]
+    """What JSON of one says beside its fields."""
+    numbers: tuple[str, ...]
+    """Heads of the columns of numbers."""
+    last: str
+    """Head of the last column."""
+    cells: Callable[[Any], list[str]]
+    foot: str
+    above: Callable[[Any], list[str]]
+    """Lines above the figures of one."""
+    below: Callable[[Any], list[str]]
+
+
+def _command(kind: _Kind) -> click.Group:
+    """Return the command that lists all of a kind and shows one."""
+    json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    about = f"List the {kind.noun}s of the catalogue, or show one with its sources."
+
+    @click.group(f"{kind.noun}s", help=about, invoke_without_command=True)
+    @json_option
+    @click.pass_context
+    def group(context: click.Context, as_json: bool) -> None:
+        context.obj = as_json
+        if context.invoked_subcommand is None:
+            _print_list(kind, as_json=as_json)
+
+    @group.command("list", help=f"List all {kind.noun}s.")
+    @json_option
+    @click.pass_obj
+    def _list(before: bool, as_json: bool) -> None:
+        _print_list(kind, as_json=as_json or before)
+
+    @group.command("show", help=kind.about)
+    @click.argument("name")
+    @json_option
+    @click.pass_obj
+    def _show(before: bool, name: str, as_json: bool) -> None:
+        try:
+            entry, notes = kind.load(name)
+        except ScenarioError:
+            raise
+        except ValueError as error:
+            raise ScenarioError.of(str(error)) from None
+        if as_json or before:
+            _print_json({**entry.model_dump(mode="json"), **kind.more(entry), "notes": notes})
+        else:
+            _print_one(kind, entry, notes)
+
+    return group
+
+
+def _print_json(data: object) -> None:
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def _console() -> Console:
+    """Return a console on standard output, never so narrow that a number is cut."""
+    plain = Console(markup=False, highlight=False, emoji=False)
+    plain.width = max(plain.width if plain.is_terminal else TITLE_WIDTH, LIST_WIDTH)
+    return plain
+
+
+def _print_list(kind: _Kind, *, as_json: bool) -> None:
+    entries = [kind.load(name)[0] for name in kind.names()]
+    if as_json:
+        _print_json([kind.summary(entry) for entry in entries])
+        return
+    out = _console()
+    is_wide = out.width >= TITLE_WIDTH
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column(kind.noun, no_wrap=True)
+    if is_wide:
+        table.add_column("title", overflow="fold")
+    for heading in kind.numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(kind.last, no_wrap=True)
+    for entry in entries:
+        mark = " *" if getattr(entry, "is_estimate", False) else ""
+        title = [entry.title] if is_wide else []
+        table.add_row(f"{entry.name}{mark}", *title, *kind.cells(entry))
+    out.print(table)
+    out.print(f"\n{kind.foot} of one: computeplan {kind.noun}s show NAME")
+
+
+def _print_one(kind: _Kind, entry: Any, notes: tuple[str, ...]) -> None:
+    out = _console()
+    out.print(f"{entry.name}  {entry.title}")
+    for line in (*(f"note: {note}" for note in notes), *kind.above(entry)):
+        out.print(line)
+    numbers: dict[str | None, int] = {key: i for i, key in enumerate(entry.sources, start=1)}
+    table = Table(box=None, pad_edge=False, header_style="")
+    for title in ("figure", "value", "evidence"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("note", overflow="fold")
+    last = ""
+    for path, figure in figures_in(entry):
+        group, _, name = path.partition(".")
+        if group != last and name:
+            table.add_row(group)
+        shown = f"  {name}" if name else group
+        table.add_row(shown, _shown(figure), _evidence(figure, numbers), figure.note or "")
+        last = group
+    out.print()
+    out.print(table)
+    for line in kind.below(entry):
+        out.print(line)
+    _print_sources(out, entry.sources, numbers)
+
+
+def _print_sources(
+    out: Console, sources: Mapping[str, Source], numbers: Mapping[str | None, int]
+) -> None:
+    """Print the sources by number, with their addresses whole."""
+    if not sources:
+        return
+    out.print("\nsources (~ marks a figure that was recalled and not read: an estimate)")
+    for key, source in sources.items():
+        recalled = "  (address recalled, not opened)" if source.recalled else ""
+        address = f"\n      {source.url}{recalled}" if source.url else ""
+        out.print(f"  [{numbers[key]}] {source.title}{address}", soft_wrap=True)
+
+
+def _shown(figure: Figure[Any]) -> str:
+    if figure.value is None:
+        return "not known"
+    return f"{'~' if figure.is_estimate else ''}{figure.text}"
+
+
+def _evidence(figure: Figure[Any], numbers: Mapping[str | None, int]) -> str:
+    if figure.value is None:
+        return ""
+    source = f" [{numbers[figure.source]}]" if figure.source in numbers else ""
+    via = f" via [{numbers[figure.via]}]" if figure.via in numbers else ""
+    return f"{figure.confidence}{source}{via}"
+
+
+# Chips -------------------------------------------------------------------------------------------
+
+
+def _chip_cells(chip: Chip) -> list[str]:
+    figures = (
+        (chip.peak_dense.get("bf16"), 1e12),
+        (chip.peak_dense.get("fp16"), 1e12),
+        (chip.memory.capacity, 1e9),
+        (chip.memory.bandwidth, 1e12),
+        (chip.power.tdp, 1.0),
+    )
+    return [*(_cell(*figure) for figure in figures), _value(chip.availability) or ""]
+
+
+def _cell(figure: Figure[float] | None, unit: float) -> str:
+    if figure is None or figure.value is None:
+        return "-"
+    return f"{'~' if figure.is_estimate else ''}{figure.value / unit:.5g}"
+
+
+def _value(figure: Figure[Any] | None) -> Any:
+    return None if figure is None else figure.value
+
+
+def _chip_summary(chip: Chip) -> dict[str, Any]:
+    return {
+        "name": chip.name,
+        "title": chip.title,
+        "vendor": chip.vendor,
+        "aliases": aliases_of(chip.name),
+        "estimate": chip.is_estimate,
+        "availability": _value(chip.availability),
+        "bf16_flop_per_s": _value(chip.peak_dense.get("bf16")),
+        "fp16_flop_per_s": _value(chip.peak_dense.get("fp16")),
+        "memory_bytes": _value(chip.memory.capacity),
+        "memory_bytes_per_s": _value(chip.memory.bandwidth),
+        "tdp_w": chip.tdp_w,
+    }
+
+
+def _more_of_chip(chip: Chip) -> dict[str, Any]:
+    mfus = [entry.model_dump(mode="json") for entry in default_mfus(chip.name)]
+    return {"aliases": aliases_of(chip.name), "default_mfu": mfus}
+
+
+def _above_chip(chip: Chip) -> list[str]:
+    lines = []
+    if chip.is_estimate:
+        lines.append("ESTIMATE: too little is published to trust this entry")
+    lines.append(f"also called: {', '.join(aliases_of(chip.name))}")
+    if chip.ranks_per_chip > 1:
+        lines.append(f"ranks per chip: {chip.ranks_per_chip}")
+    return lines
+
+
+def _below_chip(chip: Chip) -> list[str]:
+    found = default_mfus(chip.name)
+    if not found:
+        return ["\ndefault mfu: none measured; give mfu in the scenario"]
+    lines = (f"  {entry.model_class}, {entry.precision}: {entry.note}" for entry in found)
+    return ["\ndefault mfu", *lines]
+
+
+chips = _command(
+    _Kind(
+        noun="chip",
+        about="Show every figure of one chip, with its source.",
+        names=chip_names,
+        load=load_chip,
+        summary=_chip_summary,
+        more=_more_of_chip,
+        numbers=("bf16\nTFLOP/s", "fp16\nTFLOP/s", "memory\nGB", "memory\nTB/s", "limit\nW"),
+        last="in China",
+        cells=_chip_cells,
+        foot="Dense peaks. * the entry is an estimate, ~ the figure is recalled and not read.\n"
+        "All figures and sources",
+        above=_above_chip,
+        below=_below_chip,
+    )
+)
+
+
+# Models ------------------------------------------------------------------------------------------
+
+
+def _load_model(name: str) -> tuple[Transformer, tuple[str, ...]]:
+    if name.endswith(".json"):
+        return parse_model(load_config(Path(name), name), name)
+    return load_model(name)
+
+
+def _model_summary(model: Transformer) -> dict[str, Any]:
+    shape = shape_of(model.architecture())
+    return {
+        "name": model.name,
+        "title": model.title,
+        "vendor": model.vendor,
+        "aliases": aliases_of(model.name),
+        "parameters": n_parameters(shape),
+        "active_parameters": n_active_parameters(shape),
+        "train_flop_per_token": flop_per_token(shape, SEQ),
+        "seq": SEQ,
+        "size_class": size_class(shape),
+    }
+
+
+def _model_cells(model: Transformer) -> list[str]:
+    found = _model_summary(model)
+    numbers = ("parameters", "active_parameters", "train_flop_per_token")
+    return [*(f"{found[key] / 1e9:.4g}" for key in numbers), found["size_class"]]
+
+
+def _above_model(model: Transformer) -> list[str]:
+    """Return other names, the shape as written, and what follows from it."""
+    found, lines = _model_summary(model), []
+    if found["aliases"]:
+        lines.append(f"also called: {', '.join(found['aliases'])}")
+    shape_source = model.sources.get(model.source)
+    lines += [
+        f"class: {found['size_class']}",
+        f"\nshape, from {shape_source.title if shape_source else model.source}",
+    ]
+    for key, value in model.architecture().items():
+        if value is None or (model.mla is not None and key in ("kv_heads", "head_dim")):
+            continue
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        lines += [f"  {f'{key}.{inner}' if inner else key:24}{number}" for inner, number in parts]
+    return [
+        *lines,
+        "\nfrom the shape",
+        f"  {'parameters':24}{found['parameters']:,}",
+        f"  {'active parameters':24}{found['active_parameters']:,}",
+        f"  {f'training, seq {SEQ}':24}{found['train_flop_per_token']:.4g} FLOP/token",
+    ]
+
+
+models = _command(
+    _Kind(
+        noun="model",
+        about="Show the shape of one model, or of a Hugging Face config.json, with its source.",
+        names=model_names,
+        load=_load_model,
+        summary=_model_summary,
+        more=_model_summary,
+        numbers=("parameters\n1e9", "active\n1e9", f"seq {SEQ}\nGFLOP/token"),
+        last="class",
+        cells=_model_cells,
+        foot="Training work, causal attention, no recomputation.\nShape and sources",
+        above=_above_model,
+        below=lambda _: [],
+    )
+)

@@ -1,0 +1,127 @@
+"""A job compiled: nodes, training time, speed and saves on each pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from computeplan.compiler.checkpoints import Saving, saving_on
+from computeplan.compiler.elastic import shrinking_on
+from computeplan.compiler.job_on_pool import JobOnPool
+from computeplan.compiler.speed import Speed, speed_on
+from computeplan.errors import InfeasibleError
+from computeplan.notes import Note, Notes, note, quoted
+from computeplan.physics.steptime.transformer import flop_per_token
+from computeplan.specs.jobs import Job as JobSpec
+from computeplan.world.jobs import Job, Shrinking
+
+__all__ = ["job_of", "n_sequences"]
+
+
+class _OnPool(NamedTuple):
+    """What a job is on one pool; these are the values where it can never run."""
+
+    n_nodes: int = 0
+    train_s: float = math.nan
+    tok_per_s: float = math.nan
+    saving: Saving = Saving()
+    speed: Speed = Speed(0, math.nan, math.nan, "")
+    shrinking: Shrinking | None = None
+    misfit: str = ""
+
+
+def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
+    """Return a job, and what a reader must know of it.
+
+    Parameters
+    ----------
+    places : sequence of JobOnPool
+        The job on every pool.
+    policy : str
+
+    Raises
+    ------
+    ScenarioError
+        If a speed or a size is not known and not given.
+    InfeasibleError
+        If its layouts fit the memory of no pool.
+    """
+    name, job, model = places[0].name, places[0].job, places[0].model
+    notes = list[Note]()
+    on = []
+    for at in places:
+        # Of the others it holds no nodes, whatever it would do with them.
+        may_run = policy != "silo" or job.home in (None, at.pool.name)
+        found, of_place = _on_pool(at, may_run=may_run)
+        on.append(found)
+        notes += of_place
+    misfits = [p.misfit for p in on if p.misfit]
+    if misfits and not any(p.n_nodes for p in on):
+        raise InfeasibleError("\n".join(misfits))
+    compiled = Job(
+        name=name,
+        model=model.name if model is not None else "",
+        tenant=job.tenant or "",
+        arrival_s=job.arrival,
+        deadline_s=math.inf if job.deadline is None else job.arrival + job.deadline,
+        home=next((i for i, at in enumerate(places) if at.pool.name == job.home), -1),
+        n_nodes=np.array([p.n_nodes for p in on], dtype=np.int64),
+        train_s=np.array([p.train_s for p in on]),
+        tok_per_s=np.array([p.tok_per_s for p in on]),
+        interval_s=np.array([p.saving.interval_s for p in on]),
+        save_s=np.array([p.saving.save_s for p in on]),
+        ettr=np.array([p.saving.ettr for p in on]),
+        mfu=np.array([p.speed.mfu for p in on]),
+        mfu_class=tuple(p.speed.kind for p in on),
+        priced=tuple(p.speed.priced for p in on),
+        saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
+        tiers=tuple(p.saving.tiers for p in on),
+        n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
+        shrinking=next((p.shrinking for p in on if p.shrinking), None),
+    )
+    return compiled, (*notes, *quoted(misfits))
+
+
+def n_sequences(job: JobSpec) -> int | None:
+    """Return the whole sequences of a batch; None if it is not known."""
+    if job.batch is None or job.seq is None:
+        return None
+    return int(max(1, round(job.batch / job.seq)))
+
+
+def _on_pool(at: JobOnPool, *, may_run: bool) -> tuple[_OnPool, Notes]:
+    """Return what a job is on a pool: nodes, training time, speed, saving."""
+    name, job, pool = at.name, at.job, at.pool
+    if at.n_chips > pool.n_nodes * pool.chips_per_node:
+        return _OnPool(), ()
+    sequences = n_sequences(job)
+    batch = (job.batch or 1.0) if sequences is None else float(sequences * (job.seq or 1))
+    try:
+        speed, of_speed = speed_on(at, batch)
+    except InfeasibleError as error:
+        return _OnPool(misfit=str(error)), ()
+    notes = [*of_speed]
+    n_nodes = -(-speed.n_chips // pool.chips_per_node)
+    if speed.n_chips % pool.chips_per_node:
+        held = {"n_held": n_nodes * pool.chips_per_node, "n_chips": speed.n_chips}
+        notes.append(note("holds_whole_nodes", job=name, pool=pool.name, **held))
+    token_flop = tok_per_s = math.nan
+    if at.model is not None and job.seq is not None:
+        token_flop = flop_per_token(at.shape, job.seq)
+        tok_per_s = speed.n_chips * speed.flop_per_s / token_flop
+    train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s)
+    saving = saving_on(at, n_nodes, train_s)
+    shrinking = shrinking_on(at, n_nodes, saving) if may_run else None
+    if shrinking is not None:
+        notes.append(note("shrinks_in_proportion", job=name))
+    return _OnPool(n_nodes, train_s, tok_per_s, saving, speed, shrinking), tuple(notes)
+
+
+def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:
+    if job.train_for is not None:
+        return float(job.train_for)
+    flop = job.work if job.work is not None else (job.tokens or math.nan) * token_flop
+    return float(flop / flop_per_s)

@@ -1,0 +1,69 @@
+"""Which quantities a reader asks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from computeplan.errors import ComputePlanError
+from computeplan.quantities import QUANTITIES, Quantity
+from computeplan.results.cases import CaseResult
+from computeplan.results.result import Result
+
+__all__ = ["headline"]
+
+SAME = 0.9995  # of what it is without trouble: printed as 1.000
+_WITHOUT_TROUBLE = {"goodput_frac": "ettr", "available_frac": None}
+"""What a share is where it tells a reader nothing new: another quantity, or 1."""
+_HEADLINE = (
+    "n_unexpected",
+    "goodput_frac",
+    "ettr",
+    "available_frac",
+    "time_to_train_days",
+    "goodput_tok_per_s",
+    "energy_kwh",
+    "kwh_per_gtok",
+    "cost_usd",
+    "carbon_kg",
+)
+_HEADLINE_OF_QUEUES = (
+    "energy_jobs_kwh",
+    "held_frac",
+    "mean_jct_h",
+    "mean_wait_h",
+    "n_unfinished",
+    "n_deadlines_missed",
+)
+
+
+def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:
+    """Return the quantities named, or those a reader asks for first: of queues where jobs share.
+
+    Raises
+    ------
+    ComputePlanError
+        If a name is not in the table of quantities.
+    """
+    if names is not None:
+        chosen = tuple(names)
+        if unknown := [name for name in chosen if name not in QUANTITIES]:
+            raise ComputePlanError(
+                f"no quantity {', '.join(map(repr, unknown))}. Quantities: {', '.join(QUANTITIES)}"
+            )
+        return tuple(QUANTITIES[name] for name in chosen)
+    cases = result.cases.values()
+    has_queue = any(len(case.job_names) > 1 for case in cases)
+    return tuple(
+        QUANTITIES[name]
+        for name in _HEADLINE + (_HEADLINE_OF_QUEUES if has_queue else ())
+        if any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
+        and not (name in _WITHOUT_TROUBLE and all(_tells_nothing(name, case) for case in cases))
+    )
+
+
+def _tells_nothing(name: str, case: CaseResult) -> bool:
+    usual = _WITHOUT_TROUBLE[name]
+    due = 1.0 if usual is None else case.estimate(usual).mean
+    return case.estimate(name).mean > SAME * due

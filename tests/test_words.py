@@ -1,0 +1,70 @@
+"""Notes are codes with values; what they say stands in the words of each language."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import computeplan as cp
+from computeplan.notes import Note, note, quoted
+from computeplan.report.words import sentence, sentences
+from computeplan.report.words.english import SENTENCES
+from computeplan.specs.scenario import shipped_names
+from computeplan.study.cases import compile_cases, notes_of
+from computeplan.study.facts import facts_of
+
+SRC = Path(__file__).resolve().parents[1] / "src" / "computeplan"
+
+
+def codes_made(source):
+    """Return the codes of the notes that a module makes, and of calls whose code is not plain."""
+    calls = [
+        call.args[0]
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in {"note", "Note"}
+    ]
+    plain = {code.value for code in calls if isinstance(code, ast.Constant)}
+    return plain, [ast.unparse(code) for code in calls if not isinstance(code, ast.Constant)]
+
+
+def test_every_code_has_words_and_all_words_a_maker():
+    made = set()
+    for path in SRC.rglob("*.py"):
+        plain, _ = codes_made(path.read_text("utf-8"))
+        assert not (plain and "report" in path.parts[-3:-1]), f"{path} makes notes above the words"
+        made |= plain
+    assert made == set(SENTENCES)
+
+
+def test_only_what_reads_a_folder_makes_notes_of_any_code():
+    found = {
+        str(path.relative_to(SRC)): computed
+        for path in SRC.rglob("*.py")
+        if (computed := codes_made(path.read_text("utf-8"))[1])
+    }
+    assert found == {"notes.py": ["code"], "study/store.py": ["data['code']"]}
+
+
+def test_a_code_without_words_is_seen():
+    assert codes_made("note('gone', chip=1)\nnote(code)") == ({"gone"}, ["code"])
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_notes_are_strict_json_and_can_be_said(name):
+    cases = compile_cases(cp.load(name))
+    facts = [fact for case in cases[:3] for fact in facts_of(case.world).values()]
+    for one in (*notes_of(cases), *facts):
+        assert isinstance(one, Note)
+        json.dumps(one.items, allow_nan=False)
+        assert sentence(one)
+
+
+def test_what_was_written_is_repeated_as_it_is_and_once():
+    assert sentences(quoted(["{0} %s {chip}", "a", "a"])) == ["{0} %s {chip}", "a"]
+
+
+def test_values_of_users_are_no_templates():
+    assert sentence(note("no_tdp", chip="{meter}")).startswith("{meter}: no TDP")
