@@ -22,7 +22,7 @@ from computeplan.errors import ScenarioError
 from computeplan.ledger import BLOCKED, LOST, PHASES, RESTART, SAVE, TRAIN
 from computeplan.metrics import measure
 from computeplan.report.numbers import headline
-from computeplan.report.words import sentences
+from computeplan.report.words import sentence, sentences
 
 FAULT, STOP = 0, 1
 NO_SPARES = {"sites.s.pools.p.spares": "0 nodes"}
@@ -452,7 +452,10 @@ def test_replicas_are_those_of_the_layout():
 def test_batch_and_closed_form_say_why_not():
     world = shrinking_world()
     assert batch.why_unsupported(world)[0] == "jobs.j.on_loss"
-    assert why_no_closed_form(world) == "a job that goes on with fewer replicas"
+    assert (
+        sentence(why_no_closed_form(world))
+        == "no closed form: a job that goes on with fewer replicas"
+    )
 
 
 # -- slower, and not stopped -------------------------------------------------------------------
@@ -711,10 +714,16 @@ def test_what_says_nothing_beside_slows_is_refused():
     with pytest.raises(ScenarioError, match=r"jobs.j.checkpoint: .*with faults.slow.slows"):
         slowed_world(**{"jobs.j.checkpoint.write": "1 s"})
     assert batch.why_unsupported(slowed_world())[0] == "faults.slow.slows"
-    assert why_no_closed_form(slowed_world()) == "slow: nodes that hold their job back"
+    assert (
+        sentence(why_no_closed_form(slowed_world()))
+        == "no closed form: slow: nodes that hold their job back"
+    )
     hot = days(0.02, "1 h", 1.0)
     assert batch.why_unsupported(hot)[0] == "sites.s.pools.p.throttle"
-    assert why_no_closed_form(hot) == "a speed that varies with the time of day"
+    assert (
+        sentence(why_no_closed_form(hot))
+        == "no closed form: a speed that varies with the time of day"
+    )
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Mixes of faults by name, rates on a chip they were not observed on, where the answer turns."""
+"""Mixes of faults by name, rates on a chip they were not observed on, break-even."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ import scipy.stats
 from test_engines_agree import assert_same_books
 
 import computeplan as cp
-from computeplan.analytic.breakeven import break_evens, flip_ratio
+from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
@@ -323,7 +323,7 @@ def compared(slow="nvidia/h200", every="30 min", mfu=0.44):
     return cp.load({**data, "cases": {"a": {}, "b": changes}})
 
 
-def test_the_flip_is_where_a_hand_computation_puts_it():
+def test_the_break_even_is_where_a_hand_computation_puts_it():
     # The H200 has the peak of the H100, so the MFU of 0.44 makes it 1.1 times as fast.
     worlds = {case.name: case.world for case in compile_cases(compared())}
     t, d, r = 1800.0, 20.0, 600.0
@@ -336,8 +336,9 @@ def test_the_flip_is_where_a_hand_computation_puts_it():
     for _ in range(100):  # the ratio at which 1.1 x ETTR of b is the ETTR of a
         x = (low + high) / 2
         low, high = (x, high) if 1.1 * ettr(mtbf_s / x) > ettr(mtbf_s) else (low, x)
-    assert flip_ratio(worlds["a"], worlds["b"]) == pytest.approx(x, rel=1e-9)
-    (said,) = break_evens(worlds)
+    (found,) = break_evens(worlds)
+    assert found.values["ratio"] == pytest.approx(x, rel=1e-9)
+    said = sentence(found)
     assert f"matches nvidia/h100-sxm when its nodes fail {x:.3g} times as often" in said
     assert said.startswith("on nvidia/h200 the time to train")
     assert "here it is 1 times (cases 'b' and 'a'" in said
@@ -345,24 +346,27 @@ def test_the_flip_is_where_a_hand_computation_puts_it():
 
 def test_a_slower_chip_never_matches_if_it_is_slower_without_faults():
     worlds = {case.name: case.world for case in compile_cases(compared(mfu=0.1))}
-    assert flip_ratio(worlds["a"], worlds["b"]) is None
-    assert "never matches nvidia/h100-sxm, however rarely its nodes fail" in break_evens(worlds)[0]
+    (found,) = break_evens(worlds)
+    assert found.values["ratio"] is None
+    assert "never matches nvidia/h100-sxm, however rarely its nodes fail" in sentence(found)
 
 
-def test_the_flip_lets_the_interval_follow_the_rate_where_it_is_optimal():
+def test_a_break_even_lets_the_interval_follow_the_rate_where_it_is_optimal():
     fixed, best = (
-        flip_ratio(*(case.world for case in compile_cases(compared(every=every))))
+        break_evens({case.name: case.world for case in compile_cases(compared(every=every))})[
+            0
+        ].values["ratio"]
         for every in ("30 min", "optimal")
     )
     scenario = compared(every="optimal").with_({"faults.f.mtbf": f"{4 / best} d"})
-    at_flip = compile_cases(scenario)[1].world
+    at_ratio = compile_cases(scenario)[1].world
     before = compile_cases(compared(every="optimal"))[0].world
-    walls_s = [world.jobs[0].expected_wall_s(0) for world in (before, at_flip)]
+    walls_s = [world.jobs[0].expected_wall_s(0) for world in (before, at_ratio)]
     assert walls_s[0] == pytest.approx(walls_s[1], rel=1e-9)
     assert fixed != pytest.approx(best, rel=0.01)
 
 
-def test_the_flip_of_a_shipped_comparison_is_where_its_simulation_puts_it():
+def test_the_break_even_of_a_shipped_comparison_is_where_its_simulation_puts_it():
     # "at 8 times that rate still as fast, at 10 times slower", says the scenario of its 200 runs
     (said,) = [
         n for n in sentences(notes_of(compile_cases(cp.load("910b-fault-rate")))) if "matches" in n
@@ -377,8 +381,6 @@ def test_nothing_is_said_where_there_is_nothing_to_compare():
     assert break_evens({"b": worlds["b"], "less": other_work}) == []
     whole = compile_world(compared().with_({"cases": None, "faults": {"f": None}}))
     assert break_evens({"a": whole, "b": worlds["b"]}) == []
-    with pytest.raises(ValueError, match="one job, on one pool"):
-        flip_ratio(whole, worlds["b"])
 
 
 def test_at_most_three_pairs_are_told():

@@ -276,5 +276,5 @@ def test_no_closed_form_is_shown_for_shared_spares():
     data = data_of({"p": 4, "q": 4}, {"q": 1})
     del data["jobs"]["on_q"]
     world = compile_world(cp.load(data))
-    assert why_no_closed_form(world) == "pools share their spares"
+    assert sentence(why_no_closed_form(world)) == "no closed form: pools share their spares"
     assert sentence(facts_of(world)["chips"]).endswith("; spares shared by p, q")

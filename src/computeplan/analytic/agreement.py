@@ -1,7 +1,7 @@
-"""Whether a simulation agrees with what theory says of it.
+"""Whether a simulation agrees with what theory expects of it.
 
-It may differ from the closed form by luck and by what the form leaves out. Where it differs by
-more, `warnings_of` says so with both numbers: one of the two is not what it seems.
+It may differ from the closed form by sampling error and by what the form leaves out. Where it
+differs by more, `warnings_of` says so with both numbers: one of the two is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from computeplan.analytic.expected import NEVER, Expected, expect
 from computeplan.arrays import FloatArray
+from computeplan.notes import Note, NoteValue, note
 from computeplan.results.cases import CaseResult
 from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.world import World
@@ -20,26 +21,24 @@ from computeplan.world.world import World
 __all__ = ["warnings_of"]
 
 SIGMAS = 4.0
-"""Standard errors of luck; for few runs, as many of Student's t as are as unlikely."""
-MOST_TOLD = 3
-"""Cases whose numbers a warning tells."""
+"""Standard errors allowed; for few runs, as many of Student's t as are as unlikely."""
 
 
-def warnings_of(played: Iterable[tuple[str, World, CaseResult]]) -> list[str]:
+def warnings_of(played: Iterable[tuple[str, World, CaseResult]]) -> list[Note]:
     """Return warnings where the runs of a case depart from the closed form.
 
     Parameters
     ----------
     played : iterable of (str, World, CaseResult)
-        Name of the case, what was played, what came out.
+        Name of the case, what was played, its result.
 
     Returns
     -------
-    list of str
+    list of Note
         At most one for departures that the start with every node whole explains, and one for those
         that nothing here explains.
     """
-    unexplained, started_whole = list[str](), list[str]()
+    unexplained, started_whole = list[NoteValue](), list[NoteValue]()
     for name, world, case in played:
         expected = expect(world)
         if expected is None or case.n_runs < 2:
@@ -53,23 +52,14 @@ def warnings_of(played: Iterable[tuple[str, World, CaseResult]]) -> list[str]:
         ends = bool(np.isfinite(case.jobs["end_h"]).any())
         least = expected.long_run_ettr if ends else expected.ettr
         if not least - may <= pace <= expected.ettr + may:
-            unexplained.append(f"{name}: {_both(world, pace, expected)}")
+            unexplained.append((name, *_both(world, pace, expected)))
         elif abs(pace - expected.long_run_ettr) > may:
-            long_run = f"{expected.long_run_ettr:.4f} in the long run by closed form"
-            started_whole.append(f"{name}: ettr {pace:.4f} simulated, {long_run}")
+            started_whole.append((name, pace, expected.long_run_ettr))
     found = []
     if unexplained:
-        found.append(
-            f"WARNING: the simulation departs from the closed form: {_told(unexplained)}. That is"
-            f" more than {SIGMAS:g} standard errors and what the form leaves out (how stops and"
-            " faults meet, the ends of a run): trust neither before you know why"
-        )
+        found.append(note("departs_from_closed_form", cases=tuple(unexplained), sigmas=SIGMAS))
     if started_whole:
-        found.append(
-            "WARNING: not the long run: runs start with every node whole, and the repair shop has"
-            f" not filled when they end; a fleet that has been running for long is blocked more"
-            f" often: {_told(started_whole)}"
-        )
+        found.append(note("not_the_long_run", cases=tuple(started_whole)))
     return found
 
 
@@ -93,13 +83,8 @@ def _sigmas(n_runs: int) -> float:
     return -float(stdtrit(n_runs - 1, ndtr(-SIGMAS)))
 
 
-def _both(world: World, pace: float, expected: Expected) -> str:
+def _both(world: World, pace: float, expected: Expected) -> tuple[str, float, float]:
+    """Return a unit, and what was simulated and expected in it: days to train where runs end."""
     if math.isfinite(world.horizon_s):
-        return f"ettr {pace:.4f} simulated, {expected.ettr:.4f} by closed form"
-    days = expected.train_s / pace / DAY_S
-    return f"{days:,.4g} days to train simulated, {expected.days_to_train:,.4g} by closed form"
-
-
-def _told(cases: list[str]) -> str:
-    more = len(cases) - MOST_TOLD
-    return " | ".join(cases[:MOST_TOLD]) + (f" | and {more} more" if more > 0 else "")
+        return "ettr", pace, expected.ettr
+    return "days", expected.train_s / pace / DAY_S, expected.days_to_train

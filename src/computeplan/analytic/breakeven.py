@@ -1,10 +1,9 @@
-"""Where the answer turns round: how often the nodes of one chip may fail to match another.
+"""Break-even of two chips: how often the nodes of one may fail to take as long as the other.
 
 Fault rates of most chips are not published, so a comparison of chips is worth as much as the rates
-put into it. The question is turned round: at which ratio of the rates per node do both take the
-same time? By the closed form of checkpoints and faults, with the restart that each case has and its
-interval (the best at each rate where it says ``optimal``), never blocked for want of a node and
-without planned stops.
+put into it. So we solve for the rate: at which ratio of the rates per node do both take the same
+time? By the closed form of checkpoints and faults, with the restart of each case and its interval
+(the best at each rate where it says ``optimal``), never blocked and without planned stops.
 """
 
 from __future__ import annotations
@@ -14,12 +13,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from computeplan.notes import Note, note
 from computeplan.physics.checkpoint import job_ettr, optimal_interval_s
-from computeplan.world.pools import Pool, is_slowed
+from computeplan.world.features import features, first_refused
+from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["break_evens", "flip_ratio"]
+__all__ = ["PLAYS", "break_evens", "why_no_break_even"]
 
+PLAYS = features(
+    "arrives_later keeps_several never_saves share_spares replay memory lemons relapse found_late"
+    " groups uncertain_rate automatic_repair busy_clock busy_repairs wall_repairs crews"
+    " crews_after_random crews_after_unlike retire booting_spares planned_stops rolling"
+    " listed_stops late_stops horizon"
+)
 MOST_PAIRS = 3
 SAME_TOKENS = 1e-6  # relative: the same work, but for rounding
 
@@ -45,12 +52,11 @@ class _Side:
         return job_ettr(self.train_s, interval_s, self.save_s, restart_s, rate)
 
 
-def break_evens(worlds: Mapping[str, World]) -> list[str]:
-    """Return one sentence a pair of chips: the ratio of rates at which both take the same time.
+def break_evens(worlds: Mapping[str, World]) -> list[Note]:
+    """Return one note a pair of chips: the ratio of rates at which both take the same time.
 
-    Of each chip the first case counts, and at most `MOST_PAIRS` pairs are told. Cases of several
-    jobs, of several pools that could hold the job, of other work, without faults or with saves that
-    are complete only later tell nothing.
+    Of each chip the first case counts, and at most `MOST_PAIRS` pairs are told. Cases of other
+    work, without faults, or with a feature that the closed form does not have are left out.
 
     Parameters
     ----------
@@ -67,41 +73,26 @@ def break_evens(worlds: Mapping[str, World]) -> list[str]:
         for one, other in itertools.combinations(sides.values(), 2)
         if math.isclose(one.tokens, other.tokens, rel_tol=SAME_TOKENS)
     )
-    return [_sentence(one, other) for one, other in itertools.islice(pairs, MOST_PAIRS)]
+    return [_note(one, other) for one, other in itertools.islice(pairs, MOST_PAIRS)]
 
 
-def flip_ratio(one: World, other: World) -> float | None:
-    """Return how often nodes of `other` fail, over those of `one`, if both take the same time.
-
-    Returns
-    -------
-    float or None
-        None if there is no such ratio: `other` takes longer even if nothing fails.
-
-    Raises
-    ------
-    ValueError
-        If a world has not one job on one pool with faults.
-    """
-    first, second = _side("one", one), _side("other", other)
-    if first is None or second is None:
-        raise ValueError("each world must have one job, on one pool with faults drawn from a rate")
-    return _ratio(first, second)
+def why_no_break_even(world: World) -> Note | None:
+    """Return why a world cannot be compared, with the line that asks for it, or None."""
+    (p, *_) = world.jobs[0].pools_under(world.policy)
+    refused = first_refused(world.features, PLAYS, pool=p)
+    if refused is None:
+        return None
+    return note("no_break_even", why=refused.name, path=refused.path)
 
 
 def _side(case: str, world: World) -> _Side | None:
-    if len(world.jobs) != 1:
+    if why_no_break_even(world) is not None:
         return None
-    job = world.jobs[0]
-    pools = job.pools_under(world.policy)
-    if len(pools) != 1:
-        return None
-    (p,) = pools
+    (job,) = world.jobs
+    (p,) = job.pools_under(world.policy)
     pool = world.pools[p]
     tokens = float(job.train_s[p] * job.tok_per_s[p])
-    is_told = math.isfinite(tokens) and job.ettr[p] > 0 and not job.tiers_on(p)
-    is_told = is_told and job.shrinking is None and not is_slowed(pool)
-    if not pool.fault_rate_per_node_s or not is_told:
+    if not (pool.fault_rate_per_node_s and math.isfinite(tokens) and job.ettr[p] > 0):
         return None
     return _Side(
         case=case,
@@ -116,6 +107,10 @@ def _side(case: str, world: World) -> _Side | None:
 
 
 def _ratio(one: _Side, other: _Side) -> float | None:
+    """Return how often nodes of `other` fail, over those of `one`, if both take the same time.
+
+    None if there is no such ratio: `other` takes longer even if nothing fails.
+    """
     from scipy.optimize import brentq
 
     rate = one.pool.fault_rate_per_node_s
@@ -132,18 +127,14 @@ def _ratio(one: _Side, other: _Side) -> float | None:
     return float(brentq(above, 0.0, high))
 
 
-def _sentence(one: _Side, other: _Side) -> str:
-    chip, base = other.pool.chip, one.pool.chip
-    how = f"(cases '{other.case}' and '{one.case}'; closed form, never blocked)"
-    ratio = _ratio(one, other)
-    if ratio is None:
-        return (
-            f"on {chip} the time to train never matches {base}, however rarely its nodes fail {how}"
-        )
-    now = other.pool.fault_rate_per_node_s / one.pool.fault_rate_per_node_s
-    is_assumed = any(kind.is_assumed for side in (one, other) for kind in side.pool.kinds)
-    here = f"{'ASSUMED ' if is_assumed else ''}{now:.3g} times"
-    return (
-        f"on {chip} the time to train matches {base} when its nodes fail {ratio:.3g} times as often"
-        f" as those of {base}; here it is {here} {how}"
+def _note(one: _Side, other: _Side) -> Note:
+    return note(
+        "break_even",
+        chip=other.pool.chip,
+        case=other.case,
+        base=one.pool.chip,
+        base_case=one.case,
+        ratio=_ratio(one, other),
+        here=other.pool.fault_rate_per_node_s / one.pool.fault_rate_per_node_s,
+        is_assumed=any(kind.is_assumed for side in (one, other) for kind in side.pool.kinds),
     )

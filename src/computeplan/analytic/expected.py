@@ -1,4 +1,4 @@
-"""What theory says of a single job, and whether the simulation agrees.
+"""What theory expects of a single job.
 
 The ETTR of a job alone on a pool is a product of three shares:
 
@@ -12,12 +12,12 @@ The ETTR of a job alone on a pool is a product of three shares:
    divided by it. Exact in the long run. A run starts with every node whole, so the share over the
    run is found from there; both are given. Up to a horizon that is exact too; a run that ends with
    its work cannot end while it is blocked, so where repairs are as long as the run the truth lies
-   between the two. No repair waits for a crew. On the busy clock, where nothing strikes a job
-   that is blocked, the share is Erlang's loss formula with one server more than spares, in the
-   long run only.
+   between the two. No repair waits for a crew. On the busy clock, where a job that is blocked has
+   no faults, the share is Erlang's loss formula with one server more than spares, in the long run
+   only.
 
-What the form leaves out, and the least that luck does, are given beside it, so that a simulation
-can be held against it (``departures.py``).
+What the form leaves out, and the least sampling error, are given beside it, so that a simulation
+can be compared with it (``agreement.py``).
 """
 
 from __future__ import annotations
@@ -28,22 +28,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.distributions import law_mean_s
+from computeplan.notes import Note, note
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
 from computeplan.physics.reliability import down_frac_over_time, lacking_share
 from computeplan.units import DAY_S
-from computeplan.world.faults import Corrupt, Slow
+from computeplan.world.features import Feature, features, first_refused
 from computeplan.world.jobs import Job
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["NEVER", "Expected", "expect", "why_no_closed_form"]
+__all__ = ["NEVER", "NOT_TOGETHER", "PLAYS", "Expected", "expect", "why_no_closed_form"]
 
+PLAYS = features(
+    "asynchronous_saves never_saves keeps_several shrinks_never automatic_repair busy_clock"
+    " busy_repairs wall_repairs planned_stops horizon"
+)
+NOT_TOGETHER = (("busy_repairs", "wall_repairs"), ("never_saves", "horizon"))
 N_STEPS = 400
 NEVER = 1e-6
 """An ETTR below is no training."""
-NEVER_STRUCK = 1e-12  # faults in a run without which there is nothing to expect
-SELDOM = 1e-6  # share of time blocked below which nobody needs to know when
+NO_FAULTS = 1e-12  # fewer faults in a run than this are none
+SELDOM = 1e-6  # share of time blocked below which it does not matter when
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,9 @@ class Expected:
         Whether the run ends with its work, and not at the horizon.
     left_out_frac : float
         Most that the form leaves out, as a share of the ETTR.
-    luck_frac : float
-        Least standard error of the ETTR of one run, as a share of it: of faults that strike and
-        nodes that lack, whether or not a small sample has met them.
+    noise_frac : float
+        Least standard error of the ETTR of one run, as a share of it: of faults and of lacking
+        nodes, whether or not a small sample has any.
     train_s : float
         Training time of the work. [s]
     interval_s : float
@@ -109,71 +115,16 @@ class Expected:
         return self.train_s / self.ettr / DAY_S if self.ettr > NEVER else math.inf
 
 
-def why_no_closed_form(world: World) -> str | None:
-    """Return why theory says nothing of a world, or None."""
-    if len(world.jobs) != 1:
-        return f"{len(world.jobs)} jobs, which may wait for each other"
-    (job,) = world.jobs
-    if job.arrival_s > 0:
-        return "a job that comes later may have to queue"
-    places = job.pools_under(world.policy)
-    if len(places) > 1:
-        return f"{len(places)} pools could hold the job, so a policy decides"
-    if any(_place(world) in near for near in world.sharing):
-        return "pools share their spares"
-    pool = world.pools[_place(world)]
-    if logged := [kind.name for kind in pool.kinds if kind.log is not None]:
-        return f"{', '.join(logged)}: replayed from a log"
-    if job.shrinking is not None and any(kind.taken_per_fault or kind.log for kind in pool.kinds):
-        return "a job that goes on with fewer replicas"
-    if len(job.tiers_on(_place(world))) > 1:
-        return "checkpoints to several places"
-    if reason := _why_not_steady(pool) or _why_not_evenly_stopped(pool):
-        return reason
-    if math.isinf(job.interval_s[_place(world)]) and math.isfinite(world.horizon_s):
-        return "a job that never saves keeps all or nothing, by the horizon"
-    if _stopped_frac(pool, float(job.save_s[_place(world)])) >= 1:
-        return "planned stops leave no time between them"
-    return None
-
-
-def _why_not_steady(pool: Pool) -> str:
-    """Return why faults do not strike one by one at one rate, or nodes do not come back at once."""
-    kinds, takes = pool.kinds, [kind for kind in pool.kinds if kind.taken_per_fault]
-    if named := [kind.name for kind in kinds if isinstance(kind.effect, Slow)]:
-        return f"{', '.join(named)}: nodes that hold their job back"
-    if pool.throttle_frac:
-        return "a speed that varies with the time of day"
-    if named := [kind.name for kind in kinds if kind.lifetime is not None]:
-        return f"{', '.join(named)}: a law with memory"
-    if named := [kind.name for kind in kinds if kind.lemons is not None]:
-        return f"{', '.join(named)}: rates that differ between nodes"
-    if named := [kind.name for kind in kinds if kind.relapse is not None]:
-        return f"{', '.join(named)}: faults that come back"
-    if named := [kind.name for kind in kinds if isinstance(kind.effect, Corrupt)]:
-        return f"{', '.join(named)}: damage that is found late"
-    if pool.has_groups:
-        return "a fault may take several nodes"
-    if takes and pool.n_crews is not None:
-        return "repairs may wait for a crew"
-    if takes and pool.retire is not None:
-        return "nodes are retired"
-    if named := [kind.name for kind in kinds if kind.factor.low < kind.factor.high]:
-        return f"{', '.join(named)}: a rate that is uncertain on this chip"
-    if len({kind.is_busy for kind in takes}) > 1:
-        return "faults that take nodes run on the wall clock and on the busy clock"
-    return ""
-
-
-def _why_not_evenly_stopped(pool: Pool) -> str:
-    """Return why planned stops do not take the same share of all time, of all nodes."""
-    if named := [stop.name for stop in pool.stops if stop.effect.n_nodes]:
-        return f"{', '.join(named)}: nodes are taken out in turn"
-    if named := [stop.name for stop in pool.stops if stop.at_s]:
-        return f"{', '.join(named)}: planned stops at times of their own"
-    if named := [stop.name for stop in pool.stops if (stop.first_s or 0.0) > stop.interval_s]:
-        return f"{', '.join(named)}: the first planned stop comes late"
-    return ""
+def why_no_closed_form(world: World) -> Note | None:
+    """Return why theory says nothing of a world, with the line that asks for it, or None."""
+    p = _place(world)
+    refused = first_refused(world.features, PLAYS, NOT_TOGETHER, pool=p)
+    pool = world.pools[p]
+    if refused is None and _stopped_frac(pool, float(world.jobs[0].save_s[p])) >= 1:
+        refused = Feature("stops_all_the_time", f"planned.{pool.stops[0].name}.lasts", p)
+    if refused is None:
+        return None
+    return note("no_closed_form", why=refused.name, path=refused.path, about=refused.about)
 
 
 def _place(world: World) -> int:
@@ -197,10 +148,12 @@ def expect(world: World) -> Expected | None:
     pool, job = world.pools[p], world.jobs[0]
     rate = pool.fault_rate_per_node_s * int(job.n_nodes[p])
     train_s = float(job.train_s[p])
-    if rate * train_s < NEVER_STRUCK:
+    if rate * train_s < NO_FAULTS:
         return None
     segment_s = min(float(job.interval_s[p]), train_s)
     save_s, write_s, load_s = _save(job, p)
+    if write_s > segment_s + save_s:  # it saves at its end only, and waits for the write
+        save_s, write_s = save_s + write_s, 0.0
     first_s = pool.even_restart_s(rate)  # as long as there is nothing to read
     restart_s = first_s + load_s
     with np.errstate(over="ignore"):

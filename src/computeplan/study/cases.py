@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 
 from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
-from computeplan.engines import batch
+from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
-from computeplan.notes import Note, note, quoted
+from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.world.world import World
 
 __all__ = ["Case", "compile_cases", "expand", "notes_of"]
 
-
+ENGINES = {"batch": batch, "event": event}
+"""By name, those that `engine: auto` tries first standing first."""
 MAX_CASES = 10_000
 
 
@@ -113,7 +114,7 @@ def compile_cases(scenario: Scenario) -> list[Case]:
     ScenarioError, InfeasibleError
         With the name of the case.
     UnsupportedByEngine
-        If engine batch was asked for and cannot play a case.
+        If the engine that was asked for, or every engine, cannot play a case.
     """
     cases, wrong, infeasible = [], [], []
     for name, variant in expand(scenario).items():
@@ -138,18 +139,17 @@ def notes_of(cases: list[Case]) -> list[Note]:
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
         notes.append(note("not_like_for_like", kinds=tuple(sorted(classes))))
-    return [*notes, *quoted(break_evens({case.name: case.world for case in cases}))]
+    return [*notes, *break_evens({case.name: case.world for case in cases})]
 
 
 def _engine(scenario: Scenario, world: World) -> str:
     wanted = scenario.simulate.engine
-    unsupported = batch.why_unsupported(world)
-    if wanted == "batch" and unsupported is not None:
-        path, reason = unsupported
-        problem = scenario.document.problem(tuple(path.split(".")), reason)
-        place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-        message = f"{place}  {path}: engine batch cannot play this: {reason}. Use engine: event"
-        raise UnsupportedByEngine(message)
-    if wanted == "auto":
-        return "batch" if unsupported is None else "event"
-    return wanted
+    for name in ENGINES if wanted == "auto" else (wanted,):
+        unsupported = ENGINES[name].why_unsupported(world)
+        if unsupported is None:
+            return name
+    path, reason = unsupported
+    problem = scenario.document.problem(tuple(path.split(".")), reason)
+    place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    hint = ". Use engine: event" if name == "batch" else ""
+    raise UnsupportedByEngine(f"{place}  {path}: engine {name} cannot play this: {reason}{hint}")

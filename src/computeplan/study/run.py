@@ -26,7 +26,7 @@ from computeplan.engines import batch, event
 from computeplan.errors import InfeasibleError
 from computeplan.ledger import Span
 from computeplan.metrics import measure, measure_jobs
-from computeplan.notes import note, quoted
+from computeplan.notes import note
 from computeplan.results.cases import CaseResult
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
@@ -88,7 +88,7 @@ def run(
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
     found = {case.name: _case_result(case, counted[case.name]) for case in cases}
-    notes += quoted(warnings_of((case.name, case.world, found[case.name]) for case in cases))
+    notes += warnings_of((case.name, case.world, found[case.name]) for case in cases)
     return Result(
         name=scenario.name,
         about=scenario.about,

@@ -16,6 +16,7 @@ from computeplan.ledger import RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.units import DAY_S
+from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal
@@ -93,6 +94,11 @@ class World:
     def n_chips(self) -> list[int]:
         """Chips of each pool, spares included."""
         return [pool.n_chips for pool in self.pools]
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What it asks of those who play it."""
+        return features_of(self.pools, self.jobs, self.sharing, self.policy, self.horizon_s)
 
     @cached_property
     def n_nodes(self) -> IntArray:

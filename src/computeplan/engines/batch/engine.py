@@ -33,12 +33,34 @@ from computeplan.ledger import (
 )
 from computeplan.trace import Trace
 from computeplan.trace.streams import BLOCK
-from computeplan.world.faults import Corrupt, Slow
+from computeplan.world.features import features, first_refused
 from computeplan.world.jobs import Job
-from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["play", "rows_at_once", "why_unsupported"]
+__all__ = ["NOT_TOGETHER", "PLAYS", "play", "rows_at_once", "why_unsupported"]
+
+PLAYS = features(
+    "several_jobs asynchronous_saves tiers never_saves keeps_several replay memory lemons relapse"
+    " groups uncertain_rate automatic_repair busy_clock busy_repairs wall_repairs crews"
+    " booting_spares planned_stops rolling listed_stops late_stops horizon"
+)
+NOT_TOGETHER = (("rolling", "asynchronous_saves"), ("rolling", "tiers"))
+_WHY = {
+    "arrives_later": "a job that comes later may have to queue",
+    "shared_storage": "how fast it writes depends on what others write",
+    "shrinks": "how fast it trains changes with the nodes it has",
+    "shrinks_never": "how fast it trains changes with the nodes it has",
+    "several_pools": "{about} pools could hold it, so a policy decides",
+    "shared_pool": "shares pool {about} with another job",
+    "share_spares": "what one pool lacks another may have to spare",
+    "found_late": "it is noticed later, when other things have happened",
+    "slows": "how fast a job trains changes while it trains",
+    "throttle": "how fast a job trains changes while it trains",
+    "crews_after_random": "an automatic repair of random length comes before the crews",
+    "crews_after_unlike": "automatic repairs of different lengths come before the crews",
+    "retire": "which nodes are retired depends on all faults that they had",
+    "rolling": "saves are not complete when training goes on",
+}
 
 MOST_BLOCKS = 32  # 2,048 runs: enough to hide NumPy's cost per call, few enough for the cache
 MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
@@ -46,75 +68,10 @@ MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
 
 def why_unsupported(world: World) -> tuple[str, str] | None:
     """Return path and reason of what this engine cannot play in a world, or None."""
-    if found := _slow_or_late(world):
-        return found
-    if world.sharing:
-        path = f"sites.{world.pools[world.sharing[0][0]].site}.share_spares"
-        return path, "what one pool lacks another may have to spare"
-    taken: set[int] = set()
-    for job in world.jobs:
-        path = f"jobs.{job.name}"
-        if any(job.storage):
-            return f"{path}.checkpoint.state", "how fast it writes hangs on what others write"
-        if job.shrinking is not None:
-            return f"{path}.on_loss", "how fast it trains changes with the nodes it has"
-        if job.arrival_s > 0:
-            return f"{path}.arrival", "a job that comes later may have to queue"
-        pools = job.pools_under(world.policy)
-        if len(pools) > 1:
-            return path, f"{len(pools)} pools could hold it, so a policy decides"
-        if pools[0] in taken:
-            return path, f"shares pool {world.pools[pools[0]].name} with another job"
-        taken.add(pools[0])
-    for pool in world.pools:
-        path = f"sites.{pool.site}.pools.{pool.name}"
-        if reason := _crews_in_other_order(pool):
-            return f"{path}.crews", reason
-        if pool.retire is not None and any(kind.taken_per_fault for kind in pool.kinds):
-            return f"{path}.retire", "which nodes are retired hangs on all that struck them"
-    return _rolling_with_more(world)
-
-
-def _slow_or_late(world: World) -> tuple[str, str] | None:
-    """Return what makes training change while it goes on."""
-    late = [
-        kind.name for pool in world.pools for kind in pool.kinds if isinstance(kind.effect, Corrupt)
-    ]
-    if late:
-        return f"faults.{late[0]}.found", "it is noticed later, when other things have happened"
-    slow = [
-        kind.name for pool in world.pools for kind in pool.kinds if isinstance(kind.effect, Slow)
-    ]
-    if slow:
-        return f"faults.{slow[0]}.slows", "how fast a job trains changes while it trains"
-    for pool in world.pools:
-        if pool.throttle_frac:
-            path = f"sites.{pool.site}.pools.{pool.name}.throttle"
-            return path, "how fast a job trains changes while it trains"
-    return None
-
-
-def _rolling_with_more(world: World) -> tuple[str, str] | None:
-    """Return where rolling maintenance meets what is not played beside it."""
-    for p, pool in enumerate(world.pools):
-        rolling = next((stop for stop in pool.stops if stop.effect.n_nodes), None)
-        if rolling is None:
-            continue
-        if any(job.tiers_on(p) for job in world.jobs):
-            return f"planned.{rolling.name}.rolling", "saves are not complete when training goes on"
-    return None
-
-
-def _crews_in_other_order(pool: Pool) -> str:
-    """Return why nodes may come to the crews in another order than that of their faults."""
-    if pool.n_crews is None:
-        return ""
-    firsts = {kind.interrupt.automatic for kind in pool.kinds if kind.interrupt and kind.down_s}
-    if any(first is not None and first.name != "const" for first in firsts):
-        return "an automatic repair of random length comes before the crews"
-    if len(firsts) > 1:
-        return "automatic repairs of different lengths come before the crews"
-    return ""
+    refused = first_refused(world.features, PLAYS, NOT_TOGETHER)
+    if refused is None:
+        return None
+    return refused.path, _WHY.get(refused.name, "it does not know this").format(about=refused.about)
 
 
 def rows_at_once(world: World) -> int:

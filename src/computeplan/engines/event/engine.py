@@ -22,7 +22,7 @@ from computeplan.engines.event.job import Job, Surroundings
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.samples import RunSamples, is_over
 from computeplan.engines.event.storage import Storage
-from computeplan.errors import ComputePlanError
+from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import (
     LOST,
     PHASES,
@@ -34,9 +34,24 @@ from computeplan.ledger import (
 )
 from computeplan.scheduling.registry import load_policy
 from computeplan.trace import Trace
+from computeplan.world.features import features, first_refused
 from computeplan.world.world import World
 
-__all__ = ["play"]
+__all__ = ["PLAYS", "play", "why_unsupported"]
+
+PLAYS = features(
+    "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
+    " asynchronous_saves tiers never_saves keeps_several share_spares replay slows memory lemons"
+    " relapse found_late groups uncertain_rate automatic_repair busy_clock busy_repairs"
+    " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
+    " planned_stops rolling listed_stops late_stops horizon"
+)
+
+
+def why_unsupported(world: World) -> tuple[str, str] | None:
+    """Return path and reason of what this engine cannot play in a world, or None."""
+    refused = first_refused(world.features, PLAYS)
+    return None if refused is None else (refused.path, "it does not know this")
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool = False) -> Ledger:
@@ -55,9 +70,14 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
 
     Raises
     ------
+    UnsupportedByEngine
+        If a world asks for what no engine knows.
     ComputePlanError
         If the policy places what does not fit, or leaves jobs waiting for ever.
     """
+    if (unsupported := why_unsupported(world)) is not None:
+        path, reason = unsupported
+        raise UnsupportedByEngine(f"{path}: engine event cannot play this: {reason}")
     trace = Trace(world, seed, first_run, n_runs)
     runs = [_Run(world, trace, i, timeline=timeline and i == 0).play() for i in range(n_runs)]
     return make_ledger(concatenate(runs), world.n_chips, world.sharing)
