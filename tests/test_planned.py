@@ -18,7 +18,6 @@ from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import BLOCKED, IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN
 from computeplan.report.words import sentences
-from computeplan.trace.arrivals import ASIDE_S
 from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.world import World
 
@@ -71,8 +70,8 @@ def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any
         # the spare is idle and leaves at once; node 0 then has no other until 85
         (
             [roll(25, 4, 5, 60), (30.0, FAULT, 0, True, 5.0, 900.0)],
-            {TRAIN: 100, SAVE: 10, LOST: 8, BLOCKED: 55 + 4 * ASIDE_S, RESTART: 5},
-            85 + 4 * ASIDE_S + 5 + 88,
+            {TRAIN: 100, SAVE: 10, LOST: 8, BLOCKED: 55, RESTART: 5},
+            85 + 5 + 88,
             0,
             60 + 900,
         ),
@@ -160,8 +159,8 @@ def test_a_group_without_enough_spares_blocks_the_job(play):
     ledger = play(compile_world(scenario_of()), roll(25, 0, 5, 60))
     assert phases(ledger) == pytest.approx({TRAIN: 100, SAVE: 11, BLOCKED: 60, RESTART: 5})
     assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(3 * 60)
-    assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(120 + ASIDE_S, abs=1e-9)
-    idle_s = 26 + (176 - 86 - ASIDE_S) + 5 * (1000 - 176)
+    assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(120, abs=1e-9)
+    idle_s = 26 + (176 - 86) + 5 * (1000 - 176)
     assert ledger.chip_s[0, -1, 0, IDLE] == pytest.approx(idle_s, abs=1e-9)
 
 
@@ -260,8 +259,7 @@ def test_more_spares_never_hurt_a_stop(engine):
         world = compile_world(scenario.with_({"sites.s.pools.p.spares": f"{n_spares} nodes"}))
         ends.append(engine.play(world, 0, 0, 1).end_s[0, 0] - 10 * DAY_S)
     short, enough = 180 + 2 * HOUR_S + 300, 180 + 300
-    apart = [short + ASIDE_S * (3 - n) for n in range(4)]  # it waits for the last of 4 - n
-    assert ends == pytest.approx([*apart, enough, enough, enough], abs=1e-6)
+    assert ends == pytest.approx([short] * 4 + [enough] * 3, abs=1e-6)
 
 
 @pytest.mark.parametrize("engine", [batch, event])
@@ -294,8 +292,7 @@ def test_a_timeline_shows_maintenance():
     scenario = undisturbed(at=["30 h"], rolling="4 nodes", restart="5 min")
     ledger = event.play(compile_world(scenario), 0, 0, 1, timeline=True)
     held = [(span.phase, span.n_chips) for span in ledger.spans]
-    blocked = [(BLOCKED, 13)]
-    assert held == [(TRAIN, 16), (SAVE, 16), *blocked, (RESTART, 16), (TRAIN, 16)]
+    assert held == [(TRAIN, 16), (SAVE, 16), (BLOCKED, 13), (RESTART, 16), (TRAIN, 16)]
     seconds = sum(span.end_s - span.start_s for span in ledger.spans)
     assert seconds == pytest.approx(ledger.job_s[0, 0, :QUEUE].sum())
 

@@ -1,6 +1,6 @@
-"""Arrivals as arrays: what the luck of many runs is made of, and how it is put in order.
+"""Arrivals as arrays: what the samples of many runs are made of, and how they are put in order.
 
-A strike is a fault or a planned stop: when, of which kind, on which node, and how long the restart
+An arrival is a fault or a planned stop: when, of which kind, on which node, and how long the restart
 and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
 """
 
@@ -19,7 +19,6 @@ from computeplan.trace.lifetimes import renewed_lifetime_s
 from computeplan.world.faults import Kind, Outcome
 
 __all__ = [
-    "ASIDE_S",
     "Arrivals",
     "BoolArray",
     "FaultSamples",
@@ -34,11 +33,6 @@ __all__ = [
 ]
 
 MOST_NODES = 8_000_000  # shuffled at a time; it changes no number
-APART_S = 1e-3  # nodes of a group come back one by one, so that their order is definite
-ASIDE_S = 1e-5
-"""Times its number, by which a node comes back later from planned maintenance: stops at known times
-bring back many nodes at one time, and the order of any two must be definite. An arbitrary choice:
-small beside any maintenance, large beside the rounding of times in ``nodes.py``. [s]"""
 MISSING = {
     "found_s": 0.0,
     "lasts_s": 0.0,
@@ -218,23 +212,42 @@ def with_members(arrivals: Arrivals, n_nodes: IntArray, n_all: int) -> list[Arri
         node = picked["node"] + np.int32(i)
         is_one = is_group & (i < size) & (node < n_all)
         time_s = np.where(is_one, picked["time_s"], math.inf)
-        repair_s = picked["repair_s"] + i * APART_S
-        members.append(Arrivals(**{**picked, "node": node, "time_s": time_s, "repair_s": repair_s}))
+        members.append(Arrivals(**{**picked, "node": node, "time_s": time_s}))
     return [leaders, *members]
 
 
 def merge(parts: list[Arrivals]) -> Arrivals:
-    """Return the strikes of several streams as one, in the order of time, run by run."""
-    time_s = np.concatenate([part.time_s for part in parts])
-    order = np.argsort(time_s, axis=0, kind="stable")
+    """Return the arrivals of several streams as one, run by run in the order of time.
 
-    def sort(name: str) -> Any:
+    At equal times the lower node comes first, and what concerns no node before all others; on one
+    node, the order is that of the parts.
+    """
+
+    def joined(name: str) -> Any:
         columns = [getattr(part, name) for part in parts]
         if all(column is None for column in columns):
             return None
         for i, part in enumerate(parts):
             if columns[i] is None:
                 columns[i] = np.broadcast_to(np.asarray(MISSING[name]), part.time_s.shape)
-        return np.take_along_axis(np.concatenate(columns), order, axis=0)
+        return np.concatenate(columns)
+
+    time_s, is_member = joined("time_s"), joined("is_member")
+    order = np.argsort(time_s, axis=0, kind="stable")
+    sorted_s = np.take_along_axis(time_s, order, axis=0)
+    tied = (sorted_s[1:] == sorted_s[:-1]) & np.isfinite(sorted_s[1:])
+    if is_member is not None:
+        is_member = np.take_along_axis(is_member, order, axis=0)
+        tied &= ~is_member[1:]
+    if tied.any():
+        leader = np.take_along_axis(joined("node"), order, axis=0)
+        for i in range(1, len(leader) if is_member is not None else 0):
+            leader[i] = np.where(is_member[i], leader[i - 1], leader[i])
+        by_node = np.lexsort((leader, sorted_s), axis=0)
+        order = np.take_along_axis(order, by_node, axis=0)
+
+    def sort(name: str) -> Any:
+        column = joined(name)
+        return None if column is None else np.take_along_axis(column, order, axis=0)
 
     return Arrivals(*(sort(field.name) for field in fields(Arrivals)))

@@ -2,18 +2,21 @@
 
 Nodes have numbers and keep them. A row lists only the nodes that its job does *not* hold: the id
 and the time since which each is up, in the future while it is in repair. A node that is not listed
-is with the job, or idle once the job has ended. So cost follows strikes and spares, never chips.
+is with the job, or idle once the job has ended. So cost follows faults and spares, never chips.
 
-A node that is taken is replaced at once by the one that is up first: an idle node, or, if there is
-none, the first that will be repaired, which may be the taken node itself. That settles when the job
-will be whole again without an event for the repair: of all nodes the job lacks, the last one that
-it waits for. What it waits for is remembered as a claim, because a claimed node is not listed but
-does not notice strikes either.
+A node that is sent to repair is replaced at once by the one that is up first, and of several by
+that of the lowest number: an idle node, or, if there is none, the first that will be restored,
+which may be the very node. That settles when the job will have all its nodes again without an event
+for the repair: of all nodes the job lacks, the last one that it waits for. What it waits for is
+remembered as a claim, because a claimed node is not listed but does not notice faults either.
 
 Arrays have shape (n_places, n_rows), so that a look over all places of all rows runs along memory.
-To find the node that is up first, times are kept as the integers that their bits are (the order is
-the same for times >= 0), with the place in the last bits: one minimum gives both. Fewer than a
-thousand places take ten bits, which rounds a time down by less than 3e-13 of itself.
+To find the node that is up first, times are kept once more as the integers that their bits are (the
+order is the same for times >= 0, and the little below 0 that stands for "never sent to repair" comes
+first), with the place in the last bits: one minimum gives both. Fewer than a thousand places take
+ten bits, which rounds a time down by less than 3e-13 of itself; the books of idle nodes are that
+exact. Where nodes may come back at one time, those that look the same are told apart by their exact
+times and their numbers.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ __all__ = ["Mask", "Nodes"]
 Mask = BoolArray
 NO_NODE = -2  # id of an empty place; -1 is the node of a planned stop
 CLAIMS = 2  # places for claims to begin with
+UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair: they go first
 
 
 class Nodes:
@@ -44,31 +48,34 @@ class Nodes:
         Runs.
     first, n_nodes : int
         Nodes from `first` up to `n_nodes` are idle from t = 0; those before are with a job.
+    may_tie : bool
+        Whether several nodes may come back at one time.
     """
 
-    def __init__(self, n_rows: int, first: int, n_nodes: int) -> None:
-        self.rows = np.arange(n_rows)
+    def __init__(self, n_rows: int, first: int, n_nodes: int, *, may_tie: bool) -> None:
+        self.rows, self.may_tie = np.arange(n_rows), may_tie
         self.n_places = max(1, n_nodes - first)
         self.ids = np.full((self.n_places + CLAIMS, n_rows), NO_NODE, dtype=np.int32)
-        up_s = np.full((self.n_places, n_rows), math.inf)
+        self.up_s = np.full((self.n_places, n_rows), math.inf)
         if n_nodes > first:
             self.ids[: self.n_places] = np.arange(first, n_nodes, dtype=np.int32)[:, None]
-            up_s[:] = 0.0
-        self._set_keys(up_s)
+            self.up_s[:] = UNTOUCHED_S
+        self._set_keys()
         self.claimed_up_s = np.zeros((CLAIMS, n_rows))
         self.idle_s, self.repair_s = np.zeros(n_rows), np.zeros(n_rows)  # x nodes
         self.n_repairs = np.zeros(n_rows, dtype=np.int64)
 
-    def _set_keys(self, up_s: FloatArray) -> None:
+    def _set_keys(self) -> None:
         self._time_bits = ~np.int64((1 << self.n_places.bit_length()) - 1)
         places = np.arange(self.n_places)[:, None]
-        self._keys = (up_s.view(np.int64) & self._time_bits) | places
+        self._keys = (self.up_s.view(np.int64) & self._time_bits) | places
 
     def _put(self, at: IntArray, place: IntArray, up_s: FloatArray) -> None:
         """Set the time of places; `at` counts them through the flat array."""
         key = up_s.view(np.int64) & self._time_bits
         key |= place
         self._keys.reshape(-1)[at] = key
+        self.up_s.reshape(-1)[at] = up_s
 
     def find(self, node: NodeArray) -> tuple[IntArray, IntArray]:
         """Return rows and places that list the node of their row, or have or had a claim on it."""
@@ -76,20 +83,30 @@ class Nodes:
         place = at // self.rows.size
         return at - place * self.rows.size, place
 
+    def free_by_s(self, time_s: FloatArray, is_member: Mask | None = None) -> FloatArray:
+        """Return up to which listed times nodes are idle at the time of a fault. [s]
+
+        A node that is back at once is listed as up just after, because it is free after all that
+        were free before; to further nodes of the fault that sent it there it is still in repair.
+        """
+        if not self.may_tie:
+            return time_s
+        after_s = np.nextafter(time_s, math.inf)
+        return after_s if is_member is None else np.where(is_member, time_s, after_s)
+
     def look(
-        self, rows: IntArray, place: IntArray, time_s: FloatArray
+        self, rows: IntArray, place: IntArray, by_s: FloatArray
     ) -> tuple[FloatArray, Mask, Mask]:
         """Return since when nodes that `find` found are up, which are idle, and which with the job.
 
-        Those in repair are neither, and up in the future.
+        Those in repair are neither, and up after `by_s`.
         """
         is_claim = place >= self.n_places
-        key = self._keys[np.where(is_claim, 0, place), rows]
-        up_s = (key & self._time_bits).view(np.float64)
+        up_s = self.up_s[np.where(is_claim, 0, place), rows]
         if is_claim.any():
             claims = np.flatnonzero(is_claim)
             up_s[claims] = self.claimed_up_s[place[claims] - self.n_places, rows[claims]]
-        idle: Mask = up_s <= time_s
+        idle: Mask = up_s <= by_s
         with_job: Mask = idle & is_claim
         if with_job.any():
             idle &= ~is_claim
@@ -100,18 +117,26 @@ class Nodes:
         self,
         rows: IntArray,
         place: IntArray,
-        since_s: FloatArray,
         time_s: FloatArray,
+        back_s: FloatArray,
         down_s: FloatArray,
     ) -> None:
-        """Send idle nodes to repair."""
+        """Send idle nodes to repair until they are back."""
+        since_s = (self._keys[place, rows] & self._time_bits).view(np.float64)
         self.n_repairs[rows] += 1
         self.idle_s[rows] += time_s - since_s
         self.repair_s[rows] += down_s
-        self._put(place * self.rows.size + rows, place, time_s + down_s)
+        up_s = np.maximum(back_s, self.free_by_s(time_s))
+        self._put(place * self.rows.size + rows, place, up_s)
 
     def replace(
-        self, takes: Mask, time_s: FloatArray, node: NodeArray, down_s: FloatArray
+        self,
+        takes: Mask,
+        time_s: FloatArray,
+        node: NodeArray,
+        back_s: FloatArray,
+        down_s: FloatArray,
+        by_s: FloatArray,
     ) -> tuple[IntArray, FloatArray]:
         """Send nodes of jobs to repair, and move in the nodes that are up first.
 
@@ -120,11 +145,13 @@ class Nodes:
         Parameters
         ----------
         takes : ndarray of bool, shape (n_rows,)
-            Rows whose node is taken.
-        time_s, down_s : ndarray, shape (n_rows,)
-            Now, and how long the nodes stay away. [s]
+            Rows whose node goes.
+        time_s, back_s, down_s : ndarray, shape (n_rows,)
+            Now, when the nodes are back, and after how long. [s]
         node : ndarray of int, shape (n_rows,)
-            The taken nodes.
+            The nodes that go.
+        by_s : ndarray, shape (n_rows,)
+            Nodes that are up by then are idle. [s]
 
         Returns
         -------
@@ -134,56 +161,68 @@ class Nodes:
             When they will have the node that they claimed. [s]
         """
         key = self._keys.min(axis=0)
-        idle_s = time_s - (key & self._time_bits).view(np.float64)
-        key &= ~self._time_bits  # the place
-        late = np.flatnonzero(takes & (idle_s < 0))
+        place = key & ~self._time_bits
+        key &= self._time_bits
+        idle_s = time_s - key.view(np.float64)
+        is_late = idle_s < 0
+        if self.may_tie:
+            place = self._settle(place, key)
+            up_s = self.up_s[place, self.rows]
+            is_late = up_s > by_s
+            back_s = np.maximum(back_s, np.nextafter(time_s, math.inf))
+        late = np.flatnonzero(takes & is_late)
         np.maximum(idle_s, 0.0, out=idle_s)
         idle_s *= takes
         self.idle_s += idle_s
         self.repair_s += down_s * takes
-        back_s = time_s + down_s
         from_s = idle_s[:0]
         if late.size:
-            place = key[late]
-            first_s = (self._keys[place, late] & self._time_bits).view(np.float64)
-            own = back_s[late] < first_s  # the taken node itself will be up first
-            from_s = np.where(own, back_s[late], first_s)
-            self._claim(
-                late, np.where(own, node[late], self.ids[place, late]), from_s, time_s[late]
-            )
+            own_s, own_node = back_s[late], node[late]
+            other_s, other_node = self.up_s[place[late], late], self.ids[place[late], late]
+            own = (own_s < other_s) | ((own_s == other_s) & (own_node < other_node))
+            from_s = np.where(own, own_s, other_s)
+            from_s = np.where(from_s > self.free_by_s(time_s[late]), from_s, time_s[late])
+            self._claim(late, np.where(own, own_node, other_node), from_s, time_s[late])
             takes = takes.copy()
             takes[late[own]] = False
         rows = np.flatnonzero(takes)
-        place = key[rows]
+        place = place[rows]
         at = place * self.rows.size
         at += rows
         self.ids.reshape(-1)[at] = node[rows]
         self._put(at, place, back_s[rows])
         return late, from_s
 
+    def _settle(self, place: IntArray, key: IntArray) -> IntArray:
+        """Return the places that are first by exact time and number, of those with a key."""
+        at = np.flatnonzero((self._keys & self._time_bits) == key)
+        if at.size == place.size:
+            return place
+        order = np.lexsort((self.ids.reshape(-1)[at], self.up_s.reshape(-1)[at]))
+        at = at[order[::-1]]  # the first is written last
+        place[at % place.size] = at // place.size
+        return place
+
     def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, now_s: FloatArray) -> None:
         """Remember claims in the places of the oldest, which have come true."""
         claims = self.claimed_up_s[:, rows]
         place = claims.argmin(axis=0)
         if (claims.min(axis=0) > now_s).any():
-            self._more_claims()
+            empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
+            self.ids = np.vstack([self.ids, empty])
+            self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])
             place = self.claimed_up_s[:, rows].argmin(axis=0)
         self.ids[self.n_places + place, rows], self.claimed_up_s[place, rows] = node, up_s
-
-    def _more_claims(self) -> None:
-        empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
-        self.ids = np.vstack([self.ids, empty])
-        self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])
 
     def add_idle(self, rows: IntArray, node: NodeArray, since_s: FloatArray) -> None:
         """List nodes that a job has given back, idle since `since_s`."""
         free = self.ids[: self.n_places, rows] == NO_NODE
         if not free.any(axis=0).all():
-            up_s = (self._keys & self._time_bits).view(np.float64)
             empty = np.full((max(8, self.n_places // 2), self.rows.size), NO_NODE, dtype=np.int32)
             self.ids = np.vstack([empty, self.ids])
+            self.up_s = np.vstack([np.full(empty.shape, math.inf), self.up_s])
             self.n_places += len(empty)
-            self._set_keys(np.vstack([np.full(empty.shape, math.inf), up_s]))
+            self._set_keys()
             free = self.ids[: self.n_places, rows] == NO_NODE
         place = free.argmax(axis=0)
         self.ids[place, rows] = node

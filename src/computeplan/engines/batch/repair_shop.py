@@ -1,9 +1,9 @@
-"""How long nodes stay away, for many runs at once: what needs no crew first, then a crew.
+"""When nodes are back from repair, for many runs at once: first what needs no crew, then a crew.
 
 Crews take nodes in the order in which they come to them (Kiefer and Wolfowitz: the next node is
 begun when it comes, or when the crew that is free first is). That order is the order of faults only
 if what comes before lasts the same for all; other pools are for the event engine. Nodes that one
-fault took together are mended by one crew.
+fault sent to repair together are repaired by one crew.
 
 Sources
 -------
@@ -37,28 +37,31 @@ class RepairShop:
         """Note that other faults are under way in some rows."""
         self.begun_s[new] = math.nan
 
-    def down_s(self, turn: Turn, is_taken: BoolArray) -> FloatArray:
-        """Return how long the nodes that a turn takes stay away, shape (n_rows,). [s]"""
-        down_s = turn.repair_s
+    def repair(self, turn: Turn, is_taken: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Return when nodes that a turn sends to repair are back, and after how long. [s]
+
+        Times are added in the order in which the stages come, so that both engines find the same
+        time to the last bit.
+        """
+        come_s, down_s = turn.time_s, turn.repair_s
         if turn.automatic_s is not None:
-            down_s = turn.automatic_s + turn.repair_s
-        if len(self.free_s):
-            down_s = down_s.copy()
-            rows = np.flatnonzero(is_taken)
-            come_s = turn.time_s[rows]
-            if turn.automatic_s is not None:
-                come_s = come_s + turn.automatic_s[rows]
-            repair_s = turn.repair_s[rows]
-            crews = self.free_s[:, rows]
-            crew = crews.argmin(axis=0)
-            begin_s = np.maximum(come_s, crews[crew, np.arange(rows.size)])
-            needs = repair_s > 0
-            begin_s = np.where(needs, begin_s, come_s)
-            if turn.is_member is not None:
-                shared = turn.is_member[rows] & ~np.isnan(self.begun_s[rows])
-                begin_s = np.where(shared, self.begun_s[rows], begin_s)
-                self.begun_s[rows] = begin_s
-                needs &= ~shared
-            self.free_s[crew[needs], rows[needs]] = (begin_s + repair_s)[needs]
-            down_s[rows] = begin_s + repair_s - turn.time_s[rows]
-        return down_s
+            come_s, down_s = come_s + turn.automatic_s, turn.automatic_s + down_s
+        back_s = come_s + turn.repair_s
+        if not len(self.free_s):
+            return back_s, down_s
+        rows = np.flatnonzero(is_taken)
+        come_s, repair_s = come_s[rows], turn.repair_s[rows]
+        crews = self.free_s[:, rows]
+        crew = crews.argmin(axis=0)
+        needs = repair_s > 0
+        begin_s = np.where(needs, np.maximum(come_s, crews[crew, np.arange(rows.size)]), come_s)
+        if turn.is_member is not None:
+            shared = turn.is_member[rows] & ~np.isnan(self.begun_s[rows])
+            begin_s = np.where(shared, self.begun_s[rows], begin_s)
+            self.begun_s[rows] = begin_s
+            needs &= ~shared
+        back_s[rows] = begin_s + repair_s
+        self.free_s[crew[needs], rows[needs]] = back_s[rows[needs]]
+        down_s = down_s.copy()
+        down_s[rows] = back_s[rows] - turn.time_s[rows]
+        return back_s, down_s

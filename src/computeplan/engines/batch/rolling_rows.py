@@ -13,7 +13,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.engines.batch.nodes import Mask
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.turns import Turn, Turns
-from computeplan.trace.arrivals import ASIDE_S, NodeArray
+from computeplan.trace.arrivals import NodeArray
 from computeplan.trace.trace import NO_NODE
 from computeplan.world.jobs import Job
 from computeplan.world.world import World
@@ -71,7 +71,7 @@ class RollingRows(Rows):
         node = turn.node[called] + np.int32(j)
         is_one = (j < self.n_out[turn.kind[called]]) & (node < self.n_nodes)
         rows = called[is_one]
-        return rows, node[is_one], turn.lasts_s[rows] + node[is_one] * ASIDE_S
+        return rows, node[is_one], turn.lasts_s[rows]
 
     def _call_out(self, turn: Turn, called: IntArray) -> None:
         """Take idle nodes of a group out, and stop the jobs that hold others; these go later."""
@@ -94,7 +94,13 @@ class RollingRows(Rows):
         self.anew_s = np.concatenate([self.anew_s, turn.restart_s[rows]])
 
     def _take_idle(
-        self, rows: IntArray, node: NodeArray, time_s: FloatArray, away_s: FloatArray
+        self,
+        rows: IntArray,
+        node: NodeArray,
+        time_s: FloatArray,
+        away_s: FloatArray,
+        *,
+        is_call: bool = True,
     ) -> Mask:
         """Take nodes out where they are idle; return where they are with the job.
 
@@ -104,15 +110,20 @@ class RollingRows(Rows):
             Each once.
         node, time_s, away_s : ndarray, shape of `rows`
             Which nodes, when, and for how long. [s]
+        is_call : bool
+            Whether they are called now: repairs that end now have ended. They end after the nodes
+            leave whose job has just saved.
         """
         wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
-        now_s, until_s = np.zeros((2, self.all_rows.size))
+        now_s, down_s = np.zeros((2, self.all_rows.size))
         held = np.zeros(self.all_rows.size, dtype=np.bool_)
-        wanted[rows], now_s[rows], until_s[rows], held[rows] = node, time_s, away_s, True
+        wanted[rows], now_s[rows], down_s[rows], held[rows] = node, time_s, away_s, True
         found, place = self.nodes.find(wanted)
-        up_s, idle, held[found] = self.nodes.look(found, place, now_s[found])
+        by_s = self.nodes.free_by_s(now_s) if is_call else np.nextafter(now_s, -np.inf)
+        _, idle, held[found] = self.nodes.look(found, place, by_s[found])
         found = found[idle]
-        self.nodes.take_idle(found, place[idle], up_s[idle], now_s[found], until_s[found])
+        now_s, down_s = now_s[found], down_s[found]
+        self.nodes.take_idle(found, place[idle], now_s, now_s + down_s, down_s)
         self.nodes.n_repairs[found] -= 1  # it is none
         return held[rows]
 
@@ -136,7 +147,7 @@ class RollingRows(Rows):
         """Take nodes out of jobs, which stand; what is left of a restart is still to be done."""
         rows, node = self.leaving[entries], self.leaving_node[entries]
         time_s, away_s = self.leave_s[entries], self.away_s[entries]
-        held = self._take_idle(rows, node, time_s, away_s)
+        held = self._take_idle(rows, node, time_s, away_s, is_call=False)
         rows, node, time_s, away_s = rows[held], node[held], time_s[held], away_s[held]
         if not rows.size:
             return
@@ -150,7 +161,8 @@ class RollingRows(Rows):
         now_s, down_s = np.zeros((2, self.all_rows.size))
         takes[rows], wanted[rows], now_s[rows], down_s[rows] = True, node, time_s, away_s
         whole_s = np.maximum(self.whole_s, now_s)
-        late, from_s = self.nodes.replace(takes, now_s, wanted, down_s)
+        by_s = np.nextafter(now_s, -np.inf)
+        late, from_s = self.nodes.replace(takes, now_s, wanted, now_s + down_s, down_s, by_s)
         after_s = np.maximum(whole_s[late], from_s)
         self.missing_node_s[late] += from_s - now_s[late]
         self.blocked_s[late] += after_s - whole_s[late]

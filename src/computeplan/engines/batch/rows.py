@@ -18,11 +18,22 @@ from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
 from computeplan.trace.arrivals import NodeArray
 from computeplan.world.jobs import Job
+from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
 __all__ = ["Rows"]
 
 SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
+
+
+def _may_tie(pool: Pool) -> bool:
+    """Return whether nodes may come back at one time: some are away for times that are not random.
+
+    Of two random times to the last bit, that two are the same does not happen.
+    """
+    repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
+    is_known = any(kind.log is not None for kind in pool.kinds) or bool(pool.stops)
+    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
 
 
 class Rows:
@@ -46,7 +57,8 @@ class Rows:
         self.save_s = float(job.save_s[pool]) if job else 0.0
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
-        self.nodes = Nodes(n_rows, self.n_held if job else self.n_nodes, self.n_nodes)
+        first = self.n_held if job else self.n_nodes
+        self.nodes = Nodes(n_rows, first, self.n_nodes, may_tie=_may_tie(place))
         self.repair_shop = RepairShop(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
@@ -132,10 +144,11 @@ class Rows:
         whole_s = np.maximum(self.whole_s, now_s)
         back_s = time_s
         if takes.any():
-            down_s = self.repair_shop.down_s(turn, takes)
+            back_s, down_s = self.repair_shop.repair(turn, takes)
+            by_s = self.nodes.free_by_s(now_s, turn.is_member)
+            rows, from_s = self.nodes.replace(takes, now_s, node, back_s, down_s, by_s)
             if self.comes_back:
-                back_s = np.where(takes, time_s + down_s, time_s)
-            rows, from_s = self.nodes.replace(takes, now_s, node, down_s)
+                back_s = np.where(takes, back_s, time_s)
             if self.boots:
                 self._boot(takes, rows, now_s, whole_s)
             if rows.size:
@@ -301,7 +314,7 @@ class Rows:
     def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
         """Strike nodes that are listed; return which of them are with the job after all."""
         time_s, kind = turn.time_s[rows], turn.kind[rows]
-        up_s, idle, with_job = self.nodes.look(rows, place, time_s)
+        up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.free_by_s(time_s))
         if self.has_busy:
             idle &= ~self.is_busy[kind]
         counts = idle
@@ -314,10 +327,10 @@ class Rows:
         if gone.any():
             is_taken = np.zeros(self.all_rows.size, dtype=np.bool_)
             is_taken[rows[gone]] = True
-            down_s = self.repair_shop.down_s(turn, is_taken)[rows[gone]]
-            self.nodes.take_idle(rows[gone], place[gone], up_s[gone], time_s[gone], down_s)
+            back_s, down_s = (s[rows[gone]] for s in self.repair_shop.repair(turn, is_taken))
+            self.nodes.take_idle(rows[gone], place[gone], time_s[gone], back_s, down_s)
             whole_s = time_s.copy()
-            whole_s[gone] += down_s
+            whole_s[gone] = back_s
         if self.comes_back:
             # What strikes in repair is exchanged there, if its law has a memory.
             in_repair = ~idle & ~with_job & self.has_memory[kind]
