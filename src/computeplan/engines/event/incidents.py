@@ -111,7 +111,7 @@ class Incidents:
         samples, where = self.samples, self.nodes.where
         kind, restart_s = samples.kind[i], samples.restart_s[i]
         group = self.nodes.spec.stop(kind).group(samples.node[i], len(where))
-        away = {node: samples.lasts_s[i] for node in group}
+        away = dict.fromkeys(group, samples.lasts_s[i])
         self._take_out(None, away, 0.0, now_s)
         for gang in [gang for pool in self.near for gang in pool.on_pool]:
             own = {node: away_s for node, away_s in away.items() if where[node] == gang.index}
