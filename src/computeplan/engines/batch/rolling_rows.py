@@ -101,7 +101,7 @@ class RollingRows(Rows):
         leave_s = np.maximum(now_s, saved_s)
         by_s = np.where(saved_s > now_s, np.nextafter(leave_s, -np.inf), self.nodes.by_s[rows])
         more = Leaving(rows, node[goes], leave_s, by_s, away_s[goes], turn.restart_s[rows])
-        self.leaving = Leaving(*map(np.append, self.leaving, more))
+        self.leaving = Leaving(*map(np.append, self.leaving, more))  # type: ignore[arg-type]
 
     def _take_idle(
         self,
