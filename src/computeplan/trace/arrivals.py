@@ -1,7 +1,7 @@
 """Arrivals as arrays: what the samples of many runs are made of, and how they are put in order.
 
-An arrival is a fault or a planned stop: when, of which kind, on which node, and how long the restart
-and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
+An arrival is a fault or a planned stop: when, of which kind, on which node, and how long the
+restart and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
 """
 
 from __future__ import annotations

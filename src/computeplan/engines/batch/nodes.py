@@ -12,11 +12,11 @@ remembered as a claim, because a claimed node is not listed but does not notice 
 
 Arrays have shape (n_places, n_rows), so that a look over all places of all rows runs along memory.
 To find the node that is up first, times are kept once more as the integers that their bits are (the
-order is the same for times >= 0, and the little below 0 that stands for "never sent to repair" comes
+order is the same for times >= 0, and the little below 0 that stands for "never sent to repair" is
 first), with the place in the last bits: one minimum gives both. Fewer than a thousand places take
-ten bits, which rounds a time down by less than 3e-13 of itself; the books of idle nodes are that
-exact. Where nodes may come back at one time, those that look the same are told apart by their exact
-times and their numbers.
+ten bits, which rounds a time down by less than 3e-13 of itself; books of idle nodes are no more
+exact than that. Where nodes may come back at one time, those that look alike are told apart by
+their exact times and their numbers.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Nodes:
 
     def __init__(self, n_rows: int, first: int, n_nodes: int, *, may_tie: bool) -> None:
         self.rows, self.may_tie = np.arange(n_rows), may_tie
+        self.by_s, self._time_s = np.zeros(n_rows), np.full(n_rows, -1.0)
+        self._nth = np.zeros(n_rows, dtype=np.int64)  # arrival at one time
         self.n_places = max(1, n_nodes - first)
         self.ids = np.full((self.n_places + CLAIMS, n_rows), NO_NODE, dtype=np.int32)
         self.up_s = np.full((self.n_places, n_rows), math.inf)
@@ -83,16 +85,18 @@ class Nodes:
         place = at // self.rows.size
         return at - place * self.rows.size, place
 
-    def free_by_s(self, time_s: FloatArray, is_member: Mask | None = None) -> FloatArray:
-        """Return up to which listed times nodes are idle at the time of a fault. [s]
+    def meet(self, time_s: FloatArray, is_member: Mask | None = None) -> None:
+        """Note that an arrival is played: `by_s` says up to which listed times nodes are idle.
 
-        A node that is back at once is listed as up just after, because it is free after all that
-        were free before; to further nodes of the fault that sent it there it is still in repair.
+        A node that an arrival sends to repair and that is back at once is listed as up one step
+        after that. So it is still away for further nodes of the same fault, idle for whatever else
+        comes at this time, and behind all that were free before it.
         """
-        if not self.may_tie:
-            return time_s
-        after_s = np.nextafter(time_s, math.inf)
-        return after_s if is_member is None else np.where(is_member, time_s, after_s)
+        self.by_s = time_s
+        if self.may_tie:
+            is_next = 1 if is_member is None else ~is_member
+            self._nth = np.where(time_s == self._time_s, self._nth + is_next, 0)
+            self._time_s, self.by_s = time_s, (time_s.view(np.int64) + self._nth).view(np.float64)
 
     def look(
         self, rows: IntArray, place: IntArray, by_s: FloatArray
@@ -120,13 +124,14 @@ class Nodes:
         time_s: FloatArray,
         back_s: FloatArray,
         down_s: FloatArray,
+        by_s: FloatArray,
     ) -> None:
         """Send idle nodes to repair until they are back."""
         since_s = (self._keys[place, rows] & self._time_bits).view(np.float64)
         self.n_repairs[rows] += 1
         self.idle_s[rows] += time_s - since_s
         self.repair_s[rows] += down_s
-        up_s = np.maximum(back_s, self.free_by_s(time_s))
+        up_s = np.maximum(back_s, np.nextafter(by_s, math.inf)) if self.may_tie else back_s
         self._put(place * self.rows.size + rows, place, up_s)
 
     def replace(
@@ -169,7 +174,8 @@ class Nodes:
             place = self._settle(place, key)
             up_s = self.up_s[place, self.rows]
             is_late = up_s > by_s
-            back_s = np.maximum(back_s, np.nextafter(time_s, math.inf))
+            soonest_s = np.nextafter(by_s, math.inf)
+            back_s = np.maximum(back_s, soonest_s)
         late = np.flatnonzero(takes & is_late)
         np.maximum(idle_s, 0.0, out=idle_s)
         idle_s *= takes
@@ -181,8 +187,9 @@ class Nodes:
             other_s, other_node = self.up_s[place[late], late], self.ids[place[late], late]
             own = (own_s < other_s) | ((own_s == other_s) & (own_node < other_node))
             from_s = np.where(own, own_s, other_s)
-            from_s = np.where(from_s > self.free_by_s(time_s[late]), from_s, time_s[late])
-            self._claim(late, np.where(own, own_node, other_node), from_s, time_s[late])
+            if self.may_tie:
+                from_s = np.where(from_s > soonest_s[late], from_s, time_s[late])
+            self._claim(late, np.where(own, own_node, other_node), from_s, by_s[late])
             takes = takes.copy()
             takes[late[own]] = False
         rows = np.flatnonzero(takes)
@@ -203,11 +210,11 @@ class Nodes:
         place[at % place.size] = at // place.size
         return place
 
-    def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, now_s: FloatArray) -> None:
+    def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, by_s: FloatArray) -> None:
         """Remember claims in the places of the oldest, which have come true."""
         claims = self.claimed_up_s[:, rows]
         place = claims.argmin(axis=0)
-        if (claims.min(axis=0) > now_s).any():
+        if (claims.min(axis=0) > by_s).any():
             empty = np.full((CLAIMS, self.rows.size), NO_NODE, dtype=np.int32)
             self.ids = np.vstack([self.ids, empty])
             self.claimed_up_s = np.vstack([self.claimed_up_s, np.zeros(empty.shape)])

@@ -1,11 +1,14 @@
 """Rows of one job on a pool whose nodes are taken out in turn, for maintenance.
 
-Idle nodes go at the strike. Nodes of a job go when its save is complete, at a time between strikes
-that is one of each row: they wait in a table until a later strike of their row, or the end, asks
-what has happened until then. Nothing else can come of it before: the job stands until they go.
+Idle nodes go at once. Nodes of a job go when its save is complete, at a time between arrivals that
+is one of each row: they wait in a table until a later arrival of their row, or the end, asks what
+has happened until then. Nothing else can come of it before: the job stands until they go. They go
+before repairs end that end at the same time.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,20 +24,27 @@ from computeplan.world.world import World
 __all__ = ["RollingRows"]
 
 
-class RollingRows(Rows):
-    """Rows of one job on one pool with rolling maintenance.
+class Leaving(NamedTuple):
+    """Nodes that are to leave jobs, in the order in which they were called."""
 
-    The table of what leaves has one entry a row and node, in the order in which they were called.
-    """
+    row: IntArray
+    node: NodeArray
+    time_s: FloatArray
+    by_s: FloatArray  # nodes that are up by then are idle when it leaves
+    away_s: FloatArray
+    restart_s: FloatArray  # that follows, unless more is left of another
+
+
+class RollingRows(Rows):
+    """Rows of one job on one pool with rolling maintenance."""
 
     def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
         super().__init__(world, pool, job, n_rows)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
         for stop in world.pools[pool].stops:
             self.n_out[stop.index] = stop.effect.n_nodes
-        self.leaving = np.empty(0, dtype=np.int64)  # rows
-        self.leaving_node = np.empty(0, dtype=np.int32)
-        self.leave_s, self.away_s, self.anew_s = np.empty((3, 0))  # when, how long, the restart
+        rows, nodes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
+        self.leaving = Leaving(rows, nodes, *np.empty((4, 0)))
 
     def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
         self._leave_until(live, turn.time_s)
@@ -60,7 +70,7 @@ class RollingRows(Rows):
             wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
             wanted[rows] = node
             self._list_idle(wanted != NO_NODE, wanted, begin_s)
-            self._take_idle(rows, node, turn.time_s[rows], away_s)
+            self._take_idle(rows, node, turn.time_s[rows], self.nodes.by_s[rows], away_s)
         super()._pass_stops(turn, live, begin_s)
 
     def _of_group(
@@ -78,7 +88,8 @@ class RollingRows(Rows):
         parts = []
         for j in range(int(self.n_out[turn.kind[called]].max())):
             rows, node, away_s = self._of_group(turn, called, j)
-            held = self._take_idle(rows, node, turn.time_s[rows], away_s)
+            by_s = self.nodes.by_s[rows]
+            held = self._take_idle(rows, node, turn.time_s[rows], by_s, away_s)
             parts.append((rows[held], node[held], away_s[held]))
         rows, node, away_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         holds = np.unique(rows)
@@ -86,21 +97,19 @@ class RollingRows(Rows):
         self.n_interruptions[turn.kind[stopped], stopped] += 1
         goes = np.isin(rows, stopped)
         rows = rows[goes]
-        leave_s = np.maximum(turn.time_s[rows], self.saving_until_s[rows])
-        self.leaving = np.concatenate([self.leaving, rows])
-        self.leaving_node = np.concatenate([self.leaving_node, node[goes]])
-        self.leave_s = np.concatenate([self.leave_s, leave_s])
-        self.away_s = np.concatenate([self.away_s, away_s[goes]])
-        self.anew_s = np.concatenate([self.anew_s, turn.restart_s[rows]])
+        now_s, saved_s = turn.time_s[rows], self.saving_until_s[rows]
+        leave_s = np.maximum(now_s, saved_s)
+        by_s = np.where(saved_s > now_s, np.nextafter(leave_s, -np.inf), self.nodes.by_s[rows])
+        more = Leaving(rows, node[goes], leave_s, by_s, away_s[goes], turn.restart_s[rows])
+        self.leaving = Leaving(*map(np.append, self.leaving, more))  # type: ignore[arg-type]
 
     def _take_idle(
         self,
         rows: IntArray,
         node: NodeArray,
         time_s: FloatArray,
+        by_s: FloatArray,
         away_s: FloatArray,
-        *,
-        is_call: bool = True,
     ) -> Mask:
         """Take nodes out where they are idle; return where they are with the job.
 
@@ -108,61 +117,60 @@ class RollingRows(Rows):
         ----------
         rows : ndarray
             Each once.
-        node, time_s, away_s : ndarray, shape of `rows`
-            Which nodes, when, and for how long. [s]
-        is_call : bool
-            Whether they are called now: repairs that end now have ended. They end after the nodes
-            leave whose job has just saved.
+        node, time_s, by_s, away_s : ndarray, shape of `rows`
+            Which nodes, when, being idle if they are up by when, and for how long. [s]
         """
-        wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
-        now_s, down_s = np.zeros((2, self.all_rows.size))
-        held = np.zeros(self.all_rows.size, dtype=np.bool_)
-        wanted[rows], now_s[rows], down_s[rows], held[rows] = node, time_s, away_s, True
+        held, wanted, now_s, latest_s, down_s = self._spread(rows, node, time_s, by_s, away_s)
         found, place = self.nodes.find(wanted)
-        by_s = self.nodes.free_by_s(now_s) if is_call else np.nextafter(now_s, -np.inf)
-        _, idle, held[found] = self.nodes.look(found, place, by_s[found])
+        _, idle, held[found] = self.nodes.look(found, place, latest_s[found])
         found = found[idle]
-        now_s, down_s = now_s[found], down_s[found]
-        self.nodes.take_idle(found, place[idle], now_s, now_s + down_s, down_s)
+        now_s, latest_s, down_s = now_s[found], latest_s[found], down_s[found]
+        self.nodes.take_idle(found, place[idle], now_s, now_s + down_s, down_s, latest_s)
         self.nodes.n_repairs[found] -= 1  # it is none
         return held[rows]
 
+    def _spread(
+        self, rows: IntArray, node: NodeArray, *columns: FloatArray
+    ) -> tuple[Mask, NodeArray, FloatArray, FloatArray, FloatArray]:
+        """Return which rows are meant, and for all rows their nodes and values."""
+        is_meant = np.zeros(self.all_rows.size, dtype=np.bool_)
+        nodes = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
+        values = np.zeros((len(columns), self.all_rows.size))
+        is_meant[rows], nodes[rows], values[:, rows] = True, node, columns
+        first, second, third = values
+        return is_meant, nodes, first, second, third
+
     def _leave_until(self, live: Mask, time_s: FloatArray) -> None:
         """Let go, in the order of time, what was to leave up to `time_s`."""
-        if not self.leaving.size:
+        table = self.leaving
+        if not table.row.size:
             return
-        due = (live & ~self.is_done)[self.leaving] & (self.leave_s <= time_s[self.leaving])
+        due = (live & ~self.is_done)[table.row] & (table.time_s <= time_s[table.row])
         entries = np.flatnonzero(due)
         if not entries.size:
             return
-        entries = entries[np.lexsort((self.leave_s[entries], self.leaving[entries]))]
-        rows = self.leaving[entries]
+        entries = entries[np.lexsort((table.time_s[entries], table.row[entries]))]
+        rows = table.row[entries]
         nth = np.arange(rows.size) - np.searchsorted(rows, rows)  # of its row
         for n in range(int(nth.max()) + 1):
-            self._leave(entries[nth == n])
-        for name in ("leaving", "leaving_node", "leave_s", "away_s", "anew_s"):
-            setattr(self, name, getattr(self, name)[~due])
+            self._leave(Leaving(*(column[entries[nth == n]] for column in table)))
+        self.leaving = Leaving(*(column[~due] for column in table))
 
-    def _leave(self, entries: IntArray) -> None:
+    def _leave(self, due: Leaving) -> None:
         """Take nodes out of jobs, which stand; what is left of a restart is still to be done."""
-        rows, node = self.leaving[entries], self.leaving_node[entries]
-        time_s, away_s = self.leave_s[entries], self.away_s[entries]
-        held = self._take_idle(rows, node, time_s, away_s, is_call=False)
-        rows, node, time_s, away_s = rows[held], node[held], time_s[held], away_s[held]
-        if not rows.size:
+        held = self._take_idle(due.row, due.node, due.time_s, due.by_s, due.away_s)
+        if not held.any():
             return
+        rows, node, restart_s = due.row[held], due.node[held], due.restart_s[held]
+        time_s, by_s, away_s = due.time_s[held], due.by_s[held], due.away_s[held]
         begun_s = np.maximum(time_s - self.begin_s[rows], 0.0)
         is_whole = self.whole_s[rows] <= time_s
         left_s = np.where(is_whole, self.restart_s[rows] - begun_s, self.restart_s[rows])
-        restart_s = np.maximum(self.anew_s[entries][held], left_s)
+        restart_s = np.maximum(restart_s, left_s)
         self.restarted_s[rows] += begun_s
-        takes = np.zeros(self.all_rows.size, dtype=np.bool_)
-        wanted = np.full(self.all_rows.size, NO_NODE, dtype=np.int32)
-        now_s, down_s = np.zeros((2, self.all_rows.size))
-        takes[rows], wanted[rows], now_s[rows], down_s[rows] = True, node, time_s, away_s
+        takes, wanted, now_s, latest_s, down_s = self._spread(rows, node, time_s, by_s, away_s)
         whole_s = np.maximum(self.whole_s, now_s)
-        by_s = np.nextafter(now_s, -np.inf)
-        late, from_s = self.nodes.replace(takes, now_s, wanted, now_s + down_s, down_s, by_s)
+        late, from_s = self.nodes.replace(takes, now_s, wanted, now_s + down_s, down_s, latest_s)
         after_s = np.maximum(whole_s[late], from_s)
         self.missing_node_s[late] += from_s - now_s[late]
         self.blocked_s[late] += after_s - whole_s[late]

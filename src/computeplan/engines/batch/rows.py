@@ -114,6 +114,7 @@ class Rows:
                 if self.is_done.all():
                     break
             near_end = bool(latest_s >= soonest_s - self.interval_s)
+            self.nodes.meet(time_s, turn.is_member)
             self._turn(turns, turn, live, near_end=near_end)
 
     def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
@@ -145,7 +146,7 @@ class Rows:
         back_s = time_s
         if takes.any():
             back_s, down_s = self.repair_shop.repair(turn, takes)
-            by_s = self.nodes.free_by_s(now_s, turn.is_member)
+            by_s = self.nodes.by_s
             rows, from_s = self.nodes.replace(takes, now_s, node, back_s, down_s, by_s)
             if self.comes_back:
                 back_s = np.where(takes, back_s, time_s)
@@ -314,7 +315,7 @@ class Rows:
     def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
         """Strike nodes that are listed; return which of them are with the job after all."""
         time_s, kind = turn.time_s[rows], turn.kind[rows]
-        up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.free_by_s(time_s))
+        up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.by_s[rows])
         if self.has_busy:
             idle &= ~self.is_busy[kind]
         counts = idle
@@ -328,7 +329,8 @@ class Rows:
             is_taken = np.zeros(self.all_rows.size, dtype=np.bool_)
             is_taken[rows[gone]] = True
             back_s, down_s = (s[rows[gone]] for s in self.repair_shop.repair(turn, is_taken))
-            self.nodes.take_idle(rows[gone], place[gone], time_s[gone], back_s, down_s)
+            by_s = self.nodes.by_s[rows[gone]]
+            self.nodes.take_idle(rows[gone], place[gone], time_s[gone], back_s, down_s, by_s)
             whole_s = time_s.copy()
             whole_s[gone] = back_s
         if self.comes_back:
@@ -370,6 +372,7 @@ class Rows:
         begin_s = np.minimum(self.end_s, wall_s)
         self.nodes.claims_come_true()
         for turn, live in turns.of_nobody(begin_s, wall_s):
+            self.nodes.meet(turn.time_s, turn.is_member)
             self._pass_stops(turn, live, begin_s)
             if self.has_groups:
                 self._new_faults(turn, live)

@@ -113,7 +113,8 @@ class ReturningTurns(Turns):
     def __init__(self, trace: Trace, pool: int, spec: Pool) -> None:
         super().__init__(trace, pool)
         self.spec, n_rows = spec, trace.n_runs
-        self.may_meet = sum(kind.comes_back for kind in spec.kinds) > 1  # at one time
+        self.may_meet = spec.has_groups or sum(kind.comes_back for kind in spec.kinds) > 1
+        self.may_meet |= any(kind.relapse and kind.relapse.name == "const" for kind in spec.kinds)
         self.rows = np.arange(n_rows)
         self.n_next = np.zeros(n_rows, dtype=np.int64)
         self.due_s = np.full((n_rows, PLACES), np.inf)
@@ -157,10 +158,16 @@ class ReturningTurns(Turns):
             live = (np.minimum(known_s, back_s) <= limit_s) & ~is_done
             if not live.any():
                 return
-            is_back = (back_s < known_s) & live
-            again = np.flatnonzero(is_back)
+            turn = flat.turn(at, row)
+            again = np.flatnonzero((back_s <= known_s) & live)
             place = self._first(again, back_s[again])
-            turn = self._again(flat.turn(at, row), again, place)
+            first = back_s[again] < known_s[again]
+            if not first.all():  # at one time, the lower node comes first
+                first |= self.whose[1, again, place] < turn.node[again]
+                again, place = again[first], place[first]
+            is_back = np.zeros(self.rows.size, dtype=np.bool_)
+            is_back[again] = True
+            turn = self._again(turn, again, place)
             yield turn, live.copy()
             live &= ~is_done  # what comes after the end of a job is played again, for nobody
             self.n_next += live & ~is_back
@@ -168,12 +175,16 @@ class ReturningTurns(Turns):
             self.due_s[again[played], place[played]] = np.inf
 
     def _first(self, rows: IntArray, at_s: FloatArray) -> IntArray:
-        """Return the places of what comes next; at one time, what was exchanged comes first."""
+        """Return the places of what comes next: at one time that of the lower node.
+
+        On one node, what was exchanged in the shop comes before what was repaired.
+        """
         if not self.may_meet:
             first: IntArray = self.due_s[rows].argmin(axis=1)
             return first
         is_next = self.due_s[rows] == at_s[:, None]
-        place: IntArray = np.where(is_next, self.whose[4, rows], LAST).argmin(axis=1)
+        order = self.whose[1, rows].astype(np.int64) << 32 | self.whose[4, rows]
+        place: IntArray = np.where(is_next, order, np.iinfo(np.int64).max).argmin(axis=1)
         return place
 
     def _again(self, turn: Turn, rows: IntArray, place: IntArray) -> Turn:
