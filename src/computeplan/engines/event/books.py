@@ -33,14 +33,7 @@ class _Piece:
 class Books:
     """Seconds of a job, and chip-seconds by phase and weight, of a job or of unallocated nodes.
 
-    Parameters
-    ----------
-    owner : tuple of int
-        Job and pool, as spans name them.
-    signals : sequence of Signal
-        Of the pool; the weights after plain seconds.
-    spans : list of Span, or None
-        Where spans are kept, if they are.
+    `owner` are job and pool, as spans name them; `signals`, of the pool, the further weights.
     """
 
     def __init__(
@@ -99,15 +92,7 @@ class Books:
                 last.weighted_s = last.weighted_s + weighted
 
     def undo(self, line_s: float, cut_s: float) -> None:
-        """Turn all training after the first `line_s` seconds from kept to lost.
-
-        Parameters
-        ----------
-        line_s : float
-            How much of what counts as kept stays so. [s]
-        cut_s : float
-            When that was trained, and saved. [s]
-        """
+        """Turn all training after the first `line_s` from kept to lost; `cut_s` is when it was."""
         while self.line and self.line_s > line_s:
             last = self.line[-1]
             lost_s = self.line_s - line_s

@@ -16,7 +16,7 @@ from itertools import count
 from simpy import Environment
 from simpy.core import EmptySchedule
 
-__all__ = ["Calendar", "Entry", "Rank"]
+__all__ = ["Calendar", "Entry", "Rank", "Then", "cancel"]
 
 
 class Rank(IntEnum):
@@ -31,54 +31,35 @@ class Rank(IntEnum):
     POLICY = 6
 
 
+Then = Callable[[float], None]
+"""What happens at a time. [s]"""
+
+
 class Entry:
     """Something that happens at a time, unless it is cancelled before."""
 
     __slots__ = ("then",)
 
-    def __init__(self, then: Callable[[float], None]) -> None:
-        self.then: Callable[[float], None] | None = then
+    def __init__(self, then: Then) -> None:
+        self.then: Then | None = then
 
-    def cancel(self) -> None:
-        """Let it not happen."""
-        self.then = None
+
+def cancel(entry: Entry | None) -> None:
+    """Let an entry not happen, if there is one."""
+    if entry is not None:
+        entry.then = None
 
 
 class Calendar(Environment):
-    """All that is known to happen later.
-
-    Parameters
-    ----------
-    end : tuple of (float, Rank)
-        Nothing happens that does not come before what has this rank at this time. [s]
-    """
+    """All that is known to happen before `end`, a time and a rank."""
 
     def __init__(self, end: tuple[float, Rank]) -> None:
         super().__init__()
         self.end, self.order = end, count()
         self.entries: list[tuple[float, int, int, int, int, Entry]] = []
 
-    def at(
-        self,
-        time_s: float,
-        rank: Rank,
-        then: Callable[[float], None],
-        pool: int = -1,
-        node: int = -1,
-    ) -> Entry:
-        """Let something happen at a time, in the order of rank, pool and node.
-
-        Parameters
-        ----------
-        time_s : float
-            Exact. [s]
-        rank : Rank
-            What it is.
-        then : callable
-            Called with the time. [s]
-        pool, node : int
-            Where it happens, if that is one place.
-        """
+    def at(self, time_s: float, rank: Rank, then: Then, pool: int = -1, node: int = -1) -> Entry:
+        """Let something happen at an exact time, which it is told, in a place if it has one. [s]"""
         entry = Entry(then)
         heappush(self.entries, (time_s, rank, pool, node, next(self.order), entry))
         return entry

@@ -13,38 +13,21 @@ __all__ = ["START", "Checkpoints", "Save"]
 
 
 class Save(NamedTuple):
-    """A complete save.
+    """A complete save."""
 
-    Parameters
-    ----------
-    position_s : float
-        The work it holds. [s]
-    line_s : float
-        The training that it took, of what counts as kept. [s]
-    when_s : float
-        When it was complete. [s]
-    cut_s : float
-        When training went on from it. [s]
-    """
-
-    position_s: float
-    line_s: float
-    when_s: float
-    cut_s: float
+    position_s: float  # the work it holds
+    line_s: float  # the training that it took, of what counts as kept
+    when_s: float  # when it was complete
+    cut_s: float  # when training went on from it
 
 
 START = Save(0.0, 0.0, 0.0, 0.0)
 
 
 class Checkpoints:
-    """The newest complete save of each tier, and older ones of the last tier.
+    """The newest complete save of each tier, and `n_kept` older ones of the last.
 
-    Parameters
-    ----------
-    tiers : tuple of Tier
-        One for each place that it saves to; the last is safe from every fault.
-    n_kept : int
-        Complete saves to the last tier that are there to go back to.
+    A save to the last tier is safe from every fault.
     """
 
     def __init__(self, tiers: tuple[Tier, ...], n_kept: int) -> None:

@@ -16,23 +16,15 @@ from operator import attrgetter
 import numpy as np
 
 from computeplan.engines.event.calendar import Calendar, Rank
-from computeplan.engines.event.cluster import view_of
 from computeplan.engines.event.fault_effects import FaultEffects
-from computeplan.engines.event.job import Job, Surroundings
+from computeplan.engines.event.job import Job
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.samples import RunSamples, is_over
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
-from computeplan.ledger import (
-    LOST,
-    PHASES,
-    TRAIN,
-    Ledger,
-    Span,
-    concatenate,
-    make_ledger,
-)
+from computeplan.ledger import LOST, PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
+from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.world.features import features, first_refused
 from computeplan.world.world import World
@@ -96,12 +88,12 @@ class _Arrivals:
         self.look_s = run.world.longest_look_s if effects.effects else math.inf
         if effects.effects:
             self._draw()
-            self._await_next()
 
     def _draw(self) -> None:
         run = self.run
         self.samples = RunSamples(run.trace.arrivals(self.pool, self.look_s), run.run)
         self.effects.generations.n_chains = len(self.samples.time_s)
+        self._await_next()
 
     def _await_next(self) -> None:
         i, samples, run = self.i, self.samples, self.run
@@ -131,7 +123,6 @@ class _Arrivals:
         waiting = ", ".join(job.spec.name for job in jobs if math.isinf(job.end_s))
         self.look_s = self.run.world.longer_look_s(now_s, waiting)
         self._draw()
-        self._await_next()
         self.run.await_ends(self.pool)
 
 
@@ -144,21 +135,16 @@ class _Run:
         self.calendar = Calendar((world.horizon_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
         storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
-        around = Surroundings(self.calendar, storages, self._end, self.spans)
-        self.jobs = [Job(i, spec, around) for i, spec in enumerate(world.jobs)]
+        self.jobs = [
+            Job(i, spec, self.calendar, storages, self._end, self.spans)
+            for i, spec in enumerate(world.jobs)
+        ]
         by_kind = np.zeros((3, 1, len(world.kind_names)), dtype=np.int64)
         self.counts = dict(zip(("interruptions", "idle_faults", "slowdowns"), by_kind, strict=True))
-        self.pools = [
-            PoolRun(
-                p,
-                spec,
-                self.calendar,
-                world.signals_of(p),
-                partial(self.await_ends, p),
-                self._call_policy,
-            )
-            for p, spec in enumerate(world.pools)
-        ]
+        self.pools = []
+        for p, spec in enumerate(world.pools):
+            then = (partial(self.await_ends, p), self._call_policy)
+            self.pools.append(PoolRun(p, spec, self.calendar, world.signals_of(p), *then))
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares(tuple(self.pools[other] for other in near if other != p))
@@ -171,12 +157,10 @@ class _Run:
             pool.spec.comes_back or pool.spec.retire is not None or len(pool.near) > 1
             for pool in self.pools
         ]
-        self.arrivals = [
-            _Arrivals(
-                self, p, FaultEffects(pool, trace, run, self.jobs, self.counts, self.horizon_s)
-            )
-            for p, pool in enumerate(self.pools)
-        ]
+        self.arrivals = []
+        for p, pool in enumerate(self.pools):
+            effects = FaultEffects(pool, trace, run, self.jobs, self.counts)
+            self.arrivals.append(_Arrivals(self, p, effects))
 
     def play(self) -> Ledger:
         """Return the books of the run."""
@@ -226,10 +210,8 @@ class _Run:
                 if job.ending is None and job.may_end_by(latest_s):
                     end_s = job.end_time(0.0)
                     if end_s <= latest_s:
-                        then = partial(self._end, job)
-                        job.ending = self.calendar.at(
-                            end_s, Rank.JOB_ENDS, then, near.index, job.index
-                        )
+                        at = (end_s, Rank.JOB_ENDS, partial(self._end, job), near.index, job.index)
+                        job.ending = self.calendar.at(*at)
 
     def _end(self, job: Job, now_s: float) -> None:
         job.end(now_s)
@@ -264,7 +246,7 @@ class _Run:
         Pools that share spares offer them together: what one job has borrowed is gone for the next.
         """
         nodes = [pool.nodes for pool in self.pools]
-        placed = self.policy(view_of(self.world, self.jobs, nodes, self.queue, now_s))
+        placed = self.policy(self._view(now_s))
         for n_before, (index, pool) in enumerate(placed):
             job = self.jobs[index]
             if n_before and nodes[pool].others and job.spec.n_nodes[pool] > nodes[pool].room:
@@ -272,6 +254,26 @@ class _Run:
             self.queue.remove(index)
             self._start(job, pool, now_s)
         return False
+
+    def _view(self, now_s: float) -> View:
+        """Return what the policy may see."""
+        running: list[list[tuple[float, int]]] = [[] for _ in self.pools]
+        for job in self.jobs:
+            if job.runs:
+                has_faults = self.world.pools[job.pool].fault_rate_per_node_s > 0
+                end_s = job.expected_end(now_s, has_faults=has_faults)
+                running[job.pool].append((end_s, job.allocation.n_nodes))
+        return View(
+            now_s=now_s,
+            queue=tuple(self.queue),
+            free=tuple(pool.nodes.room for pool in self.pools),
+            running=tuple(map(tuple, running)),
+            n_nodes=self.world.n_nodes,
+            wall_s=self.world.wall_s,
+            energy_j=self.world.energy_j,
+            deadline_s=np.array([job.deadline_s for job in self.world.jobs]),
+            home=np.array([job.home for job in self.world.jobs]),
+        )
 
     # -- the books -----------------------------------------------------------------------------
 

@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from computeplan.arrays import IntArray
-from computeplan.engines.event.calendar import Rank
-from computeplan.engines.event.generations import Generations
+from computeplan.engines.event.calendar import Rank, Then
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.nodes import FREE, IN_REPAIR
-from computeplan.engines.event.pool import PoolRun
-from computeplan.engines.event.repair_shop import SentTogether
-from computeplan.engines.event.samples import Fault
+from computeplan.engines.event.pool import PoolRun, SentTogether
+from computeplan.engines.event.samples import Fault, Generations
 from computeplan.trace import Trace
 from computeplan.world.faults import Corrupt, Interrupt, Slow
 from computeplan.world.maintenance import Maintain
@@ -27,20 +25,9 @@ EXCHANGED, MENDED = range(2)  # what is new in a node that is restored, in that 
 
 
 class FaultEffects:
-    """The faults of one pool, and its planned maintenance.
+    """The faults of one pool, and its planned maintenance, in run number `run` of a trace.
 
-    Parameters
-    ----------
-    pool : PoolRun
-        Which pool.
-    trace, run : Trace, int
-        The samples of all runs, and which run it is.
-    jobs : sequence of Job
-        All jobs of the run.
-    counts : mapping of str to ndarray, shape (1, n_kinds)
-        Counted up.
-    horizon_s : float
-        End of the run; inf if its jobs end it. [s]
+    `jobs` are all of the run; `counts`, by kind, are counted up.
     """
 
     def __init__(
@@ -50,9 +37,8 @@ class FaultEffects:
         run: int,
         jobs: Sequence[Job],
         counts: Mapping[str, IntArray],
-        horizon_s: float,
     ) -> None:
-        self.pool, self.jobs, self.counts, self.horizon_s = pool, jobs, counts, horizon_s
+        self.pool, self.jobs, self.counts = pool, jobs, counts
         self.nodes = pool.nodes
         self.generations = Generations(trace, run, pool.spec)
         table: dict[type, Callable[[int, Fault, float], None]] = {
@@ -149,7 +135,7 @@ class FaultEffects:
             self._count("idle_faults", kind)
         elif where != IN_REPAIR:
             then = partial(self._found, kind, fault, self.jobs[where], now_s)
-            self._fault_at(now_s + fault.found_s, fault.nodes[0], then, always=True)
+            self._fault_at(now_s + fault.found_s, fault.nodes[0], then)
 
     def _found(self, kind: int, fault: Fault, job: Job, since_s: float, now_s: float) -> None:
         """Interrupt a job whose state is damaged since a time; its node goes if it still has it."""
@@ -204,12 +190,8 @@ class FaultEffects:
 
     # -- nodes that fault again, and new nodes ---------------------------------------------------
 
-    def _fault_at(
-        self, time_s: float, node: int, then: Callable[[float], None], *, always: bool = False
-    ) -> None:
-        """Let a node fault, if that is before the end of the run."""
-        if always or time_s < self.horizon_s:
-            self.pool.calendar.at(time_s, Rank.FAULT, then, self.pool.index, node)
+    def _fault_at(self, time_s: float, node: int, then: Then) -> None:
+        self.pool.calendar.at(time_s, Rank.FAULT, then, self.pool.index, node)
 
     def _renew_when_restored(self, order: int, node: int, kind: int, fault: Fault) -> None:
         then = partial(self._renew, node, kind, fault)
@@ -217,22 +199,18 @@ class FaultEffects:
 
     def _renew(self, node: int, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node that is restored live until its next fault of a kind."""
-        then: Callable[[float], None]
-        if fault.generation and fault.chain < 0:
-            then = partial(self._next_of_new, kind, node)
-        else:
-            then = partial(self._next_of_chain, kind, node, fault.chain, fault.nth + 1)
-        then = self.generations.if_it_stands(node, then)
-        self._fault_at(now_s + fault.lifetime_s, node, then)
+        chain, nth = fault.chain, fault.nth + 1
+        if fault.generation and chain < 0:  # it came later
+            nth = 0
+        self._fault_again(now_s + fault.lifetime_s, kind, node, chain, nth)
 
-    def _next_of_chain(self, kind: int, node: int, chain: int, nth: int, now_s: float) -> None:
-        """Let a node fault again: `nth` counts from 1 in its chain."""
-        self.play(kind, self.generations.again(self.kinds[kind], node, chain, nth), now_s)
-        self.pool.await_ends()
+    def _fault_again(self, at_s: float, kind: int, node: int, chain: int, nth: int) -> None:
+        """Await the fault of a node that is `nth` of its chain; 0 is the next of one that came."""
+        then = self.generations.if_it_stands(node, partial(self._next, kind, node, chain, nth))
+        self._fault_at(at_s, node, then)
 
-    def _next_of_new(self, kind: int, node: int, now_s: float) -> None:
-        """Let a node that came later fault."""
-        self.play(kind, self.generations.next_fault(self.kinds[kind], node), now_s)
+    def _next(self, kind: int, node: int, chain: int, nth: int, now_s: float) -> None:
+        self.play(kind, self.generations.read(self.kinds[kind], node, chain, nth), now_s)
         self.pool.await_ends()
 
     def _is_retired(self, node: int, now_s: float) -> bool:
@@ -253,8 +231,7 @@ class FaultEffects:
                 self._await_own(kind.index, node, 0)
             elif kind.rate_per_node_s and kind.lifetime is not None:
                 first_s = now_s + self.generations.since_s(kind, node, 0)
-                then = partial(self._next_of_new, kind.index, node)
-                self._fault_at(first_s, node, self.generations.if_it_stands(node, then))
+                self._fault_again(first_s, kind.index, node, -1, 0)
         self.pool.restored(node, now_s)
 
     def _await_own(self, kind: int, node: int, nth: int) -> None:
@@ -266,4 +243,4 @@ class FaultEffects:
 
     def _own_fault(self, kind: int, node: int, nth: int, now_s: float) -> None:
         self._await_own(kind, node, nth + 1)  # void if this very fault retires it
-        self._next_of_new(kind, node, now_s)
+        self._next(kind, node, -1, 0, now_s)

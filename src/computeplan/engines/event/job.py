@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import partial
 
 from computeplan import ledger
 from computeplan.engines.event.allocation import Allocation
 from computeplan.engines.event.books import Books
-from computeplan.engines.event.calendar import Calendar, Entry, Rank
+from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 from computeplan.engines.event.checkpoints import Checkpoints, Save
 from computeplan.engines.event.storage import Storage
 from computeplan.engines.event.stretch import SLACK, Schedule, Stretch
@@ -31,21 +31,12 @@ from computeplan.world.jobs import Tier
 from computeplan.world.pools import Pool, is_slowed
 from computeplan.world.signals import Signal
 
-__all__ = ["Job", "Surroundings"]
+__all__ = ["Job"]
 
 MANY = 64  # pieces of training that may yet be lost, before it is asked which can
 
 
 QUEUED, BLOCKED, DOWN, READING, TRAINING, WAITING, SAVING, ENDED = range(8)  # what a job is at
-
-
-class Surroundings(NamedTuple):
-    """What a job needs of the run it is in."""
-
-    calendar: Calendar
-    storages: Mapping[str, Storage]  # by site
-    ended: Callable[[Job, float], None]  # called when a job that shares storage ends [s]
-    spans: list[Span] | None
 
 
 class Job:
@@ -56,8 +47,17 @@ class Job:
     if that is awaited: void once the job is told what changes it.
     """
 
-    def __init__(self, index: int, spec: Spec, around: Surroundings) -> None:
-        self.index, self.spec, self.around = index, spec, around
+    def __init__(
+        self,
+        index: int,
+        spec: Spec,
+        calendar: Calendar,
+        storages: Mapping[str, Storage],
+        ended: Callable[[Job, float], None],
+        spans: list[Span] | None,
+    ) -> None:
+        self.index, self.spec, self.calendar, self.spans = index, spec, calendar, spans
+        self.storages, self.ended = storages, ended  # by site; when it knows that it has [s]
         self.state, self.pool = QUEUED, -1
         self.books = Books((index, -1), (), None)
         self.since_s = self.begin_s = self.ready_s = self.restart_s = 0.0
@@ -218,7 +218,7 @@ class Job:
     def start(self, pool: int, place: Pool, signals: tuple[Signal, ...], now_s: float) -> None:
         """Begin on a pool whose nodes it has been given."""
         spec, self.pool = self.spec, pool
-        self.books = Books((self.index, pool), signals, self.around.spans)
+        self.books = Books((self.index, pool), signals, self.spans)
         self.books.book(QUEUE, self.since_s, now_s, 0.0)
         interval_s, save_s = float(spec.interval_s[pool]), float(spec.save_s[pool])
         self.tiers = spec.tiers_on(pool)
@@ -241,7 +241,7 @@ class Job:
     def cancel_ending(self) -> None:
         """Await the end no more."""
         if self.ending is not None:
-            self.ending.cancel()
+            cancel(self.ending)
             self.ending = None
 
     def interrupt(
@@ -366,12 +366,12 @@ class Job:
             self.state = DOWN
         return True
 
-    def when_saved(self, now_s: float, then: Callable[[float], None]) -> None:
+    def when_saved(self, now_s: float, then: Then) -> None:
         """Let something happen when the save of a stop is complete; now if there is none."""
         if not self.is_saving:
             then(now_s)
         elif self.storage is None:
-            self.around.calendar.at(self.saving_until_s, Rank.SAVED, then, self.pool, self.index)
+            self.calendar.at(self.saving_until_s, Rank.SAVED, then, self.pool, self.index)
         else:
             self.after_save.append(then)
 
@@ -413,7 +413,7 @@ class Job:
     # -- storage that jobs share: from one event to the next -------------------------------------
 
     def _share_storage(self, pool: int, save_s: float) -> None:
-        self.storage = self.around.storages[self.spec.storage[pool] or f" {self.index}"]
+        self.storage = self.storages[self.spec.storage[pool] or f" {self.index}"]
         tier = self.tiers[0] if self.tiers else Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         self.waits_for_write = not tier.write_s
         self.tier, self.write_s = tier, tier.write_s or save_s
@@ -422,18 +422,17 @@ class Job:
         self.writes: Save | None = None
         self.stop_s: float | None = None  # how long it stands once its save for a stop is complete
         self.stop_is_planned, self.must_read = False, False
-        self.after_save: list[Callable[[float], None]] = []
+        self.after_save: list[Then] = []
         self.awaited: Entry | None = None
         self.due_at_s = 0.0
 
     def _await_nothing(self) -> None:
-        if self.awaited is not None:
-            self.awaited.cancel()
-            self.awaited = None
+        cancel(self.awaited)
+        self.awaited = None
 
-    def _await(self, time_s: float, rank: Rank, then: Callable[[float], None]) -> None:
+    def _await(self, time_s: float, rank: Rank, then: Then) -> None:
         self._await_nothing()
-        self.awaited = self.around.calendar.at(time_s, rank, then, self.pool, self.index)
+        self.awaited = self.calendar.at(time_s, rank, then, self.pool, self.index)
 
     def _due_s(self, done_s: float) -> float:
         """Return the training of a stretch after which it writes; the last may be shorter. [s]"""
@@ -517,16 +516,14 @@ class Job:
 
     def _await_end(self, now_s: float) -> None:
         self.state = SAVING
-        ended = self.around.ended
-        self.ending = self.around.calendar.at(
-            now_s, Rank.JOB_ENDS, lambda time_s: ended(self, time_s), self.pool, self.index
-        )
+        then = partial(self.ended, self)
+        self.ending = self.calendar.at(now_s, Rank.JOB_ENDS, then, self.pool, self.index)
 
     def _let_go(self, now_s: float) -> None:
         """Let happen what was to happen when the save of a stop is complete, or has failed."""
         waiting, self.after_save = self.after_save, []
         for then in waiting:
-            self.around.calendar.at(now_s, Rank.SAVED, then, self.pool, self.index)
+            self.calendar.at(now_s, Rank.SAVED, then, self.pool, self.index)
 
     def _give_up(self, now_s: float) -> None:
         """End what it transfers, and await nothing."""

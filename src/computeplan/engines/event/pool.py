@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.nodes import FREE, IN_REPAIR, PoolNodes
-from computeplan.engines.event.repair_shop import RepairShop, SentTogether
 from computeplan.world.faults import Slow
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal
 
-__all__ = ["PoolRun"]
+__all__ = ["PoolRun", "SentTogether"]
+
+SentTogether = list[tuple[int, float]]
+"""Nodes that were sent to repair together, and how long the repair of each takes. [s]"""
+
+
+class _RepairShop:
+    """The repair shop of a pool: first what needs no crew, then the crews, in order of coming.
+
+    Nodes that one fault sent together are mended by one crew.
+    """
+
+    def __init__(
+        self,
+        n_crews: int | None,
+        later: Callable[[float, int, Then], None],
+        restored: Callable[[int, float], None],
+    ) -> None:
+        self.has_limit, self.n_free = n_crews is not None, n_crews or 0
+        self.waiting: deque[SentTogether] = deque()
+        self.later, self.restored = later, restored
+
+    def repair(self, sent: SentTogether, automatic_s: float, now_s: float) -> None:
+        """Repair nodes that were sent together."""
+        if automatic_s:
+            self.later(now_s + automatic_s, sent[0][0], partial(self._call, sent))
+        else:
+            self._call(sent, now_s)
+
+    def _call(self, sent: SentTogether, now_s: float) -> None:
+        needs_crew = self.has_limit and sent[0][1] > 0  # 0: what was tried first has mended it
+        if needs_crew and not self.n_free:
+            self.waiting.append(sent)
+            return
+        self.n_free -= needs_crew
+        for i, (node, repair_s) in enumerate(sent):
+            then = partial(self._mended, node, needs_crew and i == 0)
+            self.later(now_s + repair_s, node, then)
+
+    def _mended(self, node: int, frees_crew: bool, now_s: float) -> None:
+        if frees_crew:
+            self.n_free += 1
+            if self.waiting:
+                self._call(self.waiting.popleft(), now_s)
+        self.restored(node, now_s)
 
 
 class PoolRun:
     """The nodes of one pool, and the jobs on it.
 
-    Parameters
-    ----------
-    index, spec : int, Pool
-        Which pool.
-    calendar : Calendar
-        Of the run.
-    signals : tuple of Signal
-        Of the pool.
-    await_ends, call_policy : callable
-        What the engine does when jobs go on, and when nodes are free at a time. [s]
+    The engine gives what it does when jobs go on, and when nodes are free at a time. [s]
     """
 
     def __init__(
@@ -38,16 +73,16 @@ class PoolRun:
         calendar: Calendar,
         signals: tuple[Signal, ...],
         await_ends: Callable[[], None],
-        call_policy: Callable[[float], None],
+        call_policy: Then,
     ) -> None:
         self.index, self.spec, self.calendar = index, spec, calendar
         self.await_ends, self.call_policy = await_ends, call_policy
         self.nodes = PoolNodes(spec, signals)
         self.jobs: list[Job] = []
         self.near: tuple[PoolRun, ...] = (self,)  # and those with which it shares spares
-        self.repair_shop = RepairShop(spec.n_crews, self.when_repaired, self.restored)
+        self.repair_shop = _RepairShop(spec.n_crews, self.when_repaired, self.restored)
         # What a node begins when it is restored: order, kind, and what to do then.
-        self.renewals: dict[int, list[tuple[int, int, Callable[[float], None]]]] = {}
+        self.renewals: dict[int, list[tuple[int, int, Then]]] = {}
         self.slow: dict[int, dict[object, float]] = {}  # by node: shares of speed
         self.has_slow = any(isinstance(kind.effect, Slow) for kind in spec.kinds)
 
@@ -57,7 +92,7 @@ class PoolRun:
         self.has_slow = any(pool.has_slow for pool in self.near)
         self.nodes.others = tuple(pool.nodes for pool in pools)
 
-    def when_repaired(self, time_s: float, node: int, then: Callable[[float], None]) -> None:
+    def when_repaired(self, time_s: float, node: int, then: Then) -> None:
         """Let something happen when a node has been in repair for long enough."""
         self.calendar.at(time_s, Rank.REPAIRED, then, self.index, node)
 

@@ -6,9 +6,7 @@ event. Transfers go on at one pace, and end in the order of `ends`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from computeplan.engines.event.calendar import Calendar, Entry, Rank
+from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 
 __all__ = ["Storage"]
 
@@ -23,7 +21,7 @@ class Storage:
     def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar
         self.come_s = self.now_s = 0.0
-        self.ends: dict[Callable[[float], None], float] = {}
+        self.ends: dict[Then, float] = {}
         self.awaited: Entry | None = None
 
     def _advance(self, now_s: float) -> None:
@@ -34,34 +32,31 @@ class Storage:
         self.now_s = now_s
 
     def _await_next(self) -> None:
-        if self.awaited is not None:
-            self.awaited.cancel()
-            self.awaited = None
+        cancel(self.awaited)
         if self.ends:
             left_s = max(0.0, min(self.ends.values()) - self.come_s)
             end_s = self.now_s + left_s * len(self.ends)
             self.awaited = self.calendar.at(end_s, Rank.SAVED, self._end)
 
-    def begin(self, then: Callable[[float], None], lasts_s: float, now_s: float) -> None:
+    def begin(self, then: Then, lasts_s: float, now_s: float) -> None:
         """Begin a transfer that takes so long with the bandwidth to itself, if need be anew."""
         self._advance(now_s)
         self.ends[then] = self.come_s + lasts_s
         self._await_next()
 
-    def give_up(self, then: Callable[[float], None], now_s: float) -> None:
+    def give_up(self, then: Then, now_s: float) -> None:
         """End a transfer, if it is under way, before it is complete."""
         if then in self.ends:
             self._advance(now_s)
             del self.ends[then]
             self._await_next()
 
-    def alone_s(self, then: Callable[[float], None], now_s: float) -> float:
+    def alone_s(self, then: Then, now_s: float) -> float:
         """Return how long a transfer has to go with the bandwidth to itself. [s]"""
         self._advance(now_s)
         return self.ends[then] - self.come_s
 
     def _end(self, now_s: float) -> None:
-        self.awaited = None
         self._advance(now_s)
         self.come_s = min(self.ends.values())
         for then in [one for one, end_s in self.ends.items() if end_s <= self.come_s]:

@@ -29,18 +29,7 @@ SAME_HOUR = 1e-9  # sine of half the angle between beginnings below which all ar
 class Schedule:
     """When a job saves, and how its pool throttles: what all its stretches have in common.
 
-    Parameters
-    ----------
-    work_s : float
-        Position at which the work is done. [s]
-    interval_s : float
-        Training between saves; inf if it never saves. [s]
-    tiers : tuple of Tier
-        Most frequent first; empty if no save is part of a stretch.
-    save_s : float
-        Of the last save. [s]
-    throttle_frac : float
-        Share of the speed lost when it is hottest.
+    Its work is done at position `work_s`. It has no tiers if no save is part of a stretch.
     """
 
     def __init__(
