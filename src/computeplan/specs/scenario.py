@@ -66,7 +66,7 @@ class Scenario(ScenarioFields):
     def log_notes(self) -> tuple[Note, ...]:
         """What was done to the logs, each with the fault kind that replays it."""
         return tuple(
-            Note(said.code, (("kind", name), *said.items))
+            replace(said, items=(("kind", name), *said.items))
             for name, found in self._replays.items()
             for said in found.notes
         )

@@ -242,6 +242,6 @@ def _paired(builder: EventsBuilder, events: list[tuple[float, str, bool, str, in
             builder.add(node, -math.inf, time_s, cause)
     for node, (start_s, cause) in began.items():
         builder.add(node, start_s, math.inf, cause)
-    counted = {"log_began_again": n_lost, "log_without_start": n_before}
-    notes = tuple(note(code, n=n) for code, n in counted.items() if n)
+    counted = (note("log_began_again", n=n_lost), note("log_without_start", n=n_before))
+    notes = tuple(found for found in counted if found.values["n"])
     return builder.build(is_dated=False, notes=notes)

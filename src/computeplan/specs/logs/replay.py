@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -134,13 +134,17 @@ _WORDS = {
     "format": "kind",
     "notes": "notes",
 }
-_COUNTS = {
-    **dict.fromkeys(("log_slurm_no_repairs", "log_without_ends"), False),
-    **dict.fromkeys(("log_slurm_states", "log_slurm_unknown_node", "log_unknown_node"), True),
-    **dict.fromkeys(("log_outside_window", "log_down_at_first", "log_merged"), True),
-    **dict.fromkeys(("log_without_end", "log_without_start", "log_began_again"), True),
+_NOTES = {
+    known.code: known
+    for known in (
+        *(note("log_slurm_no_repairs"), note("log_without_ends"), note("log_slurm_states", n=0)),
+        *(note("log_slurm_unknown_node", n=0), note("log_unknown_node", n=0)),
+        *(note("log_outside_window", n=0), note("log_down_at_first", n=0)),
+        *(note("log_merged", n=0), note("log_without_end", n=0), note("log_without_start", n=0)),
+        note("log_began_again", n=0),
+    )
 }
-"""Notes on logs, and whether they hold a count: what `note_text` writes and a file is read by."""
+"""Notes on logs, those with a count with none: what `note_text` writes is read by them."""
 _CHOICES = {"unit": tuple(UNITS_S), "format": FORMATS, "columns": tuple(COLUMNS)}
 
 
@@ -200,9 +204,10 @@ def _word(word: str, value: object) -> object:
 def _read_note(text: str) -> Note:
     """Return a note as `note_text` wrote it; anything else is a sentence of the user's own."""
     match = re.fullmatch(r"(\w+)(?:: (\d{1,9}))?", text)
-    if match is not None and _COUNTS.get(match[1]) is (match[2] is not None):
-        return note(match[1], n=int(match[2])) if match[2] else note(match[1])
-    return note("log_sentence", text=text)
+    known = _NOTES.get(match[1]) if match else None
+    if match is None or known is None or bool(known.items) != (match[2] is not None):
+        return note("log_sentence", text=text)
+    return replace(known, items=(("n", int(match[2])),)) if known.items else known
 
 
 def note_text(found: Note) -> str:
@@ -327,12 +332,12 @@ def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
     names, index = np.unique(node[keep], return_inverse=True)
     end = np.where(np.isfinite(end[keep]), end[keep], math.nan)
     log = FaultLog(start[keep], end - start[keep], index, names.size)
-    counted = {
-        "log_unknown_node": int(np.sum(~known)),
-        "log_outside_window": n_outside,
-        "log_down_at_first": n_down,
-        "log_merged": n_merged,
-        "log_without_end": int(np.isnan(end).sum()),
-    }
-    said = (note(code, n=n) for code, n in counted.items() if n)
+    counted = (
+        note("log_unknown_node", n=int(np.sum(~known))),
+        note("log_outside_window", n=n_outside),
+        note("log_down_at_first", n=n_down),
+        note("log_merged", n=n_merged),
+        note("log_without_end", n=int(np.isnan(end).sum())),
+    )
+    said = (found for found in counted if found.values["n"])
     return Replayed(log, end, tuple(events.nodes[i] for i in names), (*events.notes, *said))
