@@ -254,17 +254,20 @@ def test_what_does_not_play_shared_spares_says_so():
     scenario = cp.load(data_of({"p": 4, "q": 4}, {"p": 1}))
     with pytest.raises(UnsupportedByEngine, match=r"sites.s.share_spares: .* may have to spare"):
         batch.play(compile_world(scenario), 0, 0, 1)
-    slow = {"slows": {"to": 0.9, "lasts": "1 h"}, "mtbf": "9 h", "per": "node"}
-    with pytest.raises(ScenarioError, match=r"not played beside faults.slow.slows"):
-        scenario.with_({"faults.slow": slow})
-    far = {"pue": 1, "pools": {"far": {**CHIP, "chips": 4}}}
-    scenario.with_({"sites.t": far, "faults.slow": {**slow, "pools": ["far"]}})
+
+
+def test_shared_spares_are_played_beside_slow_nodes_and_spares_that_boot():
+    """These were refused once; the books of the conservation law are checked when they are made."""
+    scenario = cp.load(data_of({"p": 4, "q": 4}, {"p": 1}))
+    slow = {"slows": {"to": 0.5, "lasts": "1 h"}, "mtbf": "1 h", "per": "node"}
     boots = {"sites.s.pools.p.spares": {"warm": {"nodes": "1 nodes", "ready": "5 min"}}}
     shrinks = {"jobs.on_q.on_loss": {"shrink": {"replicas": 4, "resize": "1 min"}}}
-    scenario.with_(boots)
-    scenario.with_(shrinks)
-    with pytest.raises(ScenarioError, match=r"as on p, are not shared with a job that shrinks"):
-        scenario.with_({**boots, **shrinks})
+    for change in ({"faults.slow": slow}, {**boots, **shrinks}, {"faults.slow": slow, **shrinks}):
+        world = compile_world(scenario.with_(change))
+        ledger = event.play(world, 1, 0, 16)
+        assert ledger.counts["interruptions"].sum() > 0
+        if "faults.slow" in change:
+            assert ledger.counts["slowdowns"].sum() > 0
 
 
 def test_a_chip_by_another_of_its_names_is_the_same_chip():
