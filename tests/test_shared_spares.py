@@ -262,8 +262,10 @@ def test_shared_spares_are_played_beside_slow_nodes_and_spares_that_boot():
     slow = {"slows": {"to": 0.5, "lasts": "1 h"}, "mtbf": "1 h", "per": "node"}
     boots = {"sites.s.pools.p.spares": {"warm": {"nodes": "1 nodes", "ready": "5 min"}}}
     shrinks = {"jobs.on_q.on_loss": {"shrink": {"replicas": 4, "resize": "1 min"}}}
+    often = {f"jobs.on_{p}": {"train_for": "9 h", "checkpoint": {"every": "9 min"}} for p in "pq"}
+    often |= {"faults.f.mtbf": "8 h", "faults.f.repair": "1 h"}
     for change in ({"faults.slow": slow}, {**boots, **shrinks}, {"faults.slow": slow, **shrinks}):
-        world = compile_world(scenario.with_(change))
+        world = compile_world(scenario.with_({**often, **change}))
         ledger = event.play(world, 1, 0, 16)
         assert ledger.counts["interruptions"].sum() > 0
         if "faults.slow" in change:
