@@ -66,6 +66,7 @@ class Job:
         self.position_s = self.trained_s = self.lost_work_s = 0.0
         self.n_from_start, self.pace, self.asked_s = 0, 1.0, 0.0
         self.ending: Entry | None = None
+        self.awaited: Entry | None = None
         self.storage: Storage | None = None
 
     # -- what it is asked ------------------------------------------------------------------------
@@ -107,42 +108,34 @@ class Job:
         """Whether it has trained since it was down."""
         return self.state >= TRAINING and self.since_s > self.ready_s
 
-    def _position_at(self, now_s: float) -> float:
-        """Return the position now, whether or not it is booked."""
-        if self.state != TRAINING:
-            return self.position_s
-        return self.stretch.position_s(self.stretch.trained(now_s)[0])
+    def _ahead(self, now_s: float) -> Stretch:
+        """Return the stretch that it is in, or will be; alone at its storage, if it shares one."""
+        position_s, from_s, nodes = self.position_s, self.ready_s, self.allocation
+        if self.state == TRAINING:
+            if self.storage is None:
+                return self.stretch
+            position_s = self.stretch.position_s(self.stretch.trained(now_s)[0])
+        if self.storage is not None:
+            from_s = max(now_s, from_s) + self.tier.load_s * self.must_read
+        n_replicas = nodes.n_active if self.is_blocked else nodes.n_whole
+        rate = self.pace * n_replicas / nodes.shrinking.n_replicas
+        return Stretch(self.alone, from_s, position_s, rate, 0.0)
 
     def end_time(self, now_s: float) -> float:
         """Return when the work ends if nothing else happens; about, if it shares storage. [s]"""
-        if self.storage is not None:
-            left_s = (self.plan.work_s - self._position_at(now_s)) / self._rate
-            resumes_s = max(now_s, self.ready_s) + self.tier.load_s * self.must_read
-            n_saves = math.ceil(left_s / self.plan.interval_s - SLACK)
-            return resumes_s + left_s + (n_saves - 1) * self.still_s + self.plan.save_s
-        return self._stretch_ahead().end_s
-
-    def _stretch_ahead(self) -> Stretch:
-        """Return the stretch that it is in, or will be if nothing else happens."""
-        if self.state == TRAINING:
-            return self.stretch
-        nodes = self.allocation
-        n_replicas = nodes.n_active if self.is_blocked else nodes.n_whole
-        rate = self.pace * n_replicas / nodes.shrinking.n_replicas
-        return Stretch(self.plan, self.ready_s, self.position_s, rate, 0.0)
+        return self._ahead(now_s).end_s
 
     def expected_end(self, now_s: float, *, has_faults: bool) -> float:
         """Return when the job is expected to end: at least its rest undisturbed. [s]"""
+        ahead = self._ahead(now_s)
         if not self.is_blocked and not has_faults:
-            return self.end_time(now_s)
-        trained_s, left_s = 0.0, self._stretch_ahead().left_s
-        if self.storage is not None:
-            left_s = (self.plan.work_s - self._position_at(now_s)) / self._rate
-        elif not self.is_blocked:
-            trained_s = max(0.0, now_s - self.ready_s)
+            return ahead.end_s
         resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
-        ettr = float(self.spec.ettr[self.pool])
-        return resumes_s + max(left_s / ettr - trained_s, 1e-6 * self.plan.work_s)
+        trained_s = 0.0
+        if self.storage is None and not self.is_blocked:
+            trained_s = max(0.0, now_s - self.ready_s)
+        left_s = ahead.left_s / float(self.spec.ettr[self.pool]) - trained_s
+        return resumes_s + max(left_s, 1e-6 * self.plan.work_s)
 
     def restart_left_s(self, now_s: float) -> float:
         """Return how much of a restart is left to do once the job has its nodes. [s]"""
@@ -229,20 +222,20 @@ class Job:
         self.allocation = Allocation(n_nodes, per_node, spec.shrinking)
         self.checkpoints = Checkpoints(self.tiers, spec.n_kept)
         self.start_s = self.since_s = self.begin_s = self.ready_s = now_s
-        self.state, in_turn = DOWN, self.tiers
+        self.state, work_s = DOWN, float(spec.train_s[pool])
+        self.plan = self.alone = Schedule(
+            work_s, interval_s, self.tiers, save_s, place.throttle_frac
+        )
         if any(spec.storage):
-            self._share_storage(pool, save_s)
-            in_turn = ()
-        work_s = float(spec.train_s[pool])
-        self.plan = Schedule(work_s, interval_s, in_turn, save_s, place.throttle_frac)
-        if self.storage is not None:
+            self._share_storage(save_s)
+            self.plan = Schedule(work_s, interval_s, (), save_s, place.throttle_frac)
             self._resume(now_s)
 
-    def cancel_ending(self) -> None:
-        """Await the end no more."""
-        if self.ending is not None:
-            cancel(self.ending)
-            self.ending = None
+    def _meet(self, now_s: float) -> None:
+        """Book what the job did until it is told something, which may put off its end."""
+        cancel(self.ending)
+        self.ending = None
+        self.advance(now_s)
 
     def interrupt(
         self, now_s: float, restart_s: float, level: int, clean_by_s: float = math.inf
@@ -252,8 +245,7 @@ class Job:
         What does not survive a fault of the level is lost. What was saved after `clean_by_s` holds
         silent damage, and is thrown away too.
         """
-        self.cancel_ending()
-        self.advance(now_s)
+        self._meet(now_s)
         checkpoints = self.checkpoints
         if self.storage is not None:
             self._give_up(now_s)
@@ -292,26 +284,12 @@ class Job:
         elif self.storage is not None:
             self._await(self.ready_s, Rank.RESTARTED, self._begin)
 
-    def lack(self, now_s: float) -> None:
-        """Note that a node is gone and none is free."""
-        self.advance(now_s)
+    def move(self, now_s: float, n_short: int, n_booting: int = 0) -> None:
+        """Note that more nodes are lacking, or are there and boot; fewer, where negative."""
+        self._meet(now_s)
         if not self.allocation.n_short:
             self.missing_since_s = now_s
-        self.allocation.move(1, 0)
-        self._fit(now_s)
-
-    def receive(self, now_s: float) -> None:
-        """Note that a node that it lacked has come."""
-        self.cancel_ending()
-        self.advance(now_s)
-        self.allocation.move(-1, 0)
-        self._fit(now_s)
-
-    def boot(self, now_s: float, n_more: int) -> None:
-        """Note that a node has come that cannot train yet (1), or that it now can (-1)."""
-        self.cancel_ending()
-        self.advance(now_s)
-        self.allocation.move(0, n_more)
+        self.allocation.move(n_short, n_booting)
         self._fit(now_s)
 
     def _fit(self, now_s: float) -> None:
@@ -319,8 +297,7 @@ class Job:
         nodes = self.allocation
         if not nodes.is_enough:
             self.state = BLOCKED
-            if self.storage is not None:
-                self._await_nothing()
+            cancel(self.awaited)
         elif self.is_saving:
             return  # it goes on with all nodes once that is complete
         elif self.is_blocked:
@@ -351,7 +328,8 @@ class Job:
         trains = self.state == TRAINING and self._has_begun
         if trains and self.tiers and now_s >= self.stretch.end_s - self.plan.save_s:
             return False
-        self.cancel_ending()
+        cancel(self.ending)
+        self.ending = None
         stands_from_s = max(now_s, self.saving_until_s)
         if trains:
             _, stalled_s = self.stretch.trained(now_s)
@@ -379,8 +357,7 @@ class Job:
         """Train at a share of its speed from now on."""
         if not self.runs or pace == self.pace:
             return
-        self.cancel_ending()
-        self.advance(now_s)
+        self._meet(now_s)
         self.pace = pace
         if self.state == TRAINING:
             self.stretch.change_rate(now_s, self._rate)
@@ -390,8 +367,7 @@ class Job:
 
     def end(self, now_s: float) -> None:
         """Book the rest of the work, which ends now."""
-        self.cancel_ending()
-        self.advance(now_s)
+        self._meet(now_s)
         self.position_s, self.state, self.end_s = self.plan.work_s, ENDED, now_s
         self.books.settle(math.inf)
 
@@ -412,26 +388,20 @@ class Job:
 
     # -- storage that jobs share: from one event to the next -------------------------------------
 
-    def _share_storage(self, pool: int, save_s: float) -> None:
-        self.storage = self.storages[self.spec.storage[pool] or f" {self.index}"]
+    def _share_storage(self, save_s: float) -> None:
+        self.storage = self.storages[self.spec.storage[self.pool] or f" {self.index}"]
         tier = self.tiers[0] if self.tiers else Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         self.waits_for_write = not tier.write_s
         self.tier, self.write_s = tier, tier.write_s or save_s
         self.stall_s = 0.0 if self.waits_for_write else tier.stall_s
-        self.still_s = save_s if self.waits_for_write else tier.stall_s  # it stands, for each save
         self.writes: Save | None = None
         self.stop_s: float | None = None  # how long it stands once its save for a stop is complete
         self.stop_is_planned, self.must_read = False, False
         self.after_save: list[Then] = []
-        self.awaited: Entry | None = None
         self.due_at_s = 0.0
 
-    def _await_nothing(self) -> None:
-        cancel(self.awaited)
-        self.awaited = None
-
     def _await(self, time_s: float, rank: Rank, then: Then) -> None:
-        self._await_nothing()
+        cancel(self.awaited)
         self.awaited = self.calendar.at(time_s, rank, then, self.pool, self.index)
 
     def _due_s(self, done_s: float) -> float:
@@ -493,16 +463,16 @@ class Job:
         assert self.writes is not None
         self.advance(now_s)
         save, self.writes = self.writes._replace(when_s=now_s), None
-        if self.state == WAITING:
+        if self.state != SAVING:
             self.checkpoints.add(save)
-            self._write(now_s)
-        elif self.state != SAVING:
-            self.checkpoints.add(save)
+            if self.state == WAITING:
+                self._write(now_s)
         elif self.stop_s is not None:
             stands_until_s = now_s + self.stop_s
             if self.stop_is_planned:
                 self.stop_until_s = max(self.stop_until_s, stands_until_s)
-            self.stop_s, self.restart_s, self.begin_s = None, 0.0, now_s
+            self.stop_s, self.stop_is_planned = None, False
+            self.restart_s, self.begin_s = 0.0, now_s
             self._saved(now_s)
             self.ready_s = max(self.stop_until_s, stands_until_s)
             self._stand()
@@ -530,8 +500,8 @@ class Job:
         assert self.storage is not None
         self.storage.give_up(self._was_read, now_s)
         self.storage.give_up(self._written, now_s)
-        self._await_nothing()
-        self.writes, self.stop_s = None, None
+        cancel(self.awaited)
+        self.writes, self.stop_s, self.stop_is_planned = None, None, False
         self._let_go(now_s)
 
     def _pause_sharing(self, now_s: float, lasts_s: float, *, is_planned: bool) -> bool:

@@ -114,14 +114,14 @@ class PoolRun:
         if not (job.is_blocked and job.n_lacking):
             lender = nodes.give(job.index, now_s)
         if lender is None:
-            job.lack(now_s)
+            job.move(now_s, 1)
         elif lender.boots and (boot_s := lender.take_spare(now_s)):
-            job.boot(now_s, 1)
+            job.move(now_s, 0, 1)
             self.when_repaired(now_s + boot_s, -1, partial(self._booted, job))
 
     def _booted(self, job: Job, now_s: float) -> None:
         if job.runs:
-            job.boot(now_s, -1)
+            job.move(now_s, 0, -1)
             self.await_ends()
 
     def repair(self, sent: SentTogether, automatic_s: float, now_s: float) -> None:
@@ -156,7 +156,7 @@ class PoolRun:
         while lacking:
             job = min(lacking, key=lambda one: (one.missing_since_s, one.index))
             self.nodes.give_own(job.index, now_s)
-            job.receive(now_s)
+            job.move(now_s, -1)
             lacking = self._lacking()
         self.set_paces(now_s)
         return True
