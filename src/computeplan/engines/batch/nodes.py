@@ -175,7 +175,7 @@ class Nodes:
             self._settle(takes, place, key)
             up_s = self.up_s[place, self.rows]
             is_late = up_s > by_s
-            soonest_s = np.nextafter(by_s, math.inf)
+            soonest_s = (by_s.view(np.int64) + 1).view(np.float64)
             back_s = np.maximum(back_s, soonest_s)
         late = np.flatnonzero(takes & is_late)
         np.maximum(idle_s, 0.0, out=idle_s)
@@ -203,12 +203,12 @@ class Nodes:
 
     def _settle(self, takes: Mask, place: IntArray, key: IntArray) -> None:
         """Choose by exact time and number where several places of a row have its first key."""
-        same = (self._keys & self._time_bits) == key
-        at = np.flatnonzero(same)
-        if at.size > place.size:
-            n_same = np.bincount(at % place.size, minlength=place.size)
-            rows = np.flatnonzero(takes & (n_same > 1))
-            up_s = np.where(same[:, rows], self.up_s[:, rows], math.inf)
+        rows = np.flatnonzero(takes)
+        same = (self._keys[:, rows] & self._time_bits) == key[rows]
+        if np.count_nonzero(same) > rows.size:
+            tied = np.flatnonzero(same.sum(axis=0, dtype=np.int16) > 1)
+            rows = rows[tied]
+            up_s = np.where(same[:, tied], self.up_s[:, rows], math.inf)
             ids = self.ids[: self.n_places, rows]
             place[rows] = np.where(up_s == up_s.min(axis=0), ids, LAST).argmin(axis=0)
 
