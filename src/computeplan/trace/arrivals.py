@@ -235,7 +235,8 @@ def merge(parts: list[Arrivals]) -> Arrivals:
     time_s, is_member = joined("time_s"), joined("is_member")
     order = np.argsort(time_s, axis=0, kind="stable")
     sorted_s = np.take_along_axis(time_s, order, axis=0)
-    tied = (sorted_s[1:] == sorted_s[:-1]) & np.isfinite(sorted_s[1:])
+    tied = sorted_s[1:] == sorted_s[:-1]
+    tied &= sorted_s[1:] < math.inf
     if is_member is not None:
         is_member = np.take_along_axis(is_member, order, axis=0)
         tied &= ~is_member[1:]
@@ -250,4 +251,4 @@ def merge(parts: list[Arrivals]) -> Arrivals:
         column = joined(name)
         return None if column is None else np.take_along_axis(column, order, axis=0)
 
-    return Arrivals(*(sort(field.name) for field in fields(Arrivals)))
+    return Arrivals(sorted_s, *(sort(field.name) for field in fields(Arrivals)[1:]))

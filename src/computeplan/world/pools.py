@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from computeplan.arrays import FloatArray
@@ -109,6 +110,12 @@ class Pool:
     def stop(self, index: int) -> Stop:
         """Return the planned stop of an index in `World.kind_names`."""
         return next(stop for stop in self.stops if stop.index == index)
+
+    @property
+    def n_arrivals(self) -> float:
+        """How many faults and planned stops there are; inf if they go on without end."""
+        logged = [len(kind.log.start_s) if kind.log else math.inf for kind in self.kinds]
+        return sum([*logged, *(math.inf if (n := s.n_times) is None else n for s in self.stops)])
 
     @property
     def boots(self) -> bool:

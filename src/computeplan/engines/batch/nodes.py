@@ -32,8 +32,9 @@ __all__ = ["Mask", "Nodes"]
 
 Mask = BoolArray
 NO_NODE = -2  # id of an empty place; -1 is the node of a planned stop
+LAST = np.iinfo(np.int32).max
 CLAIMS = 2  # places for claims to begin with
-UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair: they go first
+UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair, times a number
 
 
 class Nodes:
@@ -61,7 +62,7 @@ class Nodes:
         self.up_s = np.full((self.n_places, n_rows), math.inf)
         if n_nodes > first:
             self.ids[: self.n_places] = np.arange(first, n_nodes, dtype=np.int32)[:, None]
-            self.up_s[:] = UNTOUCHED_S
+            self.up_s[:] = UNTOUCHED_S * np.arange(1, self.n_places + 1)[:, None]
         self._set_keys()
         self.claimed_up_s = np.zeros((CLAIMS, n_rows))
         self.idle_s, self.repair_s = np.zeros(n_rows), np.zeros(n_rows)  # x nodes
@@ -171,10 +172,10 @@ class Nodes:
         idle_s = time_s - key.view(np.float64)
         is_late = idle_s < 0
         if self.may_tie:
-            place = self._settle(place, key)
+            self._settle(takes, place, key)
             up_s = self.up_s[place, self.rows]
             is_late = up_s > by_s
-            soonest_s = np.nextafter(by_s, math.inf)
+            soonest_s = (by_s.view(np.int64) + 1).view(np.float64)
             back_s = np.maximum(back_s, soonest_s)
         late = np.flatnonzero(takes & is_late)
         np.maximum(idle_s, 0.0, out=idle_s)
@@ -200,15 +201,16 @@ class Nodes:
         self._put(at, place, back_s[rows])
         return late, from_s
 
-    def _settle(self, place: IntArray, key: IntArray) -> IntArray:
-        """Return the places that are first by exact time and number, of those with a key."""
-        at = np.flatnonzero((self._keys & self._time_bits) == key)
-        if at.size == place.size:
-            return place
-        order = np.lexsort((self.ids.reshape(-1)[at], self.up_s.reshape(-1)[at]))
-        at = at[order[::-1]]  # the first is written last
-        place[at % place.size] = at // place.size
-        return place
+    def _settle(self, takes: Mask, place: IntArray, key: IntArray) -> None:
+        """Choose by exact time and number where several places of a row have its first key."""
+        rows = np.flatnonzero(takes)
+        same = (self._keys[:, rows] & self._time_bits) == key[rows]
+        if np.count_nonzero(same) > rows.size:
+            tied = np.flatnonzero(same.sum(axis=0, dtype=np.int16) > 1)
+            rows = rows[tied]
+            up_s = np.where(same[:, tied], self.up_s[:, rows], math.inf)
+            ids = self.ids[: self.n_places, rows]
+            place[rows] = np.where(up_s == up_s.min(axis=0), ids, LAST).argmin(axis=0)
 
     def _claim(self, rows: IntArray, node: NodeArray, up_s: FloatArray, by_s: FloatArray) -> None:
         """Remember claims in the places of the oldest, which have come true."""

@@ -32,7 +32,8 @@ def _may_tie(pool: Pool) -> bool:
     Of two random times to the last bit, that two are the same does not happen.
     """
     repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
-    is_known = any(kind.log is not None for kind in pool.kinds) or bool(pool.stops)
+    is_known = any(kind.log is not None for kind in pool.kinds)
+    is_known |= any(stop.effect.n_nodes for stop in pool.stops)
     return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
 
 

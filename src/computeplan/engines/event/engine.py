@@ -19,13 +19,13 @@ from computeplan.engines.event.calendar import Calendar, Rank
 from computeplan.engines.event.fault_effects import FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.pool import PoolRun
-from computeplan.engines.event.samples import RunSamples, is_over
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import LOST, PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.registry import load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
+from computeplan.trace.one_run import RunSamples
 from computeplan.world.features import features, first_refused
 from computeplan.world.world import World
 
@@ -100,7 +100,7 @@ class _Arrivals:
         node = -1
         if i < len(samples.time_s) and samples.time_s[i] <= self.look_s:
             self.next_s, then, node = samples.time_s[i], self._arrive, samples.node[i]
-        elif self.look_s >= run.horizon_s or is_over(run.world.pools[self.pool], i):
+        elif self.look_s >= run.horizon_s or i >= run.world.pools[self.pool].n_arrivals:
             self.next_s = math.inf
         else:
             self.next_s, then = self.look_s, self._draw_more

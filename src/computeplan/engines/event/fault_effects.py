@@ -11,11 +11,12 @@ from functools import partial
 
 from computeplan.arrays import IntArray
 from computeplan.engines.event.calendar import Rank, Then
+from computeplan.engines.event.generations import Generations
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.nodes import FREE, IN_REPAIR
 from computeplan.engines.event.pool import PoolRun, SentTogether
-from computeplan.engines.event.samples import Fault, Generations
 from computeplan.trace import Trace
+from computeplan.trace.one_run import Fault
 from computeplan.world.faults import Corrupt, Interrupt, Slow
 from computeplan.world.maintenance import Maintain
 
