@@ -179,8 +179,6 @@ class _Run:
         message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
         raise ComputePlanError(message)
 
-    # -- jobs ----------------------------------------------------------------------------------
-
     def _arrive(self, job: Job, now_s: float) -> None:
         job.since_s = now_s
         self.queue.append(job.index)
@@ -228,8 +226,6 @@ class _Run:
             self.await_ends(job.pool)
         self._call_policy(now_s)
 
-    # -- the policy ----------------------------------------------------------------------------
-
     def _call_policy(self, now_s: float) -> None:
         if self.queue and not self.policy_due:
             self.policy_due = True
@@ -274,8 +270,6 @@ class _Run:
             deadline_s=np.array([job.deadline_s for job in self.world.jobs]),
             home=np.array([job.home for job in self.world.jobs]),
         )
-
-    # -- the books -----------------------------------------------------------------------------
 
     def _ledger(self, wall_s: float) -> Ledger:
         """Book what is under way at the end of the run, and return the ledger."""

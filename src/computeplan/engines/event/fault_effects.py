@@ -13,8 +13,7 @@ from computeplan.arrays import IntArray
 from computeplan.engines.event.calendar import Rank, Then
 from computeplan.engines.event.generations import Generations
 from computeplan.engines.event.job import Job
-from computeplan.engines.event.nodes import FREE, IN_REPAIR
-from computeplan.engines.event.pool import PoolRun, SentTogether
+from computeplan.engines.event.pool import FREE, IN_REPAIR, PoolRun, SentTogether
 from computeplan.trace import Trace
 from computeplan.trace.one_run import Fault
 from computeplan.world.faults import Corrupt, Interrupt, Slow
@@ -59,8 +58,6 @@ class FaultEffects:
     def _count(self, name: str, kind: int, n: int = 1) -> None:
         self.counts[name][0, kind] += n
 
-    # -- interrupt -------------------------------------------------------------------------------
-
     def _interrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Interrupt the jobs of the nodes, and send to repair the nodes that need it."""
         nodes = self.nodes
@@ -104,8 +101,6 @@ class FaultEffects:
             return True
         return spec.is_busy and (job is None or job.is_blocked)
 
-    # -- slow ------------------------------------------------------------------------------------
-
     def _slow(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node hold its job back for a while; nothing is interrupted."""
         (node,), effect = fault.nodes, self.kinds[kind].effect
@@ -126,8 +121,6 @@ class FaultEffects:
             self.pool.slow.pop(node, None)
         self.pool.set_paces(now_s)
         self.pool.await_ends()
-
-    # -- corrupt ---------------------------------------------------------------------------------
 
     def _corrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Damage the job of a node, if it has one; it is found later."""
@@ -150,8 +143,6 @@ class FaultEffects:
             if not self._is_retired(node, now_s):
                 self.pool.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
         self.pool.await_ends()
-
-    # -- maintain --------------------------------------------------------------------------------
 
     def _maintain(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let all jobs save and stop; or take nodes out: idle ones now, others once saved."""
@@ -188,8 +179,6 @@ class FaultEffects:
         self.pool.set_paces(now_s)
         if is_interrupted:
             self.pool.await_ends()
-
-    # -- nodes that fault again, and new nodes ---------------------------------------------------
 
     def _fault_at(self, time_s: float, node: int, then: Then) -> None:
         self.pool.calendar.at(time_s, Rank.FAULT, then, self.pool.index, node)
