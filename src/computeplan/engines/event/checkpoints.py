@@ -52,9 +52,9 @@ class Checkpoints:
         plan, start_s, n = stretch.plan, stretch.start_s, 0
         if not plan.tiers or until_s - start_s < plan.cycle_s:
             return
-        most = stretch.n_regular
         for i, tier in enumerate(plan.tiers):
-            n = plan.n_taken(i, min(until_s - tier.write_s, taken_by_s) - start_s, most)
+            gone_s = min(until_s - tier.write_s, taken_by_s) - start_s
+            n = plan.n_taken(i, gone_s, stretch.n_regular)
             if n:
                 self.saved[i] = self._save(stretch, i, n)
         if n_kept := self.history.maxlen:
@@ -63,15 +63,13 @@ class Checkpoints:
 
     def _save(self, stretch: Stretch, i: int, j: int) -> Save:
         """Return save number `j` of tier `i` of a stretch."""
-        plan = stretch.plan
-        m = j * plan.tiers[i].n_intervals
-        trained_s = m * plan.interval_s
-        return Save(
-            stretch.position_s(trained_s),
-            stretch.line_s + trained_s,
-            stretch.start_s + plan.taken_s(i, j) + plan.tiers[i].write_s,
-            stretch.start_s + plan.over_s(m),
-        )
+        plan, start_s = stretch.plan, stretch.start_s
+        tier = plan.tiers[i]
+        m = j * tier.n_intervals
+        trained_s, over_s = m * plan.interval_s, start_s + plan.over_s(m)
+        taken_s = over_s if plan.is_simple else start_s + plan.taken_s(i, j)
+        line_s = stretch.line_s + trained_s
+        return Save(stretch.position_s(trained_s), line_s, taken_s + tier.write_s, over_s)
 
     def add(self, save: Save) -> None:
         """Note a complete save to the last tier."""

@@ -139,8 +139,8 @@ class _Run:
             Job(i, spec, self.calendar, storages, self._end, self.spans)
             for i, spec in enumerate(world.jobs)
         ]
-        by_kind = np.zeros((3, 1, len(world.kind_names)), dtype=np.int64)
-        self.counts = dict(zip(("interruptions", "idle_faults", "slowdowns"), by_kind, strict=True))
+        counted = ("interruptions", "idle_faults", "slowdowns")
+        self.counts = {name: [0] * len(world.kind_names) for name in counted}
         self.pools = []
         for p, spec in enumerate(world.pools):
             then = (partial(self.await_ends, p), self._call_policy)
@@ -171,13 +171,10 @@ class _Run:
         if math.isfinite(self.horizon_s):
             return self._ledger(self.horizon_s)
         if self.n_open:
-            self._stuck()
+            waiting = ", ".join(self.jobs[j].spec.name for j in self.queue) or "a blocked job"
+            message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
+            raise ComputePlanError(message)
         return self._ledger(max(job.end_s for job in self.jobs))
-
-    def _stuck(self) -> None:
-        waiting = ", ".join(self.jobs[j].spec.name for j in self.queue) or "a blocked job"
-        message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
-        raise ComputePlanError(message)
 
     def _arrive(self, job: Job, now_s: float) -> None:
         job.since_s = now_s
@@ -293,7 +290,7 @@ class _Run:
             end_s=np.array([[job.end_s for job in jobs]]),
             wall_s=np.array([wall_s]),
             counts={
-                **self.counts,
+                **{name: np.array([counts]) for name, counts in self.counts.items()},
                 "repairs": np.array([[pool.nodes.n_repairs for pool in pools]]),
                 "retired": np.array([[pool.nodes.n_retired for pool in pools]]),
                 "from_start": np.array([[job.n_from_start for job in jobs]]),

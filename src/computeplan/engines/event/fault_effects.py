@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from computeplan.arrays import IntArray
 from computeplan.engines.event.calendar import Rank, Then
 from computeplan.engines.event.generations import Generations
 from computeplan.engines.event.job import Job
@@ -36,7 +35,7 @@ class FaultEffects:
         trace: Trace,
         run: int,
         jobs: Sequence[Job],
-        counts: Mapping[str, IntArray],
+        counts: Mapping[str, list[int]],
     ) -> None:
         self.pool, self.jobs, self.counts = pool, jobs, counts
         self.nodes = pool.nodes
@@ -56,7 +55,7 @@ class FaultEffects:
         self.effects[kind](kind, fault, now_s)
 
     def _count(self, name: str, kind: int, n: int = 1) -> None:
-        self.counts[name][0, kind] += n
+        self.counts[name][kind] += n
 
     def _interrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Interrupt the jobs of the nodes, and send to repair the nodes that need it."""
@@ -205,12 +204,11 @@ class FaultEffects:
 
     def _is_retired(self, node: int, now_s: float) -> bool:
         """Note that a node was sent to repair; return whether it is replaced for good instead."""
-        wait_s = self.generations.retire(node, now_s)
-        if wait_s is None:
+        if self.pool.spec.retire is None or (wait := self.generations.retire(node, now_s)) is None:
             return False
         self.nodes.n_retired += 1
         self.pool.renewals.pop(node, None)
-        self.pool.when_repaired(now_s + wait_s, node, partial(self._come, node))
+        self.pool.when_repaired(now_s + wait, node, partial(self._come, node))
         return True
 
     def _come(self, node: int, now_s: float) -> None:

@@ -59,7 +59,8 @@ class Generations:
         Return how long it takes to replace it, if that was once too often; else None. [s]
         """
         rule = self.spec.retire
-        if rule is None or (rule.most is not None and self.n_retired >= rule.most):
+        assert rule is not None
+        if rule.most is not None and self.n_retired >= rule.most:
             return None
         faults_s = self.faults_s[node]
         faults_s.append(now_s)

@@ -188,15 +188,14 @@ class Job:
 
     def advance(self, now_s: float) -> None:
         """Book what the job did until now; a state that ends by itself gives way to the next."""
-        state = self.state
-        if state == TRAINING:
+        if self.state == TRAINING:
             self._train(now_s)
-        elif state == BLOCKED:
+        elif self.state == BLOCKED:
             self._book(ledger.BLOCKED, now_s)
         elif self.storage is not None:
             self._advance_between_events(now_s)
-        elif state in (DOWN, SAVING):
-            if state == SAVING:
+        elif self.runs:
+            if self.state == SAVING:
                 self._book(SAVE, min(now_s, self.saving_until_s))
                 if now_s < self.saving_until_s:
                     return

@@ -56,8 +56,6 @@ class Schedule:
 
     def taken_s(self, i: int, j: int) -> float:
         """Return when the stall of save number `j` of tier `i` ends. [s]"""
-        if self.is_simple:
-            return j * self.cycle_s
         m = j * self.tiers[i].n_intervals
         finer = sum(t.stall_s * (m // t.n_intervals) for t in self.tiers[: i + 1])
         coarser = sum(t.stall_s * ((m - 1) // t.n_intervals) for t in self.tiers[i + 1 :])
