@@ -530,7 +530,7 @@ class Job:
         self.ending = self.calendar.at(now_s, Rank.JOB_ENDS, then, self.pool, self.index)
 
     def _let_go(self, now_s: float) -> None:
-        """Let happen what was to happen when the save of a stop is complete, or has failed."""
+        """Let happen what was to happen when the save of a stop is complete, or would have been."""
         waiting, self.after_save = self.after_save, []
         for then in waiting:
             self.calendar.at(now_s, Rank.SAVED, then, self.pool, self.index)
@@ -542,13 +542,13 @@ class Job:
         self.storage.give_up(self._written, now_s)
         cancel(self.awaited)
         self.writes, self.stop_s, self.stop_is_planned = None, None, False
-        self._let_go(now_s)
+        self._let_go(max(now_s, self.saving_until_s))
 
     def _pause_sharing(self, now_s: float, lasts_s: float, *, is_planned: bool) -> bool:
         """Save all that has been trained, then stand still.
 
         A save under way serves, if it is of all that. Should a fault break it, a planned stop
-        lasts as if nobody else had written.
+        lasts, and nodes are taken out, as if nobody else had written.
         """
         assert self.storage is not None
         if self._is_last and not self.is_blocked:
@@ -565,6 +565,7 @@ class Job:
             stands_from_s = self.due_at_s + self.stall_s + self.write_s
             if self.awaited is None:  # it writes
                 stands_from_s = now_s + self.storage.alone_s(self._written, now_s)
+            self.saving_until_s = stands_from_s
         if is_planned:
             self.stop_until_s = max(self.stop_until_s, stands_from_s + lasts_s)
         if not self._has_begun and not self.is_blocked:
