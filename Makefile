@@ -2,6 +2,7 @@
 # make test   style, types and the whole test suite; more arguments: make test PYTEST_ARGS="-k house"
 # make lint   style and types only
 # make bench  what is fast, as ratios measured in one run
+# make docs   makes what the docs say of the code: the picture, tables and the glossary
 # make clean  removes the virtual environment and the caches; results/ is yours and stays
 #
 # The first call makes .venv and needs a network. PYTHON=/path/to/python chooses the interpreter.
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/computeplan run llama3-405b
@@ -31,6 +32,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/reliability.py
 	$(BIN)/python benchmarks/step_grid.py
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/make_docs.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

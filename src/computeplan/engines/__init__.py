@@ -1,1 +1,1 @@
-"""The two engines, which play a world against its luck."""
+"""The two engines, which play a world against its samples."""

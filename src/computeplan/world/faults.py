@@ -128,10 +128,10 @@ class Kind:
         What it does to nodes and jobs.
     log : FaultLog or None
         Replayed instead of drawn.
-    lifetime : Life or None
+    lifetime : Lifetime or None
         Of a node, if its law has a memory.
     is_busy : bool
-        Whether only nodes of jobs that are not blocked are struck.
+        Whether such faults are only on nodes of jobs that are not blocked.
     relapse : Law or None
         How long after its return a node faults again.
     relapse_frac : float
@@ -141,7 +141,7 @@ class Kind:
     observed_on : str
         Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said.
     is_assumed : bool
-        Whether nobody gave the factor.
+        Whether the factor is assumed and not given.
     lemons : Lemons or None
         How rates differ between nodes, if they do.
     """
@@ -222,5 +222,5 @@ class Kind:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when a node faults again hangs on when it was whole again."""
+        """Whether when a node faults again depends on when it was whole again."""
         return self.lifetime is not None or self.relapse is not None

@@ -1,4 +1,4 @@
-"""A pool, compiled: identical chips in nodes at one site, and what strikes them."""
+"""A pool, compiled: identical chips in nodes at one site, their faults and planned stops."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Pool:
     n_nodes, n_spare_nodes, chips_per_node : int
         Nodes that jobs can hold, nodes on top, chips in each.
     kinds, stops : tuple
-        What strikes it.
+        Kinds of faults, and planned stops.
     n_crews : int or None
         Nodes that can be in repair by crews at one time; None without limit.
     spare_states : tuple of (int, float)
-        Spare nodes, and how long until one of them can train, those that are taken first standing
+        Spare nodes, and how long until one of them can train, those that are used first standing
         first. [1, s]
     meter : str
         Where `chip_w` is read.
@@ -100,7 +100,7 @@ class Pool:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when some nodes fault again hangs on when they were whole again."""
+        """Whether when some nodes fault again depends on when they were whole again."""
         return any(kind.comes_back for kind in self.kinds)
 
     def kind(self, index: int) -> Kind:
