@@ -22,21 +22,14 @@ __all__ = ["Law", "frozen_law", "law_discount", "law_mean_s", "law_mean_until_s"
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law of a duration, solved.
-
-    Parameters
-    ----------
-    name : str
-        ``const`` or the scipy.stats name.
-    shapes : tuple of float
-        Shape parameters in scipy's order.
-    scale_s : float
-        scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]
-    """
+    """A law of a duration, solved."""
 
     name: str
+    """``const`` or the scipy.stats name."""
     shapes: tuple[float, ...]
+    """Shape parameters in scipy's order."""
     scale_s: float
+    """scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]"""
 
 
 @cache

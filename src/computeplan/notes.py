@@ -17,18 +17,12 @@ NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to know.
-
-    Parameters
-    ----------
-    code : str
-        Names the sentence, in the table of each language.
-    items : tuple of (str, value)
-        What the sentence is about, by name: plain data, unrounded, in SI units.
-    """
+    """One thing to know."""
 
     code: str
+    """Names the sentence, in the table of each language."""
     items: tuple[tuple[str, NoteValue], ...] = ()
+    """What the sentence is about, by name: plain data, unrounded, in SI units."""
 
     @property
     def values(self) -> Mapping[str, NoteValue]:

@@ -45,28 +45,19 @@ def significant(value: float, digits: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One line of the table.
-
-    Parameters
-    ----------
-    name : str
-        Column name; it carries the unit.
-    unit : str
-        Unit as people read it; empty for a count or a fraction.
-    label, label_zh : str
-        What to write on an axis, without the unit; an energy names its meter.
-    about : str
-        The definition, one sentence.
-    digits : int
-        Significant digits that a table shows.
-    """
+    """One line of the table."""
 
     name: str
+    """Column name; it carries the unit."""
     unit: str
+    """Unit as people read it; empty for a count or a fraction."""
     label: str
     label_zh: str
+    """What to write on an axis, without the unit; an energy names its meter."""
     about: str
+    """The definition, one sentence."""
     digits: int = 3
+    """Significant digits that a table shows."""
 
     def text(self, value: float) -> str:
         """Return a value rounded for reading.

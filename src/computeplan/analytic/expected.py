@@ -54,44 +54,30 @@ SELDOM = 1e-6  # share of time blocked below which it does not matter when
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What theory expects of a job alone on a pool.
-
-    Parameters
-    ----------
-    unblocked_frac : float
-        ETTR with spares without limit and without planned stops.
-    stopped_frac : float
-        Share of the time that planned stops take.
-    blocked_frac, long_run_blocked_frac : float
-        Share of the time a node is lacking, over the run and in the long run.
-    run_s : float
-        How long the run is. [s]
-    repair_s : float
-        Mean repair of what takes a node. [s]
-    ends_with_work : bool
-        Whether the run ends with its work, and not at the horizon.
-    left_out_frac : float
-        Most that the form leaves out, as a share of the ETTR.
-    noise_frac : float
-        Least standard error of the ETTR of one run, as a share of it: of faults and of lacking
-        nodes, whether or not a small sample has any.
-    train_s : float
-        Training time of the work. [s]
-    interval_s : float
-        Training time between saves; inf if it never saves. [s]
-    """
+    """What theory expects of a job alone on a pool."""
 
     unblocked_frac: float
+    """ETTR with spares without limit and without planned stops."""
     stopped_frac: float
+    """Share of the time that planned stops take."""
     blocked_frac: float
     long_run_blocked_frac: float
+    """Share of the time a node is lacking, over the run and in the long run."""
     run_s: float
+    """How long the run is. [s]"""
     repair_s: float
+    """Mean repair of what takes a node. [s]"""
     ends_with_work: bool
+    """Whether the run ends with its work, and not at the horizon."""
     left_out_frac: float
+    """Most that the form leaves out, as a share of the ETTR."""
     noise_frac: float
+    """Least standard error of the ETTR of one run, as a share of it: of faults and of lacking
+    nodes, whether or not a small sample has any."""
     train_s: float
+    """Training time of the work. [s]"""
     interval_s: float
+    """Training time between saves; inf if it never saves. [s]"""
 
     @property
     def ettr(self) -> float:

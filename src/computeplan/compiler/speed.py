@@ -45,51 +45,32 @@ LONG_SEQUENCE = 65_536
 
 
 class Speed(NamedTuple):
-    """How fast a job trains on a pool.
-
-    Parameters
-    ----------
-    n_chips : int
-        Chips it uses.
-    flop_per_s : float
-        Model FLOP/s of one of them; nan if unknown. [FLOP/s]
-    mfu : float
-        nan if unknown.
-    kind : str
-        Where it comes from, to tell which speeds may be compared; empty if unknown.
-    priced : Note or None
-        Seconds of a step and the layout; None if not priced.
-    """
+    """How fast a job trains on a pool."""
 
     n_chips: int
+    """Chips it uses."""
     flop_per_s: float
+    """Model FLOP/s of one of them; nan if unknown. [FLOP/s]"""
     mfu: float
+    """nan if unknown."""
     kind: str
+    """Where it comes from, to tell which speeds may be compared; empty if unknown."""
     priced: Note | None = None
+    """Seconds of a step and the layout; None if not priced."""
 
 
 class Priced(NamedTuple):
-    """What a step takes on a chip.
-
-    Parameters
-    ----------
-    choices : Choices
-        The layout given, or the fastest ones.
-    device : Device
-    n_chips : int
-        Chips that the first layout uses.
-    band : Band
-    family, framework : str
-        Whose fitted numbers and whose switches were taken.
-    notes : tuple of Note
-    """
+    """What a step takes on a chip."""
 
     choices: Choices
+    """The layout given, or the fastest ones."""
     device: Device
     n_chips: int
+    """Chips that the first layout uses."""
     band: Band
     family: str
     framework: str
+    """Whose fitted numbers and whose switches were taken."""
     notes: Notes
 
 

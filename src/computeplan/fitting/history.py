@@ -28,40 +28,28 @@ __all__ = ["Durations", "FaultHistory", "cut", "gaps", "observe", "repairs", "up
 
 @dataclass(frozen=True, slots=True)
 class FaultHistory:
-    """Faults of a fleet in a window, in the order of node and time.
-
-    Parameters
-    ----------
-    start_s : ndarray, shape (n_faults,)
-        Since the window began; negative for those that began before it. [s]
-    end_s : ndarray, shape (n_faults,)
-        Since the window began, at most its length; nan where the log does not say. [s]
-    is_open : ndarray of bool, shape (n_faults,)
-        Whether the fault was still open when the window ended.
-    node, cause : ndarray, shape (n_faults,)
-        Index of the node, or `UNKNOWN_NODE`; index in `causes`.
-    causes : tuple of str
-        Names.
-    n_nodes : int
-        Nodes of the fleet, those that never failed too.
-    length_s : float
-        Of the window. [s]
-    resolution_s : float
-        Smallest step of the log's clock. [s]
-    notes : tuple of Note
-        What was done to the log.
-    """
+    """Faults of a fleet in a window, in the order of node and time."""
 
     start_s: FloatArray
+    """Since the window began; negative for those that began before it; shape (n_faults,). [s]"""
     end_s: FloatArray
+    """Since the window began, at most its length; nan where the log does not say, shape
+    (n_faults,). [s]"""
     is_open: np.typing.NDArray[np.bool_]
+    """Whether the fault was still open when the window ended; shape (n_faults,)."""
     node: IntArray
     cause: IntArray
+    """Index of the node, or `UNKNOWN_NODE`; index in `causes`; shape (n_faults,)."""
     causes: tuple[str, ...]
+    """Names."""
     n_nodes: int
+    """Nodes of the fleet, those that never failed too."""
     length_s: float
+    """Of the window. [s]"""
     resolution_s: float
+    """Smallest step of the log's clock. [s]"""
     notes: tuple[Note, ...] = ()
+    """What was done to the log."""
 
     @property
     def counts(self) -> np.typing.NDArray[np.bool_]:
@@ -96,24 +84,16 @@ class FaultHistory:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Durations, some of which are known only to be longer or too short for the log's clock.
-
-    Parameters
-    ----------
-    known_s : ndarray
-        Observed to their end. [s]
-    longer_s : ndarray
-        Seen this long, and then no more (right censored). [s]
-    n_short : int
-        Shorter than one step of the log's clock (left censored).
-    resolution_s : float
-        That step. [s]
-    """
+    """Durations, some of which are known only to be longer or too short for the log's clock."""
 
     known_s: FloatArray
+    """Observed to their end. [s]"""
     longer_s: FloatArray
+    """Seen this long, and then no more (right censored). [s]"""
     n_short: int
+    """Shorter than one step of the log's clock (left censored)."""
     resolution_s: float
+    """That step. [s]"""
 
     @property
     def n_events(self) -> int:

@@ -61,19 +61,13 @@ def share_interval(k: int, n: int) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class GammaPoisson:
-    """Poisson counts whose rates follow a gamma law.
-
-    Parameters
-    ----------
-    rate : float
-        Mean rate, in 1 / unit of exposure.
-    shape : Interval
-        Shape of the gamma law, whose mean is one; inf where the counts vary no more than Poisson's.
-    log_likelihood : float
-    """
+    """Poisson counts whose rates follow a gamma law."""
 
     rate: float
+    """Mean rate, in 1 / unit of exposure."""
     shape: Interval
+    """Shape of the gamma law, whose mean is one; inf where the counts vary no more than
+    Poisson's."""
     log_likelihood: float
 
 
@@ -141,27 +135,18 @@ def gamma_poisson(counts: ArrayLike, exposure: ArrayLike, *, interval: bool = Tr
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """How unequal the nodes of a fleet are.
-
-    Parameters
-    ----------
-    n_nodes, n_faults : int
-    ratio : float
-        Variance / mean of the faults of a node; 1 for equal nodes without memory.
-    p_equal : float
-        Probability of such a ratio or more in a fleet of equal nodes (index of dispersion [2]_).
-    mixture : GammaPoisson
-        The gamma law of rates, per node and window.
-    top_share : float
-        Share of the faults on the 5 % of nodes that have most.
-    """
+    """How unequal the nodes of a fleet are."""
 
     n_nodes: int
     n_faults: int
     ratio: float
+    """Variance / mean of the faults of a node; 1 for equal nodes without memory."""
     p_equal: float
+    """Probability of such a ratio or more in a fleet of equal nodes (index of dispersion [2]_)."""
     mixture: GammaPoisson
+    """The gamma law of rates, per node and window."""
     top_share: float
+    """Share of the faults on the 5 % of nodes that have most."""
 
 
 def dispersion(per_node: ArrayLike) -> Dispersion:
@@ -169,7 +154,7 @@ def dispersion(per_node: ArrayLike) -> Dispersion:
 
     Parameters
     ----------
-    per_node : array_like of int, shape (n_nodes,)
+    per_node : array_like of int; shape (n_nodes,)
         Faults of each node, zeros included.
 
     Examples

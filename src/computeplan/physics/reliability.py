@@ -46,20 +46,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RateForms:
-    """One fault rate in the forms people use.
-
-    Parameters
-    ----------
-    chip_mtbf_s, node_mtbf_s, job_mtbf_s : float
-        Mean time between faults of one chip, one node, the whole job. [s]
-    per_1000_node_days : float
-        Faults in 1000 node-days.
-    """
+    """One fault rate in the forms people use."""
 
     chip_mtbf_s: float
     node_mtbf_s: float
     job_mtbf_s: float
+    """Mean time between faults of one chip, one node, the whole job. [s]"""
     per_1000_node_days: float
+    """Faults in 1000 node-days."""
 
 
 def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> RateForms:
@@ -196,7 +190,7 @@ def down_frac_over_time(rate_per_s: float, mean_until_s: FloatArray) -> FloatArr
     ----------
     rate_per_s : float
         Faults that send the node to repair, per second on the wall clock. [1/s]
-    mean_until_s : ndarray, shape (n,)
+    mean_until_s : ndarray; shape (n,)
         Mean of a repair cut short at 0, h, 2 h, ... [s]
 
     Returns

@@ -34,24 +34,16 @@ _HTML = """<table><caption>{{ table.title }}</caption>
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Plain strings in rows: prints as text, shows as HTML in a notebook.
-
-    Parameters
-    ----------
-    title : str
-        One line.
-    header : tuple of str
-        Column heads; a line feed may part a head.
-    rows : tuple of tuple of str
-        As many cells as `header`; a line feed may part a cell.
-    notes : tuple of str
-        What a reader must know, one sentence each.
-    """
+    """Plain strings in rows: prints as text, shows as HTML in a notebook."""
 
     title: str
+    """One line."""
     header: tuple[str, ...]
+    """Column heads; a line feed may part a head."""
     rows: tuple[tuple[str, ...], ...]
+    """As many cells as `header`; a line feed may part a cell."""
     notes: tuple[str, ...] = ()
+    """What a reader must know, one sentence each."""
 
     def __str__(self) -> str:
         grid = [

@@ -26,21 +26,14 @@ MAX_RUNS = 5_000_000  # of all cases; each leaves some 30 numbers in memory
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case, ready to play.
-
-    Parameters
-    ----------
-    name : str
-        As in the scenario.
-    world : World
-        Compiled.
-    engine : str
-        ``batch`` or ``event``.
-    """
+    """One case, ready to play."""
 
     name: str
+    """As in the scenario."""
     world: World
+    """Compiled."""
     engine: str
+    """``batch`` or ``event``."""
 
 
 def expand(scenario: Scenario) -> dict[str, Scenario]:

@@ -31,31 +31,21 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What the simulation of a scenario says, for all of its cases.
-
-    Parameters
-    ----------
-    name, about : str
-        As in the scenario.
-    cases : mapping of str to CaseResult
-        At least one; all with the same number of runs.
-    provenance : mapping
-        How to get the same numbers again; plain JSON.
-    scenario_yaml : str
-        The resolved scenario.
-    notes : tuple of Note
-        What a reader must know: estimates, unlike comparisons.
-    files : mapping of str to bytes
-        What the scenario reads, by the path it has in the resolved scenario.
-    """
+    """What the simulation of a scenario says, for all of its cases."""
 
     name: str
     about: str
+    """As in the scenario."""
     cases: Mapping[str, CaseResult]
+    """At least one; all with the same number of runs."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    """How to get the same numbers again; plain JSON."""
     scenario_yaml: str = ""
+    """The resolved scenario."""
     notes: Notes = ()
+    """What a reader must know: estimates, unlike comparisons."""
     files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the scenario reads, by the path it has in the resolved scenario."""
 
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:

@@ -1,7 +1,7 @@
 """Arrivals as arrays: what the samples of many runs are made of, and how they are put in order.
 
-An arrival is a fault or a planned stop: when, of which kind, on which node, and how long the restart
-and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
+An arrival is a fault or a planned stop: when, of which kind, on which node, and how long the
+restart and the repair that may follow will take. Nothing here draws: numbers come from ``trace``.
 """
 
 from __future__ import annotations
@@ -55,48 +55,33 @@ class Arrivals:
     All arrays have shape (n_arrivals, n_runs). Where a run has fewer, `time_s` is inf. A fault that
     takes a group is one strike for each of its nodes, one after the other at the same time. Columns
     that nothing in the pool needs are None.
-
-    Parameters
-    ----------
-    time_s : ndarray
-        When. [s]
-    kind : ndarray
-        Index in the world's kinds.
-    node : ndarray
-        Node struck, or `NO_NODE`.
-    takes : ndarray
-        Whether the node goes to repair.
-    restart_s, repair_s : ndarray
-        How long the restart of a job and the repair of the node take; 0 where there is none. [s]
-    level : ndarray of int8
-        Where copies of a job's state are lost, as `Outcome.level`.
-    automatic_s : ndarray or None
-        What is tried before the repair, without a crew. [s]
-    lifetime_s : ndarray or None
-        From when the node is whole again to its next fault of this kind, or inf. [s]
-    chain : ndarray of int32 or None
-        Which fault of its kind began the chain of those that come back.
-    found_s : ndarray or None
-        How long damage stays unnoticed; 0 if it is noticed at once. [s]
-    lasts_s : ndarray or None
-        How long slowness lasts, or a planned stop, or the absence of nodes in maintenance. [s]
-    is_member : ndarray of bool or None
-        Whether this is a further node of the fault before it.
     """
 
     time_s: FloatArray
+    """When. [s]"""
     kind: IntArray
+    """Index in the world's kinds."""
     node: NodeArray
+    """Node struck, or `NO_NODE`."""
     takes: BoolArray
+    """Whether the node goes to repair."""
     restart_s: FloatArray
     repair_s: FloatArray
+    """How long the restart of a job and the repair of the node take; 0 where there is none. [s]"""
     level: LevelArray
+    """Where copies of a job's state are lost, as `Outcome.level`."""
     automatic_s: FloatArray | None = None
+    """What is tried before the repair, without a crew. [s]"""
     lifetime_s: FloatArray | None = None
+    """From when the node is whole again to its next fault of this kind, or inf. [s]"""
     chain: NodeArray | None = None
+    """Which fault of its kind began the chain of those that come back."""
     is_member: BoolArray | None = None
+    """Whether this is a further node of the fault before it."""
     found_s: FloatArray | None = None
+    """How long damage stays unnoticed; 0 if it is noticed at once. [s]"""
     lasts_s: FloatArray | None = None
+    """How long slowness lasts, or a planned stop, or the absence of nodes in maintenance. [s]"""
 
 
 class FaultSamples(NamedTuple):
@@ -168,7 +153,7 @@ def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:
 
     Parameters
     ----------
-    chosen : ndarray of int32, shape (n_rows, n_runs)
+    chosen : ndarray of int32; shape (n_rows, n_runs)
         Which of the nodes that are left, counted from 0, is next.
     n_nodes : int
         Nodes in all.

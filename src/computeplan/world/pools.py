@@ -17,59 +17,43 @@ __all__ = ["Pool", "is_slowed"]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Identical chips in nodes, at one site.
-
-    Parameters
-    ----------
-    name, site, chip : str
-        As in the scenario; `chip` is the catalogue name.
-    n_nodes, n_spare_nodes, chips_per_node : int
-        Nodes that jobs can hold, nodes on top, chips in each.
-    kinds, stops : tuple
-        What strikes it.
-    n_crews : int or None
-        Nodes that can be in repair by crews at one time; None without limit.
-    spare_states : tuple of (int, float)
-        Spare nodes, and how long until one of them can train, those that are taken first standing
-        first. [1, s]
-    meter : str
-        Where `chip_w` is read.
-    chip_w : ndarray, shape (n_phases,)
-        Watts of one chip by phase; nan if unknown. [W]
-    node_overhead_w, network_w : ndarray, shape (n_phases,)
-        Watts around one chip by phase: its share of the node and of the network. [W]
-    pue : float
-        Facility energy / IT energy.
-    usd_per_j, kg_per_j : float
-        Price and carbon of the site's power; nan if not given. [USD/J, kg/J]
-    rent_usd_per_chip_s : float
-        Price of holding a chip. [USD/s]
-    retire : Retire or None
-        When a node is replaced instead of being repaired.
-    throttle_frac : float
-        Share of the speed of training that is lost when it is hottest.
-    """
+    """Identical chips in nodes, at one site."""
 
     name: str
     site: str
     chip: str
+    """As in the scenario; `chip` is the catalogue name."""
     n_nodes: int
     n_spare_nodes: int
     chips_per_node: int
+    """Nodes that jobs can hold, nodes on top, chips in each."""
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
+    """What strikes it."""
     n_crews: int | None
+    """Nodes that can be in repair by crews at one time; None without limit."""
     spare_states: tuple[tuple[int, float], ...]
+    """Spare nodes, and how long until one of them can train, those that are taken first standing
+    first. [1, s]"""
     meter: str
+    """Where `chip_w` is read."""
     chip_w: FloatArray
+    """Watts of one chip by phase; nan if unknown; shape (n_phases,). [W]"""
     node_overhead_w: FloatArray
     network_w: FloatArray
+    """Watts around one chip by phase: its share of the node and of the network; shape (n_phases,).
+    [W]"""
     pue: float
+    """Facility energy / IT energy."""
     usd_per_j: float
     kg_per_j: float
+    """Price and carbon of the site's power; nan if not given. [USD/J, kg/J]"""
     rent_usd_per_chip_s: float
+    """Price of holding a chip. [USD/s]"""
     retire: Retire | None = None
+    """When a node is replaced instead of being repaired."""
     throttle_frac: float = 0.0
+    """Share of the speed of training that is lost when it is hottest."""
 
     @property
     def n_chips(self) -> int:

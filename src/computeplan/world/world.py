@@ -53,38 +53,26 @@ def _longer_by_crews(place: Pool) -> float:
 
 @dataclass(frozen=True)
 class World:
-    """Everything an engine reads.
-
-    Parameters
-    ----------
-    name, policy : str
-        As in the scenario.
-    pools, jobs : tuple
-        Compiled.
-    kind_names : tuple of str
-        Fault kinds, then planned stops.
-    n_fault_kinds : int
-        How many of them are faults.
-    horizon_s : float
-        Wall time at which a run ends; inf without. [s]
-    notes : tuple of Note
-        What a reader of the numbers must know.
-    sharing : tuple of tuple of int
-        Pools whose spares stand in for each other's nodes: groups of two or more.
-    signals : mapping of str to tuple of Signal
-        What varies in time, by the name of its weight in the ledger, for each pool.
-    """
+    """Everything an engine reads."""
 
     name: str
     policy: str
+    """As in the scenario."""
     pools: tuple[Pool, ...]
     jobs: tuple[Job, ...]
+    """Compiled."""
     kind_names: tuple[str, ...]
+    """Fault kinds, then planned stops."""
     n_fault_kinds: int
+    """How many of them are faults."""
     horizon_s: float
+    """Wall time at which a run ends; inf without. [s]"""
     notes: Notes
+    """What a reader of the numbers must know."""
     sharing: tuple[tuple[int, ...], ...] = ()
+    """Pools whose spares stand in for each other's nodes: groups of two or more."""
     signals: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+    """What varies in time, by the name of its weight in the ledger, for each pool."""
 
     def signals_of(self, pool: int) -> tuple[Signal, ...]:
         """Return the signals of a pool."""

@@ -33,53 +33,35 @@ Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a collective uses the links inside a domain [2]_.
-
-    Parameters
-    ----------
-    frac : float
-        Share of the link's rate that large messages reach.
-    call_s, rank_s : float
-        Latency of a call, and more of it for every further rank. [s]
-    """
+    """How a collective uses the links inside a domain [2]_."""
 
     frac: float
+    """Share of the link's rate that large messages reach."""
     call_s: float
     rank_s: float
+    """Latency of a call, and more of it for every further rank. [s]"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """The links of a rank, in one direction.
-
-    Parameters
-    ----------
-    domain : int
-        Ranks of a scale-up domain.
-    up_bytes_per_s : float
-        To the ranks of the domain together. [B/s]
-    pair_bytes_per_s : float
-        To one rank of the domain: equal to `up_bytes_per_s` behind a switch. [B/s]
-    out_bytes_per_s : float
-        Out of the domain. [B/s]
-    links : dict of str to Link
-        By operation.
-    out_frac : float
-        Share of the NIC's rate that collectives reach.
-    out_step_s : float
-        Latency of one step between domains. [s]
-    oversubscription : float
-        Rate of all NICs over the rate of the network's core.
-    """
+    """The links of a rank, in one direction."""
 
     domain: int
+    """Ranks of a scale-up domain."""
     up_bytes_per_s: float
+    """To the ranks of the domain together. [B/s]"""
     pair_bytes_per_s: float
+    """To one rank of the domain: equal to `up_bytes_per_s` behind a switch. [B/s]"""
     out_bytes_per_s: float
+    """Out of the domain. [B/s]"""
     links: dict[Operation, Link]
+    """By operation."""
     out_frac: float = 0.8
+    """Share of the NIC's rate that collectives reach."""
     out_step_s: float = 10e-6
+    """Latency of one step between domains. [s]"""
     oversubscription: float = 1.0
+    """Rate of all NICs over the rate of the network's core."""
 
     def __hash__(self) -> int:
         """Return a hash; the links are a mapping, which has none."""

@@ -69,21 +69,14 @@ estimate."""
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that multiply, of the mean layer and outside the layers.
-
-    Parameters
-    ----------
-    dense : float
-        Of a layer: attention, dense MLP, router and shared experts, mean over the layers.
-    experts : float
-        Of a layer: all routed experts, mean over the layers.
-    embedding : float
-        Of the input embedding; the output matrix is as large.
-    """
+    """Weights that multiply, of the mean layer and outside the layers."""
 
     dense: float
+    """Of a layer: attention, dense MLP, router and shared experts, mean over the layers."""
     experts: float
+    """Of a layer: all routed experts, mean over the layers."""
     embedding: float
+    """Of the input embedding; the output matrix is as large."""
 
 
 class LayerTime(NamedTuple):

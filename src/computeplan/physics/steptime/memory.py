@@ -52,26 +52,18 @@ FRAGMENTATION = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RankMemory:
-    """What the fullest rank holds; the parts add up to the whole.
-
-    Parameters
-    ----------
-    weights, gradients, optimizer : ndarray
-        [B]
-    activations : ndarray
-        Saved for the backward pass. [B]
-    logits : ndarray
-        Logits, where they are computed. [B]
-    reserve : ndarray
-        Runtime, collectives, fragmentation. [B]
-    """
+    """What the fullest rank holds; the parts add up to the whole."""
 
     weights: FloatArray
     gradients: FloatArray
     optimizer: FloatArray
+    """[B]"""
     activations: FloatArray
+    """Saved for the backward pass. [B]"""
     logits: FloatArray
+    """Logits, where they are computed. [B]"""
     reserve: FloatArray
+    """Runtime, collectives, fragmentation. [B]"""
 
     @property
     def total(self) -> FloatArray:

@@ -36,24 +36,16 @@ __all__ = ["SCHEDULES", "Schedule", "in_flight", "pipeline_s"]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a schedule differs from 1F1B.
-
-    Parameters
-    ----------
-    bubble : float
-        Its wait over that of 1F1B.
-    activations : float
-        Micro-batches a stage keeps, over those of 1F1B.
-    weights : float
-        Copies of the weights.
-    experts : float
-        Share of the messages to and from experts that no computation hides.
-    """
+    """How a schedule differs from 1F1B."""
 
     bubble: float
+    """Its wait over that of 1F1B."""
     activations: float
+    """Micro-batches a stage keeps, over those of 1F1B."""
     weights: float
+    """Copies of the weights."""
     experts: float = 1.0
+    """Share of the messages to and from experts that no computation hides."""
 
 
 SCHEDULES = {

@@ -33,22 +33,14 @@ BLOCK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The fastest layouts that fit, fastest first.
-
-    Parameters
-    ----------
-    layout : Layout
-    time : StepTime
-    memory : RankMemory
-    n_priced, n_fitting : int
-        Layouts looked at, and those that fit.
-    """
+    """The fastest layouts that fit, fastest first."""
 
     layout: Layout
     time: StepTime
     memory: RankMemory
     n_priced: int
     n_fitting: int
+    """Layouts looked at, and those that fit."""
 
 
 def best_layouts(

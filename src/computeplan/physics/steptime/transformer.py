@@ -66,33 +66,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The numbers of a transformer that set its size and its work.
-
-    Parameters
-    ----------
-    layers, hidden, ffn, heads, kv_heads, head_dim, vocab : int
-        `ffn` is the width of a dense MLP. With `mla`, `kv_heads` and `head_dim` are not used.
-    gated_mlp : bool
-        Whether the MLP has three matrices (gate, up, down) or two.
-    tied_embeddings : bool
-        Whether the output matrix is the input embedding.
-    causal : bool
-        Whether a token sees only what came before it.
-    sliding_window : int, optional
-        Positions a token sees at most. [token]
-    learned_positions : int
-        Rows of a learned position embedding, 0 if there is none.
-    norm : {"rms", "layer"}
-        A layer norm has a bias, an RMS norm does not.
-    biases : {"none", "qkv", "all"}
-        Which linear maps of a layer have a bias.
-    embedding_norm : bool
-        Whether a norm follows the embedding.
-    moe : Experts, optional
-    mla : LatentAttention, optional
-    full_attention_every : int, optional
-        Every n-th layer is free of the window; all layers slide if left out.
-    """
+    """The numbers of a transformer that set its size and its work."""
 
     layers: int
     hidden: int
@@ -101,17 +75,27 @@ class Shape:
     kv_heads: int
     head_dim: int
     vocab: int
+    """`ffn` is the width of a dense MLP. With `mla`, `kv_heads` and `head_dim` are not used."""
     gated_mlp: bool = True
+    """Whether the MLP has three matrices (gate, up, down) or two."""
     tied_embeddings: bool = False
+    """Whether the output matrix is the input embedding."""
     causal: bool = True
+    """Whether a token sees only what came before it."""
     sliding_window: int | None = None
+    """Positions a token sees at most. [token]"""
     learned_positions: int = 0
+    """Rows of a learned position embedding, 0 if there is none."""
     norm: Literal["rms", "layer"] = "rms"
+    """A layer norm has a bias, an RMS norm does not."""
     biases: Literal["none", "qkv", "all"] = "none"
+    """Which linear maps of a layer have a bias."""
     embedding_norm: bool = False
+    """Whether a norm follows the embedding."""
     moe: Experts | None = None
     mla: LatentAttention | None = None
     full_attention_every: int | None = None
+    """Every n-th layer is free of the window; all layers slide if left out."""
 
 
 def shape_of(numbers: Mapping[str, Any]) -> Shape:

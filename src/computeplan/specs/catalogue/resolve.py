@@ -27,25 +27,17 @@ __all__ = ["Catalogue", "beside", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the names of one scenario stand for.
-
-    Parameters
-    ----------
-    chips, models : dict
-        Entries by the name as the scenario writes it.
-    notes : tuple of Note
-        What a user must know of names.
-    problems : tuple of Problem
-        Names that stand for nothing, entries that are wrong.
-    files : dict of str to dict
-        Plain data of the entries that stand in files of their own, by block and name.
-    """
+    """What the names of one scenario stand for."""
 
     chips: dict[str, Chip] = field(default_factory=dict)
     models: dict[str, Transformer] = field(default_factory=dict)
+    """Entries by the name as the scenario writes it."""
     notes: tuple[Note, ...] = ()
+    """What a user must know of names."""
     problems: tuple[Problem, ...] = ()
+    """Names that stand for nothing, entries that are wrong."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Plain data of the entries that stand in files of their own, by block and name."""
 
 
 def resolve(document: Document, folder: Path | None) -> Catalogue:

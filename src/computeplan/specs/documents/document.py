@@ -59,25 +59,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data of one or several merged files, and where each value came from.
-
-    Parameters
-    ----------
-    data : dict
-        Mappings, lists and scalars.
-    file : str
-        The name to show.
-    keys, values : dict of path to Mark
-        Places of keys and of values.
-    problems : tuple of Problem
-        What is wrong with it already, to be told with what else is.
-    """
+    """Plain data of one or several merged files, and where each value came from."""
 
     data: dict[str, Any]
+    """Mappings, lists and scalars."""
     file: str
+    """The name to show."""
     keys: dict[KeyPath, Mark] = field(default_factory=dict)
     values: dict[KeyPath, Mark] = field(default_factory=dict)
+    """Places of keys and of values."""
     problems: tuple[Problem, ...] = ()
+    """What is wrong with it already, to be told with what else is."""
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at the nearest known place above `path`."""

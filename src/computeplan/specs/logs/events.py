@@ -22,49 +22,33 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Faults of a log in the order of start, node, cause and end, whatever that of the file.
-
-    Parameters
-    ----------
-    start_s, end_s : ndarray, shape (n_faults,)
-        On the log's own clock; for dates, since 1970 in UTC. A start of -inf began before the log;
-        an end of inf is open, of nan not known. [s]
-    node : ndarray, shape (n_faults,)
-        Index in `nodes`, or `UNKNOWN_NODE`.
-    cause : ndarray, shape (n_faults,)
-        Index in `causes`.
-    nodes, causes : tuple of str
-        Names, sorted.
-    is_dated : bool
-        Whether the times are dates.
-    resolution_s : float
-        The smallest step of the log's clock that can be seen in it. [s]
-    notes : tuple of Note
-        What was done to read it.
-    """
+    """Faults of a log in the order of start, node, cause and end, whatever that of the file."""
 
     start_s: FloatArray
     end_s: FloatArray
+    """On the log's own clock; for dates, since 1970 in UTC. A start of -inf began before the log;
+    an end of inf is open, of nan not known; shape (n_faults,). [s]"""
     node: IntArray
+    """Index in `nodes`, or `UNKNOWN_NODE`; shape (n_faults,)."""
     cause: IntArray
+    """Index in `causes`; shape (n_faults,)."""
     nodes: tuple[str, ...]
     causes: tuple[str, ...]
+    """Names, sorted."""
     is_dated: bool
+    """Whether the times are dates."""
     resolution_s: float
+    """The smallest step of the log's clock that can be seen in it. [s]"""
     notes: tuple[Note, ...] = ()
+    """What was done to read it."""
 
 
 @dataclass(slots=True)
 class EventsBuilder:
-    """Collects faults row by row, in little memory, and what is wrong with rows.
-
-    Parameters
-    ----------
-    file : str
-        Its name in messages.
-    """
+    """Collects faults row by row, in little memory, and what is wrong with rows."""
 
     file: str
+    """Its name in messages."""
     start_s: array[float] = field(default_factory=lambda: array("d"))
     end_s: array[float] = field(default_factory=lambda: array("d"))
     node: array[int] = field(default_factory=lambda: array("q"))
@@ -160,7 +144,7 @@ def merged(
 
     Parameters
     ----------
-    node, start_s, end_s : ndarray, shape (n_faults,)
+    node, start_s, end_s : ndarray; shape (n_faults,)
         As in `Events`.
 
     Returns

@@ -46,46 +46,30 @@ _HOW = "'faults.csv' or {log: sacct.txt, from: 2024-07-23}"
 
 @dataclass(frozen=True, slots=True)
 class FaultLog:
-    """Faults in the order of time.
-
-    Parameters
-    ----------
-    start_s : ndarray, shape (n_faults,)
-        Time of each fault. [s]
-    repair_s : ndarray, shape (n_faults,)
-        How long the node stays away; nan where the log does not say. [s]
-    node : ndarray, shape (n_faults,)
-        Index of the node.
-    n_nodes : int
-        Nodes that appear in the log.
-    """
+    """Faults in the order of time."""
 
     start_s: FloatArray
+    """Time of each fault; shape (n_faults,). [s]"""
     repair_s: FloatArray
+    """How long the node stays away; nan where the log does not say; shape (n_faults,). [s]"""
     node: IntArray
+    """Index of the node; shape (n_faults,)."""
     n_nodes: int
+    """Nodes that appear in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A log laid on the clock of the simulation.
-
-    Parameters
-    ----------
-    log : FaultLog
-        What the engines play.
-    end_s : ndarray, shape (n_faults,)
-        Ends of its faults; nan where the log does not say. [s]
-    nodes : tuple of str
-        Names of its nodes, sorted.
-    notes : tuple of Note
-        What was done to the log.
-    """
+    """A log laid on the clock of the simulation."""
 
     log: FaultLog
+    """What the engines play."""
     end_s: FloatArray
+    """Ends of its faults; nan where the log does not say; shape (n_faults,). [s]"""
     nodes: tuple[str, ...]
+    """Names of its nodes, sorted."""
     notes: tuple[Note, ...]
+    """What was done to the log."""
 
     def csv(self) -> str:
         """Return the plain form of the log: reading it gives the same faults, to the last digit."""
@@ -100,29 +84,21 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which log to replay, with the words of ``computeplan fit``.
-
-    Parameters
-    ----------
-    log : str
-        A file beside the scenario: CSV, InfiniteHBD JSON or ``sacct -P``.
-    begins, ends : str, optional
-        The window, as written: ``from`` is time 0 of the simulation, ``to`` its end in the log.
-    columns : mapping of str to str
-        Names of the columns of a CSV, where they have others.
-    unit, kind : str, optional
-        Of bare times in a CSV; the format of the file.
-    notes : tuple of str
-        What was done before to the log that this one is a plain copy of, as `note_text` writes it.
-    """
+    """Which log to replay, with the words of ``computeplan fit``."""
 
     log: str
+    """A file beside the scenario: CSV, InfiniteHBD JSON or ``sacct -P``."""
     begins: str | None = None
     ends: str | None = None
+    """The window, as written: ``from`` is time 0 of the simulation, ``to`` its end in the log."""
     columns: Mapping[str, str] = field(default_factory=dict)
+    """Names of the columns of a CSV, where they have others."""
     unit: str | None = None
     kind: str | None = None
+    """Of bare times in a CSV; the format of the file."""
     notes: tuple[str, ...] = ()
+    """What was done before to the log that this one is a plain copy of, as `note_text` writes
+    it."""
 
 
 _WORDS = {
