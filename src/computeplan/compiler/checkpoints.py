@@ -155,10 +155,7 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
 
 
 def share_storage(
-    jobs: Sequence[Job],
-    specs: Mapping[str, JobSpec],
-    pools: Sequence[Pool],
-    policy: str,
+    jobs: Sequence[Job], specs: Mapping[str, JobSpec], pools: Sequence[Pool], policy: str
 ) -> tuple[tuple[Job, ...], Notes]:
     """Return the jobs, those that share the storage of a site knowing it.
 

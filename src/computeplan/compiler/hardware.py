@@ -40,12 +40,7 @@ __all__ = [
 ]
 
 HALF = ("bf16", "fp16")
-OPERATIONS: tuple[Operation, ...] = (
-    "all_reduce",
-    "all_gather",
-    "reduce_scatter",
-    "all_to_all",
-)
+OPERATIONS: tuple[Operation, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 
 
 SOFTWARE_PER_YEAR = 0.03

@@ -29,14 +29,7 @@ from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 
-__all__ = [
-    "Priced",
-    "Speed",
-    "layout_of",
-    "layout_problem",
-    "price",
-    "speed_on",
-]
+__all__ = ["Priced", "Speed", "layout_of", "layout_problem", "price", "speed_on"]
 
 GIVEN = "given"
 PRICED = "priced"

@@ -324,11 +324,7 @@ def figures_of(result: Result) -> SimpleNamespace:
 
 
 def save_figures(
-    result: Result,
-    folder: Path,
-    kinds: Iterable[str] | None = None,
-    *,
-    language: Language = "en",
+    result: Result, folder: Path, kinds: Iterable[str] | None = None, *, language: Language = "en"
 ) -> tuple[str, ...]:
     """Write figures as PNG and SVG, and return their names without the ending.
 

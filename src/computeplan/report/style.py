@@ -123,9 +123,7 @@ def style() -> Any:
     }
 
 
-def drawn(
-    draw: Callable[Concatenate[Result, P], Axes],
-) -> Callable[Concatenate[Result, P], Axes]:
+def drawn(draw: Callable[Concatenate[Result, P], Axes]) -> Callable[Concatenate[Result, P], Axes]:
     """Return the function with our settings around it, and nobody else's changed."""
 
     @functools.wraps(draw)

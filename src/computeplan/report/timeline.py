@@ -29,11 +29,7 @@ Rows = dict[tuple[str, str], list[Span]]
 
 @drawn
 def timeline(
-    result: Result,
-    ax: Axes | None = None,
-    *,
-    case: str | None = None,
-    language: Language = "en",
+    result: Result, ax: Axes | None = None, *, case: str | None = None, language: Language = "en"
 ) -> Axes:
     """Return who did what when in run 0 of a case, coloured by phase.
 

@@ -25,12 +25,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fault_mixes import with_mix
 from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
 from computeplan.specs.cross_checks import cross_check
-from computeplan.specs.documents.document import (
-    Document,
-    load_document,
-    nearest,
-    parse_document,
-)
+from computeplan.specs.documents.document import Document, load_document, nearest, parse_document
 from computeplan.specs.documents.paths import apply, change
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
