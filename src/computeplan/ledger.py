@@ -54,7 +54,7 @@ class Span:
 
     job: int
     pool: int
-    """Indices in the world; job -1 is nobody."""
+    """Indices in the world; job -1 is unallocated."""
     phase: int
     """Index in `PHASES`."""
     start_s: float

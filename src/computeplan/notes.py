@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["Note", "NoteValue", "Notes", "note", "quoted"]
+__all__ = ["Note", "NoteValue", "Notes", "note", "of_some", "quoted"]
 
 NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
 
@@ -42,6 +42,11 @@ def note(code: str, **values: NoteValue) -> Note:
     Note(code='chip_is_estimate', items=(('chip', 'acme/x1'),))
     """
     return Note(code, tuple(values.items()))
+
+
+def of_some(*counts: Note) -> Notes:
+    """Return those notes whose count ``n`` is not zero."""
+    return tuple(one for one in counts if one.values["n"])
 
 
 def quoted(texts: Iterable[str]) -> Notes:

@@ -18,12 +18,7 @@ PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
 def significant(value: float, digits: int) -> str:
     """Return a number rounded to significant digits, with thousands separators.
 
-    Parameters
-    ----------
-    value : float
-        The number; what is not finite reads ``-``.
-    digits : int
-        Significant digits, at least 1.
+    What is not finite reads ``-``.
 
     Examples
     --------
@@ -107,7 +102,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "n_idle_faults", "", "Faults outside jobs", "空闲节点故障次数",
-        "Faults that struck chips no job held; they stop nothing, but may take a spare.",
+        "Faults of chips that no job held; they stop nothing, but may take a spare.",
     ),
     Quantity(
         "n_node_repairs", "", "Node repairs", "节点维修次数",

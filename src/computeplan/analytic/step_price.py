@@ -44,7 +44,7 @@ class StepPrice:
     chip: str
     precision: str
     framework: str
-    """Full names; the entry of the software table that was taken."""
+    """Full names; the entry of the software table that was used."""
     chips: int
     chips_used: int
     """Chips there are, and those that the first layout uses."""
@@ -89,7 +89,7 @@ class StepPrice:
 
 
 def default_batch(chips: int, seq: int) -> int:
-    """Return the sequences of a batch where nobody says: 1,024 tokens a chip, at least 2**20.
+    """Return the sequences of a batch that is not given: 1,024 tokens a chip, at least 2**20.
 
     Rounded to a power of two, which layouts divide well.
 

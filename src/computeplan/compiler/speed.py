@@ -63,18 +63,12 @@ class Priced(NamedTuple):
     band: Band
     family: str
     framework: str
-    """Whose fitted numbers and whose switches were taken."""
+    """Whose fitted numbers and whose switches were used."""
     notes: Notes
 
 
 def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
-    """Return how fast a job trains on a pool.
-
-    Parameters
-    ----------
-    at : JobOnPool
-    batch : float
-        Tokens of a step, in whole sequences.
+    """Return how fast a job trains on a pool, with a batch in whole sequences. [token]
 
     Raises
     ------
@@ -217,7 +211,7 @@ def price(
     n_chips : int
         Chips there are.
     framework : str, optional
-        Whose switches to take.
+        Whose switches to use.
     network : Network
         Between servers.
 

@@ -78,11 +78,7 @@ class FleetFit:
 def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
     """Return everything that can be fitted to a history.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    is_new : bool
-        Whether every node was new when the window opened (see `history.gaps`).
+    `is_new` is whether every node was new when the window opened (see `history.gaps`).
     """
     history, joined = _few_causes(history)
     order = np.argsort(-np.bincount(history.cause[history.counts], minlength=len(history.causes)))

@@ -142,14 +142,9 @@ def _forecast(name: str, draws: FloatArray, truth: float) -> Forecast:
 def nodes_down(
     start_s: FloatArray, end_s: FloatArray, from_s: float, to_s: float
 ) -> tuple[float, float]:
-    """Return mean and 95th percentile, over time, of nodes that are down.
+    """Return mean and 95th percentile, over the time looked at, of nodes that are down.
 
-    Parameters
-    ----------
-    start_s, end_s : ndarray; shape (n_faults,)
-        Of the time each node is away. [s]
-    from_s, to_s : float
-        The time looked at. [s]
+    Of the time each node is away, `start_s` and `end_s` have shape (n_faults,). [s]
 
     Examples
     --------

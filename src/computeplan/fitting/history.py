@@ -164,10 +164,7 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
 def cut(history: FaultHistory, to_s: float) -> FaultHistory:
     """Return what would have been seen had the window ended at `to_s`. [s]
 
-    Raises
-    ------
-    ScenarioError
-        If that is not inside the window, or nothing is left.
+    A ScenarioError if that is not inside the window, or nothing is left.
     """
     if not 0 < to_s <= history.length_s:
         raise ScenarioError.of(f"{to_s / DAY_S:g} d lies outside the window")
@@ -199,11 +196,7 @@ def up_node_s(history: FaultHistory) -> float:
 def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
     """Return how long nodes were in repair; faults of no length need none and are left out.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    cause : int, optional
-        Index of a cause; all if left out.
+    Of one cause by its index, or of all.
     """
     known = history.of_cause(cause) & ~np.isnan(history.end_s)
     length = (history.end_s - history.start_s)[known]
@@ -217,16 +210,9 @@ def gaps(history: FaultHistory, cause: int | None = None, *, is_new: bool = Fals
     """Return times between faults of one node, on its up clock.
 
     The age of a node when the window opens is not known, so the time to its first fault says
-    nothing about a law with memory: it is left out, unless the fleet was new.
-
-    Parameters
-    ----------
-    history : FaultHistory
-    cause : int, optional
-        Index of a cause; the clock then runs from fault to fault of that cause. All if left out.
-    is_new : bool
-        Whether every node was new when the window opened. Times to the first fault count then, and
-        nodes that never failed are censored.
+    nothing about a law with memory: it is left out, unless the fleet was new (`is_new`), where
+    nodes that never failed are censored. With a `cause`, by its index, the clock runs from fault to
+    fault of that cause.
     """
     known = history.node != UNKNOWN_NODE
     node, start = history.node[known], np.maximum(history.start_s[known], 0.0)

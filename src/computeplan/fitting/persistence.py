@@ -44,10 +44,8 @@ class Lasting:
 def lasting(first: ArrayLike, later: ArrayLike) -> Lasting:
     """Return what of the difference between nodes lasts.
 
-    Parameters
-    ----------
-    first, later : array_like of int; shape (n_nodes,)
-        Faults of each node in two stretches of time, zeros included.
+    `first` and `later` are faults of each node in two stretches of time, zeros included, of shape
+    (n_nodes,).
 
     Examples
     --------

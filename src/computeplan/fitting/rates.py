@@ -82,10 +82,8 @@ def gamma_poisson(counts: ArrayLike, exposure: ArrayLike, *, interval: bool = Tr
 
     Parameters
     ----------
-    counts : array_like
-        Whole numbers.
-    exposure : array_like
-        What each was counted over, in any unit.
+    counts, exposure : array_like
+        Whole numbers, and what each was counted over, in any unit.
     interval : bool
         Whether to find the 95 % interval of the shape, by profile likelihood.
     """
@@ -150,12 +148,7 @@ class Dispersion:
 
 
 def dispersion(per_node: ArrayLike) -> Dispersion:
-    """Return how unequal the nodes are.
-
-    Parameters
-    ----------
-    per_node : array_like of int; shape (n_nodes,)
-        Faults of each node, zeros included.
+    """Return how unequal nodes are, from the faults of each, zeros included.
 
     Examples
     --------

@@ -50,13 +50,9 @@ class LemonGain:
 
 
 def top_share(chosen_by: FloatArray, counted: FloatArray, n_top: int) -> float:
-    """Return the share of `counted` on the nodes that have most in `chosen_by`.
+    """Return the share of `counted` on the `n_top` nodes that have most in `chosen_by`.
 
-    Parameters
-    ----------
-    chosen_by, counted : ndarray; shape (n_nodes,)
-    n_top : int
-        How many nodes; those that tie for the last places share them evenly.
+    Both have shape (n_nodes,). Nodes that tie for the last places share them evenly.
 
     Examples
     --------

@@ -109,12 +109,8 @@ def _frozen(name: str, logs: FloatArray) -> Any:
 def fit_law(name: str, durations: Durations) -> LawFit | None:
     """Return the law that makes the durations most likely, or None where they are too few.
 
-    Parameters
-    ----------
-    name : {"expon", "weibull_min", "lognorm", "gamma"}
-        Law of scipy.stats, with support on [0, inf).
-    durations : Durations
-        Known, right censored, and those too short for the log's clock (left censored).
+    `name` is of scipy.stats: expon, weibull_min, lognorm or gamma, of support [0, inf). Durations
+    are known, right censored, or too short for the log's clock (left censored).
 
     Examples
     --------

@@ -76,13 +76,7 @@ def _width(text: str) -> int:
 def wrap(text: str, width: int, lines: int | None = None) -> str:
     """Return text broken at blanks and between wide characters, cut with an ellipsis.
 
-    Parameters
-    ----------
-    text : str
-    width : int
-        Terminal columns of a line.
-    lines : int, optional
-        Most lines; without, as many as it takes.
+    `width` counts terminal columns; of `lines`, as many as it takes if left out.
 
     Examples
     --------

@@ -39,10 +39,7 @@ class Case:
 def expand(scenario: Scenario) -> dict[str, Scenario]:
     """Return the scenarios of all cases, crossed with all axes of the sweep, by name.
 
-    Raises
-    ------
-    ScenarioError
-        If a path does not exist or a changed scenario is not valid.
+    A ScenarioError if a path does not exist or a changed scenario is not valid.
     """
     base = scenario.with_({"cases": None, "sweep": None})
     cases = scenario.cases or {scenario.name: {}}

@@ -95,7 +95,7 @@ class Kind:
     lifetime: Lifetime | None = None
     """Of a node, if its law has a memory."""
     is_busy: bool = False
-    """Whether only nodes of jobs that are not blocked are struck."""
+    """Whether only nodes of jobs that are not blocked fault."""
     relapse: Law | None = None
     """How long after its return a node faults again."""
     relapse_frac: float = 0.0
@@ -105,7 +105,7 @@ class Kind:
     observed_on: str = ""
     """Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said."""
     is_assumed: bool = False
-    """Whether nobody gave the factor."""
+    """Whether the factor is assumed and not given."""
     lemons: Lemons | None = None
     """How rates differ between nodes, if they do."""
 
@@ -158,7 +158,7 @@ class Kind:
         return self.taken_per_fault * away_s
 
     def down_until_s(self, until_s: FloatArray) -> FloatArray:
-        """Return the mean time that a node which was taken is away, cut short at some times. [s]
+        """Return the mean time that a node sent to repair is away, cut short at some times. [s]
 
         What is tried first counts with its mean length.
         """
@@ -171,5 +171,5 @@ class Kind:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when a node faults again hangs on when it was whole again."""
+        """Whether when a node faults again depends on when it was restored."""
         return self.lifetime is not None or self.relapse is not None

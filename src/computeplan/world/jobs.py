@@ -97,7 +97,7 @@ class Job:
         return float(self.train_s[pool]) / ettr if ettr else math.inf
 
     def wall_if_faults_s(self, pool: int, place: Pool) -> float:
-        """Return about the expected wall time on a pool if it were struck as `place` is. [s]"""
+        """Return about the expected wall time on a pool with the faults of `place`. [s]"""
         if self.tiers_on(pool):
             return self.expected_wall_s(pool)
         train_s = float(self.train_s[pool])

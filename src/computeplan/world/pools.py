@@ -1,4 +1,4 @@
-"""A pool, compiled: identical chips in nodes at one site, and what strikes them."""
+"""A pool, compiled: identical chips in nodes at one site, with their faults and stops."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Pool:
     """Nodes that jobs can hold, nodes on top, chips in each."""
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
-    """What strikes it."""
+    """Its faults and planned stops."""
     n_crews: int | None
     """Nodes that can be in repair by crews at one time; None without limit."""
     spare_states: tuple[tuple[int, float], ...]
-    """Spare nodes, and how long until one of them can train, those that are taken first standing
-    first. [1, s]"""
+    """Spare nodes, and how long until one of them can train, in the order in which they are
+    used. [1, s]"""
     meter: str
     """Where `chip_w` is read."""
     chip_w: FloatArray
@@ -83,7 +83,7 @@ class Pool:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when some nodes fault again hangs on when they were whole again."""
+        """Whether when some nodes fault again depends on when they were restored."""
         return any(kind.comes_back for kind in self.kinds)
 
     def kind(self, index: int) -> Kind:
@@ -101,7 +101,7 @@ class Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what takes nodes strikes those of a job that is not blocked, and no others."""
+        """Whether what sends nodes to repair comes to those of unblocked jobs only."""
         takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
         return bool(takes) and all(takes)
 
@@ -112,7 +112,7 @@ class Pool:
         return any(outcome.n_nodes > 1 for one in interrupts for outcome in one.outcomes)
 
     def at_worst(self) -> Pool:
-        """Return the pool with every factor at its upper end: luck is drawn as far as that asks."""
+        """Return the pool with every factor at its upper end: samples are drawn as far as that."""
         ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
         worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
         return replace(self, kinds=tuple(worst))

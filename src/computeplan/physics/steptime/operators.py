@@ -86,20 +86,9 @@ class Device:
 
 
 def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:
-    """Return the time of one matrix product of m x k with k x n.
+    """Return the time of products of m x k with k x n, in the broadcast shape of the sides. [s]
 
-    Parameters
-    ----------
-    device : Device
-    m, n, k : array_like
-        Sides.
-    half : bool
-        Whether it runs in half precision whatever the linear layers do.
-
-    Returns
-    -------
-    ndarray, broadcast shape of the sides
-        [s]
+    With `half` in half precision, whatever the linear layers do.
 
     Examples
     --------
@@ -123,7 +112,7 @@ def backward_gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = Fals
 
 
 def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -> tuple[Any, Any]:
-    """Return forward and backward time of the attention core of one layer.
+    """Return forward and backward time of the attention core of one layer. [s]
 
     Parameters
     ----------
@@ -134,11 +123,6 @@ def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -
         Scores of all heads, of use without a flash kernel only.
     flash : bool
         Whether the scores stay on the chip.
-
-    Returns
-    -------
-    tuple of ndarray
-        Forward and backward. [s]
     """
     forward = flop / (device.half_flop_per_s * device.attention_frac)
     if flash:

@@ -41,14 +41,9 @@ class Catalogue:
 
 
 def resolve(document: Document, folder: Path | None) -> Catalogue:
-    """Return the chips and models that a document names.
+    """Return the chips and models that a document, not yet validated, names.
 
-    Parameters
-    ----------
-    document : Document
-        A scenario, not yet validated.
-    folder : Path or None
-        Where files beside the scenario are.
+    `folder` is where files beside the scenario are.
     """
     catalogue = Catalogue()
     notes: list[Note] = []
@@ -167,19 +162,9 @@ def _config(name: object, folder: Path | None) -> Document:
 
 
 def beside(name: str, folder: Path | None) -> Path:
-    """Return the path of a file that a scenario names.
+    """Return the path of a file that a scenario names; a ValueError if it would lie elsewhere.
 
-    Parameters
-    ----------
-    name : str
-        As the scenario writes it.
-    folder : Path or None
-        Of the scenario; None where it is not from a file.
-
-    Raises
-    ------
-    ValueError
-        If it would lie elsewhere.
+    `folder` is of the scenario; None where it is not from a file.
     """
     if folder is None:
         message = f"{name!r}: a file needs a scenario file beside it"

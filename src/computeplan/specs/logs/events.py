@@ -58,12 +58,9 @@ class EventsBuilder:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, node: str | None, start_s: float, end_s: float, cause: str) -> None:
-        """Take one fault; a node of None is not known. Times in [s].
+        """Add one fault; a node of None is not known. Times in [s].
 
-        Raises
-        ------
-        ScenarioError
-            If there are too many: a short line of Slurm may name very many nodes.
+        A ScenarioError if there are too many: a short line of Slurm may name very many nodes.
         """
         if len(self.start_s) >= MAX_FAULTS:
             raise ScenarioError.of(f"holds more than {MAX_FAULTS:,} faults", file=self.file)
@@ -76,10 +73,7 @@ class EventsBuilder:
     def wrong(self, message: str, line: int) -> None:
         """Remember what is wrong with a line; too many end the reading.
 
-        Raises
-        ------
-        ScenarioError
-            With everything found so far, once that is enough.
+        That is a ScenarioError with everything found so far.
         """
         self.problems.append(Problem(message, "", self.file, line, 1 if line else 0))
         if len(self.problems) >= MAX_PROBLEMS:
@@ -88,13 +82,7 @@ class EventsBuilder:
             raise ScenarioError(self.problems)
 
     def build(self, *, is_dated: bool, notes: tuple[Note, ...] = ()) -> Events:
-        """Return the faults.
-
-        Raises
-        ------
-        ScenarioError
-            If a line was wrong or there is no fault.
-        """
+        """Return the faults; a ScenarioError if a line was wrong or there is no fault."""
         if self.problems:
             raise ScenarioError(self.problems)
         if not self.start_s:
@@ -144,7 +132,7 @@ def merged(
 
     Parameters
     ----------
-    node, start_s, end_s : ndarray; shape (n_faults,)
+    node, start_s, end_s : ndarray, shape (n_faults,)
         As in `Events`.
 
     Returns
@@ -184,10 +172,7 @@ def merged(
 def node_name(text: str) -> str:
     """Return the name of a node as a log writes it; it is written to files that are read again.
 
-    Raises
-    ------
-    ValueError
-        If it is empty, very long, or holds what cannot be printed.
+    A ValueError if it is empty, very long, or holds what cannot be printed.
     """
     name = text.strip()
     if not name:

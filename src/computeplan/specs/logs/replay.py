@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
-from computeplan.notes import Note, note
+from computeplan.notes import Note, note, of_some
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.fields import HowWritten, refuse
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
@@ -110,23 +110,21 @@ _WORDS = {
     "format": "kind",
     "notes": "notes",
 }
-_COUNTS = {
-    **dict.fromkeys(("log_slurm_no_repairs", "log_without_ends"), False),
-    **dict.fromkeys(("log_slurm_states", "log_slurm_unknown_node", "log_unknown_node"), True),
-    **dict.fromkeys(("log_outside_window", "log_down_at_first", "log_merged"), True),
-    **dict.fromkeys(("log_without_end", "log_without_start", "log_began_again"), True),
-}
-"""Notes on logs, and whether they hold a count: what `note_text` writes and a file is read by."""
+_OF_LOGS = (
+    *(note("log_slurm_no_repairs"), note("log_without_ends"), note("log_slurm_states", n=0)),
+    *(note("log_slurm_unknown_node", n=0), note("log_unknown_node", n=0)),
+    *(note("log_outside_window", n=0), note("log_down_at_first", n=0), note("log_merged", n=0)),
+    *(note("log_without_end", n=0), note("log_without_start", n=0), note("log_began_again", n=0)),
+)
+_KNOWN = {one.code: one for one in _OF_LOGS}
+"""Notes on logs by code, as `note_text` writes them to a file, without or with a count."""
 _CHOICES = {"unit": tuple(UNITS_S), "format": FORMATS, "columns": tuple(COLUMNS)}
 
 
 def read_replay(value: object) -> Replay:
     """Return what a person wrote under ``replay``.
 
-    Raises
-    ------
-    ValueError
-        If it is neither the name of a file nor a mapping that holds one.
+    A ValueError if it is neither the name of a file nor a mapping that holds one.
 
     Examples
     --------
@@ -175,10 +173,11 @@ def _word(word: str, value: object) -> object:
 
 def _read_note(text: str) -> Note:
     """Return a note as `note_text` wrote it; anything else is a sentence of the user's own."""
-    match = re.fullmatch(r"(\w+)(?:: (\d{1,9}))?", text)
-    if match is not None and _COUNTS.get(match[1]) is (match[2] is not None):
-        return note(match[1], n=int(match[2])) if match[2] else note(match[1])
-    return note("log_sentence", text=text)
+    code, _, n = text.partition(": ")
+    known = _KNOWN.get(code)
+    if known is None or not re.fullmatch(r"[0-9]{1,9}" if known.items else "", n):
+        return note("log_sentence", text=text)
+    return replace(known, items=(("n", int(n)),)) if n else known
 
 
 def note_text(found: Note) -> str:
@@ -227,19 +226,9 @@ ReplayField = Annotated[
 
 
 def load_replay(replay: Replay, path: Path) -> Replayed:
-    """Return the faults of a log on the clock of the simulation.
+    """Return the faults of the log at a path on the clock of the simulation.
 
-    Parameters
-    ----------
-    replay : Replay
-        What to read of it, and how.
-    path : Path
-        Where it is.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read, a row is wrong, or the window is missing or empty.
+    A ScenarioError if the file cannot be read, a row is wrong, or the window is missing or empty.
     """
     events = read_log(path, replay.kind, columns=replay.columns, unit=replay.unit, shown=replay.log)
     from_s, to_s = _begin_s(replay, events), math.inf
@@ -270,9 +259,9 @@ def _begin_s(replay: Replay, events: Events) -> float:
 
 
 def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
-    """Return the faults that begin in a window.
+    """Return the faults of a log that begin in a window.
 
-    Faults that begin while their node is down are part of the fault that took it, as in `fit`.
+    Faults that begin while their node is down are part of the fault before, as in `fit`.
 
     Parameters
     ----------
@@ -303,12 +292,11 @@ def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
     names, index = np.unique(node[keep], return_inverse=True)
     end = np.where(np.isfinite(end[keep]), end[keep], math.nan)
     log = FaultLog(start[keep], end - start[keep], index, names.size)
-    counted = {
-        "log_unknown_node": int(np.sum(~known)),
-        "log_outside_window": n_outside,
-        "log_down_at_first": n_down,
-        "log_merged": n_merged,
-        "log_without_end": int(np.isnan(end).sum()),
-    }
-    said = (note(code, n=n) for code, n in counted.items() if n)
+    said = of_some(
+        note("log_unknown_node", n=int(np.sum(~known))),
+        note("log_outside_window", n=n_outside),
+        note("log_down_at_first", n=n_down),
+        note("log_merged", n=n_merged),
+        note("log_without_end", n=int(np.isnan(end).sum())),
+    )
     return Replayed(log, end, tuple(events.nodes[i] for i in names), (*events.notes, *said))
