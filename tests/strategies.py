@@ -273,7 +273,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         planned["stop"] = {**draw(times()), "lasts": draw(laws(120))}
     if draw(st.booleans()):
         planned["rolling"] = draw(rolling(min(n_nodes(pool) for pool in site_pools.values())))
-    # Without a horizon a job that is struck too often may not end at all.
+    # Without a horizon a job with too many faults may not end at all.
     horizon = f"{draw(st.integers(1, 120))} h"
     return {
         "computeplan": 1,

@@ -704,15 +704,30 @@ def test_slower_never_keeps_more(data, share):
     assert (kept[1] <= kept[0] * (1 + 1e-9) + 1e-6).all()
 
 
+def test_a_slow_job_that_lost_a_node_goes_on_with_both(play):
+    """From 25 at a half; from 54, after a fault at 49 and a restart, with three of four nodes."""
+    world = slowed_world(**NO_SPARES, **{"jobs.j.on_loss": shrink()})
+    ledger = play(world, slow(25.0, 1e6), taken(49.0, 1e6, node=3))
+    check(ledger, world)
+    # Kept at 44: 23 s, and 17 s at a half. The rest at 3/8, a save after every 10 s
+    left_s = (100 - 23 - 17 / 2) / (0.5 * 0.75)
+    assert ledger.end_s[0, 0] == pytest.approx(54 + left_s - (-left_s // 10))
+    kept_chip_s = ledger.chip_s[0, 0, 0, TRAIN] - slow_chip_s_of(ledger)[0, 0, 0, 0]
+    assert kept_chip_s == pytest.approx(4 * 100)
+
+
+def test_slow_nodes_do_not_hold_back_writes_behind_training(play):
+    world = slowed_world(**{"jobs.j.checkpoint.write": "1 s"})
+    ledger = play(world, slow(25.0, 20.0))
+    check(ledger, world)
+    assert ledger.end_s[0, 0] == pytest.approx(121)  # as with saves that block, and the last write
+
+
 def test_what_says_nothing_beside_slows_is_refused():
     with pytest.raises(ScenarioError, match="restart is missing"):
         world_of(**{"faults.f.restart": None})
     with pytest.raises(ScenarioError, match="stops no job and sends nothing to repair: drop takes"):
         slowed_world(**{"faults.slow.takes": "node", "faults.slow.repair": "1 h"})
-    with pytest.raises(ScenarioError, match=r"jobs.j.on_loss: .*together with faults.slow.slows"):
-        slowed_world(**{"jobs.j.on_loss": shrink()})
-    with pytest.raises(ScenarioError, match=r"jobs.j.checkpoint: .*with faults.slow.slows"):
-        slowed_world(**{"jobs.j.checkpoint.write": "1 s"})
     assert batch.why_unsupported(slowed_world())[0] == "faults.slow.slows"
     assert (
         sentence(why_no_closed_form(slowed_world()))

@@ -14,10 +14,7 @@ IntArray = NDArray[np.int64]
 def positive(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
     """Return the arguments as float arrays, all > 0; infinity is allowed.
 
-    Raises
-    ------
-    ValueError
-        Naming the first argument that is not > 0.
+    A ValueError names the first that is not.
 
     Examples
     --------
@@ -28,13 +25,7 @@ def positive(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
 
 
 def at_least_zero(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
-    """Return the arguments as float arrays, all >= 0; infinity is allowed.
-
-    Raises
-    ------
-    ValueError
-        Naming the first argument that is not >= 0.
-    """
+    """Return the arguments as float arrays, all >= 0, as `positive` does; infinity is allowed."""
     return _checked(arguments, ">=", 0.0)
 
 

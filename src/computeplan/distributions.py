@@ -22,21 +22,14 @@ __all__ = ["Law", "frozen_law", "law_discount", "law_mean_s", "law_mean_until_s"
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law of a duration, solved.
-
-    Parameters
-    ----------
-    name : str
-        ``const`` or the scipy.stats name.
-    shapes : tuple of float
-        Shape parameters in scipy's order.
-    scale_s : float
-        scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]
-    """
+    """A law of a duration, solved."""
 
     name: str
+    """``const`` or the scipy.stats name."""
     shapes: tuple[float, ...]
+    """Shape parameters in scipy's order."""
     scale_s: float
+    """scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]"""
 
 
 @cache
@@ -72,14 +65,8 @@ def law_mean_s(law: Law) -> float:
 def law_discount(law: Law, rate_per_s: float) -> float:
     """Return the mean of ``exp(-rate x)`` for a duration x: the law's Laplace transform.
 
-    It is the probability that no event of a Poisson process of that rate comes within the
-    duration.
-
-    Parameters
-    ----------
-    law : Law
-    rate_per_s : float
-        At least 0. [1/s]
+    It is the probability that no event of a Poisson process of that rate, at least 0, comes within
+    the duration.
 
     Notes
     -----

@@ -26,25 +26,17 @@ class ComputePlanError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with an input.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong, what is allowed, what to try.
-    path : str
-        Dotted path of the value inside the scenario, empty if it has none.
-    file : str
-        The file as the user named it, or the origin of an override (``-s a.b=c``).
-    line, column : int
-        Place in the file, counted from 1; 0 if unknown.
-    """
+    """One thing wrong with an input."""
 
     message: str
+    """What is wrong, what is allowed, what to try."""
     path: str = ""
+    """Dotted path of the value inside the scenario, empty if it has none."""
     file: str = ""
+    """The file as the user named it, or the origin of an override (``-s a.b=c``)."""
     line: int = 0
     column: int = 0
+    """Place in the file, counted from 1; 0 if unknown."""
 
     def __str__(self) -> str:
         place = f"{self.line}:{self.column}" if self.line else ""

@@ -50,61 +50,42 @@ COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Who did what when, on one pool, in one run.
-
-    Parameters
-    ----------
-    job, pool : int
-        Indices in the world; job -1 is nobody.
-    phase : int
-        Index in `PHASES`.
-    start_s, end_s : float
-        Wall time. [s]
-    n_chips : int
-        Chips in that phase.
-    """
+    """Who did what when, on one pool, in one run."""
 
     job: int
     pool: int
+    """Indices in the world; job -1 is unallocated."""
     phase: int
+    """Index in `PHASES`."""
     start_s: float
     end_s: float
+    """Wall time. [s]"""
     n_chips: int
+    """Chips in that phase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Books of `n_runs` runs of one world.
-
-    Parameters
-    ----------
-    booked : ndarray, shape (n_runs, n_jobs + 1, n_pools, n_phases, n_weights)
-        Chip-seconds times a weight; the last job is chips that are unallocated. Weight 0 is one:
-        plain chip-seconds. [s x weight]
-    job_s : ndarray, shape (n_runs, n_jobs, n_phases + 1)
-        Seconds of a job by phase; the last column is the queue. [s]
-    first_start_s : ndarray, shape (n_runs, n_jobs)
-        inf if never. [s]
-    end_s : ndarray, shape (n_runs, n_jobs)
-        inf if unfinished at the horizon. [s]
-    wall_s : ndarray, shape (n_runs,)
-        Length of the run. [s]
-    counts : mapping of str to ndarray of int, shape (n_runs, n)
-        By name, as in `COUNTS`.
-    weights : tuple of str
-        Names of the weights. ``slow`` is the share of speed that is lost while a job trains.
-    spans : sequence of Span, or None
-        Timeline of the first run, if it was asked for.
-    """
+    """Books of `n_runs` runs of one world."""
 
     booked: FloatArray
+    """Chip-seconds times a weight; the last job is chips that are unallocated. Weight 0 is one:
+    plain chip-seconds; shape (n_runs, n_jobs + 1, n_pools, n_phases, n_weights). [s x weight]"""
     job_s: FloatArray
+    """Seconds of a job by phase; the last column is the queue; shape (n_runs, n_jobs, n_phases +
+    1). [s]"""
     first_start_s: FloatArray
+    """inf if never; shape (n_runs, n_jobs). [s]"""
     end_s: FloatArray
+    """inf if unfinished at the horizon; shape (n_runs, n_jobs). [s]"""
     wall_s: FloatArray
+    """Length of the run; shape (n_runs,). [s]"""
     counts: Mapping[str, IntArray]
+    """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
+    """Names of the weights. ``slow`` is the share of speed that is lost while a job trains."""
     spans: Sequence[Span] | None = None
+    """Timeline of the first run, if it was asked for."""
 
     @property
     def n_runs(self) -> int:

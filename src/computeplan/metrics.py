@@ -28,17 +28,7 @@ Measure = Callable[[Ledger, World], FloatArray]
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """Return every quantity of a scenario, per run; nan where it does not exist.
 
-    Parameters
-    ----------
-    ledger : Ledger
-        The books of n_runs runs.
-    world : World
-        What was played.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n_runs,)
-        By the names in ``quantities.py``, which carry the units.
+    By the names in ``quantities.py``, which carry the units; arrays of shape (n_runs,).
     """
     with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in _MEASURES.items()}
@@ -48,12 +38,9 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
 
 
 def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
-    """Return the quantities of single jobs; nan where they do not exist.
+    """Return the quantities of single jobs, shape (n_runs, n_jobs); nan where they do not exist.
 
-    Returns
-    -------
-    dict of str to ndarray, shape (n_runs, n_jobs)
-        Wait, completion time, start and end [h], and the share of the work kept.
+    Wait, completion time, start and end [h], and the share of the work kept.
     """
     arrival_s = np.array([job.arrival_s for job in world.jobs])
     values = {

@@ -10,25 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["Note", "NoteValue", "Notes", "note", "quoted"]
+__all__ = ["Note", "NoteValue", "Notes", "note", "of_some", "quoted"]
 
 NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to know.
-
-    Parameters
-    ----------
-    code : str
-        Names the sentence, in the table of each language.
-    items : tuple of (str, value)
-        What the sentence is about, by name: plain data, unrounded, in SI units.
-    """
+    """One thing to know."""
 
     code: str
+    """Names the sentence, in the table of each language."""
     items: tuple[tuple[str, NoteValue], ...] = ()
+    """What the sentence is about, by name: plain data, unrounded, in SI units."""
 
     @property
     def values(self) -> Mapping[str, NoteValue]:
@@ -48,6 +42,11 @@ def note(code: str, **values: NoteValue) -> Note:
     Note(code='chip_is_estimate', items=(('chip', 'acme/x1'),))
     """
     return Note(code, tuple(values.items()))
+
+
+def of_some(*counts: Note) -> Notes:
+    """Return those notes whose count ``n`` is not zero."""
+    return tuple(one for one in counts if one.values["n"])
 
 
 def quoted(texts: Iterable[str]) -> Notes:

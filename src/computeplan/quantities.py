@@ -18,12 +18,7 @@ PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
 def significant(value: float, digits: int) -> str:
     """Return a number rounded to significant digits, with thousands separators.
 
-    Parameters
-    ----------
-    value : float
-        The number; what is not finite reads ``-``.
-    digits : int
-        Significant digits, at least 1.
+    What is not finite reads ``-``.
 
     Examples
     --------
@@ -45,28 +40,19 @@ def significant(value: float, digits: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One line of the table.
-
-    Parameters
-    ----------
-    name : str
-        Column name; it carries the unit.
-    unit : str
-        Unit as people read it; empty for a count or a fraction.
-    label, label_zh : str
-        What to write on an axis, without the unit; an energy names its meter.
-    about : str
-        The definition, one sentence.
-    digits : int
-        Significant digits that a table shows.
-    """
+    """One line of the table."""
 
     name: str
+    """Column name; it carries the unit."""
     unit: str
+    """Unit as people read it; empty for a count or a fraction."""
     label: str
     label_zh: str
+    """What to write on an axis, without the unit; an energy names its meter."""
     about: str
+    """The definition, one sentence."""
     digits: int = 3
+    """Significant digits that a table shows."""
 
     def text(self, value: float) -> str:
         """Return a value rounded for reading.
@@ -116,7 +102,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "n_idle_faults", "", "Faults outside jobs", "空闲节点故障次数",
-        "Faults on chips that no job held; they stop nothing, but may take a spare.",
+        "Faults of chips that no job held; they stop nothing, but may take a spare.",
     ),
     Quantity(
         "n_node_repairs", "", "Node repairs", "节点维修次数",

@@ -35,7 +35,7 @@ def warnings_of(played: Iterable[tuple[str, World, CaseResult]]) -> list[Note]:
     Returns
     -------
     list of Note
-        At most one for departures that the start with every node whole explains, and one for those
+        At most one for departures that the start with every node up explains, and one for those
         that nothing here explains.
     """
     unexplained, started_whole = list[NoteValue](), list[NoteValue]()

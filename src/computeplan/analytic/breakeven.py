@@ -55,13 +55,9 @@ class _Side:
 def break_evens(worlds: Mapping[str, World]) -> list[Note]:
     """Return one note a pair of chips: the ratio of rates at which both take the same time.
 
-    Of each chip the first case counts, and at most `MOST_PAIRS` pairs are told. Cases of other
-    work, without faults, or with a feature that the closed form does not have are left out.
-
-    Parameters
-    ----------
-    worlds : mapping of str to World
-        Compiled cases by name.
+    `worlds` are cases by name. Of each chip the first case counts, and at most `MOST_PAIRS` pairs
+    are told. Cases of other work, without faults, or with a feature that the closed form does not
+    have are left out.
     """
     sides: dict[str, _Side] = {}
     for case, world in worlds.items():

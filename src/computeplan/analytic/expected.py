@@ -4,7 +4,7 @@ The ETTR of a job alone on a pool is a product of three shares:
 
 1. *of saves and faults*, with spares without limit: exact for faults without memory on the wall
    clock and restarts of any law (`physics.checkpoint`);
-2. *outside planned stops*: each is taken to cost its mean length and half a save (it saves first,
+2. *outside planned stops*: each costs its mean length and half a save (it saves first,
    in the middle of an interval on the mean, and the next interval is whole). That leaves out that
    a stop saves what a fault would have lost, and that a restart may pass within it;
 3. *with every node it wants*: nodes fail on the wall clock whatever the job does, so the share of
@@ -54,44 +54,30 @@ SELDOM = 1e-6  # share of time blocked below which it does not matter when
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What theory expects of a job alone on a pool.
-
-    Parameters
-    ----------
-    unblocked_frac : float
-        ETTR with spares without limit and without planned stops.
-    stopped_frac : float
-        Share of the time that planned stops take.
-    blocked_frac, long_run_blocked_frac : float
-        Share of the time a node is lacking, over the run and in the long run.
-    run_s : float
-        How long the run is. [s]
-    repair_s : float
-        Mean repair of what takes a node. [s]
-    ends_with_work : bool
-        Whether the run ends with its work, and not at the horizon.
-    left_out_frac : float
-        Most that the form leaves out, as a share of the ETTR.
-    noise_frac : float
-        Least standard error of the ETTR of one run, as a share of it: of faults and of lacking
-        nodes, whether or not a small sample has any.
-    train_s : float
-        Training time of the work. [s]
-    interval_s : float
-        Training time between saves; inf if it never saves. [s]
-    """
+    """What theory expects of a job alone on a pool."""
 
     unblocked_frac: float
+    """ETTR with spares without limit and without planned stops."""
     stopped_frac: float
+    """Share of the time that planned stops take."""
     blocked_frac: float
     long_run_blocked_frac: float
+    """Share of the time a node is lacking, over the run and in the long run."""
     run_s: float
+    """How long the run is. [s]"""
     repair_s: float
+    """Mean repair of what takes a node. [s]"""
     ends_with_work: bool
+    """Whether the run ends with its work, and not at the horizon."""
     left_out_frac: float
+    """Most that the form leaves out, as a share of the ETTR."""
     noise_frac: float
+    """Least standard error of the ETTR of one run, as a share of it: of faults and of lacking
+    nodes, whether or not a small sample has any."""
     train_s: float
+    """Training time of the work. [s]"""
     interval_s: float
+    """Training time between saves; inf if it never saves. [s]"""
 
     @property
     def ettr(self) -> float:
@@ -170,7 +156,7 @@ def expect(world: World) -> Expected | None:
     cut_s = segment_s if world.horizon_s <= run_s else 0.0  # unsaved training counts at the horizon
     left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
     left_out_s += stopped * run_s * rate * restart_s
-    # Where blocking is known in the long run only: it takes a few repairs to come to that.
+    # Where blocking is known in the long run only: that is reached after a few repairs.
     start = min(1.0, 3 * _mean_repair_s(pool) / run_s) if pool.is_busy else 0.0
     return Expected(
         unblocked_frac=train_s / wall_s,
@@ -249,12 +235,9 @@ def _mean_repair_s(pool: Pool) -> float:
 
 
 def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, float]:
-    """Return the share of a run in which the job is blocked, and how long the run is.
+    """Return the share of a run in which the job is blocked, and how long the run is. [1, s]
 
-    Parameters
-    ----------
-    wall_s : float
-        Wall time of the work if never blocked. [s]
+    `wall_s` is the wall time of the work if it is never blocked.
     """
     pool, n_nodes = world.pools[p], int(world.jobs[0].n_nodes[p])
     long_run = world.blocked_share(0, p)

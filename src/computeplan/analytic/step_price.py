@@ -38,52 +38,34 @@ PRECISIONS = ("bf16", "fp16", "fp8")
 
 @dataclass(frozen=True, slots=True)
 class StepPrice:
-    """What a step takes; arrays are of the layouts found, fastest first.
-
-    Parameters
-    ----------
-    model, chip, precision, framework : str
-        Full names; the entry of the software table that was taken.
-    chips, chips_used : int
-        Chips there are, and those that the first layout uses.
-    seq, batch : int
-        Tokens of a sequence, sequences of a step.
-    layout : Layout
-    time : StepTime
-    memory : RankMemory
-    memory_bytes : float
-        What a rank has. [B]
-    flop : float
-        Model FLOP of a step.
-    peak_flop_per_s : float
-        Dense peak of one rank. [FLOP/s]
-    band : Band
-    family : str
-    numbers : Family
-    n_priced, n_fitting : int
-        Layouts looked at and those that fit; 1 and 1 where the layout was given.
-    notes : tuple of Note
-    """
+    """What a step takes; arrays are of the layouts found, fastest first."""
 
     model: str
     chip: str
     precision: str
     framework: str
+    """Full names; the entry of the software table that was used."""
     chips: int
     chips_used: int
+    """Chips there are, and those that the first layout uses."""
     seq: int
     batch: int
+    """Tokens of a sequence, sequences of a step."""
     layout: Layout
     time: StepTime
     memory: RankMemory
     memory_bytes: float
+    """What a rank has. [B]"""
     flop: float
+    """Model FLOP of a step."""
     peak_flop_per_s: float
+    """Dense peak of one rank. [FLOP/s]"""
     band: Band
     family: str
     numbers: Family
     n_priced: int
     n_fitting: int
+    """Layouts looked at and those that fit; 1 and 1 where the layout was given."""
     notes: Notes
 
     @property
@@ -107,7 +89,7 @@ class StepPrice:
 
 
 def default_batch(chips: int, seq: int) -> int:
-    """Return the sequences of a batch where nobody says: 1,024 tokens a chip, at least 2**20.
+    """Return the sequences of a batch that is not given: 1,024 tokens a chip, at least 2**20.
 
     Rounded to a power of two, which layouts divide well.
 

@@ -1,6 +1,6 @@
 """How a job saves on a pool: intervals, stalls and writes in seconds, and what theory expects.
 
-A write takes the bytes of the state over one bandwidth, as if nobody else wrote or read: that jobs
+A write takes the bytes of the state over one bandwidth, as if no other job wrote or read: that jobs
 share the storage of a site only the engine knows, when they do.
 """
 
@@ -47,10 +47,7 @@ class Saving(NamedTuple):
 def saving_on(at: JobOnPool, n_nodes: int, train_s: float) -> Saving:
     """Return how a job saves on a pool, and its expected ETTR, spares without limit.
 
-    Raises
-    ------
-    ScenarioError
-        If a write that follows from bytes takes longer than the time between saves.
+    A ScenarioError if a write that follows from bytes takes longer than the time between saves.
     """
     rate = at.pool.fault_rate_per_node_s * n_nodes
     found = _saving(at, rate)
@@ -155,10 +152,7 @@ def _ettr(saving: Saving, restart_s: float, rate: float, train_s: float) -> floa
 
 
 def share_storage(
-    jobs: Sequence[Job],
-    specs: Mapping[str, JobSpec],
-    pools: Sequence[Pool],
-    policy: str,
+    jobs: Sequence[Job], specs: Mapping[str, JobSpec], pools: Sequence[Pool], policy: str
 ) -> tuple[tuple[Job, ...], Notes]:
     """Return the jobs, those that share the storage of a site knowing it.
 

@@ -12,10 +12,7 @@ __all__ = ["shrinking_on"]
 def shrinking_on(at: JobOnPool, n_nodes: int) -> Shrinking | None:
     """Return how a job goes on without nodes that it lacks; None if it waits for them.
 
-    Raises
-    ------
-    ScenarioError
-        If its nodes on a pool are not whole replicas, nor its replicas evenly on whole nodes.
+    A ScenarioError if its nodes are not whole replicas, nor its replicas evenly on whole nodes.
     """
     pool, job = at.pool, at.job
     if not isinstance(job.on_loss, OnLoss):

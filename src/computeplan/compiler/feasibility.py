@@ -33,10 +33,7 @@ def check_feasible(scenario: Scenario, world: World) -> None:
     if problems:
         raise ScenarioError(problems)
     problems = [*_too_large(scenario, world), *_too_long(scenario, world)]
-    problems = problems or [
-        *_too_many_arrivals(scenario, world),
-        *_too_many_saves(scenario, world),
-    ]
+    problems = problems or [*_too_many_arrivals(scenario, world), *_too_many_saves(scenario, world)]
     if problems:
         raise InfeasibleError(str(ScenarioError(problems)))
 

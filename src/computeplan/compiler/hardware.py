@@ -40,12 +40,7 @@ __all__ = [
 ]
 
 HALF = ("bf16", "fp16")
-OPERATIONS: tuple[Operation, ...] = (
-    "all_reduce",
-    "all_gather",
-    "reduce_scatter",
-    "all_to_all",
-)
+OPERATIONS: tuple[Operation, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 
 
 SOFTWARE_PER_YEAR = 0.03
@@ -95,7 +90,7 @@ def numbers_of(family: Family) -> Numbers:
 def software_of(
     framework: str | None, precision: str = "bf16", schedule: str = "1f1b"
 ) -> tuple[Software, str, str]:
-    """Return the switches of a framework, its attention kernel, and the entry that was taken.
+    """Return the switches of a framework, its attention kernel, and the entry that was used.
 
     Parameters
     ----------
@@ -127,16 +122,7 @@ def software_of(
 
 
 def band_of(chip: Chip, precision: str, n_chips: int, *, experts: bool = False) -> Band:
-    """Return the 90 % band around a predicted time.
-
-    Parameters
-    ----------
-    chip : Chip
-    precision : str
-        Of the linear layers.
-    n_chips : int
-    experts : bool
-        Whether the model has experts.
+    """Return the 90 % band around a predicted time; `experts` is whether the model has some.
 
     Examples
     --------
@@ -177,10 +163,8 @@ def device_of(
     Parameters
     ----------
     chip : Chip
-    precision : str
-        Of the linear layers.
-    kernel : str
-        Of the attention core.
+    precision, kernel : str
+        Of the linear layers, and of the attention core.
     numbers : Numbers, optional
         Fitted numbers instead of the family's.
 

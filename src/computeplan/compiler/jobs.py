@@ -34,13 +34,7 @@ class _OnPool(NamedTuple):
 
 
 def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
-    """Return a job, and what a reader must know of it.
-
-    Parameters
-    ----------
-    places : sequence of JobOnPool
-        The job on every pool.
-    policy : str
+    """Return a job, from itself on every pool, and what a reader must know of it.
 
     Raises
     ------

@@ -29,14 +29,7 @@ from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 
-__all__ = [
-    "Priced",
-    "Speed",
-    "layout_of",
-    "layout_problem",
-    "price",
-    "speed_on",
-]
+__all__ = ["Priced", "Speed", "layout_of", "layout_problem", "price", "speed_on"]
 
 GIVEN = "given"
 PRICED = "priced"
@@ -45,62 +38,37 @@ LONG_SEQUENCE = 65_536
 
 
 class Speed(NamedTuple):
-    """How fast a job trains on a pool.
-
-    Parameters
-    ----------
-    n_chips : int
-        Chips it uses.
-    flop_per_s : float
-        Model FLOP/s of one of them; nan if unknown. [FLOP/s]
-    mfu : float
-        nan if unknown.
-    kind : str
-        Where it comes from, to tell which speeds may be compared; empty if unknown.
-    priced : Note or None
-        Seconds of a step and the layout; None if not priced.
-    """
+    """How fast a job trains on a pool."""
 
     n_chips: int
+    """Chips it uses."""
     flop_per_s: float
+    """Model FLOP/s of one of them; nan if unknown. [FLOP/s]"""
     mfu: float
+    """nan if unknown."""
     kind: str
+    """Where it comes from, to tell which speeds may be compared; empty if unknown."""
     priced: Note | None = None
+    """Seconds of a step and the layout; None if not priced."""
 
 
 class Priced(NamedTuple):
-    """What a step takes on a chip.
-
-    Parameters
-    ----------
-    choices : Choices
-        The layout given, or the fastest ones.
-    device : Device
-    n_chips : int
-        Chips that the first layout uses.
-    band : Band
-    family, framework : str
-        Whose fitted numbers and whose switches were taken.
-    notes : tuple of Note
-    """
+    """What a step takes on a chip."""
 
     choices: Choices
+    """The layout given, or the fastest ones."""
     device: Device
     n_chips: int
+    """Chips that the first layout uses."""
     band: Band
     family: str
     framework: str
+    """Whose fitted numbers and whose switches were used."""
     notes: Notes
 
 
 def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
-    """Return how fast a job trains on a pool.
-
-    Parameters
-    ----------
-    at : JobOnPool
-    batch : float
-        Tokens of a step, in whole sequences.
+    """Return how fast a job trains on a pool, with a batch in whole sequences. [token]
 
     Raises
     ------
@@ -243,7 +211,7 @@ def price(
     n_chips : int
         Chips there are.
     framework : str, optional
-        Whose switches to take.
+        Whose switches to use.
     network : Network
         Between servers.
 

@@ -37,62 +37,41 @@ MAX_LAGS = 14
 
 @dataclass(frozen=True, slots=True)
 class Wander:
-    """A rate that a gamma multiplier of mean one changes from one window of 30 days to the next.
-
-    Parameters
-    ----------
-    edges_s : ndarray, shape (n_windows + 1,)
-        Of the windows. [s]
-    counts : ndarray, shape (n_windows,)
-        Faults in each.
-    mixture : GammaPoisson
-        Rate per node and second, and the shape of the multiplier.
-    correlation : float
-        Of neighbouring multipliers; 0 where it cannot be told from none.
-    about_correlation : Note
-        Why.
-    """
+    """A rate that a gamma multiplier of mean one changes from one window of 30 days to the next."""
 
     edges_s: FloatArray
+    """Of the windows; shape (n_windows + 1,). [s]"""
     counts: IntArray
+    """Faults in each; shape (n_windows,)."""
     mixture: GammaPoisson
+    """Rate per node and second, and the shape of the multiplier."""
     correlation: float
+    """Of neighbouring multipliers; 0 where it cannot be told from none."""
     about_correlation: Note
+    """Why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far faults are from a constant rate.
-
-    Parameters
-    ----------
-    edges_s : ndarray, shape (n_windows + 1,)
-        Windows of 30 days; the last may be shorter. [s]
-    counts : ndarray, shape (n_windows,)
-        Faults in each.
-    per_node_s : tuple of Interval
-        Their rates, with exact intervals. [1/s per node]
-    p_constant : float
-        Chi-square test that the windows share one rate; nan for a single window.
-    trend_z, p_trend : float
-        Laplace's test [1]_: standard deviations, > 0 if faults become more frequent.
-    autocorrelation : ndarray, shape (n_lags,)
-        Of faults per day, from a lag of one day.
-    autocorrelation_bound : float
-        What 95 % of white series stay within, at each lag.
-    p_white : float
-        Test of Ljung and Box [2]_ over all lags.
-    """
+    """How far faults are from a constant rate."""
 
     edges_s: FloatArray
+    """Windows of 30 days; the last may be shorter; shape (n_windows + 1,). [s]"""
     counts: IntArray
+    """Faults in each; shape (n_windows,)."""
     per_node_s: tuple[Interval, ...]
+    """Their rates, with exact intervals. [1/s per node]"""
     p_constant: float
+    """Chi-square test that the windows share one rate; nan for a single window."""
     trend_z: float
     p_trend: float
+    """Laplace's test [1]_: standard deviations, > 0 if faults become more frequent."""
     autocorrelation: FloatArray
+    """Of faults per day, from a lag of one day; shape (n_lags,)."""
     autocorrelation_bound: float
+    """What 95 % of white series stay within, at each lag."""
     p_white: float
+    """Test of Ljung and Box [2]_ over all lags."""
 
 
 def windows_s(from_s: float, to_s: float, width_s: float = WINDOW_S) -> FloatArray:

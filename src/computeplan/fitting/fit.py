@@ -33,80 +33,52 @@ SURE = 0.01  # p value below which a test is said to have found something
 
 @dataclass(frozen=True, slots=True)
 class CauseFit:
-    """What was fitted to the faults of one cause, or of all.
-
-    Parameters
-    ----------
-    name : str
-    n : int
-        Faults that began in the window.
-    per_up_s : Interval
-        Rate per node that is up, which is what the engines play. [1/s]
-    per_wall_s : Interval
-        Rate per node of the fleet, in repair or not, which is what is mostly published. [1/s]
-    takes_node : Interval
-        Share of faults that sent their node to repair, however short; nan where the log has no
-        ends.
-    gaps, repairs : tuple of LawFit
-        Laws of the up time between two faults of a node, and of repairs; empty where too few.
-    repair_median_s : float
-        By Kaplan and Meier, whatever the law. [s]
-    durations : Durations
-        The repairs.
-    lasting : Lasting
-        How far nodes that were worse stay worse.
-    """
+    """What was fitted to the faults of one cause, or of all."""
 
     name: str
     n: int
+    """Faults that began in the window."""
     per_up_s: Interval
+    """Rate per node that is up, which is what the engines play. [1/s]"""
     per_wall_s: Interval
+    """Rate per node of the fleet, in repair or not, which is what is mostly published. [1/s]"""
     takes_node: Interval
+    """Share of faults that sent their node to repair, however short; nan where the log has no
+    ends."""
     gaps: tuple[LawFit, ...]
     repairs: tuple[LawFit, ...]
+    """Laws of the up time between two faults of a node, and of repairs; empty where too few."""
     repair_median_s: float
+    """By Kaplan and Meier, whatever the law. [s]"""
     durations: Durations
+    """The repairs."""
     lasting: Lasting
+    """How far nodes that were worse stay worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetFit:
-    """Everything fitted to one history.
-
-    Parameters
-    ----------
-    history : FaultHistory
-    all : CauseFit
-        All causes together.
-    causes : tuple of CauseFit
-        Most frequent first.
-    dispersion : Dispersion
-        Between nodes.
-    drift : Drift
-        Over time.
-    wander : Wander
-        The rate that wanders by month.
-    findings : tuple of Note
-        What a user must know.
-    """
+    """Everything fitted to one history."""
 
     history: FaultHistory
     all: CauseFit
+    """All causes together."""
     causes: tuple[CauseFit, ...]
+    """Most frequent first."""
     dispersion: Dispersion
+    """Between nodes."""
     drift: Drift
+    """Over time."""
     wander: Wander
+    """The rate that wanders by month."""
     findings: tuple[Note, ...]
+    """What a user must know."""
 
 
 def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
     """Return everything that can be fitted to a history.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    is_new : bool
-        Whether every node was new when the window opened (see `history.gaps`).
+    `is_new` is whether every node was new when the window opened (see `history.gaps`).
     """
     history, joined = _few_causes(history)
     order = np.argsort(-np.bincount(history.cause[history.counts], minlength=len(history.causes)))

@@ -50,25 +50,17 @@ class UniformSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A quantity of later days.
-
-    Parameters
-    ----------
-    name : str
-    expected, low, high : float
-        Mean and 95 % interval of the draws.
-    truth : float
-        What the log shows.
-    below : float
-        Share of draws below the truth.
-    """
+    """A quantity of later days."""
 
     name: str
     expected: float
     low: float
     high: float
+    """Mean and 95 % interval of the draws."""
     truth: float
+    """What the log shows."""
     below: float
+    """Share of draws below the truth."""
 
     @property
     def is_inside(self) -> bool:
@@ -78,25 +70,16 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one model says of the days after those it was fitted to.
-
-    Parameters
-    ----------
-    model : str
-    fit_until_s, to_s : float
-        Fitted before the first, predicted from there to the second. [s]
-    forecasts : tuple of Forecast
-        Faults; mean and 95th percentile (over time) of nodes down, where repairs are known.
-    repair : LawFit or None
-        The law of repairs that was played.
-    n_draws : int
-    """
+    """What one model says of the days after those it was fitted to."""
 
     model: Model
     fit_until_s: float
     to_s: float
+    """Fitted before the first, predicted from there to the second. [s]"""
     forecasts: tuple[Forecast, ...]
+    """Faults; mean and 95th percentile (over time) of nodes down, where repairs are known."""
     repair: LawFit | None
+    """The law of repairs that was played."""
     n_draws: int
 
 
@@ -159,14 +142,9 @@ def _forecast(name: str, draws: FloatArray, truth: float) -> Forecast:
 def nodes_down(
     start_s: FloatArray, end_s: FloatArray, from_s: float, to_s: float
 ) -> tuple[float, float]:
-    """Return mean and 95th percentile, over time, of nodes that are down.
+    """Return mean and 95th percentile, over the time looked at, of nodes that are down.
 
-    Parameters
-    ----------
-    start_s, end_s : ndarray, shape (n_faults,)
-        Of the time each node is away. [s]
-    from_s, to_s : float
-        The time looked at. [s]
+    Of the time each node is away, `start_s` and `end_s` have shape (n_faults,). [s]
 
     Examples
     --------
@@ -193,7 +171,7 @@ def _means(
     uniforms: UniformSource,
     n_draws: int,
 ) -> FloatArray:
-    """Return expected faults of each draw in each window of the future, shape (n_draws, n)."""
+    """Return expected faults of each draw in each window of the future; shape (n_draws, n)."""
     ahead = before.n_nodes * np.diff(windows_s(from_s, to_s))
     behind = before.n_nodes * before.length_s
     if model == "constant":
@@ -256,7 +234,7 @@ def _down(
     n_faults: np.typing.NDArray[np.int64],
     uniforms: UniformSource,
 ) -> FloatArray:
-    """Return mean and 95th percentile of nodes down of each draw, shape (n_draws, 2)."""
+    """Return mean and 95th percentile of nodes down of each draw; shape (n_draws, 2)."""
     n_draws = len(n_faults)
     n_sets = math.ceil(n_draws / FUTURES)
     normal = stats.norm.ppf(np.maximum(uniforms.random((n_sets, law.logs.size)), 1e-300))

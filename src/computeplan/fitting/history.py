@@ -28,40 +28,28 @@ __all__ = ["Durations", "FaultHistory", "cut", "gaps", "observe", "repairs", "up
 
 @dataclass(frozen=True, slots=True)
 class FaultHistory:
-    """Faults of a fleet in a window, in the order of node and time.
-
-    Parameters
-    ----------
-    start_s : ndarray, shape (n_faults,)
-        Since the window began; negative for those that began before it. [s]
-    end_s : ndarray, shape (n_faults,)
-        Since the window began, at most its length; nan where the log does not say. [s]
-    is_open : ndarray of bool, shape (n_faults,)
-        Whether the fault was still open when the window ended.
-    node, cause : ndarray, shape (n_faults,)
-        Index of the node, or `UNKNOWN_NODE`; index in `causes`.
-    causes : tuple of str
-        Names.
-    n_nodes : int
-        Nodes of the fleet, those that never failed too.
-    length_s : float
-        Of the window. [s]
-    resolution_s : float
-        Smallest step of the log's clock. [s]
-    notes : tuple of Note
-        What was done to the log.
-    """
+    """Faults of a fleet in a window, in the order of node and time."""
 
     start_s: FloatArray
+    """Since the window began; negative for those that began before it; shape (n_faults,). [s]"""
     end_s: FloatArray
+    """Since the window began, at most its length; nan where the log does not say, shape
+    (n_faults,). [s]"""
     is_open: np.typing.NDArray[np.bool_]
+    """Whether the fault was still open when the window ended; shape (n_faults,)."""
     node: IntArray
     cause: IntArray
+    """Index of the node, or `UNKNOWN_NODE`; index in `causes`; shape (n_faults,)."""
     causes: tuple[str, ...]
+    """Names."""
     n_nodes: int
+    """Nodes of the fleet, those that never failed too."""
     length_s: float
+    """Of the window. [s]"""
     resolution_s: float
+    """Smallest step of the log's clock. [s]"""
     notes: tuple[Note, ...] = ()
+    """What was done to the log."""
 
     @property
     def counts(self) -> np.typing.NDArray[np.bool_]:
@@ -96,24 +84,16 @@ class FaultHistory:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Durations, some of which are known only to be longer or too short for the log's clock.
-
-    Parameters
-    ----------
-    known_s : ndarray
-        Observed to their end. [s]
-    longer_s : ndarray
-        Seen this long, and then no more (right censored). [s]
-    n_short : int
-        Shorter than one step of the log's clock (left censored).
-    resolution_s : float
-        That step. [s]
-    """
+    """Durations, some of which are known only to be longer or too short for the log's clock."""
 
     known_s: FloatArray
+    """Observed to their end. [s]"""
     longer_s: FloatArray
+    """Seen this long, and then no more (right censored). [s]"""
     n_short: int
+    """Shorter than one step of the log's clock (left censored)."""
     resolution_s: float
+    """That step. [s]"""
 
     @property
     def n_events(self) -> int:
@@ -184,10 +164,7 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
 def cut(history: FaultHistory, to_s: float) -> FaultHistory:
     """Return what would have been seen had the window ended at `to_s`. [s]
 
-    Raises
-    ------
-    ScenarioError
-        If that is not inside the window, or nothing is left.
+    A ScenarioError if that is not inside the window, or nothing is left.
     """
     if not 0 < to_s <= history.length_s:
         raise ScenarioError.of(f"{to_s / DAY_S:g} d lies outside the window")
@@ -219,11 +196,7 @@ def up_node_s(history: FaultHistory) -> float:
 def repairs(history: FaultHistory, cause: int | None = None) -> Durations:
     """Return how long nodes were in repair; faults of no length need none and are left out.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    cause : int, optional
-        Index of a cause; all if left out.
+    Of one cause by its index, or of all.
     """
     known = history.of_cause(cause) & ~np.isnan(history.end_s)
     length = (history.end_s - history.start_s)[known]
@@ -237,16 +210,9 @@ def gaps(history: FaultHistory, cause: int | None = None, *, is_new: bool = Fals
     """Return times between faults of one node, on its up clock.
 
     The age of a node when the window opens is not known, so the time to its first fault says
-    nothing about a law with memory: it is left out, unless the fleet was new.
-
-    Parameters
-    ----------
-    history : FaultHistory
-    cause : int, optional
-        Index of a cause; the clock then runs from fault to fault of that cause. All if left out.
-    is_new : bool
-        Whether every node was new when the window opened. Times to the first fault count then, and
-        nodes that never failed are censored.
+    nothing about a law with memory: it is left out, unless the fleet was new (`is_new`), where
+    nodes that never failed are censored. With a `cause`, by its index, the clock runs from fault to
+    fault of that cause.
     """
     known = history.node != UNKNOWN_NODE
     node, start = history.node[known], np.maximum(history.start_s[known], 0.0)

@@ -15,17 +15,7 @@ _KEY = 0x666974  # "fit": apart from the streams of any kind and pool
 def predictions_of(history: FaultHistory, fit_until_s: float, seed: int) -> list[Prediction]:
     """Return what each model, fitted until then, says of the rest of the window.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    fit_until_s : float
-        Since the window began. [s]
-    seed : int
-
-    Raises
-    ------
-    ScenarioError
-        If it lies outside the window.
+    `fit_until_s` is since the window began; a ScenarioError if it lies outside. [s]
     """
     return [
         predict(
@@ -42,18 +32,7 @@ def predictions_of(history: FaultHistory, fit_until_s: float, seed: int) -> list
 def retired(history: FaultHistory, split_s: float, share: float, seed: int) -> LemonGain:
     """Return what it gains to retire a share of the nodes, the worst before `split_s`.
 
-    Parameters
-    ----------
-    history : FaultHistory
-    split_s : float
-        Since the window began. [s]
-    share : float
-        Of nodes, in (0, 1).
-    seed : int
-
-    Raises
-    ------
-    ScenarioError
-        If the split or the share is out of range.
+    That is since the window began [s]; a ScenarioError if it lies outside, or the share outside
+    (0, 1).
     """
     return lemon_gain(history, split_s, share, generator(seed, 0, Stream.NODE, _KEY))

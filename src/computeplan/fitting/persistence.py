@@ -31,30 +31,21 @@ __all__ = ["Lasting", "lasting"]
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """What of the difference between nodes lasts from one half of the window to the other.
-
-    Parameters
-    ----------
-    correlation : float
-        Of the counts of a node in both halves; nan where all are the same, or too few.
-    p_chance : float
-        Probability of such a correlation or more if halves are unrelated; nan likewise.
-    cv : float
-        Of the rates of nodes; 0 where the covariance is negative.
-    """
+    """What of the difference between nodes lasts from one half of the window to the other."""
 
     correlation: float
+    """Of the counts of a node in both halves; nan where all are the same, or too few."""
     p_chance: float
+    """Probability of such a correlation or more if halves are unrelated; nan likewise."""
     cv: float
+    """Of the rates of nodes; 0 where the covariance is negative."""
 
 
 def lasting(first: ArrayLike, later: ArrayLike) -> Lasting:
     """Return what of the difference between nodes lasts.
 
-    Parameters
-    ----------
-    first, later : array_like of int, shape (n_nodes,)
-        Faults of each node in two stretches of time, zeros included.
+    `first` and `later` are faults of each node in two stretches of time, zeros included, of shape
+    (n_nodes,).
 
     Examples
     --------

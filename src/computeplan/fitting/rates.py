@@ -61,19 +61,13 @@ def share_interval(k: int, n: int) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class GammaPoisson:
-    """Poisson counts whose rates follow a gamma law.
-
-    Parameters
-    ----------
-    rate : float
-        Mean rate, in 1 / unit of exposure.
-    shape : Interval
-        Shape of the gamma law, whose mean is one; inf where the counts vary no more than Poisson's.
-    log_likelihood : float
-    """
+    """Poisson counts whose rates follow a gamma law."""
 
     rate: float
+    """Mean rate, in 1 / unit of exposure."""
     shape: Interval
+    """Shape of the gamma law, whose mean is one; inf where the counts vary no more than
+    Poisson's."""
     log_likelihood: float
 
 
@@ -88,10 +82,8 @@ def gamma_poisson(counts: ArrayLike, exposure: ArrayLike, *, interval: bool = Tr
 
     Parameters
     ----------
-    counts : array_like
-        Whole numbers.
-    exposure : array_like
-        What each was counted over, in any unit.
+    counts, exposure : array_like
+        Whole numbers, and what each was counted over, in any unit.
     interval : bool
         Whether to find the 95 % interval of the shape, by profile likelihood.
     """
@@ -141,36 +133,22 @@ def gamma_poisson(counts: ArrayLike, exposure: ArrayLike, *, interval: bool = Tr
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """How unequal the nodes of a fleet are.
-
-    Parameters
-    ----------
-    n_nodes, n_faults : int
-    ratio : float
-        Variance / mean of the faults of a node; 1 for equal nodes without memory.
-    p_equal : float
-        Probability of such a ratio or more in a fleet of equal nodes (index of dispersion [2]_).
-    mixture : GammaPoisson
-        The gamma law of rates, per node and window.
-    top_share : float
-        Share of the faults on the 5 % of nodes that have most.
-    """
+    """How unequal the nodes of a fleet are."""
 
     n_nodes: int
     n_faults: int
     ratio: float
+    """Variance / mean of the faults of a node; 1 for equal nodes without memory."""
     p_equal: float
+    """Probability of such a ratio or more in a fleet of equal nodes (index of dispersion [2]_)."""
     mixture: GammaPoisson
+    """The gamma law of rates, per node and window."""
     top_share: float
+    """Share of the faults on the 5 % of nodes that have most."""
 
 
 def dispersion(per_node: ArrayLike) -> Dispersion:
-    """Return how unequal the nodes are.
-
-    Parameters
-    ----------
-    per_node : array_like of int, shape (n_nodes,)
-        Faults of each node, zeros included.
+    """Return how unequal nodes are, from the faults of each, zeros included.
 
     Examples
     --------

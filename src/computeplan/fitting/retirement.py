@@ -25,51 +25,34 @@ DRAWS = 2000
 
 @dataclass(frozen=True, slots=True)
 class LemonGain:
-    """Shares of faults on the nodes that would be retired.
-
-    Parameters
-    ----------
-    split_s : float
-        Retired by the faults before it. [s]
-    n_retired, n_nodes : int
-    n_first, n_later : int
-        Faults before and after the split.
-    whole : float
-        Share of all faults on the nodes worst over the whole window.
-    in_sample : float
-        Share of the faults before the split on the nodes worst before it.
-    later : float
-        Share of the faults after the split on those same nodes: the gain of retiring them.
-    equal_in_sample, equal_later : tuple of float
-        Mean, 2.5 and 97.5 % of the same in a fleet of equal nodes with as many faults.
-    expected_later : float
-        What a gamma mixture with the dispersion before the split would lead to expect.
-    p_later : float
-        Share of fleets of equal nodes whose later gain is as large or larger.
-    """
+    """Shares of faults on the nodes that would be retired."""
 
     split_s: float
+    """Retired by the faults before it. [s]"""
     n_retired: int
     n_nodes: int
     n_first: int
     n_later: int
+    """Faults before and after the split."""
     whole: float
+    """Share of all faults on the nodes worst over the whole window."""
     in_sample: float
+    """Share of the faults before the split on the nodes worst before it."""
     later: float
+    """Share of the faults after the split on those same nodes: the gain of retiring them."""
     equal_in_sample: tuple[float, float, float]
     equal_later: tuple[float, float, float]
+    """Mean, 2.5 and 97.5 % of the same in a fleet of equal nodes with as many faults."""
     expected_later: float
+    """What a gamma mixture with the dispersion before the split would lead to expect."""
     p_later: float
+    """Share of fleets of equal nodes whose later gain is as large or larger."""
 
 
 def top_share(chosen_by: FloatArray, counted: FloatArray, n_top: int) -> float:
-    """Return the share of `counted` on the nodes that have most in `chosen_by`.
+    """Return the share of `counted` on the `n_top` nodes that have most in `chosen_by`.
 
-    Parameters
-    ----------
-    chosen_by, counted : ndarray, shape (n_nodes,)
-    n_top : int
-        How many nodes; those that tie for the last places share them evenly.
+    Both have shape (n_nodes,). Nodes that tie for the last places share them evenly.
 
     Examples
     --------

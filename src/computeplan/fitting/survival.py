@@ -58,41 +58,29 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class LawFit:
-    """A law on [0, inf) fitted to durations.
-
-    Parameters
-    ----------
-    name : str
-        Of scipy.stats.
-    shape : Interval or None
-        Its shape, by scipy's name (c, s or a); None where it has none.
-    scale_s : Interval
-        Its scale. [s]
-    mean_s, median_s, p95_s : Interval
-        What follows from shape and scale. [s]
-    log_likelihood : float
-    aic : float
-        2 parameters - 2 log likelihood; less is better.
-    p_fit : float
-        Probability of a fit so bad or worse if the law were right; nan where durations are too few.
-    covariance : ndarray, shape (n_parameters, n_parameters)
-        Of the logarithms of shape and scale.
-    n_events, n_censored : int
-        Durations seen to their end, and not.
-    """
+    """A law on [0, inf) fitted to durations."""
 
     name: str
+    """Of scipy.stats."""
     shape: Interval | None
+    """Its shape, by scipy's name (c, s or a); None where it has none."""
     scale_s: Interval
+    """Its scale. [s]"""
     mean_s: Interval
     median_s: Interval
     p95_s: Interval
+    """What follows from shape and scale. [s]"""
     log_likelihood: float
     aic: float
+    """2 parameters - 2 log likelihood; less is better."""
     p_fit: float
+    """Probability of a fit so bad or worse if the law were right; nan where durations are too
+    few."""
     covariance: FloatArray
+    """Of the logarithms of shape and scale; shape (n_parameters, n_parameters)."""
     n_events: int
     n_censored: int
+    """Durations seen to their end, and not."""
 
     @property
     def shape_name(self) -> str:
@@ -121,12 +109,8 @@ def _frozen(name: str, logs: FloatArray) -> Any:
 def fit_law(name: str, durations: Durations) -> LawFit | None:
     """Return the law that makes the durations most likely, or None where they are too few.
 
-    Parameters
-    ----------
-    name : {"expon", "weibull_min", "lognorm", "gamma"}
-        Law of scipy.stats, with support on [0, inf).
-    durations : Durations
-        Known, right censored, and those too short for the log's clock (left censored).
+    `name` is of scipy.stats: expon, weibull_min, lognorm or gamma, of support [0, inf). Durations
+    are known, right censored, or too short for the log's clock (left censored).
 
     Examples
     --------

@@ -30,44 +30,26 @@ NETWORK_PER_NODE = 0.05  # estimate: switches and optics as a share of the node 
 
 @dataclass(frozen=True, slots=True)
 class StateWatts:
-    """Watts of one chip by power state, and of what stands around it.
-
-    Parameters
-    ----------
-    meter : str
-        Where the chip's watts are read: ``chip``, ``accelerator`` or ``node``.
-    compute_w, load_w, wait_w, idle_w, repair_w : float
-        Watts of one chip: training; saving or restarting; blocked; unallocated; in repair. [W]
-    node_overhead_w : float
-        Hosts, fans, conversion of one node, while it is not in repair. [W]
-    network_w : float
-        Network of one node, always on. [W]
-    """
+    """Watts of one chip by power state, and of what stands around it."""
 
     meter: str
+    """Where the chip's watts are read: ``chip``, ``accelerator`` or ``node``."""
     compute_w: float
     load_w: float
     wait_w: float
     idle_w: float
     repair_w: float
+    """Watts of one chip: training; saving or restarting; blocked; unallocated; in repair. [W]"""
     node_overhead_w: float
+    """Hosts, fans, conversion of one node, while it is not in repair. [W]"""
     network_w: float
+    """Network of one node, always on. [W]"""
 
 
 def default_watts(tdp_w: float, chips_per_node: int) -> StateWatts:
     """Return the watts of a chip of which only the board limit is known.
 
-    Parameters
-    ----------
-    tdp_w : float
-        Board limit. [W]
-    chips_per_node : int
-        Chips in a node.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not > 0.
+    A ValueError if an argument is not > 0.
 
     Examples
     --------

@@ -46,38 +46,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RateForms:
-    """One fault rate in the forms people use.
-
-    Parameters
-    ----------
-    chip_mtbf_s, node_mtbf_s, job_mtbf_s : float
-        Mean time between faults of one chip, one node, the whole job. [s]
-    per_1000_node_days : float
-        Faults in 1000 node-days.
-    """
+    """One fault rate in the forms people use."""
 
     chip_mtbf_s: float
     node_mtbf_s: float
     job_mtbf_s: float
+    """Mean time between faults of one chip, one node, the whole job. [s]"""
     per_1000_node_days: float
+    """Faults in 1000 node-days."""
 
 
 def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> RateForms:
-    """Return a rate per node and second in every form.
-
-    Parameters
-    ----------
-    rate_per_node_s : float
-        Faults per node and second. [1/s]
-    chips_per_node : int
-        Chips in a node.
-    n_nodes : int
-        Nodes of the job.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not > 0.
+    """Return a rate per node and second in every form; a ValueError if an argument is not > 0.
 
     Examples
     --------
@@ -106,11 +86,6 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     load_per_node : float
         Faults that send a node to repair, per second, times the mean repair.
 
-    Raises
-    ------
-    ValueError
-        If there is no node, or a number is negative.
-
     Examples
     --------
     >>> f"{short_share(1024, 12, 0.009):.4f}"
@@ -124,14 +99,9 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
 
 
 def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatArray:
-    """Return the probability that more nodes are down than there are spares.
+    """Return the probability that more nodes are down than there are spares for the job.
 
-    Parameters
-    ----------
-    n_nodes, n_spares : int
-        Nodes of the job, and spares for it alone.
-    down_frac : ndarray
-        Probability that a node is down, each independently.
+    `down_frac` is the probability that a node is down, each independently.
     """
     return np.asarray(bdtrc(n_spares, n_nodes + n_spares, down_frac))
 
@@ -139,14 +109,8 @@ def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatAr
 def erlang_b(n_servers: int, load: float) -> float:
     """Return the probability that all servers are busy if no arrival waits: Erlang's loss formula.
 
-    By the recursion of its inverse, ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all
-    positive, so no digits are lost.
-
-    Parameters
-    ----------
-    n_servers : int
-    load : float
-        Arrivals in a mean service.
+    `load` is arrivals in a mean service. By the recursion of its inverse,
+    ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all positive, so no digits are lost.
 
     Examples
     --------
@@ -192,17 +156,14 @@ def stalled_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
 def down_frac_over_time(rate_per_s: float, mean_until_s: FloatArray) -> FloatArray:
     """Return the probability that a node is down at evenly spaced times, if it is up at first.
 
+    It rises from 0 to ``load / (1 + load)``.
+
     Parameters
     ----------
     rate_per_s : float
         Faults that send the node to repair, per second on the wall clock. [1/s]
     mean_until_s : ndarray, shape (n,)
-        Mean of a repair cut short at 0, h, 2 h, ... [s]
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Rises from 0 to ``load / (1 + load)``.
+        Mean of a repair cut short at 0, h, 2 h, ...: the times of what is returned. [s]
 
     Notes
     -----

@@ -3,7 +3,8 @@
 Every function takes a Result, draws on the axes given or on a figure of its own, and returns the
 axes; nothing is shown and no global setting changes. Cases are rows where that is possible, so
 that long names can be read. An interval is drawn wherever there is one: thick for the 95 %
-interval of the mean, thin for the 5th to 95th percentile of the runs.
+interval of the mean, thin for the 5th to 95th percentile of the runs. A result without what a
+figure draws raises a ComputePlanError.
 """
 
 from __future__ import annotations
@@ -79,11 +80,6 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
     """Return where the chip time of the jobs went, a bar per case, and the ETTR with its interval.
 
     Idle chips and chips in repair are held by no job and are not in the bars.
-
-    Raises
-    ------
-    ComputePlanError
-        If the result has no chip time.
     """
     estimates(result, "train_chip_h")
     cases = result.cases.values()
@@ -122,13 +118,7 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
 
 @drawn
 def time_to_train(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
-    """Return the time to train per case; hollow where the horizon came first.
-
-    Raises
-    ------
-    ComputePlanError
-        If the result has no time to train.
-    """
+    """Return the time to train per case; hollow where the horizon came first."""
     quantity = QUANTITIES["time_to_train_days"]
     found = estimates(result, quantity.name)
     ax = new_axes(ax, len(found))
@@ -153,25 +143,13 @@ def time_to_train(result: Result, ax: Axes | None = None, *, language: Language 
 
 @drawn
 def energy(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
-    """Return the energy per case at the facility meter, with intervals.
-
-    Raises
-    ------
-    ComputePlanError
-        If the result has no energy.
-    """
+    """Return the energy per case at the facility meter, with intervals."""
     return _bars(result, ax, QUANTITIES["energy_kwh"], language)
 
 
 @drawn
 def carbon(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
-    """Return the carbon per case, with intervals; apart from energy, for grids differ.
-
-    Raises
-    ------
-    ComputePlanError
-        If the result has no carbon.
-    """
+    """Return the carbon per case, with intervals; apart from energy, for grids differ."""
     return _bars(result, ax, QUANTITIES["carbon_kg"], language)
 
 
@@ -196,11 +174,6 @@ def throughput_energy(result: Result, ax: Axes | None = None, *, language: Langu
     """Return one point per case: tokens kept per second against energy per kept token.
 
     Down and to the right is better. Names stand at the right, each led to its point.
-
-    Raises
-    ------
-    ComputePlanError
-        If no case has both.
     """
     across, up = QUANTITIES["goodput_tok_per_s"], QUANTITIES["kwh_per_gtok"]
     x, y = estimates(result, across.name), estimates(result, up.name)
@@ -249,11 +222,6 @@ def wall_time(result: Result, ax: Axes | None = None, *, language: Language = "e
 
     Where the horizon came first in some run, it is the time to train, extrapolated. One run, or
     runs that do not differ, have no distribution: then the figure says so.
-
-    Raises
-    ------
-    ComputePlanError
-        If the result has neither.
     """
     cases = list(result.cases.values())
     is_cut = any(np.any(case.values.get("n_unfinished", np.zeros(1)) > 0) for case in cases)
@@ -324,11 +292,7 @@ def figures_of(result: Result) -> SimpleNamespace:
 
 
 def save_figures(
-    result: Result,
-    folder: Path,
-    kinds: Iterable[str] | None = None,
-    *,
-    language: Language = "en",
+    result: Result, folder: Path, kinds: Iterable[str] | None = None, *, language: Language = "en"
 ) -> tuple[str, ...]:
     """Write figures as PNG and SVG, and return their names without the ending.
 

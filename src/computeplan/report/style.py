@@ -123,10 +123,8 @@ def style() -> Any:
     }
 
 
-def drawn(
-    draw: Callable[Concatenate[Result, P], Axes],
-) -> Callable[Concatenate[Result, P], Axes]:
-    """Return the function with our settings around it, and nobody else's changed."""
+def drawn(draw: Callable[Concatenate[Result, P], Axes]) -> Callable[Concatenate[Result, P], Axes]:
+    """Return the function with our settings around it, and no others changed."""
 
     @functools.wraps(draw)
     def inside(result: Result, /, *args: P.args, **kwargs: P.kwargs) -> Axes:
@@ -150,13 +148,7 @@ class _Shown(Axes):
 def new_axes(ax: Axes | None, rows: float, *, width: float = 8.0) -> Axes:
     """Return the axes given, or those of a new figure that is tall enough for so many rows.
 
-    Parameters
-    ----------
-    ax : Axes or None
-    rows : float
-        Height of the drawing. [0.42 inch]
-    width : float
-        Width of the figure. [inch]
+    A row is 0.42 inch high; the width is in inches.
     """
     if ax is not None:
         return ax

@@ -34,24 +34,16 @@ _HTML = """<table><caption>{{ table.title }}</caption>
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Plain strings in rows: prints as text, shows as HTML in a notebook.
-
-    Parameters
-    ----------
-    title : str
-        One line.
-    header : tuple of str
-        Column heads; a line feed may part a head.
-    rows : tuple of tuple of str
-        As many cells as `header`; a line feed may part a cell.
-    notes : tuple of str
-        What a reader must know, one sentence each.
-    """
+    """Plain strings in rows: prints as text, shows as HTML in a notebook."""
 
     title: str
+    """One line."""
     header: tuple[str, ...]
+    """Column heads; a line feed may part a head."""
     rows: tuple[tuple[str, ...], ...]
+    """As many cells as `header`; a line feed may part a cell."""
     notes: tuple[str, ...] = ()
+    """What a reader must know, one sentence each."""
 
     def __str__(self) -> str:
         grid = [
@@ -84,13 +76,7 @@ def _width(text: str) -> int:
 def wrap(text: str, width: int, lines: int | None = None) -> str:
     """Return text broken at blanks and between wide characters, cut with an ellipsis.
 
-    Parameters
-    ----------
-    text : str
-    width : int
-        Terminal columns of a line.
-    lines : int, optional
-        Most lines; without, as many as it takes.
+    `width` counts terminal columns; of `lines`, as many as it takes if left out.
 
     Examples
     --------

@@ -18,30 +18,19 @@ __all__ = ["CaseResult"]
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """One case: a value per quantity and run, and per job where there are several.
-
-    Parameters
-    ----------
-    values : mapping of str to ndarray, shape (n_runs,)
-        By quantity name; what a run does not have is NaN.
-    jobs : mapping of str to ndarray, shape (n_runs, n_jobs)
-        By per-job quantity name.
-    job_names : tuple of str
-    job_facts : mapping of str to tuple of str
-        Texts per job, such as ``model`` and ``pool``.
-    facts : mapping of str to Note
-        What stands beside the numbers of the case, such as ``meter`` and ``chips``.
-    spans : tuple of Span
-        Timeline of run 0, by places in `job_names` and `pool_names`; empty if none was kept.
-    pool_names : tuple of str
-    """
+    """One case: a value per quantity and run, and per job where there are several."""
 
     values: Mapping[str, FloatArray]
+    """By quantity name; what a run does not have is NaN; shape (n_runs,)."""
     jobs: Mapping[str, FloatArray] = field(default_factory=dict)
+    """By per-job quantity name; shape (n_runs, n_jobs)."""
     job_names: tuple[str, ...] = ()
     job_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts per job, such as ``model`` and ``pool``."""
     facts: Mapping[str, Note] = field(default_factory=dict)
+    """What stands beside the numbers of the case, such as ``meter`` and ``chips``."""
     spans: tuple[Span, ...] = ()
+    """Timeline of run 0, by places in `job_names` and `pool_names`; empty if none was kept."""
     pool_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

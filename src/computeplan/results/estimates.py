@@ -13,29 +13,20 @@ __all__ = ["Estimate"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One quantity of one case over its runs; not a number where there is none.
-
-    Parameters
-    ----------
-    mean : float
-        Mean over the runs that have a value.
-    ci95 : float
-        Half width of the mean's 95 % interval by Student's t; NaN with fewer than two values.
-    p5, p50, p95 : float
-        Percentiles of the runs.
-    n : int
-        Runs that have a value.
-    n_none : int
-        Runs that have none.
-    """
+    """One quantity of one case over its runs; not a number where there is none."""
 
     mean: float
+    """Mean over the runs that have a value."""
     ci95: float
+    """Half width of the mean's 95 % interval by Student's t; NaN with fewer than two values."""
     p5: float
     p50: float
     p95: float
+    """Percentiles of the runs."""
     n: int
+    """Runs that have a value."""
     n_none: int = 0
+    """Runs that have none."""
 
     @classmethod
     def of(cls, values: ArrayLike) -> Estimate:

@@ -14,39 +14,27 @@ Placement = tuple[int, int]  # job, pool
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One moment of one run.
-
-    Parameters
-    ----------
-    now_s : float
-        Wall time. [s]
-    queue : sequence of int
-        Jobs that wait, in the order they came.
-    free : sequence of int
-        Nodes of each pool that a job could hold now.
-    running : sequence of sequence of (float, int)
-        For each pool, when each of its jobs is expected to end [s] and how many nodes it holds.
-    n_nodes : ndarray of int, shape (n_jobs, n_pools)
-        Nodes a job holds on a pool; 0 where it can never run.
-    wall_s : ndarray, shape (n_jobs, n_pools)
-        Expected wall time of the whole job, faults and saves included. [s]
-    energy_j : ndarray, shape (n_jobs, n_pools)
-        Expected facility energy of the whole job. [J]
-    deadline_s : ndarray, shape (n_jobs,)
-        When a job should have ended; inf without deadline. [s]
-    home : ndarray of int, shape (n_jobs,)
-        Home pool, or -1.
-    """
+    """One moment of one run."""
 
     now_s: float
+    """Wall time. [s]"""
     queue: Sequence[int]
+    """Jobs that wait, in the order they came."""
     free: Sequence[int]
+    """Nodes of each pool that a job could hold now."""
     running: Sequence[Sequence[tuple[float, int]]]
+    """For each pool, when each of its jobs is expected to end [s] and how many nodes it holds."""
     n_nodes: IntArray
+    """Nodes a job holds on a pool; 0 where it can never run; shape (n_jobs, n_pools)."""
     wall_s: FloatArray
+    """Expected wall time of the whole job, faults and saves included; shape (n_jobs, n_pools).
+    [s]"""
     energy_j: FloatArray
+    """Expected facility energy of the whole job; shape (n_jobs, n_pools). [J]"""
     deadline_s: FloatArray
+    """When a job should have ended; inf without deadline; shape (n_jobs,). [s]"""
     home: IntArray
+    """Home pool, or -1; shape (n_jobs,)."""
 
     def pools_for(self, job: int) -> list[int]:
         """Return the pools that can ever hold a job, in the order of the scenario."""

@@ -57,16 +57,11 @@ ONE_NODE = ("chip", "node")
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """How many times an observed rate is: one number, or log-uniform between two.
-
-    Parameters
-    ----------
-    low, high : float
-        Limits of the factor; the same if it is known. [1]
-    """
+    """How many times an observed rate is: one number, or log-uniform between two."""
 
     low: float = 1.0
     high: float = 1.0
+    """Limits of the factor; the same if it is known. [1]"""
 
     @property
     def mean(self) -> float:

@@ -74,18 +74,12 @@ class Frozen(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HowWritten:
-    """How a person writes a value: shown by ``computeplan paths`` and in messages.
-
-    Parameters
-    ----------
-    unit : str
-        SI unit of the value inside the program, empty for a pure number or a name.
-    example : str
-        A value that is accepted.
-    """
+    """How a person writes a value: shown by ``computeplan paths`` and in messages."""
 
     unit: str
+    """SI unit of the value inside the program, empty for a pure number or a name."""
     example: str
+    """A value that is accepted."""
 
 
 def refuse(message: str) -> NoReturn:

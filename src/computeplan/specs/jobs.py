@@ -102,9 +102,7 @@ class Job(Frozen):
                         {"type": "string"},
                         {
                             "type": "object",
-                            "properties": {
-                                "config": {"type": "string", "pattern": "\\.json$"},
-                            },
+                            "properties": {"config": {"type": "string", "pattern": "\\.json$"}},
                             "required": ["config"],
                             "additionalProperties": False,
                         },

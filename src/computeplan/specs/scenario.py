@@ -25,12 +25,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fault_mixes import with_mix
 from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
 from computeplan.specs.cross_checks import cross_check
-from computeplan.specs.documents.document import (
-    Document,
-    load_document,
-    nearest,
-    parse_document,
-)
+from computeplan.specs.documents.document import Document, load_document, nearest, parse_document
 from computeplan.specs.documents.paths import apply, change
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
@@ -178,11 +173,6 @@ def parse_value(text: str) -> Any:
 def load(source: str | Path | Mapping[str, Any]) -> Scenario:
     """Return the scenario in a file, of a shipped name, or in a mapping.
 
-    Parameters
-    ----------
-    source : str, Path or mapping
-        Path of a YAML file, the name of a shipped scenario, or the data itself.
-
     Raises
     ------
     ScenarioError
@@ -228,7 +218,7 @@ def _build(
     `overlay` lays it over what it extends, or changes over it; files stand in `folder`.
     """
     document = overlay(with_mix(document))
-    if document.problems:  # a mix that does not exist: nobody knows which kinds are meant
+    if document.problems:  # a mix that does not exist: which kinds are meant is not known
         document = replace(document, data={**document.data, "faults": {}})
     catalogue = resolve(document, folder)
     scenario = validate(Scenario, document, catalogue.problems)

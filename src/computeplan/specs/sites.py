@@ -45,18 +45,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EnergyPrice:
-    """A price of energy.
-
-    Parameters
-    ----------
-    per_j : float
-        In units of the currency. [1/J]
-    currency : str
-        USD or CNY.
-    """
+    """A price of energy."""
 
     per_j: float
+    """In units of the currency. [1/J]"""
     currency: str
+    """USD or CNY."""
 
 
 def _read_price(value: object) -> EnergyPrice:

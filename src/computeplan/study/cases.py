@@ -26,30 +26,20 @@ MAX_RUNS = 5_000_000  # of all cases; each leaves some 30 numbers in memory
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case, ready to play.
-
-    Parameters
-    ----------
-    name : str
-        As in the scenario.
-    world : World
-        Compiled.
-    engine : str
-        ``batch`` or ``event``.
-    """
+    """One case, ready to play."""
 
     name: str
+    """As in the scenario."""
     world: World
+    """Compiled."""
     engine: str
+    """``batch`` or ``event``."""
 
 
 def expand(scenario: Scenario) -> dict[str, Scenario]:
     """Return the scenarios of all cases, crossed with all axes of the sweep, by name.
 
-    Raises
-    ------
-    ScenarioError
-        If a path does not exist or a changed scenario is not valid.
+    A ScenarioError if a path does not exist or a changed scenario is not valid.
     """
     base = scenario.with_({"cases": None, "sweep": None})
     cases = scenario.cases or {scenario.name: {}}

@@ -31,31 +31,21 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What the simulation of a scenario says, for all of its cases.
-
-    Parameters
-    ----------
-    name, about : str
-        As in the scenario.
-    cases : mapping of str to CaseResult
-        At least one; all with the same number of runs.
-    provenance : mapping
-        How to get the same numbers again; plain JSON.
-    scenario_yaml : str
-        The resolved scenario.
-    notes : tuple of Note
-        What a reader must know: estimates, unlike comparisons.
-    files : mapping of str to bytes
-        What the scenario reads, by the path it has in the resolved scenario.
-    """
+    """What the simulation of a scenario says, for all of its cases."""
 
     name: str
     about: str
+    """As in the scenario."""
     cases: Mapping[str, CaseResult]
+    """At least one; all with the same number of runs."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    """How to get the same numbers again; plain JSON."""
     scenario_yaml: str = ""
+    """The resolved scenario."""
     notes: Notes = ()
+    """What a reader must know: estimates, unlike comparisons."""
     files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the scenario reads, by the path it has in the resolved scenario."""
 
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:
@@ -90,25 +80,15 @@ class Result:
     def summary(self, quantities: Iterable[str] | None = None) -> Any:
         """Return a table, one row per case: mean, interval, 5th, 50th and 95th percentiles.
 
-        Parameters
-        ----------
-        quantities : iterable of str, optional
-            Names of the columns; without, the headline quantities of this result.
-
-        Raises
-        ------
-        ComputePlanError
-            If a name is not in the table of quantities.
+        Its columns are the quantities named, or the headline quantities of this result; a
+        ComputePlanError if a name is not in the table of quantities.
         """
         return _views().summary(self, quantities)
 
     def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
         """Return, for every other case and quantity, the difference to `case`, run by run.
 
-        Raises
-        ------
-        ComputePlanError
-            If there is no such case.
+        A ComputePlanError if there is no such case.
         """
         base = self.case(case)
         return {
@@ -124,10 +104,7 @@ class Result:
     def versus(self, case: str, quantities: Iterable[str] | None = None) -> Any:
         """Return a table, one row per other case: its difference to `case`, with a 95 % interval.
 
-        Raises
-        ------
-        ComputePlanError
-            If there is no such case or quantity.
+        A ComputePlanError if there is no such case or quantity.
         """
         return _views().versus(self, case, quantities)
 

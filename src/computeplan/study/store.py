@@ -237,22 +237,10 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def load_result(folder: Path) -> Result:
-    """Return the result that a folder holds, from its files alone.
+    """Return the result that a folder holds, from the files of `save_result` alone.
 
-    Parameters
-    ----------
-    folder : Path
-        Written by `save_result`.
-
-    Returns
-    -------
-    Result
-        Equal to the saved one, except that a quantity some case did not have is NaN there.
-
-    Raises
-    ------
-    ComputePlanError
-        If the folder is not a result, or a file in it cannot be read.
+    It equals the saved one, except that a quantity some case did not have is NaN there. A
+    ComputePlanError if the folder is not a result, or a file in it cannot be read.
     """
     folder = Path(folder)
     if not (folder / "provenance.json").is_file():

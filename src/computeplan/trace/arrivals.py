@@ -41,7 +41,7 @@ MISSING = {
     "chain": np.int32(-1),
     "is_member": False,
 }
-"""Values of columns that a part of the strikes lacks."""
+"""Values of columns that a part of the arrivals lacks."""
 
 BoolArray = NDArray[np.bool_]
 NodeArray = NDArray[np.int32]
@@ -53,54 +53,39 @@ class Arrivals:
     """Arrivals on one pool, of several runs, each run's in the order of time.
 
     All arrays have shape (n_arrivals, n_runs). Where a run has fewer, `time_s` is inf. A fault that
-    takes a group is one strike for each of its nodes, one after the other at the same time. Columns
-    that nothing in the pool needs are None.
-
-    Parameters
-    ----------
-    time_s : ndarray
-        When. [s]
-    kind : ndarray
-        Index in the world's kinds.
-    node : ndarray
-        Node struck, or `NO_NODE`.
-    takes : ndarray
-        Whether the node goes to repair.
-    restart_s, repair_s : ndarray
-        How long the restart of a job and the repair of the node take; 0 where there is none. [s]
-    level : ndarray of int8
-        Where copies of a job's state are lost, as `Outcome.level`.
-    automatic_s : ndarray or None
-        What is tried before the repair, without a crew. [s]
-    lifetime_s : ndarray or None
-        From when the node is whole again to its next fault of this kind, or inf. [s]
-    chain : ndarray of int32 or None
-        Which fault of its kind began the chain of those that come back.
-    found_s : ndarray or None
-        How long damage stays unnoticed; 0 if it is noticed at once. [s]
-    lasts_s : ndarray or None
-        How long slowness lasts, or a planned stop, or the absence of nodes in maintenance. [s]
-    is_member : ndarray of bool or None
-        Whether this is a further node of the fault before it.
+    takes a group is one arrival for each of its nodes, one after the other at the same time.
+    Columns that nothing in the pool needs are None.
     """
 
     time_s: FloatArray
+    """When. [s]"""
     kind: IntArray
+    """Index in the world's kinds."""
     node: NodeArray
+    """Node that has the fault, or `NO_NODE`."""
     takes: BoolArray
+    """Whether the node goes to repair."""
     restart_s: FloatArray
     repair_s: FloatArray
+    """How long the restart of a job and the repair of the node take; 0 where there is none. [s]"""
     level: LevelArray
+    """Where copies of a job's state are lost, as `Outcome.level`."""
     automatic_s: FloatArray | None = None
+    """What is tried before the repair, without a crew. [s]"""
     lifetime_s: FloatArray | None = None
+    """From when the node is restored to its next fault of this kind, or inf. [s]"""
     chain: NodeArray | None = None
+    """Which fault of its kind began the chain of those that come back."""
     is_member: BoolArray | None = None
+    """Whether this is a further node of the fault before it."""
     found_s: FloatArray | None = None
+    """How long damage stays unnoticed; 0 if it is noticed at once. [s]"""
     lasts_s: FloatArray | None = None
+    """How long slowness lasts, or a planned stop, or the absence of nodes in maintenance. [s]"""
 
 
 class FaultSamples(NamedTuple):
-    """What strikes bring, whenever they come; arrays of shape (n_arrivals, n_runs)."""
+    """What arrivals bring, whenever they come; arrays of shape (n_arrivals, n_runs)."""
 
     takes: BoolArray
     level: LevelArray
@@ -156,7 +141,7 @@ def next_lifetime_s(kind: Kind, uniform: FloatArray, factor: FloatArray | float)
 
 
 def no_arrivals(n_runs: int) -> Arrivals:
-    """Return the strikes on a pool that nothing strikes."""
+    """Return the arrivals on a pool that has none."""
     nothing = np.empty((0, n_runs))
     whole = np.empty((0, n_runs), dtype=np.int64)
     taken, node = whole.astype(np.bool_), whole.astype(np.int32)
@@ -166,12 +151,7 @@ def no_arrivals(n_runs: int) -> Arrivals:
 def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:
     """Return a random order of nodes, as far as it is needed (Fisher and Yates).
 
-    Parameters
-    ----------
-    chosen : ndarray of int32, shape (n_rows, n_runs)
-        Which of the nodes that are left, counted from 0, is next.
-    n_nodes : int
-        Nodes in all.
+    `chosen` is which of the nodes that are left, counted from 0, is next; shape (n_rows, n_runs).
     """
     node = np.empty_like(chosen)
     n_at_once = max(1, MOST_NODES // n_nodes)
@@ -188,9 +168,9 @@ def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:
 
 
 def with_members(arrivals: Arrivals, n_nodes: IntArray, n_all: int) -> list[Arrivals]:
-    """Return strikes, and apart the further nodes of those that take groups.
+    """Return arrivals, and apart the further nodes of those that take groups.
 
-    A group of n nodes begins at a multiple of n; the strike itself moves to its first node.
+    A group of n nodes begins at a multiple of n; the arrival itself moves to its first node.
     """
     is_group = n_nodes > 1
     n_groups = int(is_group.sum(axis=0).max(initial=0))

@@ -5,10 +5,10 @@ and never seen. So a node that has had k faults by time t faults at rate ``(a + 
 the mean of what it may be, with ``b = a / rate``: faults make it suspect, time without clears it.
 Of n such nodes with K faults together it is the sum, ``(n a + K) / (b + t)``: one process, whose
 next time follows from one exponential number, and the node is that of an earlier fault, chosen
-evenly, with chance ``K / (n a + K)``, or else any node (the urn of Polya [1]_). Nobody draws the
-rates: a fleet costs what its faults cost, and what comes first does not hang on what comes later.
+evenly, with chance ``K / (n a + K)``, or else any node (the urn of Polya [1]_). No rate is
+drawn: a fleet costs what its faults cost, and what comes first does not depend on what comes later.
 
-Given its rate, the faults of a node are Poisson on the wall clock, so those that strike in repair
+Given its rate, the faults of a node are Poisson on the wall clock, so those that come in repair
 are dropped, which is exact, as it is for equal nodes.
 
 Sources
@@ -31,23 +31,18 @@ __all__ = ["lemon_nodes", "lemon_times_s"]
 def lemon_times_s(
     gaps: FloatArray, shape: float, rate_per_node_s: FloatArray | float, n_nodes: int
 ) -> FloatArray:
-    """Return when some nodes of unlike rates fault, all of them together.
+    """Return when some nodes of unlike rates fault, all of them together; inf where never. [s]
 
     Parameters
     ----------
     gaps : ndarray, shape (n_faults, n_runs)
-        Unit exponential numbers.
+        Unit exponential numbers; what is returned has their shape, each run's in order.
     shape : float
         Of the gamma law of rates.
     rate_per_node_s : float or ndarray of shape (n_runs,)
         Mean rate of a node. [1/s]
     n_nodes : int
         How many.
-
-    Returns
-    -------
-    ndarray, shape of `gaps`
-        Each run's in order; inf where no clock goes as far. [s]
 
     Examples
     --------
@@ -62,21 +57,10 @@ def lemon_times_s(
 
 
 def lemon_nodes(uniform: FloatArray, shape: float, n_nodes: int) -> tuple[NodeArray, FloatArray]:
-    """Return which node each fault strikes, and what is left of the uniform number.
+    """Return which node has each fault, and what is left of the uniform number.
 
-    Parameters
-    ----------
-    uniform : ndarray, shape (n_faults, n_runs)
-        In the order of the faults.
-    shape : float
-        Of the gamma law of rates.
-    n_nodes : int
-        How many.
-
-    Returns
-    -------
-    ndarray of int32 and ndarray, shape of `uniform`
-        Nodes, and uniform numbers.
+    `uniform` is in the order of the faults, shape (n_faults, n_runs), as is what is returned;
+    `shape` is of the gamma law of rates.
 
     Examples
     --------

@@ -1,16 +1,16 @@
-"""How long a node lives until its next fault, where its law has a memory.
+"""The lifetime of a node until its next fault, where its law has a memory.
 
 A node that fails by a law with memory carries an age, and keeps it whatever jobs come and go. What
-is drawn is the *hazard* it survives, a unit exponential number; its life is where the cumulative
-hazard ``-log S`` of its law reaches that number. A fleet starts new; at a common age, so that the
-hazard begins there; or steady, long since mixed, so that what is left of each life follows the
-equilibrium law with density ``S(x) / mean`` [1]_. After a repair a node is new again.
+is drawn is the *hazard* it survives, a unit exponential number; its lifetime ends where the
+cumulative hazard ``-log S`` of its law reaches that number. A fleet starts new; at a common age,
+so that the hazard begins there; or steady, long since mixed, so that what is left of each lifetime
+follows the equilibrium law with density ``S(x) / mean`` [1]_. After a repair a node is new again.
 
 Drawing hazards lets a large fleet cost what its faults cost: of n nodes the i-th shortest hazard
 exceeds the one before by an exponential number over ``n - i`` (Renyi), so that only those that
 matter are ever drawn.
 
-Inverses that have no closed form are tables: cubic splines of log life over log hazard through
+Inverses that have no closed form are tables: cubic splines of log lifetime over log hazard through
 4,096 exact points, from a chance of 1e-12 up to a survival of 1e-15. The tests hold them to 1e-6.
 
 Sources
@@ -38,19 +38,7 @@ SMALLEST, LARGEST = 1e-12, 1e-15  # cdf at the first point, survival at the last
 
 
 def first_lifetime_s(lifetime: Lifetime, hazard: FloatArray) -> FloatArray:
-    """Return the time from the start to the first fault.
-
-    Parameters
-    ----------
-    lifetime : Life
-        Law and age.
-    hazard : ndarray
-        Unit exponential numbers.
-
-    Returns
-    -------
-    ndarray, shape of `hazard`
-        [s]
+    """Return the time from the start to the first fault, from unit exponential numbers. [s]
 
     Examples
     --------
@@ -107,7 +95,7 @@ def _left(law: Law, age_s: float) -> Inverse:
 
 @cache
 def _steady(law: Law) -> Inverse:
-    """Return the inverse of the cumulative hazard of what is left of a life met at random."""
+    """Return the inverse of the cumulative hazard of what is left of a lifetime met at random."""
     if law.name == "expon":
         return _left(law, 0.0)
     lifetime_s, _ = _points(law)
@@ -116,7 +104,7 @@ def _steady(law: Law) -> Inverse:
     within_s = lifetime_s[:-1, None] + half_s * (1 + nodes)
     lived_s = np.sum(weights * half_s * frozen_law(law).sf(within_s), axis=1)
     mean_s = law_mean_s(law)
-    before_s = np.cumsum([lifetime_s[0], *lived_s])  # nobody dies before the first point
+    before_s = np.cumsum([lifetime_s[0], *lived_s])  # no node fails before the first point
     beyond_s = mean_s - before_s[-1]
     if beyond_s < 1e-9 * mean_s:  # rounding, not a heavy tail
         beyond_s = 0.0
@@ -130,7 +118,7 @@ def _steady(law: Law) -> Inverse:
 
 @cache
 def _points(law: Law) -> tuple[FloatArray, FloatArray]:
-    """Return lives, evenly spaced on a log scale, and the hazard up to each. [s]"""
+    """Return lifetimes, evenly spaced on a log scale, and the hazard up to each. [s]"""
     known = frozen_law(law)
     first_s, last_s = float(known.ppf(SMALLEST)), float(known.isf(LARGEST))
     last_s = last_s if math.isfinite(last_s) else 1e15 * law_mean_s(law)
@@ -143,7 +131,7 @@ def _points(law: Law) -> tuple[FloatArray, FloatArray]:
 
 
 def _table(hazard: FloatArray, lifetime_s: FloatArray) -> Inverse:
-    """Return life by hazard, through points of which those that add nothing are left out."""
+    """Return lifetime by hazard, through points of which those that add nothing are left out."""
     from scipy.interpolate import CubicSpline
 
     good = np.isfinite(hazard) & (hazard > 0)

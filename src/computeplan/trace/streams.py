@@ -1,7 +1,7 @@
 """Streams of random numbers: the only file that draws.
 
 Every stream has a generator of its own, which serves 64 runs. More of a stream is always drawn
-after what was drawn before, so that a number hangs on its place alone.
+after what was drawn before, so that a number depends on its place alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 BLOCK = 64  # runs that share generators: one generator per run costs more than what it draws
 ROWS = 64  # drawn at a time; it changes no number
 PAGE = 32  # the same, of what comes back
-MOST_PAGES = 1024  # to begin with; memory that is not written to is not taken
+MOST_PAGES = 1024  # to begin with; memory that is not written to costs nothing
 More = tuple[int, ...]  # an ordinal of faults that come back, or a generation and its node
 UNIFORM = Law("uniform", (), 1.0)
 UNIT_GAP = Law("expon", (), 1.0)
@@ -43,7 +43,7 @@ class Stream(enum.IntEnum):
     REPAIR = 3
     FACTOR = 4
     FOUND = 5
-    LIFE = 6
+    LIFETIME = 6
     AUTOMATIC = 7
     REPLACED = 8
 

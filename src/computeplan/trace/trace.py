@@ -1,18 +1,18 @@
-"""The luck of a block of runs, drawn before any engine starts; the only place that draws.
+"""The samples of a block of runs, drawn before any engine starts; the only place that draws.
 
-A *strike* is a fault or a planned stop: when, of which kind, on which node, and how long the
+An *arrival* is a fault or a planned stop: when, of which kind, on which node, and how long the
 restart and the repair that may follow will take. Faults without memory come as one superposed
 Poisson stream per kind and pool: exponential gaps at the rate of all nodes together, each on a
-node chosen evenly. A strike on a node that is in repair is dropped by the engine, which is exact
-for a law without memory. Planned stops are known beforehand; only their lengths are drawn.
+node chosen evenly. The engine drops a fault of a node that is in repair, which is exact for a law
+without memory. Planned stops are known beforehand; only their lengths are drawn.
 
 Every stream has a generator of its own, keyed by block, purpose and a digest of the names of kind
-and pool, and never by the case: all cases meet the same luck, and a kind that is added shifts no
-other. A run's luck is its column in its block, whatever engine, worker or horizon asks, because
-more of a stream is always drawn after what was drawn before.
+and pool, and never by the case: all cases have the same samples, and a kind that is added shifts no
+other. The samples of a run are its column in its block, whatever engine, worker or horizon asks,
+because more of a stream is always drawn after what was drawn before.
 
-Streams of random numbers are in ``streams.py``, beside this file; what is only put in order, in
-``strikes.py``.
+Streams of random numbers are in ``streams.py``, beside this file; ``arrivals.py`` puts them in
+order.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _laws(kind: Kind) -> dict[Stream, Law]:
     """Return the laws of what a fault of a kind brings, by stream."""
     laws: dict[Stream, Law | None] = {
         Stream.NODE: UNIFORM,
-        Stream.LIFE: UNIFORM if kind.comes_back else None,
+        Stream.LIFETIME: UNIFORM if kind.comes_back else None,
     }
     if isinstance(kind.effect, Slow):
         laws[Stream.LASTS] = kind.effect.lasts
@@ -80,16 +80,16 @@ def _key(kind: str, pool: str) -> int:
 
 
 class Trace:
-    """The luck of runs `first_run` to `first_run + n_runs - 1` of one world.
+    """The samples of runs `first_run` to `first_run + n_runs - 1` of one world.
 
     Parameters
     ----------
     world : World
-        What can be struck.
+        What faults and stops arrive at.
     seed : int
-        Root of all luck.
+        Root of all random numbers.
     first_run, n_runs : int
-        Which runs; a run's luck does not depend on which others are asked for.
+        Which runs; the samples of a run do not depend on which others are asked for.
     """
 
     def __init__(self, world: World, seed: int, first_run: int, n_runs: int) -> None:
@@ -102,19 +102,9 @@ class Trace:
         self._pages: dict[tuple[str, str], Pages] = {}
 
     def arrivals(self, pool: int, until_s: float) -> Arrivals:
-        """Return the strikes on a pool up to a time.
+        """Return the arrivals on a pool up to `until_s` [s], and maybe some later ones.
 
-        Parameters
-        ----------
-        pool : int
-            Index of the pool.
-        until_s : float
-            No strike up to this time is missing; later ones may be. [s]
-
-        Returns
-        -------
-        Arrivals
-            Later calls with a larger `until_s` begin with the same strikes.
+        Those of a call with a larger `until_s` begin with the same arrivals.
         """
         known = self._found.get(pool)
         if known is None or known[0] < until_s:
@@ -131,7 +121,7 @@ class Trace:
     def later(
         self, pool: Pool, kind: Kind, ordinal: IntArray, chain: IntArray, run: IntArray
     ) -> FaultSamples:
-        """Return the luck of faults that come back, in the shape of what asks for it.
+        """Return the samples of faults that come back, in the shape of what asks for it.
 
         Parameters
         ----------
@@ -157,22 +147,10 @@ class Trace:
     def renewed(
         self, pool: Pool, kind: Kind, node: int, generation: int, n_rows: int
     ) -> tuple[FloatArray, FaultSamples]:
-        """Return the luck of a node that came later, if another may fault by then as it would not.
+        """Return the samples of a node that replaced another, where it faults at times of its own.
 
-        Parameters
-        ----------
-        pool, kind : Pool, Kind
-            Which faults: of unlike nodes, or by a law with memory.
-        node, generation : int
-            Its place, and which node it is there: 1 for the first that came.
-        n_rows : int
-            How many faults.
-
-        Returns
-        -------
-        ndarray and FaultSamples, of `n_rows` rows
-            Since it came: times of its faults if nodes are unlike, or else its first life in row 0.
-            [s]
+        Since it came: the times [s] of `n_rows` faults if nodes are unlike, or else its first
+        lifetime in row 0. Its generation is 1 for the first that replaced one.
         """
         who = (generation, node)
         gaps = self._column(Stream.GAP, kind.name, pool.name, UNIT_GAP, n_rows, who)
@@ -262,7 +240,7 @@ class Trace:
         """Return how many times its rate a kind has here: a number, or one for each run.
 
         Log-uniform between the limits. One uniform number a run and chip, shared by kinds and
-        pools: it is what nobody knows of the chip, not luck of a kind.
+        pools: it is what is not known of the chip.
         """
         low, high = kind.factor.low, kind.factor.high
         if low == high:
@@ -271,7 +249,7 @@ class Trace:
         return np.asarray(low * (high / low) ** uniform)
 
     def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, FloatArray]:
-        """Return which node is struck, and a uniform number for what it takes.
+        """Return which node has the fault, and a uniform number for what goes to repair.
 
         One uniform number times the number of nodes: its integer part is the node, and what is
         left is uniform again.
@@ -293,7 +271,7 @@ class Trace:
     def _samples(
         self, kind: Kind, pool: Pool, uniform: FloatArray, more: More = ()
     ) -> FaultSamples:
-        """Return what strikes bring, from a uniform number each, and numbers of their own."""
+        """Return what arrivals bring, from a uniform number each, and numbers of their own."""
         drawn: dict[Stream, FloatArray] = {
             stream: self._column(stream, kind.name, pool.name, law, len(uniform), more)
             for stream, law in _laws(kind).items()
@@ -326,7 +304,7 @@ class Trace:
         )
 
     def _stops(self, stop: Stop, pool: Pool, until_s: float) -> Arrivals:
-        """Return planned stops: of all jobs, or a strike for each group of nodes, on its first."""
+        """Return planned stops: of all jobs, or one for each group of nodes, at its first."""
         times_s = stop.times_s(until_s)
         n = len(times_s)
         shape = (n, self.n_runs)
@@ -353,7 +331,7 @@ class Trace:
 def _samples(
     kind: Kind, uniform: FloatArray, drawn: dict[Stream, FloatArray], factor: FloatArray | float
 ) -> FaultSamples:
-    """Return what strikes bring, from a uniform number each and draws of their streams."""
+    """Return what arrivals bring, from a uniform number each and draws of their streams."""
     takes, level, n_nodes, left = outcomes_of(kind, uniform)
     repair_s = drawn.get(Stream.REPAIR)
     if repair_s is None:
@@ -364,7 +342,7 @@ def _samples(
         repair_s = np.where(left < kind.interrupt.mends_frac, 0.0, repair_s)
     lifetime_s = None
     if kind.comes_back:
-        lifetime_s = next_lifetime_s(kind, drawn[Stream.LIFE], factor)
+        lifetime_s = next_lifetime_s(kind, drawn[Stream.LIFETIME], factor)
     restart_s, lasts_s = drawn[Stream.LASTS], None
     if isinstance(kind.effect, Slow):
         restart_s, lasts_s = np.zeros(uniform.shape), restart_s

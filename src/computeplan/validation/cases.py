@@ -126,38 +126,26 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A row, and the question it makes.
-
-    Parameters
-    ----------
-    id, model, source, release : str
-        As written; the release of a row that names none is its source.
-    verified : bool
-        Whether the figure was read in its source.
-    measured_s : float or None
-        Seconds of a step. [s]
-    year : float or None
-        Of the software, with its fraction.
-    question : Question or None
-    skipped : str
-        Why there is no question.
-    assumed : tuple of Note
-        What the row left out, and what was assumed for it.
-    states_layout : bool
-        Whether the row itself says all that decides the memory.
-    """
+    """A row, and the question it makes."""
 
     id: str
     model: str
     source: str
     release: str
+    """As written; the release of a row that names none is its source."""
     verified: bool
+    """Whether the figure was read in its source."""
     measured_s: float | None
+    """Seconds of a step. [s]"""
     year: float | None
+    """Of the software, with its fraction."""
     question: Question | None = None
     skipped: str = ""
+    """Why there is no question."""
     assumed: tuple[Note, ...] = ()
+    """What the row left out, and what was assumed for it."""
     states_layout: bool = False
+    """Whether the row itself says all that decides the memory."""
 
 
 @cache

@@ -53,22 +53,14 @@ LEMON_FLEETS, PLAYED_FLEETS = 100, 16
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One figure, predicted beside published.
-
-    Parameters
-    ----------
-    id, what : str
-    published, predicted : float or str
-    tolerance : Note
-        As it was written down.
-    ok : bool
-    """
+    """One figure, predicted beside published."""
 
     id: str
     what: str
     published: Annotated[float | str, "as published or exact"]
     predicted: float
     tolerance: Note
+    """As it was written down."""
     ok: bool
 
 

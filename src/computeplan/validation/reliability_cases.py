@@ -96,7 +96,7 @@ class AgeCase(Frozen):
     mtbf: PositiveDuration
     """Of one node."""
     within: Fraction
-    """How far faults may be from nodes / mean life, relatively."""
+    """How far faults may be from nodes / mean lifetime, relatively."""
 
 
 class ReliabilityCases(Frozen):

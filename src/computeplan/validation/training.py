@@ -48,26 +48,18 @@ TIE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A row and what we say of it.
-
-    Parameters
-    ----------
-    case : Case
-    chip, family : str
-        Names; the family is empty where the row was skipped.
-    predicted_s, low_s, high_s : float
-        Seconds of a step and its 90 % band, nan where the row was skipped. [s]
-    mfu_flop_s : float
-        Model FLOP of a step over the dense peak of all chips: seconds at an MFU of one. [s]
-    """
+    """A row and what we say of it."""
 
     case: Case
     chip: str
     family: str
+    """Names; the family is empty where the row was skipped."""
     predicted_s: float
     low_s: float
     high_s: float
+    """Seconds of a step and its 90 % band, nan where the row was skipped. [s]"""
     mfu_flop_s: float
+    """Model FLOP of a step over the dense peak of all chips: seconds at an MFU of one. [s]"""
 
     @property
     def error(self) -> float:
@@ -78,25 +70,18 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class FamilyScore:
-    """How well the rows of a family are predicted.
-
-    Parameters
-    ----------
-    n, parameters : int
-        Rows, and fitted numbers.
-    bias, median, mape, p90 : float
-        Mean error; median, mean and 90th percentile of the absolute error.
-    baseline_mape : float
-        Of one utilisation for all rows.
-    """
+    """How well the rows of a family are predicted."""
 
     n: int
     parameters: int
+    """Rows, and fitted numbers."""
     bias: float
     mape: float
     median: float
     p90: float
+    """Mean error; median, mean and 90th percentile of the absolute error."""
     baseline_mape: float
+    """Of one utilisation for all rows."""
 
 
 def seconds(case: Case, numbers: Numbers | None = None, year: float | None = None) -> float:

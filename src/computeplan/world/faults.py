@@ -19,93 +19,59 @@ _AS_OBSERVED = Factor()
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """The law of one kind of fault of one node.
-
-    Parameters
-    ----------
-    law : Law
-        Of a new node; its mean is the mean time between faults, repair excluded.
-    age_s : float or None
-        Of all nodes at the start; None if steady. [s]
-    """
+    """The law of one kind of fault of one node."""
 
     law: Law
+    """Of a new node; its mean is the mean time between faults, repair excluded."""
     age_s: float | None
+    """Of all nodes at the start; None if steady. [s]"""
 
 
 class Outcome(NamedTuple):
-    """What a fault may take.
-
-    Parameters
-    ----------
-    share_frac : float
-        Its probability.
-    n_nodes : int
-        Nodes that go to repair, all of one group; 0 if none does.
-    level : int
-        Where copies of a job's state are lost: 0 nowhere, 1 one node, 2 a group, 3 everywhere.
-    """
+    """What a fault may take."""
 
     share_frac: float
+    """Its probability."""
     n_nodes: int
+    """Nodes that go to repair, all of one group; 0 if none does."""
     level: int
+    """Where copies of a job's state are lost: 0 nowhere, 1 one node, 2 a group, 3 everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Stops the job of a node, which goes back to a checkpoint; may send nodes to repair.
-
-    Parameters
-    ----------
-    restart : Law
-        From the fault, or from when the job has all its nodes, to the first new step.
-    outcomes : tuple of Outcome
-        Other than sending nothing to repair; their shares add up to 1 at most.
-    repair : Law or None
-        How long a node stays in repair.
-    automatic : Law or None
-        What is tried before the repair, without a crew.
-    mends_frac : float
-        Share of the nodes that it restores.
-    """
+    """Stops the job of a node, which goes back to a checkpoint; may send nodes to repair."""
 
     restart: Law
+    """From the fault, or from when the job has all its nodes, to the first new step."""
     outcomes: tuple[Outcome, ...] = ()
+    """Other than sending nothing to repair; their shares add up to 1 at most."""
     repair: Law | None = None
+    """How long a node stays in repair."""
     automatic: Law | None = None
+    """What is tried before the repair, without a crew."""
     mends_frac: float = 0.0
+    """Share of the nodes that it restores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """Makes a node hold its job back for a while; stops nothing.
-
-    Parameters
-    ----------
-    to_frac : float
-        Share of its speed at which the job trains.
-    lasts : Law
-        How long, unless the node goes to repair before.
-    """
+    """Makes a node hold its job back for a while; stops nothing."""
 
     to_frac: float
+    """Share of its speed at which the job trains."""
     lasts: Law
+    """How long, unless the node goes to repair before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corrupt:
-    """Damages the state of a job without notice; what is saved from then on holds the damage.
-
-    Parameters
-    ----------
-    found : Law
-        From the fault to when it is noticed.
-    then : Interrupt
-        What follows when it is noticed.
-    """
+    """Damages the state of a job without notice; what is saved from then on holds the damage."""
 
     found: Law
+    """From the fault to when it is noticed."""
     then: Interrupt
+    """What follows when it is noticed."""
 
 
 Effect = Interrupt | Slow | Corrupt
@@ -113,52 +79,35 @@ Effect = Interrupt | Slow | Corrupt
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of fault on one pool.
-
-    Parameters
-    ----------
-    index : int
-        Index in `World.kind_names`.
-    name : str
-        As in the scenario.
-    rate_per_node_s : float
-        Faults per node and second of wall time where they were observed, relapses not counted; 0
-        where a log is replayed. [1/s]
-    effect : Interrupt, Slow or Corrupt
-        What it does to nodes and jobs.
-    log : FaultLog or None
-        Replayed instead of drawn.
-    lifetime : Lifetime or None
-        Of a node, if its law has a memory.
-    is_busy : bool
-        Whether such faults are only on nodes of jobs that are not blocked.
-    relapse : Law or None
-        How long after its return a node faults again.
-    relapse_frac : float
-        Share of the faults that relapse.
-    factor : Factor
-        Times `rate_per_node_s` on this pool; drawn once a run, for a chip, where it has limits.
-    observed_on : str
-        Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said.
-    is_assumed : bool
-        Whether the factor is assumed and not given.
-    lemons : Lemons or None
-        How rates differ between nodes, if they do.
-    """
+    """One kind of fault on one pool."""
 
     index: int
+    """Index in `World.kind_names`."""
     name: str
+    """As in the scenario."""
     rate_per_node_s: float
+    """Faults per node and second of wall time where they were observed, relapses not counted; 0
+    where a log is replayed. [1/s]"""
     effect: Effect
+    """What it does to nodes and jobs."""
     log: FaultLog | None = None
+    """Replayed instead of drawn."""
     lifetime: Lifetime | None = None
+    """Of a node, if its law has a memory."""
     is_busy: bool = False
+    """Whether only nodes of jobs that are not blocked fault."""
     relapse: Law | None = None
+    """How long after its return a node faults again."""
     relapse_frac: float = 0.0
+    """Share of the faults that relapse."""
     factor: Factor = _AS_OBSERVED
+    """Times `rate_per_node_s` on this pool; drawn once a run, for a chip, where it has limits."""
     observed_on: str = ""
+    """Catalogue name of the chip of the rate; empty where it is of the pool's own, or not said."""
     is_assumed: bool = False
+    """Whether the factor is assumed and not given."""
     lemons: Lemons | None = None
+    """How rates differ between nodes, if they do."""
 
     @property
     def interrupt(self) -> Interrupt | None:
@@ -209,7 +158,7 @@ class Kind:
         return self.taken_per_fault * away_s
 
     def down_until_s(self, until_s: FloatArray) -> FloatArray:
-        """Return the mean time that a node which was taken is away, cut short at some times. [s]
+        """Return the mean time that a node sent to repair is away, cut short at some times. [s]
 
         What is tried first counts with its mean length.
         """
@@ -222,5 +171,5 @@ class Kind:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when a node faults again depends on when it was whole again."""
+        """Whether when a node faults again depends on when it was restored."""
         return self.lifetime is not None or self.relapse is not None

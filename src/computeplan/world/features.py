@@ -26,24 +26,16 @@ __all__ = ["Feature", "features", "features_of", "first_refused"]
 
 
 class Feature(NamedTuple):
-    """One thing that a world asks for.
-
-    Parameters
-    ----------
-    name : str
-        As the tables here call it.
-    path : str
-        The line of the scenario that asks for it.
-    pool : int or None
-        Where; None if it is not of one pool.
-    about : str
-        What its reason is about: names of fault kinds or stops, a number of pools.
-    """
+    """One thing that a world asks for."""
 
     name: str
+    """As the tables here call it."""
     path: str
+    """The line of the scenario that asks for it."""
     pool: int | None = None
+    """Where; None if it is not of one pool."""
     about: str = ""
+    """What its reason is about: names of fault kinds or stops, a number of pools."""
 
 
 # Name of the feature -> key below the job, fault, pool or stop, and whether that has it.

@@ -17,97 +17,69 @@ __all__ = ["Job", "Shrinking", "Tier"]
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One place that a job saves to, on one pool.
-
-    Parameters
-    ----------
-    name : str
-        As in the scenario.
-    n_intervals : int
-        It is saved after every so many of the job's intervals.
-    stall_s, write_s : float
-        How long training stands still, and how long after that the save is complete. [s]
-    load_s : float
-        Added to a restart that reads it. [s]
-    survives : int
-        The highest level of a fault after which it can be read: 0 to 3 for a fault that takes
-        nothing, a node, a group of nodes, all.
-    """
+    """One place that a job saves to, on one pool."""
 
     name: str
+    """As in the scenario."""
     n_intervals: int
+    """It is saved after every so many of the job's intervals."""
     stall_s: float
     write_s: float
+    """How long training stands still, and how long after that the save is complete. [s]"""
     load_s: float
+    """Added to a restart that reads it. [s]"""
     survives: int
+    """The highest level of a fault after which it can be read: 0 to 3 for a fault that takes
+    nothing, a node, a group of nodes, all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training run; arrays have one value per pool.
-
-    Parameters
-    ----------
-    name, model, tenant : str
-        As in the scenario.
-    arrival_s, deadline_s : float
-        When it comes, and when it should have ended (inf without deadline). [s]
-    home : int
-        Index of its home pool, or -1.
-    n_nodes : ndarray of int, shape (n_pools,)
-        Nodes it holds on each pool; 0 where it can never run.
-    train_s : ndarray, shape (n_pools,)
-        Training time its work takes without any stop. [s]
-    tok_per_s : ndarray, shape (n_pools,)
-        Tokens per second of training; nan where unknown.
-    interval_s : ndarray, shape (n_pools,)
-        Training time between saves, of the most frequent tier; inf if it never saves. [s]
-    save_s : ndarray, shape (n_pools,)
-        How long training stands still to save before it stops or ends. [s]
-    ettr : ndarray, shape (n_pools,)
-        Expected share of wall time that is kept training, with spares without limit; with several
-        tiers at least that, which is as if there were only the least frequent.
-    mfu : ndarray, shape (n_pools,)
-        nan where it is not needed.
-    mfu_class : tuple of str
-        Where the MFU of each pool comes from: "given", "priced", or the kind of run that it was
-        measured on; empty where it is unknown.
-    priced : tuple of Note or None
-        Time of a step and layout on each pool; None where it was not priced.
-    saves_at_best : bool
-        Whether `interval_s` is the best one at the fault rate of each pool.
-    tiers : tuple of tuple of Tier
-        On each pool where it saves on, most frequent first, each a whole multiple of the one
-        before, the last one safe from every fault; empty where it saves to one place and waits.
-    n_kept : int
-        Completed saves to the last tier that are there to go back to; 0 if only the newest matters.
-    shrinking : Shrinking or None
-        How it goes on without nodes that it lacks; None if it waits for them.
-    storage : tuple of str
-        On each pool, the site whose storage it writes to and reads from together with other jobs,
-        so that writes and loads are at least as long as `tiers` says; "" where it does not.
-    """
+    """One training run; arrays have one value per pool."""
 
     name: str
     model: str
     tenant: str
+    """As in the scenario."""
     arrival_s: float
     deadline_s: float
+    """When it comes, and when it should have ended (inf without deadline). [s]"""
     home: int
+    """Index of its home pool, or -1."""
     n_nodes: IntArray
+    """Nodes it holds on each pool; 0 where it can never run; shape (n_pools,)."""
     train_s: FloatArray
+    """Training time its work takes without any stop; shape (n_pools,). [s]"""
     tok_per_s: FloatArray
+    """Tokens per second of training; nan where unknown; shape (n_pools,)."""
     interval_s: FloatArray
+    """Training time between saves, of the most frequent tier; inf if it never saves, shape
+    (n_pools,). [s]"""
     save_s: FloatArray
+    """How long training stands still to save before it stops or ends; shape (n_pools,). [s]"""
     ettr: FloatArray
+    """Expected share of wall time that is kept training, with spares without limit; with several
+    tiers at least that, which is as if there were only the least frequent; shape (n_pools,)."""
     mfu: FloatArray
+    """nan where it is not needed; shape (n_pools,)."""
     mfu_class: tuple[str, ...]
+    """Where the MFU of each pool comes from: "given", "priced", or the kind of run that it was
+    measured on; empty where it is unknown."""
     priced: tuple[Note | None, ...] = ()
+    """Time of a step and layout on each pool; None where it was not priced."""
     saves_at_best: bool = False
+    """Whether `interval_s` is the best one at the fault rate of each pool."""
     tiers: tuple[tuple[Tier, ...], ...] = ()
+    """On each pool where it saves on, most frequent first, each a whole multiple of the one before,
+    the last one safe from every fault; empty where it saves to one place and waits."""
     n_kept: int = 0
+    """Completed saves to the last tier that are there to go back to; 0 if only the newest
+    matters."""
     shrinking: Shrinking | None = None
+    """How it goes on without nodes that it lacks; None if it waits for them."""
     storage: tuple[str, ...] = ()
+    """On each pool, the site whose storage it writes to and reads from together with other jobs, so
+    that writes and loads are at least as long as `tiers` says; "" where it does not."""
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""
@@ -125,7 +97,7 @@ class Job:
         return float(self.train_s[pool]) / ettr if ettr else math.inf
 
     def wall_if_faults_s(self, pool: int, place: Pool) -> float:
-        """Return about the expected wall time on a pool if it were struck as `place` is. [s]"""
+        """Return about the expected wall time on a pool with the faults of `place`. [s]"""
         if self.tiers_on(pool):
             return self.expected_wall_s(pool)
         train_s = float(self.train_s[pool])
@@ -141,20 +113,14 @@ class Shrinking:
     """Going on with the data parallel replicas that are whole.
 
     Nodes are regrouped, so that those that are left make as many whole replicas as they can.
-
-    Parameters
-    ----------
-    n_replicas : int
-        Of the job at full size.
-    n_least : int
-        With fewer it waits.
-    resize_s : float
-        From a save to training with more replicas. [s]
     """
 
     n_replicas: int
+    """Of the job at full size."""
     n_least: int
+    """With fewer it waits."""
     resize_s: float
+    """From a save to training with more replicas. [s]"""
 
     def n_whole(self, n_nodes: int, n_lacking: int) -> int:
         """Return the replicas that are whole when some nodes of a job are lacking.

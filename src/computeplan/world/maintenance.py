@@ -15,55 +15,36 @@ __all__ = ["Maintain", "Stop"]
 
 @dataclass(frozen=True, slots=True)
 class Maintain:
-    """Lets jobs save, and then stand still, or go on without the nodes that are taken out.
-
-    Parameters
-    ----------
-    lasts : Law
-        How long a stop, or the absence of a node, is.
-    n_nodes : int
-        Nodes taken out at a time; 0 if none is and all jobs stop.
-    restart : Law or None
-        Of jobs whose nodes are taken out, from when they have all nodes to the first new step.
-    """
+    """Lets jobs save, and then stand still, or go on without the nodes that are taken out."""
 
     lasts: Law
+    """How long a stop, or the absence of a node, is."""
     n_nodes: int = 0
+    """Nodes taken out at a time; 0 if none is and all jobs stop."""
     restart: Law | None = None
+    """Of jobs whose nodes are taken out, from when they have all nodes to the first new step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One kind of planned stop on one pool: of all its jobs, or of nodes in turn.
-
-    Parameters
-    ----------
-    index : int
-        Index in `World.kind_names`.
-    name : str
-        As in the scenario.
-    interval_s : float
-        Time between stops; inf where each has a time of its own. [s]
-    effect : Maintain
-        What it does to nodes and jobs.
-    first_s : float or None
-        When the first comes; None after half of the interval. [s]
-    at_s : tuple of float
-        When they come, where each has a time of its own. [s]
-    n_groups : int
-        How many times that takes to go through the pool; the last group may be smaller.
-    n_rounds : int or None
-        How often the pool is gone through; None without end.
-    """
+    """One kind of planned stop on one pool: of all its jobs, or of nodes in turn."""
 
     index: int
+    """Index in `World.kind_names`."""
     name: str
+    """As in the scenario."""
     interval_s: float
+    """Time between stops; inf where each has a time of its own. [s]"""
     effect: Maintain
+    """What it does to nodes and jobs."""
     first_s: float | None = None
+    """When the first comes; None after half of the interval. [s]"""
     at_s: tuple[float, ...] = ()
+    """When they come, where each has a time of its own. [s]"""
     n_groups: int = 1
+    """How many times that takes to go through the pool; the last group may be smaller."""
     n_rounds: int | None = None
+    """How often the pool is gone through; None without end."""
 
     @property
     def n_times(self) -> int | None:

@@ -1,4 +1,4 @@
-"""A pool, compiled: identical chips in nodes at one site, their faults and planned stops."""
+"""A pool, compiled: identical chips in nodes at one site, with their faults and stops."""
 
 from __future__ import annotations
 
@@ -18,59 +18,43 @@ __all__ = ["Pool", "is_slowed"]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Identical chips in nodes, at one site.
-
-    Parameters
-    ----------
-    name, site, chip : str
-        As in the scenario; `chip` is the catalogue name.
-    n_nodes, n_spare_nodes, chips_per_node : int
-        Nodes that jobs can hold, nodes on top, chips in each.
-    kinds, stops : tuple
-        Kinds of faults, and planned stops.
-    n_crews : int or None
-        Nodes that can be in repair by crews at one time; None without limit.
-    spare_states : tuple of (int, float)
-        Spare nodes, and how long until one of them can train, those that are used first standing
-        first. [1, s]
-    meter : str
-        Where `chip_w` is read.
-    chip_w : ndarray, shape (n_phases,)
-        Watts of one chip by phase; nan if unknown. [W]
-    node_overhead_w, network_w : ndarray, shape (n_phases,)
-        Watts around one chip by phase: its share of the node and of the network. [W]
-    pue : float
-        Facility energy / IT energy.
-    usd_per_j, kg_per_j : float
-        Price and carbon of the site's power; nan if not given. [USD/J, kg/J]
-    rent_usd_per_chip_s : float
-        Price of holding a chip. [USD/s]
-    retire : Retire or None
-        When a node is replaced instead of being repaired.
-    throttle_frac : float
-        Share of the speed of training that is lost when it is hottest.
-    """
+    """Identical chips in nodes, at one site."""
 
     name: str
     site: str
     chip: str
+    """As in the scenario; `chip` is the catalogue name."""
     n_nodes: int
     n_spare_nodes: int
     chips_per_node: int
+    """Nodes that jobs can hold, nodes on top, chips in each."""
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
+    """Its faults and planned stops."""
     n_crews: int | None
+    """Nodes that can be in repair by crews at one time; None without limit."""
     spare_states: tuple[tuple[int, float], ...]
+    """Spare nodes, and how long until one of them can train, in the order in which they are
+    used. [1, s]"""
     meter: str
+    """Where `chip_w` is read."""
     chip_w: FloatArray
+    """Watts of one chip by phase; nan if unknown; shape (n_phases,). [W]"""
     node_overhead_w: FloatArray
     network_w: FloatArray
+    """Watts around one chip by phase: its share of the node and of the network; shape (n_phases,).
+    [W]"""
     pue: float
+    """Facility energy / IT energy."""
     usd_per_j: float
     kg_per_j: float
+    """Price and carbon of the site's power; nan if not given. [USD/J, kg/J]"""
     rent_usd_per_chip_s: float
+    """Price of holding a chip. [USD/s]"""
     retire: Retire | None = None
+    """When a node is replaced instead of being repaired."""
     throttle_frac: float = 0.0
+    """Share of the speed of training that is lost when it is hottest."""
 
     @property
     def n_chips(self) -> int:
@@ -100,7 +84,7 @@ class Pool:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when some nodes fault again depends on when they were whole again."""
+        """Whether when some nodes fault again depends on when they were restored."""
         return any(kind.comes_back for kind in self.kinds)
 
     def kind(self, index: int) -> Kind:
@@ -124,7 +108,7 @@ class Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what takes nodes strikes those of a job that is not blocked, and no others."""
+        """Whether what sends nodes to repair comes to those of unblocked jobs only."""
         takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
         return bool(takes) and all(takes)
 
@@ -135,7 +119,7 @@ class Pool:
         return any(outcome.n_nodes > 1 for one in interrupts for outcome in one.outcomes)
 
     def at_worst(self) -> Pool:
-        """Return the pool with every factor at its upper end: luck is drawn as far as that asks."""
+        """Return the pool with every factor at its upper end: samples are drawn as far as that."""
         ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
         worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
         return replace(self, kinds=tuple(worst))

@@ -15,18 +15,13 @@ __all__ = ["Signal"]
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal that is constant between steps, such as an hourly price.
-
-    Parameters
-    ----------
-    times_s : ndarray, shape (n_steps,)
-        When each step begins, rising from 0. [s]
-    values_frac : ndarray, shape (n_steps,)
-        The signal from then on, over the constant that it stands beside: 1 is that constant.
-    """
+    """A signal that is constant between steps, such as an hourly price."""
 
     times_s: FloatArray
+    """When each step begins, rising from 0; shape (n_steps,). [s]"""
     values_frac: FloatArray
+    """The signal from then on, over the constant that it stands beside: 1 is that constant, shape
+    (n_steps,)."""
 
     @cached_property
     def _until_s(self) -> FloatArray:

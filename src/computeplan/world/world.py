@@ -53,38 +53,26 @@ def _longer_by_crews(place: Pool) -> float:
 
 @dataclass(frozen=True)
 class World:
-    """Everything an engine reads.
-
-    Parameters
-    ----------
-    name, policy : str
-        As in the scenario.
-    pools, jobs : tuple
-        Compiled.
-    kind_names : tuple of str
-        Fault kinds, then planned stops.
-    n_fault_kinds : int
-        How many of them are faults.
-    horizon_s : float
-        Wall time at which a run ends; inf without. [s]
-    notes : tuple of Note
-        What a reader of the numbers must know.
-    sharing : tuple of tuple of int
-        Pools whose spares stand in for each other's nodes: groups of two or more.
-    signals : mapping of str to tuple of Signal
-        What varies in time, by the name of its weight in the ledger, for each pool.
-    """
+    """Everything an engine reads."""
 
     name: str
     policy: str
+    """As in the scenario."""
     pools: tuple[Pool, ...]
     jobs: tuple[Job, ...]
+    """Compiled."""
     kind_names: tuple[str, ...]
+    """Fault kinds, then planned stops."""
     n_fault_kinds: int
+    """How many of them are faults."""
     horizon_s: float
+    """Wall time at which a run ends; inf without. [s]"""
     notes: Notes
+    """What a reader of the numbers must know."""
     sharing: tuple[tuple[int, ...], ...] = ()
+    """Pools whose spares stand in for each other's nodes: groups of two or more."""
     signals: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+    """What varies in time, by the name of its weight in the ledger, for each pool."""
 
     def signals_of(self, pool: int) -> tuple[Signal, ...]:
         """Return the signals of a pool."""
@@ -134,12 +122,12 @@ class World:
         return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
 
     def first_look_s(self, job: int, pool: int) -> float:
-        """Return how far to draw luck for a job alone on a pool, at first. [s]
+        """Return how far to draw samples for a job alone on a pool, at first. [s]
 
         Far enough for nearly every run, by closed form; only the cost depends on it.
         """
         if math.isfinite(self.horizon_s):
-            return self.horizon_s  # idle nodes are struck until then
+            return self.horizon_s  # idle nodes fault until then
         place, spec = self.pools[pool].at_worst(), self.jobs[job]
         n_nodes = int(spec.n_nodes[pool])
         wall_s, train_s = spec.wall_if_faults_s(pool, place), float(spec.train_s[pool])
@@ -154,7 +142,7 @@ class World:
         return spec.arrival_s + likely_s + 4 * place.mean_restart_s
 
     def n_arrivals(self, pool: int) -> float:
-        """Return about how many strikes on a pool a run has, as far as it is looked at first."""
+        """Return about how many arrivals on a pool a run has, as far as it is looked at first."""
         place = self.pools[pool]
         looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
         until_s = max(looks_s, default=self.longest_look_s)
@@ -163,10 +151,10 @@ class World:
         return self.arrival_rate(pool) * until_s + logged + listed
 
     def arrival_rate(self, pool: int) -> float:
-        """Return how often a pool is struck by what is drawn, at most: faults and stops. [1/s]
+        """Return the rate of what is drawn on a pool, at most: faults and stops. [1/s]
 
-        A fault that takes several nodes counts as many strikes; stops at times
-        of their own as none.
+        A fault that takes several nodes counts as many arrivals; a stop at a time of its own as
+        none.
         """
         place = self.pools[pool].at_worst()
         rate = 0.0
@@ -179,7 +167,7 @@ class World:
 
     @cached_property
     def longest_look_s(self) -> float:
-        """How far to draw luck for any job on any pool, at first. [s]"""
+        """How far to draw samples for any job on any pool, at first. [s]"""
         return max(
             self.first_look_s(j, p)
             for j in range(len(self.jobs))
@@ -188,21 +176,10 @@ class World:
         )
 
     def longer_look_s(self, until_s: float, waiting: str) -> float:
-        """Return how far to draw luck after `until_s` was not enough, without a horizon. [s]
+        """Return how far to draw samples after `until_s` was not enough, without a horizon. [s]
 
-        Half as far again, on which only the cost depends.
-
-        Parameters
-        ----------
-        until_s : float
-            What was not enough. [s]
-        waiting : str
-            Names of the jobs that are not done.
-
-        Raises
-        ------
-        InfeasibleError
-            If they seem never to end.
+        Half as far again, on which only the cost depends. An InfeasibleError that names the jobs
+        that are `waiting`, if they seem never to end.
         """
         interrupts = [kind.interrupt for pool in self.pools for kind in pool.kinds]
         repairs_s = [law_mean_s(one.repair) for one in interrupts if one and one.repair]
@@ -215,7 +192,7 @@ class World:
         if until_s > NEVER_ENDS * likely_s or faults_go_on:
             message = (
                 f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
-                " is struck too often. Give simulate.horizon, more spares or shorter repairs"
+                " has too many faults. Give simulate.horizon, more spares or shorter repairs"
             )
             raise InfeasibleError(message)
         return 1.5 * until_s

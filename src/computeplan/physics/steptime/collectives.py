@@ -33,53 +33,35 @@ Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a collective uses the links inside a domain [2]_.
-
-    Parameters
-    ----------
-    frac : float
-        Share of the link's rate that large messages reach.
-    call_s, rank_s : float
-        Latency of a call, and more of it for every further rank. [s]
-    """
+    """How a collective uses the links inside a domain [2]_."""
 
     frac: float
+    """Share of the link's rate that large messages reach."""
     call_s: float
     rank_s: float
+    """Latency of a call, and more of it for every further rank. [s]"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """The links of a rank, in one direction.
-
-    Parameters
-    ----------
-    domain : int
-        Ranks of a scale-up domain.
-    up_bytes_per_s : float
-        To the ranks of the domain together. [B/s]
-    pair_bytes_per_s : float
-        To one rank of the domain: equal to `up_bytes_per_s` behind a switch. [B/s]
-    out_bytes_per_s : float
-        Out of the domain. [B/s]
-    links : dict of str to Link
-        By operation.
-    out_frac : float
-        Share of the NIC's rate that collectives reach.
-    out_step_s : float
-        Latency of one step between domains. [s]
-    oversubscription : float
-        Rate of all NICs over the rate of the network's core.
-    """
+    """The links of a rank, in one direction."""
 
     domain: int
+    """Ranks of a scale-up domain."""
     up_bytes_per_s: float
+    """To the ranks of the domain together. [B/s]"""
     pair_bytes_per_s: float
+    """To one rank of the domain: equal to `up_bytes_per_s` behind a switch. [B/s]"""
     out_bytes_per_s: float
+    """Out of the domain. [B/s]"""
     links: dict[Operation, Link]
+    """By operation."""
     out_frac: float = 0.8
+    """Share of the NIC's rate that collectives reach."""
     out_step_s: float = 10e-6
+    """Latency of one step between domains. [s]"""
     oversubscription: float = 1.0
+    """Rate of all NICs over the rate of the network's core."""
 
     def __hash__(self) -> int:
         """Return a hash; the links are a mapping, which has none."""
@@ -94,7 +76,7 @@ class Fabric:
 def collective_s(
     fabric: Fabric, operation: Operation, n_bytes: Any, n: Any, stride: Any = 1.0
 ) -> FloatArray:
-    """Return the time of a collective; zero for a group of one.
+    """Return the time of a collective, in the broadcast shape; zero for a group of one. [s]
 
     Parameters
     ----------
@@ -106,11 +88,6 @@ def collective_s(
         starts from, one rank of an all-to-all sends to all (itself included). [B]
     n, stride : array_like
         Ranks of the group, and the distance between its neighbours.
-
-    Returns
-    -------
-    ndarray, broadcast shape
-        [s]
 
     Examples
     --------
@@ -137,20 +114,9 @@ def collective_s(
 
 
 def point_to_point_s(fabric: Fabric, n_bytes: Any, *, crosses: Any) -> FloatArray:
-    """Return the time to send bytes from one rank to another.
+    """Return the time to send bytes from one rank to another, in the broadcast shape. [s]
 
-    Parameters
-    ----------
-    fabric : Fabric
-    n_bytes : array_like
-        [B]
-    crosses : array_like of bool
-        Whether the two ranks are in different domains.
-
-    Returns
-    -------
-    ndarray, broadcast shape
-        [s]
+    `crosses` is whether the two ranks are in different domains.
     """
     link = fabric.links["all_gather"]
     inside = link.call_s + n_bytes / (fabric.pair_bytes_per_s * link.frac)

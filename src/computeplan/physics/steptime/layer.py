@@ -69,21 +69,14 @@ estimate."""
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that multiply, of the mean layer and outside the layers.
-
-    Parameters
-    ----------
-    dense : float
-        Of a layer: attention, dense MLP, router and shared experts, mean over the layers.
-    experts : float
-        Of a layer: all routed experts, mean over the layers.
-    embedding : float
-        Of the input embedding; the output matrix is as large.
-    """
+    """Weights that multiply, of the mean layer and outside the layers."""
 
     dense: float
+    """Of a layer: attention, dense MLP, router and shared experts, mean over the layers."""
     experts: float
+    """Of a layer: all routed experts, mean over the layers."""
     embedding: float
+    """Of the input embedding; the output matrix is as large."""
 
 
 class LayerTime(NamedTuple):
@@ -189,28 +182,22 @@ def saved_bytes(
     dropout: bool = False,
     operand_bytes: float = 2.0,
 ) -> Any:
-    """Return what one layer saves of one token for the backward pass, on one rank [1]_.
+    """Return what one layer saves of one token for the backward pass, on one rank [1]_. [B/token]
 
     Of a mixture, the mean over its layers.
 
     Parameters
     ----------
     shape : Shape
-    tp : array_like
-    sequence_parallel : array_like of bool
+    tp, sequence_parallel : array_like
+        Of the layout.
     seq : float
         Length of the sequences. [token]
-    flash : bool
-        Whether attention computes its scores again instead of saving them.
-    dropout : bool
-        Whether its masks are saved, one byte each.
+    flash, dropout : bool
+        Whether attention computes its scores again instead of saving them, and whether its masks
+        are saved, one byte each.
     operand_bytes : float
         Of one number in the input of a linear layer. [B]
-
-    Returns
-    -------
-    ndarray
-        [B/token]
 
     Examples
     --------
@@ -237,23 +224,10 @@ def saved_bytes(
 def layer_s(
     device: Device, shape: Shape, layout: Layout, tokens: Any, seq: float, *, flash: bool
 ) -> LayerTime:
-    """Return the time of the mean layer, messages aside.
+    """Return the time of the mean layer, messages aside. [s]
 
-    Parameters
-    ----------
-    device : Device
-    shape : Shape
-    layout : Layout
-    tokens : array_like
-        Tokens of one micro-batch on one context parallel rank. [token]
-    seq : float
-        Length of the sequences. [token]
-    flash : bool
-
-    Returns
-    -------
-    LayerTime
-        [s]
+    `tokens` are those of one micro-batch on one context parallel rank, `seq` the length of the
+    sequences. [token]
     """
     tp, moe = layout.tp, shape.moe
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
@@ -288,25 +262,10 @@ def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
 
 
 def experts_s(fabric: Fabric, shape: Shape, layout: Layout, tokens: Any, token_bytes: float) -> Any:
-    """Return the time to send the tokens of a layer to their experts, or back [2]_.
+    """Return the time to send the tokens of a layer to their experts, or back [2]_. [s]
 
-    Mean over the layers; tokens spread evenly over the experts.
-
-    Parameters
-    ----------
-    fabric : Fabric
-    shape : Shape
-        With a mixture of experts.
-    layout : Layout
-    tokens : array_like
-        Tokens of one micro-batch on one context parallel rank. [token]
-    token_bytes : float
-        Of one number. [B]
-
-    Returns
-    -------
-    ndarray
-        [s]
+    Mean over the layers of a mixture; tokens spread evenly over the experts. `tokens` are those of
+    one micro-batch on one context parallel rank [token], `token_bytes` those of one number [B].
     """
     moe = shape.moe
     assert moe is not None

@@ -23,39 +23,28 @@ RECOMPUTE = ("none", "selective", "full")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Splits of a job; every field an array, all of shapes that broadcast.
-
-    Parameters
-    ----------
-    tp, pp, dp, cp, ep : ndarray
-        Tensor, pipeline, data, context and expert parallel ranks; experts are spread over ranks of
-        the tensor, context and data groups and ask for no more.
-    micro_batch : ndarray
-        Sequences that go through at a time.
-    pieces : ndarray
-        Virtual stages of a rank.
-    recompute : ndarray
-        Place in `RECOMPUTE`.
-    sequence_parallel : ndarray
-        Whether what stands between matrix products is cut along the sequence; 0 or 1.
-    zero : ndarray
-        What the data parallel ranks share out: 0 nothing, 1 the optimizer's state, 2 also the
-        gradients, 3 also the weights (FSDP).
-    shard : ndarray
-        Ranks that share out the weights with zero 3, fewer than dp x cp for hybrid sharding.
-    """
+    """Splits of a job; every field an array, all of shapes that broadcast."""
 
     tp: FloatArray
     pp: FloatArray
     dp: FloatArray
     cp: FloatArray
     ep: FloatArray
+    """Tensor, pipeline, data, context and expert parallel ranks; experts are spread over ranks of
+    the tensor, context and data groups and ask for no more."""
     micro_batch: FloatArray
+    """Sequences that go through at a time."""
     pieces: FloatArray
+    """Virtual stages of a rank."""
     recompute: FloatArray
+    """Place in `RECOMPUTE`."""
     sequence_parallel: FloatArray
+    """Whether what stands between matrix products is cut along the sequence; 0 or 1."""
     zero: FloatArray
+    """What the data parallel ranks share out: 0 nothing, 1 the optimizer's state, 2 also the
+    gradients, 3 also the weights (FSDP)."""
     shard: FloatArray
+    """Ranks that share out the weights with zero 3, fewer than dp x cp for hybrid sharding."""
 
     @classmethod
     def of(
@@ -112,49 +101,33 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """Switches of a training framework that change the time of a step.
-
-    Parameters
-    ----------
-    flash : bool
-        Whether attention keeps its scores on the chip.
-    dropout : bool
-        Whether dropout masks are kept.
-    stops_early : bool
-        Whether full recomputation leaves out the layer's last product and message, which no
-        backward pass needs.
-    grad_bytes : float
-        Of one gradient as it is kept and summed. [B]
-    tp_exposed : float
-        Share of tensor parallel messages that no computation hides.
-    pp_exposed, pp_exposed_interleaved : float
-        The same of messages between stages, without and with virtual stages.
-    grad_overlap, weight_overlap : float
-        Share of the last backward, of the first forward pass that hides the sum of the gradients,
-        the gathering of the weights.
-    cp_overlap : float
-        Share of the ring of keys and values that attention hides at best.
-    fsdp_overlap : float
-        Share of the gathering of a layer's weights that the layer before it hides at best.
-    operand_bytes : float
-        Of one number in the saved input of a linear layer. [B]
-    expert_bytes : float
-        Of one number sent to an expert. [B]
-    schedule : Schedule
-        Of the pipeline.
-    """
+    """Switches of a training framework that change the time of a step."""
 
     flash: bool = True
+    """Whether attention keeps its scores on the chip."""
     dropout: bool = False
+    """Whether dropout masks are kept."""
     stops_early: bool = False
+    """Whether full recomputation leaves out the layer's last product and message, which no backward
+    pass needs."""
     grad_bytes: float = 4.0
+    """Of one gradient as it is kept and summed. [B]"""
     tp_exposed: float = 1.0
+    """Share of tensor parallel messages that no computation hides."""
     pp_exposed: float = 0.5
     pp_exposed_interleaved: float = 0.2
+    """The same of messages between stages, without and with virtual stages."""
     grad_overlap: float = 0.8
     weight_overlap: float = 0.8
+    """Share of the last backward, of the first forward pass that hides the sum of the gradients,
+    the gathering of the weights."""
     cp_overlap: float = 0.8
+    """Share of the ring of keys and values that attention hides at best."""
     fsdp_overlap: float = 0.8
+    """Share of the gathering of a layer's weights that the layer before it hides at best."""
     operand_bytes: float = 2.0
+    """Of one number in the saved input of a linear layer. [B]"""
     expert_bytes: float = 2.0
+    """Of one number sent to an expert. [B]"""
     schedule: Schedule = SCHEDULES["1f1b"]
+    """Of the pipeline."""

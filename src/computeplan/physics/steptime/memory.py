@@ -52,26 +52,18 @@ FRAGMENTATION = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RankMemory:
-    """What the fullest rank holds; the parts add up to the whole.
-
-    Parameters
-    ----------
-    weights, gradients, optimizer : ndarray
-        [B]
-    activations : ndarray
-        Saved for the backward pass. [B]
-    logits : ndarray
-        Logits, where they are computed. [B]
-    reserve : ndarray
-        Runtime, collectives, fragmentation. [B]
-    """
+    """What the fullest rank holds; the parts add up to the whole."""
 
     weights: FloatArray
     gradients: FloatArray
     optimizer: FloatArray
+    """[B]"""
     activations: FloatArray
+    """Saved for the backward pass. [B]"""
     logits: FloatArray
+    """Logits, where they are computed. [B]"""
     reserve: FloatArray
+    """Runtime, collectives, fragmentation. [B]"""
 
     @property
     def total(self) -> FloatArray:
@@ -85,19 +77,7 @@ def state_bytes_per_parameter(
 ) -> tuple[Any, Any, Any]:
     """Return what weight, gradient and optimizer state of one parameter take on one rank [2]_ [3]_.
 
-    Parameters
-    ----------
-    zero : array_like
-        ZeRO stage.
-    ranks : array_like
-        Ranks that share the state.
-    grad_bytes : float
-        Of one gradient. [B]
-
-    Returns
-    -------
-    tuple of ndarray
-        [B/parameter]
+    In B/parameter: by ZeRO stage, ranks that share the state, and bytes of one gradient.
 
     Examples
     --------
@@ -111,12 +91,7 @@ def state_bytes_per_parameter(
 
 
 def saved_bytes_per_parameter() -> float:
-    """Return what a checkpoint holds of one parameter: its weight and Adam's state, no gradient.
-
-    Returns
-    -------
-    float
-        [B/parameter]
+    """Return the bytes of one parameter in a checkpoint: its weight and Adam's state, no gradient.
 
     Examples
     --------
@@ -132,19 +107,7 @@ def memory_of(
     layout: Layout,
     software: Software = Software(),  # noqa: B008 - frozen
 ) -> RankMemory:
-    """Return what the fullest rank of every layout holds.
-
-    Parameters
-    ----------
-    training : Training
-    layout : Layout
-        One or many.
-    software : Software
-
-    Returns
-    -------
-    RankMemory
-        Arrays of the shape that the layouts broadcast to. [B]
+    """Return what the fullest rank of every layout holds, in the shape of the layouts. [B]
 
     Examples
     --------

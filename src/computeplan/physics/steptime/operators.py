@@ -42,20 +42,14 @@ softmax and dropout. Derived from the tensors kept in [3]_; an estimate."""
 
 @dataclass(frozen=True, slots=True)
 class GemmCurve:
-    """The share of the dense peak that matrix products reach, by their sides [1]_.
-
-    Parameters
-    ----------
-    best : float
-        Share of the peak as all sides grow; may exceed 1 where the fit covers no such size.
-    m_half, n_half, k_half : float
-        Rows, columns and depth at which each factor is one half.
-    """
+    """The share of the dense peak that matrix products reach, by their sides [1]_."""
 
     best: float
+    """Share of the peak as all sides grow; may exceed 1 where the fit covers no such size."""
     m_half: float
     n_half: float
     k_half: float
+    """Rows, columns and depth at which each factor is one half."""
 
     def frac(self, m: Any, n: Any, k: Any) -> Any:
         """Return the share of the dense peak.
@@ -70,53 +64,31 @@ class GemmCurve:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What one rank computes with.
-
-    Parameters
-    ----------
-    flop_per_s, half_flop_per_s : float
-        Dense peak of the linear layers, and of attention and logits (bf16 or fp16). [FLOP/s]
-    gemm, half_gemm : GemmCurve
-        Curves at these two precisions.
-    attention_frac : float
-        Share of `half_flop_per_s` that the attention core reaches.
-    memory_bytes, memory_bytes_per_s : float
-        Capacity and peak bandwidth. [B], [B/s]
-    operand_bytes : float
-        Of one number that the linear layers multiply. [B]
-    gemm_frac : float
-        Training products over measured inference kernels; fitted.
-    launch_s : float
-        Time lost per kernel on the host and to small kernels; fitted. [s]
-    """
+    """What one rank computes with."""
 
     flop_per_s: float
     half_flop_per_s: float
+    """Dense peak of the linear layers, and of attention and logits (bf16 or fp16). [FLOP/s]"""
     gemm: GemmCurve
     half_gemm: GemmCurve
+    """Curves at these two precisions."""
     attention_frac: float
+    """Share of `half_flop_per_s` that the attention core reaches."""
     memory_bytes: float
     memory_bytes_per_s: float
+    """Capacity and peak bandwidth. [B], [B/s]"""
     operand_bytes: float = 2.0
+    """Of one number that the linear layers multiply. [B]"""
     gemm_frac: float = 1.0
+    """Training products over measured inference kernels; fitted."""
     launch_s: float = 0.0
+    """Time lost per kernel on the host and to small kernels; fitted. [s]"""
 
 
 def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:
-    """Return the time of one matrix product of m x k with k x n.
+    """Return the time of products of m x k with k x n, in the broadcast shape of the sides. [s]
 
-    Parameters
-    ----------
-    device : Device
-    m, n, k : array_like
-        Sides.
-    half : bool
-        Whether it runs in half precision whatever the linear layers do.
-
-    Returns
-    -------
-    ndarray, broadcast shape of the sides
-        [s]
+    With `half` in half precision, whatever the linear layers do.
 
     Examples
     --------
@@ -140,7 +112,7 @@ def backward_gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = Fals
 
 
 def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -> tuple[Any, Any]:
-    """Return forward and backward time of the attention core of one layer.
+    """Return forward and backward time of the attention core of one layer. [s]
 
     Parameters
     ----------
@@ -151,11 +123,6 @@ def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -
         Scores of all heads, of use without a flash kernel only.
     flash : bool
         Whether the scores stay on the chip.
-
-    Returns
-    -------
-    tuple of ndarray
-        Forward and backward. [s]
     """
     forward = flop / (device.half_flop_per_s * device.attention_frac)
     if flash:

@@ -36,24 +36,16 @@ __all__ = ["SCHEDULES", "Schedule", "in_flight", "pipeline_s"]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a schedule differs from 1F1B.
-
-    Parameters
-    ----------
-    bubble : float
-        Its wait over that of 1F1B.
-    activations : float
-        Micro-batches a stage keeps, over those of 1F1B.
-    weights : float
-        Copies of the weights.
-    experts : float
-        Share of the messages to and from experts that no computation hides.
-    """
+    """How a schedule differs from 1F1B."""
 
     bubble: float
+    """Its wait over that of 1F1B."""
     activations: float
+    """Micro-batches a stage keeps, over those of 1F1B."""
     weights: float
+    """Copies of the weights."""
     experts: float = 1.0
+    """Share of the messages to and from experts that no computation hides."""
 
 
 SCHEDULES = {
@@ -66,25 +58,16 @@ SCHEDULES = {
 
 
 def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: Any = 1.0) -> Any:
-    """Return the time of a pipeline without its messages [1]_.
+    """Return the time of a pipeline without its messages, in the broadcast shape [1]_. [s]
 
     Parameters
     ----------
-    slowest_s : array_like
-        Forward and backward pass of one micro-batch on the slowest stage. [s]
-    all_s : array_like
-        The same, summed over the stages. [s]
-    n_micro : array_like
-        Micro-batches.
-    pieces : array_like
-        Pieces of a stage that alternate (virtual stages).
+    slowest_s, all_s : array_like
+        Forward and backward pass of one micro-batch, on the slowest stage, and summed over all. [s]
+    n_micro, pieces : array_like
+        Micro-batches, and pieces of a stage that alternate (virtual stages).
     bubble : array_like
         Wait over that of 1F1B.
-
-    Returns
-    -------
-    ndarray, broadcast shape
-        [s]
 
     Examples
     --------
@@ -97,17 +80,8 @@ def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: An
 def in_flight(stage: Any, stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:
     """Return how many micro-batches' activations a stage keeps at most [2]_.
 
-    Parameters
-    ----------
-    stage : array_like
-        From 0.
-    stages, n_micro, pieces : array_like
-        Stages, micro-batches, pieces of a stage.
-
-    Returns
-    -------
-    ndarray, broadcast shape
-        A fraction of the last piece counts as one.
+    In the broadcast shape. Stages count from 0; of the last piece of a stage, a fraction counts as
+    one.
 
     Examples
     --------

@@ -33,22 +33,14 @@ BLOCK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The fastest layouts that fit, fastest first.
-
-    Parameters
-    ----------
-    layout : Layout
-    time : StepTime
-    memory : RankMemory
-    n_priced, n_fitting : int
-        Layouts looked at, and those that fit.
-    """
+    """The fastest layouts that fit, fastest first."""
 
     layout: Layout
     time: StepTime
     memory: RankMemory
     n_priced: int
     n_fitting: int
+    """Layouts looked at, and those that fit."""
 
 
 def best_layouts(
@@ -59,18 +51,7 @@ def best_layouts(
     software: Software = Software(),  # noqa: B008 - frozen
     n_best: int = 10,
 ) -> Choices:
-    """Return the fastest layouts on at most `n_ranks` ranks that leave some memory free.
-
-    Parameters
-    ----------
-    training : Training
-    device : Device
-    fabric : Fabric
-    n_ranks : int
-        Ranks there are at most.
-    software : Software
-    n_best : int
-        How many to return at most.
+    """Return the `n_best` fastest layouts on at most `n_ranks` ranks that leave some memory free.
 
     Raises
     ------
@@ -119,17 +100,7 @@ def check_fits(
     software: Software = Software(),  # noqa: B008 - frozen
     where: str = "",
 ) -> None:
-    """Refuse a layout that does not fit the memory of a rank.
-
-    Parameters
-    ----------
-    training : Training
-    device : Device
-    layout : Layout
-        A single one.
-    software : Software
-    where : str
-        What does not fit, for the message.
+    """Refuse a single layout that does not fit the memory of a rank; `where` begins the message.
 
     Raises
     ------

@@ -51,20 +51,13 @@ estimate."""
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What is trained, whatever it is trained on.
-
-    Parameters
-    ----------
-    shape : Shape
-    seq : int
-        Length of the sequences. [token]
-    batch : int
-        Sequences of one step.
-    """
+    """What is trained, whatever it is trained on."""
 
     shape: Shape
     seq: int
+    """Length of the sequences. [token]"""
     batch: int
+    """Sequences of one step."""
 
     @property
     def tokens(self) -> float:
@@ -83,32 +76,22 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Seconds of one step; the parts add up to the whole.
-
-    Parameters
-    ----------
-    compute_s : ndarray
-        The mean stage's layers and logits, recomputation included. [s]
-    tp_s, cp_s, ep_s : ndarray
-        Exposed messages of tensor, context and expert parallelism. [s]
-    bubble_s : ndarray
-        Waiting for the other stages, and for the slowest one. [s]
-    pp_s : ndarray
-        Exposed messages between stages. [s]
-    dp_s : ndarray
-        Exposed summing of gradients and gathering of weights. [s]
-    optimizer_s : ndarray
-        The update. [s]
-    """
+    """Seconds of one step; the parts add up to the whole."""
 
     compute_s: FloatArray
+    """The mean stage's layers and logits, recomputation included. [s]"""
     tp_s: FloatArray
     cp_s: FloatArray
     ep_s: FloatArray
+    """Exposed messages of tensor, context and expert parallelism. [s]"""
     bubble_s: FloatArray
+    """Waiting for the other stages, and for the slowest one. [s]"""
     pp_s: FloatArray
+    """Exposed messages between stages. [s]"""
     dp_s: FloatArray
+    """Exposed summing of gradients and gathering of weights. [s]"""
     optimizer_s: FloatArray
+    """The update. [s]"""
 
     @property
     def step_s(self) -> FloatArray:
@@ -142,21 +125,7 @@ def step_time(
     layout: Layout,
     software: Software = Software(),  # noqa: B008 - frozen
 ) -> StepTime:
-    """Return the seconds of a step for every layout.
-
-    Parameters
-    ----------
-    training : Training
-    device : Device
-    fabric : Fabric
-    layout : Layout
-        One or many.
-    software : Software
-
-    Returns
-    -------
-    StepTime
-        Arrays of the shape that the layouts broadcast to. [s]
+    """Return the seconds of a step for every layout, in the shape the layouts broadcast to. [s]
 
     Examples
     --------

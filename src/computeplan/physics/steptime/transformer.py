@@ -66,33 +66,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The numbers of a transformer that set its size and its work.
-
-    Parameters
-    ----------
-    layers, hidden, ffn, heads, kv_heads, head_dim, vocab : int
-        `ffn` is the width of a dense MLP. With `mla`, `kv_heads` and `head_dim` are not used.
-    gated_mlp : bool
-        Whether the MLP has three matrices (gate, up, down) or two.
-    tied_embeddings : bool
-        Whether the output matrix is the input embedding.
-    causal : bool
-        Whether a token sees only what came before it.
-    sliding_window : int, optional
-        Positions a token sees at most. [token]
-    learned_positions : int
-        Rows of a learned position embedding, 0 if there is none.
-    norm : {"rms", "layer"}
-        A layer norm has a bias, an RMS norm does not.
-    biases : {"none", "qkv", "all"}
-        Which linear maps of a layer have a bias.
-    embedding_norm : bool
-        Whether a norm follows the embedding.
-    moe : Experts, optional
-    mla : LatentAttention, optional
-    full_attention_every : int, optional
-        Every n-th layer is free of the window; all layers slide if left out.
-    """
+    """The numbers of a transformer that set its size and its work."""
 
     layers: int
     hidden: int
@@ -101,17 +75,27 @@ class Shape:
     kv_heads: int
     head_dim: int
     vocab: int
+    """`ffn` is the width of a dense MLP. With `mla`, `kv_heads` and `head_dim` are not used."""
     gated_mlp: bool = True
+    """Whether the MLP has three matrices (gate, up, down) or two."""
     tied_embeddings: bool = False
+    """Whether the output matrix is the input embedding."""
     causal: bool = True
+    """Whether a token sees only what came before it."""
     sliding_window: int | None = None
+    """Positions a token sees at most. [token]"""
     learned_positions: int = 0
+    """Rows of a learned position embedding, 0 if there is none."""
     norm: Literal["rms", "layer"] = "rms"
+    """A layer norm has a bias, an RMS norm does not."""
     biases: Literal["none", "qkv", "all"] = "none"
+    """Which linear maps of a layer have a bias."""
     embedding_norm: bool = False
+    """Whether a norm follows the embedding."""
     moe: Experts | None = None
     mla: LatentAttention | None = None
     full_attention_every: int | None = None
+    """Every n-th layer is free of the window; all layers slide if left out."""
 
 
 def shape_of(numbers: Mapping[str, Any]) -> Shape:
@@ -156,23 +140,9 @@ def n_active_parameters(shape: Shape) -> int:
 
 
 def attention_flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the forward work of the attention cores of all layers.
+    """Return the forward work of the attention cores of all layers. [FLOP/token]
 
-    Parameters
-    ----------
-    shape : Shape
-    seq : float
-        Length of the sequences. [token]
-
-    Returns
-    -------
-    float
-        Mean over the positions of a sequence. [FLOP/token]
-
-    Raises
-    ------
-    ValueError
-        If `seq` is not > 0.
+    The mean over the positions of sequences of `seq` tokens; a ValueError if that is not > 0.
     """
     if not 0 < seq < float("inf"):
         raise ValueError(f"seq must be > 0 and finite, got {seq}")
@@ -184,29 +154,14 @@ def attention_flop_per_token(shape: Shape, seq: float) -> float:
 
 
 def forward_flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the work of one forward pass, logits included.
-
-    Parameters are those of `attention_flop_per_token`.
-
-    Returns
-    -------
-    float
-        Mean over the positions of a sequence. [FLOP/token]
-    """
+    """Return the work of one forward pass, logits included; as of `attention_flop_per_token`."""
     weights = _attention_weights(shape) * shape.layers + shape.hidden * shape.vocab
     weights += sum(_mlp_weights(shape, active=True))
     return 2.0 * weights + attention_flop_per_token(shape, seq)
 
 
 def flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the model FLOP to train on one token: three forward passes.
-
-    Parameters are those of `attention_flop_per_token`.
-
-    Returns
-    -------
-    float
-        Forward and backward, without recomputation. [FLOP/token]
+    """Return the model FLOP to train on one token, three forward passes, none computed again.
 
     Examples
     --------

@@ -27,36 +27,23 @@ __all__ = ["Catalogue", "beside", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the names of one scenario stand for.
-
-    Parameters
-    ----------
-    chips, models : dict
-        Entries by the name as the scenario writes it.
-    notes : tuple of Note
-        What a user must know of names.
-    problems : tuple of Problem
-        Names that stand for nothing, entries that are wrong.
-    files : dict of str to dict
-        Plain data of the entries that stand in files of their own, by block and name.
-    """
+    """What the names of one scenario stand for."""
 
     chips: dict[str, Chip] = field(default_factory=dict)
     models: dict[str, Transformer] = field(default_factory=dict)
+    """Entries by the name as the scenario writes it."""
     notes: tuple[Note, ...] = ()
+    """What a user must know of names."""
     problems: tuple[Problem, ...] = ()
+    """Names that stand for nothing, entries that are wrong."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Plain data of the entries that stand in files of their own, by block and name."""
 
 
 def resolve(document: Document, folder: Path | None) -> Catalogue:
-    """Return the chips and models that a document names.
+    """Return the chips and models that a document, not yet validated, names.
 
-    Parameters
-    ----------
-    document : Document
-        A scenario, not yet validated.
-    folder : Path or None
-        Where files beside the scenario are.
+    `folder` is where files beside the scenario are.
     """
     catalogue = Catalogue()
     notes: list[Note] = []
@@ -175,19 +162,9 @@ def _config(name: object, folder: Path | None) -> Document:
 
 
 def beside(name: str, folder: Path | None) -> Path:
-    """Return the path of a file that a scenario names.
+    """Return the path of a file that a scenario names; a ValueError if it would lie elsewhere.
 
-    Parameters
-    ----------
-    name : str
-        As the scenario writes it.
-    folder : Path or None
-        Of the scenario; None where it is not from a file.
-
-    Raises
-    ------
-    ValueError
-        If it would lie elsewhere.
+    `folder` is of the scenario; None where it is not from a file.
     """
     if folder is None:
         message = f"{name!r}: a file needs a scenario file beside it"

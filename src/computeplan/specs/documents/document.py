@@ -59,25 +59,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data of one or several merged files, and where each value came from.
-
-    Parameters
-    ----------
-    data : dict
-        Mappings, lists and scalars.
-    file : str
-        The name to show.
-    keys, values : dict of path to Mark
-        Places of keys and of values.
-    problems : tuple of Problem
-        What is wrong with it already, to be told with what else is.
-    """
+    """Plain data of one or several merged files, and where each value came from."""
 
     data: dict[str, Any]
+    """Mappings, lists and scalars."""
     file: str
+    """The name to show."""
     keys: dict[KeyPath, Mark] = field(default_factory=dict)
     values: dict[KeyPath, Mark] = field(default_factory=dict)
+    """Places of keys and of values."""
     problems: tuple[Problem, ...] = ()
+    """What is wrong with it already, to be told with what else is."""
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at the nearest known place above `path`."""
@@ -134,10 +126,7 @@ def nearest(name: str, allowed: Any) -> str:
 def load_document(path: Path, shown: str | None = None) -> Document:
     """Return the document in a file.
 
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read, is not UTF-8, or is not one plain YAML mapping.
+    A ScenarioError if it cannot be read, is not UTF-8, or is not one plain YAML mapping.
     """
     name = shown or str(path)
     return parse_document(read_text(path, name), name)
@@ -146,10 +135,7 @@ def load_document(path: Path, shown: str | None = None) -> Document:
 def read_text(path: Path, name: str) -> str:
     """Return the text of a file; `name` is shown in messages.
 
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read, is too large, or is not UTF-8.
+    A ScenarioError if it cannot be read, is too large, or is not UTF-8.
     """
     try:
         is_file, size = path.is_file(), path.stat().st_size

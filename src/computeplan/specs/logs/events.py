@@ -22,49 +22,33 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Faults of a log in the order of start, node, cause and end, whatever that of the file.
-
-    Parameters
-    ----------
-    start_s, end_s : ndarray, shape (n_faults,)
-        On the log's own clock; for dates, since 1970 in UTC. A start of -inf began before the log;
-        an end of inf is open, of nan not known. [s]
-    node : ndarray, shape (n_faults,)
-        Index in `nodes`, or `UNKNOWN_NODE`.
-    cause : ndarray, shape (n_faults,)
-        Index in `causes`.
-    nodes, causes : tuple of str
-        Names, sorted.
-    is_dated : bool
-        Whether the times are dates.
-    resolution_s : float
-        The smallest step of the log's clock that can be seen in it. [s]
-    notes : tuple of Note
-        What was done to read it.
-    """
+    """Faults of a log in the order of start, node, cause and end, whatever that of the file."""
 
     start_s: FloatArray
     end_s: FloatArray
+    """On the log's own clock; for dates, since 1970 in UTC. A start of -inf began before the log;
+    an end of inf is open, of nan not known; shape (n_faults,). [s]"""
     node: IntArray
+    """Index in `nodes`, or `UNKNOWN_NODE`; shape (n_faults,)."""
     cause: IntArray
+    """Index in `causes`; shape (n_faults,)."""
     nodes: tuple[str, ...]
     causes: tuple[str, ...]
+    """Names, sorted."""
     is_dated: bool
+    """Whether the times are dates."""
     resolution_s: float
+    """The smallest step of the log's clock that can be seen in it. [s]"""
     notes: tuple[Note, ...] = ()
+    """What was done to read it."""
 
 
 @dataclass(slots=True)
 class EventsBuilder:
-    """Collects faults row by row, in little memory, and what is wrong with rows.
-
-    Parameters
-    ----------
-    file : str
-        Its name in messages.
-    """
+    """Collects faults row by row, in little memory, and what is wrong with rows."""
 
     file: str
+    """Its name in messages."""
     start_s: array[float] = field(default_factory=lambda: array("d"))
     end_s: array[float] = field(default_factory=lambda: array("d"))
     node: array[int] = field(default_factory=lambda: array("q"))
@@ -74,12 +58,9 @@ class EventsBuilder:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, node: str | None, start_s: float, end_s: float, cause: str) -> None:
-        """Take one fault; a node of None is not known. Times in [s].
+        """Add one fault; a node of None is not known. Times in [s].
 
-        Raises
-        ------
-        ScenarioError
-            If there are too many: a short line of Slurm may name very many nodes.
+        A ScenarioError if there are too many: a short line of Slurm may name very many nodes.
         """
         if len(self.start_s) >= MAX_FAULTS:
             raise ScenarioError.of(f"holds more than {MAX_FAULTS:,} faults", file=self.file)
@@ -92,10 +73,7 @@ class EventsBuilder:
     def wrong(self, message: str, line: int) -> None:
         """Remember what is wrong with a line; too many end the reading.
 
-        Raises
-        ------
-        ScenarioError
-            With everything found so far, once that is enough.
+        That is a ScenarioError with everything found so far.
         """
         self.problems.append(Problem(message, "", self.file, line, 1 if line else 0))
         if len(self.problems) >= MAX_PROBLEMS:
@@ -104,13 +82,7 @@ class EventsBuilder:
             raise ScenarioError(self.problems)
 
     def build(self, *, is_dated: bool, notes: tuple[Note, ...] = ()) -> Events:
-        """Return the faults.
-
-        Raises
-        ------
-        ScenarioError
-            If a line was wrong or there is no fault.
-        """
+        """Return the faults; a ScenarioError if a line was wrong or there is no fault."""
         if self.problems:
             raise ScenarioError(self.problems)
         if not self.start_s:
@@ -200,10 +172,7 @@ def merged(
 def node_name(text: str) -> str:
     """Return the name of a node as a log writes it; it is written to files that are read again.
 
-    Raises
-    ------
-    ValueError
-        If it is empty, very long, or holds what cannot be printed.
+    A ValueError if it is empty, very long, or holds what cannot be printed.
     """
     name = text.strip()
     if not name:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.notes import note
+from computeplan.notes import note, of_some
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.documents.json_file import shown_value
 from computeplan.specs.logs.events import Events, EventsBuilder, node_name
@@ -242,6 +242,5 @@ def _paired(builder: EventsBuilder, events: list[tuple[float, str, bool, str, in
             builder.add(node, -math.inf, time_s, cause)
     for node, (start_s, cause) in began.items():
         builder.add(node, start_s, math.inf, cause)
-    counted = (note("log_began_again", n=n_lost), note("log_without_start", n=n_before))
-    notes = tuple(found for found in counted if found.values["n"])
+    notes = of_some(note("log_began_again", n=n_lost), note("log_without_start", n=n_before))
     return builder.build(is_dated=False, notes=notes)

@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
-from computeplan.notes import Note, note
+from computeplan.notes import Note, note, of_some
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.fields import HowWritten, refuse
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
@@ -46,46 +46,30 @@ _HOW = "'faults.csv' or {log: sacct.txt, from: 2024-07-23}"
 
 @dataclass(frozen=True, slots=True)
 class FaultLog:
-    """Faults in the order of time.
-
-    Parameters
-    ----------
-    start_s : ndarray, shape (n_faults,)
-        Time of each fault. [s]
-    repair_s : ndarray, shape (n_faults,)
-        How long the node stays away; nan where the log does not say. [s]
-    node : ndarray, shape (n_faults,)
-        Index of the node.
-    n_nodes : int
-        Nodes that appear in the log.
-    """
+    """Faults in the order of time."""
 
     start_s: FloatArray
+    """Time of each fault; shape (n_faults,). [s]"""
     repair_s: FloatArray
+    """How long the node stays away; nan where the log does not say; shape (n_faults,). [s]"""
     node: IntArray
+    """Index of the node; shape (n_faults,)."""
     n_nodes: int
+    """Nodes that appear in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A log laid on the clock of the simulation.
-
-    Parameters
-    ----------
-    log : FaultLog
-        What the engines play.
-    end_s : ndarray, shape (n_faults,)
-        Ends of its faults; nan where the log does not say. [s]
-    nodes : tuple of str
-        Names of its nodes, sorted.
-    notes : tuple of Note
-        What was done to the log.
-    """
+    """A log laid on the clock of the simulation."""
 
     log: FaultLog
+    """What the engines play."""
     end_s: FloatArray
+    """Ends of its faults; nan where the log does not say; shape (n_faults,). [s]"""
     nodes: tuple[str, ...]
+    """Names of its nodes, sorted."""
     notes: tuple[Note, ...]
+    """What was done to the log."""
 
     def csv(self) -> str:
         """Return the plain form of the log: reading it gives the same faults, to the last digit."""
@@ -100,29 +84,21 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which log to replay, with the words of ``computeplan fit``.
-
-    Parameters
-    ----------
-    log : str
-        A file beside the scenario: CSV, InfiniteHBD JSON or ``sacct -P``.
-    begins, ends : str, optional
-        The window, as written: ``from`` is time 0 of the simulation, ``to`` its end in the log.
-    columns : mapping of str to str
-        Names of the columns of a CSV, where they have others.
-    unit, kind : str, optional
-        Of bare times in a CSV; the format of the file.
-    notes : tuple of str
-        What was done before to the log that this one is a plain copy of, as `note_text` writes it.
-    """
+    """Which log to replay, with the words of ``computeplan fit``."""
 
     log: str
+    """A file beside the scenario: CSV, InfiniteHBD JSON or ``sacct -P``."""
     begins: str | None = None
     ends: str | None = None
+    """The window, as written: ``from`` is time 0 of the simulation, ``to`` its end in the log."""
     columns: Mapping[str, str] = field(default_factory=dict)
+    """Names of the columns of a CSV, where they have others."""
     unit: str | None = None
     kind: str | None = None
+    """Of bare times in a CSV; the format of the file."""
     notes: tuple[str, ...] = ()
+    """What was done before to the log that this one is a plain copy of, as `note_text` writes
+    it."""
 
 
 _WORDS = {
@@ -134,27 +110,21 @@ _WORDS = {
     "format": "kind",
     "notes": "notes",
 }
-_NOTES = {
-    known.code: known
-    for known in (
-        *(note("log_slurm_no_repairs"), note("log_without_ends"), note("log_slurm_states", n=0)),
-        *(note("log_slurm_unknown_node", n=0), note("log_unknown_node", n=0)),
-        *(note("log_outside_window", n=0), note("log_down_at_first", n=0)),
-        *(note("log_merged", n=0), note("log_without_end", n=0), note("log_without_start", n=0)),
-        note("log_began_again", n=0),
-    )
-}
-"""Notes on logs, those with a count with none: what `note_text` writes is read by them."""
+_OF_LOGS = (
+    *(note("log_slurm_no_repairs"), note("log_without_ends"), note("log_slurm_states", n=0)),
+    *(note("log_slurm_unknown_node", n=0), note("log_unknown_node", n=0)),
+    *(note("log_outside_window", n=0), note("log_down_at_first", n=0), note("log_merged", n=0)),
+    *(note("log_without_end", n=0), note("log_without_start", n=0), note("log_began_again", n=0)),
+)
+_KNOWN = {one.code: one for one in _OF_LOGS}
+"""Notes on logs by code, as `note_text` writes them to a file, without or with a count."""
 _CHOICES = {"unit": tuple(UNITS_S), "format": FORMATS, "columns": tuple(COLUMNS)}
 
 
 def read_replay(value: object) -> Replay:
     """Return what a person wrote under ``replay``.
 
-    Raises
-    ------
-    ValueError
-        If it is neither the name of a file nor a mapping that holds one.
+    A ValueError if it is neither the name of a file nor a mapping that holds one.
 
     Examples
     --------
@@ -203,11 +173,11 @@ def _word(word: str, value: object) -> object:
 
 def _read_note(text: str) -> Note:
     """Return a note as `note_text` wrote it; anything else is a sentence of the user's own."""
-    match = re.fullmatch(r"(\w+)(?:: (\d{1,9}))?", text)
-    known = _NOTES.get(match[1]) if match else None
-    if match is None or known is None or bool(known.items) != (match[2] is not None):
+    code, _, n = text.partition(": ")
+    known = _KNOWN.get(code)
+    if known is None or not re.fullmatch(r"[0-9]{1,9}" if known.items else "", n):
         return note("log_sentence", text=text)
-    return replace(known, items=(("n", int(match[2])),)) if known.items else known
+    return replace(known, items=(("n", int(n)),)) if n else known
 
 
 def note_text(found: Note) -> str:
@@ -256,19 +226,9 @@ ReplayField = Annotated[
 
 
 def load_replay(replay: Replay, path: Path) -> Replayed:
-    """Return the faults of a log on the clock of the simulation.
+    """Return the faults of the log at a path on the clock of the simulation.
 
-    Parameters
-    ----------
-    replay : Replay
-        What to read of it, and how.
-    path : Path
-        Where it is.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read, a row is wrong, or the window is missing or empty.
+    A ScenarioError if the file cannot be read, a row is wrong, or the window is missing or empty.
     """
     events = read_log(path, replay.kind, columns=replay.columns, unit=replay.unit, shown=replay.log)
     from_s, to_s = _begin_s(replay, events), math.inf
@@ -299,9 +259,9 @@ def _begin_s(replay: Replay, events: Events) -> float:
 
 
 def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
-    """Return the faults that begin in a window.
+    """Return the faults of a log that begin in a window.
 
-    Faults that begin while their node is down are part of the fault that took it, as in `fit`.
+    Faults that begin while their node is down are part of the fault before, as in `fit`.
 
     Parameters
     ----------
@@ -332,12 +292,11 @@ def replayed(events: Events, from_s: float, to_s: float) -> Replayed:
     names, index = np.unique(node[keep], return_inverse=True)
     end = np.where(np.isfinite(end[keep]), end[keep], math.nan)
     log = FaultLog(start[keep], end - start[keep], index, names.size)
-    counted = (
+    said = of_some(
         note("log_unknown_node", n=int(np.sum(~known))),
         note("log_outside_window", n=n_outside),
         note("log_down_at_first", n=n_down),
         note("log_merged", n=n_merged),
         note("log_without_end", n=int(np.isnan(end).sum())),
     )
-    said = (found for found in counted if found.values["n"])
     return Replayed(log, end, tuple(events.nodes[i] for i in names), (*events.notes, *said))

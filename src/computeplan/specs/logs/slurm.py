@@ -77,14 +77,9 @@ def _numbers(ranges: str, text: str) -> list[str]:
 
 
 def failed_nodes(node_list: str, failed: str) -> Sequence[str | None]:
-    """Return the nodes that a job's end is laid on; None stands for one that is not known.
+    """Return the nodes on which a job's end is laid; None stands for one that is not known.
 
-    Parameters
-    ----------
-    node_list : str
-        Of the job.
-    failed : str
-        ``FailedNode``, empty where it was not asked for.
+    `failed` is ``FailedNode``, empty where it was not asked for.
 
     Examples
     --------
@@ -101,17 +96,8 @@ def failed_nodes(node_list: str, failed: str) -> Sequence[str | None]:
 def read_sacct(file: TextIO, shown: str) -> Events:
     """Return the ends of jobs that a node ended, as faults whose repair is not known.
 
-    Parameters
-    ----------
-    file : file of text
-        What ``sacct -P`` printed.
-    shown : str
-        Its name in messages.
-
-    Raises
-    ------
-    ScenarioError
-        If columns are missing, or with every row that is wrong.
+    From what ``sacct -P`` printed. A ScenarioError if columns are missing, or with every row that
+    is wrong.
     """
     lines = enumerate(file, 1)  # sacct -P quotes nothing, so this is no CSV
     header = next(lines, (1, ""))[1].strip().split("|")

@@ -19,10 +19,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 def read_date_s(text: str) -> float:
     """Return an ISO 8601 date as seconds since 1970; without a zone it is UTC. [s]
 
-    Raises
-    ------
-    ValueError
-        If it is not one.
+    A ValueError if it is not one.
 
     Examples
     --------
@@ -37,21 +34,9 @@ def read_date_s(text: str) -> float:
 
 
 def read_time_s(text: str, *, is_dated: bool, option: str) -> float:
-    """Return a time on the clock of a log: a date if the log has dates, or a duration. [s]
+    """Return a time on the clock of a log: a date if the log `is_dated`, or a duration. [s]
 
-    Parameters
-    ----------
-    text : str
-        What a person wrote.
-    is_dated : bool
-        Whether the times of the log are dates.
-    option : str
-        Named in messages.
-
-    Raises
-    ------
-    ScenarioError
-        If it is not one.
+    A ScenarioError that names the option, if it is not one.
     """
     how = "2024-07-23T08:00:00Z, as the log has dates" if is_dated else "'174 d'"
     try:
@@ -73,19 +58,9 @@ class Clock:
         self.unit, self.is_dated = unit, None  # type: str | None, bool | None
 
     def read(self, text: str, column: str) -> float:
-        """Return a time. [s]
+        """Return a time as it stands in the log, in a column whose header may end in a unit. [s]
 
-        Parameters
-        ----------
-        text : str
-            As it stands in the log.
-        column : str
-            The header of its column, which may end in a unit.
-
-        Raises
-        ------
-        ValueError
-            If it is not one, or not of the same sort as the others.
+        A ValueError if it is not one, or not of the same sort as the others.
         """
         text = text.strip()
         is_dated = _DATE.match(text) is not None
