@@ -114,3 +114,10 @@ def test_links_point_to_what_is_there(page):
 def test_pages_use_the_words_of_the_field(page):
     lines = page.read_text("utf-8").splitlines()
     assert not [line for line in lines if OTHER_WORDS.search(line)]
+
+
+def test_tests_that_keep_a_rule_exist():
+    rules = set(re.findall(r"`(test_\w+)`", (REPO / "CONTRIBUTING.md").read_text("utf-8")))
+    tests = "\n".join(path.read_text("utf-8") for path in (REPO / "tests").rglob("test_*.py"))
+    assert rules
+    assert not {rule for rule in rules if f"def {rule}(" not in tests}
