@@ -13,7 +13,12 @@ PAGES = (
     *sorted((REPO / "docs").glob("*.md")),
     *(REPO / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md")),
 )
-WRITTEN_BY_PEOPLE = (*PAGES, *sorted((REPO / "scenarios").glob("*.yaml")))
+WRITTEN_BY_PEOPLE = (
+    *PAGES,
+    REPO / "benchmarks" / "README.md",
+    *sorted((REPO / "scenarios").glob("*.yaml")),
+    *sorted((REPO / "notebooks").glob("*.ipynb")),
+)
 OTHER_WORDS = re.compile(  # what the field does not say
     r"\bluck|\bstrikes?\b|\bstruck\b|\bstriking\b|nobody's|\bhangs? on\b|\bflips?\b", re.IGNORECASE
 )
@@ -103,7 +108,16 @@ def test_links_point_to_what_is_there(page):
     assert not missing
 
 
-@pytest.mark.parametrize("page", WRITTEN_BY_PEOPLE, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", WRITTEN_BY_PEOPLE, ids=lambda page: f"{page.parent.name}/{page.name}"
+)
 def test_pages_use_the_words_of_the_field(page):
     lines = page.read_text("utf-8").splitlines()
     assert not [line for line in lines if OTHER_WORDS.search(line)]
+
+
+def test_tests_that_keep_a_rule_exist():
+    rules = set(re.findall(r"`(test_\w+)`", (REPO / "CONTRIBUTING.md").read_text("utf-8")))
+    tests = "\n".join(path.read_text("utf-8") for path in (REPO / "tests").rglob("test_*.py"))
+    assert rules
+    assert not {rule for rule in rules if f"def {rule}(" not in tests}
