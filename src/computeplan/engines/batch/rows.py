@@ -8,14 +8,17 @@ kept in ``nodes.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.books import MISSING, Signal, Weights
 from computeplan.engines.batch.nodes import Mask, Nodes
 from computeplan.engines.batch.repair_shop import RepairShop
 from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
+from computeplan.ledger import BLOCKED, RESTART, SAVE
 from computeplan.trace.arrivals import NodeArray
 from computeplan.world.jobs import Job
 from computeplan.world.pools import Pool
@@ -47,7 +50,14 @@ class Rows:
     when it begins, and taken back if a fault breaks it.
     """
 
-    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        pool: int,
+        job: Job | None,
+        n_rows: int,
+        signals: Sequence[Signal] = (),
+    ) -> None:
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
         self.n_nodes = place.n_nodes + place.n_spare_nodes
@@ -59,7 +69,10 @@ class Rows:
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
         first = self.n_held if job else self.n_nodes
-        self.nodes = Nodes(n_rows, first, self.n_nodes, may_tie=_may_tie(place))
+        self.weights = Weights(signals, n_rows)
+        self.nodes = Nodes(
+            n_rows, first, self.n_nodes, may_tie=_may_tie(place), weights=Weights(signals, n_rows)
+        )
         self.repair_shop = RepairShop(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
@@ -91,6 +104,10 @@ class Rows:
     def kept_s(self) -> FloatArray:
         """Return the saved training. [s]"""
         return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
+
+    def _in_cycles_s(self, n_cycles: FloatArray) -> FloatArray:
+        """Return the training in whole cycles. [s]"""
+        return n_cycles * self.interval_s if self.saves else np.zeros_like(n_cycles)
 
     def saved_s(self) -> FloatArray:
         """Return the time spent on saves, broken ones included. [s]"""
@@ -154,10 +171,7 @@ class Rows:
             if self.boots:
                 self._boot(takes, rows, now_s, whole_s)
             if rows.size:
-                after_s = np.maximum(whole_s[rows], from_s)
-                self.missing_node_s[rows] += from_s - now_s[rows]
-                self.blocked_s[rows] += after_s - whole_s[rows]
-                whole_s[rows] = after_s
+                self._block(rows, now_s, from_s, whole_s)
         np.copyto(self.whole_s, whole_s, where=hit)
         np.copyto(self.begin_s, whole_s, where=hit)
         whole_s += self._restart_s(turn)
@@ -176,7 +190,35 @@ class Rows:
         rows = np.flatnonzero(idle)
         ready_s = np.maximum(whole_s[rows], now_s[rows] + self.spare_states.take(rows, now_s[rows]))
         self.blocked_s[rows] += ready_s - whole_s[rows]
+        if self.weights:
+            self.weights.book(BLOCKED, rows, whole_s[rows], ready_s)
         whole_s[rows] = ready_s
+
+    def _block(
+        self, rows: IntArray, now_s: FloatArray, from_s: FloatArray, whole_s: FloatArray
+    ) -> None:
+        """Put off when rows are whole until a node comes that each lacks from now on."""
+        after_s = np.maximum(whole_s[rows], from_s)
+        self.missing_node_s[rows] += from_s - now_s[rows]
+        self.blocked_s[rows] += after_s - whole_s[rows]
+        if self.weights:
+            self.weights.book(MISSING, rows, now_s[rows], from_s)
+            self.weights.book(BLOCKED, rows, whole_s[rows], after_s)
+        whole_s[rows] = after_s
+
+    def _weigh(self, rows: IntArray, now_s: FloatArray, trained_s: FloatArray) -> None:
+        """Book with the weights what came since `begin_s`: a restart, then training and saving."""
+        if self.weights:
+            begin_s, ready_s = self.begin_s[rows], self.ready_s[rows]
+            over_s = np.maximum(np.minimum(now_s, ready_s), begin_s)
+            self.weights.book(RESTART, rows, begin_s, over_s)
+            self.weights.train(rows, ready_s, np.maximum(now_s, ready_s), trained_s)
+
+    def _unsave(self, rows: IntArray, now_s: FloatArray) -> None:
+        """Take back, in the weights, what is left of saves before planned stops."""
+        if self.weights:
+            until_s = self.saving_until_s[rows]
+            self.weights.book(SAVE, rows, until_s, np.minimum(now_s, until_s))
 
     def _restart_s(self, turn: Turn) -> FloatArray:
         """Return how long restarts take. [s]"""
@@ -221,11 +263,20 @@ class Rows:
             if near_end:  # the last interval may be shorter
                 np.minimum(trained_s, self.work_s - self.kept_s(), out=trained_s)
             self.lost_s += trained_s
+            if self.weights:
+                rows = np.flatnonzero(hit)
+                all_trained_s = n_cycles * self.interval_s + trained_s
+                self._weigh(rows, now_s[rows], all_trained_s[rows])
         else:
             self.broken_s += gone_s
             self.lost_s += gone_s
+            if self.weights:
+                rows = np.flatnonzero(hit)
+                self._weigh(rows, now_s[rows], gone_s[rows])
         if self.has_stops:
             self._break_saves(np.flatnonzero(hit & (self.saving_until_s > now_s)), now_s)
+        if self.weights:
+            self.weights.fall_back(rows, self.kept_s()[rows])
 
     def _finish(self, live: Mask, time_s: FloatArray) -> None:
         """End the rows whose work is done up to `time_s`."""
@@ -239,6 +290,7 @@ class Rows:
         end_s = self.ready_s[rows] + left_s + saves_s
         ends = end_s <= time_s[rows]
         rows = rows[ends]
+        self._weigh(rows, end_s[ends], left_s[ends])
         self.saved_odd_s[rows] += saves_s[ends]
         self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
         self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
@@ -266,6 +318,7 @@ class Rows:
     def _break_saves(self, rows: IntArray, time_s: FloatArray) -> None:
         """Take back saves before planned stops that a fault broke."""
         if rows.size:
+            self._unsave(rows, time_s[rows])
             self.saved_odd_s[rows] -= self.saving_until_s[rows] - time_s[rows]
             self.kept_odd_s[rows] -= self.at_stake_s[rows]
             self.lost_s[rows] += self.at_stake_s[rows]
@@ -293,6 +346,8 @@ class Rows:
         begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
         until_s = now_s + self._save_now(at, now_s)
+        if self.weights:
+            self.weights.book(SAVE, at, now_s, until_s)
         self.saved_odd_s[at] += until_s - now_s
         self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
         self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
@@ -307,6 +362,7 @@ class Rows:
         """
         gone_s = now_s - self.ready_s[rows]
         n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self._weigh(rows, now_s, self._in_cycles_s(n_cycles) + trained_s)
         self.n_cycles[rows] += n_cycles
         self.kept_odd_s[rows] += trained_s
         self.saved_odd_s[rows] += saving_s
@@ -356,6 +412,11 @@ class Rows:
         self.saved_odd_s[rows] -= np.maximum(self.saving_until_s[rows] - until_s, 0.0)
         self._cut(rows, np.maximum(until_s - self.ready_s[rows], 0.0))
         self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
+        self._unsave(rows, limit_s[rows])
+        if self.weights:
+            beyond = np.flatnonzero(self.whole_s > until_s)
+            self.weights.book(BLOCKED, beyond, self.whole_s[beyond], limit_s[beyond])
+            self.nodes.weigh_claims(self.weights, until_s)
         beyond_s = self.nodes.claimed_beyond(until_s)
         self.missing_node_s -= beyond_s
         self.nodes.repair_s -= beyond_s
@@ -364,6 +425,8 @@ class Rows:
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
         n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        limit_s = np.full(rows.size, self.horizon_s)
+        self._weigh(rows, limit_s, self._in_cycles_s(n_cycles) + trained_s)
         self.last_s[rows] = trained_s
         self.n_cycles[rows] += n_cycles
         self.saved_odd_s[rows] += saving_s
