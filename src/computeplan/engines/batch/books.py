@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.ledger import LOST, PHASES, SAVE, TRAIN
+from computeplan.ledger import LOST, PHASES, RESTART, SAVE, TRAIN
 
 __all__ = ["MISSING", "Signal", "Weights"]
 
@@ -60,12 +60,22 @@ class Weights:
         n_nodes: FloatArray | float = 1.0,
     ) -> None:
         """Book spans of a phase in some rows, each once."""
-        self.booked[:, phase, rows] += self._integrals(from_s, to_s) * n_nodes
+        if self:
+            self.booked[:, phase, rows] += self._integrals(from_s, to_s) * n_nodes
 
-    def train(
-        self, rows: IntArray, from_s: FloatArray, to_s: FloatArray, trained_s: FloatArray
+    def stretch(
+        self,
+        rows: IntArray,
+        begin_s: FloatArray,
+        from_s: FloatArray,
+        to_s: FloatArray,
+        trained_s: FloatArray,
     ) -> None:
-        """Book stretches of training and saving."""
+        """Book restarts from `begin_s` to `from_s`, then training and saving, up to `to_s`."""
+        if not self:
+            return
+        self.book(RESTART, rows, begin_s, np.maximum(np.minimum(to_s, from_s), begin_s))
+        to_s = np.maximum(to_s, from_s)
         integrals, span_s = self._integrals(from_s, to_s), to_s - from_s
         share = np.where(span_s > 0, trained_s / np.where(span_s > 0, span_s, 1.0), 0.0)
         self.booked[:, TRAIN, rows] += integrals * share

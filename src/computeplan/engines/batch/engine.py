@@ -227,8 +227,8 @@ class _Books:
         if rows.weights:
             weighted = rows.nodes.weigh_rest(held_s, self.wall_s, rows.n_nodes) * chips
             self.booked[:, -1, pool, [IDLE, REPAIR], 1:] = weighted.transpose(2, 1, 0)
-        self.counts["interruptions"] += rows.n_interruptions.T
-        self.counts["idle_faults"] += rows.n_idle_faults.T
+        self.counts["interruptions"] += rows.counts.interruptions.T
+        self.counts["idle_faults"] += rows.counts.idle_faults.T
         self.counts["repairs"][:, pool] = rows.nodes.n_repairs
         if job is None:
             return

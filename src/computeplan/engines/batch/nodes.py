@@ -29,6 +29,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.engines.batch.books import MISSING, Weights
 from computeplan.ledger import IDLE, REPAIR
 from computeplan.trace.arrivals import BoolArray, NodeArray
+from computeplan.world.pools import Pool
 
 __all__ = ["Mask", "Nodes"]
 
@@ -39,6 +40,17 @@ CLAIMS = 2  # places for claims to begin with
 UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair, times a number
 
 
+def _may_tie(pool: Pool) -> bool:
+    """Return whether nodes may come back at one time: some are away for times that are not random.
+
+    Of two random times to the last bit, that two are the same does not happen.
+    """
+    repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
+    is_known = any(kind.log is not None for kind in pool.kinds)
+    is_known |= any(stop.effect.n_nodes for stop in pool.stops)
+    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
+
+
 class Nodes:
     """Nodes that jobs do not hold, one row a run, and what has been booked of them.
 
@@ -47,20 +59,19 @@ class Nodes:
 
     Parameters
     ----------
+    pool : Pool
+        Which nodes.
     n_rows : int
         Runs.
-    first, n_nodes : int
-        Nodes from `first` up to `n_nodes` are idle from t = 0; those before are with a job.
-    may_tie : bool
-        Whether several nodes may come back at one time.
+    first : int
+        Nodes from here on are idle from t = 0; those before are with a job.
     weights : Weights
         Of the nodes that jobs do not hold.
     """
 
-    def __init__(
-        self, n_rows: int, first: int, n_nodes: int, *, may_tie: bool, weights: Weights
-    ) -> None:
-        self.rows, self.may_tie, self.weights = np.arange(n_rows), may_tie, weights
+    def __init__(self, pool: Pool, n_rows: int, first: int, weights: Weights) -> None:
+        self.rows, self.may_tie, self.weights = np.arange(n_rows), _may_tie(pool), weights
+        n_nodes = pool.n_nodes + pool.n_spare_nodes
         self.by_s, self._time_s = np.zeros(n_rows), np.full(n_rows, -1.0)
         self._nth = np.zeros(n_rows, dtype=np.int64)  # arrival at one time
         self.n_places = max(1, n_nodes - first)

@@ -104,7 +104,7 @@ class RollingRows(Rows):
         rows, node, away_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         holds = np.unique(rows)
         stopped = self._stop(holds, turn.time_s[holds], np.zeros(holds.size))
-        self.n_interruptions[turn.kind[stopped], stopped] += 1
+        self.counts.interruptions[turn.kind[stopped], stopped] += 1
         goes = np.isin(rows, stopped)
         rows = rows[goes]
         now_s, saved_s = turn.time_s[rows], self.saving_until_s[rows]
@@ -178,8 +178,7 @@ class RollingRows(Rows):
         left_s = np.where(is_whole, self.restart_s[rows] - begun_s, self.restart_s[rows])
         restart_s = np.maximum(restart_s, left_s)
         self.restarted_s[rows] += begun_s
-        if self.weights:
-            self.weights.book(RESTART, rows, self.begin_s[rows], self.begin_s[rows] + begun_s)
+        self.weights.book(RESTART, rows, self.begin_s[rows], self.begin_s[rows] + begun_s)
         takes, wanted, now_s, latest_s, down_s = self._spread(rows, node, time_s, by_s, away_s)
         whole_s = np.maximum(self.whole_s, now_s)
         late, from_s = self.nodes.replace(takes, now_s, wanted, now_s + down_s, down_s, latest_s)

@@ -14,30 +14,19 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.engines.batch.books import MISSING, Signal, Weights
+from computeplan.engines.batch.counts import FaultCounts
 from computeplan.engines.batch.nodes import Mask, Nodes
 from computeplan.engines.batch.repair_shop import RepairShop
 from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
-from computeplan.ledger import BLOCKED, RESTART, SAVE
+from computeplan.ledger import BLOCKED, SAVE
 from computeplan.trace.arrivals import NodeArray
 from computeplan.world.jobs import Job
-from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
 __all__ = ["Rows"]
 
 SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
-
-
-def _may_tie(pool: Pool) -> bool:
-    """Return whether nodes may come back at one time: some are away for times that are not random.
-
-    Of two random times to the last bit, that two are the same does not happen.
-    """
-    repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
-    is_known = any(kind.log is not None for kind in pool.kinds)
-    is_known |= any(stop.effect.n_nodes for stop in pool.stops)
-    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
 
 
 class Rows:
@@ -68,11 +57,9 @@ class Rows:
         self.save_s = float(job.save_s[pool]) if job else 0.0
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
-        first = self.n_held if job else self.n_nodes
         self.weights = Weights(signals, n_rows)
-        self.nodes = Nodes(
-            n_rows, first, self.n_nodes, may_tie=_may_tie(place), weights=Weights(signals, n_rows)
-        )
+        first = self.n_held if job else self.n_nodes
+        self.nodes = Nodes(place, n_rows, first, Weights(signals, n_rows))
         self.repair_shop = RepairShop(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
@@ -96,10 +83,7 @@ class Rows:
         self.restart_s = zeros()  # the one from `begin_s`; kept where there are stops
         self.end_s = np.full(n_rows, math.inf) if job else zeros()
         self.is_done = np.full(n_rows, job is None)
-        self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
-        self.n_idle_faults = np.zeros((n_kinds, n_rows), dtype=np.int64)
-        # Of the fault under way, which may take several turns: whether it is counted, and where.
-        self.is_counted, self.is_counted_idle = np.zeros((2, n_rows), dtype=np.bool_)
+        self.counts = FaultCounts(n_kinds, self.n_fault_kinds, n_rows, has_groups=self.has_groups)
 
     def kept_s(self) -> FloatArray:
         """Return the saved training. [s]"""
@@ -144,7 +128,7 @@ class Rows:
                 live[stopped] = False
                 assert turn.lasts_s is not None
                 stopped = self._stop(stopped, time_s[stopped], turn.lasts_s[stopped])
-                self.n_interruptions[kind[stopped], stopped] += 1
+                self.counts.interruptions[kind[stopped], stopped] += 1
         if self.has_busy:
             live &= ~(self.is_busy[kind] & (time_s < self.whole_s))
         if self.has_groups:
@@ -156,7 +140,8 @@ class Rows:
             rows, place = rows[listed], place[listed]
             hit[rows] = self._strike_listed(turns, turn, rows, place)
         takes = hit & turn.takes
-        self._count(turn, hit, takes)
+        self.nodes.n_repairs += takes
+        self.counts.add(kind, hit)
         # A row that is not hit stands still: as if struck when it began, which changes nothing.
         now_s = np.where(hit, time_s, self.begin_s)
         self._interrupt(hit, now_s, near_end=near_end)
@@ -190,8 +175,7 @@ class Rows:
         rows = np.flatnonzero(idle)
         ready_s = np.maximum(whole_s[rows], now_s[rows] + self.spare_states.take(rows, now_s[rows]))
         self.blocked_s[rows] += ready_s - whole_s[rows]
-        if self.weights:
-            self.weights.book(BLOCKED, rows, whole_s[rows], ready_s)
+        self.weights.book(BLOCKED, rows, whole_s[rows], ready_s)
         whole_s[rows] = ready_s
 
     def _block(
@@ -201,24 +185,19 @@ class Rows:
         after_s = np.maximum(whole_s[rows], from_s)
         self.missing_node_s[rows] += from_s - now_s[rows]
         self.blocked_s[rows] += after_s - whole_s[rows]
-        if self.weights:
-            self.weights.book(MISSING, rows, now_s[rows], from_s)
-            self.weights.book(BLOCKED, rows, whole_s[rows], after_s)
+        self.weights.book(MISSING, rows, now_s[rows], from_s)
+        self.weights.book(BLOCKED, rows, whole_s[rows], after_s)
         whole_s[rows] = after_s
 
     def _weigh(self, rows: IntArray, now_s: FloatArray, trained_s: FloatArray) -> None:
-        """Book with the weights what came since `begin_s`: a restart, then training and saving."""
-        if self.weights:
-            begin_s, ready_s = self.begin_s[rows], self.ready_s[rows]
-            over_s = np.maximum(np.minimum(now_s, ready_s), begin_s)
-            self.weights.book(RESTART, rows, begin_s, over_s)
-            self.weights.train(rows, ready_s, np.maximum(now_s, ready_s), trained_s)
+        """Book with the weights what came since `begin_s`."""
+        begin_s, ready_s = self.begin_s[rows], self.ready_s[rows]
+        self.weights.stretch(rows, begin_s, ready_s, now_s, trained_s)
 
     def _unsave(self, rows: IntArray, now_s: FloatArray) -> None:
         """Take back, in the weights, what is left of saves before planned stops."""
-        if self.weights:
-            until_s = self.saving_until_s[rows]
-            self.weights.book(SAVE, rows, until_s, np.minimum(now_s, until_s))
+        until_s = self.saving_until_s[rows]
+        self.weights.book(SAVE, rows, until_s, np.minimum(now_s, until_s))
 
     def _restart_s(self, turn: Turn) -> FloatArray:
         """Return how long restarts take. [s]"""
@@ -227,24 +206,8 @@ class Rows:
     def _new_faults(self, turn: Turn, live: Mask) -> None:
         """Forget the fault before, where this turn is not a further node of it."""
         new = live if turn.is_member is None else live & ~turn.is_member
-        self.is_counted &= ~new
-        self.is_counted_idle &= ~new
+        self.counts.forget(new)
         self.repair_shop.forget(new)
-
-    def _count(self, turn: Turn, hit: Mask, takes: Mask) -> None:
-        """Count interruptions and repairs; a fault of several nodes is one."""
-        self.nodes.n_repairs += takes
-        if self.has_groups:
-            once = hit & ~self.is_counted
-            self.is_counted |= hit
-            moved = np.flatnonzero(once & self.is_counted_idle)
-            self.n_idle_faults[turn.kind[moved], moved] -= 1
-            self.is_counted_idle[moved] = False
-            hit = once
-        if self.n_fault_kinds == 1:
-            self.n_interruptions[0] += hit
-        else:
-            self.n_interruptions[turn.kind, self.all_rows] += hit
 
     def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
         """Book what came since `begin_s`, and throw away what was not saved."""
@@ -263,16 +226,13 @@ class Rows:
             if near_end:  # the last interval may be shorter
                 np.minimum(trained_s, self.work_s - self.kept_s(), out=trained_s)
             self.lost_s += trained_s
-            if self.weights:
-                rows = np.flatnonzero(hit)
-                all_trained_s = n_cycles * self.interval_s + trained_s
-                self._weigh(rows, now_s[rows], all_trained_s[rows])
+            gone_s = n_cycles * self.interval_s + trained_s if self.weights else gone_s
         else:
             self.broken_s += gone_s
             self.lost_s += gone_s
-            if self.weights:
-                rows = np.flatnonzero(hit)
-                self._weigh(rows, now_s[rows], gone_s[rows])
+        if self.weights:
+            rows = np.flatnonzero(hit)
+            self._weigh(rows, now_s[rows], gone_s[rows])
         if self.has_stops:
             self._break_saves(np.flatnonzero(hit & (self.saving_until_s > now_s)), now_s)
         if self.weights:
@@ -346,8 +306,7 @@ class Rows:
         begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
         until_s = now_s + self._save_now(at, now_s)
-        if self.weights:
-            self.weights.book(SAVE, at, now_s, until_s)
+        self.weights.book(SAVE, at, now_s, until_s)
         self.saved_odd_s[at] += until_s - now_s
         self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
         self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
@@ -375,11 +334,7 @@ class Rows:
         up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.by_s[rows])
         if self.has_busy:
             idle &= ~self.is_busy[kind]
-        counts = idle
-        if self.has_groups:
-            counts = idle & ~self.is_counted[rows] & ~self.is_counted_idle[rows]
-            self.is_counted_idle[rows[counts]] = True
-        self.n_idle_faults[kind[counts], rows[counts]] += 1
+        self.counts.add_idle(kind, rows, idle)
         gone = idle & turn.takes[rows]
         whole_s = time_s
         if gone.any():
@@ -413,10 +368,8 @@ class Rows:
         self._cut(rows, np.maximum(until_s - self.ready_s[rows], 0.0))
         self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
         self._unsave(rows, limit_s[rows])
-        if self.weights:
-            beyond = np.flatnonzero(self.whole_s > until_s)
-            self.weights.book(BLOCKED, beyond, self.whole_s[beyond], limit_s[beyond])
-            self.nodes.weigh_claims(self.weights, until_s)
+        self.weights.book(BLOCKED, self.all_rows, self.whole_s, np.minimum(self.whole_s, until_s))
+        self.nodes.weigh_claims(self.weights, until_s)
         beyond_s = self.nodes.claimed_beyond(until_s)
         self.missing_node_s -= beyond_s
         self.nodes.repair_s -= beyond_s
