@@ -41,7 +41,7 @@ MISSING = {
     "chain": np.int32(-1),
     "is_member": False,
 }
-"""Values of columns that a part of the strikes lacks."""
+"""Values of columns that a part of the arrivals lacks."""
 
 BoolArray = NDArray[np.bool_]
 NodeArray = NDArray[np.int32]
@@ -53,8 +53,8 @@ class Arrivals:
     """Arrivals on one pool, of several runs, each run's in the order of time.
 
     All arrays have shape (n_arrivals, n_runs). Where a run has fewer, `time_s` is inf. A fault that
-    takes a group is one strike for each of its nodes, one after the other at the same time. Columns
-    that nothing in the pool needs are None.
+    takes a group is one arrival for each of its nodes, one after the other at the same time.
+    Columns that nothing in the pool needs are None.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Arrivals:
     kind : ndarray
         Index in the world's kinds.
     node : ndarray
-        Node struck, or `NO_NODE`.
+        Its node, or `NO_NODE`.
     takes : ndarray
         Whether the node goes to repair.
     restart_s, repair_s : ndarray
@@ -100,7 +100,7 @@ class Arrivals:
 
 
 class FaultSamples(NamedTuple):
-    """What strikes bring, whenever they come; arrays of shape (n_arrivals, n_runs)."""
+    """What faults bring, whenever they come; arrays of shape (n_arrivals, n_runs)."""
 
     takes: BoolArray
     level: LevelArray
@@ -156,7 +156,7 @@ def next_lifetime_s(kind: Kind, uniform: FloatArray, factor: FloatArray | float)
 
 
 def no_arrivals(n_runs: int) -> Arrivals:
-    """Return the strikes on a pool that nothing strikes."""
+    """Return the arrivals on a pool where nothing happens."""
     nothing = np.empty((0, n_runs))
     whole = np.empty((0, n_runs), dtype=np.int64)
     taken, node = whole.astype(np.bool_), whole.astype(np.int32)
@@ -188,9 +188,9 @@ def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:
 
 
 def with_members(arrivals: Arrivals, n_nodes: IntArray, n_all: int) -> list[Arrivals]:
-    """Return strikes, and apart the further nodes of those that take groups.
+    """Return arrivals, and apart the further nodes of those that take groups.
 
-    A group of n nodes begins at a multiple of n; the strike itself moves to its first node.
+    A group of n nodes begins at a multiple of n; the arrival itself moves to its first node.
     """
     is_group = n_nodes > 1
     n_groups = int(is_group.sum(axis=0).max(initial=0))

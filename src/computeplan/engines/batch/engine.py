@@ -1,7 +1,7 @@
-"""Many runs at once: NumPy over rows, one row a run, one strike of every run per turn.
+"""Many runs at once: NumPy over rows, one row a run, one arrival of every run per turn.
 
 Plays worlds in which every job stands alone on a pool from t = 0: nothing queues, and pools do not
-touch each other. Between two strikes everything is arithmetic: a job trains, saves and restarts by
+touch each other. Between two arrivals everything is arithmetic: a job trains, saves and restarts by
 closed form, so a turn costs the same whether minutes or months lie between. What a turn does stands
 in ``rows.py``, and where nodes are in ``nodes.py``.
 """
@@ -43,7 +43,7 @@ from computeplan.world.world import World
 __all__ = ["play", "rows_at_once", "why_unsupported"]
 
 MOST_BLOCKS = 32  # 2,048 runs: enough to hide NumPy's cost per call, few enough for the cache
-MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
+MOST_CELLS = 4e6  # arrivals or places x runs; a cell takes some 60 bytes
 
 
 def why_unsupported(world: World) -> tuple[str, str] | None:
@@ -143,7 +143,7 @@ def play(
     world : World
         What to play.
     seed : int
-        Root of all luck.
+        Root of all samples.
     first_run, n_runs : int
         Which runs.
     signals : mapping of str to sequence of Signal, or None

@@ -42,12 +42,7 @@ class RollingRows(Rows):
     """Rows of one job on one pool with rolling maintenance."""
 
     def __init__(
-        self,
-        world: World,
-        pool: int,
-        job: Job | None,
-        n_rows: int,
-        signals: Sequence[Signal] = (),
+        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
     ) -> None:
         super().__init__(world, pool, job, n_rows, signals)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Rows of one job on one pool, played strike by strike, all rows at a time.
+"""Rows of one job on one pool, played arrival by arrival, all rows at a time.
 
 Turns are written to touch whole rows with few NumPy calls; what happens to few rows at a time (a
-planned stop, a struck spare, the end of a job) is done on those rows alone. Where nodes are is
+planned stop, a spare that faults, the end of a job) is done on those rows alone. Where nodes are is
 kept in ``nodes.py``.
 """
 
@@ -32,20 +32,15 @@ SLACK = 1e-9  # a remainder below this share of an interval is rounding, not ano
 class Rows:
     """Rows of one job on one pool, or of a pool without a job, which has ended at 0.
 
-    After each strike a row knows what comes if nothing else strikes: blocked until `whole_s`, a
-    restart from `begin_s` to `ready_s`, then training and saving in turn. Books hold all that lies
-    before `begin_s`. Saved training is `n_cycles` whole intervals and, since stops come at odd
-    times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned stop: it is booked
-    when it begins, and taken back if a fault breaks it.
+    After each arrival a row knows what comes if nothing else does: blocked until `whole_s`, when it
+    has all its nodes, a restart from `begin_s` to `ready_s`, then training and saving in turn. Books
+    hold all that lies before `begin_s`. Saved training is `n_cycles` whole intervals and, since
+    stops come at odd times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned
+    stop: it is booked when it begins, and taken back if a fault breaks it.
     """
 
     def __init__(
-        self,
-        world: World,
-        pool: int,
-        job: Job | None,
-        n_rows: int,
-        signals: Sequence[Signal] = (),
+        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
     ) -> None:
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
@@ -70,18 +65,14 @@ class Rows:
             self.is_busy[kind.index] = kind.is_busy
             self.has_memory[kind.index] = kind.lifetime is not None
         self.has_busy = bool(self.is_busy.any())
-
-        def zeros() -> FloatArray:
-            return np.zeros(n_rows)
-
-        self.n_cycles, self.kept_odd_s, self.last_s = zeros(), zeros(), zeros()
-        self.broken_s, self.lost_s = zeros(), zeros()  # what faults cut short; its training
-        self.saved_odd_s, self.restarted_s, self.blocked_s = zeros(), zeros(), zeros()
-        self.missing_node_s = zeros()
-        self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
-        self.saving_until_s, self.at_stake_s, self.stop_until_s = zeros(), zeros(), zeros()
-        self.restart_s = zeros()  # the one from `begin_s`; kept where there are stops
-        self.end_s = np.full(n_rows, math.inf) if job else zeros()
+        self.n_cycles, self.kept_odd_s, self.last_s = np.zeros((3, n_rows))
+        self.broken_s, self.lost_s = np.zeros((2, n_rows))  # what faults cut short; its training
+        self.saved_odd_s, self.restarted_s, self.blocked_s = np.zeros((3, n_rows))
+        self.missing_node_s = np.zeros(n_rows)
+        self.whole_s, self.begin_s, self.ready_s = np.zeros((3, n_rows))
+        self.saving_until_s, self.at_stake_s, self.stop_until_s = np.zeros((3, n_rows))
+        self.restart_s = np.zeros(n_rows)  # the one from `begin_s`; kept where there are stops
+        self.end_s = np.full(n_rows, math.inf if job else 0.0)
         self.is_done = np.full(n_rows, job is None)
         self.counts = FaultCounts(n_kinds, self.n_fault_kinds, n_rows, has_groups=self.has_groups)
 
@@ -98,7 +89,7 @@ class Rows:
         return self.n_cycles * self.save_s + self.saved_odd_s + self.broken_s - self.lost_s
 
     def play(self, turns: Turns, from_s: float, until_s: float) -> None:
-        """Play the strikes after `from_s` up to `until_s`, turn by turn."""
+        """Play the arrivals after `from_s` up to `until_s`, turn by turn."""
         # No row ends before. Arrivals only ever put it off: a restart may be cut short, but not
         # before it began, and a broken save before a stop gives back at most its length.
         soonest_s = 0.0
@@ -120,7 +111,7 @@ class Rows:
             self._turn(turns, turn, live, near_end=near_end)
 
     def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
-        """Play one strike of every row that is live."""
+        """Play one arrival of every row that is live."""
         time_s, kind, node = turn.time_s, turn.kind, turn.node
         if self.has_stops:
             stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
@@ -138,11 +129,11 @@ class Rows:
         listed = live[rows]
         if listed.any():
             rows, place = rows[listed], place[listed]
-            hit[rows] = self._strike_listed(turns, turn, rows, place)
+            hit[rows] = self._fault_listed(turns, turn, rows, place)
         takes = hit & turn.takes
         self.nodes.n_repairs += takes
         self.counts.add(kind, hit)
-        # A row that is not hit stands still: as if struck when it began, which changes nothing.
+        # A row that is not hit stands still, as if interrupted when it began.
         now_s = np.where(hit, time_s, self.begin_s)
         self._interrupt(hit, now_s, near_end=near_end)
         whole_s = np.maximum(self.whole_s, now_s)
@@ -256,7 +247,7 @@ class Rows:
         self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
 
     def _saves_s(self, left_s: FloatArray) -> FloatArray:
-        """Return how long a job stands still to save in the training left, if not struck. [s]"""
+        """Return how long a job stands still to save in the training left, undisturbed. [s]"""
         if not self.saves:
             return np.zeros_like(left_s)
         saves_s: FloatArray = np.ceil(left_s / self.interval_s - SLACK) * self.save_s
@@ -297,12 +288,8 @@ class Rows:
             left_s = self.work_s - self.kept_s()[rows]
             end_s = self.ready_s[rows] + left_s + self._saves_s(left_s)
             stops = ~(trains & (time_s >= end_s - self.save_s))
-            rows, time_s, lasts_s, trains = (
-                rows[stops],
-                time_s[stops],
-                lasts_s[stops],
-                trains[stops],
-            )
+            rows, time_s = rows[stops], time_s[stops]
+            lasts_s, trains = lasts_s[stops], trains[stops]
         begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
         until_s = now_s + self._save_now(at, now_s)
@@ -328,8 +315,8 @@ class Rows:
         self.at_stake_s[rows] = trained_s
         return self.save_s - saving_s
 
-    def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
-        """Strike nodes that are listed; return which of them are with the job after all."""
+    def _fault_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
+        """Let nodes fault that are listed; return which of them are with the job after all."""
         time_s, kind = turn.time_s[rows], turn.kind[rows]
         up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.by_s[rows])
         if self.has_busy:
@@ -346,7 +333,7 @@ class Rows:
             whole_s = time_s.copy()
             whole_s[gone] = back_s
         if self.comes_back:
-            # What strikes in repair is exchanged there, if its law has a memory.
+            # What faults in repair is exchanged there, if its law has a memory.
             in_repair = ~idle & ~with_job & self.has_memory[kind]
             whole_s = np.where(in_repair, up_s, whole_s)
             again = idle | in_repair
@@ -354,7 +341,7 @@ class Rows:
         return with_job
 
     def close(self, until_s: float) -> bool:
-        """Play what follows the last strike; return whether every row came to its end."""
+        """Play what follows the last arrival; return whether every row came to its end."""
         limit_s = np.full(len(self.end_s), until_s)
         self._finish(~self.is_done, limit_s)
         if self.is_done.all():
@@ -385,10 +372,10 @@ class Rows:
         self.saved_odd_s[rows] += saving_s
 
     def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
-        """Play the strikes from the end of the job to the end of the run: all nodes are idle."""
+        """Play the arrivals from the end of the job to the end of the run: all nodes are idle."""
         begin_s = np.minimum(self.end_s, wall_s)
         self.nodes.claims_come_true()
-        for turn, live in turns.of_nobody(begin_s, wall_s):
+        for turn, live in turns.of_idle(begin_s, wall_s):
             self.nodes.meet(turn.time_s, turn.is_member)
             self._pass_stops(turn, live, begin_s)
             if self.has_groups:
@@ -396,14 +383,14 @@ class Rows:
             self._list_idle(live, turn.node, begin_s)
             rows, place = self.nodes.find(turn.node)
             due = live[rows]
-            self._strike_listed(turns, turn, rows[due], place[due])
+            self._fault_listed(turns, turn, rows[due], place[due])
 
     def _pass_stops(self, turn: Turn, live: Mask, begin_s: FloatArray) -> None:  # noqa: ARG002
         """Take planned stops out of what is live: there is no job to stop."""
         live &= turn.kind < self.n_fault_kinds
 
     def _list_idle(self, live: Mask, node: NodeArray, begin_s: FloatArray) -> None:
-        """List nodes that the job has left, idle since `begin_s`, before they are struck."""
+        """List nodes that the job has left, idle since `begin_s`, before they fault."""
         new = live.copy()
         new[self.nodes.find(node)[0]] = False
         rows = np.flatnonzero(new)

@@ -35,7 +35,7 @@ class TieredRows(Rows):
     """
 
     def __init__(
-        self, world: World, pool: int, job: Job, n_rows: int, signals: Sequence[Signal] = ()
+        self, world: World, pool: int, job: Job, n_rows: int, signals: Sequence[Signal]
     ) -> None:
         super().__init__(world, pool, job, n_rows, signals)
         self.tiers = job.tiers_on(pool)
