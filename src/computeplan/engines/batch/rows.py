@@ -33,10 +33,10 @@ class Rows:
     """Rows of one job on one pool, or of a pool without a job, which has ended at 0.
 
     After each arrival a row knows what comes if nothing else does: blocked until `whole_s`, when it
-    has all its nodes, a restart from `begin_s` to `ready_s`, then training and saving in turn. Books
-    hold all that lies before `begin_s`. Saved training is `n_cycles` whole intervals and, since
-    stops come at odd times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned
-    stop: it is booked when it begins, and taken back if a fault breaks it.
+    has all its nodes, a restart from `begin_s` to `ready_s`, then training and saving in turn.
+    Books hold all that lies before `begin_s`. Saved training is `n_cycles` whole intervals and,
+    since stops come at odd times, `kept_odd_s`. `saving_until_s` is the end of the save before a
+    planned stop: it is booked when it begins, and taken back if a fault breaks it.
     """
 
     def __init__(
