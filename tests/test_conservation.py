@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import scenarios
+from strategies import Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
+from test_engines_agree import world_of
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.ledger import QUEUE, TRAIN, make_ledger
+from computeplan.ledger import IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN, make_ledger
 
 POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]
 
@@ -121,6 +122,58 @@ def test_every_chip_second_of_a_schedule_is_booked_once(policy, wanted, seed, en
     held_s = sum(span.end_s - span.start_s for span in ledger.spans)
     booked_s = ledger.job_s[0, :, :QUEUE].sum()
     assert held_s == pytest.approx(booked_s, rel=1e-9, abs=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """A signal that is 1 before a time and something else from then on."""
+
+    at_s: float = np.inf
+    then: float = 1.0
+
+    def integral(self, from_s, to_s):
+        """Return the integral over spans."""
+        since_s = np.maximum(to_s - self.at_s, 0.0) - np.maximum(from_s - self.at_s, 0.0)
+        return to_s - from_s + since_s * (self.then - 1)
+
+
+@given(
+    st.one_of(eventful_scenarios(), tiered_scenarios()),
+    st.integers(1, 100),
+    st.sampled_from([0, 3]),
+)
+def test_every_chip_second_is_weighted_once(data, at_h, then):
+    """A signal of one gives plain seconds; any other adds up to its integral."""
+    scenario = cp.load(data)
+    world = compile_world(scenario)
+    steps = Steps(at_h * 3600.0, then)
+    n_pools = len(world.pools)
+    signals = {"one": [Steps()] * n_pools, "steps": [steps] * n_pools}
+    ledger = batch.play(world, scenario.simulate.seed, 0, 4, signals)
+    plain = batch.play(world, scenario.simulate.seed, 0, 4)
+    assert (ledger.chip_s == plain.chip_s).all()
+    scale = float(ledger.chip_s.sum(axis=(1, 3)).max())
+    assert ledger.weighted("one") == pytest.approx(ledger.chip_s, abs=1e-9 * scale)
+    total = ledger.weighted("steps").sum(axis=(1, 3))
+    due = np.array(world.n_chips) * steps.integral(0.0, ledger.wall_s)[:, None]
+    assert total == pytest.approx(due, abs=1e-9 * scale * 3)
+
+
+def test_a_tariff_that_steps_is_booked_as_by_hand(monkeypatch):
+    """It is 1 until 20 s and 5 from then on; four nodes of one chip, one spare, a fault at 25 s."""
+    world = world_of()
+    script = Script(scripted((25.0, 0, 0, True, 5.0, 60.0)))
+    monkeypatch.setattr(batch, "Trace", lambda *_: script)
+    ledger = batch.play(world, 0, 0, 1, {"price": [Steps(20.0, 5.0)]})
+    job, unallocated = ledger.weighted("price")[0, :, 0]
+    first = 20 + 5 * 5  # in 25 s of 20 kept, 3 lost and 2 saving
+    rest = (100 - 20 + 8) * 5  # 80 of training, 8 of saving
+    assert job[TRAIN] == pytest.approx(4 * (first * 20 / 25 + rest * 80 / 88))
+    assert job[LOST] == pytest.approx(4 * first * 3 / 25)
+    assert job[SAVE] == pytest.approx(4 * (first * 2 / 25 + rest * 8 / 88))
+    assert job[RESTART] == pytest.approx(4 * 5 * 5)
+    assert unallocated[REPAIR] == pytest.approx(60 * 5)
+    assert unallocated[IDLE] == pytest.approx(45 + 5 * ((1000 - 85) + 4 * (1000 - 118)))
 
 
 def test_books_that_do_not_add_up_are_refused():

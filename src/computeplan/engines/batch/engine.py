@@ -1,7 +1,7 @@
-"""Many runs at once: NumPy over rows, one row a run, one strike of every run per turn.
+"""Many runs at once: NumPy over rows, one row a run, one arrival of every run per turn.
 
 Plays worlds in which every job stands alone on a pool from t = 0: nothing queues, and pools do not
-touch each other. Between two strikes everything is arithmetic: a job trains, saves and restarts by
+touch each other. Between two arrivals everything is arithmetic: a job trains, saves and restarts by
 closed form, so a turn costs the same whether minutes or months lie between. What a turn does stands
 in ``rows.py``, and where nodes are in ``nodes.py``.
 """
@@ -9,10 +9,12 @@ in ``rows.py``, and where nodes are in ``nodes.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
+from computeplan.engines.batch.books import MISSING, Signal
 from computeplan.engines.batch.rolling_rows import RollingRows
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.tiered_rows import TieredRows
@@ -63,7 +65,7 @@ _WHY = {
 }
 
 MOST_BLOCKS = 32  # 2,048 runs: enough to hide NumPy's cost per call, few enough for the cache
-MOST_CELLS = 4e6  # strikes or places x runs; a cell takes some 60 bytes
+MOST_CELLS = 4e6  # arrivals or places x runs; a cell takes some 60 bytes
 
 
 def why_unsupported(world: World) -> tuple[str, str] | None:
@@ -84,7 +86,13 @@ def rows_at_once(world: World) -> int:
     return int(max(1, min(MOST_BLOCKS, MOST_CELLS / (most * BLOCK)))) * BLOCK
 
 
-def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
+def play(
+    world: World,
+    seed: int,
+    first_run: int,
+    n_runs: int,
+    signals: Mapping[str, Sequence[Signal]] | None = None,
+) -> Ledger:
     """Return the books of a range of runs.
 
     Parameters
@@ -92,9 +100,11 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
     world : World
         What to play.
     seed : int
-        Root of all luck.
+        Root of all samples.
     first_run, n_runs : int
         Which runs.
+    signals : mapping of str to sequence of Signal, or None
+        What chip-seconds are weighted with, by name: one signal for each pool.
 
     Raises
     ------
@@ -112,29 +122,33 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)
     ]
-    rows = {p: _play_gang(world, turns[p], p, job, n_runs) for p, job in gangs.items()}
+    signals = signals or {}
+    of_pool = [[signals[name][p] for name in signals] for p in range(len(world.pools))]
+    rows = {p: _play_gang(world, turns[p], p, job, n_runs, of_pool[p]) for p, job in gangs.items()}
     wall_s = np.full(n_runs, world.horizon_s)
     if math.isinf(world.horizon_s):
         wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
-    books = _Books(world, n_runs, wall_s)
+    books = _Books(world, n_runs, wall_s, tuple(signals))
     for pool in range(len(world.pools)):
-        gang = rows.get(pool) or _rows(world, pool, None, n_runs)
+        gang = rows.get(pool) or _rows(world, pool, None, n_runs, of_pool[pool])
         if (gang.end_s < wall_s).any():
             gang.play_idle(turns[pool], wall_s)
         books.add(gang, pool, gangs.get(pool))
     return make_ledger(books.ledger(), world.n_chips)
 
 
-def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
+def _rows(world: World, pool: int, job: Job | None, n_runs: int, signals: Sequence[Signal]) -> Rows:
     if job is not None and job.tiers_on(pool):
-        return TieredRows(world, pool, job, n_runs)
+        return TieredRows(world, pool, job, n_runs, signals)
     is_rolling = any(stop.effect.n_nodes for stop in world.pools[pool].stops)
-    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
+    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs, signals)
 
 
-def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
+def _play_gang(
+    world: World, turns: Turns, pool: int, job: int, n_runs: int, signals: Sequence[Signal]
+) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    rows = _rows(world, pool, world.jobs[job], n_runs)
+    rows = _rows(world, pool, world.jobs[job], n_runs, signals)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
         rows.play(turns, from_s, until_s)
@@ -146,10 +160,12 @@ def _play_gang(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> 
 class _Books:
     """Turns the rows of every pool into one ledger."""
 
-    def __init__(self, world: World, n_runs: int, wall_s: FloatArray) -> None:
-        self.world, self.wall_s = world, wall_s
+    def __init__(
+        self, world: World, n_runs: int, wall_s: FloatArray, names: tuple[str, ...]
+    ) -> None:
+        self.world, self.wall_s, self.weights = world, wall_s, ("seconds", *names)
         n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
-        self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), 1))
+        self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), len(self.weights)))
         self.chip_s = self.booked[..., 0]
         self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
@@ -165,8 +181,11 @@ class _Books:
         idle_s = idle_s + (rows.n_nodes - n_listed) * (self.wall_s - held_s)
         self.chip_s[:, -1, pool, IDLE] = idle_s * chips
         self.chip_s[:, -1, pool, REPAIR] = repair_s * chips
-        self.counts["interruptions"] += rows.n_interruptions.T
-        self.counts["idle_faults"] += rows.n_idle_faults.T
+        if rows.weights:
+            weighted = rows.nodes.weigh_rest(held_s, self.wall_s, rows.n_nodes) * chips
+            self.booked[:, -1, pool, [IDLE, REPAIR], 1:] = weighted.transpose(2, 1, 0)
+        self.counts["interruptions"] += rows.counts.interruptions.T
+        self.counts["idle_faults"] += rows.counts.idle_faults.T
         self.counts["repairs"][:, pool] = rows.nodes.n_repairs
         if job is None:
             return
@@ -184,6 +203,11 @@ class _Books:
             rows.missing_node_s * chips
         )  # what it lacks, all the while
         self.end_s[:, job] = rows.end_s
+        if rows.weights:
+            weighted = rows.weights.booked * chips
+            by_phase = weighted[:, :MISSING] * rows.n_held
+            by_phase[:, BLOCKED] -= weighted[:, MISSING]
+            self.booked[:, job, pool, :, 1:] = by_phase.transpose(2, 1, 0)
 
     def ledger(self) -> Ledger:
         """Return the ledger."""
@@ -194,4 +218,5 @@ class _Books:
             end_s=self.end_s,
             wall_s=self.wall_s,
             counts=self.counts,
+            weights=self.weights,
         )

@@ -26,7 +26,10 @@ import math
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.books import MISSING, Weights
+from computeplan.ledger import IDLE, REPAIR
 from computeplan.trace.arrivals import BoolArray, NodeArray
+from computeplan.world.pools import Pool
 
 __all__ = ["Mask", "Nodes"]
 
@@ -37,6 +40,17 @@ CLAIMS = 2  # places for claims to begin with
 UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair, times a number
 
 
+def _may_tie(pool: Pool) -> bool:
+    """Return whether nodes may come back at one time: some are away for times that are not random.
+
+    Of two random times to the last bit, that two are the same does not happen.
+    """
+    repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
+    is_known = any(kind.log is not None for kind in pool.kinds)
+    is_known |= any(stop.effect.n_nodes for stop in pool.stops)
+    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
+
+
 class Nodes:
     """Nodes that jobs do not hold, one row a run, and what has been booked of them.
 
@@ -45,16 +59,19 @@ class Nodes:
 
     Parameters
     ----------
+    pool : Pool
+        Which nodes.
     n_rows : int
         Runs.
-    first, n_nodes : int
-        Nodes from `first` up to `n_nodes` are idle from t = 0; those before are with a job.
-    may_tie : bool
-        Whether several nodes may come back at one time.
+    first : int
+        Nodes from here on are idle from t = 0; those before are with a job.
+    weights : Weights
+        Of the nodes that jobs do not hold.
     """
 
-    def __init__(self, n_rows: int, first: int, n_nodes: int, *, may_tie: bool) -> None:
-        self.rows, self.may_tie = np.arange(n_rows), may_tie
+    def __init__(self, pool: Pool, n_rows: int, first: int, weights: Weights) -> None:
+        self.rows, self.may_tie, self.weights = np.arange(n_rows), _may_tie(pool), weights
+        n_nodes = pool.n_nodes + pool.n_spare_nodes
         self.by_s, self._time_s = np.zeros(n_rows), np.full(n_rows, -1.0)
         self._nth = np.zeros(n_rows, dtype=np.int64)  # arrival at one time
         self.n_places = max(1, n_nodes - first)
@@ -132,6 +149,9 @@ class Nodes:
         self.n_repairs[rows] += 1
         self.idle_s[rows] += time_s - since_s
         self.repair_s[rows] += down_s
+        if self.weights:
+            self.weights.book(IDLE, rows, self.up_s[place, rows], time_s)
+            self.weights.book(REPAIR, rows, time_s, back_s)
         up_s = np.maximum(back_s, np.nextafter(by_s, math.inf)) if self.may_tie else back_s
         self._put(place * self.rows.size + rows, place, up_s)
 
@@ -183,6 +203,11 @@ class Nodes:
         self.idle_s += idle_s
         self.repair_s += down_s * takes
         from_s = idle_s[:0]
+        if self.weights:
+            at = np.flatnonzero(takes)
+            since_s = np.minimum(self.up_s[place[at], at], time_s[at])
+            self.weights.book(IDLE, at, since_s, time_s[at])
+            self.weights.book(REPAIR, at, time_s[at], time_s[at] + down_s[at])
         if late.size:
             own_s, own_node = back_s[late], node[late]
             other_s, other_node = self.up_s[place[late], late], self.ids[place[late], late]
@@ -236,6 +261,24 @@ class Nodes:
         place = free.argmax(axis=0)
         self.ids[place, rows] = node
         self._put(place * self.rows.size + rows, place, since_s)
+
+    def weigh_claims(self, weights: Weights, wall_s: float) -> None:
+        """Take back, in the weights, what jobs wait for claimed nodes after `wall_s`."""
+        for up_s in self.claimed_up_s:
+            rows = np.flatnonzero(up_s > wall_s)
+            end_s = np.full(rows.size, wall_s)
+            weights.book(MISSING, rows, up_s[rows], end_s)
+            self.weights.book(REPAIR, rows, up_s[rows], end_s)
+
+    def weigh_rest(self, held_s: FloatArray, wall_s: FloatArray, n_nodes: int) -> FloatArray:
+        """Return idle and repair node-seconds times each weight, up to `wall_s`."""
+        listed = self.ids[: self.n_places] != NO_NODE
+        for is_one, up_s in zip(listed, self.up_s, strict=True):
+            for phase, which in ((IDLE, up_s <= wall_s), (REPAIR, up_s > wall_s)):
+                rows = np.flatnonzero(which & is_one)
+                self.weights.book(phase, rows, up_s[rows], wall_s[rows])
+        self.weights.book(IDLE, self.rows, held_s, wall_s, n_nodes - listed.sum(axis=0))
+        return self.weights.booked[:, [IDLE, REPAIR]]
 
     def claims_come_true(self) -> None:
         """Forget all claims: the job has ended, so it has what it waited for."""

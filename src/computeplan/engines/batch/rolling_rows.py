@@ -8,14 +8,17 @@ before repairs end that end at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.books import Signal
 from computeplan.engines.batch.nodes import Mask
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.turns import Turn, Turns
+from computeplan.ledger import RESTART
 from computeplan.trace.arrivals import NodeArray
 from computeplan.trace.trace import NO_NODE
 from computeplan.world.jobs import Job
@@ -24,7 +27,7 @@ from computeplan.world.world import World
 __all__ = ["RollingRows"]
 
 
-class Leaving(NamedTuple):
+class _Leaving(NamedTuple):
     """Nodes that are to leave jobs, in the order in which they were called."""
 
     row: IntArray
@@ -38,13 +41,15 @@ class Leaving(NamedTuple):
 class RollingRows(Rows):
     """Rows of one job on one pool with rolling maintenance."""
 
-    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
-        super().__init__(world, pool, job, n_rows)
+    def __init__(
+        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
+    ) -> None:
+        super().__init__(world, pool, job, n_rows, signals)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
         for stop in world.pools[pool].stops:
             self.n_out[stop.index] = stop.effect.n_nodes
         rows, nodes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
-        self.leaving = Leaving(rows, nodes, *np.empty((4, 0)))
+        self.leaving = _Leaving(rows, nodes, *np.empty((4, 0)))
 
     def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
         self._leave_until(live, turn.time_s)
@@ -94,14 +99,14 @@ class RollingRows(Rows):
         rows, node, away_s = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         holds = np.unique(rows)
         stopped = self._stop(holds, turn.time_s[holds], np.zeros(holds.size))
-        self.n_interruptions[turn.kind[stopped], stopped] += 1
+        self.counts.interruptions[turn.kind[stopped], stopped] += 1
         goes = np.isin(rows, stopped)
         rows = rows[goes]
         now_s, saved_s = turn.time_s[rows], self.saving_until_s[rows]
         leave_s = np.maximum(now_s, saved_s)
         by_s = np.where(saved_s > now_s, np.nextafter(leave_s, -np.inf), self.nodes.by_s[rows])
-        more = Leaving(rows, node[goes], leave_s, by_s, away_s[goes], turn.restart_s[rows])
-        self.leaving = Leaving(*map(np.append, self.leaving, more))  # type: ignore[arg-type]
+        more = _Leaving(rows, node[goes], leave_s, by_s, away_s[goes], turn.restart_s[rows])
+        self.leaving = _Leaving(*map(np.append, self.leaving, more))  # type: ignore[arg-type]
 
     def _take_idle(
         self,
@@ -153,10 +158,10 @@ class RollingRows(Rows):
         rows = table.row[entries]
         nth = np.arange(rows.size) - np.searchsorted(rows, rows)  # of its row
         for n in range(int(nth.max()) + 1):
-            self._leave(Leaving(*(column[entries[nth == n]] for column in table)))
-        self.leaving = Leaving(*(column[~due] for column in table))
+            self._leave(_Leaving(*(column[entries[nth == n]] for column in table)))
+        self.leaving = _Leaving(*(column[~due] for column in table))
 
-    def _leave(self, due: Leaving) -> None:
+    def _leave(self, due: _Leaving) -> None:
         """Take nodes out of jobs, which stand; what is left of a restart is still to be done."""
         held = self._take_idle(due.row, due.node, due.time_s, due.by_s, due.away_s)
         if not held.any():
@@ -168,13 +173,11 @@ class RollingRows(Rows):
         left_s = np.where(is_whole, self.restart_s[rows] - begun_s, self.restart_s[rows])
         restart_s = np.maximum(restart_s, left_s)
         self.restarted_s[rows] += begun_s
+        self.weights.book(RESTART, rows, self.begin_s[rows], self.begin_s[rows] + begun_s)
         takes, wanted, now_s, latest_s, down_s = self._spread(rows, node, time_s, by_s, away_s)
         whole_s = np.maximum(self.whole_s, now_s)
         late, from_s = self.nodes.replace(takes, now_s, wanted, now_s + down_s, down_s, latest_s)
-        after_s = np.maximum(whole_s[late], from_s)
-        self.missing_node_s[late] += from_s - now_s[late]
-        self.blocked_s[late] += after_s - whole_s[late]
-        whole_s[late] = after_s
+        self._block(late, now_s, from_s, whole_s)
         if self.boots:
             self._boot(takes, late, now_s, whole_s)
         self.whole_s[rows] = self.begin_s[rows] = whole_s[rows]

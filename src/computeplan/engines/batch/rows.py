@@ -1,24 +1,27 @@
-"""Rows of one job on one pool, played strike by strike, all rows at a time.
+"""Rows of one job on one pool, played arrival by arrival, all rows at a time.
 
 Turns are written to touch whole rows with few NumPy calls; what happens to few rows at a time (a
-planned stop, a struck spare, the end of a job) is done on those rows alone. Where nodes are is
+planned stop, a spare that faults, the end of a job) is done on those rows alone. Where nodes are is
 kept in ``nodes.py``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.books import MISSING, Signal, Weights
+from computeplan.engines.batch.counts import FaultCounts
 from computeplan.engines.batch.nodes import Mask, Nodes
 from computeplan.engines.batch.repair_shop import RepairShop
 from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
+from computeplan.ledger import BLOCKED, SAVE
 from computeplan.trace.arrivals import NodeArray
 from computeplan.world.jobs import Job
-from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
 __all__ = ["Rows"]
@@ -26,28 +29,19 @@ __all__ = ["Rows"]
 SLACK = 1e-9  # a remainder below this share of an interval is rounding, not another save
 
 
-def _may_tie(pool: Pool) -> bool:
-    """Return whether nodes may come back at one time: some are away for times that are not random.
-
-    Of two random times to the last bit, that two are the same does not happen.
-    """
-    repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
-    is_known = any(kind.log is not None for kind in pool.kinds)
-    is_known |= any(stop.effect.n_nodes for stop in pool.stops)
-    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
-
-
 class Rows:
     """Rows of one job on one pool, or of a pool without a job, which has ended at 0.
 
-    After each strike a row knows what comes if nothing else strikes: blocked until `whole_s`, a
-    restart from `begin_s` to `ready_s`, then training and saving in turn. Books hold all that lies
-    before `begin_s`. Saved training is `n_cycles` whole intervals and, since stops come at odd
-    times, `kept_odd_s`. `saving_until_s` is the end of the save before a planned stop: it is booked
-    when it begins, and taken back if a fault breaks it.
+    After each arrival a row knows what comes if nothing else does: blocked until `whole_s`, when it
+    has all its nodes, a restart from `begin_s` to `ready_s`, then training and saving in turn.
+    Books hold all that lies before `begin_s`. Saved training is `n_cycles` whole intervals and,
+    since stops come at odd times, `kept_odd_s`. `saving_until_s` is the end of the save before a
+    planned stop: it is booked when it begins, and taken back if a fault breaks it.
     """
 
-    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+    def __init__(
+        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
+    ) -> None:
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
         self.n_nodes = place.n_nodes + place.n_spare_nodes
@@ -58,8 +52,9 @@ class Rows:
         self.save_s = float(job.save_s[pool]) if job else 0.0
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
+        self.weights = Weights(signals, n_rows)
         first = self.n_held if job else self.n_nodes
-        self.nodes = Nodes(n_rows, first, self.n_nodes, may_tie=_may_tie(place))
+        self.nodes = Nodes(place, n_rows, first, Weights(signals, n_rows))
         self.repair_shop = RepairShop(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
@@ -70,34 +65,31 @@ class Rows:
             self.is_busy[kind.index] = kind.is_busy
             self.has_memory[kind.index] = kind.lifetime is not None
         self.has_busy = bool(self.is_busy.any())
-
-        def zeros() -> FloatArray:
-            return np.zeros(n_rows)
-
-        self.n_cycles, self.kept_odd_s, self.last_s = zeros(), zeros(), zeros()
-        self.broken_s, self.lost_s = zeros(), zeros()  # what faults cut short; its training
-        self.saved_odd_s, self.restarted_s, self.blocked_s = zeros(), zeros(), zeros()
-        self.missing_node_s = zeros()
-        self.whole_s, self.begin_s, self.ready_s = zeros(), zeros(), zeros()
-        self.saving_until_s, self.at_stake_s, self.stop_until_s = zeros(), zeros(), zeros()
-        self.restart_s = zeros()  # the one from `begin_s`; kept where there are stops
-        self.end_s = np.full(n_rows, math.inf) if job else zeros()
+        self.n_cycles, self.kept_odd_s, self.last_s = np.zeros((3, n_rows))
+        self.broken_s, self.lost_s = np.zeros((2, n_rows))  # what faults cut short; its training
+        self.saved_odd_s, self.restarted_s, self.blocked_s = np.zeros((3, n_rows))
+        self.missing_node_s = np.zeros(n_rows)
+        self.whole_s, self.begin_s, self.ready_s = np.zeros((3, n_rows))
+        self.saving_until_s, self.at_stake_s, self.stop_until_s = np.zeros((3, n_rows))
+        self.restart_s = np.zeros(n_rows)  # the one from `begin_s`; kept where there are stops
+        self.end_s = np.full(n_rows, math.inf if job else 0.0)
         self.is_done = np.full(n_rows, job is None)
-        self.n_interruptions = np.zeros((n_kinds, n_rows), dtype=np.int64)
-        self.n_idle_faults = np.zeros((n_kinds, n_rows), dtype=np.int64)
-        # Of the fault under way, which may take several turns: whether it is counted, and where.
-        self.is_counted, self.is_counted_idle = np.zeros((2, n_rows), dtype=np.bool_)
+        self.counts = FaultCounts(n_kinds, self.n_fault_kinds, n_rows, has_groups=self.has_groups)
 
     def kept_s(self) -> FloatArray:
         """Return the saved training. [s]"""
         return self.n_cycles * self.interval_s + self.kept_odd_s if self.saves else self.kept_odd_s
+
+    def _in_cycles_s(self, n_cycles: FloatArray) -> FloatArray:
+        """Return the training in whole cycles. [s]"""
+        return n_cycles * self.interval_s if self.saves else np.zeros_like(n_cycles)
 
     def saved_s(self) -> FloatArray:
         """Return the time spent on saves, broken ones included. [s]"""
         return self.n_cycles * self.save_s + self.saved_odd_s + self.broken_s - self.lost_s
 
     def play(self, turns: Turns, from_s: float, until_s: float) -> None:
-        """Play the strikes after `from_s` up to `until_s`, turn by turn."""
+        """Play the arrivals after `from_s` up to `until_s`, turn by turn."""
         # No row ends before. Arrivals only ever put it off: a restart may be cut short, but not
         # before it began, and a broken save before a stop gives back at most its length.
         soonest_s = 0.0
@@ -119,7 +111,7 @@ class Rows:
             self._turn(turns, turn, live, near_end=near_end)
 
     def _turn(self, turns: Turns, turn: Turn, live: Mask, *, near_end: bool) -> None:
-        """Play one strike of every row that is live."""
+        """Play one arrival of every row that is live."""
         time_s, kind, node = turn.time_s, turn.kind, turn.node
         if self.has_stops:
             stopped = np.flatnonzero(live & (kind >= self.n_fault_kinds))
@@ -127,7 +119,7 @@ class Rows:
                 live[stopped] = False
                 assert turn.lasts_s is not None
                 stopped = self._stop(stopped, time_s[stopped], turn.lasts_s[stopped])
-                self.n_interruptions[kind[stopped], stopped] += 1
+                self.counts.interruptions[kind[stopped], stopped] += 1
         if self.has_busy:
             live &= ~(self.is_busy[kind] & (time_s < self.whole_s))
         if self.has_groups:
@@ -137,10 +129,11 @@ class Rows:
         listed = live[rows]
         if listed.any():
             rows, place = rows[listed], place[listed]
-            hit[rows] = self._strike_listed(turns, turn, rows, place)
+            hit[rows] = self._fault_listed(turns, turn, rows, place)
         takes = hit & turn.takes
-        self._count(turn, hit, takes)
-        # A row that is not hit stands still: as if struck when it began, which changes nothing.
+        self.nodes.n_repairs += takes
+        self.counts.add(kind, hit)
+        # A row that is not hit stands still, as if interrupted when it began.
         now_s = np.where(hit, time_s, self.begin_s)
         self._interrupt(hit, now_s, near_end=near_end)
         whole_s = np.maximum(self.whole_s, now_s)
@@ -154,10 +147,7 @@ class Rows:
             if self.boots:
                 self._boot(takes, rows, now_s, whole_s)
             if rows.size:
-                after_s = np.maximum(whole_s[rows], from_s)
-                self.missing_node_s[rows] += from_s - now_s[rows]
-                self.blocked_s[rows] += after_s - whole_s[rows]
-                whole_s[rows] = after_s
+                self._block(rows, now_s, from_s, whole_s)
         np.copyto(self.whole_s, whole_s, where=hit)
         np.copyto(self.begin_s, whole_s, where=hit)
         whole_s += self._restart_s(turn)
@@ -176,7 +166,29 @@ class Rows:
         rows = np.flatnonzero(idle)
         ready_s = np.maximum(whole_s[rows], now_s[rows] + self.spare_states.take(rows, now_s[rows]))
         self.blocked_s[rows] += ready_s - whole_s[rows]
+        self.weights.book(BLOCKED, rows, whole_s[rows], ready_s)
         whole_s[rows] = ready_s
+
+    def _block(
+        self, rows: IntArray, now_s: FloatArray, from_s: FloatArray, whole_s: FloatArray
+    ) -> None:
+        """Put off when rows are whole until a node comes that each lacks from now on."""
+        after_s = np.maximum(whole_s[rows], from_s)
+        self.missing_node_s[rows] += from_s - now_s[rows]
+        self.blocked_s[rows] += after_s - whole_s[rows]
+        self.weights.book(MISSING, rows, now_s[rows], from_s)
+        self.weights.book(BLOCKED, rows, whole_s[rows], after_s)
+        whole_s[rows] = after_s
+
+    def _weigh(self, rows: IntArray, now_s: FloatArray, trained_s: FloatArray) -> None:
+        """Book with the weights what came since `begin_s`."""
+        begin_s, ready_s = self.begin_s[rows], self.ready_s[rows]
+        self.weights.stretch(rows, begin_s, ready_s, now_s, trained_s)
+
+    def _unsave(self, rows: IntArray, now_s: FloatArray) -> None:
+        """Take back, in the weights, what is left of saves before planned stops."""
+        until_s = self.saving_until_s[rows]
+        self.weights.book(SAVE, rows, until_s, np.minimum(now_s, until_s))
 
     def _restart_s(self, turn: Turn) -> FloatArray:
         """Return how long restarts take. [s]"""
@@ -185,24 +197,8 @@ class Rows:
     def _new_faults(self, turn: Turn, live: Mask) -> None:
         """Forget the fault before, where this turn is not a further node of it."""
         new = live if turn.is_member is None else live & ~turn.is_member
-        self.is_counted &= ~new
-        self.is_counted_idle &= ~new
+        self.counts.forget(new)
         self.repair_shop.forget(new)
-
-    def _count(self, turn: Turn, hit: Mask, takes: Mask) -> None:
-        """Count interruptions and repairs; a fault of several nodes is one."""
-        self.nodes.n_repairs += takes
-        if self.has_groups:
-            once = hit & ~self.is_counted
-            self.is_counted |= hit
-            moved = np.flatnonzero(once & self.is_counted_idle)
-            self.n_idle_faults[turn.kind[moved], moved] -= 1
-            self.is_counted_idle[moved] = False
-            hit = once
-        if self.n_fault_kinds == 1:
-            self.n_interruptions[0] += hit
-        else:
-            self.n_interruptions[turn.kind, self.all_rows] += hit
 
     def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
         """Book what came since `begin_s`, and throw away what was not saved."""
@@ -221,11 +217,17 @@ class Rows:
             if near_end:  # the last interval may be shorter
                 np.minimum(trained_s, self.work_s - self.kept_s(), out=trained_s)
             self.lost_s += trained_s
+            gone_s = n_cycles * self.interval_s + trained_s if self.weights else gone_s
         else:
             self.broken_s += gone_s
             self.lost_s += gone_s
+        if self.weights:
+            rows = np.flatnonzero(hit)
+            self._weigh(rows, now_s[rows], gone_s[rows])
         if self.has_stops:
             self._break_saves(np.flatnonzero(hit & (self.saving_until_s > now_s)), now_s)
+        if self.weights:
+            self.weights.fall_back(rows, self.kept_s()[rows])
 
     def _finish(self, live: Mask, time_s: FloatArray) -> None:
         """End the rows whose work is done up to `time_s`."""
@@ -239,12 +241,13 @@ class Rows:
         end_s = self.ready_s[rows] + left_s + saves_s
         ends = end_s <= time_s[rows]
         rows = rows[ends]
+        self._weigh(rows, end_s[ends], left_s[ends])
         self.saved_odd_s[rows] += saves_s[ends]
         self.restarted_s[rows] += self.ready_s[rows] - self.begin_s[rows]
         self.last_s[rows], self.end_s[rows], self.is_done[rows] = left_s[ends], end_s[ends], True
 
     def _saves_s(self, left_s: FloatArray) -> FloatArray:
-        """Return how long a job stands still to save in the training left, if not struck. [s]"""
+        """Return how long a job stands still to save in the training left, undisturbed. [s]"""
         if not self.saves:
             return np.zeros_like(left_s)
         saves_s: FloatArray = np.ceil(left_s / self.interval_s - SLACK) * self.save_s
@@ -266,6 +269,7 @@ class Rows:
     def _break_saves(self, rows: IntArray, time_s: FloatArray) -> None:
         """Take back saves before planned stops that a fault broke."""
         if rows.size:
+            self._unsave(rows, time_s[rows])
             self.saved_odd_s[rows] -= self.saving_until_s[rows] - time_s[rows]
             self.kept_odd_s[rows] -= self.at_stake_s[rows]
             self.lost_s[rows] += self.at_stake_s[rows]
@@ -284,15 +288,12 @@ class Rows:
             left_s = self.work_s - self.kept_s()[rows]
             end_s = self.ready_s[rows] + left_s + self._saves_s(left_s)
             stops = ~(trains & (time_s >= end_s - self.save_s))
-            rows, time_s, lasts_s, trains = (
-                rows[stops],
-                time_s[stops],
-                lasts_s[stops],
-                trains[stops],
-            )
+            rows, time_s = rows[stops], time_s[stops]
+            lasts_s, trains = lasts_s[stops], trains[stops]
         begin_s = np.maximum(time_s, self.saving_until_s[rows])
         at, now_s = rows[trains], time_s[trains]
         until_s = now_s + self._save_now(at, now_s)
+        self.weights.book(SAVE, at, now_s, until_s)
         self.saved_odd_s[at] += until_s - now_s
         self.restarted_s[at] += self.ready_s[at] - self.begin_s[at]
         self.saving_until_s[at] = self.begin_s[at] = self.ready_s[at] = begin_s[trains] = until_s
@@ -307,23 +308,20 @@ class Rows:
         """
         gone_s = now_s - self.ready_s[rows]
         n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        self._weigh(rows, now_s, self._in_cycles_s(n_cycles) + trained_s)
         self.n_cycles[rows] += n_cycles
         self.kept_odd_s[rows] += trained_s
         self.saved_odd_s[rows] += saving_s
         self.at_stake_s[rows] = trained_s
         return self.save_s - saving_s
 
-    def _strike_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
-        """Strike nodes that are listed; return which of them are with the job after all."""
+    def _fault_listed(self, turns: Turns, turn: Turn, rows: IntArray, place: IntArray) -> Mask:
+        """Let nodes fault that are listed; return which of them are with the job after all."""
         time_s, kind = turn.time_s[rows], turn.kind[rows]
         up_s, idle, with_job = self.nodes.look(rows, place, self.nodes.by_s[rows])
         if self.has_busy:
             idle &= ~self.is_busy[kind]
-        counts = idle
-        if self.has_groups:
-            counts = idle & ~self.is_counted[rows] & ~self.is_counted_idle[rows]
-            self.is_counted_idle[rows[counts]] = True
-        self.n_idle_faults[kind[counts], rows[counts]] += 1
+        self.counts.add_idle(kind, rows, idle)
         gone = idle & turn.takes[rows]
         whole_s = time_s
         if gone.any():
@@ -335,7 +333,7 @@ class Rows:
             whole_s = time_s.copy()
             whole_s[gone] = back_s
         if self.comes_back:
-            # What strikes in repair is exchanged there, if its law has a memory.
+            # What faults in repair is exchanged there, if its law has a memory.
             in_repair = ~idle & ~with_job & self.has_memory[kind]
             whole_s = np.where(in_repair, up_s, whole_s)
             again = idle | in_repair
@@ -343,7 +341,7 @@ class Rows:
         return with_job
 
     def close(self, until_s: float) -> bool:
-        """Play what follows the last strike; return whether every row came to its end."""
+        """Play what follows the last arrival; return whether every row came to its end."""
         limit_s = np.full(len(self.end_s), until_s)
         self._finish(~self.is_done, limit_s)
         if self.is_done.all():
@@ -356,6 +354,9 @@ class Rows:
         self.saved_odd_s[rows] -= np.maximum(self.saving_until_s[rows] - until_s, 0.0)
         self._cut(rows, np.maximum(until_s - self.ready_s[rows], 0.0))
         self.blocked_s -= np.maximum(self.whole_s - until_s, 0.0)
+        self._unsave(rows, limit_s[rows])
+        self.weights.book(BLOCKED, self.all_rows, self.whole_s, np.minimum(self.whole_s, until_s))
+        self.nodes.weigh_claims(self.weights, until_s)
         beyond_s = self.nodes.claimed_beyond(until_s)
         self.missing_node_s -= beyond_s
         self.nodes.repair_s -= beyond_s
@@ -364,15 +365,17 @@ class Rows:
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
         n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        limit_s = np.full(rows.size, self.horizon_s)
+        self._weigh(rows, limit_s, self._in_cycles_s(n_cycles) + trained_s)
         self.last_s[rows] = trained_s
         self.n_cycles[rows] += n_cycles
         self.saved_odd_s[rows] += saving_s
 
     def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
-        """Play the strikes from the end of the job to the end of the run: all nodes are idle."""
+        """Play the arrivals from the end of the job to the end of the run: all nodes are idle."""
         begin_s = np.minimum(self.end_s, wall_s)
         self.nodes.claims_come_true()
-        for turn, live in turns.of_nobody(begin_s, wall_s):
+        for turn, live in turns.of_idle(begin_s, wall_s):
             self.nodes.meet(turn.time_s, turn.is_member)
             self._pass_stops(turn, live, begin_s)
             if self.has_groups:
@@ -380,14 +383,14 @@ class Rows:
             self._list_idle(live, turn.node, begin_s)
             rows, place = self.nodes.find(turn.node)
             due = live[rows]
-            self._strike_listed(turns, turn, rows[due], place[due])
+            self._fault_listed(turns, turn, rows[due], place[due])
 
     def _pass_stops(self, turn: Turn, live: Mask, begin_s: FloatArray) -> None:  # noqa: ARG002
         """Take planned stops out of what is live: there is no job to stop."""
         live &= turn.kind < self.n_fault_kinds
 
     def _list_idle(self, live: Mask, node: NodeArray, begin_s: FloatArray) -> None:
-        """List nodes that the job has left, idle since `begin_s`, before they are struck."""
+        """List nodes that the job has left, idle since `begin_s`, before they fault."""
         new = live.copy()
         new[self.nodes.find(node)[0]] = False
         rows = np.flatnonzero(new)

@@ -10,10 +10,12 @@ arithmetic of ``rows.py``.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.engines.batch.books import Signal
 from computeplan.engines.batch.nodes import Mask
 from computeplan.engines.batch.rows import SLACK, Rows
 from computeplan.engines.batch.turns import Turn, Turns
@@ -32,8 +34,10 @@ class TieredRows(Rows):
     training had resumed, when, and how long after that the stop came.
     """
 
-    def __init__(self, world: World, pool: int, job: Job, n_rows: int) -> None:
-        super().__init__(world, pool, job, n_rows)
+    def __init__(
+        self, world: World, pool: int, job: Job, n_rows: int, signals: Sequence[Signal]
+    ) -> None:
+        super().__init__(world, pool, job, n_rows, signals)
         self.tiers = job.tiers_on(pool)
         counts = [tier.n_intervals for tier in self.tiers]
         self.repeats = [b // a for a, b in itertools.pairwise(counts)]
@@ -123,6 +127,7 @@ class TieredRows(Rows):
         self._note_complete(rows, self.kept_before_s[rows], gone_s, self.asked_s[rows])
         whole = now_s >= until_s
         self.tier_s[-1, rows[whole]] = self.kept_odd_s[rows[whole]]
+        self._unsave(rows, now_s)
         self.saved_odd_s[rows] -= np.maximum(until_s - now_s, 0.0)
         self.saving_until_s[rows] = 0.0
 
@@ -144,6 +149,7 @@ class TieredRows(Rows):
         self.restarted_s[rows] += np.maximum(np.minimum(now_s, ready_s) - begin_s, 0.0)
         self._settle(rows, now_s)
         reached_s = self.kept_odd_s[rows]
+        all_trained_s = np.zeros(rows.size)
         trains = np.flatnonzero(now_s > ready_s)
         if trains.size:
             at, gone_s = rows[trains], (now_s - ready_s)[trains]
@@ -152,8 +158,12 @@ class TieredRows(Rows):
             self.saved_odd_s[at] += gone_s - trained_s
             self._note_complete(at, from_s, gone_s, gone_s)
             reached_s[trains] += trained_s
+            all_trained_s[trains] = trained_s
+        self._weigh(rows, now_s, all_trained_s)
         self._fall_back(rows)
         self.lost_s[rows] += reached_s - self.kept_odd_s[rows]
+        if self.weights:
+            self.weights.fall_back(rows, self.kept_odd_s[rows])
 
     def _fall_back(self, rows: IntArray) -> None:
         """Go back to the newest save left, and note how long it takes to read."""
@@ -176,6 +186,7 @@ class TieredRows(Rows):
         kept_s, ready_s = self.kept_odd_s[rows], self.ready_s[rows]
         gone_s = now_s - ready_s
         trained_s, stalled_s = self._trained(gone_s, self.work_s - kept_s)
+        self._weigh(rows, now_s, trained_s)
         self.saved_odd_s[rows] += gone_s - trained_s
         self.kept_before_s[rows], self.stretch_s[rows], self.asked_s[rows] = kept_s, ready_s, gone_s
         self.kept_odd_s[rows] = kept_s + trained_s
@@ -184,5 +195,6 @@ class TieredRows(Rows):
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
         trained_s, _ = self._trained(gone_s, self.work_s - self.kept_odd_s[rows])
+        self._weigh(rows, np.full(rows.size, self.horizon_s), trained_s)
         self.last_s[rows] = trained_s
         self.saved_odd_s[rows] += gone_s - trained_s

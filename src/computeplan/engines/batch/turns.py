@@ -1,9 +1,9 @@
-"""Turns of the batch engine: one strike of every row, row by row in the order of time.
+"""Turns of the batch engine: one arrival of every row, row by row in the order of time.
 
-Where all strikes are known beforehand, a turn is a row of their arrays, and rows of runs go through
-them in step. Where nodes come back with a new fault (a law with memory, a relapse), each run takes
-what is next of its own: a strike that was known, or one that came back, which waits in one of a few
-places. What comes back later than luck has been looked at is put aside until then.
+Where all arrivals are known beforehand, a turn is a row of their arrays, and rows of runs go
+through them in step. Where nodes come back with a new fault (a law with memory, a relapse), each
+run takes what is next of its own: an arrival that was known, or one that came back, which waits in
+one of a few places. What comes back later than arrivals are looked at is put aside until then.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLACES = 8  # for faults that come back, to begin with
 
 
 class Turn(NamedTuple):
-    """One strike of each run, shape (n_runs,); columns as in `Arrivals`."""
+    """One arrival of each run, shape (n_runs,); columns as in `Arrivals`."""
 
     time_s: FloatArray
     kind: IntArray
@@ -45,14 +45,14 @@ class Turn(NamedTuple):
 
 
 class Turns:
-    """Turns of one pool whose strikes are all known beforehand."""
+    """Turns of one pool whose arrivals are all known beforehand."""
 
     def __init__(self, trace: Trace, pool: int) -> None:
         self.trace, self.pool = trace, pool
         self.arrivals: Arrivals | None = None
 
     def look(self, until_s: float) -> Arrivals:
-        """Return the strikes up to a time, no later ones missing."""
+        """Return the arrivals up to a time, no later ones missing."""
         self.arrivals = self.trace.arrivals(self.pool, until_s)
         return self.arrivals
 
@@ -66,7 +66,7 @@ class Turns:
         due &= (arrivals.time_s < horizon_s) & ~is_done
         yield from _in_step(arrivals, due)
 
-    def of_nobody(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
+    def of_idle(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
         """Yield turns from `begin_s` up to the end of the run."""
         arrivals = self.look(float(wall_s.max(initial=0.0)))
         yield from _in_step(arrivals, (arrivals.time_s >= begin_s) & (arrivals.time_s < wall_s))
@@ -123,7 +123,7 @@ class ReturningTurns(Turns):
         self.until_s = 0.0
 
     def look(self, until_s: float) -> Arrivals:
-        """Return the strikes up to a time, and take out what was put aside until then."""
+        """Return the arrivals up to a time, and take out what was put aside until then."""
         if until_s <= self.until_s and self.arrivals is not None:
             return self.arrivals
         self.until_s = until_s
@@ -139,7 +139,7 @@ class ReturningTurns(Turns):
         limit_s = np.minimum(until_s, np.nextafter(horizon_s, 0.0))
         yield from self._each_its_own(arrivals, limit_s, is_done)
 
-    def of_nobody(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
+    def of_idle(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
         """Yield turns up to the end of the run."""
         del begin_s
         arrivals = self.look(float(wall_s.max(initial=0.0)))
@@ -169,7 +169,7 @@ class ReturningTurns(Turns):
             is_back[again] = True
             turn = self._again(turn, again, place)
             yield turn, live.copy()
-            live &= ~is_done  # what comes after the end of a job is played again, for nobody
+            live &= ~is_done  # what comes after the end of a job is played again, on idle nodes
             self.n_next += live & ~is_back
             played = live[again]
             self.due_s[again[played], place[played]] = np.inf
@@ -258,11 +258,11 @@ class _Flat:
                 self.columns[i] = column[:, 0] if self.is_shared[i] else column.reshape(-1)
 
     def time_s(self, at: IntArray) -> FloatArray:
-        """Return times by flat index; none are known if there is no strike."""
+        """Return times by flat index; none are known if there is no arrival."""
         return self.times_s[at] if self.times_s.size else np.full(at.shape, np.inf)
 
     def turn(self, at: IntArray, row: IntArray) -> Turn:
-        """Return strikes by flat index and row, as arrays of their own."""
+        """Return arrivals by flat index and row, as arrays of their own."""
         found = [
             None if column is None else column[row if shared else at]
             for column, shared in zip(self.columns, self.is_shared, strict=True)
