@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from places import REPO
 from strategies import Script, scripted
 
 from computeplan.cli.main import main
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-
-REPO = Path(__file__).resolve().parents[1]
 
 settings.register_profile(
     "computeplan",

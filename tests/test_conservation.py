@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
-from test_engines_agree import world_of
+from worlds import check, world_of
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
@@ -18,25 +18,6 @@ from computeplan.engines.event import engine as event
 from computeplan.ledger import IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN, make_ledger
 
 POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]
-
-
-def check(ledger, world) -> None:
-    """Check what must hold of any ledger."""
-    chips = np.array([pool.n_chips for pool in world.pools], dtype=float)
-    total = ledger.chip_s.sum(axis=(1, 3))
-    np.testing.assert_allclose(total, chips * ledger.wall_s[:, None], rtol=1e-9)
-    assert (ledger.chip_s >= -1e-6 * chips.max()).all()
-    # a job's seconds are the time from its arrival to its end, or to the end of the run
-    arrival_s = np.array([job.arrival_s for job in world.jobs])
-    until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])
-    present_s = np.maximum(until_s - arrival_s, 0.0)
-    np.testing.assert_allclose(ledger.job_s.sum(axis=2), present_s, rtol=1e-9, atol=1e-6)
-    finished = np.isfinite(ledger.end_s)
-    work_s = np.array([job.train_s[job.n_nodes > 0].min() for job in world.jobs])
-    assert (
-        ledger.job_s[..., TRAIN][finished]
-        >= np.broadcast_to(work_s, finished.shape)[finished] * (1 - 1e-9)
-    ).all()
 
 
 @given(scenarios(), st.sampled_from([batch, event]))

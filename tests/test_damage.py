@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Script, laws, scenarios, scripted, tiered_scenarios
-from test_conservation import check
-from test_engines_agree import phases, world_of
+from worlds import check, phases, world_of
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world

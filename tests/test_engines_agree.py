@@ -9,64 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from strategies import NO_NODE, eventful_scenarios, scenarios
+from worlds import assert_same_books, phases, world_of
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.ledger import BLOCKED, COUNTS, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN, Ledger
+from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN
 from computeplan.report.words import sentences
-from computeplan.world.world import World
 
 HOUR_S = 3600.0
-
-
-def world_of(**changes: object) -> World:
-    """Four nodes of one chip and one spare; 100 s of work, saves of 1 s after each 10 s."""
-    scenario = cp.load(
-        {
-            "computeplan": 1,
-            "name": "scripted",
-            "sites": {
-                "s": {
-                    "pue": 1,
-                    "pools": {
-                        "p": {
-                            "chip": "nvidia/h100-sxm",
-                            "chips": 4,
-                            "chips_per_node": 1,
-                            "spares": "1 nodes",
-                        }
-                    },
-                }
-            },
-            "faults": {
-                "f": {
-                    "mtbf": "1 year",
-                    "per": "node",
-                    "takes": "node",
-                    "restart": "1 s",
-                    "repair": "1 s",
-                }
-            },
-            "planned": {"stop": {"every": "1 year", "lasts": "1 s"}},
-            "jobs": {
-                "j": {
-                    "train_for": "100 s",
-                    "chips": 4,
-                    "checkpoint": {"every": "10 s", "stall": "1 s"},
-                }
-            },
-            "simulate": {"horizon": "1000 s"},
-        }
-    ).with_(changes)
-    return compile_world(scenario)
-
-
-def phases(ledger: Ledger) -> dict[int, float]:
-    """Return the seconds of the only job by phase, those that are not 0."""
-    seconds = ledger.job_s[0, 0]
-    return {i: float(seconds[i]) for i in np.flatnonzero(np.abs(seconds) > 1e-12)}
 
 
 FAULT, STOP = 0, 1
@@ -266,20 +218,6 @@ def test_scripted_never_saving_loses_everything(play):
     world = world_of(**{"jobs.j.checkpoint": {"every": "never", "stall": "1 s"}})
     ledger = play(world, (60.0, FAULT, 0, False, 5.0, 0.0))
     assert phases(ledger) == pytest.approx({TRAIN: 100, LOST: 60, RESTART: 5})
-
-
-def assert_same_books(one: Ledger, other: Ledger, world: World) -> None:
-    """Compare two ledgers to 1e-9 of the chip-seconds of a run."""
-    chips = sum(pool.n_chips for pool in world.pools)
-    scale = float(one.wall_s.max()) * chips
-    columns = ("chip_s", "job_s", "first_start_s", "end_s", "wall_s")
-    pairs = [(name, getattr(one, name), getattr(other, name)) for name in columns]
-    pairs += [(name, one.weighted(name), other.weighted(name)) for name in ("slow",)]
-    pairs += [(name, one.counts[name], other.counts[name]) for name in COUNTS]
-    for name, a, b in pairs:
-        same = np.isinf(a) & (a == b)
-        worst = np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)).max(initial=0.0)
-        assert worst <= 1e-9 * scale, (name, worst)
 
 
 @given(scenarios())

@@ -14,6 +14,7 @@ import oracle
 import pytest
 from oracle import HOUR_S, scenario_of
 from scipy import integrate, stats
+from worlds import BOTH, weibull
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
@@ -27,7 +28,6 @@ from computeplan.trace.lifetimes import first_lifetime_s, renewed_lifetime_s
 from computeplan.world.faults import Lifetime
 
 DAY_S = 86_400.0
-BOTH = pytest.mark.parametrize("engine", [batch, event], ids=["batch", "event"])
 LAWS = [
     Law("weibull_min", (0.7,), 1000.0),
     Law("weibull_min", (2.0,), 1000.0),
@@ -83,10 +83,6 @@ def test_a_renewed_life_is_a_quantile_of_its_law(law):
 
 
 # Fleets
-
-
-def weibull(shape: float, age: str) -> dict[str, object]:
-    return {"faults__f__law": {"weibull_min": {"c": shape}}, "faults__f__age": age}
 
 
 CREWS = {

@@ -2,10 +2,10 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import REPO
 from scipy import stats
 
 from computeplan.errors import ScenarioError
@@ -29,7 +29,7 @@ from computeplan.specs.scenario import load
 from computeplan.study.run import run
 
 DAY_S = 86_400.0
-REAL = Path(__file__).parents[2] / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
+REAL = REPO.parent / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason="the log is read in place, where it is")
 
 

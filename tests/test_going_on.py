@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from strategies import NO_NODE, Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
-from test_conservation import check
-from test_engines_agree import assert_same_books, phases, world_of
+from worlds import assert_same_books, check, phases, world_of
 
 import computeplan as cp
 from computeplan.analytic.expected import why_no_closed_form

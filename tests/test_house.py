@@ -16,9 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from places import REPO
 from ruamel.yaml import YAML
 
-REPO = Path(__file__).resolve().parents[1]
 SRC = REPO / "src" / "computeplan"
 
 FLOORS = {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from oracle import HOUR_S, scenario_of
 from scipy import stats
-from test_faults import BOTH
+from worlds import BOTH
 
 from computeplan.analytic.expected import why_no_closed_form
 from computeplan.compiler.compile import compile_world

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from test_engines_agree import assert_same_books
+from worlds import assert_same_books
 
 import computeplan as cp
 from computeplan.analytic.breakeven import break_evens

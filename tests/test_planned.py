@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import NO_NODE, Script, crowded, scripted
-from test_engines_agree import phases
+from worlds import phases
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world

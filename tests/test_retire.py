@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from oracle import scenario_of
 from strategies import Script, scripted
-from test_engines_agree import FAULT, assert_same_books, phases, world_of
-from test_faults import weibull
+from worlds import assert_same_books, phases, weibull, world_of
 
 import computeplan as cp
 from computeplan.analytic.expected import why_no_closed_form
@@ -24,6 +23,7 @@ from computeplan.trace import Trace
 
 HOUR_S = 3600.0
 SPAN_H, MEAN = 1000.0, 1.5  # faults per node expected
+FAULT = 0
 PATH = "sites.s.pools.p.retire"
 RULE = {"after": "2 faults", "within": "30 s", "replaced_in": "50 s"}
 

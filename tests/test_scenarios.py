@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from places import REPO
 from ruamel.yaml import YAML
 
 import computeplan as cp
@@ -20,7 +21,6 @@ from computeplan.cli.run import run as run_command
 from computeplan.distributions import law_mean_s
 from computeplan.report.words import sentence, sentences
 
-REPO = Path(__file__).resolve().parents[1]
 FILES = sorted((REPO / "scenarios").glob("*.yaml"))
 READMES = ("README.md", "README.zh-CN.md")
 PROMISED = {  # by `computeplan run --json`

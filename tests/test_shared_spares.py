@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
-from strategies import Script, laws, scripted
+from strategies import laws, scripted
+from worlds import Scripts, data_of, job
 
 import computeplan as cp
 from computeplan.analytic.expected import why_no_closed_form
@@ -21,45 +21,6 @@ from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import BLOCKED, RESTART
 from computeplan.report.words import sentence
 from computeplan.study.facts import facts_of
-
-CHIP = {"chip": "nvidia/h100-sxm", "chips_per_node": 1}
-FAULT = {"mtbf": "100 h", "per": "node", "takes": "node", "restart": "1 s", "repair": "100 s"}
-SAVES = {"every": "10 s", "stall": "0 s"}
-
-
-def data_of(chips: dict[str, int], spares: dict[str, int]) -> dict[str, Any]:
-    """A site of pools that share spares, with a job on each that needs all of it."""
-    pools = {
-        p: {**CHIP, "chips": n, "spares": f"{spares.get(p, 0)} nodes"} for p, n in chips.items()
-    }
-    return {
-        "computeplan": 1,
-        "name": "shared",
-        "sites": {"s": {"pue": 1, "share_spares": True, "pools": pools}},
-        "faults": {"f": dict(FAULT)},
-        "jobs": {f"on_{p}": job(p, n, "200 s") for p, n in chips.items()},
-        "policy": "silo",
-    }
-
-
-def job(home: str, chips: int, train_for: str, arrival: str = "0 s") -> dict[str, Any]:
-    """A job that saves every 10 s at no cost."""
-    here = {"home": home, "chips": chips, "arrival": arrival}
-    return {**here, "train_for": train_for, "checkpoint": SAVES}
-
-
-class Scripts(Script):
-    """What strikes each pool: at a time, on a node, which is away for so long; restart 1 s. [s]"""
-
-    def __init__(self, *by_pool: list[tuple[float, int, float]]) -> None:
-        self.by_pool = [
-            scripted(*((at_s, 0, node, True, 1.0, away_s) for at_s, node, away_s in arrivals))
-            for arrivals in by_pool
-        ]
-
-    def arrivals(self, pool: int, until_s: float) -> Any:  # noqa: ARG002
-        """Return the script of a pool."""
-        return self.by_pool[pool]
 
 
 @pytest.fixture

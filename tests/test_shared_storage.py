@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import NO_NODE, eventful_scenarios, scripted
-from test_engines_agree import assert_same_books
-from test_shared_spares import CHIP, Scripts, data_of
-from test_shared_spares import job as a_job
+from worlds import CHIP, Scripts, assert_same_books, data_of
+from worlds import job as a_job
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import NO_NODE, scenarios, tiered_scenarios, tiers
-from test_conservation import check
-from test_engines_agree import assert_same_books, phases, world_of
+from worlds import assert_same_books, check, phases, world_of
 
 import computeplan as cp
 from computeplan.analytic.expected import expect

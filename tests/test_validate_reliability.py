@@ -1,10 +1,10 @@
 """``computeplan validate reliability``: published interruptions and exact values, simulated."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from places import REPO
 
 from computeplan.cli.main import cli
 from computeplan.errors import ScenarioError
@@ -18,7 +18,7 @@ cases:
 """
 
 
-REAL = Path(__file__).parents[2] / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
+REAL = REPO.parent / "shared/traces/infinitehbd/fault_trace_days_0_174.json"
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-REPO = Path(__file__).resolve().parents[1]
+from places import REPO
 
 
 def call(command: Sequence[str | Path], cwd: Path) -> str:

@@ -2,9 +2,9 @@
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
+from places import REPO
 
 import computeplan as cp
 from computeplan.notes import Note, note, quoted
@@ -14,7 +14,7 @@ from computeplan.specs.scenario import shipped_names
 from computeplan.study.cases import compile_cases, notes_of
 from computeplan.study.facts import facts_of
 
-SRC = Path(__file__).resolve().parents[1] / "src" / "computeplan"
+SRC = REPO / "src" / "computeplan"
 
 
 def codes_made(source):

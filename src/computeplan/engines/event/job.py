@@ -101,7 +101,7 @@ class Job:
         self.storages, self.ended = storages, ended  # by site; when it knows that it has [s]
         self.state, self.pool = QUEUED, -1
         self.books = Books((index, -1), (), None)
-        self.since_s = self.begin_s = self.ready_s = self.restart_s = 0.0
+        self.since_s = self.begin_s = self.ready_s = self.restart_s = self.load_s = 0.0
         self.stop_until_s = self.saving_until_s = self.missing_since_s = 0.0
         self.start_s = self.end_s = math.inf
         self.position_s = self.trained_s = self.lost_work_s = 0.0
@@ -179,10 +179,9 @@ class Job:
         return resumes_s + max(left_s, 1e-6 * self.plan.work_s)
 
     def restart_left_s(self, now_s: float) -> float:
-        """Return how much of a restart is left to do once the job has its nodes. [s]"""
-        if self.is_blocked:
-            return self.restart_s
-        return max(0.0, self.begin_s + self.restart_s - now_s)
+        """Return how much of a restart but reading is left, once the job has its nodes. [s]"""
+        restart_s = self.restart_s - self.load_s
+        return restart_s if self.is_blocked else max(0.0, self.begin_s + restart_s - now_s)
 
     # -- time goes on ----------------------------------------------------------------------------
 
@@ -304,6 +303,7 @@ class Job:
         self.position_s, self.saving_until_s, self.restart_s = save.position_s, 0.0, restart_s
         load_s = checkpoints.load_s(self.plan.interval_s)
         if self.storage is None:
+            self.load_s = load_s
             self.restart_s += load_s
         else:
             self.must_read = load_s > 0
@@ -373,7 +373,7 @@ class Job:
         stands_from_s = max(now_s, self.saving_until_s)
         if trains:
             _, stalled_s = self.stretch.trained(now_s)
-            self.state, self.restart_s, self.asked_s = SAVING, 0.0, now_s
+            self.state, self.restart_s, self.load_s, self.asked_s = SAVING, 0.0, 0.0, now_s
             stands_from_s = self.saving_until_s = now_s + self.plan.save_s - stalled_s
             self.begin_s = stands_from_s
             self.ready_s = max(stands_from_s, self.stop_until_s)
