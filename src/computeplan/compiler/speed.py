@@ -266,8 +266,7 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
             chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
         )
     except InfeasibleError as error:
-        message = f"jobs.{at.name} on {chip.name}: {error}"
-        raise InfeasibleError(message) from None
+        raise InfeasibleError(f"jobs.{at.name} on {chip.name}: {error}") from None
     except ValueError as error:
         raise at.error(str(error), "parallelism") from None
     notes = []

@@ -66,8 +66,7 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
     '3.09 h, 3.79 / 1000 node-days'
     """
     if not (rate_per_node_s > 0 and chips_per_node > 0 and n_nodes > 0):
-        message = f"all must be > 0, got {rate_per_node_s}, {chips_per_node}, {n_nodes}"
-        raise ValueError(message)
+        raise ValueError(f"all must be > 0, got {rate_per_node_s}, {chips_per_node}, {n_nodes}")
     node_s = 1 / rate_per_node_s
     return RateForms(
         node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * DAY_S

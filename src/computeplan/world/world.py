@@ -190,9 +190,8 @@ class World:
             for p in range(len(self.pools))
         )
         if until_s > NEVER_ENDS * likely_s or faults_go_on:
-            message = (
+            raise InfeasibleError(
                 f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
                 " has too many faults. Give simulate.horizon, more spares or shorter repairs"
             )
-            raise InfeasibleError(message)
         return 1.5 * until_s

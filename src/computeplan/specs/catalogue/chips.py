@@ -318,8 +318,7 @@ class Chip(Frozen):
         known = ", ".join(
             name for name, figure in self.peak_dense.items() if figure.value is not None
         )
-        msg = f"{self.name or 'the chip'} has no dense {precision} peak; it has {known}"
-        raise ValueError(msg)
+        raise ValueError(f"{self.name or 'the chip'} has no dense {precision} peak; it has {known}")
 
 
 def figures_in(entry: Frozen) -> Iterator[tuple[str, Figure[Any]]]:
