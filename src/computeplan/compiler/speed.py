@@ -117,19 +117,9 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
 
 def layout_of(given: Parallelism) -> Layout:
     """Return a layout as the physics takes it."""
-    return Layout.of(
-        tp=given.tp,
-        pp=given.pp,
-        dp=given.dp,
-        cp=given.cp,
-        ep=given.ep,
-        micro_batch=given.micro_batch,
-        pieces=given.virtual_stages,
-        recompute=RECOMPUTE.index(given.recompute),
-        sequence_parallel=given.sequence_parallel,
-        zero=given.zero,
-        shard=given.shard,
-    )
+    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule"})
+    recompute = RECOMPUTE.index(given.recompute)
+    return Layout.of(pieces=given.virtual_stages, recompute=recompute, **same)
 
 
 def layout_problem(training: Training, given: Parallelism) -> str:

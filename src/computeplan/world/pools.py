@@ -1,4 +1,4 @@
-"""A pool, compiled: identical chips in nodes at one site, with their faults and stops."""
+"""A pool, compiled: identical chips in nodes at one site, their faults and planned stops."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pool:
     """Nodes that jobs can hold, nodes on top, chips in each."""
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
-    """Its faults and planned stops."""
+    """Kinds of faults, and planned stops."""
     n_crews: int | None
     """Nodes that can be in repair by crews at one time; None without limit."""
     spare_states: tuple[tuple[int, float], ...]
