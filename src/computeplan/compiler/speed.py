@@ -1,8 +1,8 @@
 """How fast a job trains on a pool: as given, as measured elsewhere, or as priced.
 
 A job that gives `mfu` or `achieved` trains at that. One that gives `parallelism` is priced: the
-layout it names, or with `auto` the fastest that fits. One that gives neither takes the utilisation
-somebody measured on such a chip with such a model.
+layout it names, or with `auto` the fastest that fits. One that gives neither has the utilisation
+measured on such a chip with such a model.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ class Priced(NamedTuple):
     choices: Choices
     """The layout given, or the fastest ones."""
     device: Device
+    """One rank of the chip."""
     n_chips: int
     """Chips that the first layout uses."""
     band: Band
+    """Around the time of the first layout."""
     family: str
     framework: str
     """Whose fitted numbers and whose switches were used."""

@@ -140,6 +140,7 @@ class Case:
     year: float | None
     """Of the software, with its fraction."""
     question: Question | None = None
+    """None where the row makes none."""
     skipped: str = ""
     """Why there is no question."""
     assumed: tuple[Note, ...] = ()

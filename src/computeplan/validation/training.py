@@ -49,6 +49,7 @@ class Prediction:
     """A row and what we say of it."""
 
     case: Case
+    """The row."""
     chip: str
     family: str
     """Names; the family is empty where the row was skipped."""
@@ -77,7 +78,7 @@ class FamilyScore:
     mape: float
     median: float
     p90: float
-    """Mean error; median, mean and 90th percentile of the absolute error."""
+    """Mean error; mean, median and 90th percentile of the absolute error."""
     baseline_mape: float
     """Of one utilisation for all rows."""
 

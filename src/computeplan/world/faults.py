@@ -171,5 +171,5 @@ class Kind:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when a node faults again depends on when it was restored."""
+        """Whether the next fault of a node depends on when it was restored."""
         return self.lifetime is not None or self.relapse is not None

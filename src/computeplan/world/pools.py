@@ -83,7 +83,7 @@ class Pool:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when some nodes fault again depends on when they were restored."""
+        """Whether the next fault of some nodes depends on when they were restored."""
         return any(kind.comes_back for kind in self.kinds)
 
     def kind(self, index: int) -> Kind:
@@ -101,7 +101,7 @@ class Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what sends nodes to repair comes to those of unblocked jobs only."""
+        """Whether faults send to repair only nodes of jobs that are not blocked."""
         takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
         return bool(takes) and all(takes)
 

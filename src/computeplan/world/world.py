@@ -60,7 +60,7 @@ class World:
     """As in the scenario."""
     pools: tuple[Pool, ...]
     jobs: tuple[Job, ...]
-    """Compiled."""
+    """As compiled."""
     kind_names: tuple[str, ...]
     """Fault kinds, then planned stops."""
     n_fault_kinds: int
