@@ -316,11 +316,11 @@ def test_an_empty_repair_shop_is_told():
     (told,) = warned(result := run(scenario))
     (case,) = result.cases.values()
     expected = expect(compile_world(scenario))
-    assert told.startswith("WARNING: not the long run: runs start with every node whole")
+    assert told.startswith("WARNING: not the long run: runs start with every node up")
     assert f"ettr {case.estimate('ettr').mean:.4f} simulated" in told
     assert f"{expected.long_run_ettr:.4f} in the long run by closed form" in told
     assert case.estimate("ettr").mean > expected.long_run_ettr + 0.1
-    assert "which start with every node whole; if no repair waits" in sentence(case.facts["spares"])
+    assert "which start with every node up; if no repair waits" in sentence(case.facts["spares"])
 
 
 def test_a_wrong_simulation_is_told():

@@ -398,8 +398,8 @@ def test_tiers_that_go_through_shared_storage_are_said_to_have_it_alone():
     changes |= {"jobs.k": {"train_for": "50 h", "chips": 4, "checkpoint": saves}}
     world = world_of_one({"every": "never"}, **changes)
     assert [note for note in sentences(world.notes) if "storage to themselves" in note] == [
-        "j: its tiers are taken to have the storage to themselves (an assumption)",
-        "k: its tiers are taken to have the storage to themselves (an assumption)",
+        "j: its tiers are assumed to have the storage to themselves",
+        "k: its tiers are assumed to have the storage to themselves",
     ]
     assert not any(job.storage for job in world.jobs)
 

@@ -72,8 +72,7 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
-        message = f"module 'computeplan' has no attribute {name!r}"
-        raise AttributeError(message)
+        raise AttributeError(f"module 'computeplan' has no attribute {name!r}")
     return getattr(import_module(f"computeplan.{_WHERE[name]}"), name)
 
 

@@ -36,7 +36,6 @@ def _checked(arguments: dict[str, ArrayLike], sign: str, limit: float) -> tuple[
         good = array > limit if sign == ">" else array >= limit
         if not np.all(good):
             worst = array[~good].flat[0] if array.ndim else array
-            message = f"{name} must be {sign} {limit:g}, got {worst}"
-            raise ValueError(message)
+            raise ValueError(f"{name} must be {sign} {limit:g}, got {worst}")
         arrays.append(array)
     return tuple(arrays)

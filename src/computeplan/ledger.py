@@ -131,11 +131,10 @@ def make_ledger(
     wrong = np.abs(booked - due) > TOLERANCE * np.maximum(due, 1.0)
     if wrong.any() or (ledger.chip_s < -TOLERANCE * np.maximum(due.max(), 1.0)).any():
         run, pool = np.argwhere(wrong)[0] if wrong.any() else (0, 0)
-        message = (
+        raise AssertionError(
             f"books of run {run}, pool {pool} do not add up:"
             f" {booked[run, pool]!r} of {due[run, pool]!r} chip-seconds"
         )
-        raise AssertionError(message)
     return ledger
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.arrays import FloatArray, IntArray
+from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
 from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.faults import Corrupt, Slow
@@ -125,20 +125,16 @@ def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
     return _floats((last_s - first_s) / kept / DAY_S)
 
 
-def _stops(ledger: Ledger) -> IntArray:
-    return ledger.counts["interruptions"]
+def _count(name: str, effect: type = object) -> Measure:
+    """Return the measure of what the ledger counts; none where no fault has the effect."""
 
+    def counted(ledger: Ledger, world: World) -> FloatArray:
+        kinds = [kind for pool in world.pools for kind in pool.kinds]
+        if effect is not object and not any(isinstance(k.effect, effect) for k in kinds):
+            return np.full(ledger.n_runs, math.nan)
+        return _floats(ledger.counts[name].sum(axis=1) * 1.0)
 
-def _from_start(ledger: Ledger, world: World) -> FloatArray:
-    if not any(isinstance(kind.effect, Corrupt) for pool in world.pools for kind in pool.kinds):
-        return np.full(ledger.n_runs, math.nan)
-    return _floats(ledger.counts["from_start"].sum(axis=1) * 1.0)
-
-
-def _slowdowns(ledger: Ledger, world: World) -> FloatArray:
-    if not any(isinstance(kind.effect, Slow) for pool in world.pools for kind in pool.kinds):
-        return np.full(ledger.n_runs, math.nan)
-    return _floats(ledger.counts["slowdowns"].sum(axis=1) * 1.0)
+    return counted
 
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
@@ -219,11 +215,11 @@ _MEASURES: dict[str, Measure] = {
         led.counts["interruptions"][:, : w.n_fault_kinds].sum(axis=1) * 1.0
     ),
     "n_planned": lambda led, w: led.counts["interruptions"][:, w.n_fault_kinds :].sum(axis=1) * 1.0,
-    "n_slowdowns": _slowdowns,
-    "n_idle_faults": lambda led, _: led.counts["idle_faults"].sum(axis=1) * 1.0,
-    "n_node_repairs": lambda led, _: led.counts["repairs"].sum(axis=1) * 1.0,
-    "n_from_start": _from_start,
-    "n_retired": lambda led, _: led.counts["retired"].sum(axis=1) * 1.0,
+    "n_slowdowns": _count("slowdowns", Slow),
+    "n_idle_faults": _count("idle_faults"),
+    "n_node_repairs": _count("repairs"),
+    "n_from_start": _count("from_start", Corrupt),
+    "n_retired": _count("retired"),
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
     "goodput_frac": _goodput_frac,

@@ -50,5 +50,5 @@ def of_some(*counts: Note) -> Notes:
 
 
 def quoted(texts: Iterable[str]) -> Notes:
-    """Return notes that repeat what somebody wrote: a user, a log, the source of a figure."""
+    """Return notes that repeat what is written elsewhere: by a user, or in a source."""
     return tuple(note("quoted", text=text) for text in texts)

@@ -102,7 +102,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "n_idle_faults", "", "Faults outside jobs", "空闲节点故障次数",
-        "Faults of chips that no job held; they stop nothing, but may take a spare.",
+        "Faults on chips that no job held; they stop nothing, but may take a spare.",
     ),
     Quantity(
         "n_node_repairs", "", "Node repairs", "节点维修次数",

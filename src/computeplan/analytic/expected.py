@@ -9,7 +9,7 @@ The ETTR of a job alone on a pool is a product of three shares:
    a stop saves what a fault would have lost, and that a restart may pass within it;
 3. *with every node it wants*: nodes fail on the wall clock whatever the job does, so the share of
    time a node is lacking does not depend on the job, and the wall time is that without blocking
-   divided by it. Exact in the long run. A run starts with every node whole, so the share over the
+   divided by it. Exact in the long run. A run starts with every node up, so the share over the
    run is found from there; both are given. Up to a horizon that is exact too; a run that ends with
    its work cannot end while it is blocked, so where repairs are as long as the run the truth lies
    between the two. No repair waits for a crew. On the busy clock, where a job that is blocked has
@@ -81,7 +81,7 @@ class Expected:
 
     @property
     def ettr(self) -> float:
-        """Expected ETTR over the run, which starts with every node whole."""
+        """Expected ETTR over the run, which starts with every node up."""
         return self.unblocked_frac * (1 - self.stopped_frac) * (1 - self.blocked_frac)
 
     @property

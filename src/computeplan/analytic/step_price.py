@@ -54,6 +54,7 @@ class StepPrice:
     layout: Layout
     time: StepTime
     memory: RankMemory
+    """Of the layouts found."""
     memory_bytes: float
     """What a rank has. [B]"""
     flop: float
@@ -63,6 +64,7 @@ class StepPrice:
     band: Band
     family: str
     numbers: Family
+    """Band around the time; family of the chip, and its fitted numbers."""
     n_priced: int
     n_fitting: int
     """Layouts looked at and those that fit; 1 and 1 where the layout was given."""

@@ -53,6 +53,7 @@ class _Kind(NamedTuple):
     about: str
     names: Callable[[], Sequence[str]]
     load: Callable[[str], tuple[Any, Notes]]
+    """What to call it and to say of it, the names of all, and how one is loaded."""
     summary: Callable[[Any], dict[str, Any]]
     """A row of the list as JSON."""
     more: Callable[[Any], dict[str, Any]]
@@ -63,6 +64,7 @@ class _Kind(NamedTuple):
     """Head of the last column."""
     cells: Callable[[Any], list[str]]
     foot: str
+    """Cells of the row of one, and the line below the list."""
     above: Callable[[Any], list[str]]
     """Lines above the figures of one."""
     below: Callable[[Any], list[str]]

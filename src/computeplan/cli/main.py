@@ -55,8 +55,7 @@ class _Lazy(click.Group):
             close = get_close_matches(args[0], COMMANDS, n=1)
             if not close:
                 raise
-            message = f"{error.message} Did you mean '{close[0]}'?"
-            raise click.UsageError(message, ctx) from None
+            raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from None
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

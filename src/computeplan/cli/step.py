@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["step"]
 
-LAYOUT = ("tp", "pp", "dp", "cp", "ep", "micro_batch", "virtual_stages", "zero", "shard")
 BIGGEST = 100_000_000
 
 

@@ -63,6 +63,7 @@ class Band(NamedTuple):
 
     low: float
     high: float
+    """Ends of the band, over the prediction."""
     extrapolated: float
     """Chips over those of the largest run that was fitted; at most 1 where it is none."""
 

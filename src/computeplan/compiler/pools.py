@@ -1,4 +1,4 @@
-"""A pool compiled: its nodes, what befalls them, and watts by phase."""
+"""A pool compiled: its nodes, their faults and planned stops, and watts by phase."""
 
 from __future__ import annotations
 

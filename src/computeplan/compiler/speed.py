@@ -1,8 +1,8 @@
 """How fast a job trains on a pool: as given, as measured elsewhere, or as priced.
 
 A job that gives `mfu` or `achieved` trains at that. One that gives `parallelism` is priced: the
-layout it names, or with `auto` the fastest that fits. One that gives neither takes the utilisation
-somebody measured on such a chip with such a model.
+layout it names, or with `auto` the fastest that fits. One that gives neither has the utilisation
+measured on such a chip with such a model.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ class Priced(NamedTuple):
     choices: Choices
     """The layout given, or the fastest ones."""
     device: Device
+    """One rank of the chip."""
     n_chips: int
     """Chips that the first layout uses."""
     band: Band
+    """Around the time of the first layout."""
     family: str
     framework: str
     """Whose fitted numbers and whose switches were used."""
@@ -117,19 +119,9 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
 
 def layout_of(given: Parallelism) -> Layout:
     """Return a layout as the physics takes it."""
-    return Layout.of(
-        tp=given.tp,
-        pp=given.pp,
-        dp=given.dp,
-        cp=given.cp,
-        ep=given.ep,
-        micro_batch=given.micro_batch,
-        pieces=given.virtual_stages,
-        recompute=RECOMPUTE.index(given.recompute),
-        sequence_parallel=given.sequence_parallel,
-        zero=given.zero,
-        shard=given.shard,
-    )
+    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule"})
+    recompute = RECOMPUTE.index(given.recompute)
+    return Layout.of(pieces=given.virtual_stages, recompute=recompute, **same)
 
 
 def layout_problem(training: Training, given: Parallelism) -> str:
@@ -266,8 +258,7 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
             chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
         )
     except InfeasibleError as error:
-        message = f"jobs.{at.name} on {chip.name}: {error}"
-        raise InfeasibleError(message) from None
+        raise InfeasibleError(f"jobs.{at.name} on {chip.name}: {error}") from None
     except ValueError as error:
         raise at.error(str(error), "parallelism") from None
     notes = []

@@ -48,7 +48,7 @@ class Wander:
     correlation: float
     """Of neighbouring multipliers; 0 where it cannot be told from none."""
     about_correlation: Note
-    """Why."""
+    """Why that is the correlation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class CauseFit:
     """What was fitted to the faults of one cause, or of all."""
 
     name: str
+    """As in the log."""
     n: int
     """Faults that began in the window."""
     per_up_s: Interval
@@ -61,6 +62,7 @@ class FleetFit:
     """Everything fitted to one history."""
 
     history: FaultHistory
+    """What the fit is of."""
     all: CauseFit
     """All causes together."""
     causes: tuple[CauseFit, ...]

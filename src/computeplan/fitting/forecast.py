@@ -53,6 +53,7 @@ class Forecast:
     """A quantity of later days."""
 
     name: str
+    """Of the quantity."""
     expected: float
     low: float
     high: float
@@ -73,6 +74,7 @@ class Prediction:
     """What one model says of the days after those it was fitted to."""
 
     model: Model
+    """One of `MODELS`."""
     fit_until_s: float
     to_s: float
     """Fitted before the first, predicted from there to the second. [s]"""

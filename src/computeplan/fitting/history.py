@@ -17,7 +17,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import ScenarioError
-from computeplan.notes import Note, note
+from computeplan.notes import Note, note, of_some
 from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
 from computeplan.units import DAY_S, YEAR_S
 
@@ -140,7 +140,7 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
     start, end, node, cause = start[keep], end[keep], node[keep], cause[keep]
     length = float(to_s - from_s)
     is_open = end > length
-    counted = (
+    counted = of_some(
         note("faults_outside_window", n=int(events.start_s.size - inside.sum())),
         note("faults_of_down_nodes", n=n_merged),
         note("faults_without_end", n=n_reopened),
@@ -157,7 +157,7 @@ def observe(events: Events, n_nodes: int, from_s: float, to_s: float) -> FaultHi
         n_nodes,
         length,
         events.resolution_s,
-        (*events.notes, *(found for found in counted if found.values["n"])),
+        (*events.notes, *counted),
     )
 
 

@@ -137,6 +137,7 @@ class Dispersion:
 
     n_nodes: int
     n_faults: int
+    """In all."""
     ratio: float
     """Variance / mean of the faults of a node; 1 for equal nodes without memory."""
     p_equal: float

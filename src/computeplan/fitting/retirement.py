@@ -31,6 +31,7 @@ class LemonGain:
     """Retired by the faults before it. [s]"""
     n_retired: int
     n_nodes: int
+    """Nodes retired, and in all."""
     n_first: int
     n_later: int
     """Faults before and after the split."""

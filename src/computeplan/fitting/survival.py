@@ -71,6 +71,7 @@ class LawFit:
     p95_s: Interval
     """What follows from shape and scale. [s]"""
     log_likelihood: float
+    """Of the durations, in seconds."""
     aic: float
     """2 parameters - 2 log likelihood; less is better."""
     p_fit: float

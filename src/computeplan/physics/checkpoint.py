@@ -143,8 +143,7 @@ def expected_wall_s(
     interval, mtbf = positive(interval_s=interval_s, mtbf_s=mtbf_s)
     save, restart, write = at_least_zero(save_s=save_s, restart_s=restart_s, write_s=write_s)
     if np.any(write > (interval + save) * (1 + 1e-9)):
-        message = "write_s must be at most interval_s + save_s, or writes would overlap"
-        raise ValueError(message)
+        raise ValueError("write_s must be at most interval_s + save_s, or writes would overlap")
     return mtbf * np.exp((restart + write) / mtbf) * np.expm1((interval + save) / mtbf)
 
 

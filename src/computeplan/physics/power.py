@@ -58,8 +58,7 @@ def default_watts(tdp_w: float, chips_per_node: int) -> StateWatts:
     '969 W per chip at the node'
     """
     if not (tdp_w > 0 and chips_per_node > 0):
-        message = f"tdp_w and chips_per_node must be > 0, got {tdp_w} and {chips_per_node}"
-        raise ValueError(message)
+        raise ValueError(f"tdp_w and chips_per_node must be > 0, got {tdp_w} and {chips_per_node}")
     compute_w = COMPUTE_PER_TDP * tdp_w
     overhead_w = NODE_OVERHEAD_PER_TDP * tdp_w * chips_per_node
     return StateWatts(

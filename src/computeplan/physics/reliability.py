@@ -66,12 +66,16 @@ def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> Rat
     '3.09 h, 3.79 / 1000 node-days'
     """
     if not (rate_per_node_s > 0 and chips_per_node > 0 and n_nodes > 0):
-        message = f"all must be > 0, got {rate_per_node_s}, {chips_per_node}, {n_nodes}"
-        raise ValueError(message)
+        raise ValueError(f"all must be > 0, got {rate_per_node_s}, {chips_per_node}, {n_nodes}")
     node_s = 1 / rate_per_node_s
     return RateForms(
         node_s * chips_per_node, node_s, node_s / n_nodes, rate_per_node_s * 1000 * DAY_S
     )
+
+
+def _check(n_nodes: int, n_spares: int, load: float) -> None:
+    if n_nodes < 1 or n_spares < 0 or not load >= 0:
+        raise ValueError(f"nodes >= 1, spares and load >= 0, got {n_nodes}, {n_spares}, {load}")
 
 
 def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
@@ -91,9 +95,7 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     >>> f"{short_share(1024, 12, 0.009):.4f}"
     '0.1415'
     """
-    if n_nodes < 1 or n_spares < 0 or not load_per_node >= 0:
-        message = f"nodes >= 1, spares and load >= 0, got {n_nodes}, {n_spares}, {load_per_node}"
-        raise ValueError(message)
+    _check(n_nodes, n_spares, load_per_node)
     is_down = load_per_node / (1 + load_per_node) if math.isfinite(load_per_node) else 1.0
     return float(lacking_share(n_nodes, n_spares, np.asarray(is_down)))
 
@@ -147,9 +149,7 @@ def stalled_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     >>> f"{stalled_share(1024, 12, 0.009):.4f}"  # of the wall clock, 0.1415
     '0.0604'
     """
-    if n_nodes < 1 or n_spares < 0 or not load_per_node >= 0:
-        message = f"nodes >= 1, spares and load >= 0, got {n_nodes}, {n_spares}, {load_per_node}"
-        raise ValueError(message)
+    _check(n_nodes, n_spares, load_per_node)
     return erlang_b(n_spares + 1, n_nodes * load_per_node)
 
 

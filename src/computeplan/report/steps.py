@@ -138,13 +138,10 @@ def breakdown(
 
 def as_document(price: StepPrice) -> dict[str, Any]:
     """Return a price as plain data for JSON, in SI, layouts fastest first."""
+    what = ("model", "chip", "chips", "chips_used", "precision", "seq")
+    found = ("mfu", "family", "memory_bytes", "n_priced", "n_fitting")
     return {
-        "model": price.model,
-        "chip": price.chip,
-        "chips": price.chips,
-        "chips_used": price.chips_used,
-        "precision": price.precision,
-        "seq": price.seq,
+        **{name: getattr(price, name) for name in what},
         "batch_sequences": price.batch,
         "framework": price.framework,
         "step_s": price.step_s,
@@ -152,11 +149,7 @@ def as_document(price: StepPrice) -> dict[str, Any]:
         "high_s": price.step_s * price.band.high,
         "extrapolated": price.band.extrapolated,
         "tokens_per_s": price.tok_per_s,
-        "mfu": price.mfu,
-        "family": price.family,
-        "memory_bytes": price.memory_bytes,
-        "n_priced": price.n_priced,
-        "n_fitting": price.n_fitting,
+        **{name: getattr(price, name) for name in found},
         "layouts": [_layout(price, place) for place in range(price.memory.total.size)],
         "notes": [*sentences(price.notes), *_rests_on([price])],
     }

@@ -25,6 +25,7 @@ class CaseResult:
     jobs: Mapping[str, FloatArray] = field(default_factory=dict)
     """By per-job quantity name; shape (n_runs, n_jobs)."""
     job_names: tuple[str, ...] = ()
+    """In the order of the columns."""
     job_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Texts per job, such as ``model`` and ``pool``."""
     facts: Mapping[str, Note] = field(default_factory=dict)

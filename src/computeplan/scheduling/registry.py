@@ -19,8 +19,7 @@ def _found() -> dict[str, EntryPoint]:
     for point in entry_points(group=GROUP):
         if point.name in found and found[point.name].value != point.value:
             two = f"{found[point.name].value} and {point.value}"
-            message = f"two policies are named {point.name!r}: {two}"
-            raise ValueError(message)
+            raise ValueError(f"two policies are named {point.name!r}: {two}")
         found[point.name] = point
     return found
 
@@ -35,7 +34,6 @@ def load_policy(name: str) -> Policy:
     if name not in _found():
         close = difflib.get_close_matches(name, policy_names(), n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        message = f"no policy '{name}'.{hint}  Policies: {', '.join(policy_names())}"
-        raise ValueError(message)
+        raise ValueError(f"no policy '{name}'.{hint}  Policies: {', '.join(policy_names())}")
     policy: Policy = _found()[name].load()
     return policy

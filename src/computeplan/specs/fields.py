@@ -28,7 +28,6 @@ __all__ = [
     "TITLE_PATTERN",
     "AtLeastOne",
     "Bandwidth",
-    "Bytes",
     "CarbonIntensity",
     "Count",
     "Duration",
@@ -53,6 +52,7 @@ __all__ = [
     "WholeNodes",
     "node_or_chip_count",
     "quantity",
+    "quantity_reader",
     "refuse",
     "said_once",
 ]
@@ -94,7 +94,11 @@ def said_once(model: BaseModel, what: str, *names: str) -> None:
         refuse(f"{what}; got {' and '.join(said) or 'none'}")
 
 
-def _read(unit: str, example: str, lower: float, *, above: bool) -> Callable[[object], float]:
+def quantity_reader(
+    unit: str, example: str, lower: float = 0.0, *, above: bool = True
+) -> Callable[[object], float]:
+    """Return what reads a quantity as `quantity` does."""
+
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str):
             refuse(
@@ -128,7 +132,7 @@ def quantity(unit: str, example: str, *, lower: float = 0.0, above: bool = True)
     schema = {"type": "string", "pattern": r"^[+-]?[0-9.].*[A-Za-z]", "examples": [example]}
     return Annotated[
         float,
-        BeforeValidator(_read(unit, example, lower, above=above)),
+        BeforeValidator(quantity_reader(unit, example, lower, above=above)),
         WithJsonSchema(schema),
         HowWritten(unit, example),
     ]
@@ -161,7 +165,6 @@ def _word_or_quantity(
 Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
 Power = quantity("W", "700 W", above=False)
-Bytes = quantity("B", "80 GB")
 Bandwidth = quantity("B/s", "400 Gbit/s")
 FlopPerSecond = quantity("FLOP/s", "989 TFLOP/s")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")

@@ -61,7 +61,7 @@ class ScenarioFields(Frozen):
     sites: dict[Name, Site] = Field(min_length=1)
     """Sites by name."""
     faults: dict[Name, FaultKind] = Field(default_factory=dict, json_schema_extra=_with_mix)
-    """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing breaks if left out."""
+    """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing fails if left out."""
     planned: dict[Name, PlannedStop] = Field(default_factory=dict)
     """Planned stops by name."""
     jobs: dict[Name, Job] = Field(min_length=1)

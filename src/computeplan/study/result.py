@@ -125,6 +125,6 @@ class Result:
 def _views() -> ModuleType:
     """Return what shows a result: the one import that goes up a floor.
 
-    Loaded when somebody looks, so that no program that only counts loads what draws.
+    Loaded when a result is shown, so that no program that only counts loads what draws.
     """
     return importlib.import_module("computeplan.report.result_views")

@@ -140,6 +140,7 @@ class Case:
     year: float | None
     """Of the software, with its fraction."""
     question: Question | None = None
+    """None where the row makes none."""
     skipped: str = ""
     """Why there is no question."""
     assumed: tuple[Note, ...] = ()
@@ -268,18 +269,9 @@ def _problem(layout: Layout, training: Training) -> str:
     """Return what makes a layout impossible; interleaving in part rounds is left to the row."""
     pieces = int(layout.pieces)
     rounds = float(training.micro_batches(layout)) % float(layout.pp) == 0
-    return layout_problem(
-        training,
-        Parallelism(
-            tp=int(layout.tp),
-            pp=int(layout.pp),
-            dp=int(layout.dp),
-            cp=int(layout.cp),
-            ep=int(layout.ep),
-            micro_batch=int(layout.micro_batch),
-            virtual_stages=pieces if rounds else 1,
-        ),
-    )
+    names = ("tp", "pp", "dp", "cp", "ep", "micro_batch")
+    same = {name: int(getattr(layout, name)) for name in names}
+    return layout_problem(training, Parallelism(**same, virtual_stages=pieces if rounds else 1))
 
 
 def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:

@@ -59,6 +59,7 @@ class Check:
     what: str
     published: Annotated[float | str, "as published or exact"]
     predicted: float
+    """What is compared, as published or exact, and as simulated."""
     tolerance: Note
     """As it was written down."""
     ok: bool

@@ -20,7 +20,6 @@ from scipy.stats import kendalltau
 
 from computeplan.arrays import FloatArray
 from computeplan.compiler.hardware import Numbers, band_of, device_of, software_factor
-from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.step import step_time
 from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
 from computeplan.validation.cases import Case
@@ -31,7 +30,6 @@ __all__ = [
     "UNVERIFIED",
     "FamilyScore",
     "Prediction",
-    "fits",
     "predict",
     "ranking",
     "scores",
@@ -51,6 +49,7 @@ class Prediction:
     """A row and what we say of it."""
 
     case: Case
+    """The row."""
     chip: str
     family: str
     """Names; the family is empty where the row was skipped."""
@@ -79,7 +78,7 @@ class FamilyScore:
     mape: float
     median: float
     p90: float
-    """Mean error; median, mean and 90th percentile of the absolute error."""
+    """Mean error; mean, median and 90th percentile of the absolute error."""
     baseline_mape: float
     """Of one utilisation for all rows."""
 
@@ -147,15 +146,6 @@ def ranking(predictions: Iterable[Prediction]) -> tuple[float, int]:
                     total += kendalltau(measured, said).statistic
                     n_pairs += 1
     return (total / n_pairs if n_pairs else math.nan), n_pairs
-
-
-def fits(case: Case) -> bool:
-    """Return whether we say that the row's layout fits the memory of its chip."""
-    ask = case.question
-    assert ask is not None
-    device = device_of(ask.chip, ask.precision, ask.kernel).device
-    held = memory_of(ask.training, ask.layout, ask.software)
-    return bool(held.total <= device.memory_bytes)
 
 
 def to_json(predictions: Sequence[Prediction], out_of_sample: dict[str, Any]) -> str:

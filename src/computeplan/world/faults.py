@@ -95,7 +95,7 @@ class Kind:
     lifetime: Lifetime | None = None
     """Of a node, if its law has a memory."""
     is_busy: bool = False
-    """Whether only nodes of jobs that are not blocked fault."""
+    """Whether such faults are only on nodes of jobs that are not blocked."""
     relapse: Law | None = None
     """How long after its return a node faults again."""
     relapse_frac: float = 0.0
@@ -171,5 +171,5 @@ class Kind:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when a node faults again depends on when it was restored."""
+        """Whether the next fault of a node depends on when it was restored."""
         return self.lifetime is not None or self.relapse is not None

@@ -1,4 +1,4 @@
-"""A pool, compiled: identical chips in nodes at one site, with their faults and stops."""
+"""A pool, compiled: identical chips in nodes at one site, their faults and planned stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pool:
     """Nodes that jobs can hold, nodes on top, chips in each."""
     kinds: tuple[Kind, ...]
     stops: tuple[Stop, ...]
-    """Its faults and planned stops."""
+    """Kinds of faults, and planned stops."""
     n_crews: int | None
     """Nodes that can be in repair by crews at one time; None without limit."""
     spare_states: tuple[tuple[int, float], ...]
@@ -84,7 +84,7 @@ class Pool:
 
     @property
     def comes_back(self) -> bool:
-        """Whether when some nodes fault again depends on when they were restored."""
+        """Whether the next fault of some nodes depends on when they were restored."""
         return any(kind.comes_back for kind in self.kinds)
 
     def kind(self, index: int) -> Kind:
@@ -108,7 +108,7 @@ class Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether what sends nodes to repair comes to those of unblocked jobs only."""
+        """Whether faults send to repair only nodes of jobs that are not blocked."""
         takes = [kind.is_busy for kind in self.kinds if kind.taken_per_fault]
         return bool(takes) and all(takes)
 

@@ -60,7 +60,7 @@ class World:
     """As in the scenario."""
     pools: tuple[Pool, ...]
     jobs: tuple[Job, ...]
-    """Compiled."""
+    """As compiled."""
     kind_names: tuple[str, ...]
     """Fault kinds, then planned stops."""
     n_fault_kinds: int
@@ -190,9 +190,8 @@ class World:
             for p in range(len(self.pools))
         )
         if until_s > NEVER_ENDS * likely_s or faults_go_on:
-            message = (
+            raise InfeasibleError(
                 f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
                 " has too many faults. Give simulate.horizon, more spares or shorter repairs"
             )
-            raise InfeasibleError(message)
         return 1.5 * until_s

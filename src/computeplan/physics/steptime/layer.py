@@ -84,6 +84,7 @@ class LayerTime(NamedTuple):
 
     forward: Any
     backward: Any
+    """The whole of each pass."""
     core_forward: Any
     """Of the forward pass: the attention core."""
     core_backward: Any

@@ -38,6 +38,7 @@ class Choices:
     layout: Layout
     time: StepTime
     memory: RankMemory
+    """Of each layout."""
     n_priced: int
     n_fitting: int
     """Layouts looked at, and those that fit."""

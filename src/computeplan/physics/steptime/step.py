@@ -54,6 +54,7 @@ class Training:
     """What is trained, whatever it is trained on."""
 
     shape: Shape
+    """Of the model."""
     seq: int
     """Length of the sequences. [token]"""
     batch: int
@@ -108,6 +109,7 @@ class _Parts(NamedTuple):
     cp: Any
     ep: Any
     dp: Any
+    """Computing, and the messages of each kind of parallelism that it does not hide."""
     free_f: Any
     """Of the forward pass: computing while no ring of keys and values is under way."""
     free_b: Any

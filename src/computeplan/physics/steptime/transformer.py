@@ -94,6 +94,7 @@ class Shape:
     """Whether a norm follows the embedding."""
     moe: Experts | None = None
     mla: LatentAttention | None = None
+    """Mixture of experts, and latent attention."""
     full_attention_every: int | None = None
     """Every n-th layer is free of the window; all layers slide if left out."""
 

@@ -174,7 +174,7 @@ def _closed_form(v: Values) -> str:
 
 
 def _lacking(v: Values) -> str:
-    """Say how often a node is lacking: in the long run, and over a run that starts whole."""
+    """Say how often a node is lacking: in the long run, and over a run from every node up."""
     crews = "if no repair waits for a crew"
     long_run = f"{_percent(v['long_run_frac'])} of the time by closed form, in the long run"
     if v["long_run_frac"] < LEAST_SHORT:
@@ -182,7 +182,7 @@ def _lacking(v: Values) -> str:
     return (
         f"a node is lacking {long_run} (ettr {v['long_run_ettr']:.4f}), and"
         f" {_percent(v['run_frac'])} of these {v['run_s'] / DAY_S:.3g} days, which start with every"
-        f" node whole; {crews}"
+        f" node up; {crews}"
     )
 
 
@@ -213,7 +213,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
     "no_watts_of_compute": "pool {pool}: no watts of compute at meter {meter}, so no energy",
     "watts_as_of_compute": lambda v: (
-        f"pool {v['pool']}: {', '.join(v['states'])} are taken to draw the watts of compute"
+        f"pool {v['pool']}: {', '.join(v['states'])} are assumed to draw the watts of compute"
         " (estimate)"
     ),
     "no_price": "site {site} has no price of electricity: no cost, the rent included",
@@ -223,9 +223,9 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
     "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
     " jobs on {pool} hardly train",
-    "shrinks_in_proportion": "{job}: with fewer replicas it is taken to train that much slower, at"
-    " the same batch (an assumption)",
-    "tiers_alone": "{job}: its tiers are taken to have the storage to themselves (an assumption)",
+    "shrinks_in_proportion": "{job}: with fewer replicas it is assumed to train that much slower,"
+    " at the same batch",
+    "tiers_alone": "{job}: its tiers are assumed to have the storage to themselves",
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
     "not_like_for_like": _not_like_for_like,
@@ -303,7 +303,7 @@ def _not_the_long_run(values: Mapping[str, Any]) -> str:
         for name, pace, long_run in values["cases"]
     )
     return (
-        "WARNING: not the long run: runs start with every node whole, and the repair shop has"
+        "WARNING: not the long run: runs start with every node up, and the repair shop has"
         " not filled when they end; a fleet that has been running for long is blocked more"
         f" often: {told}"
     )

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from computeplan.specs.fields import MAX_COUNT, Frozen, HowWritten, refuse
-from computeplan.units import dimension_name, parse, parse_unit_of
+from computeplan.specs.fields import MAX_COUNT, Frozen, HowWritten, quantity_reader, refuse
+from computeplan.units import parse_unit_of
 
 __all__ = [
     "Availability",
@@ -106,18 +106,6 @@ def _schema(example: object) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [bare, full]})
 
 
-def _read_quantity(unit: str, example: str) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        if not isinstance(value, str):
-            refuse(
-                f"needs a unit: write it like '{example}' ({dimension_name(unit)}), not {value!r}"
-            )
-        number = parse(value, unit)
-        return number if number > 0 else refuse(f"must be > 0, got {value!r}")
-
-    return read
-
-
 def _read_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         refuse(f"must be a plain number, got {value!r}")
@@ -144,7 +132,7 @@ def _read_measured(value: Any) -> float:
 
 
 def _quantity(unit: str, example: str) -> tuple[BeforeValidator, WithJsonSchema, HowWritten]:
-    read = BeforeValidator(_figure_reader(_read_quantity(unit, example)))
+    read = BeforeValidator(_figure_reader(quantity_reader(unit, example)))
     return read, _schema(example), HowWritten(unit, example)
 
 
@@ -318,8 +306,7 @@ class Chip(Frozen):
         known = ", ".join(
             name for name, figure in self.peak_dense.items() if figure.value is not None
         )
-        msg = f"{self.name or 'the chip'} has no dense {precision} peak; it has {known}"
-        raise ValueError(msg)
+        raise ValueError(f"{self.name or 'the chip'} has no dense {precision} peak; it has {known}")
 
 
 def figures_in(entry: Frozen) -> Iterator[tuple[str, Figure[Any]]]:

@@ -1,6 +1,6 @@
 """Measured utilisations, to use where a scenario gives none.
 
-An entry is what somebody measured on one chip with one model: model FLOPs without recomputation
+An entry is what was measured on one chip with one model: model FLOPs without recomputation
 and with causal attention, over the dense peak that the catalogue gives the chip. It stands for
 models of the same class and precision, and for nothing else.
 """
@@ -21,7 +21,7 @@ __all__ = ["MfuDefault", "MfuTable", "default_mfu", "default_mfus", "mfu_table"]
 
 
 class MfuDefault(Frozen):
-    """A utilisation that somebody measured on one chip."""
+    """A utilisation that was measured on one chip."""
 
     chip: str
     """Full name of the chip."""

@@ -156,8 +156,7 @@ def _file(name: str, folder: Path | None) -> Document:
 
 def _config(name: object, folder: Path | None) -> Document:
     if not isinstance(name, str) or not name.endswith(".json"):
-        message = f"must be a Hugging Face config.json beside the scenario, not {name!r}"
-        raise ValueError(message)
+        raise ValueError(f"must be a Hugging Face config.json beside the scenario, not {name!r}")
     return load_config(beside(name, folder), name)
 
 
@@ -167,13 +166,10 @@ def beside(name: str, folder: Path | None) -> Path:
     `folder` is of the scenario; None where it is not from a file.
     """
     if folder is None:
-        message = f"{name!r}: a file needs a scenario file beside it"
-        raise ValueError(message)
+        raise ValueError(f"{name!r}: a file needs a scenario file beside it")
     if "\0" in name:
-        message = f"{name!r} is not the name of a file"
-        raise ValueError(message)
+        raise ValueError(f"{name!r} is not the name of a file")
     path = (folder / name).resolve()
     if not path.is_relative_to(folder):
-        message = f"{name!r} lies outside the scenario's folder; copy it there"
-        raise ValueError(message)
+        raise ValueError(f"{name!r} lies outside the scenario's folder; copy it there")
     return path

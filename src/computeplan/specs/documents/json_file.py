@@ -116,8 +116,7 @@ def load_json(path: Path, shown: str) -> tuple[str, dict[str, Any]]:
         problem = Problem(f"is not JSON: {error.msg}", "", shown, error.lineno, error.colno)
         raise ScenarioError([problem]) from None
     except ValueError as error:  # a key twice, or a number of thousands of digits
-        message = str(error).partition(";")[0]
-        raise ScenarioError.of(message, file=shown) from None
+        raise ScenarioError.of(str(error).partition(";")[0], file=shown) from None
     if not isinstance(data, dict):
         message = f"must be a mapping of keys to values, not {shown_value(data)}"
         raise ScenarioError.of(message, file=shown)
@@ -128,8 +127,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            message = f"the key {shown_value(key)} stands twice, remove one"
-            raise ValueError(message)
+            raise ValueError(f"the key {shown_value(key)} stands twice, remove one")
         found[key] = value
     return found
 

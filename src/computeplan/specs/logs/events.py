@@ -1,4 +1,4 @@
-"""Faults as a log holds them, before anybody says how large the fleet was and who watched when."""
+"""Faults as a log holds them, without the size of the fleet and the window of the log."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads fault logs: CSV, the JSON of InfiniteHBD-Trace, ``sacct -P``.
 
-A log is a list of what broke. Times are numbers with a unit that somebody must say, or dates. A
+A log is a list of faults. Times are numbers whose unit must be given, or dates. A
 row that is wrong is refused with its line; nothing is guessed. The one reader of such files, for
 ``computeplan fit`` and for the ``replay`` of a fault kind; messages name options by their words.
 """

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from computeplan.errors import ScenarioError
-from computeplan.notes import note
+from computeplan.notes import note, of_some
 from computeplan.specs.logs.events import Events, EventsBuilder, node_name
 from computeplan.specs.logs.times import read_date_s
 
@@ -136,7 +136,6 @@ def read_sacct(file: TextIO, shown: str) -> Events:
         for node in nodes:
             n_unknown += node is None
             builder.add(node, end_s, math.nan, state)
-    notes = [note("log_slurm_states", n=n_other), note("log_slurm_no_repairs")]
-    if n_unknown:
-        notes.append(note("log_slurm_unknown_node", n=n_unknown))
-    return builder.build(is_dated=True, notes=tuple(notes))
+    notes = (note("log_slurm_states", n=n_other), note("log_slurm_no_repairs"))
+    unknown = of_some(note("log_slurm_unknown_node", n=n_unknown))
+    return builder.build(is_dated=True, notes=(*notes, *unknown))

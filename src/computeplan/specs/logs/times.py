@@ -1,4 +1,4 @@
-"""Times as fault logs write them: dates, or numbers with a unit that somebody must say."""
+"""Times as fault logs write them: dates, or numbers whose unit must be given."""
 
 from __future__ import annotations
 
