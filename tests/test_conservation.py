@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import Script, eventful_scenarios, scenarios, scripted, tiered_scenarios
+from strategies import eventful_scenarios, scenarios, tiered_scenarios
 from worlds import check, world_of
 
 import computeplan as cp
@@ -16,6 +16,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.ledger import IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN, make_ledger
+from computeplan.world.signals import Signal
 
 POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]
 
@@ -105,48 +106,53 @@ def test_every_chip_second_of_a_schedule_is_booked_once(policy, wanted, seed, en
     assert held_s == pytest.approx(booked_s, rel=1e-9, abs=1e-6)
 
 
-@dataclasses.dataclass(frozen=True)
-class Steps:
-    """A signal that is 1 before a time and something else from then on."""
+def with_signals(world, *signals: Signal):
+    """Return a world where these signals vary in time, the same on each pool."""
+    named = {f"s{i}": (signal,) * len(world.pools) for i, signal in enumerate(signals)}
+    return dataclasses.replace(world, signals=named)
 
-    at_s: float = np.inf
-    then: float = 1.0
 
-    def integral(self, from_s, to_s):
-        """Return the integral over spans."""
-        since_s = np.maximum(to_s - self.at_s, 0.0) - np.maximum(from_s - self.at_s, 0.0)
-        return to_s - from_s + since_s * (self.then - 1)
+def steps(at_s: float, then: float) -> Signal:
+    """Return a signal that is 1 before a time and something else from then on."""
+    return Signal(np.array([0.0, at_s]), np.array([1.0, then]))
 
 
 @given(
     st.one_of(eventful_scenarios(), tiered_scenarios()),
     st.integers(1, 100),
     st.sampled_from([0, 3]),
+    st.sampled_from([batch, event]),
 )
-def test_every_chip_second_is_weighted_once(data, at_h, then):
+def test_every_chip_second_is_weighted_once(data, at_h, then, engine):
     """A signal of one gives plain seconds; any other adds up to its integral."""
     scenario = cp.load(data)
-    world = compile_world(scenario)
-    steps = Steps(at_h * 3600.0, then)
-    n_pools = len(world.pools)
-    signals = {"one": [Steps()] * n_pools, "steps": [steps] * n_pools}
-    ledger = batch.play(world, scenario.simulate.seed, 0, 4, signals)
-    plain = batch.play(world, scenario.simulate.seed, 0, 4)
-    assert (ledger.chip_s == plain.chip_s).all()
+    plain = compile_world(scenario)
+    signal = steps(at_h * 3600.0, then)
+    world = with_signals(plain, steps(1.0, 1.0), signal)
+    ledger = engine.play(world, scenario.simulate.seed, 0, 4)
+    assert (ledger.chip_s == engine.play(plain, scenario.simulate.seed, 0, 4).chip_s).all()
     scale = float(ledger.chip_s.sum(axis=(1, 3)).max())
-    assert ledger.weighted("one") == pytest.approx(ledger.chip_s, abs=1e-9 * scale)
-    total = ledger.weighted("steps").sum(axis=(1, 3))
-    due = np.array(world.n_chips) * steps.integral(0.0, ledger.wall_s)[:, None]
+    assert ledger.weighted("s0") == pytest.approx(ledger.chip_s, abs=1e-9 * scale)
+    total = ledger.weighted("s1").sum(axis=(1, 3))
+    due = np.array(world.n_chips) * signal.integral(0.0, ledger.wall_s)[:, None]
     assert total == pytest.approx(due, abs=1e-9 * scale * 3)
 
 
-def test_a_tariff_that_steps_is_booked_as_by_hand(monkeypatch):
+@given(st.one_of(eventful_scenarios(), tiered_scenarios()), st.integers(1, 100))
+def test_engines_agree_on_what_a_signal_weighs(data, at_h):
+    """Where stops cut no stretch in two, both split training and saving in the same way."""
+    data["planned"] = {}
+    scenario = cp.load(data)
+    world = with_signals(compile_world(scenario), steps(at_h * 3600.0, 3.0))
+    one, other = (e.play(world, scenario.simulate.seed, 0, 4) for e in (batch, event))
+    scale = float(one.chip_s.sum(axis=(1, 3)).max())
+    assert one.weighted("s0") == pytest.approx(other.weighted("s0"), abs=3e-9 * scale)
+
+
+def test_a_tariff_that_steps_is_booked_as_by_hand(play):
     """It is 1 until 20 s and 5 from then on; four nodes of one chip, one spare, a fault at 25 s."""
-    world = world_of()
-    script = Script(scripted((25.0, 0, 0, True, 5.0, 60.0)))
-    monkeypatch.setattr(batch, "Trace", lambda *_: script)
-    ledger = batch.play(world, 0, 0, 1, {"price": [Steps(20.0, 5.0)]})
-    job, unallocated = ledger.weighted("price")[0, :, 0]
+    ledger = play(with_signals(world_of(), steps(20.0, 5.0)), (25.0, 0, 0, True, 5.0, 60.0))
+    job, unallocated = ledger.weighted("s0")[0, :, 0]
     first = 20 + 5 * 5  # in 25 s of 20 kept, 3 lost and 2 saving
     rest = (100 - 20 + 8) * 5  # 80 of training, 8 of saving
     assert job[TRAIN] == pytest.approx(4 * (first * 20 / 25 + rest * 80 / 88))

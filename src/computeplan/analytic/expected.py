@@ -42,7 +42,7 @@ __all__ = ["NEVER", "NOT_TOGETHER", "PLAYS", "Expected", "expect", "why_no_close
 
 PLAYS = features(
     "asynchronous_saves never_saves keeps_several shrinks_never automatic_repair busy_clock"
-    " busy_repairs wall_repairs planned_stops horizon"
+    " busy_repairs wall_repairs planned_stops horizon signals"
 )
 NOT_TOGETHER = (("busy_repairs", "wall_repairs"), ("never_saves", "horizon"))
 N_STEPS = 400

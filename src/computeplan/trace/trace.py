@@ -343,7 +343,7 @@ def _samples(
     lifetime_s = None
     if kind.comes_back:
         lifetime_s = next_lifetime_s(kind, drawn[Stream.LIFETIME], factor)
-    restart_s, lasts_s = drawn[Stream.LASTS], None
+    restart_s, lasts_s = drawn.get(Stream.LASTS, np.zeros(uniform.shape)), None
     if isinstance(kind.effect, Slow):
         restart_s, lasts_s = np.zeros(uniform.shape), restart_s
     after = (repair_s, automatic_s, lifetime_s, lasts_s)

@@ -80,7 +80,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon"),
+    *("share_spares", "horizon", "signals"),
 )
 
 
@@ -125,6 +125,7 @@ def features_of(
     sharing: Sequence[Sequence[int]],
     policy: str,
     horizon_s: float,
+    signals: Collection[str],
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
     found = [*_of_jobs(jobs, pools, policy)]
@@ -135,6 +136,7 @@ def features_of(
     ]
     for p, pool in enumerate(pools):
         found += _of_pool(p, pool)
+        found += [Feature("signals", f"sites.{pool.site}.{name}", p, name) for name in signals]
     if math.isfinite(horizon_s):
         found.append(Feature("horizon", "simulate.horizon"))
     return tuple(found)

@@ -40,5 +40,5 @@ class Signal:
 
     def _up_to(self, time_s: ArrayLike) -> FloatArray:
         at_s = np.asarray(time_s, dtype=np.float64)
-        i = np.searchsorted(self.times_s, at_s, side="right") - 1
+        i = np.maximum(np.searchsorted(self.times_s, at_s, side="right") - 1, 0)
         return np.asarray(self._until_s[i] + self.values_frac[i] * (at_s - self.times_s[i]))

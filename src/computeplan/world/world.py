@@ -86,7 +86,9 @@ class World:
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """What it asks of those who play it."""
-        return features_of(self.pools, self.jobs, self.sharing, self.policy, self.horizon_s)
+        return features_of(
+            self.pools, self.jobs, self.sharing, self.policy, self.horizon_s, self.signals
+        )
 
     @cached_property
     def n_nodes(self) -> IntArray:

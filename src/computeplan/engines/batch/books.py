@@ -10,24 +10,17 @@ behind is lost with the weight that it was booked with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import LOST, PHASES, RESTART, SAVE, TRAIN
+from computeplan.world.signals import Signal
 
-__all__ = ["MISSING", "Signal", "Weights"]
+__all__ = ["MISSING", "Weights"]
 
 MISSING = len(PHASES)  # nodes that a blocked job lacks, taken off what is blocked
 PIECES = 8  # of training, to begin with
-
-
-class Signal(Protocol):
-    """What varies in time."""
-
-    def integral(self, from_s: FloatArray, to_s: FloatArray) -> FloatArray:
-        """Return the integral over spans, negative where they end before they begin."""
 
 
 class Weights:

@@ -9,12 +9,11 @@ in ``rows.py``, and where nodes are in ``nodes.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.engines.batch.books import MISSING, Signal
+from computeplan.engines.batch.books import MISSING
 from computeplan.engines.batch.rolling_rows import RollingRows
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.tiered_rows import TieredRows
@@ -44,7 +43,7 @@ __all__ = ["NOT_TOGETHER", "PLAYS", "play", "rows_at_once", "why_unsupported"]
 PLAYS = features(
     "several_jobs asynchronous_saves tiers never_saves keeps_several replay memory lemons relapse"
     " groups uncertain_rate automatic_repair busy_clock busy_repairs wall_repairs crews"
-    " booting_spares planned_stops rolling listed_stops late_stops horizon"
+    " booting_spares planned_stops rolling listed_stops late_stops horizon signals"
 )
 NOT_TOGETHER = (("rolling", "asynchronous_saves"), ("rolling", "tiers"))
 _WHY = {
@@ -86,13 +85,7 @@ def rows_at_once(world: World) -> int:
     return int(max(1, min(MOST_BLOCKS, MOST_CELLS / (most * BLOCK)))) * BLOCK
 
 
-def play(
-    world: World,
-    seed: int,
-    first_run: int,
-    n_runs: int,
-    signals: Mapping[str, Sequence[Signal]] | None = None,
-) -> Ledger:
+def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
     """Return the books of a range of runs.
 
     Parameters
@@ -103,8 +96,6 @@ def play(
         Root of all samples.
     first_run, n_runs : int
         Which runs.
-    signals : mapping of str to sequence of Signal, or None
-        What chip-seconds are weighted with, by name: one signal for each pool.
 
     Raises
     ------
@@ -122,33 +113,29 @@ def play(
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)
     ]
-    signals = signals or {}
-    of_pool = [[signals[name][p] for name in signals] for p in range(len(world.pools))]
-    rows = {p: _play_gang(world, turns[p], p, job, n_runs, of_pool[p]) for p, job in gangs.items()}
+    rows = {p: _play_job(world, turns[p], p, job, n_runs) for p, job in gangs.items()}
     wall_s = np.full(n_runs, world.horizon_s)
     if math.isinf(world.horizon_s):
         wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
-    books = _Books(world, n_runs, wall_s, tuple(signals))
+    books = _Books(world, n_runs, wall_s)
     for pool in range(len(world.pools)):
-        gang = rows.get(pool) or _rows(world, pool, None, n_runs, of_pool[pool])
+        gang = rows.get(pool) or _rows(world, pool, None, n_runs)
         if (gang.end_s < wall_s).any():
             gang.play_idle(turns[pool], wall_s)
         books.add(gang, pool, gangs.get(pool))
     return make_ledger(books.ledger(), world.n_chips)
 
 
-def _rows(world: World, pool: int, job: Job | None, n_runs: int, signals: Sequence[Signal]) -> Rows:
+def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
     if job is not None and job.tiers_on(pool):
-        return TieredRows(world, pool, job, n_runs, signals)
+        return TieredRows(world, pool, job, n_runs)
     is_rolling = any(stop.effect.n_nodes for stop in world.pools[pool].stops)
-    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs, signals)
+    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
 
 
-def _play_gang(
-    world: World, turns: Turns, pool: int, job: int, n_runs: int, signals: Sequence[Signal]
-) -> Rows:
+def _play_job(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    rows = _rows(world, pool, world.jobs[job], n_runs, signals)
+    rows = _rows(world, pool, world.jobs[job], n_runs)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
         rows.play(turns, from_s, until_s)
@@ -160,10 +147,8 @@ def _play_gang(
 class _Books:
     """Turns the rows of every pool into one ledger."""
 
-    def __init__(
-        self, world: World, n_runs: int, wall_s: FloatArray, names: tuple[str, ...]
-    ) -> None:
-        self.world, self.wall_s, self.weights = world, wall_s, ("seconds", *names)
+    def __init__(self, world: World, n_runs: int, wall_s: FloatArray) -> None:
+        self.world, self.wall_s, self.weights = world, wall_s, ("seconds", *world.signals)
         n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
         self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), len(self.weights)))
         self.chip_s = self.booked[..., 0]

@@ -8,13 +8,11 @@ before repairs end that end at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.engines.batch.books import Signal
 from computeplan.engines.batch.nodes import Mask
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.turns import Turn, Turns
@@ -41,10 +39,8 @@ class _Leaving(NamedTuple):
 class RollingRows(Rows):
     """Rows of one job on one pool with rolling maintenance."""
 
-    def __init__(
-        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
-    ) -> None:
-        super().__init__(world, pool, job, n_rows, signals)
+    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+        super().__init__(world, pool, job, n_rows)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
         for stop in world.pools[pool].stops:
             self.n_out[stop.index] = stop.effect.n_nodes

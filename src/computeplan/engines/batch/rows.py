@@ -8,12 +8,11 @@ kept in ``nodes.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.engines.batch.books import MISSING, Signal, Weights
+from computeplan.engines.batch.books import MISSING, Weights
 from computeplan.engines.batch.counts import FaultCounts
 from computeplan.engines.batch.nodes import Mask, Nodes
 from computeplan.engines.batch.repair_shop import RepairShop
@@ -39,9 +38,7 @@ class Rows:
     planned stop: it is booked when it begins, and taken back if a fault breaks it.
     """
 
-    def __init__(
-        self, world: World, pool: int, job: Job | None, n_rows: int, signals: Sequence[Signal]
-    ) -> None:
+    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
         self.n_nodes = place.n_nodes + place.n_spare_nodes
@@ -52,9 +49,9 @@ class Rows:
         self.save_s = float(job.save_s[pool]) if job else 0.0
         self.n_fault_kinds, n_kinds = world.n_fault_kinds, len(world.kind_names)
         self.has_stops = bool(place.stops)
-        self.weights = Weights(signals, n_rows)
+        self.weights = Weights(world.signals_of(pool), n_rows)
         first = self.n_held if job else self.n_nodes
-        self.nodes = Nodes(place, n_rows, first, Weights(signals, n_rows))
+        self.nodes = Nodes(place, n_rows, first, Weights(world.signals_of(pool), n_rows))
         self.repair_shop = RepairShop(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups

@@ -10,12 +10,10 @@ arithmetic of ``rows.py``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.engines.batch.books import Signal
 from computeplan.engines.batch.nodes import Mask
 from computeplan.engines.batch.rows import SLACK, Rows
 from computeplan.engines.batch.turns import Turn, Turns
@@ -34,10 +32,8 @@ class TieredRows(Rows):
     training had resumed, when, and how long after that the stop came.
     """
 
-    def __init__(
-        self, world: World, pool: int, job: Job, n_rows: int, signals: Sequence[Signal]
-    ) -> None:
-        super().__init__(world, pool, job, n_rows, signals)
+    def __init__(self, world: World, pool: int, job: Job, n_rows: int) -> None:
+        super().__init__(world, pool, job, n_rows)
         self.tiers = job.tiers_on(pool)
         counts = [tier.n_intervals for tier in self.tiers]
         self.repeats = [b // a for a, b in itertools.pairwise(counts)]

@@ -16,7 +16,7 @@ from operator import attrgetter
 import numpy as np
 
 from computeplan.engines.event.calendar import Calendar, Rank
-from computeplan.engines.event.fault_effects import FaultEffects
+from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.storage import Storage
@@ -31,12 +31,12 @@ from computeplan.world.world import World
 
 __all__ = ["PLAYS", "play", "why_unsupported"]
 
-PLAYS = features(
+PLAYS = PLAYED | features(
     "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
-    " asynchronous_saves tiers never_saves keeps_several share_spares replay slows memory lemons"
-    " relapse found_late groups uncertain_rate automatic_repair busy_clock busy_repairs"
+    " asynchronous_saves tiers never_saves keeps_several share_spares replay memory lemons"
+    " relapse groups uncertain_rate automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
-    " planned_stops rolling listed_stops late_stops horizon"
+    " listed_stops late_stops horizon signals"
 )
 
 

@@ -16,9 +16,12 @@ from computeplan.engines.event.pool import FREE, IN_REPAIR, PoolRun, SentTogethe
 from computeplan.trace import Trace
 from computeplan.trace.one_run import Fault
 from computeplan.world.faults import Corrupt, Interrupt, Slow
+from computeplan.world.features import features
 from computeplan.world.maintenance import Maintain
 
-__all__ = ["FaultEffects"]
+__all__ = ["PLAYED", "FaultEffects"]
+
+PLAYED = features("slows found_late planned_stops rolling")  # an effect that is not of every world
 
 EXCHANGED, MENDED = range(2)  # what is new in a node that is restored, in that order
 

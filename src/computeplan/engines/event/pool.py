@@ -14,7 +14,7 @@ from computeplan.world.faults import Slow
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal
 
-__all__ = ["FREE", "IN_REPAIR", "PoolRun", "SentTogether"]
+__all__ = ["FREE", "IN_REPAIR", "PoolNodes", "PoolRun", "SentTogether"]
 
 FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
 SentTogether = list[tuple[int, float]]
