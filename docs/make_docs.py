@@ -8,12 +8,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from computeplan.engines.event.calendar import Rank
 from computeplan.ledger import COUNTS
@@ -198,21 +198,21 @@ def architecture(text: str) -> str:
 # -- the glossary ----------------------------------------------------------------------------------
 
 
-def fields_of(described: Any) -> list[tuple[str, str, str]]:
-    """Return name, type and meaning of the parameters that a numpydoc docstring lists."""
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?:\n\n\S|\Z)",
-        inspect.getdoc(described) or "",
-        re.DOTALL | re.MULTILINE,
-    )
-    found: list[tuple[str, str, str]] = []
-    for line in section[1].splitlines() if section else ():
-        if line and not line.startswith(" "):
-            name, _, kind = line.partition(" : ")
-            found.append((name, kind, ""))
-        elif line.strip():
-            name, kind, about = found[-1]
-            found[-1] = (name, kind, f"{about} {line.strip()}".strip())
+def fields_of(described: type) -> list[tuple[str, str, str]]:
+    """Return name, type and meaning of the fields of a class, as its source describes them."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(described))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = []
+    for field, below in itertools.pairwise([*tree.body, ast.Pass()]):
+        if not isinstance(field, ast.AnnAssign):
+            continue
+        about = ""
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            about = " ".join(str(below.value.value).split())
+        found.append((ast.unparse(field.target), ast.unparse(field.annotation), about))
+    for i in range(len(found) - 2, -1, -1):  # fields that stand together share what is said below
+        name, kind, about = found[i]
+        found[i] = (name, kind, about or found[i + 1][2])
     return found
 
 
