@@ -11,13 +11,15 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from places import REPO
 from ruamel.yaml import YAML
+
+from computeplan.scheduling.registry import policy_names
 
 SRC = REPO / "src" / "computeplan"
 
@@ -37,8 +39,17 @@ STRANGERS = ({"specs", "physics", "scheduling"}, {"engines", "metrics"})
 UP_ALLOWED = {  # (module, imported): why
     ("study.result", "report.result_views"): "result.summary and result.plot show",
 }
+MOST_AT_ROOT = 10
+ROOT_CODE = {  # what the package's own __init__ holds beside public names: why
+    "__version__": "the build reads it there",
+    "_WHERE": "names are loaded when they are first used",
+    "__getattr__": "names are loaded when they are first used",
+    "__dir__": "names are loaded when they are first used",
+}
+POLICIES = re.compile(r"\b(?:silo|first-fit|fifo-backfill|fastest-first|least-energy)\b")
+POLICY_NAMES_ALLOWED = {"specs.model": "what runs a scenario that names no policy"}
 LIBRARY_HOMES = {
-    "simpy": "engines.event",
+    "simpy": "engines.event.calendar",
     "matplotlib": "report",
     "click": "cli",
     "rich": "cli",
@@ -66,6 +77,24 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
+
+
+TESTS = sorted((REPO / "tests").rglob("test_*.py"))
+OF_NO_FOLDER = {"agreement": "what is held against one another, or against what others wrote"}
+
+
+def at_root(names: Collection[str]) -> list[str]:
+    """Return the modules at the root of the package, its own `__init__` included."""
+    return [name for name in names if "." not in name and f"{name}/__init__.py" not in PACKAGES]
+
+
+PACKAGES = {f"{module_name(p)}/__init__.py" for p in SRC.rglob("*/__init__.py")}
+
+
+def misplaced(paths: Iterable[Path]) -> list[str]:
+    """Return test modules whose folder is none of the package."""
+    folders = {str(path.parent.relative_to(SRC)) for path in SRC.rglob("*.py")} | {*OF_NO_FOLDER}
+    return [str(path) for path in paths if str(path.parent) not in folders]
 
 
 def check_package(rule: Rule, only: str = "") -> None:
@@ -136,6 +165,65 @@ def goes_up(source: str, module: str) -> list[str]:
     return found
 
 
+def code_in_init(source: str, module: str) -> list[str]:
+    """An `__init__` holds public names: a docstring, imports, `__all__`."""
+    allowed = {"__all__", *(ROOT_CODE if module == "computeplan" else ())}
+    found = []
+    for node in ast.parse(source).body:
+        is_import = isinstance(node, ast.Import | ast.ImportFrom)
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_for_types = isinstance(node, ast.If) and all(
+            isinstance(one, ast.Import | ast.ImportFrom) for one in node.body
+        )
+        targets = getattr(node, "targets", None) or [getattr(node, "target", node)]
+        names = {getattr(target, "id", getattr(target, "name", "")) for target in targets}
+        if not (is_import or is_docstring or is_for_types or names <= allowed):
+            found.append(f"line {node.lineno}: {ast.unparse(node).splitlines()[0]}")
+    return found
+
+
+def docstrings(tree: ast.AST) -> set[int]:
+    """Return the identities of all texts that document something, those of fields included."""
+    return {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def knows_policies(source: str, module: str) -> list[str]:
+    """No policy is known by its name outside `scheduling`, docstrings aside."""
+    if lives_in(module, "scheduling") or module in POLICY_NAMES_ALLOWED:
+        return []
+    tree = ast.parse(source)
+    documents = docstrings(tree)
+    return [
+        f"line {node.lineno}: knows a policy: {node.value!r}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in documents
+        and POLICIES.search(node.value)
+    ]
+
+
+def writes_sentences(source: str, module: str) -> list[str]:
+    """Below `report`, a note is a code with values, and no sentence in either."""
+    if top(module) in ("report", "cli"):
+        return []
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) in ("note", "Note")):
+            continue
+        for i, text in enumerate([*node.args, *(keyword.value for keyword in node.keywords)]):
+            is_text = isinstance(text, ast.Constant) and isinstance(text.value, str)
+            right = r"\S*" if i else r"[a-z][a-z0-9_]*"
+            is_wrong = is_text and not re.fullmatch(right, ast.literal_eval(text))
+            if is_wrong or isinstance(text, ast.JoinedStr):
+                found.append(f"line {node.lineno}: a note says {ast.unparse(text)}")
+    return found
+
+
 def library_away_from_home(source: str, module: str) -> list[str]:
     """Some libraries are known to one part of the house only."""
     return [
@@ -146,7 +234,7 @@ def library_away_from_home(source: str, module: str) -> list[str]:
 
 
 def draws(source: str, module: str) -> list[str]:
-    """Randomness lives in trace; study.py may hand out seeds."""
+    """Randomness lives in trace."""
     if lives_in(module, "trace"):
         return []
     names = list(imports(source, module))
@@ -159,8 +247,6 @@ def draws(source: str, module: str) -> list[str]:
     for line, name in names:
         is_random = top(name) in {"random", "secrets", "uuid"} or lives_in(name, "numpy.random")
         is_random = is_random or name.endswith((".rvs", ".urandom", ".default_rng"))
-        if module == "study" and name in {"numpy.random", "numpy.random.SeedSequence"}:
-            continue
         if is_random:
             found.append(f"line {line}: {name} draws, and only trace may")
     return found
@@ -343,8 +429,47 @@ def test_imports_go_down():
     check_package(goes_up)
 
 
-def test_one_door_goes_up():
-    assert len(UP_ALLOWED) == 1
+def test_one_door_goes_up(monkeypatch):
+    (door,) = UP_ALLOWED
+    monkeypatch.setitem(globals(), "UP_ALLOWED", {})
+    found = {name: goes_up(path.read_text("utf-8"), name) for name, path in MODULES.items()}
+    assert [(name, len(ups)) for name, ups in found.items() if ups] == [(door[0], 1)]
+
+
+def test_the_root_is_small():
+    assert len(at_root(MODULES)) <= MOST_AT_ROOT
+
+
+def test_every_init_holds_public_names_only():
+    for name, path in MODULES.items():
+        if path.name == "__init__.py":
+            assert not code_in_init(path.read_text("utf-8"), name), path
+
+
+def test_every_exception_of_the_root_is_in_use():
+    source = MODULES["computeplan"].read_text("utf-8")
+    assert len(code_in_init(source, "elsewhere")) == len(ROOT_CODE)
+
+
+def test_no_policy_is_known_by_its_name():
+    check_package(knows_policies)
+
+
+def test_the_names_of_policies_are_all_known_here():
+    assert all(map(POLICIES.fullmatch, policy_names()))
+
+
+def test_every_exception_to_policy_names_is_in_use():
+    for module in POLICY_NAMES_ALLOWED:
+        assert knows_policies(MODULES[module].read_text("utf-8"), "elsewhere")
+
+
+def test_notes_are_codes():
+    check_package(writes_sentences)
+
+
+def test_tests_stand_where_the_package_does():
+    assert not misplaced(path.relative_to(REPO / "tests") for path in TESTS)
 
 
 def test_every_exception_to_the_floors_is_in_use():
@@ -452,7 +577,26 @@ def test_import_is_quick():
         (goes_up, "metrics", "from computeplan.engines import batch"),
         (goes_up, "results", "from computeplan.report.result_views import summary"),
         (goes_up, "attic", ""),
+        (goes_up, "world", "if TYPE_CHECKING:\n    from computeplan.study import run"),
+        (goes_up, "study.run", "from computeplan.report.result_views import summary"),
+        (goes_up, "study.result", "from computeplan.report.table import Table"),
         (library_away_from_home, "engines.batch", "import simpy"),
+        (library_away_from_home, "engines.event.engine", "import simpy"),
+        (library_away_from_home, "engines.event", "from simpy import Environment"),
+        (library_away_from_home, "report.style", "import click"),
+        (code_in_init, "study", "LIMIT = 3"),
+        (code_in_init, "study", "def run(): ..."),
+        (code_in_init, "study", "if TYPE_CHECKING:\n    x = 1"),
+        (code_in_init, "study", "def __getattr__(name): ..."),
+        (code_in_init, "computeplan", "def f(): ..."),
+        (code_in_init, "computeplan", "print('loaded')"),
+        (knows_policies, "compiler.jobs", "x = policy == 'silo'"),
+        (knows_policies, "study.run", "def f():\n    raise ValueError('use first-fit')"),
+        (knows_policies, "study.run", "x = f'least-energy on {pool}'"),
+        (writes_sentences, "study.run", "note('It is slow.')"),
+        (writes_sentences, "study.run", "note('slow', why='the day is hot')"),
+        (writes_sentences, "engines.batch", "note(f'slow {n}')"),
+        (writes_sentences, "engines.batch", "note('slow', why=f'{n} hot days')"),
         (library_away_from_home, "study", "from matplotlib.figure import Figure"),
         (library_away_from_home, "report.table", "from rich.table import Table"),
         (library_away_from_home, "specs.fields", "import pint.errors as e"),
@@ -483,10 +627,17 @@ def test_rule_can_fail(rule, module, source):
         (goes_up, "specs.jobs", "from . import fields\nfrom .loader import load"),
         (goes_up, "study.result", "import_module('computeplan.report.result_views')"),
         (goes_up, "cli.run", "from computeplan import run"),
-        (library_away_from_home, "engines.event", "import simpy"),
+        (goes_up, "report.table", "if TYPE_CHECKING:\n    from computeplan.study import run"),
+        (library_away_from_home, "engines.event.calendar", "import simpy"),
         (library_away_from_home, "cli.run", "import click"),
+        (code_in_init, "study", '"""Doc."""\nfrom a import b\n__all__: list[str] = ["b"]'),
+        (code_in_init, "computeplan", "__version__ = '1'\ndef __getattr__(name): ..."),
+        (knows_policies, "scheduling.policies.fair", "x = 'silo'"),
+        (knows_policies, "world.jobs", 'def f():\n    """As in a silo."""'),
+        (knows_policies, "world.jobs", "x = 'silos'"),
+        (writes_sentences, "study.run", "note('no_tdp', chip='acme/x1', n=2, why=text)"),
+        (writes_sentences, "report.words.english", "note('It is slow.')"),
         (draws, "trace", "import numpy as np\nnp.random.default_rng(1)"),
-        (draws, "study", "import numpy as np\nnp.random.SeedSequence(1)"),
         (prints, "cli.run", "print('done')"),
         (too_long, "study", '"""Plays.\n\nLong because it is a table.\n"""\n' + "x = 1\n" * 401),
         (too_long, "study", "def f():\n    # Long because it is.\n" + "    x = 1\n" * 50),
@@ -508,6 +659,16 @@ def test_rule_can_fail(rule, module, source):
 )
 def test_rule_can_pass(rule, module, source):
     assert not rule(source, module)
+
+
+def test_a_crowded_root_is_seen():
+    assert len(at_root([*at_root(MODULES), "attic", "cellar"])) > MOST_AT_ROOT
+    assert at_root(["units", "specs", "specs.jobs", "computeplan"]) == ["units", "computeplan"]
+
+
+def test_a_test_of_no_folder_is_seen():
+    paths = [Path("attic/test_x.py"), Path("specs/test_x.py"), Path("test_x.py")]
+    assert misplaced([*paths, Path("agreement/test_x.py")]) == ["attic/test_x.py"]
 
 
 def test_missing_export_is_seen():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import load_policy
+from computeplan.scheduling.registry import AT_HOME, BY_ENERGY, load_policy
 from computeplan.specs.scenario import Scenario
 from computeplan.units import YEAR_S
 from computeplan.world.world import World
@@ -44,14 +44,14 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
         load_policy(scenario.policy)
     except ValueError as error:
         yield document.problem(("policy",), str(error))
-    if scenario.policy == "least-energy" and np.isnan(world.energy_j[world.n_nodes > 0]).any():
-        message = "least-energy needs the watts of every pool: give power where no TDP is known"
-        yield document.problem(("policy",), message)
-    if scenario.policy == "silo" and len(world.pools) > 1:
+    if scenario.policy in BY_ENERGY and np.isnan(world.energy_j[world.n_nodes > 0]).any():
+        needs = "needs the watts of every pool: give power where no TDP is known"
+        yield document.problem(("policy",), f"{scenario.policy} {needs}")
+    if scenario.policy in AT_HOME and len(world.pools) > 1:
         for job in world.jobs:
             if job.home < 0:
-                message = "home is missing: policy silo runs each job on its home pool only"
-                yield document.problem(("jobs", job.name), message)
+                only = f"policy {scenario.policy} runs each job on its home pool only"
+                yield document.problem(("jobs", job.name), f"home is missing: {only}")
 
 
 def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
@@ -63,7 +63,7 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
             wants = f"{spec.chips} chips" if spec.chips else "more chips"
             message = f"wants {wants}, but no pool has so many (chips: {have})"
             yield scenario.document.problem((*at, key), message)
-        elif scenario.policy == "silo" and job.home >= 0 and not job.n_nodes[job.home]:
+        elif scenario.policy in AT_HOME and job.home >= 0 and not job.n_nodes[job.home]:
             yield scenario.document.problem((*at, "home"), "the job is larger than its home pool")
 
 

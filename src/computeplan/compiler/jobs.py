@@ -15,6 +15,7 @@ from computeplan.compiler.speed import Speed, speed_on
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.steptime.transformer import flop_per_token
+from computeplan.scheduling.registry import AT_HOME
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.world.jobs import Job, Shrinking
 
@@ -47,8 +48,8 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     notes = list[Note]()
     on = []
     for at in places:
-        # A silo runs a job at its home only: what it could not do elsewhere does not matter.
-        may_run = policy != "silo" or job.home in (None, at.pool.name)
+        # Of a job that runs at its home only, what it could not do elsewhere does not matter.
+        may_run = policy not in AT_HOME or job.home in (None, at.pool.name)
         found, of_place = _on_pool(at, may_run=may_run)
         on.append(found)
         notes += of_place

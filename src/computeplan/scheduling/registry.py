@@ -8,9 +8,13 @@ from importlib.metadata import EntryPoint, entry_points
 
 from computeplan.scheduling.view import Policy
 
-__all__ = ["load_policy", "policy_names"]
+__all__ = ["AT_HOME", "BY_ENERGY", "load_policy", "policy_names"]
 
 GROUP = "computeplan.policies"
+AT_HOME = frozenset({"silo"})
+"""Policies that run a job on its home pool only."""
+BY_ENERGY = frozenset({"least-energy"})
+"""Policies that need the watts of every pool."""
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.notes import Note
 from computeplan.physics.checkpoint import job_ettr
+from computeplan.scheduling.registry import AT_HOME
 from computeplan.world.pools import Pool
 
 __all__ = ["Job", "Shrinking", "Tier"]
@@ -87,7 +88,7 @@ class Job:
 
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""
-        if policy == "silo" and self.home >= 0:
+        if policy in AT_HOME and self.home >= 0:
             return [self.home]
         return [int(pool) for pool in np.flatnonzero(self.n_nodes)]
 
