@@ -44,8 +44,7 @@ class CauseFit:
     per_wall_s: Interval
     """Rate per node of the fleet, in repair or not, which is what is mostly published. [1/s]"""
     takes_node: Interval
-    """Share of faults that sent their node to repair, however short; nan where the log has no
-    ends."""
+    """Share of faults that sent their node to repair, however short; nan without ends."""
     gaps: tuple[LawFit, ...]
     repairs: tuple[LawFit, ...]
     """Laws of the up time between two faults of a node, and of repairs; empty where too few."""

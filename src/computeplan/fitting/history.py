@@ -33,7 +33,7 @@ class FaultHistory:
     start_s: FloatArray
     """Since the window began; negative for those that began before it; shape (n_faults,). [s]"""
     end_s: FloatArray
-    """Since the window began, at most its length; nan where the log does not say, shape
+    """Since the window began, at most its length; nan where the log does not say; shape
     (n_faults,). [s]"""
     is_open: np.typing.NDArray[np.bool_]
     """Whether the fault was still open when the window ended; shape (n_faults,)."""

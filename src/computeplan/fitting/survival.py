@@ -75,8 +75,7 @@ class LawFit:
     aic: float
     """2 parameters - 2 log likelihood; less is better."""
     p_fit: float
-    """Probability of a fit so bad or worse if the law were right; nan where durations are too
-    few."""
+    """Probability of a fit so bad or worse if the law were right; nan of too few durations."""
     covariance: FloatArray
     """Of the logarithms of shape and scale; shape (n_parameters, n_parameters)."""
     n_events: int

@@ -25,7 +25,7 @@ from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.notes import Note
 from computeplan.report import Language
-from computeplan.report.style import case_colour, new_axes, one_line, say, style
+from computeplan.report.style import case_colour, drawn, new_axes, one_line, say, style
 from computeplan.report.table import Table
 from computeplan.report.words import sentence
 from computeplan.units import DAY_S
@@ -265,102 +265,100 @@ def fit_figure(fit: FleetFit, *, language: Language = "en") -> Axes:
     return first
 
 
+@drawn
 def weekly_faults(fit: FleetFit, ax: Axes | None = None, *, language: Language = "en") -> Axes:
     """Return axes with faults a week, the constant rate and the rates by month."""
-    with mpl.rc_context(style()):
-        ax = new_axes(ax, 8)
-        history, week = fit.history, 7 * DAY_S
-        edges = windows_s(0.0, history.length_s, week)
-        faults = np.histogram(history.fault_s, edges)[0] / np.diff(edges) * week
-        left, width = edges[:-1] / DAY_S, np.diff(edges) / DAY_S
-        name = say("faults a week", "每周故障数", ax, language)
-        ax.bar(left, faults, width, align="edge", color="#D9D9D9", edgecolor="white", label=name)
-        flat = fit.all.per_wall_s
-        scale = history.n_nodes * week
-        ends = np.array([0.0, history.length_s / DAY_S])
-        names = (
-            say("constant rate, 95 %", "恒定速率，95 %", ax, language),
-            say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language),
-        )
-        months = zip(fit.drift.per_node_s, itertools.pairwise(fit.drift.edges_s), strict=True)
-        drawn = [(flat, ends, 0), *((rate, np.array(span) / DAY_S, 1) for rate, span in months)]
-        for i, (rate, span, k) in enumerate(drawn):
-            low, value, high = (x * scale for x in (rate.low, rate.value, rate.high))
-            colour = case_colour(k)
-            ax.fill_between(span, low, high, color=colour, alpha=0.25, linewidth=0)
-            name = names[k] if i < len(names) else ""
-            ax.plot(span, [value] * 2, ("-", "--")[k], color=colour, label=name)
-        _say_axes(ax, ("day", "天"), ("faults a week", "每周故障数"), language)
+    ax = new_axes(ax, 8)
+    history, week = fit.history, 7 * DAY_S
+    edges = windows_s(0.0, history.length_s, week)
+    faults = np.histogram(history.fault_s, edges)[0] / np.diff(edges) * week
+    left, width = edges[:-1] / DAY_S, np.diff(edges) / DAY_S
+    name = say("faults a week", "每周故障数", ax, language)
+    ax.bar(left, faults, width, align="edge", color="#D9D9D9", edgecolor="white", label=name)
+    flat = fit.all.per_wall_s
+    scale = history.n_nodes * week
+    ends = np.array([0.0, history.length_s / DAY_S])
+    names = (
+        say("constant rate, 95 %", "恒定速率，95 %", ax, language),
+        say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language),
+    )
+    months = zip(fit.drift.per_node_s, itertools.pairwise(fit.drift.edges_s), strict=True)
+    drawn = [(flat, ends, 0), *((rate, np.array(span) / DAY_S, 1) for rate, span in months)]
+    for i, (rate, span, k) in enumerate(drawn):
+        low, value, high = (x * scale for x in (rate.low, rate.value, rate.high))
+        colour = case_colour(k)
+        ax.fill_between(span, low, high, color=colour, alpha=0.25, linewidth=0)
+        name = names[k] if i < len(names) else ""
+        ax.plot(span, [value] * 2, ("-", "--")[k], color=colour, label=name)
+    _say_axes(ax, ("day", "天"), ("faults a week", "每周故障数"), language)
     return ax
 
 
+@drawn
 def node_counts(fit: FleetFit, ax: Axes | None = None, *, language: Language = "en") -> Axes:
     """Return axes with how many nodes failed how often, against Poisson and negative binomial."""
-    with mpl.rc_context(style()):
-        ax = new_axes(ax, 8)
-        counts = fit.history.per_node()
-        most = min(int(counts.max()), 60)
-        k = np.arange(most + 1)
-        seen = np.bincount(np.minimum(counts, most), minlength=most + 1)
-        name = say("nodes of this log", "日志中的节点", ax, language)
-        ax.bar(k, seen, 0.8, color="#D9D9D9", label=name)
-        mean, shape = float(counts.mean()), fit.dispersion.mixture.shape.value
-        laws = {"Poisson": stats.poisson.pmf(k, mean)}
-        if math.isfinite(shape):
-            name = say("negative binomial", "负二项分布", ax, language)
-            laws[name] = stats.nbinom.pmf(k, shape, shape / (shape + mean))
-        for i, (name, probability) in enumerate(laws.items()):
-            # What 95 % of fleets of this law show, so that a bar outside means something.
-            low, high = (stats.binom.ppf(q, counts.size, probability) for q in (0.025, 0.975))
-            expected = counts.size * probability
-            ax.errorbar(
-                k + 0.12 * (2 * i - 1),
-                expected,
-                np.maximum([expected - low, high - expected], 0.0),
-                fmt="os"[i],
-                color=case_colour(i),
-                markersize=4,
-                linewidth=1,
-                label=f"{name}, 95 %",
-            )
-        ax.set_yscale("symlog", linthresh=1)
-        ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.set_ylim(bottom=0)
-        _say_axes(ax, ("faults of a node", "单节点故障数"), ("nodes", "节点数"), language)
+    ax = new_axes(ax, 8)
+    counts = fit.history.per_node()
+    most = min(int(counts.max()), 60)
+    k = np.arange(most + 1)
+    seen = np.bincount(np.minimum(counts, most), minlength=most + 1)
+    name = say("nodes of this log", "日志中的节点", ax, language)
+    ax.bar(k, seen, 0.8, color="#D9D9D9", label=name)
+    mean, shape = float(counts.mean()), fit.dispersion.mixture.shape.value
+    laws = {"Poisson": stats.poisson.pmf(k, mean)}
+    if math.isfinite(shape):
+        name = say("negative binomial", "负二项分布", ax, language)
+        laws[name] = stats.nbinom.pmf(k, shape, shape / (shape + mean))
+    for i, (name, probability) in enumerate(laws.items()):
+        # What 95 % of fleets of this law show, so that a bar outside means something.
+        low, high = (stats.binom.ppf(q, counts.size, probability) for q in (0.025, 0.975))
+        expected = counts.size * probability
+        ax.errorbar(
+            k + 0.12 * (2 * i - 1),
+            expected,
+            np.maximum([expected - low, high - expected], 0.0),
+            fmt="os"[i],
+            color=case_colour(i),
+            markersize=4,
+            linewidth=1,
+            label=f"{name}, 95 %",
+        )
+    ax.set_yscale("symlog", linthresh=1)
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.set_ylim(bottom=0)
+    _say_axes(ax, ("faults of a node", "单节点故障数"), ("nodes", "节点数"), language)
     return ax
 
 
+@drawn
 def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language = "en") -> Axes:
     """Return axes with the share of repairs that last longer (Kaplan-Meier) and the fitted laws."""
-    with mpl.rc_context(style()):
-        ax = new_axes(ax, 8)
-        away = fit.all.durations
-        if away.known_s.size == 0:
-            text = say("the log holds no repairs", "日志中没有修复时间", ax, language)
-            ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center")
-            return ax
-        data = stats.CensoredData(uncensored=away.known_s, right=away.longer_s)
-        survival = stats.ecdf(data).sf
-        x = survival.quantiles / DAY_S
-        with warnings.catch_warnings():  # where none is left, there is no band, and none is drawn
-            warnings.simplefilter("ignore", RuntimeWarning)
-            band = survival.confidence_interval(0.95, method="log-log")
-        low, high = band.low.probabilities, band.high.probabilities
-        ax.fill_between(
-            x, low, high, step="post", color="#D9D9D9", label="95 %", where=np.isfinite(low)
-        )
-        name = say("repairs (Kaplan-Meier)", "修复（Kaplan-Meier）", ax, language)
-        ax.step(x, survival.probabilities, where="post", color="#7F7F7F", label=name)
-        times = np.geomspace(x.min(), x.max() * 1.5, 200)
-        for i, law in enumerate(fit.all.repairs):
-            dashes = ("-", "--", ":")[i]
-            ax.plot(
-                times, law.frozen.sf(times * DAY_S), dashes, color=case_colour(i), label=law.name
-            )
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.set_ylim(0, 1.02)
-        _say_axes(ax, ("days", "天"), ("share that lasts longer", "更长的比例"), language)
+    ax = new_axes(ax, 8)
+    away = fit.all.durations
+    if away.known_s.size == 0:
+        text = say("the log holds no repairs", "日志中没有修复时间", ax, language)
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center")
+        return ax
+    data = stats.CensoredData(uncensored=away.known_s, right=away.longer_s)
+    survival = stats.ecdf(data).sf
+    x = survival.quantiles / DAY_S
+    with warnings.catch_warnings():  # where none is left, there is no band, and none is drawn
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = survival.confidence_interval(0.95, method="log-log")
+    low, high = band.low.probabilities, band.high.probabilities
+    ax.fill_between(
+        x, low, high, step="post", color="#D9D9D9", label="95 %", where=np.isfinite(low)
+    )
+    name = say("repairs (Kaplan-Meier)", "修复（Kaplan-Meier）", ax, language)
+    ax.step(x, survival.probabilities, where="post", color="#7F7F7F", label=name)
+    times = np.geomspace(x.min(), x.max() * 1.5, 200)
+    for i, law in enumerate(fit.all.repairs):
+        dashes = ("-", "--", ":")[i]
+        ax.plot(times, law.frozen.sf(times * DAY_S), dashes, color=case_colour(i), label=law.name)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.set_ylim(0, 1.02)
+    _say_axes(ax, ("days", "天"), ("share that lasts longer", "更长的比例"), language)
     return ax
 
 

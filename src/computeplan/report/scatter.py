@@ -13,7 +13,7 @@ from matplotlib.ticker import FormatStrFormatter
 from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
-from computeplan.report.style import case_colour, case_marker, label, new_axes, say, style
+from computeplan.report.style import case_colour, case_marker, drawn, label, new_axes, say, style
 
 __all__ = ["save_axes", "scatter"]
 
@@ -21,6 +21,7 @@ WITHIN = 0.10
 """Half-width of the band drawn around equality."""
 
 
+@drawn
 def scatter(
     points: Mapping[str, tuple[FloatArray, FloatArray]],
     ax: Axes | None = None,
@@ -31,33 +32,32 @@ def scatter(
 
     `points` are measured and predicted seconds [s]; on the axes given, or of a figure of its own.
     """
-    with mpl.rc_context(style()):
-        ax = new_axes(ax, 12, width=8.5)
-        measured_all = np.concatenate([measured for measured, _ in points.values()])
-        ends = np.array([measured_all.min() / 1.3, measured_all.max() * 1.3])
-        ax.fill_between(ends, 1 - WITHIN, 1 + WITHIN, color="#EEEEEE", zorder=0)
-        ax.axhline(1.0, color="#7F7F7F", linewidth=1)
-        for i, (family, (measured, predicted)) in enumerate(points.items()):
-            ratio = predicted / measured
-            mape = np.abs(ratio - 1).mean()
-            name = label(family, f"family {i + 1}", ax, width=40)
-            ax.plot(
-                measured,
-                ratio,
-                case_marker(i),
-                color=case_colour(i),
-                markersize=5,
-                alpha=0.8,
-                label=f"{name}: {ratio.size}, MAPE {mape:.1%}",
-            )
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.set_xlim(*ends)
-        ratios = np.concatenate([p / m for m, p in points.values()])
-        ax.set_ylim(min(0.5, ratios.min() * 0.95), max(1.5, ratios.max() * 1.05))
-        ax.set_xlabel(say("measured seconds per step", "实测每步秒数", ax, language))
-        ax.set_ylabel(say("predicted / measured", "预测 / 实测", ax, language))
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=9)
+    ax = new_axes(ax, 12, width=8.5)
+    measured_all = np.concatenate([measured for measured, _ in points.values()])
+    ends = np.array([measured_all.min() / 1.3, measured_all.max() * 1.3])
+    ax.fill_between(ends, 1 - WITHIN, 1 + WITHIN, color="#EEEEEE", zorder=0)
+    ax.axhline(1.0, color="#7F7F7F", linewidth=1)
+    for i, (family, (measured, predicted)) in enumerate(points.items()):
+        ratio = predicted / measured
+        mape = np.abs(ratio - 1).mean()
+        name = label(family, f"family {i + 1}", ax, width=40)
+        ax.plot(
+            measured,
+            ratio,
+            case_marker(i),
+            color=case_colour(i),
+            markersize=5,
+            alpha=0.8,
+            label=f"{name}: {ratio.size}, MAPE {mape:.1%}",
+        )
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.set_xlim(*ends)
+    ratios = np.concatenate([p / m for m, p in points.values()])
+    ax.set_ylim(min(0.5, ratios.min() * 0.95), max(1.5, ratios.max() * 1.05))
+    ax.set_xlabel(say("measured seconds per step", "实测每步秒数", ax, language))
+    ax.set_ylabel(say("predicted / measured", "预测 / 实测", ax, language))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=9)
     return ax
 
 

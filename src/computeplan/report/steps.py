@@ -15,7 +15,7 @@ from computeplan.physics.steptime.memory import GIB, RankMemory
 from computeplan.physics.steptime.search import in_words
 from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
-from computeplan.report.style import label, new_axes, say, style
+from computeplan.report.style import drawn, label, new_axes, say
 from computeplan.report.table import Table
 from computeplan.report.words import sentences
 
@@ -89,6 +89,7 @@ def best_table(price: StepPrice) -> Table:
     return Table(title, ("", "step s", "MFU", "GiB", "ranks", "layout"), rows)
 
 
+@drawn
 def breakdown(
     prices: Sequence[StepPrice], ax: Axes | None = None, *, language: Language = "en"
 ) -> Axes:
@@ -96,43 +97,40 @@ def breakdown(
 
     On the axes given, or of a figure of its own.
     """
-    with mpl.rc_context(style()):
-        ax = new_axes(ax, 1.6 * len(prices) + 1)
-        for row, price in enumerate(prices):
-            left = 0.0
-            for name, (_, _, colour) in PARTS.items():
-                width = float(getattr(price.time, name)[0])
-                ax.barh(row, width, 0.5, left=left, color=colour, edgecolor="white", linewidth=0.5)
-                left += width
-            low, high = price.step_s * price.band.low, price.step_s * price.band.high
-            ax.plot((low, high), (row - 0.36, row - 0.36), color="black", linewidth=1.2)
-            ax.annotate(
-                f"{price.step_s:.3g} s",
-                (left, row),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
-            )
-        shown = [
-            name
-            for name in PARTS
-            if any(float(getattr(p.time, name)[0]) > LEAST_SHOWN * p.step_s for p in prices)
-        ]
-        handles = [
-            mpl.patches.Patch(color=PARTS[name][2], label=say(*PARTS[name][:2], ax, language))
-            for name in shown
-        ]
-        ax.legend(handles=handles, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=9)
-        ax.set_yticks(
-            range(len(prices)), [label(p.chip, f"chip {i}", ax) for i, p in enumerate(prices, 1)]
+    ax = new_axes(ax, 1.6 * len(prices) + 1)
+    for row, price in enumerate(prices):
+        left = 0.0
+        for name, (_, _, colour) in PARTS.items():
+            width = float(getattr(price.time, name)[0])
+            ax.barh(row, width, 0.5, left=left, color=colour, edgecolor="white", linewidth=0.5)
+            left += width
+        low, high = price.step_s * price.band.low, price.step_s * price.band.high
+        ax.plot((low, high), (row - 0.36, row - 0.36), color="black", linewidth=1.2)
+        ax.annotate(
+            f"{price.step_s:.3g} s",
+            (left, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
         )
-        ax.invert_yaxis()
-        ax.set_xlim(left=0)
-        ax.set_xlabel(
-            say("seconds per step (line: 90 % band)", "每步秒数(线:90% 区间)", ax, language)
-        )
-        title = f"{prices[0].model}, {prices[0].chips:,} chips, {prices[0].precision}"
-        ax.set_title(label(title, "step", ax, width=90), pad=30)
+    shown = [
+        name
+        for name in PARTS
+        if any(float(getattr(p.time, name)[0]) > LEAST_SHOWN * p.step_s for p in prices)
+    ]
+    handles = [
+        mpl.patches.Patch(color=PARTS[name][2], label=say(*PARTS[name][:2], ax, language))
+        for name in shown
+    ]
+    ax.legend(handles=handles, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=9)
+    ax.set_yticks(
+        range(len(prices)), [label(p.chip, f"chip {i}", ax) for i, p in enumerate(prices, 1)]
+    )
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    ax.set_xlabel(say("seconds per step (line: 90 % band)", "每步秒数(线:90% 区间)", ax, language))
+    title = f"{prices[0].model}, {prices[0].chips:,} chips, {prices[0].precision}"
+    ax.set_title(label(title, "step", ax, width=90), pad=30)
     return ax
 
 

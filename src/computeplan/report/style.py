@@ -12,7 +12,7 @@ import functools
 import io
 import unicodedata
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -44,6 +44,7 @@ __all__ = [
     "style",
 ]
 
+Of = TypeVar("Of")
 P = ParamSpec("P")
 
 # P. Tol, "Colour schemes", SRON/EPS/TN/09-002 issue 3.2, 2021, fig. 5 (muted): nine colours that
@@ -123,13 +124,13 @@ def style() -> Any:
     }
 
 
-def drawn(draw: Callable[Concatenate[Result, P], Axes]) -> Callable[Concatenate[Result, P], Axes]:
+def drawn(draw: Callable[Concatenate[Of, P], Axes]) -> Callable[Concatenate[Of, P], Axes]:
     """Return the function with our settings around it, and no others changed."""
 
     @functools.wraps(draw)
-    def inside(result: Result, /, *args: P.args, **kwargs: P.kwargs) -> Axes:
+    def inside(of: Of, /, *args: P.args, **kwargs: P.kwargs) -> Axes:
         with mpl.rc_context(style()):
-            return draw(result, *args, **kwargs)
+            return draw(of, *args, **kwargs)
 
     return inside
 

@@ -54,7 +54,7 @@ class Job:
     tok_per_s: FloatArray
     """Tokens per second of training; nan where unknown; shape (n_pools,)."""
     interval_s: FloatArray
-    """Training time between saves, of the most frequent tier; inf if it never saves, shape
+    """Training time between saves, of the most frequent tier; inf if it never saves; shape
     (n_pools,). [s]"""
     save_s: FloatArray
     """How long training stands still to save before it stops or ends; shape (n_pools,). [s]"""
@@ -74,8 +74,7 @@ class Job:
     """On each pool where it saves on, most frequent first, each a whole multiple of the one before,
     the last one safe from every fault; empty where it saves to one place and waits."""
     n_kept: int = 0
-    """Completed saves to the last tier that are there to go back to; 0 if only the newest
-    matters."""
+    """Completed saves to the last tier to go back to; 0 if only the newest matters."""
     shrinking: Shrinking | None = None
     """How it goes on without nodes that it lacks; None if it waits for them."""
     storage: tuple[str, ...] = ()

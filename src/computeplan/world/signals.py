@@ -20,7 +20,7 @@ class Signal:
     times_s: FloatArray
     """When each step begins, rising from 0; shape (n_steps,). [s]"""
     values_frac: FloatArray
-    """The signal from then on, over the constant that it stands beside: 1 is that constant, shape
+    """The signal from then on, over the constant that it stands beside: 1 is that constant; shape
     (n_steps,)."""
 
     @cached_property

@@ -97,8 +97,7 @@ class Replay:
     kind: str | None = None
     """Of bare times in a CSV; the format of the file."""
     notes: tuple[str, ...] = ()
-    """What was done before to the log that this one is a plain copy of, as `note_text` writes
-    it."""
+    """What was done to the log that this one is a plain copy of, as `note_text` writes it."""
 
 
 _WORDS = {
