@@ -7,7 +7,6 @@ which they were entered. SimPy runs the loop; its clock is never read.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -64,10 +63,6 @@ class Calendar(Environment):
         heappush(self.entries, (time_s, rank, pool, node, next(self.order), entry))
         return entry
 
-    def peek(self) -> float:
-        """Return when the next entry is, cancelled ones included; inf if there is none. [s]"""
-        return self.entries[0][0] if self.entries else math.inf
-
     def step(self) -> None:
         """Let the next entry happen, for SimPy's loop, which an empty schedule ends."""
         if not self.entries or self.entries[0] >= self.end:
@@ -75,7 +70,3 @@ class Calendar(Environment):
         time_s, _, _, _, _, entry = heappop(self.entries)
         if entry.then is not None:
             entry.then(time_s)
-
-    def stop(self) -> None:
-        """Let nothing more happen."""
-        self.entries.clear()

@@ -53,10 +53,8 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
     ----------
     world : World
         What to play.
-    seed : int
-        Root of all samples.
-    first_run, n_runs : int
-        Which runs.
+    seed, first_run, n_runs : int
+        Root of all samples, and which runs.
     timeline : bool
         Whether to keep the spans of the first run.
 
@@ -147,7 +145,7 @@ class _Run:
             self.pools.append(PoolRun(p, spec, self.calendar, world.signals_of(p), *then))
         for near in world.sharing:
             for p in near:
-                self.pools[p].share_spares(tuple(self.pools[other] for other in near if other != p))
+                self.pools[p].share_spares([self.pools[other] for other in near if other != p])
         self.queue: list[int] = []
         self.n_open = len(self.jobs)
         self.policy, self.policy_due = load_policy(world.policy), False
@@ -203,7 +201,7 @@ class _Run:
         for near in self.pools[pool].near:
             for job in near.jobs:
                 if job.ending is None and job.may_end_by(latest_s):
-                    end_s = job.end_time(0.0)
+                    end_s = job.ahead(0.0).end_s
                     if end_s <= latest_s:
                         at = (end_s, Rank.JOB_ENDS, partial(self._end, job), near.index, job.index)
                         job.ending = self.calendar.at(*at)
@@ -212,7 +210,7 @@ class _Run:
         job.end(now_s)
         self.n_open -= 1
         if not self.n_open and math.isinf(self.horizon_s):
-            self.calendar.stop()  # nothing will ask where its nodes went
+            self.calendar.entries.clear()  # nothing will ask where its nodes went
             return
         pool = self.pools[job.pool]
         pool.jobs.remove(job)
@@ -229,24 +227,20 @@ class _Run:
             self.calendar.at(now_s, Rank.POLICY, self._ask_policy)
 
     def _ask_policy(self, now_s: float) -> None:
-        self.policy_due = False
-        while self.queue and self._place_some(now_s):
-            pass
-
-    def _place_some(self, now_s: float) -> bool:
-        """Start the jobs that the policy places; return whether to ask it again.
+        """Start the jobs that the policy places, and ask again where one took another's nodes.
 
         Pools that share spares offer them together: what one job has borrowed is gone for the next.
         """
-        nodes = [pool.nodes for pool in self.pools]
-        placed = self.policy(self._view(now_s))
-        for n_before, (index, pool) in enumerate(placed):
-            job = self.jobs[index]
-            if n_before and nodes[pool].others and job.spec.n_nodes[pool] > nodes[pool].room:
-                return True
-            self.queue.remove(index)
-            self._start(job, pool, now_s)
-        return False
+        self.policy_due, asks = False, True
+        while self.queue and asks:
+            asks = False
+            for n_before, (index, pool) in enumerate(self.policy(self._view(now_s))):
+                nodes, job = self.pools[pool].nodes, self.jobs[index]
+                asks = bool(n_before and nodes.others and job.spec.n_nodes[pool] > nodes.room)
+                if asks:
+                    break
+                self.queue.remove(index)
+                self._start(job, pool, now_s)
 
     def _view(self, now_s: float) -> View:
         """Return what the policy may see."""
@@ -271,6 +265,7 @@ class _Run:
     def _ledger(self, wall_s: float) -> Ledger:
         """Book what is under way at the end of the run, and return the ledger."""
         world, jobs, pools = self.world, self.jobs, self.pools
+        retired = [arrivals.effects.generations.n_retired for arrivals in self.arrivals]
         n_weights = 2 + len(world.signals)
         booked = np.zeros((1, len(jobs) + 1, len(pools), len(PHASES), n_weights))
         for job in jobs:
@@ -291,8 +286,8 @@ class _Run:
             wall_s=np.array([wall_s]),
             counts={
                 **{name: np.array([counts]) for name, counts in self.counts.items()},
-                "repairs": np.array([[pool.nodes.n_repairs for pool in pools]]),
-                "retired": np.array([[pool.nodes.n_retired for pool in pools]]),
+                "repairs": np.array([[pool.repair_shop.n_repairs for pool in pools]]),
+                "retired": np.array([retired]),
                 "from_start": np.array([[job.n_from_start for job in jobs]]),
             },
             weights=("seconds", "slow", *world.signals),

@@ -6,24 +6,120 @@ To add an effect: its type in ``world/faults.py``, its method here, and its line
 from __future__ import annotations
 
 import math
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
 from computeplan.engines.event.calendar import Rank, Then
-from computeplan.engines.event.generations import Generations
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.pool import FREE, IN_REPAIR, PoolRun, SentTogether
 from computeplan.trace import Trace
-from computeplan.trace.one_run import Fault
-from computeplan.world.faults import Corrupt, Interrupt, Slow
+from computeplan.trace.one_run import Fault, RunSamples
+from computeplan.world.faults import Corrupt, Interrupt, Kind, Slow
 from computeplan.world.features import features
 from computeplan.world.maintenance import Maintain
+from computeplan.world.pools import Pool
 
-__all__ = ["PLAYED", "FaultEffects"]
+__all__ = ["PLAYED", "FaultEffects", "Generations"]
 
 PLAYED = features("slows found_late planned_stops rolling")  # an effect that is not of every world
 
+Counts = Mapping[str, list[int]]
 EXCHANGED, MENDED = range(2)  # what is new in a node that is restored, in that order
+
+
+AT_ONCE = 4  # faults read at a time; it changes no number
+
+
+class Generations:
+    """The places of one pool in one run, and the nodes that stand there.
+
+    Every node that stands in a place is a generation of it, the first being 0. What is drawn
+    beforehand of one node (its lifetime, if its law has a memory, and its faults, if nodes are
+    unlike) is void once it is retired; that of the node that comes is read by place and generation,
+    so it depends on nothing else. Faults without memory of equal nodes hit whichever stands there.
+    """
+
+    def __init__(self, trace: Trace, run: int, spec: Pool) -> None:
+        self.trace, self.run, self.spec = trace, run, spec
+        self.generation: defaultdict[int, int] = defaultdict(int)
+        self.faults_s: defaultdict[int, deque[float]] = defaultdict(deque)
+        self.n_retired = 0
+        self.came_s: dict[int, float] = {}
+        self.own_s: dict[tuple[int, int], list[float]] = {}
+        self.own: dict[tuple[int, int], RunSamples] = {}
+        self.n_read: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.chains: dict[tuple[int, int], RunSamples] = {}
+        self.n_chains = 0
+
+    def is_void(self, node: int, kind: Kind, fault: Fault) -> bool:
+        """Return whether a fault is of a node that is gone."""
+        is_its_own = kind.lifetime is not None or kind.lemons is not None
+        return is_its_own and fault.generation != self.generation[node]
+
+    def if_it_stands(self, node: int, then: Then) -> Then:
+        """Return what to do later with a node, unless it is gone by then."""
+        generation = self.generation[node]
+
+        def do(now_s: float) -> None:
+            if self.generation[node] == generation:
+                then(now_s)
+
+        return do
+
+    def retire(self, node: int, now_s: float) -> float | None:
+        """Note that a node was sent to repair.
+
+        Return how long it takes to replace it, if that was once too often; else None. [s]
+        """
+        rule = self.spec.retire
+        assert rule is not None
+        if rule.most is not None and self.n_retired >= rule.most:
+            return None
+        faults_s = self.faults_s[node]
+        faults_s.append(now_s)
+        if len(faults_s) > rule.after:
+            faults_s.popleft()
+        if len(faults_s) < rule.after or now_s - faults_s[0] > rule.within:
+            return None
+        self.n_retired += 1
+        self.generation[node] += 1
+        del self.faults_s[node]
+        return float(self.trace.replaced_s(self.spec, node, self.generation[node])[self.run])
+
+    def come(self, node: int, now_s: float) -> None:
+        """Note that a new node stands in a place."""
+        self.came_s[node] = now_s
+        for kind in self.spec.kinds:
+            self.own.pop((kind.index, node), None)
+            self.n_read.pop((kind.index, node), None)
+
+    def read(self, kind: Kind, node: int, chain: int, nth: int) -> Fault:
+        """Return the fault of a node that is `nth` of its chain; 0 is the next of one that came."""
+        key, read, row = (kind.index, nth), self.chains, chain
+        if not nth:
+            key, read = (kind.index, node), self.own
+            row = self.n_read[key]
+            self.n_read[key] = row + 1
+            self.since_s(kind, node, row)
+        elif key not in read or len(read[key].takes) <= chain:
+            chains = np.arange(self.n_chains)[:, None]
+            which = (np.full_like(chains, nth), chains, np.full_like(chains, self.run))
+            read[key] = RunSamples(self.trace.later(self.spec, kind, *which), 0)
+        fault = read[key].fault(row, 1)
+        fault = fault._replace(nodes=(node,), generation=self.generation[node])
+        return fault._replace(chain=chain, nth=nth) if nth else fault
+
+    def since_s(self, kind: Kind, node: int, nth: int) -> float:
+        """Return how long after it came a node has its fault number `nth`. [s]"""
+        key = (kind.index, node)
+        if key not in self.own or len(self.own_s[key]) <= nth:
+            found = self.trace.renewed(self.spec, kind, node, self.generation[node], nth + AT_ONCE)
+            self.own_s[key] = found[0][:, self.run].tolist()
+            self.own[key] = RunSamples(found[1], self.run)
+        return self.own_s[key][nth]
 
 
 class FaultEffects:
@@ -33,12 +129,7 @@ class FaultEffects:
     """
 
     def __init__(
-        self,
-        pool: PoolRun,
-        trace: Trace,
-        run: int,
-        jobs: Sequence[Job],
-        counts: Mapping[str, list[int]],
+        self, pool: PoolRun, trace: Trace, run: int, jobs: Sequence[Job], counts: Counts
     ) -> None:
         self.pool, self.jobs, self.counts = pool, jobs, counts
         self.nodes = pool.nodes
@@ -56,9 +147,6 @@ class FaultEffects:
     def play(self, kind: int, fault: Fault, now_s: float) -> None:
         """Play one fault, or one planned stop."""
         self.effects[kind](kind, fault, now_s)
-
-    def _count(self, name: str, kind: int, n: int = 1) -> None:
-        self.counts[name][kind] += n
 
     def _interrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Interrupt the jobs of the nodes, and send to repair the nodes that need it."""
@@ -86,11 +174,11 @@ class FaultEffects:
                 else:
                     self._renew(node, kind, fault, now_s)
         if interrupted:
-            self._count("interruptions", kind, len(interrupted))
+            self.counts["interruptions"][kind] += len(interrupted)
         elif found_idle:
-            self._count("idle_faults", kind)
+            self.counts["idle_faults"][kind] += 1
         if sent:
-            self.pool.repair(sent, fault.automatic_s, now_s)
+            self.pool.repair_shop.repair(sent, fault.automatic_s, now_s)
 
     def _is_missed(self, node: int, where: int, job: Job | None, kind: int, fault: Fault) -> bool:
         """Return whether a fault does nothing to a node: it is gone, in repair, or not busy."""
@@ -110,7 +198,7 @@ class FaultEffects:
         if where == IN_REPAIR:
             return
         assert isinstance(effect, Slow)
-        self._count("idle_faults" if where == FREE else "slowdowns", kind)
+        self.counts["idle_faults" if where == FREE else "slowdowns"][kind] += 1
         ticket = object()
         self.pool.slow.setdefault(node, {})[ticket] = effect.to_frac
         self.pool.when_repaired(now_s + fault.lasts_s, node, partial(self._fast, node, ticket))
@@ -128,7 +216,7 @@ class FaultEffects:
         """Damage the job of a node, if it has one; it is found later."""
         where = self.nodes.where[fault.nodes[0]]
         if where == FREE:
-            self._count("idle_faults", kind)
+            self.counts["idle_faults"][kind] += 1
         elif where != IN_REPAIR:
             then = partial(self._found, kind, fault, self.jobs[where], now_s)
             self._fault_at(now_s + fault.found_s, fault.nodes[0], then)
@@ -137,20 +225,20 @@ class FaultEffects:
         """Interrupt a job whose state is damaged since a time; its node goes if it still has it."""
         if not job.runs:
             return
-        self._count("interruptions", kind)
+        self.counts["interruptions"][kind] += 1
         job.interrupt(now_s, fault.restart_s, fault.level, clean_by_s=since_s)
         (node,) = fault.nodes
         if fault.takes and self.nodes.where[node] == job.index:
             self.pool.send_to_repair(node, job, now_s)
             if not self._is_retired(node, now_s):
-                self.pool.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
+                self.pool.repair_shop.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
         self.pool.await_ends()
 
     def _maintain(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let all jobs save and stop; or take nodes out: idle ones now, others once saved."""
         if not fault.takes:
             for job in self.pool.jobs:
-                self._count("interruptions", kind, job.stop(now_s, fault.lasts_s))
+                self.counts["interruptions"][kind] += job.stop(now_s, fault.lasts_s)
             return
         where = self.nodes.where
         group = list(self.pool.spec.stop(kind).group(fault.nodes[0], len(where)))
@@ -158,7 +246,7 @@ class FaultEffects:
         for job in [job for pool in self.pool.near for job in pool.jobs]:
             own = [node for node in group if where[node] == job.index]
             if own and job.stop(now_s, 0.0):
-                self._count("interruptions", kind)
+                self.counts["interruptions"][kind] += 1
                 job.when_saved(now_s, partial(self._take_out, job, own, fault))
 
     def _take_out(self, job: Job | None, group: list[int], fault: Fault, now_s: float) -> None:
@@ -209,7 +297,6 @@ class FaultEffects:
         """Note that a node was sent to repair; return whether it is replaced for good instead."""
         if self.pool.spec.retire is None or (wait := self.generations.retire(node, now_s)) is None:
             return False
-        self.nodes.n_retired += 1
         self.pool.renewals.pop(node, None)
         self.pool.when_repaired(now_s + wait, node, partial(self._come, node))
         return True

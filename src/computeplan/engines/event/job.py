@@ -58,11 +58,6 @@ class Allocation:
         self.held_chips = n_nodes * chips_per_node
         self.chips: tuple[float, float] = (self.held_chips, 0.0)
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether it can train at all."""
-        return self.n_whole >= max(self.shrinking.n_least, 1)
-
     def move(self, n_short: int, n_booting: int) -> None:
         """Note that more nodes are lacking, or boot; fewer, where negative."""
         self.n_short += n_short
@@ -110,8 +105,6 @@ class Job:
         self.awaited: Entry | None = None
         self.storage: Storage | None = None
 
-    # -- what it is asked ------------------------------------------------------------------------
-
     @property
     def is_blocked(self) -> bool:
         """Whether it has too few nodes to train, or waits for some to boot."""
@@ -129,27 +122,16 @@ class Job:
         return max(self.since_s, self.ready_s) + self.plan.work_s - self.position_s <= time_s + 1.0
 
     @property
-    def n_lacking(self) -> int:
-        """Nodes that it lacks; those that come back are its own."""
-        return self.allocation.n_short if self.runs else 0
-
-    @property
     def is_saving(self) -> bool:
         """Whether it saves for a clean interruption."""
-        if self.storage is not None:
-            return self.stop_s is not None
-        return self.state == SAVING
-
-    @property
-    def _rate(self) -> float:
-        return self.pace * self.allocation.active_frac
+        return self.state == SAVING if self.storage is None else self.stop_s is not None
 
     @property
     def _has_begun(self) -> bool:
         """Whether it has trained since it was down."""
         return self.state >= TRAINING and self.since_s > self.ready_s
 
-    def _ahead(self, now_s: float) -> Stretch:
+    def ahead(self, now_s: float) -> Stretch:
         """Return the stretch that it is in, or will be; alone at its storage, if it shares one."""
         position_s, from_s, nodes = self.position_s, self.ready_s, self.allocation
         if self.state == TRAINING:
@@ -162,19 +144,14 @@ class Job:
         rate = self.pace * n_replicas / nodes.shrinking.n_replicas
         return Stretch(self.alone, from_s, position_s, rate, 0.0)
 
-    def end_time(self, now_s: float) -> float:
-        """Return when the work ends if nothing else happens; about, if it shares storage. [s]"""
-        return self._ahead(now_s).end_s
-
     def expected_end(self, now_s: float, *, has_faults: bool) -> float:
         """Return when the job is expected to end: at least its rest undisturbed. [s]"""
-        ahead = self._ahead(now_s)
+        ahead = self.ahead(now_s)
         if not self.is_blocked and not has_faults:
             return ahead.end_s
         resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
-        trained_s = 0.0
-        if self.storage is None and not self.is_blocked:
-            trained_s = max(0.0, now_s - self.ready_s)
+        is_under_way = self.storage is None and not self.is_blocked
+        trained_s = max(0.0, now_s - self.ready_s) if is_under_way else 0.0
         left_s = ahead.left_s / float(self.spec.ettr[self.pool]) - trained_s
         return resumes_s + max(left_s, 1e-6 * self.plan.work_s)
 
@@ -182,8 +159,6 @@ class Job:
         """Return how much of a restart but reading is left, once the job has its nodes. [s]"""
         restart_s = self.restart_s - self.load_s
         return restart_s if self.is_blocked else max(0.0, self.begin_s + restart_s - now_s)
-
-    # -- time goes on ----------------------------------------------------------------------------
 
     def advance(self, now_s: float) -> None:
         """Book what the job did until now; a state that ends by itself gives way to the next."""
@@ -233,8 +208,8 @@ class Job:
     def _resume(self, now_s: float) -> None:
         """Begin to train, and to save in turn."""
         self.state, self.trained_s = TRAINING, 0.0
-        line_s = self.books.line_s
-        self.stretch = Stretch(self.plan, now_s, self.position_s, self._rate, line_s)
+        rate, line_s = self.pace * self.allocation.active_frac, self.books.line_s
+        self.stretch = Stretch(self.plan, now_s, self.position_s, rate, line_s)
         if self.storage is not None:
             self.stretch.most_s = self._due_s(0.0)
             self._await_write()
@@ -244,8 +219,6 @@ class Job:
         self.checkpoints.add(Save(self.position_s, self.books.line_s, now_s, now_s))
         self.state = DOWN
         self.allocation.take_up()
-
-    # -- what it is told -------------------------------------------------------------------------
 
     def start(self, pool: int, place: Pool, signals: tuple[Signal, ...], now_s: float) -> None:
         """Begin on a pool whose nodes it has been given."""
@@ -335,7 +308,7 @@ class Job:
     def _fit(self, now_s: float) -> None:
         """Block, go on with the replicas that are whole, or save first where those are more."""
         nodes = self.allocation
-        if not nodes.is_enough:
+        if nodes.n_whole < max(nodes.shrinking.n_least, 1):
             self.state = BLOCKED
             cancel(self.awaited)
         elif self.is_saving:
@@ -400,7 +373,7 @@ class Job:
         self._meet(now_s)
         self.pace = pace
         if self.state == TRAINING:
-            self.stretch.change_rate(now_s, self._rate)
+            self.stretch.change_rate(now_s, self.pace * self.allocation.active_frac)
             if self.storage is not None and now_s < self.due_at_s:
                 self.stretch.most_s = self._due_s(self.stretch.at[-1][0])
                 self._await_write()
@@ -421,12 +394,10 @@ class Job:
 
     def slow_chip_s(self) -> tuple[float, float]:
         """Return the chip-seconds of training that brought nothing: of what is kept, and lost."""
-        if self.pool < 0 or not self.varies:
+        if not self.varies:
             return 0.0, 0.0
         full, chip_s = self.allocation.n_nodes * self.allocation.chips_per_node, self.books.chip_s
         return chip_s[TRAIN] - self.position_s * full, chip_s[LOST] - self.lost_work_s * full
-
-    # -- storage that jobs share: from one event to the next -------------------------------------
 
     def _share_storage(self, save_s: float) -> None:
         self.storage = self.storages[self.spec.storage[self.pool] or f" {self.index}"]

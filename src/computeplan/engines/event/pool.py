@@ -35,10 +35,12 @@ class _RepairShop:
     ) -> None:
         self.has_limit, self.n_free = n_crews is not None, n_crews or 0
         self.waiting: deque[SentTogether] = deque()
+        self.n_repairs = 0
         self.later, self.restored = later, restored
 
     def repair(self, sent: SentTogether, automatic_s: float, now_s: float) -> None:
         """Repair nodes that were sent together."""
+        self.n_repairs += len(sent)
         if automatic_s:
             self.later(now_s + automatic_s, sent[0][0], partial(self._call, sent))
         else:
@@ -82,7 +84,6 @@ class PoolNodes:
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
         self.books = Books((-1, -1), signals, None)
-        self.n_repairs = self.n_retired = 0
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
 
@@ -217,11 +218,11 @@ class PoolRun:
         self.slow: dict[int, dict[object, float]] = {}  # by node: shares of speed
         self.has_slow = any(isinstance(kind.effect, Slow) for kind in spec.kinds)
 
-    def share_spares(self, pools: tuple[PoolRun, ...]) -> None:
-        """Let nodes that these pools have to spare stand in for those of this one."""
-        self.near = (self, *pools)
+    def share_spares(self, others: list[PoolRun]) -> None:
+        """Let nodes that other pools have to spare stand in for those of this one."""
+        self.near = (self, *others)
         self.has_slow = any(pool.has_slow for pool in self.near)
-        self.nodes.others = tuple(pool.nodes for pool in pools)
+        self.nodes.others = tuple(pool.nodes for pool in others)
 
     def when_repaired(self, time_s: float, node: int, then: Then) -> None:
         """Let something happen when a node has been in repair for long enough."""
@@ -240,7 +241,7 @@ class PoolRun:
         if job not in self.jobs:  # it has borrowed the node
             nodes = next(pool.nodes for pool in self.near if job in pool.jobs)
         lender = None
-        if not (job.is_blocked and job.n_lacking):
+        if not (job.is_blocked and job.allocation.n_short):
             lender = nodes.give(job.index, now_s)
         if lender is None:
             job.move(now_s, 1)
@@ -252,11 +253,6 @@ class PoolRun:
         if job.runs:
             job.move(now_s, 0, -1)
             self.await_ends()
-
-    def repair(self, sent: SentTogether, automatic_s: float, now_s: float) -> None:
-        """Repair nodes that were sent together."""
-        self.nodes.n_repairs += len(sent)
-        self.repair_shop.repair(sent, automatic_s, now_s)
 
     def restored(self, node: int, now_s: float) -> None:
         """Give a node that is whole again to a job that lacks one, or else let it be free."""
@@ -292,10 +288,10 @@ class PoolRun:
         """Return the jobs among which the next free node goes, if there is one."""
         if not self.nodes.n_free:
             return []
-        lacking = [job for job in self.jobs if job.n_lacking]
+        lacking = [job for job in self.jobs if job.allocation.n_short]
         if lacking or self.nodes.n_to_spare <= 0:
             return lacking
-        return [job for pool in self.near[1:] for job in pool.jobs if job.n_lacking]
+        return [job for pool in self.near[1:] for job in pool.jobs if job.allocation.n_short]
 
     def set_paces(self, now_s: float) -> None:
         """Tell jobs their speed, after nodes have moved: the slowest node sets it.

@@ -155,16 +155,13 @@ class Stretch:
         work_s = max(plan.work_s - position_s, 0.0) / rate
         self.left_s = since_s + work_s
         if plan.throttle_frac and work_s:
-            self.left_s = self._until(self.effective_s(since_s) + work_s)
+            due_s = self.effective_s(since_s) + work_s
+            most_s = due_s / (1 - plan.throttle_frac) * (1 + SLACK)
+            bounds = (due_s * (1 - SLACK), most_s)
+            self.left_s = brentq(lambda x: self.effective_s(x) - due_s, *bounds, xtol=1e-9)
         self.n_regular = 0
         if plan.tiers:  # all intervals but the last of the work
             self.n_regular = max(math.ceil(self.left_s / plan.interval_s - SLACK), 1) - 1
-
-    def _until(self, work_s: float) -> float:
-        """Return the training that brings some work at rate 1. [s]"""
-        most_s = work_s / (1 - self.plan.throttle_frac) * (1 + SLACK)
-        least_s = work_s * (1 - SLACK)
-        return float(brentq(lambda x: self.effective_s(x) - work_s, least_s, most_s, xtol=1e-9))
 
     def change_rate(self, now_s: float, rate: float) -> None:
         """Let training bring more, or less, from now on."""
