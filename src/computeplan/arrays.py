@@ -14,7 +14,10 @@ IntArray = NDArray[np.int64]
 def positive(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
     """Return the arguments as float arrays, all > 0; infinity is allowed.
 
-    A ValueError names the first that is not.
+    Raises
+    ------
+    ValueError
+        Naming the first argument that is not > 0.
 
     Examples
     --------
@@ -25,7 +28,13 @@ def positive(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
 
 
 def at_least_zero(**arguments: ArrayLike) -> tuple[FloatArray, ...]:
-    """Return the arguments as float arrays, all >= 0, as `positive` does; infinity is allowed."""
+    """Return the arguments as float arrays, all >= 0; infinity is allowed.
+
+    Raises
+    ------
+    ValueError
+        Naming the first argument that is not >= 0.
+    """
     return _checked(arguments, ">=", 0.0)
 
 

@@ -65,8 +65,14 @@ def law_mean_s(law: Law) -> float:
 def law_discount(law: Law, rate_per_s: float) -> float:
     """Return the mean of ``exp(-rate x)`` for a duration x: the law's Laplace transform.
 
-    It is the probability that no event of a Poisson process of that rate, at least 0, comes within
-    the duration.
+    It is the probability that no event of a Poisson process of that rate comes within the
+    duration.
+
+    Parameters
+    ----------
+    law : Law
+    rate_per_s : float
+        At least 0. [1/s]
 
     Notes
     -----

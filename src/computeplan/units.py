@@ -91,9 +91,24 @@ def _split(text: str) -> tuple[float, pint.Unit]:
 
 @cache
 def parse(text: str, unit: str) -> float:
-    """Return a quantity, such as ``"400 Gbit/s"``, as a finite float in the given SI unit.
+    """Return a quantity as a float in the given SI unit.
 
-    A ValueError if the text is not a quantity, is not finite or measures something else.
+    Parameters
+    ----------
+    text : str
+        Number and unit, such as ``"400 Gbit/s"``.
+    unit : str
+        The SI unit to convert to; its dimension is what the text must have.
+
+    Returns
+    -------
+    float
+        Value in `unit`, finite.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a quantity, is not finite or measures something else.
 
     Examples
     --------

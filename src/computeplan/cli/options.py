@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["load_with", "scenario_options", "show_table"]
 
 PIPED_WIDTH = 160
-"""Columns to lay a table out for when no terminal sets them."""
+"""Columns to lay a table out for when nobody's terminal sets them."""
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +31,14 @@ def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
-    """Return a scenario, by file or shipped name, with the changes of ``-s path=value`` applied.
+    """Return a scenario with the changes of ``-s`` applied.
+
+    Parameters
+    ----------
+    source : str
+        Path of a file, or a shipped name.
+    settings : tuple of str
+        ``path=value``, the value read as YAML.
 
     Raises
     ------

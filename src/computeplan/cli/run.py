@@ -106,7 +106,7 @@ def _executor(workers: int) -> Iterator[Executor | None]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Any]:
-    """Yield a callback that draws a bar on stderr, or does nothing without a terminal."""
+    """Yield a callback that draws a bar on stderr, or does nothing if nobody looks."""
     if not sys.stderr.isatty() or os.environ.get("CI"):
         yield None
         return

@@ -42,12 +42,11 @@ __all__ = [
 
 
 def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
-    """Return the training time between saves that maximises `expected_ettr`, exactly [2]_. [s]
+    """Return the training time between saves that maximises `expected_ettr`, exactly [2]_.
 
-    It runs from the end of one save to the start of the next. Setting the derivative of
-    ``t / expm1((t + d) / M)`` to zero gives ``t = M (1 + W(z))`` with ``z = -exp(-1 - d / M)`` and
-    W the principal branch of Lambert's function. Restarts do not enter: they cost the same wherever
-    the saves are. A ValueError if an input is not > 0.
+    Setting the derivative of ``t / expm1((t + d) / M)`` to zero gives ``t = M (1 + W(z))`` with
+    ``z = -exp(-1 - d / M)`` and W the principal branch of Lambert's function. Restarts do not
+    enter: they cost the same wherever the saves are.
 
     Parameters
     ----------
@@ -55,6 +54,16 @@ def optimal_interval_s(save_s: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
         Time training stands still for one save. [s]
     mtbf_s : array_like
         Mean time between faults of the whole job. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Time between the end of one save and the start of the next. [s]
+
+    Raises
+    ------
+    ValueError
+        If any input is not > 0.
 
     Examples
     --------
@@ -78,18 +87,27 @@ def _optimum_s(save: FloatArray, mtbf: FloatArray) -> FloatArray:
 def optimal_async_interval_s(
     save_s: ArrayLike, write_s: ArrayLike, mtbf_s: ArrayLike
 ) -> FloatArray:
-    """Return the training time between asynchronous saves that maximises `expected_ettr`. [s]
+    """Return the training time between asynchronous saves that maximises `expected_ettr`, exactly.
 
     The write multiplies the wall time whatever the interval is, so the optimum is that of
-    `optimal_interval_s`, or the shortest interval in which a write ends, whichever is longer: from
-    the end of one stall to the start of the next, exactly.
+    `optimal_interval_s`, or the shortest interval in which a write ends, whichever is longer.
 
     Parameters
     ----------
     save_s, mtbf_s : array_like
         As of `optimal_interval_s`; the stall may be 0. [s]
     write_s : array_like
-        From the end of the stall to a save that is complete; > 0. [s]
+        From the end of the stall to a save that is complete. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Time between the end of one stall and the start of the next. [s]
+
+    Raises
+    ------
+    ValueError
+        If the write or the MTBF is not > 0, or the stall is negative.
 
     Examples
     --------
@@ -110,9 +128,7 @@ def expected_wall_s(
     mtbf_s: ArrayLike,
     write_s: ArrayLike = 0.0,
 ) -> FloatArray:
-    """Return the expected wall time of one interval of kept training with its save [1]_. [s]
-
-    With a write, of every interval after the first of a job.
+    """Return the expected wall time of one interval of kept training with its save [1]_.
 
     Parameters
     ----------
@@ -128,6 +144,11 @@ def expected_wall_s(
     write_s : array_like
         From the end of the stall to a save that is complete, at most interval and stall; 0 if
         the save blocks. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Expected wall time; with a write, of every interval after the first of a job. [s]
 
     Raises
     ------
@@ -156,7 +177,7 @@ def expected_makespan_s(
     write_s: ArrayLike = 0.0,
     load_s: ArrayLike = 0.0,
 ) -> FloatArray:
-    """Return the expected wall time of a whole job, its last write included. [s]
+    """Return the expected wall time of a whole job, its last write included.
 
     With f(k) the time from a fresh start with k intervals to go, conditioning on the first fault
     gives f(k) - f(k-1) = `expected_wall_s`, and f(1) longer by the wait for its own write. Until
@@ -170,6 +191,11 @@ def expected_makespan_s(
         As of `expected_wall_s`. [s]
     load_s : array_like
         Time to read a save. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Expected wall time. [s]
 
     Examples
     --------
@@ -187,9 +213,7 @@ def expected_makespan_s(
 
 
 def even_restart_s(kept_frac: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
-    """Return the constant restart that costs as much as one of random length, exactly. [s]
-
-    It is at most the mean restart: a long one is cut short by the next fault.
+    """Return the constant restart that costs as much as one of random length, exactly.
 
     Parameters
     ----------
@@ -197,7 +221,17 @@ def even_restart_s(kept_frac: ArrayLike, mtbf_s: ArrayLike) -> FloatArray:
         Probability that a restart R is over before the next fault, the mean of
         ``exp(-R / mtbf_s)``; mixed by rate where faults of several kinds restart differently.
     mtbf_s : array_like
-        Mean time between faults of the whole job on the wall clock; > 0. [s]
+        Mean time between faults of the whole job on the wall clock. [s]
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        At most the mean restart: a long one is cut short by the next fault. [s]
+
+    Raises
+    ------
+    ValueError
+        If the share is not within [0, 1], or the MTBF is not > 0.
 
     Notes
     -----
@@ -231,7 +265,14 @@ def expected_ettr(
     mtbf_s: ArrayLike,
     write_s: ArrayLike = 0.0,
 ) -> FloatArray:
-    """Return kept training time over wall time, expected, in (0, 1) [1]_; as `expected_wall_s`.
+    """Return the expected effective training time ratio, in (0, 1) [1]_.
+
+    Parameters are those of `expected_wall_s`.
+
+    Returns
+    -------
+    ndarray, broadcast shape of the inputs
+        Kept training time / wall time. [1]
 
     Examples
     --------

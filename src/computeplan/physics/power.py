@@ -49,7 +49,17 @@ class StateWatts:
 def default_watts(tdp_w: float, chips_per_node: int) -> StateWatts:
     """Return the watts of a chip of which only the board limit is known.
 
-    A ValueError if an argument is not > 0.
+    Parameters
+    ----------
+    tdp_w : float
+        Board limit. [W]
+    chips_per_node : int
+        Chips in a node.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not > 0.
 
     Examples
     --------

@@ -57,7 +57,21 @@ class RateForms:
 
 
 def rate_forms(rate_per_node_s: float, chips_per_node: int, n_nodes: int) -> RateForms:
-    """Return a rate per node and second in every form; a ValueError if an argument is not > 0.
+    """Return a rate per node and second in every form.
+
+    Parameters
+    ----------
+    rate_per_node_s : float
+        Faults per node and second. [1/s]
+    chips_per_node : int
+        Chips in a node.
+    n_nodes : int
+        Nodes of the job.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not > 0.
 
     Examples
     --------
@@ -90,6 +104,11 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     load_per_node : float
         Faults that send a node to repair, per second, times the mean repair.
 
+    Raises
+    ------
+    ValueError
+        If there is no node, or a number is negative.
+
     Examples
     --------
     >>> f"{short_share(1024, 12, 0.009):.4f}"
@@ -101,9 +120,14 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
 
 
 def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatArray:
-    """Return the probability that more nodes are down than there are spares for the job.
+    """Return the probability that more nodes are down than there are spares.
 
-    `down_frac` is the probability that a node is down, each independently.
+    Parameters
+    ----------
+    n_nodes, n_spares : int
+        Nodes of the job, and spares for it alone.
+    down_frac : ndarray
+        Probability that a node is down, each independently.
     """
     return np.asarray(bdtrc(n_spares, n_nodes + n_spares, down_frac))
 
@@ -111,8 +135,14 @@ def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatAr
 def erlang_b(n_servers: int, load: float) -> float:
     """Return the probability that all servers are busy if no arrival waits: Erlang's loss formula.
 
-    `load` is arrivals in a mean service. By the recursion of its inverse,
-    ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all positive, so no digits are lost.
+    By the recursion of its inverse, ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all
+    positive, so no digits are lost.
+
+    Parameters
+    ----------
+    n_servers : int
+    load : float
+        Arrivals in a mean service.
 
     Examples
     --------
@@ -156,14 +186,17 @@ def stalled_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
 def down_frac_over_time(rate_per_s: float, mean_until_s: FloatArray) -> FloatArray:
     """Return the probability that a node is down at evenly spaced times, if it is up at first.
 
-    It rises from 0 to ``load / (1 + load)``.
-
     Parameters
     ----------
     rate_per_s : float
         Faults that send the node to repair, per second on the wall clock. [1/s]
-    mean_until_s : ndarray, shape (n,)
-        Mean of a repair cut short at 0, h, 2 h, ...: the times of what is returned. [s]
+    mean_until_s : ndarray; shape (n,)
+        Mean of a repair cut short at 0, h, 2 h, ... [s]
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Rises from 0 to ``load / (1 + load)``.
 
     Notes
     -----

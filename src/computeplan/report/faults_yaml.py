@@ -47,8 +47,17 @@ def kind_name(cause: str, used: set[str]) -> str:
 def read_assumed(option: str, text: str) -> str:
     """Return a law that a person assumes, as YAML, if it is one.
 
-    Such as ``10 min``, or ``{lognormal: {median: 8 min, p95: 25 min}}``; a ScenarioError that names
-    the option, if it is none.
+    Parameters
+    ----------
+    option : str
+        Named in messages.
+    text : str
+        ``10 min``, or ``{lognormal: {median: 8 min, p95: 25 min}}``.
+
+    Raises
+    ------
+    ScenarioError
+        If it is not a law of a duration.
     """
     if "\n" in text or "\r" in text:
         raise ScenarioError.of(f"{option} is one line")
@@ -78,8 +87,13 @@ def _number(value: float) -> str:
 def faults_block(fit: FleetFit, restart: str, repair: str | None = None) -> str:
     """Return the YAML of a ``faults:`` block, with comments.
 
-    `restart` is how long a job needs after a fault, as `read_assumed` returns it: no log holds
-    that. So is `repair`, where the log does not hold repairs.
+    Parameters
+    ----------
+    fit : FleetFit
+    restart : str
+        How long a job needs after a fault, as `read_assumed` returns it: no fault log holds it.
+    repair : str, optional
+        Repairs where the log does not hold them, likewise.
 
     Raises
     ------

@@ -43,7 +43,10 @@ _HEADLINE_OF_QUEUES = (
 def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:
     """Return the quantities named, or those a reader asks for first: of queues where jobs share.
 
-    A ComputePlanError if a name is not in the table of quantities.
+    Raises
+    ------
+    ComputePlanError
+        If a name is not in the table of quantities.
     """
     if names is not None:
         chosen = tuple(names)

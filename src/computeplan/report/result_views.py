@@ -41,9 +41,19 @@ def summary(
 ) -> Table:
     """Return one row per case: the mean of each quantity and the half width of its interval.
 
-    The quantities named, in this order, or the headline quantities; a ComputePlanError if there is
-    no such quantity. In a language, with the facts of the cases below; without, heads are the names
-    of quantities, and cells also tell the 5th, 50th and 95th percentiles.
+    Parameters
+    ----------
+    result : Result
+    quantities : iterable of str, optional
+        Names, in this order; without, the headline quantities.
+    language : {"en", "zh"}, optional
+        Of the heads, with the facts of the cases below; without, heads are the names of quantities,
+        and cells also tell the 5th, 50th and 95th percentiles.
+
+    Raises
+    ------
+    ComputePlanError
+        If a name is not in the table of quantities.
     """
     chosen = headline(result, quantities)
     text = _cell if language is None else with_interval
@@ -67,7 +77,10 @@ def summary(
 def versus(result: Result, case: str, quantities: Iterable[str] | None = None) -> Table:
     """Return one row per other case: its difference to `case`, with a 95 % interval.
 
-    A ComputePlanError if there is no such case or quantity.
+    Raises
+    ------
+    ComputePlanError
+        If there is no such case or quantity.
     """
     chosen = headline(result, quantities)
     none = Estimate.of([])
@@ -94,7 +107,10 @@ def versus(result: Result, case: str, quantities: Iterable[str] | None = None) -
 def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
     """Return one row per job of a case: its facts, and means over the runs that have a value.
 
-    A ComputePlanError if there is no such case.
+    Raises
+    ------
+    ComputePlanError
+        If there is no such case.
     """
     found = result.case(case)
     chosen = [quantity for name, quantity in JOB_QUANTITIES.items() if name in found.jobs]

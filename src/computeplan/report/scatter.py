@@ -28,9 +28,15 @@ def scatter(
     *,
     language: Language = "en",
 ) -> Axes:
-    """Return axes with predicted over measured seconds, by family, each of a colour of its own.
+    """Return axes with predicted over measured seconds, a colour for every family.
 
-    `points` are measured and predicted seconds [s]; on the axes given, or of a figure of its own.
+    Parameters
+    ----------
+    points : mapping of str to (ndarray, ndarray)
+        Measured and predicted seconds, by family. [s]
+    ax : Axes, optional
+        To draw on; a figure of its own if left out.
+    language : {"en", "zh"}
     """
     ax = new_axes(ax, 12, width=8.5)
     measured_all = np.concatenate([measured for measured, _ in points.values()])
@@ -62,9 +68,14 @@ def scatter(
 
 
 def save_axes(ax: Axes, path: Path) -> None:
-    """Write the figure of some axes; the ending of the name, .png or .svg, says how.
+    """Write the figure of some axes; the ending of the name says how.
 
-    A ScenarioError if it is another, a ComputePlanError if the disk refuses.
+    Raises
+    ------
+    ScenarioError
+        If the ending is not .png or .svg.
+    ComputePlanError
+        If the disk refuses.
     """
     if path.suffix.lower() not in (".png", ".svg"):
         raise ScenarioError.of("a figure ends in .png or .svg", file=str(path))

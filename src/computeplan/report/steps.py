@@ -95,7 +95,12 @@ def breakdown(
 ) -> Axes:
     """Return axes with what a step is spent on, a bar for every price, and its 90 % band.
 
-    On the axes given, or of a figure of its own.
+    Parameters
+    ----------
+    prices : sequence of StepPrice
+    ax : Axes, optional
+        To draw on; a figure of its own if left out.
+    language : {"en", "zh"}
     """
     ax = new_axes(ax, 1.6 * len(prices) + 1)
     for row, price in enumerate(prices):

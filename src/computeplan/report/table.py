@@ -76,7 +76,13 @@ def _width(text: str) -> int:
 def wrap(text: str, width: int, lines: int | None = None) -> str:
     """Return text broken at blanks and between wide characters, cut with an ellipsis.
 
-    `width` counts terminal columns; of `lines`, as many as it takes if left out.
+    Parameters
+    ----------
+    text : str
+    width : int
+        Terminal columns of a line.
+    lines : int, optional
+        Most lines; without, as many as it takes.
 
     Examples
     --------

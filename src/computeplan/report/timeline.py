@@ -33,9 +33,22 @@ def timeline(
 ) -> Axes:
     """Return who did what when in run 0 of a case, coloured by phase.
 
-    Of the first case that kept a timeline if none is named; a ComputePlanError if there is none. A
-    thin line before a job is its time in the queue. A black bar is its deadline: ``deadline_h``
+    A thin line before a job is its time in the queue. A black bar is its deadline: ``deadline_h``
     among the facts of the jobs, in hours since the start of the run.
+
+    Parameters
+    ----------
+    result : Result
+    ax : Axes, optional
+        Without, those of a new figure.
+    case : str, optional
+        Name; without, the first case that kept a timeline.
+    language : {"en", "zh"}
+
+    Raises
+    ------
+    ComputePlanError
+        If there is no such case, or it kept no timeline.
     """
     kept = [name for name, found in result.cases.items() if found.spans]
     name = case if case is not None else next(iter(kept), None)

@@ -34,7 +34,13 @@ def policy_names() -> list[str]:
 
 
 def load_policy(name: str) -> Policy:
-    """Return the policy of a name; a ValueError with the nearest name if there is none."""
+    """Return the policy of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message has the nearest name.
+    """
     if name not in _found():
         close = difflib.get_close_matches(name, policy_names(), n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""

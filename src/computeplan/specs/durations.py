@@ -29,8 +29,11 @@ _HOW = "'5 min' or {lognormal: {median: 8 min, p95: 25 min}}"
 def read_law(value: object) -> Law:
     """Return the law that a person wrote.
 
-    A ValueError if the name, a parameter or a unit is wrong, the support is not [0, inf) or the
-    mean is not finite.
+    Raises
+    ------
+    ValueError
+        If the name, a parameter or a unit is wrong, the support is not [0, inf) or the mean is
+        not finite.
 
     Examples
     --------

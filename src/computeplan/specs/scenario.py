@@ -61,7 +61,7 @@ class Scenario(ScenarioFields):
     def log_notes(self) -> tuple[Note, ...]:
         """What was done to the logs, each with the fault kind that replays it."""
         return tuple(
-            replace(said, items=(("kind", name), *said.items))
+            Note(said.code, (("kind", name), *said.items))
             for name, found in self._replays.items()
             for said in found.notes
         )
@@ -173,6 +173,11 @@ def parse_value(text: str) -> Any:
 def load(source: str | Path | Mapping[str, Any]) -> Scenario:
     """Return the scenario in a file, of a shipped name, or in a mapping.
 
+    Parameters
+    ----------
+    source : str, Path or mapping
+        Path of a YAML file, the name of a shipped scenario, or the data itself.
+
     Raises
     ------
     ScenarioError
@@ -218,7 +223,7 @@ def _build(
     `overlay` lays it over what it extends, or changes over it; files stand in `folder`.
     """
     document = overlay(with_mix(document))
-    if document.problems:  # a mix that does not exist: which kinds are meant is not known
+    if document.problems:  # a mix that does not exist: nobody knows which kinds are meant
         document = replace(document, data={**document.data, "faults": {}})
     catalogue = resolve(document, folder)
     scenario = validate(Scenario, document, catalogue.problems)

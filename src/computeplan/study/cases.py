@@ -39,7 +39,10 @@ class Case:
 def expand(scenario: Scenario) -> dict[str, Scenario]:
     """Return the scenarios of all cases, crossed with all axes of the sweep, by name.
 
-    A ScenarioError if a path does not exist or a changed scenario is not valid.
+    Raises
+    ------
+    ScenarioError
+        If a path does not exist or a changed scenario is not valid.
     """
     base = scenario.with_({"cases": None, "sweep": None})
     cases = scenario.cases or {scenario.name: {}}

@@ -80,15 +80,25 @@ class Result:
     def summary(self, quantities: Iterable[str] | None = None) -> Any:
         """Return a table, one row per case: mean, interval, 5th, 50th and 95th percentiles.
 
-        Its columns are the quantities named, or the headline quantities of this result; a
-        ComputePlanError if a name is not in the table of quantities.
+        Parameters
+        ----------
+        quantities : iterable of str, optional
+            Names of the columns; without, the headline quantities of this result.
+
+        Raises
+        ------
+        ComputePlanError
+            If a name is not in the table of quantities.
         """
         return _views().summary(self, quantities)
 
     def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
         """Return, for every other case and quantity, the difference to `case`, run by run.
 
-        A ComputePlanError if there is no such case.
+        Raises
+        ------
+        ComputePlanError
+            If there is no such case.
         """
         base = self.case(case)
         return {
@@ -104,7 +114,10 @@ class Result:
     def versus(self, case: str, quantities: Iterable[str] | None = None) -> Any:
         """Return a table, one row per other case: its difference to `case`, with a 95 % interval.
 
-        A ComputePlanError if there is no such case or quantity.
+        Raises
+        ------
+        ComputePlanError
+            If there is no such case or quantity.
         """
         return _views().versus(self, case, quantities)
 

@@ -237,10 +237,22 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def load_result(folder: Path) -> Result:
-    """Return the result that a folder holds, from the files of `save_result` alone.
+    """Return the result that a folder holds, from its files alone.
 
-    It equals the saved one, except that a quantity some case did not have is NaN there. A
-    ComputePlanError if the folder is not a result, or a file in it cannot be read.
+    Parameters
+    ----------
+    folder : Path
+        Written by `save_result`.
+
+    Returns
+    -------
+    Result
+        Equal to the saved one, except that a quantity some case did not have is NaN there.
+
+    Raises
+    ------
+    ComputePlanError
+        If the folder is not a result, or a file in it cannot be read.
     """
     folder = Path(folder)
     if not (folder / "provenance.json").is_file():

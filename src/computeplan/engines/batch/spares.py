@@ -24,13 +24,13 @@ class SpareStates:
         self.ready_s = [ready_s for _, ready_s in spare_states]
         self.filled_s = [np.zeros((n, n_rows)) for n, _ in spare_states[:-1]]
 
-    def take(self, rows: IntArray, now_s: FloatArray, shelf: int = 0) -> FloatArray:
+    def take(self, rows: IntArray, now_s: FloatArray, state: int = 0) -> FloatArray:
         """Take a spare in some rows, and return how long until it can train. [s]"""
-        if shelf == len(self.filled_s):
-            return np.full(rows.size, self.ready_s[shelf])
-        filled_s = self.filled_s[shelf]
+        if state == len(self.filled_s):
+            return np.full(rows.size, self.ready_s[state])
+        filled_s = self.filled_s[state]
         place = filled_s[:, rows].argmin(axis=0)
         wait_s = np.maximum(filled_s[place, rows] - now_s, 0.0)
-        filled_s[place, rows] = now_s + self.take(rows, now_s, shelf + 1)
-        ready_s: FloatArray = wait_s + self.ready_s[shelf]
+        filled_s[place, rows] = now_s + self.take(rows, now_s, state + 1)
+        ready_s: FloatArray = wait_s + self.ready_s[state]
         return ready_s

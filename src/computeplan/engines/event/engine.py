@@ -116,7 +116,7 @@ class _Arrivals:
         self.run.await_ends(self.pool)
 
     def _draw_more(self, now_s: float) -> None:
-        """Draw farther: some job is still running when what was drawn comes to its end."""
+        """Draw farther: some job is still running when what was drawn ends."""
         jobs = self.run.jobs
         waiting = ", ".join(job.spec.name for job in jobs if math.isinf(job.end_s))
         self.look_s = self.run.world.longer_look_s(now_s, waiting)

@@ -156,15 +156,15 @@ class PoolNodes:
             for node in sorted(nodes.held.pop(job, ())):
                 nodes.release(node)
 
-    def take_spare(self, now_s: float, shelf: int = 0) -> float:
+    def take_spare(self, now_s: float, state: int = 0) -> float:
         """Take the warmest spare, fill its place from the next colder; return how long it boots."""
-        ready_s = self.spare_states[shelf][1]
-        if shelf == len(self.spare_states) - 1:
+        ready_s = self.spare_states[state][1]
+        if state == len(self.spare_states) - 1:
             return ready_s
-        filled_s = self.filled_s[shelf]  # when each place is
+        filled_s = self.filled_s[state]  # when each place is
         place = min(range(len(filled_s)), key=filled_s.__getitem__)
         wait_s = max(filled_s[place] - now_s, 0.0)
-        filled_s[place] = now_s + self.take_spare(now_s, shelf + 1)
+        filled_s[place] = now_s + self.take_spare(now_s, state + 1)
         return wait_s + ready_s
 
     def send_to_repair(self, node: int, now_s: float) -> None:

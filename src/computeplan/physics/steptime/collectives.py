@@ -76,7 +76,7 @@ class Fabric:
 def collective_s(
     fabric: Fabric, operation: Operation, n_bytes: Any, n: Any, stride: Any = 1.0
 ) -> FloatArray:
-    """Return the time of a collective, in the broadcast shape; zero for a group of one. [s]
+    """Return the time of a collective; zero for a group of one.
 
     Parameters
     ----------
@@ -88,6 +88,11 @@ def collective_s(
         starts from, one rank of an all-to-all sends to all (itself included). [B]
     n, stride : array_like
         Ranks of the group, and the distance between its neighbours.
+
+    Returns
+    -------
+    ndarray, broadcast shape
+        [s]
 
     Examples
     --------
@@ -114,9 +119,20 @@ def collective_s(
 
 
 def point_to_point_s(fabric: Fabric, n_bytes: Any, *, crosses: Any) -> FloatArray:
-    """Return the time to send bytes from one rank to another, in the broadcast shape. [s]
+    """Return the time to send bytes from one rank to another.
 
-    `crosses` is whether the two ranks are in different domains.
+    Parameters
+    ----------
+    fabric : Fabric
+    n_bytes : array_like
+        [B]
+    crosses : array_like of bool
+        Whether the two ranks are in different domains.
+
+    Returns
+    -------
+    ndarray, broadcast shape
+        [s]
     """
     link = fabric.links["all_gather"]
     inside = link.call_s + n_bytes / (fabric.pair_bytes_per_s * link.frac)

@@ -30,15 +30,24 @@ BLOCK = 2048
 
 
 def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -> Iterator[Layout]:
-    """Yield every layout of at most `n_ranks` ranks, in blocks: arrays of one dimension.
+    """Yield every layout of at most `n_ranks` ranks, in blocks.
 
     Parameters
     ----------
     shape : Shape
-    seq, batch : int
-        Length of the sequences [token], and sequences of one step.
-    n_ranks, domain : int
-        Ranks there are at most, and those of a scale-up domain.
+    seq : int
+        Length of the sequences. [token]
+    batch : int
+        Sequences of one step.
+    n_ranks : int
+        Ranks there are at most.
+    domain : int
+        Ranks of a scale-up domain.
+
+    Yields
+    ------
+    Layout
+        Arrays of one dimension.
 
     Examples
     --------

@@ -183,22 +183,28 @@ def saved_bytes(
     dropout: bool = False,
     operand_bytes: float = 2.0,
 ) -> Any:
-    """Return what one layer saves of one token for the backward pass, on one rank [1]_. [B/token]
+    """Return what one layer saves of one token for the backward pass, on one rank [1]_.
 
     Of a mixture, the mean over its layers.
 
     Parameters
     ----------
     shape : Shape
-    tp, sequence_parallel : array_like
-        Of the layout.
+    tp : array_like
+    sequence_parallel : array_like of bool
     seq : float
         Length of the sequences. [token]
-    flash, dropout : bool
-        Whether attention computes its scores again instead of saving them, and whether its masks
-        are saved, one byte each.
+    flash : bool
+        Whether attention computes its scores again instead of saving them.
+    dropout : bool
+        Whether its masks are saved, one byte each.
     operand_bytes : float
         Of one number in the input of a linear layer. [B]
+
+    Returns
+    -------
+    ndarray
+        [B/token]
 
     Examples
     --------
@@ -225,10 +231,23 @@ def saved_bytes(
 def layer_s(
     device: Device, shape: Shape, layout: Layout, tokens: Any, seq: float, *, flash: bool
 ) -> LayerTime:
-    """Return the time of the mean layer, messages aside. [s]
+    """Return the time of the mean layer, messages aside.
 
-    `tokens` are those of one micro-batch on one context parallel rank, `seq` the length of the
-    sequences. [token]
+    Parameters
+    ----------
+    device : Device
+    shape : Shape
+    layout : Layout
+    tokens : array_like
+        Tokens of one micro-batch on one context parallel rank. [token]
+    seq : float
+        Length of the sequences. [token]
+    flash : bool
+
+    Returns
+    -------
+    LayerTime
+        [s]
     """
     tp, moe = layout.tp, shape.moe
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
@@ -263,10 +282,25 @@ def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
 
 
 def experts_s(fabric: Fabric, shape: Shape, layout: Layout, tokens: Any, token_bytes: float) -> Any:
-    """Return the time to send the tokens of a layer to their experts, or back [2]_. [s]
+    """Return the time to send the tokens of a layer to their experts, or back [2]_.
 
-    Mean over the layers of a mixture; tokens spread evenly over the experts. `tokens` are those of
-    one micro-batch on one context parallel rank [token], `token_bytes` those of one number [B].
+    Mean over the layers; tokens spread evenly over the experts.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    shape : Shape
+        With a mixture of experts.
+    layout : Layout
+    tokens : array_like
+        Tokens of one micro-batch on one context parallel rank. [token]
+    token_bytes : float
+        Of one number. [B]
+
+    Returns
+    -------
+    ndarray
+        [s]
     """
     moe = shape.moe
     assert moe is not None

@@ -77,7 +77,19 @@ def state_bytes_per_parameter(
 ) -> tuple[Any, Any, Any]:
     """Return what weight, gradient and optimizer state of one parameter take on one rank [2]_ [3]_.
 
-    In B/parameter: by ZeRO stage, ranks that share the state, and bytes of one gradient.
+    Parameters
+    ----------
+    zero : array_like
+        ZeRO stage.
+    ranks : array_like
+        Ranks that share the state.
+    grad_bytes : float
+        Of one gradient. [B]
+
+    Returns
+    -------
+    tuple of ndarray
+        [B/parameter]
 
     Examples
     --------
@@ -91,7 +103,12 @@ def state_bytes_per_parameter(
 
 
 def saved_bytes_per_parameter() -> float:
-    """Return the bytes of one parameter in a checkpoint: its weight and Adam's state, no gradient.
+    """Return what a checkpoint holds of one parameter: its weight and Adam's state, no gradient.
+
+    Returns
+    -------
+    float
+        [B/parameter]
 
     Examples
     --------
@@ -107,7 +124,19 @@ def memory_of(
     layout: Layout,
     software: Software = Software(),  # noqa: B008 - frozen
 ) -> RankMemory:
-    """Return what the fullest rank of every layout holds, in the shape of the layouts. [B]
+    """Return what the fullest rank of every layout holds.
+
+    Parameters
+    ----------
+    training : Training
+    layout : Layout
+        One or many.
+    software : Software
+
+    Returns
+    -------
+    RankMemory
+        Arrays of the shape that the layouts broadcast to. [B]
 
     Examples
     --------

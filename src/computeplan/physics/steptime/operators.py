@@ -86,9 +86,20 @@ class Device:
 
 
 def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:
-    """Return the time of products of m x k with k x n, in the broadcast shape of the sides. [s]
+    """Return the time of one matrix product of m x k with k x n.
 
-    With `half` in half precision, whatever the linear layers do.
+    Parameters
+    ----------
+    device : Device
+    m, n, k : array_like
+        Sides.
+    half : bool
+        Whether it runs in half precision whatever the linear layers do.
+
+    Returns
+    -------
+    ndarray, broadcast shape of the sides
+        [s]
 
     Examples
     --------
@@ -112,7 +123,7 @@ def backward_gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = Fals
 
 
 def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -> tuple[Any, Any]:
-    """Return forward and backward time of the attention core of one layer. [s]
+    """Return forward and backward time of the attention core of one layer.
 
     Parameters
     ----------
@@ -123,6 +134,11 @@ def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -
         Scores of all heads, of use without a flash kernel only.
     flash : bool
         Whether the scores stay on the chip.
+
+    Returns
+    -------
+    tuple of ndarray
+        Forward and backward. [s]
     """
     forward = flop / (device.half_flop_per_s * device.attention_frac)
     if flash:

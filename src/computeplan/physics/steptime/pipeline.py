@@ -58,16 +58,25 @@ SCHEDULES = {
 
 
 def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: Any = 1.0) -> Any:
-    """Return the time of a pipeline without its messages, in the broadcast shape [1]_. [s]
+    """Return the time of a pipeline without its messages [1]_.
 
     Parameters
     ----------
-    slowest_s, all_s : array_like
-        Forward and backward pass of one micro-batch, on the slowest stage, and summed over all. [s]
-    n_micro, pieces : array_like
-        Micro-batches, and pieces of a stage that alternate (virtual stages).
+    slowest_s : array_like
+        Forward and backward pass of one micro-batch on the slowest stage. [s]
+    all_s : array_like
+        The same, summed over the stages. [s]
+    n_micro : array_like
+        Micro-batches.
+    pieces : array_like
+        Pieces of a stage that alternate (virtual stages).
     bubble : array_like
         Wait over that of 1F1B.
+
+    Returns
+    -------
+    ndarray, broadcast shape
+        [s]
 
     Examples
     --------
@@ -80,8 +89,17 @@ def pipeline_s(slowest_s: Any, all_s: Any, n_micro: Any, pieces: Any, bubble: An
 def in_flight(stage: Any, stages: Any, n_micro: Any, pieces: Any = 1) -> FloatArray:
     """Return how many micro-batches' activations a stage keeps at most [2]_.
 
-    In the broadcast shape. Stages count from 0; of the last piece of a stage, a fraction counts as
-    one.
+    Parameters
+    ----------
+    stage : array_like
+        From 0.
+    stages, n_micro, pieces : array_like
+        Stages, micro-batches, pieces of a stage.
+
+    Returns
+    -------
+    ndarray, broadcast shape
+        A fraction of the last piece counts as one.
 
     Examples
     --------

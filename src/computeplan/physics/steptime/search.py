@@ -52,7 +52,18 @@ def best_layouts(
     software: Software = Software(),  # noqa: B008 - frozen
     n_best: int = 10,
 ) -> Choices:
-    """Return the `n_best` fastest layouts on at most `n_ranks` ranks that leave some memory free.
+    """Return the fastest layouts on at most `n_ranks` ranks that leave some memory free.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    fabric : Fabric
+    n_ranks : int
+        Ranks there are at most.
+    software : Software
+    n_best : int
+        How many to return at most.
 
     Raises
     ------
@@ -101,7 +112,17 @@ def check_fits(
     software: Software = Software(),  # noqa: B008 - frozen
     where: str = "",
 ) -> None:
-    """Refuse a single layout that does not fit the memory of a rank; `where` begins the message.
+    """Refuse a layout that does not fit the memory of a rank.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    layout : Layout
+        A single one.
+    software : Software
+    where : str
+        What does not fit, for the message.
 
     Raises
     ------

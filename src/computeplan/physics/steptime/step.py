@@ -127,7 +127,21 @@ def step_time(
     layout: Layout,
     software: Software = Software(),  # noqa: B008 - frozen
 ) -> StepTime:
-    """Return the seconds of a step for every layout, in the shape the layouts broadcast to. [s]
+    """Return the seconds of a step for every layout.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    fabric : Fabric
+    layout : Layout
+        One or many.
+    software : Software
+
+    Returns
+    -------
+    StepTime
+        Arrays of the shape that the layouts broadcast to. [s]
 
     Examples
     --------

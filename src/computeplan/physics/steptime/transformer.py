@@ -141,9 +141,23 @@ def n_active_parameters(shape: Shape) -> int:
 
 
 def attention_flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the forward work of the attention cores of all layers. [FLOP/token]
+    """Return the forward work of the attention cores of all layers.
 
-    The mean over the positions of sequences of `seq` tokens; a ValueError if that is not > 0.
+    Parameters
+    ----------
+    shape : Shape
+    seq : float
+        Length of the sequences. [token]
+
+    Returns
+    -------
+    float
+        Mean over the positions of a sequence. [FLOP/token]
+
+    Raises
+    ------
+    ValueError
+        If `seq` is not > 0.
     """
     if not 0 < seq < float("inf"):
         raise ValueError(f"seq must be > 0 and finite, got {seq}")
@@ -155,14 +169,29 @@ def attention_flop_per_token(shape: Shape, seq: float) -> float:
 
 
 def forward_flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the work of one forward pass, logits included; as of `attention_flop_per_token`."""
+    """Return the work of one forward pass, logits included.
+
+    Parameters are those of `attention_flop_per_token`.
+
+    Returns
+    -------
+    float
+        Mean over the positions of a sequence. [FLOP/token]
+    """
     weights = _attention_weights(shape) * shape.layers + shape.hidden * shape.vocab
     weights += sum(_mlp_weights(shape, active=True))
     return 2.0 * weights + attention_flop_per_token(shape, seq)
 
 
 def flop_per_token(shape: Shape, seq: float) -> float:
-    """Return the model FLOP to train on one token, three forward passes, none computed again.
+    """Return the model FLOP to train on one token: three forward passes.
+
+    Parameters are those of `attention_flop_per_token`.
+
+    Returns
+    -------
+    float
+        Forward and backward, without recomputation. [FLOP/token]
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 A figure of the catalogue is ``{value: 989.4 TFLOP/s, source: key, confidence: datasheet}`` and the
 key stands under ``sources`` in the same file. Who adds a chip of their own may write just
-``bf16: 400 TFLOP/s``; the figure then counts as theirs. A figure that is not published is null and
+``bf16: 400 TFLOP/s``; the figure then counts as theirs. A figure that nobody publishes is null and
 says why; one that was recalled and not read is an estimate, and is shown as one.
 """
 
@@ -298,7 +298,10 @@ class Chip(Frozen):
     def peak_flop_per_s(self, precision: str) -> float:
         """Return the dense peak at a precision in FLOP/s, never one with sparsity.
 
-        A ValueError if there is none; fp16 does not stand in for bf16, nor the other way round.
+        Raises
+        ------
+        ValueError
+            If the chip has none; fp16 does not stand in for bf16, nor the other way round.
         """
         for name, figure in self.peak_dense.items():
             if name == precision and figure.value is not None:
@@ -327,7 +330,13 @@ def _walk(path: str, value: object) -> Iterator[tuple[str, Figure[Any]]]:
 
 
 def check_sources(entry: Frozen, sources: dict[str, Source]) -> None:
-    """Refuse an entry with a figure whose source is neither listed nor the user's own."""
+    """Refuse an entry with a figure whose source is neither listed nor the user's own.
+
+    Raises
+    ------
+    ValueError
+        Naming the figure.
+    """
     for path, figure in figures_in(entry):
         if figure.source is None and figure.value is not None and figure.confidence != "recalled":
             refuse(f"{path} has no source: only a recalled figure may do without")

@@ -158,7 +158,10 @@ def lineage(chip: str) -> tuple[str, ...]:
 def attention_frac(kernel: str, chip: str) -> float:
     """Return the share of the half-precision peak that an attention kernel reaches on a chip.
 
-    A ValueError if the kernel is unknown.
+    Raises
+    ------
+    ValueError
+        If the kernel is unknown.
 
     Examples
     --------
@@ -193,7 +196,19 @@ def framework_of(name: str | None) -> tuple[str, Framework]:
 def family_of(chip: str, precision: str) -> tuple[str, Family, bool]:
     """Return name and entry of the family that a chip belongs to or takes its numbers from.
 
-    And whether the chip is one of those whose rows were fitted.
+    Parameters
+    ----------
+    chip : str
+        Full name in the catalogue.
+    precision : str
+        Of the matrix products.
+
+    Returns
+    -------
+    str
+    Family
+    bool
+        Whether the chip is one of those whose rows were fitted.
 
     Examples
     --------

@@ -296,7 +296,14 @@ _FAMILIES: dict[str, Callable[[JsonReader, str], dict[str, Any]]] = {
 
 
 def transformer_from_config(data: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the plain data of a `Transformer` out of a parsed Hugging Face ``config.json``.
+    """Return the plain data of a `Transformer` out of a Hugging Face ``config.json``.
+
+    Parameters
+    ----------
+    data : dict
+        The parsed file.
+    name : str
+        What the model is to be called.
 
     Raises
     ------
@@ -337,9 +344,19 @@ def transformer_from_config(data: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def load_config(path: Path, shown: str) -> Document:
-    """Return a Hugging Face ``config.json`` as the document of a model; `shown` names both.
+    """Return a Hugging Face ``config.json`` as the document of a model.
 
-    A ScenarioError if it cannot be read or is not the config of a model that is known.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shown : str
+        The name of the file in messages, and of the model.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read or is not the config of a model that is known.
     """
     text, data = load_json(path, shown)
     try:

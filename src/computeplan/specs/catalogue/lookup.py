@@ -89,7 +89,7 @@ def aliases_of(name: str) -> tuple[str, ...]:
 def load_chip(
     name: str, extra: Mapping[str, Document] | None = None
 ) -> tuple[Chip, tuple[Note, ...]]:
-    """Return a chip by any of its names, and notes on the name.
+    """Return a chip by any of its names, and notes.
 
     Parameters
     ----------
@@ -97,6 +97,12 @@ def load_chip(
         A name in `extra`, or any name of a chip of the catalogue.
     extra : mapping of name to Document, optional
         Chips of the scenario's own; they go before the catalogue.
+
+    Returns
+    -------
+    Chip
+    tuple of Note
+        What a user must know of the name.
 
     Raises
     ------

@@ -95,8 +95,17 @@ def mfu_table() -> MfuTable:
 def default_mfu(chip_name: str, model_class: str, precision: str) -> MfuDefault | None:
     """Return the measured utilisation for a chip, class of models and precision, or None.
 
-    Nothing stands in for another class (see ``physics.transformer.size_class``) or precision. A
-    chip without a figure of its own takes that of a part with the same die, marked as an estimate.
+    Nothing stands in for another class or precision. A chip without a figure of its own takes that
+    of a part with the same die, marked as an estimate.
+
+    Parameters
+    ----------
+    chip_name : str
+        Full name in the catalogue.
+    model_class : str
+        From ``physics.transformer.size_class``.
+    precision : str
+        Such as ``"bf16"``.
 
     Examples
     --------

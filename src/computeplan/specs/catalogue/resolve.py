@@ -41,9 +41,14 @@ class Catalogue:
 
 
 def resolve(document: Document, folder: Path | None) -> Catalogue:
-    """Return the chips and models that a document, not yet validated, names.
+    """Return the chips and models that a document names.
 
-    `folder` is where files beside the scenario are.
+    Parameters
+    ----------
+    document : Document
+        A scenario, not yet validated.
+    folder : Path or None
+        Where files beside the scenario are.
     """
     catalogue = Catalogue()
     notes: list[Note] = []
@@ -161,9 +166,19 @@ def _config(name: object, folder: Path | None) -> Document:
 
 
 def beside(name: str, folder: Path | None) -> Path:
-    """Return the path of a file that a scenario names; a ValueError if it would lie elsewhere.
+    """Return the path of a file that a scenario names.
 
-    `folder` is of the scenario; None where it is not from a file.
+    Parameters
+    ----------
+    name : str
+        As the scenario writes it.
+    folder : Path or None
+        Of the scenario; None where it is not from a file.
+
+    Raises
+    ------
+    ValueError
+        If it would lie elsewhere.
     """
     if folder is None:
         raise ValueError(f"{name!r}: a file needs a scenario file beside it")

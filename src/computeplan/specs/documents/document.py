@@ -126,7 +126,10 @@ def nearest(name: str, allowed: Any) -> str:
 def load_document(path: Path, shown: str | None = None) -> Document:
     """Return the document in a file.
 
-    A ScenarioError if it cannot be read, is not UTF-8, or is not one plain YAML mapping.
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not UTF-8, or is not one plain YAML mapping.
     """
     name = shown or str(path)
     return parse_document(read_text(path, name), name)
@@ -135,7 +138,10 @@ def load_document(path: Path, shown: str | None = None) -> Document:
 def read_text(path: Path, name: str) -> str:
     """Return the text of a file; `name` is shown in messages.
 
-    A ScenarioError if it cannot be read, is too large, or is not UTF-8.
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is too large, or is not UTF-8.
     """
     try:
         is_file, size = path.is_file(), path.stat().st_size

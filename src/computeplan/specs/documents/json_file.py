@@ -103,9 +103,19 @@ def shown_value(value: object) -> str:
 
 
 def load_json(path: Path, shown: str) -> tuple[str, dict[str, Any]]:
-    """Return the text of a file, `shown` in messages, and the mapping in it.
+    """Return the text of a file and the mapping in it.
 
-    A ScenarioError if it cannot be read, is too large, or is not one JSON mapping with unique keys.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shown : str
+        Its name in messages.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is too large, or is not one JSON mapping with unique keys.
     """
     text = read_text(path, shown)
     try:

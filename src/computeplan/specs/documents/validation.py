@@ -28,13 +28,21 @@ _PATTERNS = {
 
 
 def validate(model: type[Model], document: Document, earlier: Iterable[Problem] = ()) -> Model:
-    """Return the document as a model, validated.
+    """Return the validated model, or raise every problem with its place.
+
+    Parameters
+    ----------
+    model : type of pydantic model
+        What the document must be.
+    document : Document
+        The data and its places.
+    earlier : iterable of Problem
+        What was found before and stops nothing by itself; told with what does.
 
     Raises
     ------
     ScenarioError
-        With one problem for each complaint and its place, after those of the document and the
-        `earlier` ones, which stop nothing by themselves.
+        With one problem for each complaint, after those of the document and the earlier ones.
     """
     known = (*document.problems, *earlier)
     try:
