@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 from strategies import laws, scripted
-from worlds import CHIP, Scripts, data_of, job
+from worlds import Scripts, data_of, job
 
 import computeplan as cp
 from computeplan.analytic.expected import why_no_closed_form
@@ -18,7 +18,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
-from computeplan.ledger import BLOCKED, RESTART
+from computeplan.ledger import BLOCKED, RESTART, TRAIN
 from computeplan.report.words import sentence
 from computeplan.study.facts import facts_of
 
@@ -141,6 +141,22 @@ def test_a_slow_node_of_a_job_that_ends_holds_its_next_job_back(monkeypatch):
     assert ledger.end_s.tolist() == [[75.0, 256.0]]
 
 
+def test_a_job_of_a_pool_without_slow_nodes_may_borrow_one(monkeypatch):
+    """q's spare, its node 2, is at half speed from 5 s on; p has it from 10 s to its end.
+
+    10 s at full speed, 1 s of restart, and 190 s of work in 380 s.
+    """
+    slow = {"slows": {"to": 0.5, "lasts": "1000 s"}, "mtbf": "100 h", "per": "node"}
+    data = data_of({"p": 2, "q": 2}, {"q": 1})
+    data["faults"]["slow"] = {**slow, "pools": ["q"]}
+    trace = Scripts([(10.0, 0, 1000.0)], [])
+    trace.by_pool[1] = scripted((5.0, 1, 2, False, 1000.0, 0.0))
+    monkeypatch.setattr(event, "Trace", lambda *_: trace)
+    ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
+    assert ledger.end_s.tolist() == [[391.0, 200.0]]
+    assert ledger.weighted("slow")[0, 0, 0, TRAIN] == 190.0 * 2
+
+
 # Against theory
 
 
@@ -215,17 +231,6 @@ def test_what_does_not_play_shared_spares_says_so():
     scenario = cp.load(data_of({"p": 4, "q": 4}, {"p": 1}))
     with pytest.raises(UnsupportedByEngine, match=r"sites.s.share_spares: .* may have to spare"):
         batch.play(compile_world(scenario), 0, 0, 1)
-    slow = {"slows": {"to": 0.9, "lasts": "1 h"}, "mtbf": "9 h", "per": "node"}
-    with pytest.raises(ScenarioError, match=r"not played beside faults.slow.slows"):
-        scenario.with_({"faults.slow": slow})
-    far = {"pue": 1, "pools": {"far": {**CHIP, "chips": 4}}}
-    scenario.with_({"sites.t": far, "faults.slow": {**slow, "pools": ["far"]}})
-    boots = {"sites.s.pools.p.spares": {"warm": {"nodes": "1 nodes", "ready": "5 min"}}}
-    shrinks = {"jobs.on_q.on_loss": {"shrink": {"replicas": 4, "resize": "1 min"}}}
-    scenario.with_(boots)
-    scenario.with_(shrinks)
-    with pytest.raises(ScenarioError, match=r"as on p, are not shared with a job that shrinks"):
-        scenario.with_({**boots, **shrinks})
 
 
 def test_a_chip_by_another_of_its_names_is_the_same_chip():

@@ -381,7 +381,7 @@ class Job:
             return
         self.cancel_ending()
         self.advance(now_s)
-        self.pace = pace
+        self.pace, self.varies = pace, True  # a borrowed node may be slow where none are
         if self.state == TRAINING:
             self.stretch.change_rate(now_s, self._rate)
             if self.storage is not None and now_s < self.due_at_s:
