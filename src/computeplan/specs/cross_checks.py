@@ -88,23 +88,6 @@ def _sharing(scenario: ScenarioFields, catalogue: Catalogue, name: str) -> Found
     ]
     if len(kinds) == len(site.pools) and len(kinds) == len(set(kinds)):
         yield at, "no two pools of the site have the same chip in nodes of the same size"
-    slow = [
-        kind
-        for kind, spec in scenario.faults.items()
-        if spec.slows is not None and (spec.pools is None or site.pools.keys() & set(spec.pools))
-    ]
-    if slow:
-        yield at, f"spares that are shared are not played beside faults.{slow[0]}.slows"
-    boots = [
-        p for p, s in site.pools.items() if any(n and wait for n, _, wait in s.spares.spare_states)
-    ]
-    shrinks = [job for job, spec in scenario.jobs.items() if spec.on_loss != "wait"]
-    if boots and shrinks:
-        message = (
-            f"spares that take time until they can train, as on {boots[0]}, are not shared with a"
-            f" job that shrinks, as jobs.{shrinks[0]}.on_loss does"
-        )
-        yield at, message
 
 
 def _names(scenario: ScenarioFields) -> Found:

@@ -708,10 +708,6 @@ def test_what_says_nothing_beside_slows_is_refused():
         world_of(**{"faults.f.restart": None})
     with pytest.raises(ScenarioError, match="stops no job and sends nothing to repair: drop takes"):
         slowed_world(**{"faults.slow.takes": "node", "faults.slow.repair": "1 h"})
-    with pytest.raises(ScenarioError, match=r"jobs.j.on_loss: .*together with faults.slow.slows"):
-        slowed_world(**{"jobs.j.on_loss": shrink()})
-    with pytest.raises(ScenarioError, match=r"jobs.j.checkpoint: .*with faults.slow.slows"):
-        slowed_world(**{"jobs.j.checkpoint.write": "1 s"})
     assert batch.why_unsupported(slowed_world())[0] == "faults.slow.slows"
     assert (
         sentence(why_no_closed_form(slowed_world()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.errors import InfeasibleError, ScenarioError, UnsupportedByEngine
+from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.storage import Storage
+from computeplan.errors import InfeasibleError, UnsupportedByEngine
 from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN
 from computeplan.world.world import World
 
@@ -295,34 +299,6 @@ def test_what_does_not_play_shared_storage_says_so():
     world = stored(saves, saves)
     with pytest.raises(UnsupportedByEngine, match=r"jobs.on_p.checkpoint.state: .* others write"):
         batch.play(world, 0, 0, 1)
-    rolling = {"rolling": "1 nodes", "every": "9 h", "lasts": "3 h", "restart": "5 min"}
-    shrinks = {"shrink": {"replicas": 4, "resize": "1 min"}}
-    for change, what in (
-        ({"sites.s.pools.q.throttle": {"diurnal": 0.1}}, "a speed that varies, as on q"),
-        ({"planned.m": rolling}, "planned.m.rolling"),
-        ({"jobs.on_q.on_loss": shrinks}, "jobs.on_q.on_loss"),
-    ):
-        with pytest.raises(ScenarioError, match=f"not played together with {what}; give bandw"):
-            stored(saves, saves, **change)
-        stored(saves, {**saves, "bandwidth": "1 TB/s"}, **change)
-
-
-def test_what_a_job_may_meet_elsewhere_is_refused_too():
-    """It may go to a pool of another site, or borrow nodes of a pool that is taken out in turn."""
-    saves = {"every": "50 s", "state": "1 TB", "load": "0 s"}
-    data = data_of({"p": 8}, {})
-    data["sites"]["s"] |= {"storage": "100 GB/s", "share_spares": False}
-    slow = {**CHIP, "chips": 4, "throttle": {"diurnal": 0.5}}
-    data["sites"]["t"] = {"pue": 1, "storage": "100 GB/s", "pools": {"far": slow}}
-    here = {"train_for": "100 s", "checkpoint": saves}
-    data["jobs"] = {"big": {"chips": 8, **here}, "small": {"chips": 4, **here}}
-    with pytest.raises(ScenarioError, match="a speed that varies, as on far"):
-        compile_world(cp.load({**data, "policy": "first-fit"}))
-    rolling = {"rolling": "1 nodes", "every": "9 h", "lasts": "3 h", "restart": "5 min"}
-    rolling["pools"] = ["r"]
-    share = {"sites.s.share_spares": True, "sites.s.pools.r": {**CHIP, "chips": 4}}
-    with pytest.raises(ScenarioError, match=r"jobs.on_p.checkpoint: .*planned.m.rolling"):
-        stored({"every": "50 s"}, {"every": "50 s"}, **share, **{"planned.m": rolling})
 
 
 def test_too_many_saves_are_refused():
@@ -348,3 +324,50 @@ def test_policies_know_when_a_job_ends_that_writes_behind_training():
     data["policy"] = "fifo-backfill"
     ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
     assert ledger.first_start_s[0] / 3600 == pytest.approx([0.0, 100.9, 110.9])
+
+
+# The bandwidth itself
+
+
+def transfers(*parts: tuple[float, float]) -> dict[int, float]:
+    """Return when each transfer ends, given when it begins and how long it lasts alone. [s]"""
+    calendar, ends = Calendar((1e9, Rank.FAULT)), dict[int, float]()
+    storage = Storage(calendar)
+    for i, (at_s, lasts_s) in enumerate(parts):
+        then = partial(ends.__setitem__, i)
+        begin = partial(storage.begin, then, lasts_s)
+        calendar.at(at_s, Rank.FAULT, begin)
+    calendar.run()
+    return ends
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 20)), min_size=1, max_size=8))
+def test_bandwidth_is_shared_evenly_and_never_idle(parts):
+    """By hand from one change to the next: who is there has as much as any other."""
+    left_s, now_s, expected = dict[int, float](), 0.0, dict[int, float]()
+    to_come = sorted((at_s, i) for i, (at_s, _) in enumerate(parts))
+    while to_come or left_s:
+        next_s = now_s + min(left_s.values()) * len(left_s) if left_s else math.inf
+        until_s = min(next_s, to_come[0][0] if to_come else math.inf)
+        left_s = {i: x - (until_s - now_s) / len(left_s) for i, x in left_s.items()}
+        now_s = until_s
+        expected |= {i: now_s for i, x in left_s.items() if x <= 1e-9}
+        left_s = {i: x for i, x in left_s.items() if x > 1e-9}
+        while to_come and to_come[0][0] <= now_s:
+            i = to_come.pop(0)[1]
+            left_s[i] = parts[i][1]
+    assert transfers(*parts) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_transfer_that_is_given_up_leaves_its_bandwidth_to_the_others():
+    """Two of 10 s from 0 s on; one is given up at 6 s, with 7 s of the other left."""
+    calendar, ends = Calendar((1e9, Rank.FAULT)), []
+    storage = Storage(calendar)
+    given_up = ends.append
+    other = partial(lambda now_s: ends.append(("other", now_s)))
+    storage.begin(given_up, 10.0, 0.0)
+    storage.begin(other, 10.0, 0.0)
+    assert storage.alone_s(other, 4.0) == 8.0
+    storage.give_up(given_up, 6.0)
+    calendar.run()
+    assert ends == [("other", 13.0)]
