@@ -223,7 +223,7 @@ def test_a_group_leaves_and_comes_back_together(engine):
     assert (ledger.counts["repairs"][:, 0] == 4 * n_faults).all()
     alone = n_faults == 1
     blocked_s = ledger.job_s[alone, 0, BLOCKED]
-    assert np.median(blocked_s) == pytest.approx(7200 + 0.003, abs=1e-3)
+    assert np.median(blocked_s) == pytest.approx(7200, abs=1e-6)
 
 
 @BOTH
