@@ -190,10 +190,9 @@ def combined(draw: st.DrawFn) -> Data:
 
 def world_of(data: Data, *, share_spares: bool = False) -> World:
     """Return a world; its pools share their spares, if they are to."""
-    world = compile_world(cp.load(data))
-    if share_spares and len(world.pools) > 1:
-        return replace(world, sharing=(tuple(range(len(world.pools))),))
-    return world
+    site = data["sites"]["s"]
+    site["share_spares"] = share_spares and len(site["pools"]) > 1
+    return compile_world(cp.load(data))
 
 
 def play(world: World, data: Data, **kwargs: Any) -> Ledger:

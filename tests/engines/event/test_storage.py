@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
+from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.storage import Storage
 from computeplan.errors import InfeasibleError, UnsupportedByEngine
 from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN
 from computeplan.world.world import World
@@ -338,3 +342,50 @@ def test_policies_know_when_a_job_ends_that_writes_behind_training():
     data["policy"] = "fifo-backfill"
     ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
     assert ledger.first_start_s[0] / 3600 == pytest.approx([0.0, 100.9, 110.9])
+
+
+# The bandwidth itself
+
+
+def transfers(*parts: tuple[float, float]) -> dict[int, float]:
+    """Return when each transfer ends, given when it begins and how long it lasts alone. [s]"""
+    calendar, ends = Calendar((1e9, Rank.FAULT)), dict[int, float]()
+    storage = Storage(calendar)
+    for i, (at_s, lasts_s) in enumerate(parts):
+        then = partial(ends.__setitem__, i)
+        begin = partial(storage.begin, then, lasts_s)
+        calendar.at(at_s, Rank.FAULT, begin)
+    calendar.run()
+    return ends
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 20)), min_size=1, max_size=8))
+def test_bandwidth_is_shared_evenly_and_never_idle(parts):
+    """By hand from one change to the next: who is there has as much as any other."""
+    left_s, now_s, expected = dict[int, float](), 0.0, dict[int, float]()
+    to_come = sorted((at_s, i) for i, (at_s, _) in enumerate(parts))
+    while to_come or left_s:
+        next_s = now_s + min(left_s.values()) * len(left_s) if left_s else math.inf
+        until_s = min(next_s, to_come[0][0] if to_come else math.inf)
+        left_s = {i: x - (until_s - now_s) / len(left_s) for i, x in left_s.items()}
+        now_s = until_s
+        expected |= {i: now_s for i, x in left_s.items() if x <= 1e-9}
+        left_s = {i: x for i, x in left_s.items() if x > 1e-9}
+        while to_come and to_come[0][0] <= now_s:
+            i = to_come.pop(0)[1]
+            left_s[i] = parts[i][1]
+    assert transfers(*parts) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_transfer_that_is_given_up_leaves_its_bandwidth_to_the_others():
+    """Two of 10 s from 0 s on; one is given up at 6 s, with 7 s of the other left."""
+    calendar, ends = Calendar((1e9, Rank.FAULT)), []
+    storage = Storage(calendar)
+    given_up = ends.append
+    other = partial(lambda now_s: ends.append(("other", now_s)))
+    storage.begin(given_up, 10.0, 0.0)
+    storage.begin(other, 10.0, 0.0)
+    assert storage.alone_s(other, 4.0) == 8.0
+    storage.give_up(given_up, 6.0)
+    calendar.run()
+    assert ends == [("other", 13.0)]

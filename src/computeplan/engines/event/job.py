@@ -371,7 +371,7 @@ class Job:
         if not self.runs or pace == self.pace:
             return
         self._meet(now_s)
-        self.pace = pace
+        self.pace, self.varies = pace, True  # a borrowed node may be slow where none are
         if self.state == TRAINING:
             self.stretch.change_rate(now_s, self.pace * self.allocation.active_frac)
             if self.storage is not None and now_s < self.due_at_s:

@@ -18,7 +18,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
-from computeplan.ledger import BLOCKED, RESTART
+from computeplan.ledger import BLOCKED, RESTART, TRAIN
 from computeplan.report.words import sentence
 from computeplan.study.facts import facts_of
 
@@ -139,6 +139,22 @@ def test_a_slow_node_of_a_job_that_ends_holds_its_next_job_back(monkeypatch):
     data["sites"]["s"]["share_spares"] = False
     ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
     assert ledger.end_s.tolist() == [[75.0, 256.0]]
+
+
+def test_a_job_of_a_pool_without_slow_nodes_may_borrow_one(monkeypatch):
+    """q's spare, its node 2, is at half speed from 5 s on; p has it from 10 s to its end.
+
+    10 s at full speed, 1 s of restart, and 190 s of work in 380 s.
+    """
+    slow = {"slows": {"to": 0.5, "lasts": "1000 s"}, "mtbf": "100 h", "per": "node"}
+    data = data_of({"p": 2, "q": 2}, {"q": 1})
+    data["faults"]["slow"] = {**slow, "pools": ["q"]}
+    trace = Scripts([(10.0, 0, 1000.0)], [])
+    trace.by_pool[1] = scripted((5.0, 1, 2, False, 1000.0, 0.0))
+    monkeypatch.setattr(event, "Trace", lambda *_: trace)
+    ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
+    assert ledger.end_s.tolist() == [[391.0, 200.0]]
+    assert ledger.weighted("slow")[0, 0, 0, TRAIN] == 190.0 * 2
 
 
 # Against theory
