@@ -12,13 +12,13 @@ def test_a_job_that_does_not_shrink_needs_all_its_nodes():
     nodes = Allocation(4, 8, None)
     assert nodes.chips == (32, 0.0)
     nodes.move(1, 0)
-    assert not nodes.is_enough
+    assert not (nodes.n_whole >= max(nodes.shrinking.n_least, 1))
     assert nodes.held_chips == 24
     nodes.move(-1, 1)  # a spare has come, and boots
-    assert not nodes.is_enough
+    assert not (nodes.n_whole >= max(nodes.shrinking.n_least, 1))
     assert nodes.held_chips == 32
     nodes.move(0, -1)
-    assert nodes.is_enough
+    assert nodes.n_whole >= max(nodes.shrinking.n_least, 1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_replicas_that_are_whole_train_and_other_chips_wait(n_replicas, n_least,
     """Of 4 nodes one is lacking: of two replicas of two nodes, the other node of one waits."""
     nodes = Allocation(4, 8, Shrinking(n_replicas, n_least, 0.0))
     nodes.move(1, 0)
-    assert nodes.is_enough is is_enough
+    assert (nodes.n_whole >= max(nodes.shrinking.n_least, 1)) is is_enough
     if is_enough:
         nodes.take_up()
         assert nodes.chips == chips

@@ -820,7 +820,7 @@ def test_the_goodput_fraction_comes_first_where_jobs_shrank():
     case = next(iter(waits.cases.values()))
     np.testing.assert_allclose(case.values["goodput_frac"], case.values["ettr"])
     shrinks = cp.run(base.with_({"jobs.j.on_loss": shrink(8, "1 min")}))
-    assert any("at the same batch (an assumption)" in note for note in sentences(shrinks.notes))
+    assert any("is assumed to train that much slower" in note for note in sentences(shrinks.notes))
     told = [q.name for q in headline(shrinks)]
     assert told[:3] == ["n_unexpected", "goodput_frac", "ettr"]
     assert "available_frac" not in told
