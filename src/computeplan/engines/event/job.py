@@ -444,11 +444,6 @@ class Job:
     def _is_last(self) -> bool:
         return self.position_s >= self.plan.work_s * (1 - SLACK)
 
-    @property
-    def _stands_still(self) -> bool:
-        """Whether it does nothing else until its save is complete."""
-        return self.waits_for_write or self.stop_s is not None or self._is_last
-
     def _write(self, now_s: float) -> None:
         """Begin to write; before a stop and at the end in the place of what is being written."""
         assert self.storage is not None
@@ -459,12 +454,13 @@ class Job:
             if self.plan.interval_s == math.inf:
                 self._await_end(now_s)
                 return
-        if self.writes is not None and not self._stands_still:
+        stands_still = self.waits_for_write or self.stop_s is not None or self._is_last
+        if self.writes is not None and not stands_still:
             self.state = WAITING
             return
         self.writes = Save(self.position_s, self.books.line_s, 0.0, now_s)
         self.storage.begin(self._written, self.write_s, now_s)
-        if self._stands_still:
+        if stands_still:  # it does nothing else until that is complete
             self.state = SAVING
         else:
             self._resume(now_s)
