@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from computeplan.engines.event.job import Allocation
 
+from computeplan.engines.event.job import Allocation
 from computeplan.world.jobs import Shrinking
 
 

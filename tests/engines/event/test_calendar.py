@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.calendar import Calendar, Rank, cancel
 
 END = (100.0, Rank.FAULT)
 entry = st.tuples(
@@ -30,9 +30,9 @@ def test_entries_come_by_time_rank_pool_node_and_as_they_were_entered(entries):
 def test_what_is_cancelled_does_not_happen():
     calendar, seen = Calendar(END), []
     first = calendar.at(1.0, Rank.FAULT, seen.append)
-    calendar.at(2.0, Rank.FAULT, lambda _: second.cancel())
+    calendar.at(2.0, Rank.FAULT, lambda _: cancel(second))
     second = calendar.at(3.0, Rank.FAULT, seen.append)
-    first.cancel()
+    cancel(first)
     calendar.run()
     assert not seen
 
@@ -55,7 +55,7 @@ def test_nothing_happens_from_the_end_on():
 
 def test_who_stops_it_leaves_the_rest():
     calendar, seen = Calendar(END), []
-    calendar.at(1.0, Rank.FAULT, lambda _: calendar.stop())
+    calendar.at(1.0, Rank.FAULT, lambda _: calendar.entries.clear())
     calendar.at(2.0, Rank.FAULT, seen.append)
     calendar.run()
     assert not seen
