@@ -108,21 +108,21 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         message = f"{path}: engine batch cannot play this: {reason}. Use simulate.engine: event"
         raise UnsupportedByEngine(message)
     trace = Trace(world, seed, first_run, n_runs)
-    gangs = {job.pools_under(world.policy)[0]: i for i, job in enumerate(world.jobs)}
+    job_on = {job.pools_under(world.policy)[0]: i for i, job in enumerate(world.jobs)}
     turns = [
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)
     ]
-    rows = {p: _play_job(world, turns[p], p, job, n_runs) for p, job in gangs.items()}
+    rows = {p: _play_job(world, turns[p], p, job, n_runs) for p, job in job_on.items()}
     wall_s = np.full(n_runs, world.horizon_s)
     if math.isinf(world.horizon_s):
-        wall_s = np.maximum.reduce([gang.end_s for gang in rows.values()])
+        wall_s = np.maximum.reduce([pool_rows.end_s for pool_rows in rows.values()])
     books = _Books(world, n_runs, wall_s)
     for pool in range(len(world.pools)):
-        gang = rows.get(pool) or _rows(world, pool, None, n_runs)
-        if (gang.end_s < wall_s).any():
-            gang.play_idle(turns[pool], wall_s)
-        books.add(gang, pool, gangs.get(pool))
+        pool_rows = rows.get(pool) or _rows(world, pool, None, n_runs)
+        if (pool_rows.end_s < wall_s).any():
+            pool_rows.play_idle(turns[pool], wall_s)
+        books.add(pool_rows, pool, job_on.get(pool))
     return make_ledger(books.ledger(), world.n_chips)
 
 

@@ -1,4 +1,4 @@
-"""Policies that start jobs from a queue and never stop them; gangs are all or nothing.
+"""Policies that start jobs from a queue and never stop them; a job gets all its nodes or none.
 
 Each is a pure function of a `View`: no clock, no randomness, no memory. A job is expected to end at
 ``now + wall_s`` of the view; with more faults than expected it ends later, as jobs do that outlast
