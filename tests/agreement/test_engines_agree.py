@@ -266,6 +266,20 @@ jobs: {j: {train_for: 6 h, chips: 48, checkpoint: {every: 10 min, stall: 20 s}}}
     assert one.counts["interruptions"].sum() > 30
 
 
+def test_a_fault_at_time_0_finds_no_job(tmp_path):
+    """It comes first: the job begins on other nodes, and nothing is interrupted."""
+    (tmp_path / "faults.csv").write_text("node,start_s,end_s\na,0,1000\n")
+    (tmp_path / "s.yaml").write_text(LOGGED.replace("LOG", "faults.csv"))
+    world = compile_world(cp.load(tmp_path / "s.yaml"))
+    refused = batch.why_unsupported(world)
+    assert refused is not None
+    assert refused[0] == "faults.log.replay"
+    result = cp.run(cp.load(tmp_path / "s.yaml"))
+    found = result.cases["replayed"]
+    assert (found.values["n_unexpected"] == 0).all()
+    assert found.jobs["end_h"] == pytest.approx(6 + 35 * 20 / 3600)
+
+
 LOGGED = """
 computeplan: 1
 name: replayed

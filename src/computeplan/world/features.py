@@ -52,6 +52,7 @@ _OF_JOBS_ON_POOLS: dict[str, tuple[str, Callable[[Job, int], bool]]] = {
 }
 _OF_FAULTS: dict[str, tuple[str, Callable[[Kind], bool]]] = {
     "replay": ("replay", lambda kind: kind.log is not None),
+    "replay_from_0": ("replay", lambda kind: _begins_at_0(kind)),
     "slows": ("slows", lambda kind: isinstance(kind.effect, Slow)),
     "memory": ("law", lambda kind: kind.lifetime is not None),
     "lemons": ("lemons", lambda kind: kind.lemons is not None),
@@ -95,6 +96,10 @@ def features(names: str) -> frozenset[str]:
 
 def _automatic(kind: Kind) -> Law | None:
     return kind.interrupt.automatic if kind.interrupt else None
+
+
+def _begins_at_0(kind: Kind) -> bool:
+    return kind.log is not None and not kind.log.start_s.all()
 
 
 def _takes_groups(kind: Kind) -> bool:

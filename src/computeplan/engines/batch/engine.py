@@ -59,6 +59,7 @@ _WHY = {
     "throttle": "how fast a job trains changes while it trains",
     "crews_after_random": "an automatic repair of random length comes before the crews",
     "crews_after_unlike": "automatic repairs of different lengths come before the crews",
+    "replay_from_0": "a fault at time 0 comes before the jobs, which hold other nodes then",
     "retire": "which nodes are retired depends on all faults that they had",
     "rolling": "saves are not complete when training goes on",
 }

@@ -33,8 +33,8 @@ __all__ = ["PLAYS", "play", "why_unsupported"]
 
 PLAYS = PLAYED | features(
     "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
-    " asynchronous_saves tiers never_saves keeps_several share_spares replay memory lemons"
-    " relapse groups uncertain_rate automatic_repair busy_clock busy_repairs"
+    " asynchronous_saves tiers never_saves keeps_several share_spares replay replay_from_0 memory"
+    " lemons relapse groups uncertain_rate automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals"
 )
