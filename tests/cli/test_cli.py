@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -343,6 +344,27 @@ def test_the_option_goes_before_the_setting(call, here):
 def test_two_workers_give_the_same_bytes_as_one(call, here):
     args = ("--runs", "130", "-s", "simulate.engine=event")  # three pieces of work for each case
     assert runs_csv(call, here, *args, "--workers", "2") == runs_csv(call, here, *args)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_what_is_told_to_end_leaves_no_workers_and_no_folder(here):
+    command = [sys.executable, "-m", "computeplan", "run", "s.yaml", "--runs", "1000000"]
+    with subprocess.Popen(
+        [*command, "--workers", "2"], start_new_session=True, stderr=subprocess.PIPE, text=True
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        if not children.exists():
+            process.kill()
+            pytest.skip("no list of children")
+        until = time.monotonic() + 60
+        while len(children.read_text().split()) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.communicate(timeout=60)[1].strip() == "interrupted"
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
 
 
 @pytest.mark.parametrize("args", [("--runs", "0"), ("--seed", "-1"), ("--workers", "0")])

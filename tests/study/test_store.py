@@ -206,8 +206,10 @@ def test_a_number_that_json_does_not_have_is_not_written(tmp_path):
         ("runs.csv", ""),
         ("summary.json", "{"),
         ("summary.json", "[]"),
+        ("summary.json", '{"name": "r", "about": "", "facts": {"as published": []}, "notes": []}'),
         ("jobs.csv", "case,run,job,wait_h\nas published,0,a,1.0\nas published,0,b,1.0\n"),
         ("scenario.yaml", None),
+        ("jobs.csv", None),
     ],
 )
 def test_a_damaged_folder_is_named(tmp_path, file, text):
@@ -216,7 +218,7 @@ def test_a_damaged_folder_is_named(tmp_path, file, text):
         (tmp_path / "r" / file).unlink()
     else:
         (tmp_path / "r" / file).write_text(text)
-    with pytest.raises(ComputePlanError, match=r"r: (is damaged|cannot be read)"):
+    with pytest.raises(ComputePlanError, match=rf"r: (is damaged|{file} cannot be read)"):
         load_result(tmp_path / "r")
 
 

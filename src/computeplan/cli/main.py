@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
@@ -74,6 +75,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 your input, 3 infeasible, 130 stopped."""
     debug = "--debug" in (sys.argv[1:] if args is None else args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends a job cleans up too
     try:
         code = cli.main(args, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -96,12 +97,16 @@ def _executor(workers: int) -> Iterator[Executor | None]:
     if workers == 1:
         yield None
         return
+    # Workers are forked from a process that takes SIGTERM for Ctrl-C; they just end.
+    as_usual = (signal.SIGTERM, signal.SIG_DFL)
+    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=as_usual)
     try:
-        with ProcessPoolExecutor(workers) as pool:
-            yield pool
+        yield pool
     except BrokenProcessPool:
         message = "a worker was killed, perhaps for lack of memory; try fewer --workers or --runs"
         raise ComputePlanError(message) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -260,8 +260,9 @@ def load_result(folder: Path) -> Result:
     try:
         return _read(folder)
     except OSError as error:
-        raise ComputePlanError(f"{folder}: cannot be read: {_why(error)}") from error
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        name = Path(error.filename).name if error.filename else "a file"
+        raise ComputePlanError(f"{folder}: {name} cannot be read: {_why(error)}") from error
+    except (LookupError, AttributeError, TypeError, ValueError, csv.Error) as error:
         raise ComputePlanError(
             f"{folder}: is damaged or of another version of computeplan: {error}"
         ) from error

@@ -11,12 +11,7 @@ __all__ = ["sentence", "sentences"]
 
 
 def sentence(note: Note) -> str:
-    """Return what a note says.
-
-    Raises
-    ------
-    KeyError
-        If the language has no words for its code.
+    """Return what a note says; of a later version that has no words here, its code and values.
 
     Examples
     --------
@@ -24,7 +19,9 @@ def sentence(note: Note) -> str:
     >>> sentence(note("chip_is_estimate", chip="acme/x1"))
     'acme/x1: its profile is an estimate'
     """
-    words = english.SENTENCES[note.code]
+    words = english.SENTENCES.get(note.code)
+    if words is None:
+        return ", ".join((note.code, *(f"{name}: {value}" for name, value in note.items)))
     return words.format(**note.values) if isinstance(words, str) else words(note.values)
 
 
