@@ -1,7 +1,7 @@
 """Notes: what a reader of numbers must know, as a code with values.
 
-Below ``report/`` no sentences are written: what is said of a note, in English or Chinese, stands in
-``report/words/``. No behaviour depends on the text of a note, or on whether there is one.
+Below ``report/`` no sentences are written: what is said of a note stands in ``report/words/``. No
+behaviour depends on the text of a note, or on whether there is one.
 """
 
 from __future__ import annotations
