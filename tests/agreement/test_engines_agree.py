@@ -277,7 +277,7 @@ def test_a_fault_at_time_0_finds_no_job(tmp_path):
     result = cp.run(cp.load(tmp_path / "s.yaml"))
     found = result.cases["replayed"]
     assert (found.values["n_unexpected"] == 0).all()
-    assert found.jobs["end_h"] == pytest.approx(6 + 35 * 20 / 3600)
+    assert found.jobs["end_h"] == pytest.approx(6 + 36 * 20 / 3600)  # a save in every 10 minutes
 
 
 LOGGED = """
