@@ -1,4 +1,4 @@
-"""Random small scenarios for property tests, and scripted luck."""
+"""Random small scenarios for property tests, and scripted faults."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def spares(draw: st.DrawFn) -> dict[str, Any]:
 def _n_nodes(pool: dict[str, Any]) -> int:
     spare_states = pool["spares"]
     counts = (
-        [shelf["nodes"] for shelf in spare_states.values()]
+        [state["nodes"] for state in spare_states.values()]
         if isinstance(spare_states, dict)
         else [spare_states]
     )
@@ -288,7 +288,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def scripted(*arrivals: tuple[Any, ...]) -> Arrivals:
-    """Return the luck of one run: time, kind, node, takes, restart, repair of each strike.
+    """Return the faults of one run: time, kind, node, takes, restart, repair of each.
 
     A seventh column is its level; without it, 1 if it takes the node. What lasts a while without
     a restart or a repair (slowness, a planned stop) lasts as long as the column that it fills.

@@ -18,6 +18,8 @@ WRITTEN_BY_PEOPLE = (
     REPO / "benchmarks" / "README.md",
     *sorted((REPO / "scenarios").glob("*.yaml")),
     *sorted((REPO / "notebooks").glob("*.ipynb")),
+    *sorted(SRC.rglob("*.py")),
+    *sorted(set((REPO / "tests").rglob("*.py")) - {Path(__file__).resolve()}),
 )
 OTHER_WORDS = re.compile(  # what the field does not say
     r"\bluck|\bstrikes?\b|\bstruck\b|\bstriking\b|nobody's|\bhangs? on\b|\bflips?\b", re.IGNORECASE

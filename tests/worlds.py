@@ -91,7 +91,7 @@ def job(home: str, chips: int, train_for: str, arrival: str = "0 s") -> dict[str
 
 
 class Scripts(Script):
-    """What strikes each pool: at a time, on a node, which is away for so long; restart 1 s. [s]"""
+    """The faults of each pool: at a time, on a node, which is away for so long; restart 1 s. [s]"""
 
     def __init__(self, *by_pool: list[tuple[float, int, float]]) -> None:
         self.by_pool = [

@@ -63,8 +63,8 @@ def pools(draw: st.DrawFn, per_node: int) -> Data:
 
 def n_nodes(pool: Data) -> int:
     """Return the nodes of a pool, spares included."""
-    shelves = pool["spares"]
-    counts = [s["nodes"] for s in shelves.values()] if isinstance(shelves, dict) else [shelves]
+    states = pool["spares"]
+    counts = [s["nodes"] for s in states.values()] if isinstance(states, dict) else [states]
     return int(pool["chips"]) // int(pool["chips_per_node"]) + sum(
         int(n.split()[0]) for n in counts
     )

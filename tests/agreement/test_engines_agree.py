@@ -1,4 +1,4 @@
-"""Two engines, one truth: scripted luck by hand, random luck against each other, closed forms."""
+"""Two engines, one truth: scripted faults by hand, random ones against each other, closed forms."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FAULT, STOP = 0, 1
             {TRAIN: 100, SAVE: 10, LOST: 3, RESTART: 5 + 5, BLOCKED: 55},
             25 + 5 + 55 + 5 + 88 - 0,
         ),
-        # a struck spare stops nothing; a node in repair does not notice
+        # a fault of a spare stops nothing; a node in repair does not notice
         (
             [
                 (5.0, FAULT, 4, True, 5.0, 600.0),
@@ -84,7 +84,7 @@ FAULT, STOP = 0, 1
             {TRAIN: 100, SAVE: 11, RESTART: 50},
             161,
         ),
-        # a restart that lasts longer than the stop it strikes puts the end off
+        # a restart that lasts longer than the stop it meets puts the end off
         (
             [(25.0, STOP, NO_NODE, False, 7.0, 0.0), (30.0, FAULT, 0, False, 20.0, 0.0)],
             {TRAIN: 100, SAVE: 11, RESTART: 24},
@@ -114,11 +114,11 @@ FAULT, STOP = 0, 1
         ),
         # in the last save there is nothing left to stop for
         ([(109.5, STOP, NO_NODE, False, 7.0, 0.0)], {TRAIN: 100, SAVE: 10}, 110),
-        # strikes after the end find nobody
+        # faults after the end find no job
         ([(200.0, FAULT, 0, True, 5.0, 50.0)], {TRAIN: 100, SAVE: 10}, 110),
     ],
 )
-def test_scripted_luck_gives_the_books_done_by_hand(play, arrivals, expected, end_s):
+def test_scripted_faults_give_the_books_done_by_hand(play, arrivals, expected, end_s):
     ledger = play(world_of(), *arrivals)
     assert phases(ledger) == pytest.approx(expected, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
@@ -196,7 +196,7 @@ def test_scripted_spares_are_ready_by_their_state(play, arrivals, blocked_s, end
     assert ledger.chip_s[0, 0, 0, BLOCKED] == pytest.approx(4 * blocked_s)
 
 
-def test_scripted_node_that_is_awaited_does_not_notice_a_strike(play):
+def test_scripted_node_that_is_awaited_does_not_notice_a_fault(play):
     world = world_of(**{"sites.s.pools.p.spares": "0 nodes"})
     ledger = play(world, (25.0, FAULT, 0, True, 5.0, 60.0), (40.0, FAULT, 0, True, 5.0, 600.0))
     assert ledger.counts["interruptions"][0].tolist() == [1, 0]

@@ -333,7 +333,7 @@ def test_seed_and_runs_do_what_they_say(call, here):
     three = runs_csv(call, here, "--runs", "3")
     header, *rows = eight.splitlines()
     first_three = [row for row in rows if int(row.split(b",")[1]) < 3]
-    assert three.splitlines() == [header, *first_three]  # a run's luck is its row
+    assert three.splitlines() == [header, *first_three]  # a run's faults are its row's
     assert len(first_three) == 6
 
 

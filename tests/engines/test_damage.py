@@ -66,17 +66,17 @@ def fault(time_s: float, kind: int = FAULT, node: int = 0) -> tuple:
 @pytest.mark.parametrize(
     ("arrivals", "expected", "n_from_start"),
     [
-        # struck at 25, found at 40, 37 s trained: the save complete at 22 is clean, 17 s are lost
+        # damaged at 25, found at 40, 37 s trained: the save complete at 22 is clean, 17 s are lost
         ([damage(25.0, 15.0)], {TRAIN: 100, LOST: 17, SAVE: 3 + 8, RESTART: 5}, 0),
-        # struck exactly when the save is complete: it is clean
+        # damaged exactly when the save is complete: it is clean
         ([damage(22.0, 18.0)], {TRAIN: 100, LOST: 17, SAVE: 3 + 8, RESTART: 5}, 0),
-        # struck in that save: only the one before is
+        # damaged in that save: only the one before is
         ([damage(21.9, 18.1)], {TRAIN: 100, LOST: 27, SAVE: 3 + 9, RESTART: 5}, 0),
         # found at 56 with 51 s trained: those of 30, 40, 50 s are kept, that of 20 s is gone
         ([damage(25.0, 31.0)], {TRAIN: 100, LOST: 51, SAVE: 5 + 10, RESTART: 5}, 1),
         # found at 54.5: those of 20, 30, 40 s are kept
         ([damage(25.0, 29.5)], {TRAIN: 100, LOST: 30, SAVE: 4.5 + 8, RESTART: 5}, 0),
-        # struck before the first save is complete
+        # damaged before the first save is complete
         ([damage(5.0, 20.0)], {TRAIN: 100, LOST: 23, SAVE: 2 + 10, RESTART: 5}, 1),
         # found after the end: nobody looks
         ([damage(25.0, 85.5)], {TRAIN: 100, SAVE: 10}, 0),
@@ -92,7 +92,7 @@ def fault(time_s: float, kind: int = FAULT, node: int = 0) -> tuple:
             {TRAIN: 100, LOST: 5 + 15, SAVE: 3 + 8, RESTART: 2 + 5},
             0,
         ),
-        # a save before a planned stop is one of those kept: 23 s at 26, struck at 30, found at 40
+        # a save before a planned stop is one of those kept: 23 s at 26, damaged at 30, found at 40
         (
             [(25.0, STOP, -1, False, 7.0, 0.0, 0, 0.0), damage(30.0, 10.0)],
             {TRAIN: 100, LOST: 7, SAVE: 3 + 8, RESTART: 7 + 5},
@@ -187,7 +187,7 @@ def test_every_chip_second_is_booked_once_with_damage(data, found, keep):
 
 @pytest.mark.parametrize("keep", [10, 1])
 def test_damage_costs_what_the_closed_form_says(keep):
-    """Of runs with one finding, after 400 h of 2,400: struck at any time of the first 2,000 h.
+    """Of runs with one finding, after 400 h of 2,400: damaged at any time of the first 2,000 h.
 
     With enough saves kept, the loss is half an interval and the delay; with one, whatever there is.
     4 standard errors: 1 false alarm in 16,000, and the seed is fixed.

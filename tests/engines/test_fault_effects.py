@@ -1,4 +1,4 @@
-"""What faults do beyond striking one by one: ages, relapses, groups, crews, clocks.
+"""What faults do that do not come one by one and at random: ages, relapses, groups, crews, clocks.
 
 The oracle is ``oracle.py``, a plain SimPy model with one process per node, which shares no code.
 """
@@ -165,7 +165,7 @@ def test_a_new_fleet_faults_as_its_law_says_and_not_as_its_mean(shape):
 
 
 def test_a_fleet_of_a_million_chips_is_drawn_by_its_faults():
-    """125,000 nodes of 8 with about 400 faults a run: luck of as many rows, not of nodes."""
+    """125,000 nodes of 8 with about 400 faults a run: samples of as many rows, not of nodes."""
     rate = {"faults__f__mtbf": f"{6334 * 125_000 // 2048} h", "simulate__horizon": "1166 h"}
     world = compile_world(
         scenario_of(

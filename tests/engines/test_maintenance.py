@@ -56,7 +56,7 @@ def one_by_one(**changes: Any) -> World:
 
 
 def roll(time_s: float, node: int, restart_s: float, away_s: float) -> tuple[Any, ...]:
-    """Return a strike that takes a group of nodes out."""
+    """Return maintenance that takes a group of nodes out."""
     return (time_s, ROLL, node, True, restart_s, away_s)
 
 
@@ -171,7 +171,7 @@ def test_the_last_group_of_a_round_may_be_smaller(play):
     assert ledger.chip_s[0, -1, 0, REPAIR] == pytest.approx(60)
 
 
-def test_a_node_that_is_away_is_exchanged_there_and_not_struck(play):
+def test_a_node_that_is_away_is_exchanged_there_and_has_no_fault(play):
     arrivals = [roll(25, 0, 5, 60), (50.0, FAULT, 0, True, 5.0, 600.0)]
     ledger = play(one_by_one(), *arrivals)
     assert ledger.counts["interruptions"][0].tolist() == [0, 0, 1]
@@ -201,7 +201,7 @@ def test_only_jobs_that_hold_one_of_the_nodes_stop(monkeypatch):
 
 @given(crowded())
 def test_engines_agree_where_all_happens_at_once(data):
-    """Whole minutes and no luck: saves, stops and returns of nodes fall together."""
+    """Whole minutes and nothing random: saves, stops and returns of nodes fall together."""
     world = compile_world(cp.load(data))
     one, other = batch.play(world, 0, 0, 1), event.play(world, 0, 0, 1)
     scale = one.wall_s[0] * world.pools[0].n_chips

@@ -1,4 +1,4 @@
-"""Asynchronous saves and tiers: luck by hand, engines against each other, laws, a closed form."""
+"""Asynchronous saves and tiers: faults by hand, engines against each other, laws, a closed form."""
 
 from __future__ import annotations
 
@@ -175,10 +175,10 @@ def test_scripted_horizon_counts_what_is_trained(play):
 
 
 class AllLevels(Trace):
-    """Drawn luck whose faults are of every level, whatever they take."""
+    """Drawn faults, of every level, whatever they take."""
 
     def arrivals(self, pool: int, until_s: float) -> Arrivals:
-        """Return the strikes on a pool up to a time."""
+        """Return the faults of a pool up to a time."""
         found = super().arrivals(pool, until_s)
         times_s = np.where(np.isfinite(found.time_s), found.time_s, 0.0)
         return dataclasses.replace(found, level=(times_s % 4).astype(np.int8))
@@ -232,7 +232,7 @@ def test_one_tier_that_takes_no_time_to_write_is_a_plain_checkpoint(data, engine
 def test_async_saves_never_cost_more_than_blocking_ones_of_the_same_length(
     data, every, stall, write
 ):
-    data["planned"] = {}  # a blocking save that a stop strikes is nearer to its end
+    data["planned"] = {}  # a blocking save that a stop meets is nearer to its end
     write = min(write, every + stall)
     blocking = {"every": f"{every} min", "stall": f"{stall + write} min"}
     behind = {"every": f"{every} min", "stall": f"{stall} min", "write": f"{write} min"}

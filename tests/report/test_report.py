@@ -41,7 +41,7 @@ HOSTILE = (
 
 
 def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unfinished=()):
-    """Return a result as a study would make it: all cases share their luck."""
+    """Return a result as a study would make it: all cases share their faults."""
     samples = np.random.default_rng(419).normal(size=n_runs)
     cases = {}
     for k, name in enumerate(names):

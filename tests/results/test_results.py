@@ -64,19 +64,19 @@ def test_one_run_has_no_interval_and_says_so():
     assert "±" not in str(result.summary()).split("\n\n")[1]
 
 
-def test_pairing_by_run_cancels_the_luck_that_cases_share():
+def test_pairing_by_run_cancels_the_chance_that_cases_share():
     rng = np.random.default_rng(1)
-    luck = rng.normal(0.9, 0.02, 100)
-    result = result_of(base=luck, other=luck + 0.003 + rng.normal(0, 1e-4, 100))
+    drawn = rng.normal(0.9, 0.02, 100)
+    result = result_of(base=drawn, other=drawn + 0.003 + rng.normal(0, 1e-4, 100))
     paired = result.differences("base")["other"]["ettr"]
     assert abs(paired.mean - 0.003) < paired.ci95
-    assert paired.ci95 < Estimate.of(luck).ci95 / 50
+    assert paired.ci95 < Estimate.of(drawn).ci95 / 50
     assert f"+{paired.mean:.6f} ± " in str(result.versus("base"))
 
 
 def test_equal_runs_differ_by_zero_without_rounding_noise():
-    luck = np.random.default_rng(2).normal(3e6, 1e4, 50)
-    text = str(result_of(base=luck, other=luck + 1 / 3).versus("base"))
+    drawn = np.random.default_rng(2).normal(3e6, 1e4, 50)
+    text = str(result_of(base=drawn, other=drawn + 1 / 3).versus("base"))
     assert "+0.3333 ± 0" in text
     assert "e-" not in text
 

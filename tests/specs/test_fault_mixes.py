@@ -75,7 +75,7 @@ def test_v2_simulated_kinds_come_by_the_counts():
     counts = np.array([k.observed.interruptions for k in load_mix("llama3").faults.values()])
     expected = counts / 419 * found.sum()
     assert scipy.stats.chisquare(found, expected).pvalue > 0.01
-    # 419, less the strikes on nodes in repair: some 2 % of the nodes are
+    # 419, less the faults of nodes in repair: some 2 % of the nodes are
     assert found.sum() / 64 == pytest.approx(419, rel=0.03)
 
 
@@ -262,7 +262,7 @@ def test_an_uncertain_rate_spreads_counts_about_the_mean_rate():
     pool = world.pools[0]
     mean = pool.fault_rate_per_node_s * (128 + 16) * 200 * DAY_S
     spread = counts.std() / math.sqrt(len(counts))
-    # strikes on nodes in repair are lost: up to some 4 %
+    # faults of nodes in repair are lost: up to some 4 %
     assert mean * 0.95 - 4 * spread < counts.mean() < mean + 4 * spread
     assert counts.var() > 10 * counts.mean()  # far from Poisson: one factor moves all kinds
 
@@ -279,7 +279,7 @@ def test_both_engines_agree_with_a_factor(simulate, high):
     assert one.counts["interruptions"].sum() > 50
 
 
-def test_luck_is_drawn_as_far_as_the_upper_end_asks():
+def test_faults_are_drawn_as_far_as_the_upper_end_asks():
     certain = compile_world(scenario_of(OTHER).with_({"sites.s.pools.p.fault_factor": 3}))
     uncertain = compile_world(scenario_of(OTHER))
     assert uncertain.first_look_s(0, 0) == certain.first_look_s(0, 0)

@@ -1,4 +1,4 @@
-"""Same version, scenario and seed: same bytes, on any number of workers; luck is paired."""
+"""Same version, scenario and seed: same bytes, on any number of workers; faults are paired."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_the_resolved_scenario_gives_the_same_bytes(tmp_path):
         )
 
 
-def strikes_of(world, first_run, n_runs, until_s=1e6, seed=5):
+def arrivals_of(world, first_run, n_runs, until_s=1e6, seed=5):
     return Trace(world, seed, first_run, n_runs).arrivals(0, until_s)
 
 
-def test_a_runs_luck_depends_on_its_number_alone():
+def test_what_a_run_meets_depends_on_its_number_alone():
     world = compile_world(cp.load("llama3-405b"))
-    many = strikes_of(world, 0, 3 * BLOCK)
-    few = strikes_of(world, BLOCK + 3, 7)
+    many = arrivals_of(world, 0, 3 * BLOCK)
+    few = arrivals_of(world, BLOCK + 3, 7)
     rows = min(len(many.time_s), len(few.time_s))
     columns = slice(BLOCK + 3, BLOCK + 10)
     for name in ("time_s", "kind", "node", "takes", "restart_s", "repair_s"):
@@ -63,7 +63,7 @@ def test_a_runs_luck_depends_on_its_number_alone():
         np.testing.assert_array_equal(a[due], b[due], err_msg=name)
 
 
-def test_a_longer_look_begins_with_the_same_strikes():
+def test_a_longer_look_begins_with_the_same_arrivals():
     world = compile_world(cp.load("llama3-405b"))
     trace = Trace(world, 5, 0, 4)
     short, long = trace.arrivals(0, 5e5), trace.arrivals(0, 3e6)
@@ -78,31 +78,31 @@ def test_a_kind_that_is_added_shifts_no_other():
     extra = base.with_(
         {"faults.rare": {"mtbf": "5000 h", "per": "node", "takes": "nothing", "restart": "1 h"}}
     )
-    one, two = (strikes_of(compile_world(scenario), 0, 5) for scenario in (base, extra))
+    one, two = (arrivals_of(compile_world(scenario), 0, 5) for scenario in (base, extra))
     for run in range(5):
         theirs = two.time_s[:, run][two.kind[:, run] == 0]
         np.testing.assert_array_equal(one.time_s[:200, run], theirs[:200])
 
 
-def test_all_cases_meet_the_same_luck():
+def test_all_cases_meet_the_same_faults():
     variants = list(expand(cp.load("llama3-405b")).values())[:3]
-    one, *others = (strikes_of(compile_world(variant), 0, 3) for variant in variants)
+    one, *others = (arrivals_of(compile_world(variant), 0, 3) for variant in variants)
     for other in others:
         np.testing.assert_array_equal(one.time_s, other.time_s)
 
 
 def test_seeds_and_runs_differ():
     world = compile_world(cp.load("llama3-405b"))
-    one, other = strikes_of(world, 0, 2, seed=1), strikes_of(world, 0, 2, seed=2)
+    one, other = arrivals_of(world, 0, 2, seed=1), arrivals_of(world, 0, 2, seed=2)
     assert one.time_s[0, 0] != other.time_s[0, 0]
     assert one.time_s[0, 0] != one.time_s[0, 1]
 
 
-def test_luck_follows_its_laws():
+def test_faults_follow_their_laws():
     """Gaps, nodes, shares, restarts and repairs of 64 runs against scipy; p > 1e-4 each."""
     scenario = cp.load("llama3-405b").with_({"planned": None})
     world = compile_world(scenario)
-    found = strikes_of(world, 0, 64, until_s=3e6)
+    found = arrivals_of(world, 0, 64, until_s=3e6)
     gaps_s = np.diff(found.time_s[:200], axis=0).ravel()
     n_nodes = 2048 + 64
     mean_gap_s = 54 * 86_400 / 419 * 2048 / n_nodes
@@ -132,6 +132,6 @@ def test_luck_follows_its_laws():
 )
 def test_every_law_is_drawn_with_its_mean(law):
     scenario = cp.load("llama3-405b").with_({"planned": None, "faults.unexpected.repair": law})
-    repair_s = strikes_of(compile_world(scenario), 0, 64).repair_s
+    repair_s = arrivals_of(compile_world(scenario), 0, 64).repair_s
     standard_error = repair_s.std() / math.sqrt(repair_s.size)
     assert abs(repair_s.mean() - 3 * 3600) <= 4 * standard_error + 1e-6

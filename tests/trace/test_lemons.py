@@ -1,6 +1,6 @@
 """Nodes of unlike rates, and nodes that are retired for their faults.
 
-The oracle of the luck is two lines of NumPy: a gamma rate for each node, a Poisson count of it.
+The oracle of the faults is two lines of NumPy: a gamma rate for each node, a Poisson count of it.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def test_any_node_may_be_the_lemon():
     assert abs(again - expected) < 4 * math.sqrt(expected / 4096)
 
 
-def test_hardly_unlike_nodes_have_the_luck_of_equal_ones():
+def test_hardly_unlike_nodes_fault_as_equal_ones_do():
     plain, lemons = (Trace(fleet_of(cv), 7, 0, 64).arrivals(0, 1e6) for cv in (None, 1e-7))
     n = min(len(plain.time_s), len(lemons.time_s))
     assert n > 30

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["load_with", "scenario_options", "show_table"]
 
 PIPED_WIDTH = 160
-"""Columns to lay a table out for when nobody's terminal sets them."""
+"""Columns to lay a table out for where no terminal sets them."""
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Jobs that go on after a loss: luck by hand, laws, conservation, messages."""
+"""Jobs that go on after a loss: faults by hand, laws, conservation, messages."""
 
 from __future__ import annotations
 
@@ -215,9 +215,9 @@ def test_scripted_tiers_shrink_and_grow(play):
     assert chip_s(ledger) == pytest.approx(chips, abs=1e-9)
     assert ledger.end_s[0, 0] == pytest.approx(end_s, abs=1e-9)
     # At 47, full again, a fault of level 1 reads disk: the save before the resize, complete at 44
-    struck = play(world, back, (47.0, FAULT, 1, False, 5.0, 0.0, 1))
-    assert phases(struck)[LOST] == pytest.approx(12 + 1)
-    assert struck.end_s[0, 0] == pytest.approx(47 + 5 + 1 + 81 + 4)
+    after = play(world, back, (47.0, FAULT, 1, False, 5.0, 0.0, 1))
+    assert phases(after)[LOST] == pytest.approx(12 + 1)
+    assert after.end_s[0, 0] == pytest.approx(47 + 5 + 1 + 81 + 4)
     # At 43, in that save: on disk are the 10 s trained by 38 only from 42, and 2 s are lost
     during = play(world, back, (43.0, FAULT, 1, False, 5.0, 0.0, 1))
     assert phases(during)[LOST] == pytest.approx(12 + 2)
@@ -225,7 +225,7 @@ def test_scripted_tiers_shrink_and_grow(play):
 
 
 def test_scripted_damage_goes_back_over_a_change_of_size(monkeypatch):
-    """Found at 60, struck at 24: of saves at 11, 22, 41 and the resize at 51 that of 22 is clean.
+    """Found at 60, damaged at 24: of saves at 11, 22, 41 and the resize at 51 that of 22 is clean.
 
     That loses 10 + 9 s on three chips since (14.25 at full size), 9 s at full since 51, and after
     the first fault 3 s.
@@ -375,7 +375,7 @@ def test_random_scenarios_do_shrink():
 
 @given(shrinking(scenarios()), st.integers(0, 40))
 def test_shrinking_never_keeps_less_than_waiting(data, restart_min):
-    """With the same luck, where taking a node back costs no more than the restart it saves.
+    """With the same faults, where taking a node back costs no more than the restart it saves.
 
     Without planned stops: a job that is blocked when one comes has nothing to save for it.
     """
@@ -554,7 +554,7 @@ def test_scripted_stragglers_give_the_books_done_by_hand(
 
 
 def test_scripted_damage_of_slow_training(monkeypatch):
-    """Found at 60, struck at 24: back to the save of 22, and 28 s since then are lost.
+    """Found at 60, damaged at 24: back to the save of 22, and 28 s since then are lost.
 
     From 30 to 45 it is slow: 14 s of training (a save at 32 to 33, one at 43 to 44), 13 of them.
     """

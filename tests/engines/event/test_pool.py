@@ -83,7 +83,7 @@ def test_a_job_starts_with_a_spare_of_another_pool(play):
     assert alone.first_start_s[0].tolist() == [110.0, 0.0]
 
 
-def test_a_fault_of_a_node_that_is_lent_strikes_the_job_that_has_it(play):
+def test_a_fault_of_a_node_that_is_lent_stops_the_job_that_has_it(play):
     """The spare of q is its node 2. When it goes at 30 s, p waits for its own until 110 s."""
     ledger = play([(10.0, 0, 100.0)], [(30.0, 2, 500.0)])
     assert ledger.job_s[0, :, BLOCKED].tolist() == [80.0, 0.0]

@@ -53,7 +53,7 @@ def play(monkeypatch):
 def test_the_second_fault_in_time_retires_a_node(play):
     """Node 0 at 5 s, repaired by 8 s and idle; at 25 s again: gone until 75 s; 80 s is a new one's.
 
-    The strike at 40 s finds no node. Chips: 3 s in repair, 50 s without a node, 3 s in repair.
+    The fault at 40 s finds no node. Chips: 3 s in repair, 50 s without a node, 3 s in repair.
     """
     arrivals = [(t, FAULT, 0, True, 5.0, 3.0) for t in (5.0, 25.0, 40.0, 80.0)]
     ledger = play(world_of(**{PATH: RULE}), *arrivals)
@@ -88,7 +88,7 @@ def test_faults_that_take_nothing_do_not_count(play):
 
 
 def test_a_job_without_spares_waits_for_the_new_node(play):
-    """Struck at 25 s for 3 s, and at 40 s for good: whole at 28 + 5 s, and at 90 + 5 s.
+    """Faults at 25 s for 3 s, and at 40 s for good: whole at 28 + 5 s, and at 90 + 5 s.
 
     From 33 to 40 s it trains 7 s and loses them. By 25 s two cycles of 11 s were saved: 80 s are
     left at 95 s, with 8 saves.
@@ -243,7 +243,7 @@ def test_relapses_end_with_the_node():
         assert n == pytest.approx(3 * retired, rel=0.1)  # the horizon, and one in a thousand
 
 
-def test_luck_of_a_new_node_hangs_on_its_place_and_generation_only():
+def test_faults_of_a_new_node_depend_on_its_place_and_generation_only():
     world = fleet_of(rule=rule_of(2), faults__f__lemons={"cv": 1.2})
     pool = world.pools[0]
     (kind,) = pool.kinds

@@ -46,7 +46,7 @@ def stored(*checkpoints: dict[str, Any], **changes: object) -> World:
 
 @pytest.fixture
 def arrival(monkeypatch):
-    """Return a function that plays a world whose pools are struck at times; restart 5 s."""
+    """Return a function that plays a world whose pools have faults at times; restart 5 s."""
 
     def run(world, *times_s, stops=()):
         def script(pool, until_s):
@@ -109,7 +109,7 @@ def test_a_save_that_is_due_waits_for_the_one_before(arrival):
 
 
 def test_jobs_that_restart_together_read_together(arrival):
-    """Saved by 70 s, struck at 75 s, restarted by 80 s, and read by 100 s. One alone: by 80 s."""
+    """Saved by 70 s, a fault at 75 s, restarted by 80 s, and read by 100 s. One alone: by 80 s."""
     world = stored({"every": "50 s"}, {"every": "50 s"})
     both = arrival(world, [75.0], [75.0])
     assert both.job_s[0, :, RESTART].tolist() == [5.0 + 20.0, 5.0 + 20.0]
@@ -272,7 +272,7 @@ def step_by_step(jobs, work_s, dt_s):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_storage_that_is_shared_agrees_with_small_steps(arrival, seed):
-    """Three jobs that stand still or write behind training, each struck twice, by steps of 4 ms.
+    """Three jobs that stand still or write behind training, two faults each, by steps of 4 ms.
 
     Every save, read and fault is late by a step or two: some 20 of them a job.
     """
