@@ -84,7 +84,7 @@ class Books:
             self.weighted[BLOCKED] += integrals * waiting
         self.line_s += trained_s
         last = self.line[-1] if self.line else None
-        if last is None or last.chips != chips or (self.is_timed and last.to_s != from_s):
+        if last is None or last.chips != chips or last.to_s != from_s:
             self.line.append(_Piece(from_s, to_s, trained_s, weighted, chips))
         else:
             last.to_s, last.trained_s = to_s, last.trained_s + trained_s

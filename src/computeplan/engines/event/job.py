@@ -271,8 +271,8 @@ class Job:
         save = checkpoints.newest
         self.lost_work_s += self.position_s - save.position_s
         self.books.undo(save.line_s, save.cut_s)
-        if len(self.books.line) > MANY:
-            self.books.settle(checkpoints.floor_s)
+        if len(self.books.line) > MANY and (floor_s := checkpoints.floor_s):
+            self.books.settle(floor_s)
         self.position_s, self.saving_until_s, self.restart_s = save.position_s, 0.0, restart_s
         load_s = checkpoints.load_s(self.plan.interval_s)
         if self.storage is None:
