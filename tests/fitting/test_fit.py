@@ -640,6 +640,22 @@ def test_the_document_is_plain(real_fit):
     assert "not_played_yet" in text
 
 
+def test_only_what_was_fitted_is_replaced(call, tmp_path):
+    log, mine = tmp_path / "log.csv", tmp_path / "mine.yaml"
+    log.write_text("node,start_d,end_d\na,1,2\nb,3,\na,5,5\nc,20,21\n")
+    asked = ["fit", str(log), "--nodes", "4", "--from", "0 d", "--to", "10 d"]
+    asked += ["--restart", "1 min", "--repair", "1 d"]
+    for option, file in (("--out", mine), ("--replay", tmp_path / "mine.csv")):
+        file.write_text("computeplan: 1\n")
+        assert "is not replaced" in call(*asked, option, str(file), expect=1)
+        assert file.read_text() == "computeplan: 1\n"
+        file.unlink()
+        call(*asked, option, str(file))
+        first = file.read_bytes()
+        call(*asked, option, str(file))
+        assert file.read_bytes() == first
+
+
 def test_a_log_of_any_format_is_played_back(call, tmp_path):
     log = tmp_path / "log.csv"
     log.write_text("node,start_d,end_d\na,1,2\nb,3,\na,5,5\nc,20,21\n")

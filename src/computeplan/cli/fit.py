@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 BIGGEST = 1_000_000
+ALIKE = 18  # bytes: "# Fitted by comput", "node,start_s,end_s"
 
 
 @click.command()
@@ -168,7 +169,13 @@ def _time_s(text: str, events: Events, option: str) -> float:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file, or replace one that begins like it; nothing else is replaced."""
     try:
+        if path.is_file():
+            with path.open("rb") as file:
+                if not text.encode().startswith(file.read(ALIKE)):
+                    message = "exists and was not written by computeplan fit, so it is not replaced"
+                    raise ComputePlanError(f"{path}: {message}. Name another file or remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     except OSError as error:
