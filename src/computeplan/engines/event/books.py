@@ -105,9 +105,11 @@ class Books:
             self.job_s[LOST] += lost_s
             self.chip_s[TRAIN] -= lost_s * last.chips
             self.chip_s[LOST] += lost_s * last.chips
+            until_s = last.from_s if is_all else min(max(cut_s, last.from_s), last.to_s)
             if self.is_timed:
-                self._undo_in_time(last, lost_s, last.from_s if is_all else cut_s)
+                self._undo_in_time(last, lost_s, until_s)
             last.trained_s -= lost_s
+            last.to_s = until_s
         self.line_s = min(self.line_s, line_s)
 
     def _undo_in_time(self, piece: _Piece, lost_s: float, cut_s: float) -> None:
@@ -116,9 +118,7 @@ class Books:
             piece.weighted_s = piece.weighted_s - lost
             self.weighted[TRAIN] -= lost
             self.weighted[LOST] += lost
-        cut_s = min(max(cut_s, piece.from_s), piece.to_s)
         self._span(LOST, cut_s, piece.to_s, piece.chips)
-        piece.to_s = cut_s
 
     def settle(self, line_s: float) -> None:
         """Note that no fall-back will reach the first `line_s` seconds of what is kept."""
