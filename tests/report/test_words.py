@@ -60,6 +60,12 @@ def test_only_readers_make_notes_of_any_code():
     }
 
 
+def test_a_note_of_a_later_version_is_its_code_and_values():
+    later = Note("written_later", (("chip", "acme/x1"), ("n", 3)))
+    assert sentence(later) == "written_later, chip: acme/x1, n: 3"
+    assert sentences([later, later]) == [sentence(later)]
+
+
 def test_a_code_without_words_is_seen():
     assert codes_made("note('gone', chip=1)\nnote(code)") == ({"gone"}, ["code"])
 

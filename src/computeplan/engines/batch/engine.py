@@ -185,9 +185,8 @@ class _Books:
         for phase, seconds in phases.items():
             self.job_s[:, job, phase] = seconds
             self.chip_s[:, job, pool, phase] = seconds * (rows.n_held * chips)
-        self.chip_s[:, job, pool, BLOCKED] -= (
-            rows.missing_node_s * chips
-        )  # what it lacks, all the while
+        # What it lacks, all the while.
+        self.chip_s[:, job, pool, BLOCKED] -= rows.missing_node_s * chips
         self.end_s[:, job] = rows.end_s
         if rows.weights:
             weighted = rows.weights.booked * chips

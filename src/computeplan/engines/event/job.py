@@ -227,8 +227,9 @@ class Job:
         self.books.book(QUEUE, self.since_s, now_s, 0.0)
         interval_s, save_s = float(spec.interval_s[pool]), float(spec.save_s[pool])
         self.tiers = spec.tiers_on(pool)
+        plain = Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         if not self.tiers and interval_s < math.inf:
-            self.tiers = (Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1),)
+            self.tiers = (plain,)
         self.varies = is_slowed(place)
         n_nodes, per_node = int(spec.n_nodes[pool]), place.chips_per_node
         self.allocation = Allocation(n_nodes, per_node, spec.shrinking)
@@ -239,7 +240,7 @@ class Job:
             work_s, interval_s, self.tiers, save_s, place.throttle_frac
         )
         if any(spec.storage):
-            self._share_storage(save_s)
+            self._share_storage(self.tiers[0] if self.tiers else plain, save_s)
             self.plan = Schedule(work_s, interval_s, (), save_s, place.throttle_frac)
             self._resume(now_s)
 
@@ -399,9 +400,8 @@ class Job:
         full, chip_s = self.allocation.n_nodes * self.allocation.chips_per_node, self.books.chip_s
         return chip_s[TRAIN] - self.position_s * full, chip_s[LOST] - self.lost_work_s * full
 
-    def _share_storage(self, save_s: float) -> None:
+    def _share_storage(self, tier: Tier, save_s: float) -> None:
         self.storage = self.storages[self.spec.storage[self.pool] or f" {self.index}"]
-        tier = self.tiers[0] if self.tiers else Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         self.waits_for_write = not tier.write_s
         self.tier, self.write_s = tier, tier.write_s or save_s
         self.stall_s = 0.0 if self.waits_for_write else tier.stall_s
