@@ -31,6 +31,12 @@ def traces() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _in_english(monkeypatch):
+    """What is said does not depend on whose machine the tests run."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
 @pytest.fixture
 def call(capsys):
     """Return a function that runs a command and expects an exit code: its output."""

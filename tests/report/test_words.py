@@ -8,7 +8,7 @@ from places import REPO
 
 import computeplan as cp
 from computeplan.notes import Note, note, quoted
-from computeplan.report.words import sentence, sentences
+from computeplan.report.words import phrases_chinese, phrases_english, sentence, sentences
 from computeplan.report.words.english import SENTENCES
 from computeplan.specs.scenario import shipped_names
 from computeplan.study.cases import compile_cases, notes_of
@@ -86,3 +86,57 @@ def test_what_was_written_is_repeated_as_it_is_and_once():
 
 def test_values_of_users_are_no_templates():
     assert sentence(note("no_tdp", chip="{meter}")).startswith("{meter}: no TDP")
+
+
+# Phrases -----------------------------------------------------------------------------------------
+
+
+def codes_said(source):
+    """Return the codes of the phrases that a module says, and those that are computed."""
+    calls = [
+        call.args[0]
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "phrase"
+    ]
+    plain = {code.value for code in calls if isinstance(code, ast.Constant)}
+    return plain, [ast.unparse(code) for code in calls if not isinstance(code, ast.Constant)]
+
+
+def test_every_phrase_has_words_in_both_languages_and_a_speaker():
+    said = set()
+    for path in SRC.rglob("*.py"):
+        if path.parent.name != "words":
+            source = path.read_text("utf-8")
+            plain, computed = codes_said(source)
+            said |= plain | (texts(source) & set(phrases_english.PHRASES) if computed else set())
+    assert said == set(phrases_english.PHRASES)
+    assert list(phrases_english.PHRASES) == list(phrases_chinese.PHRASES)
+
+
+def test_a_phrase_without_words_is_seen():
+    assert codes_said("phrase('gone', language)\nphrase(code, 'en')") == ({"gone"}, ["code"])
+
+
+# The language of the reader ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"LC_ALL": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, "zh"),
+        ({"LC_ALL": "", "LC_MESSAGES": "zh_TW", "LANG": "C"}, "zh"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LANG": "ZH"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_environment_says_the_language(call, monkeypatch, variables, said):
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert call("check", "spares") == call("check", "spares", "--lang", said)
+    assert ("检查通过" in call("check", "spares")) is (said == "zh")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from computeplan.report import Language
+
 if TYPE_CHECKING:
     from computeplan.report.table import Table
     from computeplan.specs.scenario import Scenario
 
-__all__ = ["load_with", "scenario_options", "show_table"]
+__all__ = ["language_option", "load_with", "scenario_options", "show_table"]
 
 PIPED_WIDTH = 160
 """Columns to lay a table out for where no terminal sets them."""
@@ -28,6 +31,24 @@ def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Change a value, as in -s jobs.pretrain.checkpoint.every='30 min'; may be repeated.",
     )(command)
     return click.argument("scenario", metavar="SCENARIO")(command)
+
+
+def language_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command with ``--lang``, which it takes as ``language``."""
+    return click.option(
+        "--lang",
+        "language",
+        type=click.Choice(("en", "zh")),
+        default=_language_of_environment,
+        help="Of what is printed and drawn.  [default: as LC_ALL, LC_MESSAGES or LANG says]",
+    )(command)
+
+
+def _language_of_environment() -> Language:
+    """Return the language that the first of the variables names that POSIX asks in turn."""
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next((name for name in names if name), "")
+    return "zh" if locale.lower().startswith("zh") else "en"
 
 
 def load_with(source: str, settings: tuple[str, ...]) -> Scenario:

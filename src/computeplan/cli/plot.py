@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from computeplan.cli.options import language_option
 from computeplan.report import FIGURES, Language
 
 __all__ = ["plot"]
@@ -23,13 +24,7 @@ __all__ = ["plot"]
     type=click.Choice(FIGURES),
     help="Only these; may be repeated.",
 )
-@click.option(
-    "--language",
-    type=click.Choice(("en", "zh")),
-    default="en",
-    show_default=True,
-    help="Of labels.",
-)
+@language_option
 def plot(folder: Path, out: Path | None, kinds: tuple[str, ...], language: Language) -> None:
     """Draw the figures of the result in FOLDER as PNG and SVG."""
     from computeplan.report.figures import save_figures

@@ -11,19 +11,22 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from computeplan.cli.options import load_with, scenario_options, show_table
+from computeplan.cli.options import language_option, load_with, scenario_options, show_table
 from computeplan.errors import ComputePlanError
+from computeplan.report import Language
 
 __all__ = ["run"]
 
 
 @click.command()
 @scenario_options
+@language_option
 @click.option("--runs", type=click.IntRange(1), help="Replications of each case.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of all that is drawn.")
 @click.option(
@@ -44,6 +47,7 @@ __all__ = ["run"]
 def run(
     scenario: str,
     settings: tuple[str, ...],
+    language: Language,
     runs: int | None,
     seed: int | None,
     workers: int,
@@ -66,30 +70,31 @@ def run(
     if as_json:
         click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
     else:
-        _show(result, with_jobs=with_jobs)
+        _show(result, language, with_jobs=with_jobs)
     if folder is not None:
         if figures and sys.stderr.isatty():
             click.echo("drawing figures ...", err=True)
-        save_result(result, folder, _draw if figures else None)
+        save_result(result, folder, partial(_draw, language=language) if figures else None)
         click.echo(f"Numbers: {folder}", err=as_json)
         if figures:
             click.echo(f"Figures: {folder / 'figures'}", err=as_json)
 
 
-def _draw(result: Any, folder: Path) -> None:
+def _draw(result: Any, folder: Path, *, language: Language) -> None:
     from computeplan.report.figures import save_figures
 
-    save_figures(result, folder)
+    save_figures(result, folder, language=language)
 
 
-def _show(result: Any, *, with_jobs: bool) -> None:
+def _show(result: Any, language: Language, *, with_jobs: bool) -> None:
     from computeplan.report.result_views import jobs, summary
 
     if result.about:
         click.echo(result.about.strip() + "\n")
-    show_table(summary(result, language="en"))
+    show_table(summary(result, language=language))
     for name in result.cases if with_jobs else ():
-        show_table(replace(jobs(result, name), notes=()))  # they stand below the first table
+        found = jobs(result, name, language=language)
+        show_table(replace(found, notes=()))  # they stand below the first table
 
 
 @contextlib.contextmanager

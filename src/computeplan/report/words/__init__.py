@@ -1,5 +1,5 @@
-"""Words: what notes say to a person, one table for each language."""
+"""Words: what is said to a person, one catalogue for each language."""
 
-from computeplan.report.words.sentences import sentence, sentences
+from computeplan.report.words.sentences import phrase, sentence, sentences
 
-__all__ = ["sentence", "sentences"]
+__all__ = ["phrase", "sentence", "sentences"]

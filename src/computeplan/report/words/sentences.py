@@ -1,16 +1,34 @@
-"""A note as a sentence."""
+"""A note as a sentence, and other words by their code, in the language of the reader.
+
+A catalogue holds, by code, a text with the names of values, or a function of the values. Both
+languages have the same codes. Notes are made below ``report/`` and say facts; phrases are what
+tables, figures and commands say around them: titles, heads, legends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from computeplan.notes import Note
-from computeplan.report.words import english
+from computeplan.report.choices import Language
+from computeplan.report.words import chinese, english, phrases_chinese, phrases_english
 
-__all__ = ["sentence", "sentences"]
+__all__ = ["phrase", "sentence", "sentences"]
+
+Said = str | Callable[[Mapping[str, Any]], str]
+
+_SENTENCES: Mapping[Language, Mapping[str, Said]] = {
+    "en": english.SENTENCES,
+    "zh": chinese.SENTENCES,
+}
+_PHRASES: Mapping[Language, Mapping[str, Said]] = {
+    "en": phrases_english.PHRASES,
+    "zh": phrases_chinese.PHRASES,
+}
 
 
-def sentence(note: Note) -> str:
+def sentence(note: Note, language: Language = "en") -> str:
     """Return what a note says; of a later version that has no words here, its code and values.
 
     Examples
@@ -18,13 +36,35 @@ def sentence(note: Note) -> str:
     >>> from computeplan.notes import note
     >>> sentence(note("chip_is_estimate", chip="acme/x1"))
     'acme/x1: its profile is an estimate'
+    >>> sentence(note("chip_is_estimate", chip="acme/x1"), "zh")
+    'acme/x1：芯片参数为估计值'
     """
-    words = english.SENTENCES.get(note.code)
+    words = _SENTENCES[language].get(note.code)
     if words is None:
         return ", ".join((note.code, *(f"{name}: {value}" for name, value in note.items)))
-    return words.format(**note.values) if isinstance(words, str) else words(note.values)
+    return _said(words, note.values)
 
 
-def sentences(notes: Iterable[Note]) -> list[str]:
+def sentences(notes: Iterable[Note], language: Language = "en") -> list[str]:
     """Return what notes say, each sentence once."""
-    return list(dict.fromkeys(map(sentence, notes)))
+    return list(dict.fromkeys(sentence(note, language) for note in notes))
+
+
+def phrase(code: str, language: Language, **values: object) -> str:
+    """Return the words of a code that tables, figures and commands say.
+
+    Raises
+    ------
+    KeyError
+        If no catalogue has the code: a test looks at every call.
+
+    Examples
+    --------
+    >>> phrase("n_chips", "en", n=1280), phrase("n_chips", "zh", n=1280)
+    ('1,280 chips', '1,280 卡')
+    """
+    return _said(_PHRASES[language][code], values)
+
+
+def _said(words: Said, values: Mapping[str, Any]) -> str:
+    return words.format(**values) if isinstance(words, str) else words(values)
