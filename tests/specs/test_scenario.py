@@ -18,6 +18,7 @@ from computeplan.specs.faults import Corrupt, FaultKind, Interrupt, Slow
 from computeplan.specs.logs.replay import Replay, load_replay
 from computeplan.specs.maintenance import Maintain, PlannedStop
 from computeplan.specs.scenario import Scenario, load, parse_value, shipped_folder, shipped_names
+from computeplan.study.cases import expand as expanded
 
 SMALL = """\
 computeplan: 1
@@ -531,6 +532,7 @@ def test_the_window_of_a_log_begins_at_time_0(tmp_path):
         "cases: {a: {faults.gpu: {replay: {from: 1 s}}}}",
         "cases: {a: {faults: {gpu: {replay: {to: 1 d}}}}}",
         "sweep: {faults.gpu.replay.to: [1 d, 2 d]}",
+        "sweep: [{faults.gpu.replay.to: 1 d}]",
     ],
 )
 def test_a_case_gives_a_replay_whole(tmp_path, changes):
@@ -899,9 +901,8 @@ def test_paths_have_units_examples_and_words(small):
 
 
 def expand(text, folder=None):
-    from computeplan.study.cases import expand as expanded
-
-    return expanded(load(data(text) if folder is None else write(folder, s=text)))
+    scenario = load(data(text) if folder is None else write(folder, s=text))
+    return {name: variant.scenario for name, variant in expanded(scenario).items()}
 
 
 def test_cases_are_changes_crossed_with_the_axes_of_the_sweep():
@@ -920,6 +921,76 @@ def test_cases_are_changes_crossed_with_the_axes_of_the_sweep():
         ("bare, every=1 h", 16, 3600.0),
         ("bare, every=2 h", 16, 7200.0),
     ]
+
+
+def test_points_that_are_listed_are_not_crossed():
+    found = expanded(
+        load(
+            data(
+                SMALL
+                + "cases: {as is: {}, hourly: {jobs.j.checkpoint.every: 1 h}}\n"
+                + "sweep:\n"
+                + "- {sites.here.pools.a.chips: 16, jobs.j.chips: 16, jobs.j.train_for: 2 d}\n"
+                + "- {sites.here.pools.a.chips: 32, jobs.j.chips: 32, jobs.j.train_for: 1 d}\n"
+            )
+        )
+    )
+    assert [
+        (name, s.jobs["j"].chips, s.pool("a").chips, s.jobs["j"].train_for / 86_400)
+        for name, (s, _) in found.items()
+    ] == [
+        ("as is, chips=16, train_for=2 d", 16, 16, 2),
+        ("as is, chips=32, train_for=1 d", 32, 32, 1),
+        ("hourly, chips=16, train_for=2 d", 16, 16, 2),
+        ("hourly, chips=32, train_for=1 d", 32, 32, 1),
+    ]
+    assert found["hourly, chips=32, train_for=1 d"].axes == {
+        "sites.here.pools.a.chips": 32,
+        "jobs.j.chips": 32,
+        "jobs.j.train_for": "1 d",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sweep", "names"),
+    [
+        ("{sites.here.pools.a.chips: [16, 32], jobs.j.chips: [16]}", "a.chips=16, j.chips=16"),
+        ("[{sites.here.pools.a.chips: 16, jobs.j.chips: 8}]", "a.chips=16, j.chips=8"),
+        ("[{sites.here.pools.a.chips: 16, jobs.j.chips: 16}]", "chips=16"),
+        ("{sites.here.pools.a.chips: [16], jobs.j.train_for: [2 d]}", "chips=16, train_for=2 d"),
+    ],
+)
+def test_a_case_is_named_by_the_ends_of_its_paths(sweep, names):
+    assert next(iter(expand(SMALL + f"sweep: {sweep}\n"))) == names
+
+
+def test_what_is_wrong_with_a_listed_point_is_placed_there(tmp_path):
+    sweep = "sweep:\n- {jobs.j.chips: 8}\n- {jobs.j.chips: many}\n- {jobs.j.chips: few}\n"
+    with pytest.raises(ScenarioError) as caught:
+        expand(SMALL + sweep, tmp_path)
+    found = [(p.line, p.column, p.path, p.message[-18:]) for p in caught.value.problems]
+    assert found == [
+        (18, 18, "jobs.j.chips", "case 'chips=many')"),
+        (19, 18, "jobs.j.chips", "(case 'chips=few')"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ("[{jobs.j.chips: 8}, {jobs.j.chps: 8}]", "sets jobs.j.chps, the first point jobs.j.chips"),
+        ("[{jobs.j.chips: 8}, {jobs.j.chips: 8}]", "two cases are named 'chips=8'"),
+    ],
+)
+def test_points_that_are_unlike_or_alike_are_refused(tmp_path, sweep, message):
+    with pytest.raises(ScenarioError, match=message):
+        expand(SMALL + f"sweep: {sweep}\n", tmp_path)
+
+
+def test_a_path_is_either_swept_or_set(tmp_path):
+    for sweep in ("{jobs.j.chips: [8]}", "[{jobs.j.chips: 8}]"):
+        with pytest.raises(ScenarioError, match="case 'x' sets this path too"):
+            expand(SMALL + f"cases: {{x: {{jobs.j.chips: 4}}}}\nsweep: {sweep}\n", tmp_path)
 
 
 def test_a_scenario_without_cases_is_its_own_case(small):
@@ -946,7 +1017,10 @@ def test_of_two_cases_with_one_path_the_wrong_one_is_placed(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["simulate.runs", "simulate.seed", "name", "cases", "cases.a.b"])
-@pytest.mark.parametrize("block", ["cases: {{x: {{{}: 3}}}}\n", "sweep: {{{}: [3]}}\n"])
+@pytest.mark.parametrize(
+    "block",
+    ["cases: {{x: {{{}: 3}}}}\n", "sweep: {{{}: [3]}}\n", "sweep: [{{{}: 3}}]\n"],
+)
 def test_what_all_cases_share_cannot_differ(tmp_path, path, block):
     (found,) = refused(tmp_path, SMALL + block.format(path))
     assert f"{path} is the same for all cases; change it at the top" in found
@@ -961,6 +1035,10 @@ def test_what_all_cases_share_cannot_differ(tmp_path, path, block):
         ('cases: {" a": {}}', '16:15  cases." a": the name of a case may not hold line feeds'),
         ("sweep: {jobs.j.chips: 8}", '16:23  sweep."jobs.j.chips": should be a valid list'),
         ("sweep: {jobs.j.chips: []}", '16:23  sweep."jobs.j.chips": list should have at least 1'),
+        ("sweep: 3", "16:8  sweep: should be a valid dictionary"),
+        ("sweep: []", "16:8  sweep: list should have at least 1"),
+        ("sweep: [{}]", "16:9  sweep[0]: dictionary should have at least 1"),
+        ("sweep: [8]", "16:9  sweep[0]: should be a valid dictionary"),
     ],
 )
 def test_cases_and_sweeps_have_a_shape(tmp_path, block, message):
@@ -1089,7 +1167,7 @@ def test_the_json_schema_speaks_json_schema():
         *("$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
         *("examples", "exclusiveMinimum", "exclusiveMaximum", "items", "maxLength", "maximum"),
         *("maxProperties", "minItems", "minLength", "minProperties", "minimum", "pattern"),
-        *("propertyNames", "required", "title", "type", "if", "then", "else"),
+        *("oneOf", "propertyNames", "required", "title", "type", "if", "then", "else"),
     }
     assert set(keywords(json_schema())) <= known
     assert json_schema()["required"] == ["computeplan", "name", "sites", "jobs"]

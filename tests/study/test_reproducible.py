@@ -86,7 +86,7 @@ def test_a_kind_that_is_added_shifts_no_other():
 
 def test_all_cases_meet_the_same_faults():
     variants = list(expand(cp.load("llama3-405b")).values())[:3]
-    one, *others = (arrivals_of(compile_world(variant), 0, 3) for variant in variants)
+    one, *others = (arrivals_of(compile_world(variant.scenario), 0, 3) for variant in variants)
     for other in others:
         np.testing.assert_array_equal(one.time_s, other.time_s)
 

@@ -33,7 +33,8 @@ def make(seed=419, names=NAMES):
         )
         meter = {"meter": note("meters", meters=(("chip", 1.1),))}
         pools = ("910b", "h100")
-        cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, meter, spans, pools)
+        axes = {"jobs.=a.chips": 16, "jobs.=a.batch": "4 Mitoken", "faults": {"mix": "llama3"}}
+        cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, meter, spans, pools, axes)
     notes = (note("no_tdp", chip="acme/x1"), note("batches_rounded", jobs=(("=a", 3, 8192),)))
     return Result("n", "about\nit", cases, {"seed": seed}, "a: 1\nb: ü\n", notes)
 
@@ -57,7 +58,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
             assert set(mine) == set(theirs)
             for quantity, array in mine.items():
                 np.testing.assert_array_equal(array, theirs[quantity])
-        for attribute in ("job_names", "job_facts", "facts", "spans", "pool_names"):
+        for attribute in ("job_names", "job_facts", "facts", "spans", "pool_names", "axes"):
             assert getattr(other, attribute) == getattr(case, attribute)
 
 
@@ -65,7 +66,7 @@ def test_a_folder_of_an_earlier_version_is_loaded(tmp_path):
     save_result(make(), tmp_path / "r")
     path = tmp_path / "r" / "summary.json"
     data = json.loads(path.read_text("utf-8"))
-    del data["pools"]
+    del data["pools"], data["axes"]
     data["notes"] = ["an estimate"]
     data["facts"] = {name: {"meter": "chip x PUE {1}"} for name in data["facts"]}
     path.write_text(json.dumps(data), "utf-8")

@@ -33,6 +33,8 @@ class CaseResult:
     spans: tuple[Span, ...] = ()
     """Timeline of run 0, by places in `job_names` and `pool_names`; empty if none was kept."""
     pool_names: tuple[str, ...] = ()
+    axes: Mapping[str, object] = field(default_factory=dict)
+    """Where the case stands in the sweep: path -> value as written; empty without a sweep."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.values if name not in QUANTITIES]

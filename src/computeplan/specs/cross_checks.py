@@ -240,8 +240,14 @@ def _cases(scenario: ScenarioFields) -> Found:
         for case, changes in scenario.cases.items()
         for path, value in (changes or {}).items()
     ]
-    for path, values in scenario.sweep.items():
-        changed += [(("sweep", path), path, value) for value in values]
+    if isinstance(scenario.sweep, list):
+        points = enumerate(scenario.sweep)
+        changed += [
+            (("sweep", i, p), p, value) for i, point in points for p, value in point.items()
+        ]
+    else:
+        axes = scenario.sweep.items()
+        changed += [(("sweep", path), path, value) for path, values in axes for value in values]
     for at, path in dict.fromkeys((at, path) for at, path, _ in changed):
         if path in _OF_ALL_CASES or path.startswith(("cases.", "sweep.")):
             yield at, f"{path} is the same for all cases; change it at the top"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
 from computeplan.specs.catalogue.fault_mixes import mix_names
 from computeplan.specs.faults import FaultKind
@@ -41,6 +41,14 @@ def _with_mix(schema: dict[str, Any]) -> None:
     schema["else"] = {"additionalProperties": kind}
 
 
+Crossed = dict[str, Annotated[list[Any], Field(min_length=1)]]
+Zipped = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Field(min_length=1)]
+
+
+def _kind_of_sweep(value: object) -> str:
+    return "zipped" if isinstance(value, list) else "crossed"
+
+
 class ScenarioFields(Frozen):
     """What a person writes; `computeplan.specs.scenario.Scenario` is this, read and checked."""
 
@@ -70,8 +78,12 @@ class ScenarioFields(Frozen):
     """Who runs where, when."""
     cases: dict[Title, dict[str, object] | None] = Field(default_factory=dict)
     """Variants to compare: name -> {path: value}."""
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
-    """Axes to cross with every case: path -> list of values."""
+    sweep: Annotated[
+        Annotated[Crossed, Tag("crossed")] | Annotated[Zipped, Tag("zipped")],
+        Discriminator(_kind_of_sweep),
+    ] = Field(default_factory=dict)
+    """Axes to cross with every case: path -> list of values, each value with each of the other
+    axes; or a list of points, each path -> value, whose paths move together."""
     simulate: Simulate = Field(default_factory=Simulate)
     """Horizon, runs, seed, engine."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
@@ -14,7 +16,7 @@ from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.world.world import World
 
-__all__ = ["Case", "compile_cases", "expand", "notes_of"]
+__all__ = ["Case", "Variant", "compile_cases", "expand", "notes_of"]
 
 ENGINES = {"batch": batch, "event": event}
 """By name, those that `engine: auto` tries first standing first."""
@@ -34,10 +36,20 @@ class Case:
     """Compiled."""
     engine: str
     """``batch`` or ``event``."""
+    axes: Mapping[str, object] = field(default_factory=dict)
+    """Where it stands in the sweep: path -> value as written."""
 
 
-def expand(scenario: Scenario) -> dict[str, Scenario]:
-    """Return the scenarios of all cases, crossed with all axes of the sweep, by name.
+class Variant(NamedTuple):
+    """One case of a scenario, not yet compiled."""
+
+    scenario: Scenario
+    axes: Mapping[str, object]
+    """Where it stands in the sweep: path -> value as written."""
+
+
+def expand(scenario: Scenario) -> dict[str, Variant]:
+    """Return all cases, each at every point of the sweep, by name.
 
     Raises
     ------
@@ -46,53 +58,111 @@ def expand(scenario: Scenario) -> dict[str, Scenario]:
     """
     base = scenario.with_({"cases": None, "sweep": None})
     cases = scenario.cases or {scenario.name: {}}
-    axes = list(scenario.sweep.items())
-    heads = _short_paths([path for path, _ in axes])
-    n_cases = len(cases) * math.prod(len(values) for _, values in axes)
-    n_runs = n_cases * scenario.simulate.runs
-    if n_runs > MAX_RUNS:
-        message = (
-            f"{n_cases} cases of {scenario.simulate.runs} runs are more than {MAX_RUNS:,} runs"
-        )
-        raise ScenarioError([scenario.document.problem(("simulate", "runs"), message)])
-    if n_cases > MAX_CASES:
-        raise ScenarioError.of(
-            f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep"
-        )
-    found: dict[str, Scenario] = {}
-    problems: dict[
-        Problem, Problem
-    ] = {}  # as it stands in the file -> with the first case it is in
+    points = _points(scenario)
+    heads = _heads(points)
+    found: dict[str, Variant] = {}
+    problems = {problem: problem for problem in _set_twice(scenario)}
+    """As it stands in the file -> with the first case it is in."""
     for case, changes in cases.items():
-        for path in (changes or {}).keys() & scenario.sweep.keys():
-            message = f"case '{case}' sets this path too; a value is either swept or set"
-            problem = scenario.document.problem(("sweep", path), message)
-            problems[problem] = problem
-        for values in itertools.product(*(values for _, values in axes)):
-            axis = {path: value for (path, _), value in zip(axes, values, strict=True)}
-            words = [f"{head}={value}" for head, value in zip(heads, values, strict=True)]
+        for i, axes in enumerate(points):
+            words = [f"{head}={axes[path]}" for path, head in heads.items()]
             name = ", ".join([*([case] if scenario.cases or not axes else []), *words])
             if name in found:
                 problem = scenario.document.problem(("sweep",), f"two cases are named '{name}'")
                 problems[problem] = problem
             try:
-                found[name] = base.with_({**(changes or {}), **axis}, case=case)
+                found[name] = Variant(base.with_({**(changes or {}), **axes}, case=case), axes)
             except ScenarioError as error:
                 for problem in error.problems:
-                    problems.setdefault(problem, _in_case(problem, name))
+                    placed = _at_point(scenario, i, problem)
+                    problems.setdefault(placed, _in_case(placed, name))
     if problems:
         raise ScenarioError(problems.values())
     return found
 
 
-def _short_paths(paths: list[str]) -> list[str]:
-    """Return the ends of paths, as long as it takes to tell them apart."""
-    parts = [path.split(".") for path in paths]
-    for length in range(1, max(map(len, parts), default=1) + 1):
-        ends = [".".join(part[-length:]) for part in parts]
-        if len(set(ends)) == len(ends):
-            return ends
-    return paths
+def _points(scenario: Scenario) -> list[dict[str, object]]:
+    """Return the points of the sweep, each path -> value; one of no path where there is none.
+
+    Raises
+    ------
+    ScenarioError
+        If there are too many, or points that are listed do not all set the same paths.
+    """
+    sweep, document = scenario.sweep, scenario.document
+    crossed = [] if isinstance(sweep, list) else list(sweep.values())
+    n_points = len(sweep) if isinstance(sweep, list) else math.prod(map(len, crossed))
+    n_cases = max(1, len(scenario.cases)) * n_points
+    n_runs = n_cases * scenario.simulate.runs
+    if n_runs > MAX_RUNS:
+        message = (
+            f"{n_cases} cases of {scenario.simulate.runs} runs are more than {MAX_RUNS:,} runs"
+        )
+        raise ScenarioError([document.problem(("simulate", "runs"), message)])
+    if n_cases > MAX_CASES:
+        raise ScenarioError.of(
+            f"cases x sweep make {n_cases} cases, more than {MAX_CASES}", "sweep"
+        )
+    if not isinstance(sweep, list):
+        return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*crossed)]
+    first = ", ".join(sweep[0])
+    unlike = [
+        document.problem(
+            ("sweep", i), f"sets {', '.join(point)}, the first point {first}; all set the same"
+        )
+        for i, point in enumerate(sweep)
+        if point.keys() != sweep[0].keys()
+    ]
+    if unlike:
+        raise ScenarioError(unlike)
+    return sweep
+
+
+def _set_twice(scenario: Scenario) -> Iterator[Problem]:
+    """Yield paths of the sweep that a case sets too."""
+    sweep = scenario.sweep
+    swept: dict[str, tuple[int | str, ...]] = (
+        {path: (0, path) for path in sweep[0]}
+        if isinstance(sweep, list)
+        else {path: (path,) for path in sweep}
+    )
+    for case, changes in scenario.cases.items():
+        for path in (changes or {}).keys() & swept.keys():
+            message = f"case '{case}' sets this path too; a value is either swept or set"
+            yield scenario.document.problem(("sweep", *swept[path]), message)
+
+
+def _heads(points: list[dict[str, object]]) -> dict[str, str]:
+    """Return what the name of a case calls the values of a point: path -> the end of the path.
+
+    Paths with one last part and one value at every point, such as the chips of a pool and of its
+    job, are said once.
+    """
+    said: dict[tuple[str, str], str] = {}
+    for path in points[0]:
+        values = repr([point[path] for point in points])
+        said.setdefault((path.rpartition(".")[2], values), path)
+    return {path: _short_path(path, list(said.values())) for path in said.values()}
+
+
+def _short_path(path: str, paths: list[str]) -> str:
+    """Return the end of a path, as long as it takes to tell it from the others."""
+    parts, others = path.split("."), [other.split(".") for other in paths if other != path]
+    for length in range(1, len(parts)):
+        if all(other[-length:] != parts[-length:] for other in others):
+            return ".".join(parts[-length:])
+    return path
+
+
+def _at_point(scenario: Scenario, point: int, problem: Problem) -> Problem:
+    """Return a problem with a value of a point that is listed, at that point."""
+    if not isinstance(scenario.sweep, list):
+        return problem
+    for path in scenario.sweep[point]:
+        if problem.path == path or problem.path.startswith((f"{path}.", f"{path}[")):
+            placed = scenario.document.problem(("sweep", point, path), problem.message)
+            return replace(placed, path=problem.path)
+    return problem
 
 
 def _in_case(problem: Problem, name: str) -> Problem:
@@ -112,13 +182,13 @@ def compile_cases(scenario: Scenario) -> list[Case]:
     cases, wrong, infeasible = [], [], []
     for name, variant in expand(scenario).items():
         try:
-            world = compile_world(variant)
+            world = compile_world(variant.scenario)
         except ScenarioError as error:
             wrong += [_in_case(problem, name) for problem in error.problems]
         except InfeasibleError as error:
             infeasible.append(f"{error}  (case '{name}')")
         else:
-            cases.append(Case(name, world, _engine(variant, world)))
+            cases.append(Case(name, world, _engine(variant.scenario, world), variant.axes))
     if wrong:
         raise ScenarioError(wrong)
     if infeasible:

@@ -149,6 +149,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         facts=facts_of(case.world),
         spans=counted[0].spans,
         pool_names=tuple(pool.name for pool in world.pools),
+        axes=case.axes,
     )
 
 

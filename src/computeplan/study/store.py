@@ -174,6 +174,7 @@ def _write(result: Result, folder: Path) -> None:
             for name, case in result.cases.items()
         },
         "pools": {name: list(case.pool_names) for name, case in result.cases.items()},
+        "axes": {name: dict(case.axes) for name, case in result.cases.items()},
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
     _write_json(folder / "provenance.json", result.provenance)
@@ -285,6 +286,7 @@ def _read(folder: Path) -> Result:
                 spans.get(name, []),
                 {fact: _note(data) for fact, data in facts.items()},
                 summary.get("pools", {}).get(name),
+                summary.get("axes", {}).get(name, {}),  # earlier versions
             )
             for name, facts in summary["facts"].items()
         },
@@ -311,6 +313,7 @@ def _case(
     spans: list[dict[str, str]],
     facts: dict[str, Note],
     pools: list[str] | None,
+    axes: dict[str, object],
 ) -> CaseResult:
     values = {name: _column(runs, name) for name in runs[0] if name != "run"}
     first = [row for row in jobs if row["run"] == "0"]
@@ -344,6 +347,7 @@ def _case(
             for row in spans
         ),
         pool_names=tuple(pools),
+        axes=axes,
     )
 
 

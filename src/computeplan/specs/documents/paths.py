@@ -87,7 +87,8 @@ def _mapping(annotation: Any) -> Any:
     """Return the type that a mapping has here: of ``float | dict[...]`` the latter."""
     annotation = _unwrap(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
-        return next((arg for arg in get_args(annotation) if get_origin(arg) is dict), annotation)
+        args = map(_unwrap, get_args(annotation))
+        return next((arg for arg in args if get_origin(arg) is dict), annotation)
     return annotation
 
 
