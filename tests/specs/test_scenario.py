@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from computeplan.errors import ScenarioError
 from computeplan.report.words import sentence
@@ -991,6 +992,31 @@ def test_a_path_is_either_swept_or_set(tmp_path):
     for sweep in ("{jobs.j.chips: [8]}", "[{jobs.j.chips: 8}]"):
         with pytest.raises(ScenarioError, match="case 'x' sets this path too"):
             expand(SMALL + f"cases: {{x: {{jobs.j.chips: 4}}}}\nsweep: {sweep}\n", tmp_path)
+
+
+@pytest.mark.parametrize("block", ["cases", "sweep"])
+def test_a_change_of_all_cases_or_of_the_sweep_replaces_them(block):
+    was = {"cases": "cases: {a: {jobs.j.chips: 8}}\n", "sweep": "sweep: {jobs.j.chips: [8]}\n"}
+    scenario = load(data(SMALL + was[block]))
+    other = {"b": {"jobs.j.chips": 16}} if block == "cases" else {"jobs.j.arrival": ["1 h"]}
+    assert set(getattr(scenario.with_({block: other}), block)) == set(other)
+    added = scenario.with_({f'{block}."{name}"': value for name, value in other.items()})
+    assert len(getattr(added, block)) == 2
+    assert not getattr(scenario.with_({block: None}), block)
+
+
+def test_a_file_that_extends_another_adds_cases(tmp_path):
+    write(tmp_path, base=SMALL + "cases: {a: {jobs.j.chips: 8}}\n")
+    scenario = load(write(tmp_path, s="extends: base.yaml\ncases: {b: {jobs.j.chips: 16}}\n"))
+    assert list(scenario.cases) == ["a", "b"]
+
+
+def test_tab_completion_shows_what_people_use(small):
+    shown = dir(small)
+    assert {"sites", "jobs", "models", "with_", "to_yaml", "pool", "chip_of"} <= set(shown)
+    assert not [name for name in shown if name.startswith("model_") or name in dir(BaseModel)]
+    assert all(hasattr(small, name) for name in shown)
+    assert "every" in dir(small.jobs["j"].checkpoint)
 
 
 def test_a_scenario_without_cases_is_its_own_case(small):

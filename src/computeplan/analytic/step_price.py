@@ -5,6 +5,7 @@ What ``computeplan step`` and notebooks ask, without a scenario: no faults, no e
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ PRECISIONS = ("bf16", "fp16", "fp8")
 """Precisions whose matrix products were measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StepPrice:
     """What a step takes; arrays are of the layouts found, fastest first."""
 
@@ -88,6 +89,19 @@ class StepPrice:
     def words(self, place: int = 0) -> str:
         """Return a layout as a person would write it."""
         return in_words(self.layout.at(place))
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        low, high = self.step_s * self.band.low, self.step_s * self.band.high
+        return (
+            f"<StepPrice {self.model} on {self.chips:,} {self.chip}: {self.step_s:.4g} s"
+            f" ({low:.3g} to {high:.3g}), {self.tok_per_s:,.0f} tokens/s, MFU {self.mfu:.3f},"
+            f" {self.words()}>"
+        )
+
+    def _repr_html_(self) -> str:
+        views = importlib.import_module("computeplan.report.steps")  # a floor above, to show
+        return str(views.step_table([self])._repr_html_())
 
 
 def default_batch(chips: int, seq: int) -> int:

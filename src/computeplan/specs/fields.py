@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Annotated, Any, NoReturn
 
 from pydantic import (
@@ -70,6 +71,18 @@ class Frozen(BaseModel):
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
     )
+
+    def __dir__(self) -> list[str]:
+        """Return what people use: the fields, and what our own classes add to pydantic's."""
+        added = (
+            name
+            for kind in type(self).__mro__
+            if issubclass(kind, Frozen) and kind is not Frozen
+            for name, what in vars(kind).items()
+            if isinstance(what, FunctionType | property)
+        )
+        names = {*type(self).model_fields, *added}
+        return sorted(name for name in names if not name.startswith(("_", "model_")))
 
 
 @dataclass(frozen=True, slots=True)

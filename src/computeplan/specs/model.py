@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
@@ -51,6 +51,8 @@ def _kind_of_sweep(value: object) -> str:
 
 class ScenarioFields(Frozen):
     """What a person writes; `computeplan.specs.scenario.Scenario` is this, read and checked."""
+
+    replaced_whole: ClassVar[frozenset[str]] = frozenset({"cases", "sweep"})
 
     computeplan: Literal[1]
     """Version of the scenario format."""

@@ -10,11 +10,13 @@ all go through it.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -74,6 +76,15 @@ class Scenario(ScenarioFields):
 
     __hash__ = None  # type: ignore[assignment]  # holds mappings
 
+    def __repr__(self) -> str:
+        """Return a few lines: `to_yaml` has all."""
+        return str(_views().in_brief(self))
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return str(_views().as_html(self))
+
     def chip_of(self, pool: str) -> Chip:
         """Return the chip of a pool."""
         return self._catalogue.chips[self.pool(pool).chip]
@@ -81,8 +92,9 @@ class Scenario(ScenarioFields):
     def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Scenario:
         """Return the scenario with a change at each path, validated again.
 
-        A mapping is laid over what is there; anything else replaces it, and None removes it. So
-        ``{"cases": {...}}`` adds cases, and ``{"cases": None}`` takes all away.
+        A mapping is laid over what is there; anything else replaces it, and None removes it. But
+        ``cases`` and ``sweep`` are the comparison that is asked for, and are replaced whole:
+        ``{"cases": {...}}`` leaves no other case, ``{"cases.NAME": {...}}`` adds one.
 
         Parameters
         ----------
@@ -138,6 +150,11 @@ class Scenario(ScenarioFields):
         yaml.width = 100
         yaml.dump(data, out)
         return out.getvalue()
+
+
+def _views() -> ModuleType:
+    """Return what shows a scenario, on a floor above; loaded when one is shown."""
+    return importlib.import_module("computeplan.report.scenario_views")
 
 
 def shipped_folder() -> Path:

@@ -28,8 +28,11 @@ from computeplan.results.estimates import Estimate
 
 __all__ = ["Result"]
 
+MOST_IN_REPR = 10
+"""Cases that ``repr`` of a result names."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What the simulation of a scenario says, for all of its cases."""
 
@@ -50,6 +53,17 @@ class Result:
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:
             raise ValueError("a result needs cases, all with the same number of runs")
+
+    def __repr__(self) -> str:
+        """Return a few lines: how many runs of which cases."""
+        names = [name if len(name) <= 60 else f"{name[:59]}…" for name in self.cases]
+        if len(names) > MOST_IN_REPR:
+            names[MOST_IN_REPR - 1 :] = [f"and {len(names) - MOST_IN_REPR + 1:,} more"]
+        head = f"<Result {self.name}: {len(self.cases):,} cases of {self.n_runs:,} runs>"
+        return "\n  ".join([head, *names])
+
+    def _repr_html_(self) -> str:
+        return str(_views().summary(self, language="en")._repr_html_())
 
     @property
     def n_runs(self) -> int:

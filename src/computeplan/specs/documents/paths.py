@@ -5,7 +5,8 @@ A part that holds a dot itself is quoted: ``chips."my/chip-1.5".power``. A chang
 document laid over the scenario, exactly as a file is laid over the one that it ``extends``:
 mappings merge, everything else is replaced, ``null`` removes. Two kinds of mappings are one value
 each: a law and shares (a part of what is there changes that part, anything else replaces all),
-and a figure (``{value, source, ...}``, so that a changed value never keeps the old source).
+and a figure (``{value, source, ...}``, so that a changed value never keeps the old source). A
+change of all cases, or of the sweep, replaces them (`change`); a file that extends another adds.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ def change(
     document : Document
         What to change; it stays as it is.
     changes : mapping of path to value
-        Values as a person writes them; None removes.
+        Values as a person writes them; None removes. A mapping is laid over what is there, unless
+        `model` says in ``replaced_whole`` that it replaces it.
     origin : str
         Shown, with path and value, instead of the file if a value is wrong, such as ``-s``.
     case : str
@@ -165,6 +167,7 @@ def change(
         If a path does not exist, or a name stands for nothing.
     """
     problems: list[Problem] = []
+    whole = getattr(model, "replaced_whole", frozenset[str]())
     for text, value in changes.items():
         mark = (
             Mark(_shown(origin, text, value))
@@ -184,6 +187,8 @@ def change(
         for part in reversed(path):
             data = {part: data}
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
+        if path[0] in whole and len(path) == 1:
+            document = apply(model, document, Document({path[0]: None}, document.file))
         document = apply(model, document, Document(data, document.file, places, places))
         if settle is not None:
             document = settle(document)
