@@ -56,8 +56,10 @@ LIBRARY_HOMES = {
     "click": "cli",
     "rich": "cli",
     "pint": "units",
+    "pandas": "results.frames",
+    "xarray": "results.frames",
 }
-HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich")
+HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich", "pandas", "xarray")
 UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|kg|l|frac|chip)"
 SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why

@@ -19,7 +19,10 @@ from computeplan.study.store import load_result, save_result
 NAMES = ("as published", "=1+1", "+x", '-2, "quoted"', "@sum", "混合 集群", "line\nfeed")
 
 
-def make(seed=419, names=NAMES):
+AXES = {"jobs.=a.chips": 16, "jobs.=a.batch": "4 Mitoken", "faults": {"mix": "llama3"}}
+
+
+def make(seed=419, names=NAMES, axes=AXES):
     rng = np.random.default_rng(seed)
     cases = {}
     for name in names:
@@ -33,7 +36,6 @@ def make(seed=419, names=NAMES):
         )
         meter = {"meter": note("meters", meters=(("chip", 1.1),))}
         pools = ("910b", "h100")
-        axes = {"jobs.=a.chips": 16, "jobs.=a.batch": "4 Mitoken", "faults": {"mix": "llama3"}}
         cases[name] = CaseResult(values, jobs, ("=a", "b, c"), facts, meter, spans, pools, axes)
     notes = (note("no_tdp", chip="acme/x1"), note("batches_rounded", jobs=(("=a", 3, 8192),)))
     return Result("n", "about\nit", cases, {"seed": seed}, "a: 1\nb: ü\n", notes)
@@ -63,7 +65,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 
 
 def test_a_folder_of_an_earlier_version_is_loaded(tmp_path):
-    save_result(make(), tmp_path / "r")
+    save_result(make(axes={}), tmp_path / "r")
     path = tmp_path / "r" / "summary.json"
     data = json.loads(path.read_text("utf-8"))
     del data["pools"], data["axes"]
@@ -93,10 +95,14 @@ def test_headers_are_quantities_and_names_stay_data(tmp_path):
     save_result(make(), tmp_path / "r")
     with (tmp_path / "r" / "runs.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["case", "run", "ettr", "wall_days", "cost_usd"]
+    assert header == ["case", *AXES, "run", "ettr", "wall_days", "cost_usd"]
     assert list(dict.fromkeys(row[0] for row in rows)) == list(NAMES)
-    assert rows[0][3] == repr(0.1 + 0.2)
-    assert rows[1][3] == ""
+    assert rows[0][1:4] == ["16", "4 Mitoken", '{"mix": "llama3"}']
+    assert rows[0][6] == repr(0.1 + 0.2)
+    assert rows[1][6] == ""
+    for name in ("jobs", "summary"):
+        header = (tmp_path / "r" / f"{name}.csv").read_text("utf-8").split("\n")[0]
+        assert header.startswith(f"case,{','.join(AXES)},")
 
 
 def test_json_is_strict(tmp_path):

@@ -25,6 +25,7 @@ from computeplan.notes import Notes
 from computeplan.quantities import QUANTITIES, Quantity
 from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
+from computeplan.results.frames import quantities_of, to_frame, to_xarray
 
 __all__ = ["Result"]
 
@@ -73,8 +74,7 @@ class Result:
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What any case has, in the order of the table of quantities."""
-        names = {name for case in self.cases.values() for name in case.values}
-        return tuple(quantity for name, quantity in QUANTITIES.items() if name in names)
+        return quantities_of(self.cases)
 
     @property
     def plot(self) -> Any:
@@ -134,6 +134,37 @@ class Result:
             If there is no such case or quantity.
         """
         return _views().versus(self, case, quantities)
+
+    def to_frame(self, kind: str = "runs") -> Any:
+        """Return a pandas DataFrame; needs the extra ``computeplan[data]``.
+
+        Its columns are those of the CSV file of that name in a result folder: the case, each path
+        that is swept (with its values as written), then numbers, NaN where there is none.
+
+        Parameters
+        ----------
+        kind : {"runs", "jobs", "summary"}
+            A row per run, per run and job, or per quantity.
+
+        Raises
+        ------
+        ComputePlanError
+            If there is no such kind, or pandas is not installed.
+        """
+        return to_frame(self.cases, kind)
+
+    def to_xarray(self) -> Any:
+        """Return the runs as an xarray Dataset, a variable per quantity, with its unit.
+
+        Its dimensions are the axes of the sweep and ``run`` where the cases are all points of it,
+        else ``case`` and ``run``. Needs the extra ``computeplan[data]``.
+
+        Raises
+        ------
+        ComputePlanError
+            If xarray is not installed.
+        """
+        return to_xarray(self.cases)
 
     def to_json(self) -> dict[str, Any]:
         """Return the estimates as plain JSON: name, then case, quantity and statistic.

@@ -4,8 +4,8 @@
 
     scenario.yaml       resolved; running it again gives this folder again
     inputs/             what it reads, if anything
-    runs.csv            one row per case and run
-    jobs.csv            one row per case, run and job
+    runs.csv            one row per case and run, with the axes of the sweep as columns
+    jobs.csv            one row per case, run and job; the axes too
     summary.csv .json   estimates; the JSON also holds notes and facts
     timeline.csv        run 0 of each case
     provenance.json     how to get the same numbers again
@@ -23,26 +23,26 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES, Span
 from computeplan.notes import Note, NoteValue
-from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
+from computeplan.quantities import JOB_QUANTITIES
 from computeplan.results.cases import CaseResult
+from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.study.result import Result
 
 __all__ = ["check_writable", "load_result", "save_result"]
 
-_STATISTICS = ("mean", "ci95", "p5", "p50", "p95", "n", "n_none")
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 
 Row = Iterable[object]
@@ -147,21 +147,8 @@ def _write(result: Result, folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     (folder / "scenario.yaml").write_text(result.scenario_yaml, "utf-8", newline="\n")
-    names = [quantity.name for quantity in result.quantities]
-    _write_csv(folder / "runs.csv", ("case", "run", *names), _run_rows(result, names))
-    facts = list(dict.fromkeys(fact for c in result.cases.values() for fact in c.job_facts))
-    numbers = [
-        name for name in JOB_QUANTITIES if any(name in c.jobs for c in result.cases.values())
-    ]
-    header = ("case", "run", "job", *facts, *numbers)
-    _write_csv(folder / "jobs.csv", header, _job_rows(result, facts, numbers))
-    summary = (
-        (case, name, QUANTITIES[name].unit, *_numbers(getattr(estimate, s) for s in _STATISTICS))
-        for case, found in result.cases.items()
-        for name in names
-        for estimate in (found.estimate(name),)
-    )
-    _write_csv(folder / "summary.csv", ("case", "quantity", "unit", *_STATISTICS), summary)
+    for kind in KINDS:
+        _write_columns(folder / f"{kind}.csv", columns(result.cases, kind))
     spans = (
         (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
     )
@@ -202,27 +189,23 @@ def _named(case: CaseResult, span: Span) -> Row:
     return (*names, span.start_s, span.end_s, span.n_chips)
 
 
-def _run_rows(result: Result, names: list[str]) -> Iterable[Row]:
-    none = np.full(result.n_runs, np.nan)
-    for name, case in result.cases.items():
-        columns = np.column_stack([case.values.get(q, none) for q in names])
-        for run, row in enumerate(columns.tolist()):
-            yield name, run, *_numbers(row)
+def _write_columns(path: Path, blocks: Iterable[Columns]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for i, block in enumerate(blocks):
+            if i == 0:
+                writer.writerow(block)
+            writer.writerows(zip(*map(_cells, block.values()), strict=True))
 
 
-def _job_rows(result: Result, facts: list[str], names: list[str]) -> Iterable[Row]:
-    for name, case in result.cases.items():
-        none = np.full((case.n_runs, len(case.job_names)), np.nan)
-        numbers = np.array([case.jobs.get(q, none) for q in names]).reshape(len(names), *none.shape)
-        texts = [case.job_facts.get(f, ("",) * len(case.job_names)) for f in facts]
-        for run in range(case.n_runs):
-            for j, job in enumerate(case.job_names):
-                yield name, run, job, *(t[j] for t in texts), *_numbers(numbers[:, run, j].tolist())
+def _cells(column: Sequence[object] | FloatArray) -> list[object]:
+    """Return a column as the csv module writes it exactly, and nothing for NaN."""
+    values = column.tolist() if isinstance(column, np.ndarray) else column
+    return ["" if value != value else _cell(value) for value in values]
 
 
-def _numbers(values: Iterable[float]) -> list[object]:
-    """Return numbers as the csv module writes them exactly, and nothing for NaN."""
-    return ["" if math.isnan(value) else value for value in values]
+def _cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
@@ -271,8 +254,9 @@ def load_result(folder: Path) -> Result:
 
 def _read(folder: Path) -> Result:
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    runs = _read_csv(folder / "runs.csv")
-    jobs = _read_csv(folder / "jobs.csv")
+    swept = {path for axes in summary.get("axes", {}).values() for path in axes}
+    runs = _read_csv(folder / "runs.csv", swept)
+    jobs = _read_csv(folder / "jobs.csv", swept)
     spans = _read_csv(folder / "timeline.csv")
     with (folder / "scenario.yaml").open(encoding="utf-8", newline="") as file:
         scenario_yaml = file.read()
@@ -296,14 +280,15 @@ def _read(folder: Path) -> Result:
     )
 
 
-def _read_csv(path: Path) -> dict[str, list[dict[str, str]]]:
-    """Return the rows of every case, without the case."""
+def _read_csv(path: Path, left_out: Collection[str] = ()) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of every case, without the case and the columns to leave out."""
     cases: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, strict=True):
             if None in row or None in row.values():
                 raise ValueError(f"{path.name}: a row has not as many cells as the header")
-            cases.setdefault(row.pop("case"), []).append(row)
+            kept = {name: cell for name, cell in row.items() if name not in left_out}
+            cases.setdefault(kept.pop("case"), []).append(kept)
     return cases
 
 
