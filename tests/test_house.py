@@ -60,7 +60,7 @@ LIBRARY_HOMES = {
     "xarray": "results.frames",
 }
 HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich", "pandas", "xarray")
-UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|kg|l|frac|chip)"
+UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|money|kg|l|frac|chip)"
 SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
     "booked": "seconds times the weight of its last axis",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
+from computeplan.quantities import in_currency
 from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
@@ -28,13 +29,17 @@ Measure = Callable[[Ledger, World], FloatArray]
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """Return every quantity of a scenario, per run; nan where it does not exist.
 
-    By the names in ``quantities.py``, which carry the units; arrays of shape (n_runs,).
+    By the names in ``quantities.py``, which carry the units; arrays of shape (n_runs,). Prices are
+    in the world's currency, and so is money, whatever the names below say.
     """
     with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in _MEASURES.items()}
     for i, phase in enumerate(PHASES):
         values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
-    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
+    return {
+        in_currency(name, world.currency): np.where(np.isfinite(value), value, np.nan)
+        for name, value in values.items()
+    }
 
 
 def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
@@ -183,10 +188,16 @@ def _energy_kwh(ledger: Ledger, world: World) -> FloatArray:
 
 
 def _cost_usd(ledger: Ledger, world: World) -> FloatArray:
-    price = np.array([pool.usd_per_j for pool in world.pools])
-    rent = np.array([pool.rent_usd_per_chip_s for pool in world.pools])
-    chip_s = ledger.chip_s.sum(axis=(1, 3))
-    return _floats(_facility_j(ledger, world) @ price + chip_s @ rent)
+    price = np.array([pool.money_per_j for pool in world.pools])
+    return _floats(_facility_j(ledger, world) @ price + np.nan_to_num(_rent_usd(ledger, world)))
+
+
+def _rent_usd(ledger: Ledger, world: World) -> FloatArray:
+    """Return the rent of all chips; nan where no pool has one, none for a pool without."""
+    rent = np.array([pool.rent_money_per_chip_s for pool in world.pools])
+    if np.isnan(rent).all():
+        return np.full(ledger.n_runs, math.nan)
+    return _floats(ledger.chip_s.sum(axis=(1, 3)) @ np.nan_to_num(rent))
 
 
 def _carbon_kg(ledger: Ledger, world: World) -> FloatArray:
@@ -236,6 +247,7 @@ _MEASURES: dict[str, Measure] = {
     "energy_chip_kwh": lambda led, w: _chip_j(led, w).sum(axis=1) / _KWH_J,
     "kwh_per_gtok": lambda led, w: _energy_kwh(led, w) / (_tokens(led, w, TRAIN) / 1e9),
     "cost_usd": _cost_usd,
+    "rent_usd": _rent_usd,
     "carbon_kg": _carbon_kg,
     "mean_jct_h": _mean_jct_h,
     "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,

@@ -8,9 +8,10 @@ run (the energy per token of a run that kept none) is not a number there, never 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
-__all__ = ["JOB_QUANTITIES", "PHASES", "QUANTITIES", "Quantity", "significant"]
+__all__ = ["JOB_QUANTITIES", "PHASES", "QUANTITIES", "Quantity", "in_currency", "significant"]
 
 PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
 
@@ -66,6 +67,18 @@ class Quantity:
             return f"{value:,.0f}"
         return significant(value, self.digits)
 
+    def with_rent(self) -> Quantity:
+        """Return the quantity under the labels that it has where a rent of chips is given.
+
+        Examples
+        --------
+        >>> QUANTITIES["cost_usd"].label, QUANTITIES["cost_usd"].with_rent().label
+        ('Electricity bill', 'Cost of electricity and rent')
+        """
+        english, chinese = _WITH_RENT
+        label, label_zh = self.label.replace(*english), self.label_zh.replace(*chinese)
+        return replace(self, label=label, label_zh=label_zh)
+
     def axis(self, language: str = "en", unit: str | None = None) -> str:
         """Return the label with its unit; `unit` replaces it where a plot shows a multiple.
 
@@ -81,6 +94,29 @@ class Quantity:
 
 def _table(*lines: Quantity) -> dict[str, Quantity]:
     return {line.name: line for line in lines}
+
+
+_WITH_RENT = (("Electricity bill", "Cost of electricity and rent"), ("电费", "电费与租金"))
+"""What money is called without and with a rent of chips, in both languages."""
+
+
+def in_currency(name: str, currency: str) -> str:
+    """Return the name that a quantity in USD has in another currency; any other stays.
+
+    Examples
+    --------
+    >>> in_currency("cost_usd", "CNY"), in_currency("energy_kwh", "CNY")
+    ('cost_cny', 'energy_kwh')
+    """
+    return re.sub(r"(?<![a-z])usd(?![a-z])", currency.lower(), name)
+
+
+def _money(in_usd: Quantity) -> tuple[Quantity, ...]:
+    """Return a quantity in each currency; a result has those of its scenario's."""
+    in_cny = replace(
+        in_usd, name=in_currency(in_usd.name, "CNY"), unit=in_usd.unit.replace("USD", "CNY")
+    )
+    return in_usd, in_cny
 
 
 def _chip_h(phase: str, label: str, label_zh: str, about: str) -> Quantity:
@@ -182,10 +218,15 @@ QUANTITIES = _table(
         "单位有效 token 能耗(设施电表)",
         "Facility energy / tokens kept.", 4,
     ),
-    Quantity(
-        "cost_usd", "USD", "Cost of electricity, and of rent if given", "电费(及所给的租金)",
-        "Facility energy times its price, and chip time times its rent where one is given.", 4,
-    ),
+    *_money(Quantity(
+        "cost_usd", "USD", "Electricity bill", "电费",
+        "Facility energy times its price, and chip time times its rent where one is given: then it "
+        "is called the cost of both.", 4,
+    )),
+    *_money(Quantity(
+        "rent_usd", "USD", "Rent of chips", "芯片租金",
+        "Chip time times its rent, spares and idle chips included; none where no rent is given.", 4,
+    )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
         "Carbon of the electricity at the facility meter.", 4,

@@ -2,8 +2,9 @@
 
 The only module that knows pint. A quantity is a number, a space and a unit, such as ``700 W``,
 ``80 GB``, ``400 Gbit/s``, ``50 kh`` or ``0.62 CNY/kWh``. The definitions are our own
-(``data/units.txt``). Only the unit goes to pint, and only letters, ``/``, ``*`` and parentheses
-may stand in it, so that no text is ever evaluated as arithmetic.
+(``data/units.txt``); ``RMB``, ``元``, ``￥`` and ``¥`` are CNY. Only the unit goes to pint, and
+only letters, ``/``, ``*`` and parentheses may stand in it, so that no text is ever evaluated as
+arithmetic.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pint
 
 __all__ = [
+    "CURRENCIES",
     "DAY_S",
     "HOUR_S",
     "MAX_TEXT",
@@ -32,8 +34,11 @@ __all__ = [
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 YEAR_S = 365.25 * DAY_S
 MAX_TEXT = 80
+CURRENCIES = ("USD", "CNY")
+"""In which prices are given and results tell money."""
 _NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ][A-Za-zµ/*() ]*)\s*")
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ元][A-Za-zµ元/*() ]*)\s*")
+_YUAN = re.compile(rf"\s*[￥¥]\s*({_NUMBER})|[￥¥]")  # before a number, or in its place as a unit
 _RATE_PER_NODE = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*node[ _*-]days?\s*")
 
 _NAMES = {
@@ -46,10 +51,14 @@ _NAMES = {
     "FLOP/s": "a speed",
     "token": "a number of tokens",
     "kg/J": "a carbon intensity",
-    "USD/J": "a price of energy",
+    "USD/J": "a price of energy in USD",
     "CNY/J": "a price of energy in CNY",
-    "USD/(chip*s)": "a price per chip and time",
-    "USD/CNY": "an exchange rate",
+    "USD/(chip*s)": "a price in USD per chip and time",
+    "CNY/(chip*s)": "a price in CNY per chip and time",
+    "USD": "an amount in USD",
+    "CNY": "an amount in CNY",
+    "USD/CNY": "an exchange rate in USD per CNY",
+    "CNY/USD": "an exchange rate in CNY per USD",
     "node": "a number of nodes",
     "chip": "a number of chips",
     "node*s": "node-time",
@@ -77,7 +86,7 @@ def _split(text: str) -> tuple[float, pint.Unit]:
         raise ValueError(
             f"is {len(text)} characters long; a number with a unit has at most {MAX_TEXT}"
         )
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(_YUAN.sub(_as_cny, text))
     if match is None:
         raise ValueError(f"{text!r} is not a number with a unit")
     number, unit = float(match[1].replace("_", "")), match[2].strip()
@@ -87,6 +96,10 @@ def _split(text: str) -> tuple[float, pint.Unit]:
         return number, _registry().parse_units(unit)
     except Exception:  # pint answers to nonsense in many ways: assertions and tokens, too
         raise ValueError(f"{text!r}: unknown unit {unit!r}") from None
+
+
+def _as_cny(sign: re.Match[str]) -> str:
+    return f"{sign[1]} CNY" if sign[1] else "CNY"
 
 
 @cache
@@ -136,6 +149,8 @@ def parse_unit_of(text: str, units: tuple[str, ...]) -> tuple[float, str]:
     --------
     >>> parse_unit_of("16 nodes", ("node", "chip"))
     (16.0, 'node')
+    >>> parse_unit_of("￥3.6/kWh", ("USD/J", "CNY/J"))
+    (1e-06, 'CNY/J')
     """
     _, written = _split(text)
     for unit in units:

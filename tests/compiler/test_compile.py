@@ -231,7 +231,10 @@ def test_cost_and_carbon_follow_the_facility_meter():
     values = cp.run(scenario()).cases["small"].values
     np.testing.assert_allclose(values["cost_usd"], values["energy_kwh"] * 0.08)
     np.testing.assert_allclose(values["carbon_kg"], values["energy_kwh"] * 0.5)
-    yuan = {"sites.s.price": "0.5 CNY/kWh", "usd_per_cny": "0.14 USD/CNY"}
+    yuan = {
+        "sites.s.price": "0.5 CNY/kWh",
+        "exchange": {"rate": "0.14 USD/CNY", "on": "2026-11-01"},
+    }
     values = cp.run(scenario(**yuan)).cases["small"].values
     np.testing.assert_allclose(values["cost_usd"], values["energy_kwh"] * 0.07)
     rent = {"sites.s.pools.p.rent": "2 USD/chip/h"}

@@ -154,6 +154,7 @@ def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
         "h": "_h",
         "kWh": "_kwh",
         "USD": "_usd",
+        "CNY": "_cny",
         "kg CO2e": "_kg",
         "token/s": "_tok_per_s",
         "kWh/Gtoken": "kwh_per_gtok",

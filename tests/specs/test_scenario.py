@@ -255,8 +255,8 @@ jobs:
 """
     assert refused(tmp_path, text) == [
         (
-            "6:12  sites.east.price: is in CNY: give the rate at the top, such as"
-            " usd_per_cny: 0.14 USD/CNY"
+            "6:12  sites.east.price: is in CNY, results are in USD: write at the top currency: CNY,"
+            " or the rate, such as exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"
         ),
         "8:41  sites.east.pools.a.chips: 12 chips are not whole nodes of 8",
         "12:10  sites.west.pools.a: a pool of that name stands at another site",

@@ -56,16 +56,18 @@ def compile_world(scenario: Scenario) -> World:
                 faults=scenario.faults,
                 logs=scenario.logs,
                 planned=planned,
-                usd_per_cny=scenario.usd_per_cny,
+                worth=scenario.worth,
             )
             pools.append(pool)
             notes += of_pool
     jobs, of_jobs = _jobs(scenario, pools)
     sharing = _sharing(scenario.sites, pools)
     sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy)
+    notes += _rate(scenario)
     horizon = scenario.simulate.horizon
     world = World(
         name=scenario.name,
+        currency=scenario.currency,
         policy=scenario.policy,
         pools=tuple(pools),
         jobs=sharers,
@@ -109,6 +111,16 @@ def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[No
     if rounded:
         notes.append(note("batches_rounded", jobs=rounded))
     return jobs, notes
+
+
+def _rate(scenario: Scenario) -> list[Note]:
+    """Return the exchange rate where a price needs it."""
+    rents = [pool.rent for site in scenario.sites.values() for pool in site.pools.values()]
+    prices = [*rents, *(site.price for site in scenario.sites.values())]
+    exchange = scenario.exchange
+    if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
+        return []
+    return [note("exchange_rate", usd_per_cny=exchange.rate, on=exchange.on)]
 
 
 def _sharing(sites: Mapping[str, Site], pools: Sequence[Pool]) -> tuple[tuple[int, ...], ...]:

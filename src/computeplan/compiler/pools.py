@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.faults import FaultKind
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.maintenance import PlannedStop
+from computeplan.specs.money import Money
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.world.maintenance import Maintain, Stop
@@ -39,11 +40,12 @@ def pool_of(
     faults: Mapping[str, FaultKind],
     logs: Mapping[str, FaultLog],
     planned: Mapping[str, PlannedStop],
-    usd_per_cny: float | None,
+    worth: Callable[[Money | None], float],
 ) -> tuple[Pool, Notes]:
     """Return a pool, and what a reader must know of it.
 
-    Chips, fault kinds, logs and planned stops are all of the scenario, by name.
+    Chips, fault kinds, logs and planned stops are all of the scenario, by name; `worth` tells a
+    price in its currency, nan for none.
     """
     chip = chips[spec.chip]
     per_node = spec.chips_per_node or chip.chips_per_node
@@ -74,22 +76,15 @@ def pool_of(
         node_overhead_w=powered * watts.node_overhead_w / per_node,
         network_w=on * watts.network_w / per_node,
         pue=site.pue,
-        usd_per_j=_usd_per_j(site, usd_per_cny),
+        money_per_j=worth(site.price),
         kg_per_j=math.nan if site.carbon is None else site.carbon,
-        rent_usd_per_chip_s=spec.rent or 0.0,
+        rent_money_per_chip_s=worth(spec.rent),
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
     )
     rents_only = site.price is None and spec.rent is not None
     of_price = (note("no_price", site=site_name),) if rents_only else ()
     return pool, (*of_watts, *of_kinds, *of_price, *of_stops)
-
-
-def _usd_per_j(site: SiteSpec, usd_per_cny: float | None) -> float:
-    if site.price is None:
-        return math.nan
-    rate = usd_per_cny if site.price.currency == "CNY" else 1.0
-    return site.price.per_j * (rate or math.nan)
 
 
 def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateWatts, Notes]:

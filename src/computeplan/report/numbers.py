@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity, significant
+from computeplan.quantities import QUANTITIES, Quantity, in_currency, significant
 from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
+from computeplan.units import CURRENCIES
 
 __all__ = ["headline", "with_interval"]
 
@@ -28,6 +29,7 @@ _HEADLINE = (
     "energy_kwh",
     "kwh_per_gtok",
     "cost_usd",
+    "cost_cny",
     "carbon_kg",
 )
 _HEADLINE_OF_QUEUES = (
@@ -43,11 +45,24 @@ _HEADLINE_OF_QUEUES = (
 def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:
     """Return the quantities named, or those a reader asks for first: of queues where jobs share.
 
+    Money is called the bill of electricity, or the cost where any case gives a rent of chips.
+
     Raises
     ------
     ComputePlanError
         If a name is not in the table of quantities.
     """
+    chosen = _chosen(result, names)
+    has_rent = any(_exists(in_currency("rent_usd", unit), result) for unit in CURRENCIES)
+    return tuple(quantity.with_rent() for quantity in chosen) if has_rent else chosen
+
+
+def _exists(name: str, result: Result) -> bool:
+    cases = result.cases.values()
+    return any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
+
+
+def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]:
     if names is not None:
         chosen = tuple(names)
         if unknown := [name for name in chosen if name not in QUANTITIES]:
@@ -60,7 +75,7 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
     return tuple(
         QUANTITIES[name]
         for name in _HEADLINE + (_HEADLINE_OF_QUEUES if has_queue else ())
-        if any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
+        if _exists(name, result)
         and not (name in _WITHOUT_TROUBLE and all(_tells_nothing(name, case) for case in cases))
     )
 

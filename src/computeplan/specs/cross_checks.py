@@ -12,6 +12,7 @@ from computeplan.specs.faults import ONE_NODE, STAYS, Corrupt
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
+from computeplan.specs.money import Money
 from computeplan.specs.sites import Pool
 
 __all__ = ["cross_check"]
@@ -19,7 +20,7 @@ __all__ = ["cross_check"]
 Found = Iterator[tuple[KeyPath, str]]  # where, and what is wrong there
 
 _OF_ALL_CASES = (
-    *("computeplan", "name", "about", "extends", "cases", "sweep"),
+    *("computeplan", "name", "about", "extends", "cases", "sweep", "currency"),
     *("simulate.runs", "simulate.seed"),
 )
 
@@ -68,11 +69,27 @@ def _pools(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
         if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
             message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
             yield (*at, "power", "node_overhead"), message
-    for name, site in scenario.sites.items():
+    for name in scenario.sites:
         yield from _sharing(scenario, catalogue, name)
-        if site.price and site.price.currency == "CNY" and scenario.usd_per_cny is None:
-            message = "is in CNY: give the rate at the top, such as usd_per_cny: 0.14 USD/CNY"
-            yield ("sites", name, "price"), message
+    yield from _money(scenario)
+
+
+def _money(scenario: ScenarioFields) -> Found:
+    """Check that every price can be told in the currency of the results."""
+    if scenario.exchange is not None:
+        return
+    prices: list[tuple[KeyPath, Money | None]] = [
+        (("sites", name, "price"), site.price) for name, site in scenario.sites.items()
+    ]
+    prices += [((*at, "rent"), pool.rent) for at, _, pool in _each_pool(scenario)]
+    for at, price in prices:
+        if price is not None and price.currency != scenario.currency:
+            message = (
+                f"is in {price.currency}, results are in {scenario.currency}: write at the top"
+                f" currency: {price.currency}, or the rate, such as exchange:"
+                " {rate: 0.14 USD/CNY, on: 2026-11-01}"
+            )
+            yield at, message
 
 
 def _sharing(scenario: ScenarioFields, catalogue: Catalogue, name: str) -> Found:

@@ -32,7 +32,6 @@ __all__ = [
     "CarbonIntensity",
     "Count",
     "Duration",
-    "ExchangeRate",
     "FlopAmount",
     "FlopPerSecond",
     "Fraction",
@@ -43,7 +42,6 @@ __all__ = [
     "Positive",
     "PositiveDuration",
     "Power",
-    "PricePerChipTime",
     "Pue",
     "SaveInterval",
     "Share",
@@ -183,8 +181,6 @@ FlopPerSecond = quantity("FLOP/s", "989 TFLOP/s")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)
-PricePerChipTime = quantity("USD/(chip*s)", "2.5 USD/chip/h", above=False)
-ExchangeRate = quantity("USD/CNY", "0.14 USD/CNY")
 NodeAge = _word_or_quantity(
     ("steady", "new"), "s", "a duration with its unit", "2 years", "steady", above=False
 )

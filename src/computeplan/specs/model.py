@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
 
 from computeplan.specs.catalogue.fault_mixes import mix_names
 from computeplan.specs.faults import FaultKind
-from computeplan.specs.fields import Count, ExchangeRate, Frozen, Name, PositiveDuration, Title
+from computeplan.specs.fields import (
+    Count,
+    Frozen,
+    Name,
+    PositiveDuration,
+    Title,
+)
 from computeplan.specs.jobs import Job
 from computeplan.specs.maintenance import PlannedStop
+from computeplan.specs.money import Currency, Exchange, Money
 from computeplan.specs.sites import Pool, Site
 
 __all__ = ["ScenarioFields", "Simulate"]
@@ -66,8 +74,10 @@ class ScenarioFields(Frozen):
     """Chips of your own, by name."""
     models: dict[str, Any] = Field(default_factory=dict)
     """Models of your own, by name."""
-    usd_per_cny: ExchangeRate | None = None
-    """Exchange rate, for prices in CNY."""
+    currency: Currency = "USD"
+    """USD or CNY: in which results tell money."""
+    exchange: Exchange | None = None
+    """For prices in the other currency: {rate: 0.14 USD/CNY, on: 2026-11-01}."""
     sites: dict[Name, Site] = Field(min_length=1)
     """Sites by name."""
     faults: dict[Name, FaultKind] = Field(default_factory=dict, json_schema_extra=_with_mix)
@@ -88,6 +98,11 @@ class ScenarioFields(Frozen):
     axes; or a list of points, each path -> value, whose paths move together."""
     simulate: Simulate = Field(default_factory=Simulate)
     """Horizon, runs, seed, engine."""
+
+    def worth(self, price: Money | None) -> float:
+        """Return a price in the currency of the results; nan if there is none."""
+        rate = math.nan if self.exchange is None else self.exchange.rate
+        return math.nan if price is None else price.worth(self.currency, rate)
 
     def pool(self, name: str) -> Pool:
         """Return a pool as written."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -21,17 +20,16 @@ from computeplan.specs.fields import (
     Name,
     PositiveDuration,
     Power,
-    PricePerChipTime,
     Pue,
     Share,
     WholeNodes,
     node_or_chip_count,
     refuse,
 )
-from computeplan.units import parse, parse_unit_of
+from computeplan.specs.money import EnergyPrice, Rent
+from computeplan.units import parse
 
 __all__ = [
-    "EnergyPrice",
     "Network",
     "Pool",
     "PowerWatts",
@@ -41,25 +39,6 @@ __all__ = [
     "Spares",
     "Throttle",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyPrice:
-    """A price of energy."""
-
-    per_j: float
-    """In units of the currency. [1/J]"""
-    currency: str
-    """USD or CNY."""
-
-
-def _read_price(value: object) -> EnergyPrice:
-    if isinstance(value, EnergyPrice):
-        return value
-    if not isinstance(value, str):
-        refuse(f"needs a unit: write it like '0.08 USD/kWh' or '0.62 CNY/kWh', not {value!r}")
-    number, unit = parse_unit_of(value, ("USD/J", "CNY/J"))
-    return EnergyPrice(number, unit[:3])
 
 
 class PowerWatts(Frozen):
@@ -207,8 +186,8 @@ class Pool(Frozen):
     """How the speed of training varies, such as {diurnal: 0.02}; constant if left out."""
     power: PowerWatts | None = None
     """Watts by power state instead of the chip's."""
-    rent: PricePerChipTime | None = None
-    """Price of holding one chip, spares included, on top of the electricity."""
+    rent: Rent | None = None
+    """Price of having one chip, used or idle, spares included, on top of the electricity."""
     fault_factor: FaultFactor | None = None
     """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
@@ -220,15 +199,7 @@ class Site(Frozen):
     """Facility energy / IT energy."""
     carbon: CarbonIntensity | None = None
     """Carbon of the grid, location based; without it no carbon is reported."""
-    price: (
-        Annotated[
-            EnergyPrice,
-            BeforeValidator(_read_price),
-            WithJsonSchema({"type": "string", "examples": ["0.08 USD/kWh", "0.62 CNY/kWh"]}),
-            HowWritten("USD/J", "0.08 USD/kWh"),
-        ]
-        | None
-    ) = None
+    price: EnergyPrice | None = None
     """Price of electricity; without it no cost is reported."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at

@@ -46,11 +46,11 @@ class Pool:
     [W]"""
     pue: float
     """Facility energy / IT energy."""
-    usd_per_j: float
+    money_per_j: float
     kg_per_j: float
-    """Price and carbon of the site's power; nan if not given. [USD/J, kg/J]"""
-    rent_usd_per_chip_s: float
-    """Price of holding a chip. [USD/s]"""
+    """Price and carbon of the site's power; nan if not given. [currency/J, kg/J]"""
+    rent_money_per_chip_s: float
+    """Price of having a chip; nan if not given. [currency/s]"""
     retire: Retire | None = None
     """When a node is replaced instead of being repaired."""
     throttle_frac: float = 0.0

@@ -73,6 +73,8 @@ class World:
     """Pools whose spares stand in for each other's nodes: groups of two or more."""
     signals: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
     """What varies in time, by the name of its weight in the ledger, for each pool."""
+    currency: str = "USD"
+    """In which the prices of the pools are."""
 
     def signals_of(self, pool: int) -> tuple[Signal, ...]:
         """Return the signals of a pool."""

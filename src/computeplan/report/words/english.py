@@ -216,6 +216,10 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f"pool {v['pool']}: {', '.join(v['states'])} are assumed to draw the watts of compute"
         " (estimate)"
     ),
+    "exchange_rate": lambda v: (
+        f"1 CNY is {v['usd_per_cny']:.4g} USD, as given, of {v['on']}; 1 USD is"
+        f" {1 / v['usd_per_cny']:.4g} CNY"
+    ),
     "no_price": "site {site} has no price of electricity: no cost, the rent included",
     # faults, stops, saves
     "faults_of_other_chip": _faults_of_other_chip,

@@ -13,7 +13,14 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from computeplan.specs.fields import MAX_COUNT, Frozen, HowWritten, quantity_reader, refuse
+from computeplan.specs.fields import (
+    MAX_COUNT,
+    Frozen,
+    HowWritten,
+    quantity_reader,
+    refuse,
+)
+from computeplan.specs.money import Money, money_reader
 from computeplan.units import parse_unit_of
 
 __all__ = [
@@ -34,7 +41,7 @@ __all__ = [
     "figures_in",
 ]
 
-Value = TypeVar("Value", float, int, str)
+Value = TypeVar("Value", float, int, str, Money)
 
 Confidence = Literal["datasheet", "paper", "benchmark", "press", "recalled", "user"]
 Precision = Literal[
@@ -145,7 +152,12 @@ Capacity = Annotated[Figure[float], *_quantity("B", "80 GB")]
 Rate = Annotated[Figure[float], *_quantity("B/s", "450 GB/s")]
 Watts = Annotated[Figure[float], *_quantity("W", "700 W")]
 Mass = Annotated[Figure[float], *_quantity("kg", "164 kg")]
-Dollars = Annotated[Figure[float], *_quantity("USD", "30000 USD")]
+Amount = Annotated[
+    Figure[Money],
+    BeforeValidator(_figure_reader(money_reader("", "30000 USD", "200000 CNY", lower=0.0))),
+    _schema("30000 USD"),
+    HowWritten("USD", "30000 USD"),
+]
 NumberFigure = Annotated[Figure[float], _number, _schema(70.6e9), HowWritten("", "70.6e9")]
 CountFigure = Annotated[Figure[int], _count, _schema(8), HowWritten("", "8")]
 Word = Annotated[Figure[str], _word, _schema("HBM3"), HowWritten("", "HBM3")]
@@ -216,9 +228,9 @@ class Server(Frozen):
 class Price(Frozen):
     """What one chip was reported to cost."""
 
-    low: Dollars | None = None
+    low: Amount | None = None
     """Lower end."""
-    high: Dollars | None = None
+    high: Amount | None = None
     """Upper end."""
 
 

@@ -1,0 +1,111 @@
+"""Money: prices in USD or CNY, and what one is worth in the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from computeplan.specs.fields import Frozen, HowWritten, refuse
+from computeplan.units import CURRENCIES, parse_unit_of
+
+__all__ = ["Currency", "EnergyPrice", "Exchange", "Money", "Rent", "money_reader"]
+
+
+def _read_currency(value: object) -> object:
+    return "CNY" if value in ("RMB", "元", "￥", "¥", "人民币") else value
+
+
+Currency = Annotated[Literal["USD", "CNY"], BeforeValidator(_read_currency)]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of money, or of money per joule, or per chip and second."""
+
+    amount: float
+    """In units of the currency."""
+    currency: str
+    """USD or CNY."""
+
+    def worth(self, currency: str, usd_per_cny: float) -> float:
+        """Return the amount in a currency at an exchange rate, nan if there is none.
+
+        Examples
+        --------
+        >>> Money(7.0, "CNY").worth("USD", 0.14), Money(7.0, "CNY").worth("CNY", math.nan)
+        (0.98, 7.0)
+        """
+        if self.currency == currency:
+            return self.amount
+        return self.amount * (usd_per_cny if currency == "USD" else 1.0 / usd_per_cny)
+
+
+def money_reader(per: str, *examples: str, lower: float = -math.inf) -> Callable[[object], Money]:
+    """Return what reads money per `per` (``/J``, or nothing), at least `lower`, in any currency."""
+
+    def read(value: object) -> Money:
+        if isinstance(value, Money):
+            return value
+        if not isinstance(value, str):
+            like = " or ".join(f"'{example}'" for example in examples)
+            refuse(f"needs a unit: write it like {like}, not {value!r}")
+        amount, unit = parse_unit_of(value, tuple(f"{name}{per}" for name in CURRENCIES))
+        if amount < lower:
+            refuse(f"must be >= {lower:g}, got {value!r}")
+        return Money(amount, unit[:3])
+
+    return read
+
+
+def _price(per: str, *examples: str, lower: float = -math.inf) -> Any:
+    """Return the annotated type of a price in USD or CNY."""
+    return Annotated[
+        Money,
+        BeforeValidator(money_reader(per, *examples, lower=lower)),
+        WithJsonSchema({"type": "string", "examples": [*examples]}),
+        HowWritten(f"USD{per}", examples[0]),
+    ]
+
+
+EnergyPrice = _price("/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh")
+Rent = _price("/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0)
+
+
+def _read_rate(value: object) -> float:
+    if not isinstance(value, str):
+        refuse(f"needs a unit: write it like '0.14 USD/CNY' or '7.1 CNY/USD', not {value!r}")
+    rate, unit = parse_unit_of(value, ("USD/CNY", "CNY/USD"))
+    if rate <= 0:
+        refuse(f"must be > 0, got {value!r}")
+    return rate if unit == "USD/CNY" else 1.0 / rate
+
+
+def _read_date(value: object) -> str:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        refuse(f"must be a day, such as 2026-11-01, not {value!r}")
+
+
+class Exchange(Frozen):
+    """What one currency is worth in the other, and of which day that is."""
+
+    rate: Annotated[
+        float,
+        BeforeValidator(_read_rate),
+        WithJsonSchema({"type": "string", "examples": ["0.14 USD/CNY", "7.1 CNY/USD"]}),
+        HowWritten("USD/CNY", "0.14 USD/CNY"),
+    ]
+    """USD for one CNY, or CNY for one USD: the unit says which."""
+    on: Annotated[
+        str,
+        BeforeValidator(_read_date),
+        WithJsonSchema({"type": "string", "examples": ["2026-11-01"]}),
+        HowWritten("", "2026-11-01"),
+    ]
+    """The day of the rate."""

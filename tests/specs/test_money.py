@@ -1,0 +1,158 @@
+"""Money is read in USD or CNY, told in one of them, and turned at a rate that has a date."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import computeplan as cp
+from computeplan.report.numbers import headline
+from computeplan.report.words import sentences
+from computeplan.specs.catalogue.lookup import parse_chip
+from computeplan.specs.documents.document import parse_document
+from computeplan.specs.money import Money
+
+SMALL = parse_document(
+    """
+computeplan: 1
+name: small
+sites:
+  here:
+    pue: 1.25
+    pools: {p: {chip: nvidia/h100-sxm, chips: 16}}
+jobs:
+  j: {train_for: 10 h, chips: 16}
+simulate: {runs: 1}
+""",
+    "s.yaml",
+).data
+
+
+def small(**changes):
+    data = copy.deepcopy(SMALL)
+    data["sites"]["here"].update({k: v for k, v in changes.items() if k == "price"})
+    data["sites"]["here"]["pools"]["p"].update({k: v for k, v in changes.items() if k == "rent"})
+    data.update({k: v for k, v in changes.items() if k not in ("price", "rent")})
+    return cp.load(data)
+
+
+def played(**changes):
+    return cp.run(small(**changes))
+
+
+def problems(**changes):
+    with pytest.raises(cp.ScenarioError) as caught:
+        small(**changes)
+    return [str(problem) for problem in caught.value.problems]
+
+
+RATE = {"rate": "0.125 USD/CNY", "on": "2026-11-01"}
+
+
+@pytest.mark.parametrize("unit", ["CNY", "RMB", "元", "￥", "¥"])
+@pytest.mark.parametrize("currency", ["CNY", "RMB", "元", "￥"])
+def test_a_price_in_yuan_is_told_in_yuan_without_a_rate(unit, currency):
+    values = played(price=f"0.5 {unit}/kWh", currency=currency).cases["small"].values
+    np.testing.assert_allclose(values["cost_cny"], values["energy_kwh"] * 0.5)
+    assert "cost_usd" not in values
+
+
+@pytest.mark.parametrize("rate", ["0.125 USD/CNY", "8 CNY/USD", "8 元/USD"])
+def test_prices_of_both_currencies_are_told_in_that_of_the_scenario(rate):
+    mixed = {"price": "0.8 元/kWh", "rent": "2 USD/chip/h", "exchange": {**RATE, "rate": rate}}
+    usd = played(**mixed).cases["small"].values
+    cny = played(**mixed, currency="CNY").cases["small"].values
+    chip_h = 16 * 10
+    np.testing.assert_allclose(usd["rent_usd"], 2 * chip_h)
+    np.testing.assert_allclose(usd["cost_usd"], usd["energy_kwh"] * 0.1 + 2 * chip_h)
+    np.testing.assert_allclose(cny["cost_cny"], 8 * usd["cost_usd"])
+    np.testing.assert_allclose(cny["rent_cny"], 8 * usd["rent_usd"])
+
+
+def test_results_say_the_rate_and_its_day_only_where_it_is_used():
+    said = "1 CNY is 0.125 USD, as given, of 2026-11-01; 1 USD is 8 CNY"
+    assert said in sentences(played(price="0.8 CNY/kWh", exchange=RATE).notes)
+    same = played(price="0.8 CNY/kWh", exchange=RATE, currency="CNY")
+    assert not any("CNY is" in text for text in sentences(same.notes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "currency"),
+    [
+        ({"price": "0.6 元/kWh"}, "sites.here.price", "CNY"),
+        ({"rent": "18 元/chip/h"}, "sites.here.pools.p.rent", "CNY"),
+        ({"price": "0.08 USD/kWh", "currency": "CNY"}, "sites.here.price", "USD"),
+    ],
+)
+def test_a_price_in_the_other_currency_needs_a_rate(changes, where, currency):
+    (problem,) = problems(**changes)
+    assert problem.endswith(
+        f"{where}: is in {currency}, results are in {'USD' if currency == 'CNY' else 'CNY'}: write"
+        f" at the top currency: {currency}, or the rate, such as"
+        " exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exchange": {"rate": "0.14 USD/CNY"}}, "exchange: 'on' is missing"),
+        (
+            {"exchange": {**RATE, "rate": 0.14}},
+            "exchange.rate: needs a unit: write it like '0.14 U",
+        ),
+        ({"exchange": {**RATE, "rate": "-1 USD/CNY"}}, "exchange.rate: must be > 0"),
+        (
+            {"exchange": {**RATE, "rate": "1 USD/kWh"}},
+            "is a price of energy in USD, not an exchang",
+        ),
+        (
+            {"exchange": {**RATE, "on": "yesterday"}},
+            "exchange.on: must be a day, such as 2026-11-0",
+        ),
+        ({"exchange": {**RATE, "on": "2026-02-30"}}, "exchange.on: must be a day"),
+        ({"currency": "EUR"}, "currency: should be 'USD' or 'CNY', got 'EUR'"),
+        (
+            {"price": "0.08 W"},
+            "'0.08 W' is a power, not a price of energy in USD or a price of ene",
+        ),
+        ({"price": 0.08}, "needs a unit: write it like '0.08 USD/kWh' or '0.62 CNY/kWh' or"),
+        ({"rent": "-1 USD/chip/h"}, "rent: must be >= 0, got '-1 USD/chip/h'"),
+        ({"rent": "2 USD/h"}, "not a price in USD per chip and time or a price in CNY per chip an"),
+    ],
+)
+def test_what_is_wrong_with_money_is_said(changes, message):
+    assert any(message in problem for problem in problems(**changes)), problems(**changes)
+
+
+def test_the_currency_is_the_same_for_all_cases():
+    (problem,) = problems(cases={"a": {"currency": "CNY"}})
+    assert "currency is the same for all cases; change it at the top" in problem
+
+
+@pytest.mark.parametrize(("currency", "unit"), [("USD", "usd"), ("CNY", "cny")])
+def test_electricity_is_called_cost_only_with_a_rent(currency, unit):
+    def label(**changes):
+        money = {"price": f"0.5 {currency}/kWh", "currency": currency, **changes}
+        found = {q.name: q for q in headline(played(**money))}[f"cost_{unit}"]
+        return found.axis(), found.axis("zh")
+
+    assert label() == (f"Electricity bill [{currency}]", f"电费 [{currency}]")
+    assert label(rent=f"2 {currency}/chip/h") == (
+        f"Cost of electricity and rent [{currency}]",
+        f"电费与租金 [{currency}]",
+    )
+    cases = {"free": {}, "rented": {"sites.here.pools.p.rent": f"2 {currency}/chip/h"}}
+    assert label(cases=cases)[0].startswith("Cost of electricity and rent")
+
+
+def test_without_a_rent_there_is_none():
+    assert math.isnan(played(price="1 USD/kWh").cases["small"].values["rent_usd"][0])
+
+
+def test_a_chip_has_a_price_in_either_currency():
+    text = "peak_dense: {bf16: 1 PFLOP/s}\nprice: {low: 30000 USD, high: 250000 元}\n"
+    price = parse_chip(parse_document(text, "c.yaml"), "x/y")[0].price
+    assert (price.low.value, price.high.value) == (Money(30_000.0, "USD"), Money(250_000.0, "CNY"))
+    assert price.high.model_dump(mode="json")["value"] == {"amount": 250_000.0, "currency": "CNY"}
