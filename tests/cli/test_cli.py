@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from computeplan.cli.main import COMMANDS, cli, main
+from computeplan.errors import InfeasibleError
+from computeplan.study.store import load_result
 
 SMALL = """\
 computeplan: 1
@@ -367,6 +369,67 @@ def test_what_is_told_to_end_leaves_no_workers_and_no_folder(here):
     assert [path.name for path in here.iterdir()] == ["s.yaml"]
 
 
+def failing(monkeypatch, error, on=2):
+    """Let the piece of work that is played as the so-many-th fail."""
+    from computeplan.study import run as study
+
+    play, played = study._play_piece, []
+
+    def fail(*piece):
+        played.append(piece)
+        if len(played) == on:
+            raise error
+        return play(*piece)
+
+    monkeypatch.setattr(study, "_play_piece", fail)
+
+
+INCOMPLETE = {
+    "defect": (ValueError("inside"), 4, "ValueError: inside. This is a defect"),
+    "infeasible": (InfeasibleError("never ends"), 4, "never ends"),
+    "memory": (MemoryError(), 4, "out of memory; try fewer"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "not played to its end: the run was stopped"),
+}
+
+
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_a_case_that_has_no_result_leaves_the_others(call, here, monkeypatch, name):
+    error, wanted, why = INCOMPLETE[name]
+    failing(monkeypatch, error)
+    code, out, err = call("run", "s.yaml", "--no-figures", "--out", "o")
+    assert code == wanted
+    first, second, *_ = out.splitlines()
+    assert first == "INCOMPLETE: 1 of 2 cases have no result and are left out"
+    assert second.startswith(f"  'two hours': {why}")
+    assert err.strip() == ("interrupted" if code == 130 else "")
+    loaded = load_result(here / "o")
+    assert list(loaded.cases) == ["hourly"]
+    assert list(loaded.incomplete) == ["two hours"]
+    code, out, _ = call("run", "s.yaml", "--json")
+    assert (code, "incomplete" in strict(out)) == (0, False)
+
+
+def test_incomplete_json_says_so_before_the_numbers(call, monkeypatch):
+    failing(monkeypatch, ValueError("inside"), on=1)
+    code, out, _ = call("run", "s.yaml", "--json")
+    assert code == 4
+    found = strict(out)
+    assert list(found) == ["name", "incomplete", "cases"]
+    assert found["incomplete"]["hourly"]["code"] == "case_broke"
+    assert list(found["cases"]) == ["two hours"]
+
+
+def test_if_no_case_has_a_result_the_first_error_is_the_answer(call, here, monkeypatch):
+    from computeplan.study import run as study
+
+    monkeypatch.setattr(
+        study, "_play_piece", lambda *_: (_ for _ in ()).throw(InfeasibleError("x"))
+    )
+    code, out, err = call("run", "s.yaml")
+    assert (code, out, err) == (3, "", "Error: x\n")
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+
+
 @pytest.mark.parametrize("args", [("--runs", "0"), ("--seed", "-1"), ("--workers", "0")])
 def test_a_number_out_of_range_is_exit_2(call, args):
     code, out, err = call("run", "s.yaml", *args)
@@ -581,7 +644,7 @@ def test_an_interrupt_is_exit_130_and_leaves_nothing(call, here, monkeypatch):
 def test_an_interrupt_while_writing_leaves_no_half_of_a_result(call, here, monkeypatch):
     import_module("computeplan.cli.run")
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["computeplan.cli.run"], "_draw", interrupted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from importlib import import_module
@@ -69,11 +70,16 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Start with: computeplan run llama3-405b
     """
     ctx.obj = None
-    ctx.meta["computeplan.debug"] = debug
+    if debug:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("computeplan").setLevel(logging.DEBUG)
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 your input, 3 infeasible, 130 stopped."""
+    """Run the command line and exit with what came of it.
+
+    0 done, 1 failed, 2 your input, 3 infeasible, 4 done in part, 130 stopped.
+    """
     debug = "--debug" in (sys.argv[1:] if args is None else args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends a job cleans up too
     try:

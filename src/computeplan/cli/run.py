@@ -5,23 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from computeplan.cli.options import language_option, load_with, scenario_options, show_table
+from computeplan.cli.workers import executor_of
 from computeplan.errors import ComputePlanError
 from computeplan.report import Language
 
+if TYPE_CHECKING:
+    from computeplan.study.result import Result
+
 __all__ = ["run"]
+
+PARTIAL = 4
+"""Exit code where some cases have a result and others have none."""
+CASE_WIDTH = 40
+"""Terminal columns for the name of a case beside the bar."""
 
 
 @click.command()
@@ -56,62 +62,94 @@ def run(
     figures: bool,
     as_json: bool,
 ) -> None:
-    """Simulate SCENARIO: a YAML file, or the name of a shipped one."""
+    """Simulate SCENARIO: a YAML file, or the name of a shipped one.
+
+    Exit code 4: some cases have no result. Ctrl-C keeps those that are done.
+    """
     from computeplan.study import run as study
-    from computeplan.study.store import check_writable, save_result
+    from computeplan.study.store import check_writable
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
     folder = out if out is not None or as_json else Path("results") / loaded.name
     if folder is not None:
         check_writable(folder)
-    with _executor(workers) as executor, _progress() as progress:
-        result = study.run(loaded, executor=executor, progress=progress)
-    if as_json:
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
-    else:
-        _show(result, language, with_jobs=with_jobs)
+    is_stopped = False
+    try:
+        with executor_of(workers) as executor, _progress() as progress:
+            result = study.run(loaded, executor=executor, progress=progress)
+    except study.Interrupted as stop:
+        result, is_stopped = stop.result, True
+    _report(
+        result,
+        language,
+        folder,
+        with_jobs=with_jobs,
+        figures=figures and not is_stopped,
+        as_json=as_json,
+    )
+    if is_stopped:
+        raise KeyboardInterrupt
+    if result.incomplete:
+        click.get_current_context().exit(PARTIAL)
+
+
+def _report(
+    result: Result,
+    language: Language,
+    folder: Path | None,
+    *,
+    with_jobs: bool,
+    figures: bool,
+    as_json: bool,
+) -> None:
+    """Save, show, draw: in this order, and each whatever becomes of the others."""
+    from computeplan.study.store import save_result
+
+    errors: list[Exception] = []
     if folder is not None:
-        if figures and sys.stderr.isatty():
-            click.echo("drawing figures ...", err=True)
-        save_result(result, folder, partial(_draw, language=language) if figures else None)
-        click.echo(f"Numbers: {folder}", err=as_json)
-        if figures:
-            click.echo(f"Figures: {folder / 'figures'}", err=as_json)
+        with _going_on(errors):
+            save_result(result, folder, partial(_draw, language=language) if figures else None)
+    with _going_on(errors):
+        if as_json:
+            click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
+        else:
+            _show(result, language, with_jobs=with_jobs)
+    if folder is not None:
+        with _going_on(errors):
+            click.echo(f"Numbers: {folder}", err=as_json)
+            if figures:
+                click.echo(f"Figures: {folder / 'figures'}", err=as_json)
+    if errors:
+        raise errors[0]
 
 
-def _draw(result: Any, folder: Path, *, language: Language) -> None:
+@contextlib.contextmanager
+def _going_on(errors: list[Exception]) -> Iterator[None]:
+    """Keep what goes wrong for later: a reader that went away, a full disk."""
+    try:
+        yield
+    except (ComputePlanError, OSError) as error:
+        errors.append(error)
+
+
+def _draw(result: Result, folder: Path, *, language: Language) -> None:
     from computeplan.report.figures import save_figures
 
     save_figures(result, folder, language=language)
 
 
-def _show(result: Any, language: Language, *, with_jobs: bool) -> None:
-    from computeplan.report.result_views import jobs, summary
+def _show(result: Result, language: Language, *, with_jobs: bool) -> None:
+    from computeplan.report.result_views import jobs, missing, summary
 
+    for line in missing(result, language):
+        click.echo(line)
     if result.about:
         click.echo(result.about.strip() + "\n")
     show_table(summary(result, language=language))
     for name in result.cases if with_jobs else ():
         found = jobs(result, name, language=language)
         show_table(replace(found, notes=()))  # they stand below the first table
-
-
-@contextlib.contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
-    if workers == 1:
-        yield None
-        return
-    # Workers are forked from a process that takes SIGTERM for Ctrl-C; they just end.
-    as_usual = (signal.SIGTERM, signal.SIG_DFL)
-    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=as_usual)
-    try:
-        yield pool
-    except BrokenProcessPool:
-        message = "a worker was killed, perhaps for lack of memory; try fewer --workers or --runs"
-        raise ComputePlanError(message) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
@@ -129,7 +167,18 @@ def _progress() -> Iterator[Any]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from computeplan.report.table import wrap
+
+    case = TextColumn("{task.description}", markup=False)  # names are text
+    columns = (
+        TextColumn("simulating"),
+        case,
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total, case: bar.update(
+            task, completed=done, total=total, description=wrap(case, CASE_WIDTH, lines=1)
+        )

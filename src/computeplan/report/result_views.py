@@ -15,12 +15,14 @@ from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
 from computeplan.report.numbers import headline, with_interval
 from computeplan.report.table import Table
-from computeplan.report.words import sentence, sentences
+from computeplan.report.words import phrase, sentence, sentences
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
-__all__ = ["figures", "jobs", "summary", "versus"]
+__all__ = ["figures", "jobs", "missing", "summary", "versus"]
 
+MOST_NAMED = 3
+"""Cases without a result that are named; the others are counted."""
 
 _JOB_FACTS = {
     "model": ("Model", "模型"),
@@ -34,6 +36,24 @@ def figures(result: Result) -> SimpleNamespace:
     from computeplan.report.figures import figures_of  # loads matplotlib
 
     return figures_of(result)
+
+
+def missing(result: Result, language: Language) -> list[str]:
+    """Return lines on the cases that have no result, and why; none if all have one."""
+    if not result.incomplete:
+        return []
+    by_text: dict[str, list[str]] = {}
+    for name, why in result.incomplete.items():
+        by_text.setdefault(sentence(why, language), []).append(name)
+    n_missing = len(result.incomplete)
+    of = n_missing + len(result.cases)
+    lines = [phrase("incomplete", language, n=n_missing, of=of)]
+    for text, names in by_text.items():
+        shown = ", ".join(map(repr, names[:MOST_NAMED]))
+        if len(names) > MOST_NAMED:
+            shown = phrase("and_more", language, names=shown, n=len(names) - MOST_NAMED)
+        lines.append(f"  {shown}: {text}")
+    return lines
 
 
 def summary(

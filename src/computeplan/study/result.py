@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from computeplan.errors import ComputePlanError
-from computeplan.notes import Notes
+from computeplan.notes import Note, Notes
 from computeplan.quantities import QUANTITIES, Quantity
 from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
@@ -50,6 +50,8 @@ class Result:
     """What a reader must know: estimates, unlike comparisons."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """What the scenario reads, by the path it has in the resolved scenario."""
+    incomplete: Mapping[str, Note] = field(default_factory=dict)
+    """Cases of the scenario that were not played to their end, and why; empty if all were."""
 
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:
@@ -169,10 +171,16 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the estimates as plain JSON: name, then case, quantity and statistic.
 
-        A number that does not exist is ``None``: ``ci95`` of a single run, for one.
+        A number that does not exist is ``None``: ``ci95`` of a single run, for one. Where cases
+        are missing, ``incomplete`` says which and why.
         """
+        missing = {
+            name: {"code": why.code, "values": dict(why.items)}
+            for name, why in self.incomplete.items()
+        }
         return {
             "name": self.name,
+            **({"incomplete": missing} if missing else {}),
             "cases": {
                 name: {q: case.estimate(q).to_json() for q in QUANTITIES if q in case.values}
                 for name, case in self.cases.items()

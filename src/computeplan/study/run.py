@@ -4,15 +4,19 @@ A scenario is expanded into named cases, each is compiled and played in chunks o
 books are counted as they come. All cases are played against the same traces, so they can be
 compared run by run. Parallel work has one seam: a standard ``concurrent.futures.Executor``. Which
 worker plays what changes nothing, because the trace of a run depends on its number alone.
+
+A case counts when all of its runs are in. Nothing that is done is lost: what fails, or is cut off
+by Ctrl-C, is named in `Result.incomplete`, and the other cases stand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -23,10 +27,10 @@ import numpy as np
 from computeplan.analytic.agreement import warnings_of
 from computeplan.arrays import FloatArray
 from computeplan.engines import batch, event
-from computeplan.errors import InfeasibleError
+from computeplan.errors import ComputePlanError, InfeasibleError
 from computeplan.ledger import Span
 from computeplan.metrics import measure, measure_jobs
-from computeplan.notes import note
+from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
@@ -36,15 +40,30 @@ from computeplan.trace.streams import BLOCK
 from computeplan.units import HOUR_S
 from computeplan.world.world import World
 
-__all__ = ["run"]
+__all__ = ["Interrupted", "run"]
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], object]
+_log = logging.getLogger(__name__)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while cases were played; `result` holds those that were done by then."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
 
 
 def run(
-    scenario: Scenario, *, executor: Executor | None = None, progress: Progress | None = None
+    scenario: Scenario,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    on_case: Callable[[Callable[[], Result]], object] | None = None,
 ) -> Result:
     """Return what the runs of all cases amount to.
+
+    A case that fails does not stop the others: it is left out, and `Result.incomplete` says why.
 
     Parameters
     ----------
@@ -53,12 +72,16 @@ def run(
     executor : Executor, optional
         Where chunks of runs are played; in this process if left out.
     progress : callable, optional
-        Called with chunks done and chunks in all.
+        Called with chunks done, chunks in all, and the case that is played next.
+    on_case : callable, optional
+        Called after each case but the last, with a function that returns the result so far.
 
     Raises
     ------
     ComputePlanError
         If the scenario cannot be played.
+    Interrupted
+        A KeyboardInterrupt with the result so far, if one comes when a case is done.
 
     Examples
     --------
@@ -68,27 +91,93 @@ def run(
     np.float64(47.0)
     """
     cases = compile_cases(scenario)
+    pieces = {case.name: _pieces(case, scenario) for case in cases}
+    counted: dict[str, list[_Counted]] = {}
+    failed: dict[str, Exception] = {}
+
+    def so_far() -> Result:
+        return _result(scenario, cases, counted, failed)
+
+    futures = _submitted(executor, pieces) if executor is not None else {}
+    n_pieces, n_done = sum(map(len, pieces.values())), 0
+    try:
+        for name, ranges in pieces.items():
+            found = []
+            try:
+                for i, piece in enumerate(ranges):
+                    if progress is not None:
+                        progress(n_done + i, n_pieces, name)
+                    found.append(futures[name][i].result() if futures else _play_piece(*piece))
+            except Exception as error:  # whatever it is, the other cases stand
+                failed[name] = error
+                _log.debug("case %r failed", name, exc_info=error)
+                for future in futures.get(name, ()):
+                    future.cancel()
+            else:
+                counted[name] = found
+            n_done += len(ranges)
+            if on_case is not None and counted and name != cases[-1].name:
+                on_case(so_far)
+        return so_far()
+    except KeyboardInterrupt:
+        counted = _done(futures) | counted
+        if counted:
+            raise Interrupted(so_far()) from None
+        raise
+
+
+def _pieces(case: Case, scenario: Scenario) -> list[tuple[World, str, int, int, int]]:
+    """Return the arguments of `_play_piece` for all runs of a case."""
     seed, n_runs = scenario.simulate.seed, scenario.simulate.runs
-    pieces = []
-    for case in cases:
-        at_once = batch.rows_at_once(case.world) if case.engine == "batch" else BLOCK
-        starts = range(0, n_runs, at_once)
-        pieces += [(case, first, min(at_once, n_runs - first)) for first in starts]
-    columns = ([p[0].world for p in pieces], [p[0].engine for p in pieces])
-    ranges = ([seed] * len(pieces), [p[1] for p in pieces], [p[2] for p in pieces])
-    play: Callable[..., Iterator[_Counted]] = map if executor is None else executor.map
-    counted: dict[str, list[_Counted]] = {case.name: [] for case in cases}
-    for done, (piece, result) in enumerate(
-        zip(pieces, play(_play_piece, *columns, *ranges), strict=True), start=1
-    ):
-        counted[piece[0].name].append(result)
-        if progress is not None:
-            progress(done, len(pieces))
-    notes = notes_of(cases)
+    at_once = batch.rows_at_once(case.world) if case.engine == "batch" else BLOCK
+    return [
+        (case.world, case.engine, seed, first, min(at_once, n_runs - first))
+        for first in range(0, n_runs, at_once)
+    ]
+
+
+def _submitted(
+    executor: Executor, pieces: Mapping[str, list[tuple[World, str, int, int, int]]]
+) -> dict[str, list[Future[_Counted]]]:
+    def submit(piece: tuple[World, str, int, int, int]) -> Future[_Counted]:
+        try:
+            return executor.submit(_play_piece, *piece)
+        except BrokenExecutor as error:  # a worker died while we are still handing out work
+            failed: Future[_Counted] = Future()
+            failed.set_exception(error)
+            return failed
+
+    return {name: [submit(piece) for piece in ranges] for name, ranges in pieces.items()}
+
+
+def _done(futures: Mapping[str, list[Future[_Counted]]]) -> dict[str, list[_Counted]]:
+    """Return the cases all of whose pieces are done, also those that were not waited for yet."""
+
+    def is_there(future: Future[_Counted]) -> bool:
+        return future.done() and not future.cancelled() and future.exception() is None
+
+    return {
+        name: [future.result() for future in asked]
+        for name, asked in futures.items()
+        if all(map(is_there, asked))
+    }
+
+
+def _result(
+    scenario: Scenario,
+    cases: list[Case],
+    counted: Mapping[str, list[_Counted]],
+    failed: Mapping[str, Exception],
+) -> Result:
+    """Return the result of the cases that were played, or raise why none was."""
+    played = [case for case in cases if case.name in counted]
+    if not played:
+        raise next(iter(failed.values()))
+    notes = notes_of(played)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
-    found = {case.name: _case_result(case, counted[case.name]) for case in cases}
-    notes += warnings_of((case.name, case.world, found[case.name]) for case in cases)
+    found = {case.name: _case_result(case, counted[case.name]) for case in played}
+    notes += warnings_of((case.name, case.world, found[case.name]) for case in played)
     return Result(
         name=scenario.name,
         about=scenario.about,
@@ -97,7 +186,24 @@ def run(
         scenario_yaml=scenario.to_yaml(),
         files=scenario.input_files(),
         notes=tuple(notes),
+        incomplete={
+            case.name: _why_not(failed.get(case.name)) for case in cases if case.name not in counted
+        },
     )
+
+
+def _why_not(error: Exception | None) -> Note:
+    """Return why a case has no result."""
+    match error:
+        case None:
+            return note("case_not_reached")
+        case BrokenExecutor():
+            return note("case_lost_worker")
+        case ComputePlanError():
+            return note("case_failed", why=str(error))
+        case MemoryError():
+            return note("case_out_of_memory")
+    return note("case_broke", error=type(error).__name__, why=str(error))
 
 
 @dataclass(frozen=True, slots=True)

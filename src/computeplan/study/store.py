@@ -164,7 +164,9 @@ def _write(result: Result, folder: Path) -> None:
         "axes": {name: dict(case.axes) for name, case in result.cases.items()},
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
-    _write_json(folder / "provenance.json", result.provenance)
+    missing = {name: _plain(why) for name, why in result.incomplete.items()}
+    provenance = {**result.provenance, **({"incomplete": missing} if missing else {})}
+    _write_json(folder / "provenance.json", provenance)
 
 
 def _plain(note: Note) -> dict[str, Any]:
@@ -260,6 +262,8 @@ def _read(folder: Path) -> Result:
     spans = _read_csv(folder / "timeline.csv")
     with (folder / "scenario.yaml").open(encoding="utf-8", newline="") as file:
         scenario_yaml = file.read()
+    provenance = json.loads((folder / "provenance.json").read_text("utf-8"))
+    missing = provenance.pop("incomplete", {})
     return Result(
         name=summary["name"],
         about=summary["about"],
@@ -274,9 +278,10 @@ def _read(folder: Path) -> Result:
             )
             for name, facts in summary["facts"].items()
         },
-        provenance=json.loads((folder / "provenance.json").read_text("utf-8")),
+        provenance=provenance,
         scenario_yaml=scenario_yaml,
         notes=tuple(map(_note, summary["notes"])),
+        incomplete={name: _note(why) for name, why in missing.items()},
     )
 
 

@@ -233,6 +233,13 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
     "not_like_for_like": _not_like_for_like,
+    # why a case has no result
+    "case_not_reached": "not played to its end: the run was stopped",
+    "case_lost_worker": "a worker was killed, perhaps for lack of memory; try fewer --workers or"
+    " --runs",
+    "case_out_of_memory": "out of memory; try fewer --workers or --runs",
+    "case_failed": "{why}",
+    "case_broke": "{error}: {why}. This is a defect of computeplan; --debug shows where",
     # facts of a case
     "chips": _chips,
     "meters": _meters,

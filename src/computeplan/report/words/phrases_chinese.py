@@ -17,4 +17,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
     "ok": "检查通过",
+    # cases without a result
+    "incomplete": "不完整：{of:,} 个方案中有 {n:,} 个没有结果，未列出",
+    "and_more": "{names} 等，另有 {n:,} 个",
 }

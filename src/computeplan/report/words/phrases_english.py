@@ -17,4 +17,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}: {jobs} on {pools}; engine {engine}",
     "between": ", ",
     "ok": "ok",
+    # cases without a result
+    "incomplete": "INCOMPLETE: {n:,} of {of:,} cases have no result and are left out",
+    "and_more": "{names} and {n:,} more",
 }
