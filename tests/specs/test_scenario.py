@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from computeplan.errors import ScenarioError
+from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
 from computeplan.specs.documents.paths import list_paths, split_path
@@ -19,6 +19,7 @@ from computeplan.specs.faults import Corrupt, FaultKind, Interrupt, Slow
 from computeplan.specs.logs.replay import Replay, load_replay
 from computeplan.specs.maintenance import Maintain, PlannedStop
 from computeplan.specs.scenario import Scenario, load, parse_value, shipped_folder, shipped_names
+from computeplan.study.cases import compile_cases
 from computeplan.study.cases import expand as expanded
 
 SMALL = """\
@@ -969,10 +970,10 @@ def test_what_is_wrong_with_a_listed_point_is_placed_there(tmp_path):
     sweep = "sweep:\n- {jobs.j.chips: 8}\n- {jobs.j.chips: many}\n- {jobs.j.chips: few}\n"
     with pytest.raises(ScenarioError) as caught:
         expand(SMALL + sweep, tmp_path)
-    found = [(p.line, p.column, p.path, p.message[-18:]) for p in caught.value.problems]
+    found = [(p.line, p.column, p.path, p.cases) for p in caught.value.problems]
     assert found == [
-        (18, 18, "jobs.j.chips", "case 'chips=many')"),
-        (19, 18, "jobs.j.chips", "(case 'chips=few')"),
+        (18, 18, "jobs.j.chips", ("chips=many",)),
+        (19, 18, "jobs.j.chips", ("chips=few",)),
     ]
 
 
@@ -1027,10 +1028,60 @@ def test_a_wrong_change_of_a_case_is_placed_in_that_case(tmp_path):
     cases = "cases:\n  a: {jobs.j.chps: 8}\n  b: {jobs.j.chips: many}\n"
     with pytest.raises(ScenarioError) as caught:
         expand(SMALL + cases, tmp_path)
-    found = [(p.line, p.column, p.path, p.message[-10:]) for p in caught.value.problems]
+    found = [(p.line, p.column, p.path, p.cases) for p in caught.value.problems]
     assert found == [
-        (17, 7, "jobs.j.chps", "(case 'a')"),
-        (18, 21, "jobs.j.chips", "(case 'b')"),
+        (17, 7, "jobs.j.chps", ("a",)),
+        (18, 21, "jobs.j.chips", ("b",)),
+    ]
+    assert "(case 'a')" in str(caught.value)
+
+
+def test_what_is_wrong_in_many_cases_is_told_once(tmp_path):
+    """Five queue policies: what is wrong is wrong with the job, whoever schedules it."""
+    policies = ("silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy")
+    cases = "".join(f"  {name}: {{policy: {name}}}\n" for name in policies)
+    unknown = SMALL.replace("train_for: 1 d", "work: 1e22 FLOP")
+    with pytest.raises(ScenarioError) as caught:
+        compile_cases(load(write(tmp_path, s=f"{unknown}cases:\n{cases}")))
+    assert lines_of(caught)[1:] == [
+        (
+            "  15:6  jobs.j: mfu or achieved is missing: work without a model has no default speed"
+            "  (in cases 'silo', 'first-fit' and 3 more)"
+        )
+    ]
+    (problem,) = caught.value.problems
+    assert problem.cases == policies
+
+
+def test_what_is_infeasible_in_many_cases_is_told_once(tmp_path):
+    large = "model: meta/llama-3.1-70b, seq: 8192, batch: 128 Kitoken, parallelism: {dp: 16}"
+    text = replaced("train_for: 1 d, chips: 16", f"train_for: 1 d, {large}")
+    cases = "cases: {a: {simulate.horizon: 1 d}, b: {simulate.horizon: 2 d}}\n"
+    with pytest.raises(InfeasibleError, match=r"^[^\n]* GiB[^\n]*  \(in cases 'a' and 'b'\)$"):
+        compile_cases(load(write(tmp_path, s=text + cases)))
+
+
+def test_what_is_wrong_with_many_jobs_is_told_once(tmp_path):
+    jobs = "".join(f"  j{i}: {{train_for: 1 d, chips: 16}}\n" for i in range(5))
+    found = refused(tmp_path, SMALL + jobs)
+    assert found == [
+        (
+            "16:7  jobs.j0: checkpoint is missing: training that can be stopped says how it saves,"
+            " such as {every: optimal, stall: 5 s}, or {every: never}  Also jobs.j1 (17:7), jobs.j2"
+            " (18:7) and 2 more"
+        )
+    ]
+
+
+def test_like_problems_of_other_fields_and_of_pools_are_told_apart(tmp_path):
+    text = replaced("a: {chip: nvidia/h100-sxm, chips: 16, spares: 1 node}", "a: {chip: x}")
+    text = replaced("train_for: 1 d", "train_for: 1, deadline: 1", text)
+    found = refused(tmp_path, text.replace("{chip: x}", "{chip: x, chips: 1}\n      b: {chip: x}"))
+    assert [line.split(":")[1].split("  ")[1] for line in found] == [
+        "sites.here.pools.a.chip",
+        "sites.here.pools.b",
+        "jobs.j.train_for",
+        "jobs.j.deadline",
     ]
 
 

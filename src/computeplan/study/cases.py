@@ -11,7 +11,13 @@ from typing import NamedTuple
 from computeplan.analytic.breakeven import break_evens
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch, event
-from computeplan.errors import InfeasibleError, Problem, ScenarioError, UnsupportedByEngine
+from computeplan.errors import (
+    InfeasibleError,
+    Problem,
+    ScenarioError,
+    UnsupportedByEngine,
+    in_cases,
+)
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.world.world import World
@@ -61,23 +67,24 @@ def expand(scenario: Scenario) -> dict[str, Variant]:
     points = _points(scenario)
     heads = _heads(points)
     found: dict[str, Variant] = {}
-    problems = {problem: problem for problem in _set_twice(scenario)}
-    """As it stands in the file -> with the first case it is in."""
+    problems = [*_set_twice(scenario)]
     for case, changes in cases.items():
         for i, axes in enumerate(points):
             words = [f"{head}={axes[path]}" for path, head in heads.items()]
             name = ", ".join([*([case] if scenario.cases or not axes else []), *words])
             if name in found:
-                problem = scenario.document.problem(("sweep",), f"two cases are named '{name}'")
-                problems[problem] = problem
+                problems.append(
+                    scenario.document.problem(("sweep",), f"two cases are named '{name}'")
+                )
             try:
                 found[name] = Variant(base.with_({**(changes or {}), **axes}, case=case), axes)
             except ScenarioError as error:
-                for problem in error.problems:
-                    placed = _at_point(scenario, i, problem)
-                    problems.setdefault(placed, _in_case(placed, name))
+                problems += [
+                    replace(_at_point(scenario, i, problem), cases=(name,))
+                    for problem in error.problems
+                ]
     if problems:
-        raise ScenarioError(problems.values())
+        raise ScenarioError(problems)
     return found
 
 
@@ -165,34 +172,31 @@ def _at_point(scenario: Scenario, point: int, problem: Problem) -> Problem:
     return problem
 
 
-def _in_case(problem: Problem, name: str) -> Problem:
-    return replace(problem, message=f"{problem.message}  (case '{name}')")
-
-
 def compile_cases(scenario: Scenario) -> list[Case]:
     """Return every case of a scenario, compiled, with the engine that will play it.
 
     Raises
     ------
     ScenarioError, InfeasibleError
-        With the name of the case.
+        With the names of the cases.
     UnsupportedByEngine
         If the engine that was asked for, or every engine, cannot play a case.
     """
-    cases, wrong, infeasible = [], [], []
+    cases, wrong = list[Case](), list[Problem]()
+    infeasible: dict[str, list[str]] = {}
     for name, variant in expand(scenario).items():
         try:
             world = compile_world(variant.scenario)
         except ScenarioError as error:
-            wrong += [_in_case(problem, name) for problem in error.problems]
+            wrong += [replace(problem, cases=(name,)) for problem in error.problems]
         except InfeasibleError as error:
-            infeasible.append(f"{error}  (case '{name}')")
+            infeasible.setdefault(str(error), []).append(name)
         else:
             cases.append(Case(name, world, _engine(variant.scenario, world), variant.axes))
     if wrong:
         raise ScenarioError(wrong)
     if infeasible:
-        raise InfeasibleError("\n".join(infeasible))
+        raise InfeasibleError("\n".join(f"{text}{in_cases(of)}" for text, of in infeasible.items()))
     return cases
 
 
