@@ -3,6 +3,7 @@
 # make lint   style and types only
 # make bench  what is fast, as ratios measured in one run
 # make docs   makes what the docs say of the code: the picture, tables and the glossary
+# make notebooks  runs the notebooks and stores what they show
 # make clean  removes the virtual environment and the caches; results/ is yours and stays
 #
 # The first call makes .venv and needs a network. PYTHON=/path/to/python chooses the interpreter.
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/computeplan run llama3-405b
@@ -35,6 +36,9 @@ bench: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make_docs.py
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python docs/make_notebooks.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
