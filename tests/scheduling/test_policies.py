@@ -3,6 +3,7 @@
 import bisect
 import copy
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -204,6 +205,21 @@ def test_jobs_started_now_count_in_the_reservation_of_the_head():
     assert load_policy("fifo-backfill")(seen) == [(0, 0), (2, 0)]  # 5 - 4 + 4 - 4 = 1 to spare
     seen = view([4], [jobs[0], jobs[1]], running=[[(10.0, 4)]])
     assert load_policy("fifo-backfill")(seen) == [(0, 0)]
+
+
+def test_easy_counts_all_that_comes_free_at_the_time_of_the_head():
+    """2 free, 3 and 3 come back at 10: the head takes 4 of 8 then and leaves 4 over, not 1."""
+    seen = view([2], [{"nodes": [4]}, {"nodes": [2], "wall": [99.0]}], running=[[(10.0, 3)] * 2])
+    assert load_policy("fifo-backfill")(seen) == [(1, 0)]
+    later = replace(seen, running=(((10.0, 3), (10.1, 3)),))
+    assert load_policy("fifo-backfill")(later) == []
+
+
+@given(views())
+def test_how_many_jobs_hold_the_nodes_that_come_free_together_changes_nothing(seen):
+    split = tuple(tuple((end_s, 1) for end_s, n in ends for _ in range(n)) for ends in seen.running)
+    policy = load_policy("fifo-backfill")
+    assert policy(replace(seen, running=split)) == policy(seen)
 
 
 @given(views())

@@ -24,6 +24,8 @@ from collections.abc import Callable
 from computeplan.scheduling.profile import Profile
 from computeplan.scheduling.view import Placement, View
 
+SAME_S = 1e-12  # relative: ends nearer than this are at one time but for rounding
+
 __all__ = ["fastest_first", "fifo_backfill", "first_fit", "least_energy", "silo"]
 
 
@@ -100,12 +102,13 @@ def _reservation(
     best = (-1, math.inf, 0)
     for pool in view.pools_for(job):
         nodes, available = int(view.n_nodes[job, pool]), free[pool]
+        start_s = math.inf
         for end_s, given in sorted(running[pool]):
-            available += given
-            if available >= nodes:
-                if end_s < best[1]:
-                    best = (pool, end_s, available - nodes)
+            if available >= nodes and not math.isclose(end_s, start_s, rel_tol=SAME_S):
                 break
+            available, start_s = available + given, end_s
+        if available >= nodes and start_s < best[1]:
+            best = (pool, start_s, available - nodes)
     return best
 
 
