@@ -417,6 +417,38 @@ def test_a_replayed_log_has_no_closed_form(tmp_path):
     )
 
 
+@pytest.mark.parametrize("hours", range(1, 20))
+def test_a_share_that_is_nothing_is_never_below_it(hours):
+    """A run so short that its spares last: the share blocked was -2e-16, of which a root is taken.
+
+    In the long run it is a fifth, so that it is not taken for nothing.
+    """
+    changes = {"jobs__j__train_for": f"{hours} h", "sites__s__pools__p__spares": "16 nodes"}
+    expected = expect(compile_world(plain(**changes, faults__f__repair=HEAVY)))
+    assert expected.blocked_frac >= 0
+    assert expected.noise_frac > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("computeplan.study.facts.expect", "the closed form"),
+        ("computeplan.study.run.warnings_of", "the comparison with the closed form"),
+        ("computeplan.study.cases.break_evens", "the break-even of chips"),
+    ],
+)
+def test_what_stands_beside_a_result_never_loses_it(path, told, monkeypatch):
+    def fails(*_):
+        return math.sqrt(-1.0)
+
+    monkeypatch.setattr(path, fails)
+    result = run(plain(simulate__runs=2))
+    (case,) = result.cases.values()
+    assert case.n_runs == 2
+    said = sentences([*result.notes, *case.facts.values()])
+    assert [text for text in said if f"{told} could not be computed (ValueError" in text]
+
+
 def test_a_job_that_gets_nowhere_is_not_promised_an_end():
     scenario = plain(faults__f__mtbf="1 h", simulate__horizon="1 d", simulate__runs=2)
     (case,) = run(scenario).cases.values()

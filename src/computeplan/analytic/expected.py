@@ -257,12 +257,15 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
         )
         lacking = lacking_share(n_nodes, spares, down_frac_over_time(rate, until_s))
         steps = (lacking[1:] + lacking[:-1]) / 2
-        works_s = np.concatenate([[0.0], np.cumsum(1 - steps)]) * (span_s / N_STEPS)
+        step_s = span_s / N_STEPS
+        waits_s, works_s = (
+            np.concatenate([[0.0], np.cumsum(share)]) * step_s for share in (steps, 1 - steps)
+        )
         if works_s[-1] >= wall_s or span_s >= world.horizon_s:
             break
         span_s = min(2 * span_s, world.horizon_s)
     run_s = float(np.interp(wall_s, works_s, times_s))  # the whole span if it is not done
-    return 1 - min(wall_s, float(works_s[-1])) / run_s, run_s
+    return float(np.interp(run_s, times_s, waits_s)) / run_s, run_s
 
 
 def _noise_frac(

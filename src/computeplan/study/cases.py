@@ -20,6 +20,7 @@ from computeplan.errors import (
 )
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
+from computeplan.study.facts import beside
 from computeplan.world.world import World
 
 __all__ = ["Case", "Variant", "compile_cases", "expand", "notes_of"]
@@ -206,7 +207,8 @@ def notes_of(cases: list[Case]) -> list[Note]:
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
         notes.append(note("not_like_for_like", kinds=tuple(sorted(classes))))
-    return [*notes, *break_evens({case.name: case.world for case in cases})]
+    found, failed = beside("break_even", break_evens, {case.name: case.world for case in cases})
+    return [*notes, *(found or ()), *failed]
 
 
 def _engine(scenario: Scenario, world: World) -> str:

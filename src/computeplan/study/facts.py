@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from computeplan.analytic.expected import expect, why_no_closed_form
-from computeplan.notes import Note, NoteValue, note
+from computeplan.notes import Note, Notes, NoteValue, note
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["facts_of"]
+__all__ = ["beside", "facts_of"]
+
+Found = TypeVar("Found")
 
 MOST_STEPS = 3
 """Priced steps that are told one by one."""
@@ -52,7 +56,19 @@ def facts_of(world: World) -> dict[str, Note]:
     if steps:
         n_more = max(0, len(steps) - MOST_STEPS)
         facts["step"] = note("steps", steps=steps[:MOST_STEPS], n_more=n_more)
-    return facts | _closed_form(world)
+    theory, failed = beside("expected", _closed_form, world)
+    return facts | ({"expected": failed[0]} if theory is None else theory)
+
+
+def beside(what: str, compute: Callable[..., Found], *given: object) -> tuple[Found | None, Notes]:
+    """Return what stands beside a result; where it fails, None and a note of what failed.
+
+    A result that was simulated is worth having without it, so whatever goes wrong is told there.
+    """
+    try:
+        return compute(*given), ()
+    except Exception as error:  # of whatever kind: the runs are done
+        return None, (note("beside_failed", what=what, error=type(error).__name__, why=str(error)),)
 
 
 def _closed_form(world: World) -> dict[str, Note]:

@@ -34,7 +34,7 @@ from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
-from computeplan.study.facts import facts_of
+from computeplan.study.facts import beside, facts_of
 from computeplan.study.result import Result
 from computeplan.trace.streams import BLOCK
 from computeplan.units import HOUR_S
@@ -177,7 +177,9 @@ def _result(
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
     found = {case.name: _case_result(case, counted[case.name]) for case in played}
-    notes += warnings_of((case.name, case.world, found[case.name]) for case in played)
+    results = [(case.name, case.world, found[case.name]) for case in played]
+    warnings, failures = beside("agreement", warnings_of, results)
+    notes += [*(warnings or ()), *failures]
     return Result(
         name=scenario.name,
         about=scenario.about,

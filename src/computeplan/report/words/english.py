@@ -294,6 +294,21 @@ def _no_closed_form(values: Mapping[str, Any]) -> str:
     return f"no closed form: {reason.format(**values)}"
 
 
+_BESIDE = {
+    "expected": "the closed form",
+    "agreement": "the comparison with the closed form",
+    "break_even": "the break-even of chips",
+}
+
+
+def _beside_failed(values: Mapping[str, Any]) -> str:
+    return (
+        f"{_BESIDE[values['what']]} could not be computed ({values['error']}:"
+        f" {values['why']}): a defect of"
+        " computeplan, please report it; the simulated numbers do not depend on it"
+    )
+
+
 def _departs(values: Mapping[str, Any]) -> str:
     both = {
         "ettr": "ettr {:.4f} simulated, {:.4f}",
@@ -343,6 +358,7 @@ def _break_even(values: Mapping[str, Any]) -> str:
 SENTENCES |= {
     "no_closed_form": _no_closed_form,
     "no_break_even": "no break-even: {path} is not in its closed form",
+    "beside_failed": _beside_failed,
     "departs_from_closed_form": _departs,
     "not_the_long_run": _not_the_long_run,
     "break_even": _break_even,
