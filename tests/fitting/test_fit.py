@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from bounds import ends_within
 from places import REPO
 from scipy import stats
 
@@ -25,6 +26,7 @@ from computeplan.report.fit import fit_document
 from computeplan.report.words import sentence
 from computeplan.specs.logs.events import Events
 from computeplan.specs.logs.reader import read_log
+from computeplan.specs.logs.slurm import expand_nodes, failed_nodes
 from computeplan.specs.scenario import load
 from computeplan.study.run import run
 
@@ -178,6 +180,23 @@ def test_sacct_counts_what_nodes_did(tmp_path):
     from_s = events.start_s[0] - DAY_S
     history = observe(events, 8, from_s, from_s + 2 * DAY_S)
     assert (history.fault_s.size, history.per_node().sum()) == (3, 2)
+
+
+def test_a_long_node_list_is_read_in_time_that_grows_with_its_length():
+    """100,000 names, or one without end, in one row: once minutes."""
+    names = [f"gpu{n:06d}" for n in range(100_000)]
+    with ends_within(20):
+        assert expand_nodes(",".join(names)) == names
+        assert failed_nodes(",".join(names), "") == [None]
+        assert expand_nodes(",".join(f"a[{n}]b" for n in range(50_000)))[-1] == "a49999b"
+        with pytest.raises(ValueError, match="is not a node list"):
+            expand_nodes("n" * 200_000 + " n")
+
+
+@pytest.mark.parametrize("text", ["a,", ",a", "a,,b", "a[1", "a]1", "a[1]b[2]", "a b", "a[]"])
+def test_what_is_no_node_list_is_refused(text):
+    with pytest.raises(ValueError, match="is not a node list"):
+        expand_nodes(text)
 
 
 # The window --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from computeplan.specs.catalogue.resolve import Catalogue
 from computeplan.specs.documents.document import Document, KeyPath, nearest
 from computeplan.specs.documents.paths import split_path
 from computeplan.specs.faults import ONE_NODE, STAYS, Corrupt
+from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
@@ -190,6 +191,12 @@ def _jobs(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
         yield from _checkpoint(scenario, name, job)
         if job.batch and job.seq and job.batch < job.seq:
             message = f"{job.batch:g} tokens are less than one sequence of {job.seq}"
+            yield (*at, "batch"), message
+        if job.batch and job.seq and job.batch > MAX_COUNT * job.seq:
+            message = (
+                f"{job.batch:g} tokens are more than {MAX_COUNT:,} sequences of {job.seq};"
+                " write the tokens of one step, such as 16 Mitoken"
+            )
             yield (*at, "batch"), message
 
 

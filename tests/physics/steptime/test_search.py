@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from bounds import ends_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from computeplan.compiler.hardware import (
 )
 from computeplan.compiler.speed import layout_problem, price
 from computeplan.errors import InfeasibleError, ScenarioError
-from computeplan.physics.steptime.grid import all_layouts
+from computeplan.physics.steptime.grid import _divisors, all_layouts
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.search import HEADROOM, best_layouts, check_fits
@@ -319,6 +320,21 @@ def scenario(parallelism="auto", **changes):
         "simulate": {"runs": 2, "seed": 1},
     }
     return cp.load(base).with_(changes) if changes else cp.load(base)
+
+
+def test_a_batch_without_bounds_ends():
+    """1e30 tokens: once the divisors were sought up to the root of its sequences."""
+    with ends_within(20):
+        with pytest.raises(ScenarioError, match="more than 100,000,000 sequences of") as caught:
+            cp.load("910b-fault-rate").with_({"jobs.train-70b.batch": "1e30 token"})
+        assert "jobs.train-70b.batch" in str(caught.value)
+        largest = list(all_layouts(SMALL, 2048, 10**18, 16, 8))
+    assert {int(n) for found in largest for n in found.dp} == {1, 2, 4, 5, 8, 10, 16}
+
+
+@given(st.integers(1, 3000), st.integers(1, 4000))
+def test_divisors_are_all_and_up_to_a_bound(n, most):
+    assert _divisors(n, most) == [d for d in range(1, min(n, most) + 1) if n % d == 0]
 
 
 def test_auto_never_changes_batch_sequence_or_precision():

@@ -9,6 +9,7 @@ there is one stage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,15 +57,15 @@ def all_layouts(shape: Shape, seq: int, batch: int, n_ranks: int, domain: int) -
     >>> sorted(set(zip(found.tp.tolist(), found.pp.tolist(), found.dp.tolist())))
     [(1.0, 1.0, 1.0), (1.0, 1.0, 2.0), (1.0, 2.0, 1.0), (2.0, 1.0, 1.0)]
     """
-    tp = [t for t in _divisors(shape.heads) if t <= min(domain, n_ranks)]
+    tp = _divisors(shape.heads, min(domain, n_ranks))
     pp = [p for p in range(1, min(shape.layers, n_ranks) + 1) if _splits(shape.layers, p)]
     most_cp = max(1, seq // LEAST_TOKENS_PER_CONTEXT_RANK)
     cp = [2**i for i in range(most_cp.bit_length()) if seq % 2**i == 0 and 2**i <= most_cp]
-    replicas = [d for d in _divisors(batch) if d <= n_ranks]
+    replicas = _divisors(batch, n_ranks)
     splits = _cross({}, tp=tp, pp=pp, cp=cp, dp=replicas)
     splits = _keep(splits, splits["tp"] * splits["pp"] * splits["cp"] * splits["dp"] <= n_ranks)
-    sizes = [m for m in _divisors(batch) if m <= LARGEST_MICRO_BATCH]
-    experts = [1] if shape.moe is None else _divisors(shape.moe.experts)
+    sizes = _divisors(batch, LARGEST_MICRO_BATCH)
+    experts = [1] if shape.moe is None else _divisors(shape.moe.experts, shape.moe.experts)
     step = max(1, BLOCK // (len(experts) * len(sizes)))
     for start in range(0, splits["tp"].size, step):
         rows = {name: values[start : start + step] for name, values in splits.items()}
@@ -92,9 +93,10 @@ def _finished(
     return Layout.of(**rows, sequence_parallel=rows["tp"] > 1)
 
 
-def _divisors(n: int) -> list[int]:
-    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
-    return sorted({*small, *(n // d for d in small)})
+def _divisors(n: int, most: int) -> list[int]:
+    """Return the divisors up to `most`, in the time that the smaller of it and the root takes."""
+    small = [d for d in range(1, min(math.isqrt(n), most) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small if n // d <= most)})
 
 
 def _splits(layers: int, stages: int) -> bool:

@@ -23,7 +23,7 @@ FAULT_STATES = ("NODE_FAIL", "BOOT_FAIL")
 """States of jobs that a node ended; FAILED, TIMEOUT, OUT_OF_MEMORY are the jobs' own."""
 
 MAX_LISTED = 100_000
-_PART = re.compile(r"([^\[\],\s]*)(?:\[([0-9,\-]+)\])?([^\[\],\s]*)")
+_PART = re.compile(r"([^\[\],\s]*)(?:\[([0-9,\-]+)\]([^\[\],\s]*))?(,|\Z)")  # in one way only
 _NO_NODE = {"", "none", "unknown", "none assigned", "(null)"}
 
 
@@ -51,15 +51,17 @@ def expand_nodes(text: str) -> list[str]:
     if text.strip().lower() in _NO_NODE:
         return []
     names: list[str] = []
-    for part in re.split(r",(?![^\[]*\])", text.strip()):
-        match = _PART.fullmatch(part)
-        if match is None or not part:
+    listed, at, more = text.strip(), 0, ","
+    while more:
+        match = _PART.match(listed, at)
+        if match is None or match.end() - at == len(match[4]):
             raise ValueError(f"{text[:60]!r} is not a node list such as gpu[001-004,7]")
-        head, numbers, tail = match.groups()
+        head, numbers, tail, more = match.groups()
         middles = [""] if numbers is None else _numbers(numbers, text)
-        names += [f"{head}{middle}{tail}" for middle in middles]
+        names += [f"{head}{middle}{tail or ''}" for middle in middles]
         if len(names) > MAX_LISTED:
             raise ValueError(f"{text[:60]!r} names more than {MAX_LISTED:,} nodes")
+        at = match.end()
     return names
 
 
