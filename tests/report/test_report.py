@@ -318,26 +318,27 @@ def test_the_kinds_named_without_matplotlib_are_those_there_are():
     assert tuple(vars(figures_of(make()))) == FIGURES
 
 
-def test_tables_round_name_the_meter_and_repeat_the_notes():
-    table = result_views.summary(make(), language="en")
-    assert "Energy, facility meter [kWh]" in table.header
-    assert [row[0] for row in table.rows] == ["as published", "hourly", "no spares"]
-    assert "±" in table.rows[0][1]
-    assert "network power is an estimate" in table.notes
-    assert table.notes.count("meter: chip") == 1
-    assert result_views.summary(make(), ["ettr"], language="zh").header == (
-        "方案",
-        "有效训练时间占比",
-    )
+def test_tables_round_name_the_meter_and_turn_where_there_are_many_cases():
+    result = make()
+    table = result_views.summary(result)
+    assert table.header == ("case", "as published", "hourly", "no spares")
+    assert "Energy, facility meter [GWh]" in [row[0] for row in table.rows]
+    days = result.case("as published").values["time_to_train_days"]
+    low, middle, high = (f"{p:.1f}" for p in np.percentile(days, (5, 50, 95)))
+    assert table.rows[0][:2] == ("Time to train [d]", f"{middle}\n{low} to {high}")
+    many = result_views.summary(make(tuple("abcde")), ["ettr"], language="zh")
+    assert many.header == ("方案", "有效训练时间占比")
+    assert [row[0] for row in many.rows] == ["a", "b", "c", "d", "e"]
 
 
 def test_jobs_tell_their_facts_and_what_is_missing():
     result = make(n_jobs=2)
     result.cases["hourly"].jobs["wait_h"][3, 1] = np.nan
     table = result_views.jobs(result, "hourly")
-    assert table.header == ("job", "Deadline [h]", "Wait [h]", "Start [h]")
-    assert table.rows[0] == ("job 0", "120", "25.0", "25.0")
-    assert "job 1: Wait: 1 of 40 runs have none and are left out" in table.notes
+    assert table.header == ("job", "Wait [h]", "Start [h]")
+    assert table.rows[0] == ("job 0", "25.0", "25.0")
+    assert "Deadline [h], of all jobs: 120." in table.notes
+    assert "Wait: without a value in job 1 1 of 40 runs, which are left out." in table.notes
 
 
 def test_the_command_draws_a_saved_result_again(tmp_path):

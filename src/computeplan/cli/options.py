@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
     from computeplan.report.table import Table
     from computeplan.specs.scenario import Scenario
 
-__all__ = ["language_option", "load_with", "scenario_options", "show_table"]
-
-PIPED_WIDTH = 160
-"""Columns to lay a table out for where no terminal sets them."""
+__all__ = ["columns", "language_option", "load_with", "scenario_options", "show_table"]
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,34 +85,11 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
     return loaded.with_(changes, origin="-s") if changes else loaded
 
 
-def show_table(table: Table) -> None:
-    """Print a table on standard output, then its notes; cells are text, never markup.
+def columns() -> int:
+    """Return the columns of the terminal, or what COLUMNS says, or 80."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
 
-    A table wider than the terminal is turned: one row per quantity, one column per case.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
 
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
-    rows = [table.header, *table.rows]
-    widest = sum(
-        max(Text(cell).cell_len for row in rows for cell in row[i].split("\n")) + 2
-        for i in range(len(table.header))
-    )
-    if widest > console.width and len(table.rows) < len(table.header):
-        rows = [tuple(row[i] for row in rows) for i in range(len(table.header))]
-    printed = RichTable(
-        title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for i, head in enumerate(rows[0]):
-        printed.add_column(Text(head), justify="left" if i == 0 else "right", overflow="fold")
-    for row in rows[1:]:
-        printed.add_row(*(Text(cell) for cell in row))
-    console.print(printed)
-    for note in table.notes:
-        console.print(Text(f"- {note}"), soft_wrap=not console.is_terminal)
-    console.print()
+def show_table(table: Table, width: int | None = None) -> None:
+    """Print a table on standard output, as wide as the terminal."""
+    click.echo(table.text(width or columns()) + "\n")

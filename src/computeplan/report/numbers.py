@@ -1,44 +1,76 @@
-"""Which quantities a reader asks for first, and how a mean is written with its interval."""
+"""Which quantities a reader asks for first, and how a number is written with its range.
+
+A number has three digits, or all of those before its point. Its range, the 5th to the 95th
+percentile of the runs, is written to two digits of its width, and is left out where all of it
+rounds to the number. All cases of a quantity share one multiple of its unit, so that their numbers
+compare at a glance.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import QUANTITIES, Quantity, in_currency, significant
+from computeplan.report.choices import Language
+from computeplan.report.words import phrase
+from computeplan.report.words.units import MULTIPLES
 from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 from computeplan.units import CURRENCIES
 
-__all__ = ["headline", "with_interval"]
+__all__ = [
+    "Scale",
+    "difference",
+    "headline",
+    "interval_of",
+    "middle_and_range",
+    "percent",
+    "scale_for",
+    "with_interval",
+]
 
 SAME = 0.9995  # of what it is without trouble: printed as 1.000
 _WITHOUT_TROUBLE = {"goodput_frac": "ettr", "available_frac": None}
 """What a share is where it tells a reader nothing new: another quantity, or 1."""
-_HEADLINE = (
-    "n_unexpected",
-    "goodput_frac",
-    "ettr",
-    "available_frac",
-    "time_to_train_days",
-    "goodput_tok_per_s",
-    "energy_kwh",
-    "kwh_per_gtok",
-    "cost_usd",
-    "cost_cny",
-    "carbon_kg",
-)
-_HEADLINE_OF_QUEUES = (
-    "energy_jobs_kwh",
-    "held_frac",
+DONE = "done_by_deadline_frac"
+_OF_ONE_JOB = ("time_to_train_days",)
+_OF_SEVERAL = (
+    "makespan_days",
     "mean_jct_h",
     "mean_wait_h",
-    "n_unfinished",
+    "held_frac",
+    "energy_jobs_kwh",
     "n_deadlines_missed",
+)
+_COSTS = {in_currency("cost_usd", unit): in_currency("usd_per_gtok", unit) for unit in CURRENCIES}
+_PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
+"""What stands for a total where work is unfinished: totals of unequal work do not compare."""
+_HEADLINE = (
+    DONE,
+    "n_deadlines_missed",
+    "time_to_train_days",
+    "makespan_days",
+    "mean_jct_h",
+    "mean_wait_h",
+    "ettr",
+    "goodput_frac",
+    "available_frac",
+    "held_frac",
+    "n_unexpected",
+    "goodput_tok_per_s",
+    "energy_kwh",
+    "energy_jobs_kwh",
+    "kwh_per_gtok",
+    *_COSTS.keys(),
+    *_COSTS.values(),
+    "carbon_kg",
+    "kg_per_gtok",
 )
 
 
@@ -59,7 +91,7 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
 
 def _exists(name: str, result: Result) -> bool:
     cases = result.cases.values()
-    return any(np.isfinite(case.values.get(name, np.nan)).any() for case in cases)
+    return any(not np.isnan(case.values.get(name, np.nan)).all() for case in cases)
 
 
 def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]:
@@ -72,18 +104,196 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
         return tuple(QUANTITIES[name] for name in chosen)
     cases = result.cases.values()
     has_queue = any(len(case.job_names) > 1 for case in cases)
+    not_here = {*(_OF_ONE_JOB if has_queue else _OF_SEVERAL)}
+    if any(DONE in case.values for case in cases):
+        not_here.add("n_deadlines_missed")
+    if _are_unfinished(result):
+        not_here |= {*_PER_TOKEN, "energy_jobs_kwh"}
+    else:
+        not_here |= {*_PER_TOKEN.values()}
     return tuple(
         QUANTITIES[name]
-        for name in _HEADLINE + (_HEADLINE_OF_QUEUES if has_queue else ())
-        if _exists(name, result)
+        for name in _HEADLINE
+        if name in QUANTITIES
+        and name not in not_here
+        and _exists(name, result)
         and not (name in _WITHOUT_TROUBLE and all(_tells_nothing(name, case) for case in cases))
     )
+
+
+def _are_unfinished(result: Result) -> bool:
+    return any(np.any(case.values.get("n_unfinished", 0) > 0) for case in result.cases.values())
 
 
 def _tells_nothing(name: str, case: CaseResult) -> bool:
     usual = _WITHOUT_TROUBLE[name]
     due = 1.0 if usual is None else case.estimate(usual).mean
     return case.estimate(name).mean > SAME * due
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A multiple of a unit."""
+
+    size: float
+    unit: str
+
+    def label(self, quantity: Quantity, language: Language) -> str:
+        """Return the name of a quantity with this unit behind it."""
+        return quantity.axis(language, self.unit)
+
+
+def scale_for(unit: str, values: Iterable[float], language: Language) -> Scale:
+    """Return the largest multiple of a unit that the largest value reaches.
+
+    Examples
+    --------
+    >>> scale_for("kWh", [2.35e7, 8.1e5], "en").unit, scale_for("kWh", [2.35e7], "zh").unit
+    ('GWh', '万kWh')
+    >>> scale_for("d", [0.3], "en").unit
+    'h'
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    found = Scale(*MULTIPLES[language].get(unit, ((1.0, unit),))[0])
+    if not largest:
+        return Scale(1.0, dict(MULTIPLES[language].get(unit, ())).get(1.0, unit))
+    for size, name in MULTIPLES[language].get(unit, ()):
+        if largest >= size * (1 - 5e-4):  # 999.6 reads 1,000
+            found = Scale(size, name)
+    return found
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Return how many digits stand behind the point if there are as many in all."""
+    if not value or not math.isfinite(value):
+        return 0
+    return max(0, digits - 1 - math.floor(math.log10(abs(value) * (1 + 0.5 * 10.0**-digits))))
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}"
+
+
+def middle_and_range(
+    quantity: Quantity,
+    estimate: Estimate,
+    scale: Scale,
+    language: Language = "en",
+    *,
+    end: float = math.nan,
+) -> tuple[str, str]:
+    """Return the middle of the runs and their 90 % range as text; no range where there is none.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    estimate : Estimate
+        In the unit of the quantity.
+    scale : Scale
+        Multiple of the unit to write it in.
+    language : {"en", "zh"}, optional
+    end : float, optional
+        Where runs ended, for values that lie beyond: ``> 54``. In the unit of the quantity.
+
+    Examples
+    --------
+    >>> days = Estimate.of([70.0, 75.61, 82.0])
+    >>> middle_and_range(QUANTITIES["time_to_train_days"], days, Scale(1.0, "d"))
+    ('75.6', '71 to 81')
+    """
+    if not estimate.n:
+        return "-", ""
+    if quantity.name == DONE:
+        return _percent_done(estimate, language)
+    low, middle, high = (p / scale.size for p in (estimate.p5, estimate.p50, estimate.p95))
+    if not quantity.unit and quantity.name.startswith("n_"):
+        return _count(low, middle, high, language)
+    if quantity.unit == "" and low > 1 - 5e-5:  # a share that is whole in all runs but a few
+        least = math.floor(_least(estimate) * 1e4) / 1e4
+        return (phrase("at_least", language, value=f"{least:g}") if 0 < least < 1 else "1"), ""
+    beyond = phrase("beyond", language, value=_fixed(end / scale.size, 0))
+    if math.isinf(middle):
+        return beyond, ""
+    decimals = _decimals(middle, 3)
+    text = _fixed(middle, decimals)
+    if math.isinf(high):
+        return text, _range(_fixed(low, decimals), beyond, language)
+    return text, _between(low, high, decimals, language)
+
+
+def _between(low: float, high: float, decimals: int, language: Language) -> str:
+    """Return a range to two digits of its width, but no more than the middle has."""
+    if not high > low:
+        return ""
+    decimals = min(decimals, _decimals(high - low, 2))
+    ends = _fixed(low, decimals), _fixed(high, decimals)
+    return "" if ends[0] == ends[1] else _range(*ends, language)
+
+
+def _range(low: str, high: str, language: Language) -> str:
+    return phrase("range", language, low=low, high=high)
+
+
+def _count(low: float, middle: float, high: float, language: Language) -> tuple[str, str]:
+    text = _fixed(middle, 0 if middle.is_integer() or middle > 10 else 1)
+    ends = (_fixed(math.floor(low), 0), _fixed(math.ceil(high), 0))
+    return text, "" if ends[0] == ends[1] else _range(*ends, language)
+
+
+def _percent_done(estimate: Estimate, language: Language) -> tuple[str, str]:
+    """Return a probability in percent, with the 95 % interval that runs leave of it."""
+    low, high = interval_of(estimate)
+    text = f"{percent(estimate.mean)} %"
+    if math.isnan(low):
+        return text, ""
+    ends = percent(max(0.0, low)), percent(min(1.0, high))
+    return text, "" if ends[0] == ends[1] else f"{_range(*ends, language)} %"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, with one decimal where it is near 0 or 1.
+
+    Examples
+    --------
+    >>> percent(0.672), percent(0.9964), percent(1.0)
+    ('67', '99.6', '100')
+    """
+    is_near = 0 < share < 0.02 or 0.98 < share < 1
+    return f"{100 * share:.1f}" if is_near else f"{100 * share:.0f}"
+
+
+def interval_of(estimate: Estimate) -> tuple[float, float]:
+    """Return the ends of the mean's 95 % interval."""
+    return estimate.mean - estimate.ci95, estimate.mean + estimate.ci95
+
+
+def _least(estimate: Estimate) -> float:
+    return interval_of(estimate)[0]
+
+
+def difference(
+    estimate: Estimate, base: float, scale: Scale, language: Language = "en"
+) -> tuple[str, str, str]:
+    """Return a mean difference, its 95 % interval, and the difference in percent of a base."""
+    if not estimate.n or math.isnan(estimate.mean):
+        return "-", "", ""
+    mean, low, high = (x / scale.size for x in (estimate.mean, *interval_of(estimate)))
+    is_noise = abs(estimate.mean) < 1e-12 * abs(base) or not estimate.mean
+    if is_noise:
+        return "0", "", ""
+    width = high - low
+    has_interval = width > 1e-12 * abs(mean)  # not NaN, and more than rounding noise of equal runs
+    decimals = _decimals(width if has_interval else mean, 2 if has_interval else 3)
+    text = _signed(mean, max(decimals, _decimals(mean, 2)))
+    between = _range(_signed(low, decimals), _signed(high, decimals), language)
+    percents = 100 * estimate.mean / abs(base) if base else math.nan
+    share = f"{_signed(percents, min(3, _decimals(percents, 2)))} %" if base else ""
+    return text, between if has_interval else "", share
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = f"{value:+,.{decimals}f}"
+    return text[1:] if not any(c in "123456789" for c in text) else text
 
 
 def with_interval(quantity: Quantity, estimate: Estimate, *, sign: bool = False) -> str:

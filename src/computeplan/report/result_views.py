@@ -1,21 +1,29 @@
 """What a result shows: tables of plain strings, rounded for reading, and its figures.
 
-An energy is labelled with the meter at which it is read. What a reader must know stands below:
-which values are missing, the facts of the cases, and the notes of the result.
+A cell holds the middle of the runs and their 90 % range, in one multiple of the unit for all
+cases. What is alike in all cases is said once, below; cases that are alike in everything share a
+row. Means and their intervals, which more runs narrow, are in ``summary.csv``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 
 from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
-from computeplan.report.numbers import headline, with_interval
+from computeplan.report.numbers import (
+    difference,
+    headline,
+    middle_and_range,
+    scale_for,
+)
 from computeplan.report.table import Table
-from computeplan.report.words import phrase, sentence, sentences
+from computeplan.report.words import phrase, sentence
+from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
@@ -23,12 +31,8 @@ __all__ = ["figures", "jobs", "missing", "summary", "versus"]
 
 MOST_NAMED = 3
 """Cases without a result that are named; the others are counted."""
-
-_JOB_FACTS = {
-    "model": ("Model", "模型"),
-    "pool": ("Pool (share of the runs)", "资源池(占运行次数)"),
-    "deadline_h": ("Deadline [h]", "截止时间 [h]"),
-}
+MOST_COLUMNS = 4
+"""Cases that stand side by side, a row for each quantity; more stand below one another."""
 
 
 def figures(result: Result) -> SimpleNamespace:
@@ -57,18 +61,18 @@ def missing(result: Result, language: Language) -> list[str]:
 
 
 def summary(
-    result: Result, quantities: Iterable[str] | None = None, *, language: Language | None = None
+    result: Result, quantities: Iterable[str] | None = None, *, language: Language = "en"
 ) -> Table:
-    """Return one row per case: the mean of each quantity and the half width of its interval.
+    """Return the middle of each quantity and the 90 % range of its runs, for every case.
+
+    Up to four cases stand side by side, a row for each quantity; more have a row each.
 
     Parameters
     ----------
     result : Result
     quantities : iterable of str, optional
-        Names, in this order; without, the headline quantities.
+        Names, in this order; without, the headline quantities, those alike in all cases below.
     language : {"en", "zh"}, optional
-        Of the heads, with the facts of the cases below; without, heads are the names of quantities,
-        and cells also tell the 5th, 50th and 95th percentiles.
 
     Raises
     ------
@@ -76,26 +80,95 @@ def summary(
         If a name is not in the table of quantities.
     """
     chosen = headline(result, quantities)
-    text = _cell if language is None else with_interval
-    found = {name: [c.estimate(q.name) for q in chosen] for name, c in result.cases.items()}
-    rows = tuple(
-        (name, *(text(q, e) for q, e in zip(chosen, estimates, strict=True)))
-        for name, estimates in found.items()
-    )
-    missing = [
-        f"{name}: {_label(q, language)}: {e.n_none:,} of {result.n_runs:,} runs have none and are"
-        " left out"
-        for name, estimates in found.items()
-        for q, e in zip(chosen, estimates, strict=True)
-        if e.n_none
+    labels, cells = _cells(result, chosen, language)
+    differ = [i for i in range(len(chosen)) if len({row[i] for row in cells.values()}) > 1]
+    shown = differ if differ and quantities is None else [*range(len(chosen))]
+    alike = [i for i in range(len(chosen)) if i not in shown]
+    first = next(iter(cells.values()))
+    same = (phrase("value", language, name=labels[i], value=_joined(first[i])) for i in alike)
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, row in cells.items():
+        rows.setdefault(tuple(row), []).append(name)
+    grid = [
+        (phrase("case", language), *(labels[i] for i in shown)),
+        *((" = ".join(names), *(row[i] for i in shown)) for row, names in rows.items()),
     ]
-    facts = [] if language is None else _facts(result)
-    notes = (_about_intervals(result, language), *missing, *facts, *sentences(result.notes))
-    return Table(result.name, _head(chosen, language), rows, notes)
+    notes = [
+        *([phrase("same", language, values="; ".join(same))] if alike else []),
+        *_without(result, chosen, language),
+        _about_means(result, chosen, language),
+    ]
+    title = phrase("summary", language, name=result.name, n=result.n_runs)
+    if len(rows) <= MOST_COLUMNS:
+        grid = list(zip(*grid, strict=True))
+    return Table(title, grid[0], tuple(grid[1:]), tuple(notes), ", ")
 
 
-def versus(result: Result, case: str, quantities: Iterable[str] | None = None) -> Table:
-    """Return one row per other case: its difference to `case`, with a 95 % interval.
+def _cells(
+    result: Result, chosen: Sequence[Quantity], language: Language
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the label of every quantity with its unit, and the cells of every case."""
+    labels, cells = [], {name: list[str]() for name in result.cases}
+    for quantity in chosen:
+        found = {name: case.estimate(quantity.name) for name, case in result.cases.items()}
+        ends = (_end(quantity, case) for case in result.cases.values())
+        middles = (e.p50 for e in found.values())
+        scale = scale_for(quantity.unit, (*middles, *ends), language)
+        labels.append(scale.label(quantity, language))
+        for name, case in result.cases.items():
+            end = _end(quantity, case)
+            texts = middle_and_range(quantity, found[name], scale, language, end=end)
+            cells[name].append("\n".join(text for text in texts if text))
+    return labels, cells
+
+
+def _end(quantity: Quantity, case: CaseResult) -> float:
+    """Return where the runs of a case ended that have no value because of it."""
+    values = case.values.get(quantity.name)
+    if values is None or not np.isinf(values).any():
+        return math.nan
+    return float(np.nanmax(case.values["wall_days"]))
+
+
+def _joined(cell: str) -> str:
+    return cell.replace("\n", ", ")
+
+
+def _without(result: Result, chosen: Sequence[Quantity], language: Language) -> list[str]:
+    """Return which quantities some runs do not have, a line for each quantity."""
+    lines = []
+    for q in chosen:
+        counts = {name: case.estimate(q.name).n_none for name, case in result.cases.items()}
+        without = {name: n for name, n in counts.items() if n}
+        if without:
+            cases = phrase("between", language).join(f"{name} {n:,}" for name, n in without.items())
+            label = q.axis(language, "")
+            lines.append(phrase("missing", language, name=label, cases=cases, n=result.n_runs))
+    return lines
+
+
+def _about_means(result: Result, chosen: Sequence[Quantity], language: Language) -> str:
+    """Return how well the means of the first quantity are known, and where they are."""
+    if result.n_runs == 1:
+        return phrase("one_run", language)
+    found = [case.estimate(chosen[0].name) for case in result.cases.values()] if chosen else []
+    shares = [e.ci95 / abs(e.mean) for e in found if e.n > 1 and e.mean]
+    if not shares or not all(map(math.isfinite, shares)):
+        return phrase("means", language)
+    low, high = (f"{100 * share:.2g}" for share in (min(shares), max(shares)))
+    within = low if low == high else phrase("range", language, low=low, high=high)
+    label = chosen[0].axis(language, "")
+    return phrase("means_known", language, name=label, within=within)
+
+
+def versus(
+    result: Result,
+    case: str,
+    quantities: Iterable[str] | None = None,
+    *,
+    language: Language = "en",
+) -> Table:
+    """Return the difference of every other case to `case`, with a 95 % interval and in percent.
 
     Raises
     ------
@@ -103,29 +176,35 @@ def versus(result: Result, case: str, quantities: Iterable[str] | None = None) -
         If there is no such case or quantity.
     """
     chosen = headline(result, quantities)
-    none = Estimate.of([])
     differences = result.differences(case)
-    rows = tuple(
-        (name, *(with_interval(q, found.get(q.name, none), sign=True) for q in chosen))
-        for name, found in differences.items()
-    )
-    missing = [
-        f"{name}: {q.name}: {e.n_none:,} of {result.n_runs:,} pairs have none and are left out"
-        for name, found in differences.items()
-        for q in chosen
-        if (e := found.get(q.name, none)).n_none
+    base, none = result.case(case), Estimate.of([])
+    labels, cells = [], {name: list[str]() for name in differences}
+    for q in chosen:
+        found = {name: others.get(q.name, none) for name, others in differences.items()}
+        scale = scale_for(q.unit, (e.mean for e in found.values()), language)
+        labels.append(scale.label(q, language))
+        for name, e in found.items():
+            texts = difference(e, base.estimate(q.name).mean, scale, language)
+            cells[name].append("\n".join(text for text in texts if text))
+    grid: list[tuple[str, ...]] = [
+        (phrase("case", language), *labels),
+        *((name, *row) for name, row in cells.items()),
     ]
-    reading = (
-        "mean difference, run by run on the same traces, ± half width of its 95 % interval"
-        if result.n_runs > 1
-        else "one run per case: differences have no interval"
-    )
-    notes = (reading, *missing, *sentences(result.notes))
-    return Table(f"{result.name}: difference to {case!r}", _head(chosen, None), rows, notes)
+    if len(cells) < MOST_COLUMNS:
+        grid = list(zip(*grid, strict=True))
+    how = "differences" if result.n_runs > 1 else "differences_of_one_run"
+    lines = [phrase(how, language)]
+    for q in chosen:
+        n_none = sum(others.get(q.name, none).n_none for others in differences.values())
+        if n_none:
+            said = {"name": q.axis(language, ""), "n": n_none}
+            lines.append(phrase("missing_pairs", language, **said))
+    title = phrase("versus", language, name=result.name, case=case)
+    return Table(title, grid[0], tuple(grid[1:]), tuple(lines), ", ")
 
 
 def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
-    """Return one row per job of a case: its facts, and means over the runs that have a value.
+    """Return one row per job of a case: its facts, and the middle of the runs that have a value.
 
     Raises
     ------
@@ -133,60 +212,40 @@ def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
         If there is no such case.
     """
     found = result.case(case)
-    chosen = [quantity for name, quantity in JOB_QUANTITIES.items() if name in found.jobs]
-    rows = tuple(
-        (
-            job,
-            *(texts[j] for texts in found.job_facts.values()),
-            *(q.text(Estimate.of(found.jobs[q.name][:, j]).mean) for q in chosen),
-        )
-        for j, job in enumerate(found.job_names)
-    )
-    job_head = "job" if language == "en" else "作业"
-    facts = (_JOB_FACTS.get(fact, (fact, fact))[language == "zh"] for fact in found.job_facts)
-    head = (job_head, *facts, *(q.axis(language) for q in chosen))
-    missing = tuple(
-        f"{job}: {quantity.label}: {n_none:,} of {result.n_runs:,} runs have none and are left out"
-        for j, job in enumerate(found.job_names)
-        for quantity in chosen
-        if (n_none := int(np.count_nonzero(~np.isfinite(found.jobs[quantity.name][:, j]))))
-    )
-    return Table(f"{result.name}: {case}", head, rows, (*missing, *sentences(result.notes)))
+    facts = {name: texts for name, texts in found.job_facts.items() if any(texts)}
+    alike = {
+        name: texts[0] for name, texts in facts.items() if len(texts) > 1 and len({*texts}) == 1
+    }
+    columns = [
+        (_fact_label(name, language), texts) for name, texts in facts.items() if name not in alike
+    ]
+    lines = [
+        phrase("same_of_jobs", language, name=_fact_label(name, language), value=text)
+        for name, text in alike.items()
+    ]
+    for name, quantity in JOB_QUANTITIES.items():
+        if name not in found.jobs:
+            continue
+        estimates = [Estimate.of(column) for column in found.jobs[name].T]
+        scale = scale_for(quantity.unit, (e.p50 for e in estimates), language)
+        texts = tuple(middle_and_range(quantity, e, scale, language)[0] for e in estimates)
+        columns.append((scale.label(quantity, language), texts))
+        without = {
+            job: e.n_none for job, e in zip(found.job_names, estimates, strict=True) if e.n_none
+        }
+        if without:
+            told = phrase("between", language).join(f"{job} {n:,}" for job, n in without.items())
+            label = quantity.axis(language, "")
+            lines.append(phrase("missing", language, name=label, cases=told, n=result.n_runs))
+    head = (phrase("job", language), *(name for name, _ in columns))
+    rows = tuple(zip(found.job_names, *(texts for _, texts in columns), strict=True))
+    title = phrase("jobs_of", language, case=case, n=result.n_runs)
+    return Table(title, head, rows, tuple(lines))
 
 
-def _head(chosen: Iterable[Quantity], language: Language | None) -> tuple[str, ...]:
-    if language is None:
-        return ("case", *(f"{q.name}\n{q.unit or '-'}" for q in chosen))
-    return ("case" if language == "en" else "方案", *(q.axis(language) for q in chosen))
+def _fact_label(name: str, language: Language) -> str:
+    return phrase(name, language) if name in _JOB_FACTS else name
 
 
-def _label(quantity: Quantity, language: Language | None) -> str:
-    return quantity.name if language is None else quantity.label
-
-
-def _cell(quantity: Quantity, estimate: Estimate) -> str:
-    if estimate.n < 2:
-        return quantity.text(estimate.mean)
-    band = " ".join(quantity.text(p) for p in (estimate.p5, estimate.p50, estimate.p95))
-    return f"{with_interval(quantity, estimate)}\n[{band}]"
-
-
-def _about_intervals(result: Result, language: Language | None) -> str:
-    if result.n_runs == 1:
-        return "one run per case: no interval"
-    band = ", [5th 50th 95th percentile of the runs]" if language is None else ""
-    return f"mean of {result.n_runs:,} runs ± half width of its 95 % interval{band}"
-
-
-def _facts(result: Result) -> list[str]:
-    """Return the facts of the cases, each once, with the cases that share it."""
-    lines = []
-    for fact in dict.fromkeys(name for case in result.cases.values() for name in case.facts):
-        by_text: dict[str, list[str]] = {}
-        for name, case in result.cases.items():
-            if fact in case.facts:
-                by_text.setdefault(sentence(case.facts[fact]), []).append(name)
-        for text, names in by_text.items():
-            whose = "" if len(names) == len(result.cases) else f" ({'; '.join(names)})"
-            lines.append(f"{fact}{whose}: {text}")
-    return lines
+_JOB_FACTS = ("model", "pool", "deadline_h")
+"""Facts of jobs that have words."""

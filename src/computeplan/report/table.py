@@ -1,7 +1,8 @@
 """A table of plain strings that prints in a terminal and shows in a notebook.
 
-Text is laid out by terminal columns, so that Chinese names line up; what is wider than
-`TEXT_WIDTH` goes on below, with the first column repeated.
+Text is laid out by terminal columns, so that Chinese names line up. A table that is too wide has
+its heads broken at blanks first; what is still too wide goes on below, with the first column
+repeated. No cell is broken but where its line feeds say so, so that a number stays on its line.
 """
 
 from __future__ import annotations
@@ -14,12 +15,27 @@ from dataclasses import dataclass
 __all__ = ["Table", "wrap"]
 
 TEXT_WIDTH = 100
-"""Terminal columns before a table goes on below."""
+"""Terminal columns before a table goes on below, where nobody says how many there are."""
 
 NAME_WIDTH = 30
 """Terminal columns of the first column, where names are."""
 
+HEAD_WIDTH = 14
+"""Terminal columns to which heads are broken where the cells below them are narrower."""
+
+Grid = list[list[list[str]]]
+"""The lines of each cell of each row."""
+
 _WIDE = "\u2e80-\uffef"
+
+_CLOSING = "，。；：、）”"
+"""Chinese marks that begin no line."""
+
+_UNIT = r"\[[^\[\]]+\]"
+"""A unit behind a label stays in one piece."""
+
+_WITH_UNIT = rf"[^\s{_WIDE}]*(?:\d [^\s\d{_WIDE}]|± \d)[^\s{_WIDE}]*"
+"""A number and what it counts: between them no line is broken where one has room for both."""
 
 _HTML = """<table><caption>{{ table.title }}</caption>
 <thead><tr>{% for cell in table.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
@@ -44,20 +60,29 @@ class Table:
     """As many cells as `header`; a line feed may part a cell."""
     notes: tuple[str, ...] = ()
     """What a reader must know, one sentence each."""
+    joint: str | None = None
+    """What joins the lines of a cell where there is room; None: they stay apart."""
 
     def __str__(self) -> str:
-        grid = [
-            [wrap(row[0], NAME_WIDTH).split("\n"), *(cell.split("\n") for cell in row[1:])]
-            for row in (self.header, *self.rows)
-        ]
-        widths = [max(_width(line) for row in grid for line in row[i]) for i in range(len(grid[0]))]
-        blocks = [self.title]
-        for columns in _fold(widths):
-            lines = [line for row in grid for line in _text_row(row, widths, columns)]
-            n_head = max(len(grid[0][i]) for i in columns)
-            lines.insert(n_head, "-" * _width(lines[0]))
-            blocks.append("\n".join(line.rstrip() for line in lines))
-        return "\n\n".join([*blocks, "\n".join(self.notes)] if self.notes else blocks)
+        return self.text()
+
+    def text(self, width: int = TEXT_WIDTH) -> str:
+        """Return the table, its notes below, in as many terminal columns."""
+        blocks = [self.title] if self.title else []
+        blocks += _blocks(self._grid(width), width)
+        notes = "\n".join(wrap(note, width, hang=2) for note in self.notes)
+        return "\n\n".join([*blocks, notes] if notes else blocks)
+
+    def _grid(self, width: int) -> Grid:
+        """Return the lines of every cell, by row: the roomiest layout that fits on one block."""
+        apart = [[cell.split("\n") for cell in row] for row in (self.header, *self.rows)]
+        grids = [apart]
+        if self.joint is not None:
+            grids.insert(0, [apart[0], *([[self.joint.join(c)] for c in row] for row in apart[1:])])
+        name_widths = max(12, min(NAME_WIDTH, width // 3)), max(12, width // 5)
+        narrow = [_broken(grid, names) for names in name_widths for grid in grids]
+        fitting = (g for g in (*grids, *narrow) if _total(_widths(g)) <= width)
+        return next(fitting, narrow[len(grids) - 1])
 
     def _repr_html_(self) -> str:
         from jinja2 import Environment  # only notebooks need it
@@ -73,7 +98,7 @@ def _width(text: str) -> int:
     )
 
 
-def wrap(text: str, width: int, lines: int | None = None) -> str:
+def wrap(text: str, width: int, lines: int | None = None, hang: int = 0) -> str:
     """Return text broken at blanks and between wide characters, cut with an ellipsis.
 
     Parameters
@@ -83,6 +108,8 @@ def wrap(text: str, width: int, lines: int | None = None) -> str:
         Terminal columns of a line.
     lines : int, optional
         Most lines; without, as many as it takes.
+    hang : int, optional
+        Blanks before every line but the first.
 
     Examples
     --------
@@ -90,22 +117,65 @@ def wrap(text: str, width: int, lines: int | None = None) -> str:
     'half the fleet at…'
     """
     found = [""]
-    for piece in re.findall(rf"\s+|[{_WIDE}]|[^\s{_WIDE}]{{1,{width}}}", text):
-        if _width(found[-1] + piece) > width:
-            found.append("")
-        found[-1] += piece if found[-1] else piece.lstrip()
+    for piece in _pieces(text, width - hang):
+        if _width(found[-1] + piece) > width and not piece.isspace():
+            found.append(" " * hang)
+        found[-1] += piece if found[-1].strip() else piece.lstrip()
     kept = [line.rstrip() for line in found if line.strip()]
     if lines is not None and len(kept) > lines:
         kept[lines - 1 :] = [f"{kept[lines - 1]}…"]
     return "\n".join(kept)
 
 
-def _fold(widths: Sequence[int]) -> list[list[int]]:
-    """Return blocks of column numbers that fit the text width; each begins with column 0."""
+def _pieces(text: str, width: int) -> list[str]:
+    """Return text in the pieces between which a line may end, none wider than a line."""
+    plain = rf"\s+|[{_WIDE}]|[^\s{_WIDE}]{{1,{width}}}"
+    pieces = re.findall(rf"{_UNIT}|{_WITH_UNIT}|[{_WIDE}][{_CLOSING}]+|{plain}", text)
+    fits = (([p] if _width(p) <= width else re.findall(plain, p)) for p in pieces)
+    return [piece for found in fits for piece in found]
+
+
+def _broken(grid: Grid, name_width: int) -> Grid:
+    """Return the grid with names, and heads wider than their cells, broken at blanks."""
+    of_cells = _widths(grid[1:]) or [0] * len(grid[0])
+    heads = [
+        [part for line in lines for part in wrap(line, max(of_cells[i], HEAD_WIDTH)).split("\n")]
+        for i, lines in enumerate(grid[0])
+    ]
+    return [
+        [[part for line in row[0] for part in wrap(line, name_width).split("\n")], *row[1:]]
+        for row in (heads, *grid[1:])
+    ]
+
+
+def _widths(grid: Grid) -> list[int]:
+    columns = len(grid[0]) if grid else 0
+    return [
+        max((_width(line) for row in grid for line in row[i]), default=0) for i in range(columns)
+    ]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _blocks(grid: Grid, width: int) -> list[str]:
+    """Return blocks of columns that fit, each beginning with column 0."""
+    widths, blocks = _widths(grid), []
+    for columns in _fold(widths, width):
+        lines = [line for row in grid for line in _text_row(row, widths, columns)]
+        n_head = max(len(grid[0][i]) for i in columns)
+        lines.insert(n_head, "-" * _width(lines[0]))
+        blocks.append("\n".join(line.rstrip() for line in lines))
+    return blocks
+
+
+def _fold(widths: Sequence[int], most: int) -> list[list[int]]:
+    """Return blocks of column numbers that fit; each begins with column 0."""
     blocks: list[list[int]] = [[0]]
     used = widths[0]
     for i, width in enumerate(widths[1:], 1):
-        if used + 2 + width > TEXT_WIDTH and len(blocks[-1]) > 1:
+        if used + 2 + width > most and len(blocks[-1]) > 1:
             blocks.append([0])
             used = widths[0]
         blocks[-1].append(i)

@@ -1,0 +1,47 @@
+"""How units are written, and their multiples: thousands in English, 万 and 亿 in Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from computeplan.report.choices import Language
+
+__all__ = ["MULTIPLES"]
+
+_TIMES = {"d": ((1 / 1440, "min"), (1 / 24, "h"), (1.0, "d"))}
+_BY_THOUSANDS = {
+    "kWh": ("kWh", "MWh", "GWh", "TWh"),
+    "USD": ("USD", "k USD", "M USD", "bn USD"),
+    "CNY": ("CNY", "k CNY", "M CNY", "bn CNY"),
+    "kg CO2e": ("kg CO2e", "t CO2e", "kt CO2e", "Mt CO2e"),
+    "token/s": ("tok/s", "ktok/s", "Mtok/s", "Gtok/s"),
+    "chip-h": ("chip-h", "k chip-h", "M chip-h", "bn chip-h"),
+    "kWh/Gtoken": ("kWh/Gtok", "MWh/Gtok", "GWh/Gtok"),
+    "USD/Gtoken": ("USD/Gtok", "k USD/Gtok", "M USD/Gtok"),
+    "CNY/Gtoken": ("CNY/Gtok", "k CNY/Gtok", "M CNY/Gtok"),
+    "kg CO2e/Gtoken": ("kg CO2e/Gtok", "t CO2e/Gtok", "kt CO2e/Gtok"),
+}
+_TONNES = ((1.0, "kg CO2e"), (1e3, "吨 CO2e"), (1e7, "万吨 CO2e"))
+
+MULTIPLES: Mapping[Language, Mapping[str, tuple[tuple[float, str], ...]]] = {
+    "en": _TIMES
+    | {
+        unit: tuple((1000.0**i, name) for i, name in enumerate(names))
+        for unit, names in _BY_THOUSANDS.items()
+    },
+    "zh": {
+        "d": ((1 / 1440, "分钟"), (1 / 24, "小时"), (1.0, "天")),
+        "h": ((1.0, "小时"),),
+        "kWh": ((1.0, "kWh"), (1e4, "万kWh"), (1e8, "亿kWh")),
+        "USD": ((1.0, "美元"), (1e4, "万美元"), (1e8, "亿美元")),
+        "CNY": ((1.0, "元"), (1e4, "万元"), (1e8, "亿元")),
+        "kg CO2e": _TONNES,
+        "token/s": ((1.0, "token/s"), (1e4, "万 token/s"), (1e8, "亿 token/s")),
+        "chip-h": ((1.0, "卡时"), (1e4, "万卡时"), (1e8, "亿卡时")),
+        "kWh/Gtoken": ((1.0, "kWh/十亿 token"), (1e4, "万kWh/十亿 token")),
+        "USD/Gtoken": ((1.0, "美元/十亿 token"), (1e4, "万美元/十亿 token")),
+        "CNY/Gtoken": ((1.0, "元/十亿 token"), (1e4, "万元/十亿 token")),
+        "kg CO2e/Gtoken": tuple((size, f"{name}/十亿 token") for size, name in _TONNES),
+    },
+}
+"""By unit of the table of quantities: size and name of its multiples, the smallest first."""
