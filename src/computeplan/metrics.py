@@ -14,30 +14,33 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray
-from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, TRAIN, Ledger
-from computeplan.quantities import in_currency
+from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
+from computeplan.results.window import MEASURES, BySite
 from computeplan.units import DAY_S, HOUR_S
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
 
-__all__ = ["measure", "measure_jobs"]
+__all__ = ["by_site", "measure", "measure_jobs"]
 
 _KWH_J = 3.6e6
 Measure = Callable[[Ledger, World], FloatArray]
 
 
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
-    """Return every quantity of a scenario, per run; nan where it does not exist.
+    """Return the quantities of a scenario that do not depend on other cases, per run.
 
-    By the names in ``quantities.py``, which carry the units; arrays of shape (n_runs,). Prices are
-    in the world's currency, and so is money, whatever the names below say.
+    By the names in ``quantities.py``, which carry the units; arrays of shape (n_runs,). NaN where
+    one does not exist; inf for the time to train and the makespan where the run was cut before.
+    Those that depend on the window are counted from `by_site`.
     """
     with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in _MEASURES.items()}
     for i, phase in enumerate(PHASES):
-        values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
+        if i != IDLE:
+            values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
+    ends = ("time_to_train_days", "makespan_days")  # inf says that they lie beyond the run
     return {
-        in_currency(name, world.currency): np.where(np.isfinite(value), value, np.nan)
+        name: value if name in ends else np.where(np.isfinite(value), value, np.nan)
         for name, value in values.items()
     }
 
@@ -45,7 +48,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
 def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """Return the quantities of single jobs, shape (n_runs, n_jobs); nan where they do not exist.
 
-    Wait, completion time, start and end [h], and the share of the work kept.
+    Wait, completion time, start and end [h], the share of the work kept, whether done in time.
     """
     arrival_s = np.array([job.arrival_s for job in world.jobs])
     values = {
@@ -54,6 +57,7 @@ def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
         "start_h": ledger.first_start_s / HOUR_S,
         "end_h": ledger.end_s / HOUR_S,
         "kept_frac": _kept_frac(ledger, world),
+        "done_by_deadline_frac": _done_by_deadline(ledger, world),
     }
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
 
@@ -122,12 +126,23 @@ def _available(ledger: Ledger, world: World) -> FloatArray:
     return _floats(1 - ledger.job_s[..., BLOCKED] @ weights / started_s)
 
 
-def _time_to_train_days(ledger: Ledger, world: World) -> FloatArray:
+def _makespan_days(ledger: Ledger, world: World) -> FloatArray:
+    """Return the time from the first arrival to the last end; inf where a job is unfinished."""
     first_s = min(job.arrival_s for job in world.jobs)
-    last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
-    work = _weights(world) * np.nanmin([job.train_s for job in world.jobs], axis=1)
-    kept = _kept_frac(ledger, world) @ work / work.sum()
-    return _floats((last_s - first_s) / kept / DAY_S)
+    return _floats((ledger.end_s.max(axis=1) - first_s) / DAY_S)
+
+
+def _of_one(function: Measure) -> Measure:
+    """Return the measure of a single job; none where there are several."""
+    return lambda led, w: function(led, w) if len(w.jobs) == 1 else _none(led)
+
+
+def _of_several(function: Measure) -> Measure:
+    return lambda led, w: function(led, w) if len(w.jobs) > 1 else _none(led)
+
+
+def _none(ledger: Ledger) -> FloatArray:
+    return np.full(ledger.n_runs, math.nan)
 
 
 def _count(name: str, effect: type = object) -> Measure:
@@ -149,64 +164,75 @@ def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
     return _floats(late.sum(axis=1).astype(np.float64))
 
 
-def _joules(chip_s: FloatArray, watts: FloatArray) -> FloatArray:
-    """Return chip-seconds x watts of shape (n_pools, n_phases), per run and pool. [J]"""
-    return _floats(np.where(chip_s == 0, 0.0, chip_s * watts).sum(axis=2))
+def _done_by_deadline(ledger: Ledger, world: World) -> FloatArray:
+    """Return 1 for jobs that end by their deadline, 0 for those that do not, nan where unknown.
+
+    Unknown is a job that is unfinished where the run was cut before its deadline. Shape
+    (n_runs, n_jobs).
+    """
+    deadline_s = np.array([job.deadline_s for job in world.jobs])
+    done = np.where(ledger.end_s <= deadline_s, 1.0, 0.0)
+    unknown = np.isinf(ledger.end_s) & (ledger.wall_s[:, None] < deadline_s)
+    return _floats(np.where(unknown | np.isinf(deadline_s), math.nan, done))
 
 
-def _chip_j(ledger: Ledger, world: World) -> FloatArray:
-    if any(pool.meter != "chip" for pool in world.pools):
-        return np.full((ledger.n_runs, 1), math.nan)
-    watts = np.array([pool.chip_w for pool in world.pools])
-    return _joules(ledger.chip_s.sum(axis=1), watts)
+def _done_by_deadline_frac(ledger: Ledger, world: World) -> FloatArray:
+    """Return the share of the jobs with a deadline that meet it; nan if one is unknown."""
+    has_one = np.isfinite([job.deadline_s for job in world.jobs])
+    if not has_one.any():
+        return _none(ledger)
+    return _floats(_done_by_deadline(ledger, world)[:, has_one].mean(axis=1))
 
 
-def _it_w(world: World) -> FloatArray:
-    """Return the IT watts of one chip, shape (n_pools, n_phases). [W]"""
-    return np.array([p.chip_w + p.node_overhead_w + p.network_w for p in world.pools])
+def by_site(ledger: Ledger, world: World) -> BySite:
+    """Return what jobs and idle chips take at each site until the end of a run, and idle after."""
+    names = tuple(dict.fromkeys(pool.site for pool in world.pools))
+    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
+    rates = _rates(world)
+    of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
+    of_idle = ledger.chip_s[:, -1]
+    in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
+    after_s = np.zeros(of_idle.shape)  # of a day
+    after_s[..., IDLE] = (np.array(world.n_chips) - in_repair) * DAY_S
+    after_s[..., REPAIR] = in_repair * DAY_S
+
+    def booked(chip_s: FloatArray, name: str) -> FloatArray:
+        return _floats(np.where(chip_s == 0, 0.0, chip_s * rates[name]).sum(axis=-1) @ to_site)
+
+    def every(chip_s: FloatArray) -> dict[str, FloatArray]:
+        with np.errstate(all="ignore"):
+            return {name: booked(chip_s, name) for name in MEASURES}
+
+    parts = every(of_jobs), every(of_idle), every(after_s)
+    return BySite(names, world.currency, ledger.wall_s, *parts)
 
 
-def _pue(world: World) -> FloatArray:
-    return np.array([pool.pue for pool in world.pools])
+def _rates(world: World) -> dict[str, FloatArray]:
+    """Return what a chip-second in each phase adds to each measure, shape (n_pools, n_phases)."""
+    pools = world.pools
+    chip_w = np.array([p.chip_w if p.meter == "chip" else p.chip_w * math.nan for p in pools])
+    it_w = np.array([p.chip_w + p.node_overhead_w + p.network_w for p in pools])
+    site_w = it_w * np.array([[p.pue] for p in pools])
+    rent = np.array([[p.rent_money_per_chip_s] for p in pools])  # nan where no pool has one
+    paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
+    ones = np.ones(it_w.shape)
+    return {
+        "energy_kwh": site_w / _KWH_J,
+        "energy_it_kwh": it_w / _KWH_J,
+        "energy_chip_kwh": chip_w / _KWH_J,
+        "cost_usd": site_w * np.array([[p.money_per_j] for p in pools]) + np.nan_to_num(rent),
+        "rent_usd": ones * paid,
+        "carbon_kg": site_w * np.array([[p.kg_per_j] for p in pools]),
+        "chip_h": ones / HOUR_S,
+        "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
+    }
 
 
-def _it_j(ledger: Ledger, world: World) -> FloatArray:
-    return _joules(ledger.chip_s.sum(axis=1), _it_w(world))
-
-
-def _facility_j(ledger: Ledger, world: World) -> FloatArray:
-    return _it_j(ledger, world) * _pue(world)
-
-
-def _energy_jobs_kwh(ledger: Ledger, world: World) -> FloatArray:
-    it_j = _joules(ledger.chip_s[:, :-1].sum(axis=1), _it_w(world))
-    return _floats(it_j @ _pue(world) / _KWH_J)
-
-
-def _energy_kwh(ledger: Ledger, world: World) -> FloatArray:
-    return _floats(_facility_j(ledger, world).sum(axis=1) / _KWH_J)
-
-
-def _cost_usd(ledger: Ledger, world: World) -> FloatArray:
-    price = np.array([pool.money_per_j for pool in world.pools])
-    return _floats(_facility_j(ledger, world) @ price + np.nan_to_num(_rent_usd(ledger, world)))
-
-
-def _rent_usd(ledger: Ledger, world: World) -> FloatArray:
-    """Return the rent of all chips; nan where no pool has one, none for a pool without."""
-    rent = np.array([pool.rent_money_per_chip_s for pool in world.pools])
-    if np.isnan(rent).all():
-        return np.full(ledger.n_runs, math.nan)
-    return _floats(ledger.chip_s.sum(axis=(1, 3)) @ np.nan_to_num(rent))
-
-
-def _carbon_kg(ledger: Ledger, world: World) -> FloatArray:
-    return _floats(_facility_j(ledger, world) @ np.array([pool.kg_per_j for pool in world.pools]))
-
-
-def _held_frac(ledger: Ledger, _: World) -> FloatArray:
-    held = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3))
-    return _floats(held / ledger.chip_s.sum(axis=(1, 2, 3)))
+def _goodput(ledger: Ledger, world: World) -> FloatArray:
+    """Return tokens kept over the time that jobs used: first arrival to last end, or the cut."""
+    first_s = min(job.arrival_s for job in world.jobs)
+    last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
+    return _floats(_tokens(ledger, world, TRAIN) / (last_s - first_s))
 
 
 def _throughput(ledger: Ledger, world: World) -> FloatArray:
@@ -233,22 +259,16 @@ _MEASURES: dict[str, Measure] = {
     "n_retired": _count("retired"),
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
     "n_deadlines_missed": _deadlines_missed,
+    "done_by_deadline_frac": _done_by_deadline_frac,
     "goodput_frac": _goodput_frac,
     "ettr": _ettr,
     "available_frac": _available,
-    "held_frac": _held_frac,
     "wall_days": lambda led, _: led.wall_s / DAY_S,
-    "time_to_train_days": _time_to_train_days,
-    "goodput_tok_per_s": lambda led, w: _tokens(led, w, TRAIN) / led.wall_s,
+    "time_to_train_days": _of_one(_makespan_days),
+    "makespan_days": _of_several(_makespan_days),
+    "kept_gtok": lambda led, w: _tokens(led, w, TRAIN) / 1e9,
+    "goodput_tok_per_s": _goodput,
     "throughput_tok_per_s": _throughput,
-    "energy_kwh": _energy_kwh,
-    "energy_jobs_kwh": _energy_jobs_kwh,
-    "energy_it_kwh": lambda led, w: _it_j(led, w).sum(axis=1) / _KWH_J,
-    "energy_chip_kwh": lambda led, w: _chip_j(led, w).sum(axis=1) / _KWH_J,
-    "kwh_per_gtok": lambda led, w: _energy_kwh(led, w) / (_tokens(led, w, TRAIN) / 1e9),
-    "cost_usd": _cost_usd,
-    "rent_usd": _rent_usd,
-    "carbon_kg": _carbon_kg,
     "mean_jct_h": _mean_jct_h,
     "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
 }

@@ -1,8 +1,8 @@
 """What is reported: one table of quantities, from which columns, headers and labels come.
 
 A name carries its unit, values are SI or what people pay in (kWh, USD, days, hours), ratios are
-fractions in [0, 1]. An energy says at which meter it is read. A quantity that does not exist in a
-run (the energy per token of a run that kept none) is not a number there, never zero.
+fractions in [0, 1]. A quantity that does not exist in a run (the energy per token of a run that
+kept none) is not a number there, never zero.
 """
 
 from __future__ import annotations
@@ -49,11 +49,16 @@ class Quantity:
     """Unit as people read it; empty for a count or a fraction."""
     label: str
     label_zh: str
-    """What to write on an axis, without the unit; an energy names its meter."""
+    """What to write on an axis, without the unit."""
     about: str
     """The definition, one sentence."""
     digits: int = 3
     """Significant digits that a table shows."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Between which every value lies, whatever is drawn; None without such limits."""
+        return (0.0, 1.0) if self.name == "ettr" or self.name.endswith("_frac") else None
 
     def text(self, value: float) -> str:
         """Return a value rounded for reading.
@@ -85,7 +90,7 @@ class Quantity:
         Examples
         --------
         >>> QUANTITIES["energy_kwh"].axis(unit="GWh")
-        'Energy, facility meter [GWh]'
+        'Energy [GWh]'
         """
         label = self.label_zh if language == "zh" else self.label
         shown = self.unit if unit is None else unit
@@ -154,21 +159,40 @@ QUANTITIES = _table(
     ),
     Quantity(
         "n_unfinished", "", "Unfinished jobs", "未完成作业数",
-        "Jobs that had not finished when the horizon came.",
+        "Jobs that had not finished when the run was cut, by `horizon` or `at_most`.",
     ),
     Quantity(
         "n_deadlines_missed", "", "Deadlines missed", "错过截止时间的作业数",
         "Jobs with a deadline that passed before they ended.",
     ),
     Quantity(
+        "done_by_deadline_frac", "", "Done by the deadline", "按期完成的概率",
+        "Share of the jobs with a deadline that end by it; over the runs of one job, the "
+        "probability. None in a run that was cut before it was known.",
+    ),
+    Quantity(
+        "time_to_train_days", "d", "Time to train", "训练时长",
+        "Of a single job, from its arrival to the end of its work. Where the run was cut before, "
+        "it is carried on at the pace of the run if the closed form says that the pace stays, and "
+        "is else only known to be longer.", 4,
+    ),
+    Quantity(
+        "makespan_days", "d", "Makespan", "总完工时间",
+        "Of several jobs, from the first arrival to the last end; only known to be longer where "
+        "the run was cut before.", 4,
+    ),
+    Quantity(
         "goodput_frac", "", "Goodput fraction", "有效产出占比",
         "Tokens kept / tokens that training at full size and speed would process from arrival to "
-        "min(end, horizon); jobs count by their chips. Where none shrinks or slows down, the ETTR.",
+        "end, or to where the run was cut; jobs count by their chips. Where none shrinks or slows "
+        "down, the ETTR.",
         4,
     ),
     Quantity(
         "ettr", "", "Effective training time ratio", "有效训练时间占比",
-        "Kept training time / (min(end, horizon) - arrival), queueing included.", 4,
+        "ETTR: kept training time / time from arrival to end, or to where the run was cut, "
+        "queueing included; jobs count by their chips. The mean is over runs, each counting the "
+        "same.", 4,
     ),
     Quantity(
         "available_frac", "", "Availability", "可用率",
@@ -176,60 +200,94 @@ QUANTITIES = _table(
         "or go on with fewer.", 4,
     ),
     Quantity(
-        "held_frac", "", "Share of chip time held by jobs", "作业占用芯片时间的比例",
-        "Chip time that jobs hold / chip time of all pools.",
+        "held_frac", "", "Chips held by jobs", "作业占用芯片的比例",
+        "Chip time that jobs hold / chip time of all pools to the end of the window.",
     ),
     Quantity(
-        "wall_days", "d", "Wall time", "实际历时",
-        "Time from the start of the run to the end of its last job, or to the horizon.", 4,
+        "wall_days", "d", "Length of the run", "运行时长",
+        "From time 0 to the end of the last job, or to where the run was cut.", 4,
     ),
     Quantity(
-        "time_to_train_days", "d", "Time to train", "训练总时长",
-        "Wall time / fraction of the work kept: the actual time where the job finished, an "
-        "extrapolation at the run's own pace where the horizon came first.", 4,
+        "window_days", "d", "Window", "统计时长",
+        "From time 0 to when energy, cost and carbon are counted: in each run the latest end over "
+        "the cases that are compared.", 4,
+    ),
+    Quantity(
+        "kept_gtok", "Gtoken", "Tokens trained", "有效训练 token 数",
+        "Tokens processed, without those that a fault made a job repeat.", 4,
     ),
     Quantity(
         "goodput_tok_per_s", "token/s", "Goodput", "有效吞吐量",
-        "Tokens kept / wall time; rolled-back tokens do not count.", 4,
+        "Tokens trained / time from the first arrival to the last end, or to where the run was "
+        "cut; tokens that a fault made a job repeat count once.", 4,
     ),
     Quantity(
         "throughput_tok_per_s", "token/s", "Throughput", "训练吞吐量",
-        "Tokens processed / time spent training, rolled-back training included; of one job.", 4,
+        "Tokens processed / time spent training, training that was lost included; of one job.", 4,
     ),
     Quantity(
-        "energy_kwh", "kWh", "Energy, facility meter", "能耗(设施电表)",
-        "Energy of the facility: the IT energy times the PUE.", 4,
+        "energy_kwh", "kWh", "Energy", "能耗",
+        "Energy of the sites to the end of the window: of jobs and of idle chips, with nodes, "
+        "network, cooling and power delivery (IT energy x PUE).", 4,
     ),
     Quantity(
-        "energy_jobs_kwh", "kWh", "Energy of chips held by jobs, facility meter",
-        "作业占用芯片的能耗(设施电表)",
-        "Facility energy without chips that are idle or in repair.", 4,
+        "energy_jobs_kwh", "kWh", "Energy of jobs", "作业能耗",
+        "Site energy of chips that jobs hold; it does not depend on other cases.", 4,
     ),
     Quantity(
-        "energy_it_kwh", "kWh", "Energy, IT meter", "能耗(IT 电表)",
-        "Energy of the nodes and their network, without cooling and power delivery.", 4,
+        "energy_idle_kwh", "kWh", "Energy of idle chips", "空闲芯片能耗",
+        "Site energy of chips that no job holds, to the end of the window.", 4,
     ),
     Quantity(
-        "energy_chip_kwh", "kWh", "Energy, chip meter", "能耗(芯片侧)",
-        "Energy of the accelerators alone.", 4,
+        "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
+        "Energy of nodes and network to the end of the window, without cooling and power "
+        "delivery.", 4,
     ),
     Quantity(
-        "kwh_per_gtok", "kWh/Gtoken", "Energy per kept token, facility meter",
-        "单位有效 token 能耗(设施电表)",
-        "Facility energy / tokens kept.", 4,
+        "energy_chip_kwh", "kWh", "Energy of chips alone", "芯片能耗",
+        "Energy of the accelerators alone, to the end of the window.", 4,
+    ),
+    Quantity(
+        "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "每 Gtoken 能耗",
+        "Energy / tokens trained.", 4,
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
-        "Facility energy times its price, and chip time times its rent where one is given: then it "
-        "is called the cost of both.", 4,
+        "Site energy times its price, and chip time times its rent where one is given, to the end "
+        "of the window; with a rent it is called the cost of both.", 4,
+    )),
+    *_money(Quantity(
+        "cost_jobs_usd", "USD", "Electricity bill of jobs", "作业电费",
+        "Of chips that jobs hold; it does not depend on other cases.", 4,
+    )),
+    *_money(Quantity(
+        "cost_idle_usd", "USD", "Electricity bill of idle chips", "空闲芯片电费",
+        "Of chips that no job holds, to the end of the window.", 4,
     )),
     *_money(Quantity(
         "rent_usd", "USD", "Rent of chips", "芯片租金",
-        "Chip time times its rent, spares and idle chips included; none where no rent is given.", 4,
+        "Chip time times its rent, spares and idle chips included, to the end of the window; none "
+        "where no rent is given.", 4,
+    )),
+    *_money(Quantity(
+        "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "每 Gtoken 电费",
+        "Electricity, and rent where one is given / tokens trained.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
-        "Carbon of the electricity at the facility meter.", 4,
+        "Carbon of the electricity of the sites, to the end of the window.", 4,
+    ),
+    Quantity(
+        "carbon_jobs_kg", "kg CO2e", "Carbon of jobs", "作业碳排放",
+        "Carbon of chips that jobs hold; it does not depend on other cases.", 4,
+    ),
+    Quantity(
+        "carbon_idle_kg", "kg CO2e", "Carbon of idle chips", "空闲芯片碳排放",
+        "Carbon of chips that no job holds, to the end of the window.", 4,
+    ),
+    Quantity(
+        "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "每 Gtoken 碳排放",
+        "Carbon / tokens trained.", 4,
     ),
     Quantity(
         "mean_jct_h", "h", "Mean job completion time", "平均作业完成时间",
@@ -253,7 +311,10 @@ QUANTITIES = _table(
         "Chip time held by a job that cannot train because it lacks a node, or by the nodes of a "
         "job that goes on without them.",
     ),
-    _chip_h("idle", "Idle", "空闲", "Chip time of healthy chips that no job holds."),
+    _chip_h(
+        "idle", "Idle", "空闲",
+        "Chip time of healthy chips that no job holds, to the end of the window.",
+    ),
     _chip_h("repair", "In repair", "维修", "Chip time of nodes in repair."),
 )  # fmt: skip
 """What is reported per case and run, in the order of the columns."""
@@ -266,5 +327,12 @@ JOB_QUANTITIES = _table(
         "end_h", "h", "End", "结束时间", "End, counted from the run's start; none if unfinished."
     ),
     Quantity("kept_frac", "", "Work kept", "完成比例", "Tokens kept / tokens of the job.", 4),
+    Quantity(
+        "done_by_deadline_frac",
+        "",
+        "Done by the deadline",
+        "按期完成的概率",
+        "1 in a run in which the job ends by its deadline, 0 where it does not.",
+    ),
 )
 """What is reported per job. ``pool`` (text: where the job ran) stands beside these numbers."""

@@ -279,7 +279,7 @@ def test_run_shows_a_table_and_writes_a_folder_whole(call, here):
     assert out.endswith("Numbers: results/small\n")
     names = sorted(path.name for path in (here / "results" / "small").iterdir())
     assert [n for n in names if not n.startswith("timeline")] == [
-        *("jobs.csv", "provenance.json", "runs.csv", "scenario.yaml"),
+        *("jobs.csv", "provenance.json", "runs.csv", "scenario.yaml", "sites.csv"),
         *("summary.csv", "summary.json"),
     ]
     assert [path.name for path in (here / "results").iterdir()] == ["small"]
@@ -306,8 +306,7 @@ def test_json_has_the_shape_that_scripts_rely_on(call, here):
     for quantities in found["cases"].values():
         assert wanted | {"carbon_kg", "goodput_tok_per_s"} <= quantities.keys()
         for numbers in quantities.values():
-            assert list(numbers)[:5] == ["mean", "ci95", "p5", "p50", "p95"]
-            assert set(numbers) == {"mean", "ci95", "p5", "p50", "p95"}
+            assert list(numbers) == ["mean", "low", "high", "p5", "p50", "p95"]
             assert all(v is None or isinstance(v, int | float) for v in numbers.values())
     assert found["cases"]["hourly"]["n_unexpected"]["mean"] > 0
     assert [path.name for path in here.iterdir()] == ["s.yaml"]  # no folder unless asked
@@ -316,7 +315,7 @@ def test_json_has_the_shape_that_scripts_rely_on(call, here):
 def test_json_with_a_folder_keeps_stdout_clean(call, here):
     code, out, err = call("run", "s.yaml", "--json", "--out", "o", "--no-figures", "--runs", "1")
     assert code == 0
-    assert strict(out)["cases"]["hourly"]["ettr"]["ci95"] is None  # one run has no interval
+    assert strict(out)["cases"]["hourly"]["ettr"]["low"] is None  # one run has no interval
     assert err == "Numbers: o\n"
     assert (here / "o" / "runs.csv").exists()
 

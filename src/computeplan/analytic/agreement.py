@@ -70,7 +70,7 @@ def _pace(case: CaseResult, world: World) -> tuple[float, float]:
     at a horizon, while the mean of the ratios favours the runs that end early.
     """
     end_s = case.jobs["end_h"][:, 0] * HOUR_S
-    time_s = np.fmin(end_s, world.horizon_s)
+    time_s = np.fmin(end_s, world.cut_s)
     train_s: FloatArray = case.values["ettr"] * time_s
     pace = float(train_s.sum() / time_s.sum())
     return pace, float(np.std(train_s - pace * time_s, ddof=1) / time_s.mean())
@@ -85,6 +85,6 @@ def _sigmas(n_runs: int) -> float:
 
 def _both(world: World, pace: float, expected: Expected) -> tuple[str, float, float]:
     """Return a unit, and what was simulated and expected in it: days to train where runs end."""
-    if math.isfinite(world.horizon_s):
+    if math.isfinite(world.cut_s):
         return "ettr", pace, expected.ettr
     return "days", expected.train_s / pace / DAY_S, expected.days_to_train

@@ -153,7 +153,7 @@ def expect(world: World) -> Expected | None:
     lost_s = cycle_s - segment_s - save_s  # to faults, in a cycle
     n_stops = run_s * sum(1 / stop.interval_s for stop in pool.stops)
     odd_stops_s = sum(_odd_stop_s(stop, full_save_s) for stop in pool.stops)
-    cut_s = segment_s if world.horizon_s <= run_s else 0.0  # unsaved training counts at the horizon
+    cut_s = segment_s if world.cut_s <= run_s else 0.0  # unsaved training counts at the horizon
     left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
     left_out_s += stopped * run_s * rate * restart_s
     # Where blocking is known in the long run only: that is reached after a few repairs.
@@ -165,7 +165,7 @@ def expect(world: World) -> Expected | None:
         long_run_blocked_frac=world.blocked_share(0, p),
         run_s=run_s,
         repair_s=_mean_repair_s(pool),
-        ends_with_work=run_s < world.horizon_s,
+        ends_with_work=run_s < world.cut_s,
         left_out_frac=left_out_s / run_s + blocked * (0.02 + rate * restart_s + start),
         noise_frac=_noise_frac(pool, rate, run_s, lost_s / (rate * cycle_s), blocked, world, p),
         train_s=train_s,
@@ -242,13 +242,13 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
     pool, n_nodes = world.pools[p], int(world.jobs[0].n_nodes[p])
     long_run = world.blocked_share(0, p)
     if long_run < SELDOM:
-        return 0.0, min(wall_s, world.horizon_s)
+        return 0.0, min(wall_s, world.cut_s)
     if pool.is_busy:  # known in the long run only
-        return long_run, min(wall_s / (1 - long_run), world.horizon_s)
+        return long_run, min(wall_s / (1 - long_run), world.cut_s)
     rates = {k: k.all_rate_per_node_s * k.taken_per_fault for k in pool.kinds if k.taken_per_fault}
     rate = sum(rates.values())
     spares = pool.n_nodes + pool.n_spare_nodes - n_nodes
-    span_s = min(wall_s, world.horizon_s)
+    span_s = min(wall_s, world.cut_s)
     for _ in range(20):  # until the work is done, or the horizon comes
         times_s = np.linspace(0.0, span_s, N_STEPS + 1)
         until_s = sum(
@@ -261,9 +261,9 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
         waits_s, works_s = (
             np.concatenate([[0.0], np.cumsum(share)]) * step_s for share in (steps, 1 - steps)
         )
-        if works_s[-1] >= wall_s or span_s >= world.horizon_s:
+        if works_s[-1] >= wall_s or span_s >= world.cut_s:
             break
-        span_s = min(2 * span_s, world.horizon_s)
+        span_s = min(2 * span_s, world.cut_s)
     run_s = float(np.interp(wall_s, works_s, times_s))  # the whole span if it is not done
     return float(np.interp(run_s, times_s, waits_s)) / run_s, run_s
 

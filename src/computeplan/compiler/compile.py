@@ -64,7 +64,7 @@ def compile_world(scenario: Scenario) -> World:
     sharing = _sharing(scenario.sites, pools)
     sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy)
     notes += _rate(scenario)
-    horizon = scenario.simulate.horizon
+    horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     world = World(
         name=scenario.name,
         currency=scenario.currency,
@@ -76,6 +76,7 @@ def compile_world(scenario: Scenario) -> World:
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),
         sharing=sharing,
+        at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)
     return world

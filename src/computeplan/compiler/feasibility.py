@@ -68,14 +68,14 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
 
 
 def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
-    if scenario.simulate.horizon is not None:
+    if np.isfinite(world.cut_s):
         return
     for job in world.jobs:
         walls_s = [job.expected_wall_s(int(p)) for p in np.flatnonzero(job.n_nodes)]
         if walls_s and not min(walls_s) < LONGEST_S:
             message = (
                 f"would take {min(walls_s) / YEAR_S:.3g} years on its best pool;"
-                " save more often, use fewer chips, or give simulate.horizon"
+                " save more often, use fewer chips, or give simulate.at_most"
             )
             yield scenario.document.problem(("jobs", job.name), message)
 
@@ -87,7 +87,7 @@ def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
             counted = " (each node of a group counts)" if pool.has_groups else ""
             message = (
                 f"about {n_arrivals:.3g} faults and stops in a run{counted}, more than"
-                f" {MOST_ARRIVALS:,}; check the rates, or give a shorter simulate.horizon"
+                f" {MOST_ARRIVALS:,}; check the rates, or give a shorter simulate.at_most"
             )
             yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
@@ -52,15 +54,13 @@ def unit_for(quantity: Quantity, found: list[Estimate]) -> tuple[float, str]:
 
 def scaled(estimate: Estimate, size: float) -> Estimate:
     """Return the estimate in a unit of the given size."""
-    mean, ci95, p5, p50, p95 = (
-        getattr(estimate, name) / size for name in ("mean", "ci95", "p5", "p50", "p95")
-    )
-    return Estimate(mean, ci95, p5, p50, p95, estimate.n, estimate.n_none)
+    names = ("mean", "low", "high", "p5", "p50", "p95")
+    return replace(estimate, **{name: getattr(estimate, name) / size for name in names})
 
 
 def confidence(estimate: Estimate) -> tuple[float, float]:
     """Return the ends of the mean's 95 % interval."""
-    return estimate.mean - estimate.ci95, estimate.mean + estimate.ci95
+    return estimate.low, estimate.high
 
 
 def interval(

@@ -28,7 +28,6 @@ __all__ = [
     "Scale",
     "difference",
     "headline",
-    "interval_of",
     "middle_and_range",
     "percent",
     "scale_for",
@@ -242,7 +241,7 @@ def _count(low: float, middle: float, high: float, language: Language) -> tuple[
 
 def _percent_done(estimate: Estimate, language: Language) -> tuple[str, str]:
     """Return a probability in percent, with the 95 % interval that runs leave of it."""
-    low, high = interval_of(estimate)
+    low, high = estimate.low, estimate.high
     text = f"{percent(estimate.mean)} %"
     if math.isnan(low):
         return text, ""
@@ -262,13 +261,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}" if is_near else f"{100 * share:.0f}"
 
 
-def interval_of(estimate: Estimate) -> tuple[float, float]:
-    """Return the ends of the mean's 95 % interval."""
-    return estimate.mean - estimate.ci95, estimate.mean + estimate.ci95
-
-
 def _least(estimate: Estimate) -> float:
-    return interval_of(estimate)[0]
+    return estimate.low
 
 
 def difference(
@@ -277,7 +271,7 @@ def difference(
     """Return a mean difference, its 95 % interval, and the difference in percent of a base."""
     if not estimate.n or math.isnan(estimate.mean):
         return "-", "", ""
-    mean, low, high = (x / scale.size for x in (estimate.mean, *interval_of(estimate)))
+    mean, low, high = (x / scale.size for x in (estimate.mean, estimate.low, estimate.high))
     is_noise = abs(estimate.mean) < 1e-12 * abs(base) or not estimate.mean
     if is_noise:
         return "0", "", ""

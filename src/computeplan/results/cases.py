@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from computeplan.ledger import Span
 from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate
+from computeplan.results.window import BySite, counted_to
 
-__all__ = ["CaseResult"]
+__all__ = ["CaseResult", "differences", "in_one_window"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,8 @@ class CaseResult:
     """One case: a value per quantity and run, and per job where there are several."""
 
     values: Mapping[str, FloatArray]
-    """By quantity name; what a run does not have is NaN; shape (n_runs,)."""
+    """By quantity name; what a run does not have is NaN, and a time that is only known to lie
+    beyond the end of the run is inf; shape (n_runs,)."""
     jobs: Mapping[str, FloatArray] = field(default_factory=dict)
     """By per-job quantity name; shape (n_runs, n_jobs)."""
     job_names: tuple[str, ...] = ()
@@ -35,6 +37,8 @@ class CaseResult:
     pool_names: tuple[str, ...] = ()
     axes: Mapping[str, object] = field(default_factory=dict)
     """Where the case stands in the sweep: path -> value as written; empty without a sweep."""
+    by_site: BySite | None = None
+    """What counting to another window needs; None of results that earlier versions saved."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.values if name not in QUANTITIES]
@@ -56,6 +60,53 @@ class CaseResult:
         """Number of runs."""
         return len(next(iter(self.values.values())))
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a job is unfinished in some run, so that totals are not of all the work."""
+        return bool((self.values.get("n_unfinished", np.zeros(1)) > 0).any())
+
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of a quantity; without any value if the case does not have it."""
-        return Estimate.of(self.values.get(name, np.full(self.n_runs, np.nan)))
+        values = self.values.get(name, np.full(self.n_runs, np.nan))
+        return Estimate.of(values, QUANTITIES[name].bounds)
+
+    def counted_to(self, window_s: FloatArray) -> CaseResult:
+        """Return the case with energy, cost and carbon counted to another time in each run. [s]"""
+        if self.by_site is None:
+            return self
+        counted = counted_to(self.by_site, self.values["kept_gtok"], window_s)
+        return replace(self, values={**self.values, **counted})
+
+
+def in_one_window(cases: Iterable[CaseResult]) -> list[CaseResult]:
+    """Return cases counted to one time: in each run the latest end over the cases."""
+    found = list(cases)
+    if any(case.by_site is None for case in found):
+        return found
+    window_s = np.maximum.reduce([case.by_site.end_s for case in found if case.by_site])
+    return [case.counted_to(window_s) for case in found]
+
+
+def differences(case: CaseResult, base: CaseResult) -> dict[str, Estimate]:
+    """Return the difference of each quantity to that of another case, run by run.
+
+    Both are counted to one window, the later end of the two in each run. A run in which a time of
+    either is only known to be longer has none.
+    """
+    one, other = in_one_window((case, base))
+    found = {}
+    for name, quantity in QUANTITIES.items():
+        if name in one.values and name in other.values:
+            difference = _difference(one.values[name], other.values[name])
+            found[name] = Estimate.of(difference, (-1.0, 1.0) if quantity.bounds else None)
+    return found
+
+
+def _difference(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Return the difference, without the rounding noise of what is subtracted."""
+    with np.errstate(invalid="ignore"):
+        difference = one - other
+    difference = np.where(np.isfinite(difference), difference, np.nan)
+    sizes = np.abs(one[np.isfinite(difference)])
+    noise = 1e-13 * float(sizes.max(initial=0.0))
+    return np.round(difference / noise) * noise if noise else difference

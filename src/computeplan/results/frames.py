@@ -24,7 +24,7 @@ __all__ = ["KINDS", "Columns", "axes_of", "columns", "quantities_of", "to_frame"
 KINDS = ("runs", "jobs", "summary")
 """Tables there are: a row per run, per run and job, per quantity."""
 
-STATISTICS = ("mean", "ci95", "p5", "p50", "p95", "n", "n_none")
+STATISTICS = ("mean", "low", "high", "p5", "p50", "p95", "n", "n_none", "n_beyond")
 
 Cases = Mapping[str, CaseResult]
 Columns = Mapping[str, Sequence[object] | FloatArray]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag
+from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag, model_validator
 
 from computeplan.specs.catalogue.fault_mixes import mix_names
 from computeplan.specs.faults import FaultKind
@@ -15,6 +15,7 @@ from computeplan.specs.fields import (
     Name,
     PositiveDuration,
     Title,
+    refuse,
 )
 from computeplan.specs.jobs import Job
 from computeplan.specs.maintenance import PlannedStop
@@ -27,14 +28,30 @@ __all__ = ["ScenarioFields", "Simulate"]
 class Simulate(Frozen):
     """How long, how often, from which seed and by which engine."""
 
+    alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
+        (frozenset({"horizon"}), frozenset({"at_most"})),
+    )
+
     horizon: PositiveDuration | None = None
-    """Wall time at which a run ends; without it a run ends with its last job."""
+    """Wall time at which a run ends, whatever is done, and to which everything is counted; without
+    it a run ends with its last job."""
+    at_most: PositiveDuration | None = None
+    """Wall time at which a run is cut if its last job has not ended before."""
     runs: Count = 200
     """Replications of each case."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Root of all that is drawn."""
     engine: Literal["auto", "event", "batch"] = "auto"
     """auto takes batch where it can play the scenario."""
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Simulate:
+        if self.horizon is not None and self.at_most is not None:
+            refuse(
+                "horizon and at_most both end a run; keep horizon to count every run to that time,"
+                " or at_most to let it end with its last job, but not later than that"
+            )
+        return self
 
 
 def _with_mix(schema: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """Results: what the runs of every case amount to, with error bars.
 
-A run is one replication, so a quantity has one value per case and run. The mean is given with the
-half width of its 95 % interval by Student's t: what more runs would narrow. The 5th and 95th
-percentiles say how runs differ: what more runs would not narrow. All cases are played against the
+A run is one replication, so a quantity has one value per case and run. The mean has a 95 %
+interval: what more runs would narrow. The 5th, 50th and 95th percentiles say how runs differ, by
+chance and by uncertain inputs: what more runs would not narrow. All cases are played against the
 same traces, so that cases are compared run by run (`Result.versus`), which cancels most of that.
+Energy, cost and carbon of all cases are counted to one time in each run (``results/window.py``).
 
-A value that does not exist in a run (not finite) is left out of the mean, and the number of runs
-without one is told.
+A value that does not exist in a run is left out, and the number of runs without one is told.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from computeplan.errors import ComputePlanError
 from computeplan.notes import Note, Notes
 from computeplan.quantities import QUANTITIES, Quantity
-from computeplan.results.cases import CaseResult
+from computeplan.results.cases import CaseResult, differences
 from computeplan.results.estimates import Estimate
 from computeplan.results.frames import quantities_of, to_frame, to_xarray
 
@@ -111,6 +109,8 @@ class Result:
     def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
         """Return, for every other case and quantity, the difference to `case`, run by run.
 
+        Energy, cost and carbon of both are counted to one window, the later end of the two.
+
         Raises
         ------
         ComputePlanError
@@ -118,13 +118,7 @@ class Result:
         """
         base = self.case(case)
         return {
-            name: {
-                q.name: Estimate.of(np.subtract(other.values[q.name], base.values[q.name]))
-                for q in self.quantities
-                if q.name in other.values and q.name in base.values
-            }
-            for name, other in self.cases.items()
-            if name != case
+            name: differences(other, base) for name, other in self.cases.items() if name != case
         }
 
     def versus(self, case: str, quantities: Iterable[str] | None = None) -> Any:
@@ -171,8 +165,8 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the estimates as plain JSON: name, then case, quantity and statistic.
 
-        A number that does not exist is ``None``: ``ci95`` of a single run, for one. Where cases
-        are missing, ``incomplete`` says which and why.
+        A number that does not exist is ``None``: ``low`` and ``high`` of a single run, for two.
+        Where cases are missing, ``incomplete`` says which and why.
         """
         missing = {
             name: {"code": why.code, "values": dict(why.items)}

@@ -25,13 +25,15 @@ from typing import Any
 import numpy as np
 
 from computeplan.analytic.agreement import warnings_of
+from computeplan.analytic.beyond import carried_on
 from computeplan.arrays import FloatArray
 from computeplan.engines import batch, event
 from computeplan.errors import ComputePlanError, InfeasibleError
 from computeplan.ledger import Span
-from computeplan.metrics import measure, measure_jobs
+from computeplan.metrics import by_site, measure, measure_jobs
 from computeplan.notes import Note, note
-from computeplan.results.cases import CaseResult
+from computeplan.results.cases import CaseResult, in_one_window
+from computeplan.results.window import BySite, joined
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import Case, compile_cases, notes_of
 from computeplan.study.facts import beside, facts_of
@@ -176,7 +178,8 @@ def _result(
     notes = notes_of(played)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
-    found = {case.name: _case_result(case, counted[case.name]) for case in played}
+    counted_alike = in_one_window(_case_result(case, counted[case.name]) for case in played)
+    found = {case.name: result for case, result in zip(played, counted_alike, strict=True)}
     results = [(case.name, case.world, found[case.name]) for case in played]
     warnings, failures = beside("agreement", warnings_of, results)
     notes += [*(warnings or ()), *failures]
@@ -214,6 +217,7 @@ class _Counted:
 
     values: Mapping[str, FloatArray]
     jobs: Mapping[str, FloatArray]
+    by_site: BySite
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
 
@@ -231,7 +235,8 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         spans = ledger.spans
     used = ledger.chip_s[:, :-1].sum(axis=3)
     pool = np.where(used.max(axis=2) > 0, used.argmax(axis=2), -1)
-    return _Counted(measure(ledger, world), measure_jobs(ledger, world), pool, tuple(spans or ()))
+    counted = measure(ledger, world), measure_jobs(ledger, world), by_site(ledger, world)
+    return _Counted(*counted, pool, tuple(spans or ()))
 
 
 def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
@@ -245,19 +250,21 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         return "" if math.isinf(job.deadline_s) else f"{job.deadline_s / HOUR_S:g}"
 
     pool = np.concatenate([c.pool for c in counted])
+    values, jobs, of_time = carried_on(world, join("values"), join("jobs"))
     return CaseResult(
-        values=join("values"),
-        jobs=join("jobs"),
+        values=values,
+        jobs=jobs,
         job_names=tuple(job.name for job in world.jobs),
         job_facts={
             "model": tuple(job.model for job in world.jobs),
             "pool": tuple(_usual_pool(world, pool[:, j]) for j in range(len(world.jobs))),
             "deadline_h": tuple(deadline(job) for job in world.jobs),
         },
-        facts=facts_of(case.world),
+        facts=facts_of(case.world) | of_time,
         spans=counted[0].spans,
         pool_names=tuple(pool.name for pool in world.pools),
         axes=case.axes,
+        by_site=joined([c.by_site for c in counted]),
     )
 
 

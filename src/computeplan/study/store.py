@@ -7,6 +7,7 @@
     runs.csv            one row per case and run, with the axes of the sweep as columns
     jobs.csv            one row per case, run and job; the axes too
     summary.csv .json   estimates; the JSON also holds notes and facts
+    sites.csv           what counting to another window needs, per case, run and site
     timeline.csv        run 0 of each case
     provenance.json     how to get the same numbers again
     figures/            if the caller draws any
@@ -36,13 +37,16 @@ from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES, Span
 from computeplan.notes import Note, NoteValue
-from computeplan.quantities import JOB_QUANTITIES
+from computeplan.quantities import JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
+from computeplan.results.window import MEASURES, BySite
 from computeplan.study.result import Result
+from computeplan.units import CURRENCIES
 
 __all__ = ["check_writable", "load_result", "save_result"]
 
+_PARTS = ("jobs", "idle", "idle_per_day")
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 
 Row = Iterable[object]
@@ -153,6 +157,7 @@ def _write(result: Result, folder: Path) -> None:
         (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
     )
     _write_csv(folder / "timeline.csv", ("case", *_SPAN), spans)
+    _write_csv(folder / "sites.csv", _site_header(result), _site_rows(result))
     texts = {
         "about": result.about,
         "notes": [_plain(note) for note in result.notes],
@@ -210,6 +215,25 @@ def _cell(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
+def _site_header(result: Result) -> Row:
+    found = (case.by_site for case in result.cases.values())
+    currency = next((by_site.currency for by_site in found if by_site), "USD")
+    measures = [in_currency(measure, currency) for measure in MEASURES]
+    return ("case", "run", "site", "end_s", *(f"{part}_{m}" for part in _PARTS for m in measures))
+
+
+def _site_rows(result: Result) -> Iterable[Row]:
+    for name, case in result.cases.items():
+        found = case.by_site
+        if found is None:
+            continue
+        parts = [getattr(found, part)[measure] for part in _PARTS for measure in MEASURES]
+        columns = np.stack(parts, axis=-1).tolist()
+        for run, end_s in enumerate(found.end_s.tolist()):
+            for i, site in enumerate(found.sites):
+                yield name, run, site, end_s, *_cells(columns[run][i])
+
+
 def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -259,6 +283,8 @@ def _read(folder: Path) -> Result:
     swept = {path for axes in summary.get("axes", {}).values() for path in axes}
     runs = _read_csv(folder / "runs.csv", swept)
     jobs = _read_csv(folder / "jobs.csv", swept)
+    has_sites = (folder / "sites.csv").is_file()  # not of earlier versions
+    sites = _read_csv(folder / "sites.csv", set()) if has_sites else {}
     spans = _read_csv(folder / "timeline.csv")
     with (folder / "scenario.yaml").open(encoding="utf-8", newline="") as file:
         scenario_yaml = file.read()
@@ -272,6 +298,7 @@ def _read(folder: Path) -> Result:
                 runs[name],
                 jobs.get(name, []),
                 spans.get(name, []),
+                sites.get(name, []),
                 {fact: _note(data) for fact, data in facts.items()},
                 summary.get("pools", {}).get(name),
                 summary.get("axes", {}).get(name, {}),  # earlier versions
@@ -301,6 +328,7 @@ def _case(
     runs: list[dict[str, str]],
     jobs: list[dict[str, str]],
     spans: list[dict[str, str]],
+    sites: list[dict[str, str]],
     facts: dict[str, Note],
     pools: list[str] | None,
     axes: dict[str, object],
@@ -338,8 +366,23 @@ def _case(
         ),
         pool_names=tuple(pools),
         axes=axes,
+        by_site=_by_site(sites, len(runs)) if sites else None,
     )
 
 
-def _column(rows: list[dict[str, str]], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
+    names = tuple(dict.fromkeys(row["site"] for row in rows))
+
+    def column(name: str) -> FloatArray:
+        return _column(rows, name).reshape(n_runs, len(names))
+
+    currency = next(c for c in CURRENCIES if f"jobs_{in_currency('cost_usd', c)}" in rows[0])
+    end_s = column("end_s")[:, 0]
+    jobs, idle, per_day = (
+        {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
+    )
+    return BySite(names, currency, end_s, jobs, idle, per_day)
+
+
+def _column(rows: list[dict[str, str]], name: str) -> FloatArray:
     return np.array([float(row[name] or "nan") for row in rows])

@@ -130,6 +130,7 @@ def features_of(
     sharing: Sequence[Sequence[int]],
     policy: str,
     horizon_s: float,
+    at_most_s: float,
     signals: Collection[str],
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
@@ -144,6 +145,8 @@ def features_of(
         found += [Feature("signals", f"sites.{pool.site}.{name}", p, name) for name in signals]
     if math.isfinite(horizon_s):
         found.append(Feature("horizon", "simulate.horizon"))
+    elif math.isfinite(at_most_s):
+        found.append(Feature("horizon", "simulate.at_most"))
     return tuple(found)
 
 

@@ -66,7 +66,7 @@ class World:
     n_fault_kinds: int
     """How many of them are faults."""
     horizon_s: float
-    """Wall time at which a run ends; inf without. [s]"""
+    """Wall time at which a run ends, whatever is done; inf if it ends with its last job. [s]"""
     notes: Notes
     """What a reader of the numbers must know."""
     sharing: tuple[tuple[int, ...], ...] = ()
@@ -75,6 +75,18 @@ class World:
     """What varies in time, by the name of its weight in the ledger, for each pool."""
     currency: str = "USD"
     """In which the prices of the pools are."""
+    at_most_s: float = math.inf
+    """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
+
+    @property
+    def cut_s(self) -> float:
+        """Wall time at which a run is cut, be its jobs unfinished; inf without. [s]"""
+        return min(self.horizon_s, self.at_most_s)
+
+    @property
+    def ends_with_work(self) -> bool:
+        """Whether a run ends with its last job."""
+        return math.isinf(self.horizon_s)
 
     def signals_of(self, pool: int) -> tuple[Signal, ...]:
         """Return the signals of a pool."""
@@ -89,7 +101,13 @@ class World:
     def features(self) -> tuple[Feature, ...]:
         """What it asks of those who play it."""
         return features_of(
-            self.pools, self.jobs, self.sharing, self.policy, self.horizon_s, self.signals
+            self.pools,
+            self.jobs,
+            self.sharing,
+            self.policy,
+            self.horizon_s,
+            self.at_most_s,
+            self.signals,
         )
 
     @cached_property
@@ -143,7 +161,7 @@ class World:
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
             likely_s += 6 * repair_s
-        return spec.arrival_s + likely_s + 4 * place.mean_restart_s
+        return min(spec.arrival_s + likely_s + 4 * place.mean_restart_s, self.at_most_s)
 
     def n_arrivals(self, pool: int) -> float:
         """Return about how many arrivals on a pool a run has, as far as it is looked at first."""
@@ -193,9 +211,9 @@ class World:
             self.arrival_rate(p) * until_s > 10 * self.n_arrivals(p) + 2_000
             for p in range(len(self.pools))
         )
-        if until_s > NEVER_ENDS * likely_s or faults_go_on:
+        if math.isinf(self.at_most_s) and (until_s > NEVER_ENDS * likely_s or faults_go_on):
             raise InfeasibleError(
                 f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
-                " has too many faults. Give simulate.horizon, more spares or shorter repairs"
+                " has too many faults. Give simulate.at_most, more spares or shorter repairs"
             )
-        return 1.5 * until_s
+        return min(1.5 * until_s, self.at_most_s)

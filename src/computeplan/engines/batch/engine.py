@@ -115,9 +115,10 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         for p, pool in enumerate(world.pools)
     ]
     rows = {p: _play_job(world, turns[p], p, job, n_runs) for p, job in job_on.items()}
-    wall_s = np.full(n_runs, world.horizon_s)
-    if math.isinf(world.horizon_s):
-        wall_s = np.maximum.reduce([pool_rows.end_s for pool_rows in rows.values()])
+    wall_s = np.full(n_runs, world.cut_s)
+    if world.ends_with_work:
+        ends_s = np.maximum.reduce([pool_rows.end_s for pool_rows in rows.values()])
+        wall_s = np.minimum(ends_s, world.cut_s)
     books = _Books(world, n_runs, wall_s)
     for pool in range(len(world.pools)):
         pool_rows = rows.get(pool) or _rows(world, pool, None, n_runs)
@@ -156,7 +157,8 @@ class _Books:
         self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
         by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
-        shapes = {"repairs": by_pool, "retired": by_pool, "from_start": (n_runs, n_jobs)}
+        shapes = dict.fromkeys(("repairs", "retired", "in_repair"), by_pool)
+        shapes["from_start"] = (n_runs, n_jobs)
         self.counts = {n: np.zeros(shapes.get(n, by_kind), dtype=np.int64) for n in COUNTS}
 
     def add(self, rows: Rows, pool: int, job: int | None) -> None:
@@ -173,6 +175,7 @@ class _Books:
         self.counts["interruptions"] += rows.counts.interruptions.T
         self.counts["idle_faults"] += rows.counts.idle_faults.T
         self.counts["repairs"][:, pool] = rows.nodes.n_repairs
+        self.counts["in_repair"][:, pool] = rows.nodes.n_in_repair(self.wall_s)
         if job is None:
             return
         phases = {

@@ -289,6 +289,12 @@ class Nodes:
         total: FloatArray = np.maximum(self.claimed_up_s - wall_s, 0.0).sum(axis=0)
         return total
 
+    def n_in_repair(self, wall_s: FloatArray) -> IntArray:
+        """Return how many listed nodes are in repair at `wall_s`."""
+        listed = self.ids[: self.n_places] != NO_NODE
+        count: IntArray = (listed & (self.up_s > wall_s)).sum(axis=0)
+        return count
+
     def totals(self, wall_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
         """Return idle and repair node-seconds of listed nodes up to `wall_s`, and their number."""
         listed = self.ids[: self.n_places] != NO_NODE

@@ -42,7 +42,7 @@ class Rows:
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
         self.n_nodes = place.n_nodes + place.n_spare_nodes
-        self.horizon_s = world.horizon_s
+        self.cut_s = world.cut_s
         self.work_s = float(job.train_s[pool]) if job else 0.0
         self.interval_s = float(job.interval_s[pool]) if job else math.inf
         self.saves = math.isfinite(self.interval_s)
@@ -90,7 +90,7 @@ class Rows:
         # No row ends before. Arrivals only ever put it off: a restart may be cut short, but not
         # before it began, and a broken save before a stop gives back at most its length.
         soonest_s = 0.0
-        for turn, live in turns.of_job(from_s, until_s, self.horizon_s, self.is_done):
+        for turn, live in turns.of_job(from_s, until_s, self.cut_s, self.is_done):
             time_s = turn.time_s
             live &= ~self.is_done
             latest_s = np.where(live, time_s, 0.0).max()
@@ -343,7 +343,7 @@ class Rows:
         self._finish(~self.is_done, limit_s)
         if self.is_done.all():
             return True
-        if until_s < self.horizon_s:
+        if until_s < self.cut_s:
             return False
         rows = np.flatnonzero(~self.is_done)
         restarted_s = np.minimum(until_s, self.ready_s[rows]) - self.begin_s[rows]
@@ -362,7 +362,7 @@ class Rows:
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
         n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
-        limit_s = np.full(rows.size, self.horizon_s)
+        limit_s = np.full(rows.size, self.cut_s)
         self._weigh(rows, limit_s, self._in_cycles_s(n_cycles) + trained_s)
         self.last_s[rows] = trained_s
         self.n_cycles[rows] += n_cycles

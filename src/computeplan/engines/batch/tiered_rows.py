@@ -191,6 +191,6 @@ class TieredRows(Rows):
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
         trained_s, _ = self._trained(gone_s, self.work_s - self.kept_odd_s[rows])
-        self._weigh(rows, np.full(rows.size, self.horizon_s), trained_s)
+        self._weigh(rows, np.full(rows.size, self.cut_s), trained_s)
         self.last_s[rows] = trained_s
         self.saved_odd_s[rows] += gone_s - trained_s

@@ -98,11 +98,11 @@ class _Arrivals:
         node = -1
         if i < len(samples.time_s) and samples.time_s[i] <= self.look_s:
             self.next_s, then, node = samples.time_s[i], self._arrive, samples.node[i]
-        elif self.look_s >= run.horizon_s or i >= run.world.pools[self.pool].n_arrivals:
+        elif self.look_s >= run.cut_s or i >= run.world.pools[self.pool].n_arrivals:
             self.next_s = math.inf
         else:
             self.next_s, then = self.look_s, self._draw_more
-        if self.next_s < run.horizon_s:
+        if self.next_s < run.cut_s:
             run.calendar.at(self.next_s, Rank.FAULT, then, self.pool, node)
 
     def _arrive(self, now_s: float) -> None:
@@ -129,8 +129,8 @@ class _Run:
 
     def __init__(self, world: World, trace: Trace, run: int, *, timeline: bool) -> None:
         self.world, self.trace, self.run = world, trace, run
-        self.horizon_s = world.horizon_s
-        self.calendar = Calendar((world.horizon_s, Rank.FAULT))  # a last save may end with the run
+        self.cut_s = world.cut_s
+        self.calendar = Calendar((world.cut_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
         storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
         self.jobs = [
@@ -166,12 +166,12 @@ class _Run:
             arrive = partial(self._arrive, job)
             self.calendar.at(job.spec.arrival_s, Rank.ARRIVAL, arrive, node=job.index)
         self.calendar.run()
-        if math.isfinite(self.horizon_s):
-            return self._ledger(self.horizon_s)
-        if self.n_open:
+        if self.n_open and math.isinf(self.cut_s):
             waiting = ", ".join(self.jobs[j].spec.name for j in self.queue) or "a blocked job"
             message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
             raise ComputePlanError(message)
+        if self.n_open or not self.world.ends_with_work:
+            return self._ledger(self.cut_s)
         return self._ledger(max(job.end_s for job in self.jobs))
 
     def _arrive(self, job: Job, now_s: float) -> None:
@@ -197,7 +197,7 @@ class _Run:
     def await_ends(self, pool: int) -> None:
         """Await the ends of jobs that train, unless a fault comes before: then look again."""
         next_s = math.inf if self.is_open[pool] else self.arrivals[pool].next_s
-        latest_s = min(next_s, self.horizon_s)
+        latest_s = min(next_s, self.cut_s)
         for near in self.pools[pool].near:
             for job in near.jobs:
                 if job.ending is None and job.may_end_by(latest_s):
@@ -209,7 +209,7 @@ class _Run:
     def _end(self, job: Job, now_s: float) -> None:
         job.end(now_s)
         self.n_open -= 1
-        if not self.n_open and math.isinf(self.horizon_s):
+        if not self.n_open and self.world.ends_with_work:
             self.calendar.entries.clear()  # nothing will ask where its nodes went
             return
         pool = self.pools[job.pool]
@@ -288,6 +288,7 @@ class _Run:
                 **{name: np.array([counts]) for name, counts in self.counts.items()},
                 "repairs": np.array([[pool.repair_shop.n_repairs for pool in pools]]),
                 "retired": np.array([retired]),
+                "in_repair": np.array([[pool.nodes.n_in_repair for pool in pools]]),
                 "from_start": np.array([[job.n_from_start for job in jobs]]),
             },
             weights=("seconds", "slow", *world.signals),

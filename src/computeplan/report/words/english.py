@@ -355,7 +355,30 @@ def _break_even(values: Mapping[str, Any]) -> str:
     )
 
 
+def _beyond(reason: str) -> Callable[[Values], str]:
+    return lambda v: (
+        f"the time is only known to be longer than {v['cut_days']:.4g} d, where runs were cut, and"
+        f" is not extrapolated: {reason.format(**v)}"
+    )
+
+
+def _beyond_not_steady(v: Values) -> str:
+    blocked = _percent(v["blocked_frac"])
+    reason = f"jobs lack a node {blocked} of the time in the long run, and less before the cut"
+    return _beyond(reason)(v)
+
+
+def _beyond_no_closed_form(v: Values) -> str:
+    reason = _NO_CLOSED_FORM.get(v["why"], "{path}").format(**v)
+    return _beyond(f"no closed form says whether the pace stays ({reason})")(v)
+
+
 SENTENCES |= {
+    "carried_on": "the time of {n_runs:,} runs is extrapolated from {cut_days:.4g} d: their pace"
+    " stays, by closed form",
+    "beyond_several_jobs": _beyond("the {n_jobs} jobs may wait for each other"),
+    "beyond_no_closed_form": _beyond_no_closed_form,
+    "beyond_not_steady": _beyond_not_steady,
     "no_closed_form": _no_closed_form,
     "no_break_even": "no break-even: {path} is not in its closed form",
     "beside_failed": _beside_failed,
