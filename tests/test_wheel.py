@@ -67,6 +67,9 @@ def test_wheel_carries_its_data(wheel):
     catalogue = {path.relative_to(REPO / "src").as_posix() for path in data.rglob("*.yaml")}
     assert catalogue <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert "computeplan/report/fonts/NotoSansSC-computeplan.otf" in names
+    assert "computeplan/report/fonts/OFL.txt" in names
+    assert any(".dist-info/licenses/" in name and name.endswith("OFL.txt") for name in names)
 
 
 def test_shipped_scenario_runs_from_anywhere(programs, tmp_path):

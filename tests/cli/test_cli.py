@@ -692,3 +692,9 @@ def test_runs_as_a_module(monkeypatch, capsys):
         runpy.run_module("computeplan", run_name="__main__")
     assert caught.value.code == 0
     assert "computeplan, version" in capsys.readouterr().out
+
+
+def test_characters_that_no_font_draws_are_said_beside_the_figures(call):
+    names = ("--set", "cases={'\U0002a6d6': {}, '𓀀': {}}", "--runs", "2", "--out", "r")
+    assert "𓀀: figures show boxes" in call("run", "s.yaml", *names)[1]
+    assert "𓀀，图中以方框代替" in call("plot", "r", "--kind", "energy", "--lang", "zh")[2]

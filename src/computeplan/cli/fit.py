@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from computeplan.cli.options import language_option
 from computeplan.errors import ComputePlanError, ScenarioError
+from computeplan.report import Language
 
 if TYPE_CHECKING:
     from computeplan.fitting.fit import FleetFit
@@ -23,6 +25,7 @@ ALIKE = 18  # bytes: "# Fitted by comput", "node,start_s,end_s"
 
 
 @click.command()
+@language_option
 @click.argument("log", type=click.Path(path_type=Path))
 @click.option("--nodes", type=click.IntRange(1, BIGGEST), help="Of the fleet, all of them.")
 @click.option("--from", "begins", help="When the log begins: '0 d', or 2024-07-23.")
@@ -51,6 +54,7 @@ ALIKE = 18  # bytes: "# Fitted by comput", "node,start_s,end_s"
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def fit(
+    language: Language,
     log: Path,
     nodes: int | None,
     begins: str | None,
@@ -100,29 +104,35 @@ def fit(
         from computeplan.report.fit import fit_figure
         from computeplan.report.scatter import save_axes
 
-        save_axes(fit_figure(found), figure)
-    _show(found, predictions, gain, as_json=as_json)
+        save_axes(fit_figure(found, language=language), figure)
+    _show(found, predictions, gain, language, as_json=as_json)
 
 
 def _show(
-    found: FleetFit, predictions: list[Prediction], gain: LemonGain | None, *, as_json: bool
+    found: FleetFit,
+    predictions: list[Prediction],
+    gain: LemonGain | None,
+    language: Language,
+    *,
+    as_json: bool,
 ) -> None:
     from computeplan.report import fit as report
-    from computeplan.report.words import sentence
+    from computeplan.report.words import sentences
 
     if as_json:
-        document = report.fit_document(found, predictions, gain)
+        document = report.fit_document(found, predictions, gain, language=language)
         click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
         return
-    tables = [report.causes_table(found), report.laws_table(found), report.months_table(found)]
+    makers = (report.causes_table, report.laws_table, report.months_table)
+    tables = [make(found, language=language) for make in makers]
     if predictions:
-        tables.append(report.prediction_table(predictions))
+        tables.append(report.prediction_table(predictions, language=language))
     if gain is not None:
-        tables.append(report.lemons_table(gain))
+        tables.append(report.lemons_table(gain, language=language))
     for table in tables:
         click.echo(f"{table}\n")
-    for finding in found.findings:
-        click.echo(f"- {sentence(finding)}")
+    for finding in sentences(found.findings, language):
+        click.echo(f"- {finding}")
 
 
 def _fleet(nodes: int | None, begins: str | None, ends: str | None) -> tuple[int, str, str]:

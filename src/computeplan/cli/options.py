@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from computeplan.report.table import Table
     from computeplan.specs.scenario import Scenario
 
-__all__ = ["columns", "language_option", "load_with", "scenario_options", "show_table"]
+__all__ = [
+    "columns",
+    "language_option",
+    "load_with",
+    "say_unseen",
+    "scenario_options",
+    "show_table",
+]
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,6 +95,14 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
 def columns() -> int:
     """Return the columns of the terminal, or what COLUMNS says, or 80."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def say_unseen(characters: str, language: Language, *, err: bool) -> None:
+    """Say which characters of names a figure could not show, if there are any."""
+    from computeplan.report.words import phrase
+
+    if characters:
+        click.echo(phrase("characters_unseen", language, characters=characters), err=err)
 
 
 def show_table(table: Table, width: int | None = None) -> None:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from computeplan.cli.options import language_option, load_with, scenario_options, show_table
+from computeplan.cli.options import (
+    language_option,
+    load_with,
+    say_unseen,
+    scenario_options,
+    show_table,
+)
 from computeplan.cli.workers import executor_of
 from computeplan.errors import ComputePlanError
 from computeplan.report import Language
@@ -76,7 +82,7 @@ def run(
         check_writable(folder)
     is_stopped = False
     try:
-        with executor_of(workers) as executor, _progress() as progress:
+        with executor_of(workers) as executor, _progress(language) as progress:
             result = study.run(loaded, executor=executor, progress=progress)
     except study.Interrupted as stop:
         result, is_stopped = stop.result, True
@@ -104,6 +110,7 @@ def _report(
     as_json: bool,
 ) -> None:
     """Save, show, draw: in this order, and each whatever becomes of the others."""
+    from computeplan.report.words import phrase
     from computeplan.study.store import save_result
 
     errors: list[Exception] = []
@@ -117,11 +124,19 @@ def _report(
             _show(result, language, with_jobs=with_jobs)
     if folder is not None:
         with _going_on(errors):
-            click.echo(f"Numbers: {folder}", err=as_json)
+            click.echo(phrase("numbers_in", language, folder=folder), err=as_json)
             if figures:
-                click.echo(f"Figures: {folder / 'figures'}", err=as_json)
+                _say_figures(result, folder / "figures", language, err=as_json)
     if errors:
         raise errors[0]
+
+
+def _say_figures(result: Result, folder: Path, language: Language, *, err: bool) -> None:
+    from computeplan.report.figures import unseen_in
+    from computeplan.report.words import phrase
+
+    click.echo(phrase("figures_in", language, folder=folder), err=err)
+    say_unseen(unseen_in(result), language, err=err)
 
 
 @contextlib.contextmanager
@@ -153,7 +168,7 @@ def _show(result: Result, language: Language, *, with_jobs: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Any]:
+def _progress(language: Language) -> Iterator[Any]:
     """Yield a callback that draws a bar on stderr, or does nothing if nobody looks."""
     if not sys.stderr.isatty() or os.environ.get("CI"):
         yield None
@@ -168,10 +183,11 @@ def _progress() -> Iterator[Any]:
     )
 
     from computeplan.report.table import wrap
+    from computeplan.report.words import phrase
 
     case = TextColumn("{task.description}", markup=False)  # names are text
     columns = (
-        TextColumn("simulating"),
+        TextColumn(phrase("simulating", language)),
         case,
         BarColumn(),
         MofNCompleteColumn(),

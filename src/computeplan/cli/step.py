@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from computeplan.cli.options import language_option, say_unseen
 from computeplan.errors import ScenarioError
+from computeplan.report import Language
 
 if TYPE_CHECKING:
+    from computeplan.analytic.step_price import StepPrice
     from computeplan.specs.jobs import Parallelism
 
 __all__ = ["step"]
@@ -19,6 +22,7 @@ BIGGEST = 100_000_000
 
 
 @click.command()
+@language_option
 @click.option("--model", required=True, help="A name in the catalogue, a YAML file, a config.json.")
 @click.option(
     "--chip",
@@ -61,6 +65,7 @@ BIGGEST = 100_000_000
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def step(
+    language: Language,
     model: str,
     chip_names: tuple[str, ...],
     chips: int,
@@ -83,8 +88,7 @@ def step(
     sequence or precision.
     """
     from computeplan.analytic.step_price import price_step
-    from computeplan.report.scatter import save_axes
-    from computeplan.report.steps import as_document, best_table, breakdown, step_table
+    from computeplan.report.steps import as_document, best_table, step_table
 
     given = dict(layout) | {"recompute": recompute, "schedule": schedule}
     rate = None if network is None else _quantity(network, "B/s", "--network")
@@ -104,15 +108,25 @@ def step(
         for name in chip_names
     ]
     if figure is not None:
-        save_axes(breakdown(prices), figure)
+        _draw(prices, figure, language)
     if as_json:
-        documents = [as_document(price) for price in prices]
+        documents = [as_document(price, language=language) for price in prices]
         click.echo(json.dumps(documents, ensure_ascii=False, indent=2, allow_nan=False))
         return
-    click.echo(str(step_table(prices)))
+    click.echo(str(step_table(prices, language=language)))
     if len(prices) == 1 and prices[0].n_priced > 1:
         click.echo("")
-        click.echo(str(best_table(prices[0])))
+        click.echo(str(best_table(prices[0], language=language)))
+
+
+def _draw(prices: list[StepPrice], path: Path, language: Language) -> None:
+    from computeplan.report.scatter import save_axes
+    from computeplan.report.steps import breakdown
+    from computeplan.report.style import unseen
+
+    save_axes(breakdown(prices, language=language), path)
+    names = (name for price in prices for name in (price.model, price.chip))
+    say_unseen(unseen(names), language, err=True)
 
 
 def _layout(

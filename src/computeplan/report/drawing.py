@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import Quantity
 from computeplan.report import Language
-from computeplan.report.style import axis_label, case_labels, say
+from computeplan.report.style import case_labels
+from computeplan.report.words import phrase
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
@@ -86,7 +87,7 @@ def interval(
 def case_rows(ax: Axes, result: Result) -> None:
     """Put the cases on the y axis, the first on top."""
     n = len(result.cases)
-    ax.set_yticks(range(n), case_labels(result, ax), fontsize=9)
+    ax.set_yticks(range(n), case_labels(result), fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(n - 0.5, -0.5)
 
@@ -132,14 +133,9 @@ def label_x(
     ax: Axes, result: Result, quantity: Quantity, language: Language, unit: str | None = None
 ) -> None:
     """Label the x axis, say how to read the intervals, and part thousands."""
-    how = say(
-        "line: 5th to 95th percentile of the runs, thick: 95 % interval of the mean",
-        "细线:各次运行的第 5 至第 95 百分位;粗线:均值的 95 % 置信区间",
-        ax,
-        language,
-    )
-    label = axis_label(quantity, ax, language, unit)
-    ax.set_xlabel(f"{label}\n({how})" if result.n_runs > 1 else label)
+    label = quantity.axis(language, unit)
+    how = phrase("reading_intervals", language)
+    ax.set_xlabel(f"{label}\n{how}" if result.n_runs > 1 else label)
     ax.xaxis.set_major_formatter("{x:,.10g}")
 
 

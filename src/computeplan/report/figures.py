@@ -42,18 +42,18 @@ from computeplan.report.drawing import (
 from computeplan.report.numbers import headline, with_interval
 from computeplan.report.style import (
     PHASE_COLOURS,
-    axis_label,
     case_colour,
     case_dashes,
     case_labels,
     case_marker,
     drawn,
     new_axes,
-    say,
     style,
+    unseen,
 )
 from computeplan.report.table import wrap
 from computeplan.report.timeline import timeline
+from computeplan.report.words import phrase
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
@@ -66,6 +66,7 @@ __all__ = [
     "throughput_energy",
     "time_to_train",
     "timeline",
+    "unseen_in",
     "wall_time",
 ]
 
@@ -90,7 +91,7 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
     left = np.zeros(len(rows))
     for phase, width in zip(_HELD, share.T, strict=True):
         of = QUANTITIES[f"{phase}_chip_h"]
-        text = say(of.label, of.label_zh, ax, language)
+        text = of.axis(language, "")
         ax.barh(rows, width, 0.62, left=left, color=PHASE_COLOURS[phase], label=text)
         left += width
     degraded = QUANTITIES["goodput_frac"] in headline(result)
@@ -101,16 +102,14 @@ def goodput(result: Result, ax: Axes | None = None, *, language: Language = "en"
     for row, found in enumerate(() if has_queue else share_kept):
         interval(ax, row, found, "black", "D", size=4)
     numbers_beside(ax, [with_interval(QUANTITIES[name], found) for found in share_kept])
-    head = say("ETTR, queueing included", "ETTR(含排队)", ax, language) if has_queue else "ETTR"
+    head = phrase("ettr_queueing_included", language) if has_queue else "ETTR"
     if degraded:
-        head = say("Goodput", "有效产出", ax, language)
+        head = phrase("goodput", language)
     ax.text(1.02, 1.01, head, transform=ax.transAxes, va="bottom", fontsize=9)
     case_rows(ax, result)
     ax.set_xlim(0, 1)
-    ax.set_xlabel(
-        say("Share of the chip time that jobs hold", "作业占用芯片时间的构成", ax, language)
-    )
-    name = say("ETTR, mean and intervals", "ETTR:均值与区间", ax, language)
+    ax.set_xlabel(phrase("share_of_chip_time", language))
+    name = phrase("ettr_and_intervals", language)
     point = Line2D([], [], color="black", marker="D", markersize=4, linewidth=1.2)
     legend_above(ax, 3, last=None if has_queue else (point, name))
     return ax
@@ -128,7 +127,7 @@ def time_to_train(result: Result, ax: Axes | None = None, *, language: Language 
         interval(ax, i, estimate, case_colour(i), "o", size=7, hollow=n_cut > 0)
         text = with_interval(quantity, estimate)
         if n_cut:
-            text += "\n" + say("extrapolated", "外推值", ax, language)
+            text += "\n" + phrase("extrapolated", language)
             text += f" {n_cut:,} / {result.n_runs:,}" if n_cut < result.n_runs else ""
         texts.append(text)
     numbers_beside(ax, texts)
@@ -189,9 +188,9 @@ def throughput_energy(result: Result, ax: Axes | None = None, *, language: Langu
         ax.set_yscale("log")
     label_x(ax, result, across, language, unit)
     ax.yaxis.set_major_formatter("{x:,.10g}")
-    ax.set_ylabel(wrap(axis_label(up, ax, language), 40))
+    ax.set_ylabel(wrap(up.axis(language), 40))
     ax.grid()
-    names_beside(ax, x, y, case_labels(result, ax, width=26, lines=2))
+    names_beside(ax, x, y, case_labels(result, width=26, lines=2))
     return ax
 
 
@@ -230,8 +229,8 @@ def wall_time(result: Result, ax: Axes | None = None, *, language: Language = "e
     if not any(estimate.p95 > estimate.p5 for estimate in found):
         return _no_distribution(new_axes(ax, len(found)), result, quantity, found, language)
     ax = new_axes(ax, max(6.0, 1.15 * len(found)), width=9.0)
-    names = case_labels(result, ax, width=28, lines=2)
-    median = say("median", "中位数", ax, language)
+    names = case_labels(result, width=28, lines=2)
+    median = phrase("median", language)
     handles = []
     for i, (case, estimate) in enumerate(zip(cases, found, strict=True)):
         days = np.sort(case.values.get(quantity.name, np.empty(0)))
@@ -246,11 +245,10 @@ def wall_time(result: Result, ax: Axes | None = None, *, language: Language = "e
     if is_wide(found):
         ax.set_xscale("log")
     ax.set_ylim(0, 1.02)
-    label = axis_label(quantity, ax, language)
-    cut = say(", extrapolated where the horizon came first", ",未完成者为外推值", ax, language)
-    ax.set_xlabel(label + cut if is_cut else label)
+    label = quantity.axis(language)
+    ax.set_xlabel(label + phrase("extrapolated_where_cut", language) if is_cut else label)
     ax.xaxis.set_major_formatter("{x:,.10g}")
-    ax.set_ylabel(say("Share of runs done", "已完成运行的比例", ax, language))
+    ax.set_ylabel(phrase("share_of_runs_done", language))
     ax.grid()
     ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
     return ax
@@ -260,17 +258,15 @@ def _no_distribution(
     ax: Axes, result: Result, quantity: Quantity, found: list[Estimate], language: Language
 ) -> Axes:
     if result.n_runs == 1:
-        why = say(
-            "one run per case: no distribution", "每个方案只有一次运行,没有分布", ax, language
-        )
+        why = phrase("one_run_no_distribution", language)
     else:
-        why = say("the runs do not differ", "各次运行没有差异", ax, language)
+        why = phrase("runs_do_not_differ", language)
     lines = [
         f"{name}: {quantity.text(estimate.mean)} {quantity.unit}"
-        for name, estimate in zip(case_labels(result, ax, width=60, lines=1), found, strict=True)
+        for name, estimate in zip(case_labels(result, width=60, lines=1), found, strict=True)
     ]
     ax.set_axis_off()
-    text = "\n".join([f"{axis_label(quantity, ax, language)}: {why}", "", *lines])
+    text = "\n".join([f"{quantity.axis(language)}: {why}", "", *lines])
     ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
     return ax
 
@@ -307,7 +303,7 @@ def save_figures(
     kinds : iterable of str, optional
         Of `FIGURES`; without, all that this result has the data for.
     language : {"en", "zh"}
-        Of the labels. A PNG falls back to English where no installed font can write Chinese.
+        Of the labels.
 
     Raises
     ------
@@ -335,6 +331,14 @@ def save_figures(
     return tuple(names)
 
 
+def unseen_in(result: Result) -> str:
+    """Return the characters of a result's names that no font on this machine draws."""
+    cases = result.cases.values()
+    of_jobs = (text for case in cases for texts in case.job_facts.values() for text in texts)
+    of_cases = (name for case in cases for name in (*case.job_names, *case.pool_names))
+    return unseen([result.name, *result.cases, *of_cases, *of_jobs])
+
+
 def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]]:
     if kind != "timeline":
         return [(kind, partial(_DRAW[kind], result))]
@@ -354,7 +358,7 @@ def _png_and_svg(draw: Callable[..., Axes]) -> tuple[bytes, bytes]:
     assert first is not None  # it is drawn on a figure of its own
     png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(style()), warnings.catch_warnings():
-        # In an SVG text stays text: the browser has the glyphs that this machine has not.
+        # Names are drawn as they are; the command says what cannot be seen (`unseen_in`).
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         first.savefig(png, format="png", metadata={"Software": None})
         second = Figure(figsize=tuple(first.get_size_inches()), layout="constrained")

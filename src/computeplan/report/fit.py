@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -25,9 +25,9 @@ from computeplan.fitting.retirement import LemonGain
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.notes import Note
 from computeplan.report import Language
-from computeplan.report.style import case_colour, drawn, new_axes, one_line, say, style
+from computeplan.report.style import case_colour, drawn, new_axes, one_line, style
 from computeplan.report.table import Table
-from computeplan.report.words import sentence
+from computeplan.report.words import phrase, sentence, sentences
 from computeplan.units import DAY_S
 
 __all__ = [
@@ -44,14 +44,20 @@ __all__ = [
 ]
 
 PER_THOUSAND = 1000 * DAY_S
+_MODELS = {"constant": "constant_rate", "wandering": "wandering_rate"}
+_FORECASTS = {
+    "faults": "faults",
+    "nodes down, mean": "nodes_down_mean",
+    "nodes down, 95th percentile": "nodes_down_p95",
+}
 _HIDDEN = {"history", "durations", "covariance", "repair"}  # long, or said elsewhere
 
 
-def _of(interval: Interval, scale: float = 1.0, digits: int = 3) -> str:
+def _of(interval: Interval, language: Language, scale: float = 1.0, digits: int = 3) -> str:
     value, low, high = (
         _short(x / scale, digits) for x in (interval.value, interval.low, interval.high)
     )
-    return f"{value}\n{low} to {high}"
+    return f"{value}\n{phrase('from_to', language, low=low, high=high)}"
 
 
 def _short(value: float, digits: int = 3) -> str:
@@ -61,7 +67,7 @@ def _short(value: float, digits: int = 3) -> str:
 # Tables ------------------------------------------------------------------------------------------
 
 
-def causes_table(fit: FleetFit) -> Table:
+def causes_table(fit: FleetFit, *, language: Language = "en") -> Table:
     """Return one row for each cause and one for all: rates, what they take, repairs."""
     rows = []
     for cause in (fit.all, *fit.causes):
@@ -69,99 +75,93 @@ def causes_table(fit: FleetFit) -> Table:
         share = cause.takes_node
         rows.append(
             (
-                one_line(cause.name),
+                phrase("all_causes", language) if cause is fit.all else one_line(cause.name),
                 f"{cause.n}",
-                _of(cause.per_up_s, 1 / PER_THOUSAND),
-                _of(cause.per_wall_s, 1 / PER_THOUSAND),
-                "" if math.isnan(share.value) else _of(share, digits=2),
+                _of(cause.per_up_s, language, 1 / PER_THOUSAND),
+                _of(cause.per_wall_s, language, 1 / PER_THOUSAND),
+                "" if math.isnan(share.value) else _of(share, language, digits=2),
                 "" if math.isnan(cause.repair_median_s) else f"{cause.repair_median_s / DAY_S:.3g}",
-                "" if best is None else _of(best.mean_s, DAY_S),
+                "" if best is None else _of(best.mean_s, language, DAY_S),
                 "" if best is None else best.name,
             )
         )
-    head = (
+    codes = (
         "cause",
         "faults",
-        "per 1000 node-days\nin service",
-        "per 1000 node-days\nof the fleet",
-        "takes\nthe node",
-        "median\nrepair [d]",
-        "mean of the law\nof repairs [d]",
+        "rate_in_service",
+        "rate_of_fleet",
+        "takes_the_node",
+        "median_repair_d",
+        "mean_repair_d",
         "law",
     )
-    history = fit.history
-    title = f"{fit.all.n} faults of {history.n_nodes:,} nodes in {history.length_s / DAY_S:.5g} d"
-    notes = (
-        *_plain(history.notes),
-        (
-            "95 % intervals: of rates and shares exact (Garwood; Clopper-Pearson), of laws Wald's"
-            " from the Hessian in logarithms; medians are Kaplan and Meier's"
-        ),
-    )
-    return Table(title, head, tuple(rows), notes)
+    n_nodes, days = fit.history.n_nodes, fit.history.length_s / DAY_S
+    title = phrase("faults_of_nodes", language, n=fit.all.n, n_nodes=n_nodes, days=days)
+    notes = (*sentences(fit.history.notes, language), phrase("how_intervals", language))
+    return Table(title, _heads(codes, language), tuple(rows), notes)
 
 
-def laws_table(fit: FleetFit) -> Table:
+def _heads(codes: Iterable[str], language: Language) -> tuple[str, ...]:
+    return tuple(phrase(code, language) for code in codes)
+
+
+def laws_table(fit: FleetFit, *, language: Language = "en") -> Table:
     """Return the laws fitted to times between faults and to repairs, of all causes."""
     rows = []
-    for what, laws in (("between faults", fit.all.gaps), ("repair", fit.all.repairs)):
+    for what, laws in (("between_faults", fit.all.gaps), ("repair", fit.all.repairs)):
         best = best_law(laws)
-        rows += [_law_row(what, law, is_best=law is best) for law in laws]
-    head = (
-        "of all causes",
+        rows += [_law_row(phrase(what, language), law, language, law is best) for law in laws]
+    codes = (
+        "of_all_causes",
         "law",
         "shape",
-        "scale [d]",
-        "median [d]",
-        "mean [d]",
-        "p95 [d]",
-        "AIC",
-        "p of fit",
-        "seen,\ncensored",
+        "scale_d",
+        "median_d",
+        "mean_d",
+        "p95_d",
+        "aic",
+        "p_of_fit",
+        "seen_and_censored",
     )
-    notes = (
-        "between faults: up time of a node from the end of a repair to its next fault",
-        "* least AIC; p of fit: chi-square of events over the fitted hazard (Akritas)",
-    )
-    return Table("laws by maximum likelihood", head, tuple(rows), notes)
+    notes = _heads(("what_between_faults", "what_p_of_fit"), language)
+    title = phrase("laws_fitted", language)
+    return Table(title, _heads(codes, language), tuple(rows), notes)
 
 
-def _law_row(what: str, law: LawFit, *, is_best: bool) -> tuple[str, ...]:
+def _law_row(what: str, law: LawFit, language: Language, is_best: bool) -> tuple[str, ...]:
+    times = (law.scale_s, law.median_s, law.mean_s, law.p95_s)
     return (
         what,
         f"{law.name}{' *' if is_best else ''}",
-        "" if law.shape is None else _of(law.shape),
-        _of(law.scale_s, DAY_S),
-        _of(law.median_s, DAY_S),
-        _of(law.mean_s, DAY_S),
-        _of(law.p95_s, DAY_S),
+        "" if law.shape is None else _of(law.shape, language),
+        *(_of(time, language, DAY_S) for time in times),
         f"{law.aic:.1f}",
         "" if math.isnan(law.p_fit) else f"{law.p_fit:.2g}",
         f"{law.n_events}, {law.n_censored}",
     )
 
 
-def months_table(fit: FleetFit) -> Table:
+def months_table(fit: FleetFit, *, language: Language = "en") -> Table:
     """Return the faults of each window of 30 days."""
     edges, rows = fit.drift.edges_s / DAY_S, []
     for i, (n, rate) in enumerate(zip(fit.drift.counts, fit.drift.per_node_s, strict=True)):
-        days = f"{edges[i]:g} to {edges[i + 1]:g}"
+        days = phrase("from_to", language, low=f"{edges[i]:g}", high=f"{edges[i + 1]:g}")
         per_day = n / (edges[i + 1] - edges[i])
-        rows.append((days, f"{n}", f"{per_day:.2f}", _of(rate, 1 / PER_THOUSAND)))
-    head = ("days", "faults", "a day", "per 1000 node-days")
-    return Table("faults by window of 30 days", head, tuple(rows))
+        rows.append((days, f"{n}", f"{per_day:.2f}", _of(rate, language, 1 / PER_THOUSAND)))
+    head = _heads(("days", "faults", "a_day", "per_1000_node_days"), language)
+    return Table(phrase("faults_by_window", language), head, tuple(rows))
 
 
-def prediction_table(predictions: Sequence[Prediction]) -> Table:
+def prediction_table(predictions: Sequence[Prediction], *, language: Language = "en") -> Table:
     """Return what each model says of later days, and whether the truth lies inside."""
     rows = tuple(
         (
-            p.model,
-            f.name,
+            phrase(_MODELS[p.model], language),
+            phrase(_FORECASTS[f.name], language),
             _short(f.expected),
-            f"{_short(f.low)} to {_short(f.high)}",
+            phrase("from_to", language, low=_short(f.low), high=_short(f.high)),
             _short(f.truth),
-            "inside" if f.is_inside else "OUTSIDE",
+            phrase("inside" if f.is_inside else "outside", language),
             f"{f.below:.1%}",
         )
         for p in predictions
@@ -169,81 +169,87 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
     )
     first = predictions[0]
     until, to = first.fit_until_s / DAY_S, first.to_s / DAY_S
-    head = ("rate", "of", "expected", "95 % interval", "truth", "truth is", "draws below")
-    law = f"repairs: {first.repair.name}, " if first.repair else ""
-    notes = [
-        (
-            f"{law}{first.n_draws} draws, each with parameters from their sampling distribution;"
-            " nothing widens the intervals afterwards"
-        ),
-    ]
+    codes = ("rate", "of_what", "expected", "interval_95", "truth", "truth_is", "draws_below")
+    law = first.repair.name if first.repair else None
+    notes = [phrase("how_predicted", language, law=law, n=first.n_draws)]
     n_windows = math.ceil(first.fit_until_s / WINDOW_S)
     if n_windows < LEAST_WINDOWS:
-        notes.append(
-            f"only {n_windows} windows tell how far the rate wanders: its intervals are too short"
-        )
-    return Table(
-        f"fitted to days 0 to {until:g}, days {until:g} to {to:g}", head, rows, tuple(notes)
-    )
+        notes.append(phrase("few_windows_tell", language, n=n_windows))
+    title = phrase("predicted_days", language, until=until, to=to)
+    return Table(title, _heads(codes, language), rows, tuple(notes))
 
 
-def lemons_table(gain: LemonGain) -> Table:
+def lemons_table(gain: LemonGain, *, language: Language = "en") -> Table:
     """Return what retiring the worst nodes gains, in sample, later, and by chance."""
 
     def chance(parts: tuple[float, float, float]) -> str:
-        return f"{parts[0]:.1%} ({parts[1]:.1%} to {parts[2]:.1%})"
+        mean, low, high = (f"{part:.1%}" for part in parts)
+        return f"{mean} ({phrase('from_to', language, low=low, high=high)})"
 
-    day = f"{gain.split_s / DAY_S:g}"
+    day, n = f"{gain.split_s / DAY_S:g}", gain.n_retired
     rows = (
-        (f"faults before day {day}", f"{gain.in_sample:.1%}", chance(gain.equal_in_sample)),
-        (f"faults after day {day}", f"{gain.later:.1%}", chance(gain.equal_later)),
-    )
-    count = f"{gain.n_retired} of {gain.n_nodes:,}"
-    notes = (
         (
-            f"after day {day}, a gamma mixture with the dispersion before it expects them to have"
-            f" {gain.expected_later:.1%}; {gain.p_later:.0%} of fleets of equal nodes gain as much"
+            phrase("faults_before_day", language, day=day),
+            f"{gain.in_sample:.1%}",
+            chance(gain.equal_in_sample),
         ),
-        f"over the whole window, the worst {gain.n_retired} hold {gain.whole:.1%}",
+        (
+            phrase("faults_after_day", language, day=day),
+            f"{gain.later:.1%}",
+            chance(gain.equal_later),
+        ),
     )
-    head = ("gain", "this log", "fleet of equal nodes (95 %)")
-    return Table(f"retiring the {count} nodes with most faults", head, rows, notes)
+    shares = {"expected": gain.expected_later, "p": gain.p_later}
+    notes = (
+        phrase("expected_later", language, day=day, **shares),
+        phrase("worst_over_window", language, n=n, share=gain.whole),
+    )
+    title = phrase("retiring_the_worst", language, n=n, n_nodes=gain.n_nodes)
+    return Table(title, _heads(("gain", "this_log", "equal_nodes"), language), rows, notes)
 
 
 # JSON --------------------------------------------------------------------------------------------
 
 
 def fit_document(
-    fit: FleetFit, predictions: Sequence[Prediction] = (), gain: LemonGain | None = None
+    fit: FleetFit,
+    predictions: Sequence[Prediction] = (),
+    gain: LemonGain | None = None,
+    *,
+    language: Language = "en",
 ) -> dict[str, Any]:
-    """Return everything as plain data; what is not finite is null, times are in seconds."""
+    """Return everything as plain data; what is not finite is null, times are in seconds.
+
+    Sentences are in the language; keys never are.
+    """
     history = fit.history
     return {
         "nodes": history.n_nodes,
         "window_s": history.length_s,
-        "notes": _plain(history.notes),
-        "findings": _plain(fit.findings),
-        "not_played_yet": _plain(tuple(unplayed(fit))),
+        "notes": sentences(history.notes, language),
+        "findings": sentences(fit.findings, language),
+        "not_played_yet": sentences(unplayed(fit), language),
         **{
-            name: _plain(getattr(fit, name))
+            name: _plain(getattr(fit, name), language)
             for name in ("all", "causes", "dispersion", "drift", "wander")
         },
-        "predictions": [_plain(p) for p in predictions],
-        "lemons": _plain(gain),
+        "predictions": [_plain(p, language) for p in predictions],
+        "lemons": _plain(gain, language),
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, language: Language) -> Any:
     if isinstance(value, Note):
-        return sentence(value)
+        return sentence(value, language)
     if is_dataclass(value) and not isinstance(value, type):
-        shown = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        shown = {name: part for name, part in shown.items() if name not in _HIDDEN}
-        return shown | ({"is_inside": value.is_inside} if hasattr(value, "is_inside") else {})
+        shown = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in _HIDDEN}
+        if hasattr(value, "is_inside"):
+            shown["is_inside"] = value.is_inside
+        return {name: _plain(part, language) for name, part in shown.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return _plain(value.tolist(), language)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, language) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value
@@ -273,14 +279,14 @@ def weekly_faults(fit: FleetFit, ax: Axes | None = None, *, language: Language =
     edges = windows_s(0.0, history.length_s, week)
     faults = np.histogram(history.fault_s, edges)[0] / np.diff(edges) * week
     left, width = edges[:-1] / DAY_S, np.diff(edges) / DAY_S
-    name = say("faults a week", "每周故障数", ax, language)
+    name = phrase("faults_a_week", language)
     ax.bar(left, faults, width, align="edge", color="#D9D9D9", edgecolor="white", label=name)
     flat = fit.all.per_wall_s
     scale = history.n_nodes * week
     ends = np.array([0.0, history.length_s / DAY_S])
     names = (
-        say("constant rate, 95 %", "恒定速率，95 %", ax, language),
-        say("rate by 30 days, 95 %", "按 30 天的速率，95 %", ax, language),
+        phrase("constant_rate_and_interval", language),
+        phrase("rate_by_window_and_interval", language),
     )
     months = zip(fit.drift.per_node_s, itertools.pairwise(fit.drift.edges_s), strict=True)
     drawn = [(flat, ends, 0), *((rate, np.array(span) / DAY_S, 1) for rate, span in months)]
@@ -290,7 +296,7 @@ def weekly_faults(fit: FleetFit, ax: Axes | None = None, *, language: Language =
         ax.fill_between(span, low, high, color=colour, alpha=0.25, linewidth=0)
         name = names[k] if i < len(names) else ""
         ax.plot(span, [value] * 2, ("-", "--")[k], color=colour, label=name)
-    _say_axes(ax, ("day", "天"), ("faults a week", "每周故障数"), language)
+    _label_axes(ax, "days", "faults_a_week", language)
     return ax
 
 
@@ -302,13 +308,14 @@ def node_counts(fit: FleetFit, ax: Axes | None = None, *, language: Language = "
     most = min(int(counts.max()), 60)
     k = np.arange(most + 1)
     seen = np.bincount(np.minimum(counts, most), minlength=most + 1)
-    name = say("nodes of this log", "日志中的节点", ax, language)
+    name = phrase("nodes_of_this_log", language)
     ax.bar(k, seen, 0.8, color="#D9D9D9", label=name)
     mean, shape = float(counts.mean()), fit.dispersion.mixture.shape.value
-    laws = {"Poisson": stats.poisson.pmf(k, mean)}
+    laws = {phrase("poisson", language): stats.poisson.pmf(k, mean)}
     if math.isfinite(shape):
-        name = say("negative binomial", "负二项分布", ax, language)
-        laws[name] = stats.nbinom.pmf(k, shape, shape / (shape + mean))
+        laws[phrase("negative_binomial", language)] = stats.nbinom.pmf(
+            k, shape, shape / (shape + mean)
+        )
     for i, (name, probability) in enumerate(laws.items()):
         # What 95 % of fleets of this law show, so that a bar outside means something.
         low, high = (stats.binom.ppf(q, counts.size, probability) for q in (0.025, 0.975))
@@ -326,7 +333,7 @@ def node_counts(fit: FleetFit, ax: Axes | None = None, *, language: Language = "
     ax.set_yscale("symlog", linthresh=1)
     ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.set_ylim(bottom=0)
-    _say_axes(ax, ("faults of a node", "单节点故障数"), ("nodes", "节点数"), language)
+    _label_axes(ax, "faults_of_a_node", "nodes", language)
     return ax
 
 
@@ -336,7 +343,7 @@ def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language
     ax = new_axes(ax, 8)
     away = fit.all.durations
     if away.known_s.size == 0:
-        text = say("the log holds no repairs", "日志中没有修复时间", ax, language)
+        text = phrase("no_repairs", language)
         ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center")
         return ax
     data = stats.CensoredData(uncensored=away.known_s, right=away.longer_s)
@@ -349,7 +356,7 @@ def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language
     ax.fill_between(
         x, low, high, step="post", color="#D9D9D9", label="95 %", where=np.isfinite(low)
     )
-    name = say("repairs (Kaplan-Meier)", "修复（Kaplan-Meier）", ax, language)
+    name = phrase("repairs_kaplan_meier", language)
     ax.step(x, survival.probabilities, where="post", color="#7F7F7F", label=name)
     times = np.geomspace(x.min(), x.max() * 1.5, 200)
     for i, law in enumerate(fit.all.repairs):
@@ -358,11 +365,11 @@ def repair_survival(fit: FleetFit, ax: Axes | None = None, *, language: Language
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.set_ylim(0, 1.02)
-    _say_axes(ax, ("days", "天"), ("share that lasts longer", "更长的比例"), language)
+    _label_axes(ax, "days", "share_that_lasts_longer", language)
     return ax
 
 
-def _say_axes(ax: Axes, x: tuple[str, str], y: tuple[str, str], language: Language) -> None:
-    ax.set_xlabel(say(*x, ax, language))
-    ax.set_ylabel(say(*y, ax, language))
+def _label_axes(ax: Axes, x: str, y: str, language: Language) -> None:
+    ax.set_xlabel(phrase(x, language))
+    ax.set_ylabel(phrase(y, language))
     ax.legend(fontsize=9)

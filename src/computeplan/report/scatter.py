@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from matplotlib.ticker import FormatStrFormatter
 from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
-from computeplan.report.style import case_colour, case_marker, drawn, label, new_axes, say, style
+from computeplan.report.style import case_colour, case_marker, drawn, label, new_axes, style
+from computeplan.report.words import phrase
 
 __all__ = ["save_axes", "scatter"]
 
@@ -46,7 +48,7 @@ def scatter(
     for i, (family, (measured, predicted)) in enumerate(points.items()):
         ratio = predicted / measured
         mape = np.abs(ratio - 1).mean()
-        name = label(family, f"family {i + 1}", ax, width=40)
+        name = label(family, width=40)
         ax.plot(
             measured,
             ratio,
@@ -61,8 +63,8 @@ def scatter(
     ax.set_xlim(*ends)
     ratios = np.concatenate([p / m for m, p in points.values()])
     ax.set_ylim(min(0.5, ratios.min() * 0.95), max(1.5, ratios.max() * 1.05))
-    ax.set_xlabel(say("measured seconds per step", "实测每步秒数", ax, language))
-    ax.set_ylabel(say("predicted / measured", "预测 / 实测", ax, language))
+    ax.set_xlabel(phrase("measured_step_s", language))
+    ax.set_ylabel(phrase("predicted_over_measured", language))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=9)
     return ax
 
@@ -84,7 +86,8 @@ def save_axes(ax: Axes, path: Path) -> None:
     metadata = {"Software": None} if path.suffix.lower() == ".png" else {"Date": None}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(style()):
+        with mpl.rc_context(style()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
             figure.savefig(path, metadata=metadata)
     except OSError as error:
         raise ComputePlanError(f"{path}: cannot be written: {error.strerror}") from error

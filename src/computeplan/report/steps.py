@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,63 +12,70 @@ from matplotlib.axes import Axes
 from computeplan.analytic.step_price import StepPrice
 from computeplan.physics.steptime.layout import RECOMPUTE
 from computeplan.physics.steptime.memory import GIB, RankMemory
-from computeplan.physics.steptime.search import in_words
 from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
-from computeplan.report.style import drawn, label, new_axes, say
+from computeplan.report.style import drawn, label, new_axes
 from computeplan.report.table import Table
-from computeplan.report.words import sentences
+from computeplan.report.words import layout_words, phrase, sentences
 
 __all__ = ["as_document", "best_table", "breakdown", "step_table"]
 
 PARTS = {
-    "compute_s": ("compute", "计算", "#0072B2"),
-    "tp_s": ("tensor parallel", "张量并行", "#56B4E9"),
-    "bubble_s": ("pipeline bubble", "流水线气泡", "#D55E00"),
-    "pp_s": ("pipeline messages", "流水线通信", "#E69F00"),
-    "dp_s": ("data parallel", "数据并行", "#CC79A7"),
-    "cp_s": ("context parallel", "上下文并行", "#999933"),
-    "ep_s": ("expert parallel", "专家并行", "#117733"),
-    "optimizer_s": ("optimizer", "优化器", "#7F7F7F"),
+    "compute_s": "#0072B2",
+    "tp_s": "#56B4E9",
+    "bubble_s": "#D55E00",
+    "pp_s": "#E69F00",
+    "dp_s": "#CC79A7",
+    "cp_s": "#999933",
+    "ep_s": "#117733",
+    "optimizer_s": "#7F7F7F",
 }
-"""Parts of a step in English and Chinese, with their colours."""
+"""Colours of the parts of a step."""
+MEMORY = ("weights", "gradients", "optimizer", "activations", "logits", "reserve")
 LEAST_SHOWN = 0.03
 
 
-def step_table(prices: Sequence[StepPrice]) -> Table:
+def step_table(prices: Sequence[StepPrice], *, language: Language = "en") -> Table:
     """Return one column for every price, with ratios to the first where there are several."""
-    first = prices[0]
-    rows: list[tuple[str, ...]] = [
-        ("seconds per step", *(f"{p.step_s:.4g}" for p in prices)),
-        ("  90 % band", *(_band(p) for p in prices)),
-        ("tokens/s", *(f"{p.tok_per_s:,.0f}" for p in prices)),
-        ("tokens/s per chip", *(f"{p.tok_per_s / p.chips:,.0f}" for p in prices)),
-    ]
+    first, rows = prices[0], []
+
+    def row(code: str, cells: Iterable[str], indent: str = "") -> None:
+        rows.append((f"{indent}{phrase(code, language)}", *cells))
+
+    row("step_seconds", (f"{p.step_s:.4g}" for p in prices))
+    row("step_band", (_band(p, language) for p in prices), "  ")
+    row("tokens_per_s", (f"{p.tok_per_s:,.0f}" for p in prices))
+    row("tokens_per_s_and_chip", (f"{p.tok_per_s / p.chips:,.0f}" for p in prices))
     if len(prices) > 1:
-        ratio = (f"{p.tok_per_s / first.tok_per_s:.3g}" for p in prices)
-        rows.append(("  ratio of tokens/s", *ratio))
-    rows += [
-        ("MFU", *(f"{p.mfu:.3f}" for p in prices)),
-        ("layout", *(p.words().replace(", ", "\n") for p in prices)),
-    ]
-    for name, (english, _, _) in PARTS.items():
+        ratios = (f"{p.tok_per_s / first.tok_per_s:.3g}" for p in prices)
+        row("ratio_of_tokens_per_s", ratios, "  ")
+    rows.append(("MFU", *(f"{p.mfu:.3f}" for p in prices)))
+    row("layout", ("\n".join(layout_words(p.layout.at(0), language)) for p in prices))
+    for name in PARTS:
         cells = tuple(_part(p.time, name, p.step_s) for p in prices)
         if any(cells):
-            rows.append((english, *cells))
-    rows.append(("memory, GiB of", *(f"{p.memory_bytes / GIB:.1f}" for p in prices)))
-    for field in fields(RankMemory):
-        sizes = [float(getattr(p.memory, field.name)[0]) for p in prices]
+            row(name, cells)
+    row("memory_of", (f"{p.memory_bytes / GIB:.1f}" for p in prices))
+    for name in MEMORY:
+        sizes = [float(getattr(p.memory, name)[0]) for p in prices]
         if any(sizes):
-            rows.append((f"  {field.name}", *(f"{size / GIB:.1f}" for size in sizes)))
-    rows.append(("  in all", *(f"{float(p.memory.total[0]) / GIB:.1f}" for p in prices)))
-    title = (
-        f"{first.model}, {first.chips:,} chips, {first.batch:,} sequences of {first.seq:,} tokens"
-        f" ({first.batch * first.seq:,} tokens a step), {first.precision}"
+            row(name, (f"{size / GIB:.1f}" for size in sizes), "  ")
+    row("memory_in_all", (f"{float(p.memory.total[0]) / GIB:.1f}" for p in prices), "  ")
+    title = phrase(
+        "step_title",
+        language,
+        model=first.model,
+        chips=phrase("n_chips", language, n=first.chips),
+        batch=first.batch,
+        seq=first.seq,
+        tokens=first.batch * first.seq,
+        precision=first.precision,
     )
-    return Table(title, ("", *(p.chip for p in prices)), tuple(rows), _notes(prices))
+    head = ("", *(p.chip for p in prices))
+    return Table(title, head, tuple(rows), _notes(prices, language))
 
 
-def best_table(price: StepPrice) -> Table:
+def best_table(price: StepPrice, *, language: Language = "en") -> Table:
     """Return the layouts of a price, fastest first."""
     total = price.memory.total
     rows = tuple(
@@ -78,15 +85,16 @@ def best_table(price: StepPrice) -> Table:
             f"{price.flop / _peak_flop(price, place):.3f}",
             f"{float(total[place]) / GIB:.1f}",
             f"{int(price.layout.n_ranks[place]):,}",
-            in_words(price.layout.at(place)),
+            phrase("between", language).join(layout_words(price.layout.at(place), language)),
         )
         for place in range(total.size)
     )
-    title = (
-        f"the {len(rows)} fastest of {price.n_fitting:,} layouts that fit"
-        f" ({price.n_priced:,} looked at)"
+    counts = {"n": len(rows), "n_fitting": price.n_fitting, "n_priced": price.n_priced}
+    seconds, ranks, layout = (
+        phrase(code, language) for code in ("seconds_of_step", "ranks", "layout")
     )
-    return Table(title, ("", "step s", "MFU", "GiB", "ranks", "layout"), rows)
+    head = ("", seconds, "MFU", "GiB", ranks, layout)
+    return Table(phrase("best_layouts", language, **counts), head, rows)
 
 
 @drawn
@@ -105,7 +113,7 @@ def breakdown(
     ax = new_axes(ax, 1.6 * len(prices) + 1)
     for row, price in enumerate(prices):
         left = 0.0
-        for name, (_, _, colour) in PARTS.items():
+        for name, colour in PARTS.items():
             width = float(getattr(price.time, name)[0])
             ax.barh(row, width, 0.5, left=left, color=colour, edgecolor="white", linewidth=0.5)
             left += width
@@ -123,24 +131,20 @@ def breakdown(
         for name in PARTS
         if any(float(getattr(p.time, name)[0]) > LEAST_SHOWN * p.step_s for p in prices)
     ]
-    handles = [
-        mpl.patches.Patch(color=PARTS[name][2], label=say(*PARTS[name][:2], ax, language))
-        for name in shown
-    ]
+    handles = [mpl.patches.Patch(color=PARTS[name], label=phrase(name, language)) for name in shown]
     ax.legend(handles=handles, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=9)
-    ax.set_yticks(
-        range(len(prices)), [label(p.chip, f"chip {i}", ax) for i, p in enumerate(prices, 1)]
-    )
+    ax.set_yticks(range(len(prices)), [label(p.chip) for p in prices])
     ax.invert_yaxis()
     ax.set_xlim(left=0)
-    ax.set_xlabel(say("seconds per step (line: 90 % band)", "每步秒数(线:90% 区间)", ax, language))
-    title = f"{prices[0].model}, {prices[0].chips:,} chips, {prices[0].precision}"
-    ax.set_title(label(title, "step", ax, width=90), pad=30)
+    ax.set_xlabel(phrase("step_seconds_and_band", language))
+    chips = phrase("n_chips", language, n=prices[0].chips)
+    parts = (prices[0].model, chips, prices[0].precision)
+    ax.set_title(label(phrase("between", language).join(parts), width=90), pad=30)
     return ax
 
 
-def as_document(price: StepPrice) -> dict[str, Any]:
-    """Return a price as plain data for JSON, in SI, layouts fastest first."""
+def as_document(price: StepPrice, *, language: Language = "en") -> dict[str, Any]:
+    """Return a price as plain data for JSON, in SI, layouts fastest first, notes in a language."""
     what = ("model", "chip", "chips", "chips_used", "precision", "seq")
     found = ("mfu", "family", "memory_bytes", "n_priced", "n_fitting")
     return {
@@ -154,7 +158,7 @@ def as_document(price: StepPrice) -> dict[str, Any]:
         "tokens_per_s": price.tok_per_s,
         **{name: getattr(price, name) for name in found},
         "layouts": [_layout(price, place) for place in range(price.memory.total.size)],
-        "notes": [*sentences(price.notes), *_rests_on([price])],
+        "notes": [*sentences(price.notes, language), *_rests_on([price], language)],
     }
 
 
@@ -191,8 +195,9 @@ def _peak_flop(price: StepPrice, place: int) -> float:
     return seconds * float(price.layout.n_ranks[place]) * price.peak_flop_per_s
 
 
-def _band(price: StepPrice) -> str:
-    return f"{price.step_s * price.band.low:.3g} to {price.step_s * price.band.high:.3g}"
+def _band(price: StepPrice, language: Language) -> str:
+    low, high = (f"{price.step_s * end:.3g}" for end in (price.band.low, price.band.high))
+    return phrase("from_to", language, low=low, high=high)
 
 
 def _part(time: StepTime, name: str, step_s: float) -> str:
@@ -200,25 +205,33 @@ def _part(time: StepTime, name: str, step_s: float) -> str:
     return f"{seconds:.3g} s  {seconds / step_s:>4.0%}" if seconds > 0.0005 * step_s else ""
 
 
-def _notes(prices: Sequence[StepPrice]) -> tuple[str, ...]:
-    notes = sentences(note for price in prices for note in price.notes)
+def _notes(prices: Sequence[StepPrice], language: Language) -> tuple[str, ...]:
+    notes = sentences((note for price in prices for note in price.notes), language)
     notes += [
-        f"{price.chip}: {price.chips_used:,} of {price.chips:,} chips are used: no layout that fits"
-        " and divides the batch is faster on more of them"
+        phrase(
+            "fewer_chips_are_faster",
+            language,
+            chip=price.chip,
+            n_used=price.chips_used,
+            n_chips=price.chips,
+        )
         for price in prices
         if price.chips_used < price.chips and price.n_priced > 1
     ]
-    return tuple(dict.fromkeys((*notes, *_rests_on(prices))))
+    return tuple(dict.fromkeys((*notes, *_rests_on(prices, language))))
 
 
-def _rests_on(prices: Sequence[StepPrice]) -> list[str]:
-    notes = []
-    for price in prices:
-        beyond = ""
-        if price.band.extrapolated > 1:
-            beyond = f"; extrapolated x {price.band.extrapolated:.3g}"
-        notes.append(
-            f"{price.chip}: {price.numbers.rows} published runs ({price.family}), at most"
-            f" {price.numbers.largest_chips:,} chips{beyond}; switches of {price.framework}"
+def _rests_on(prices: Sequence[StepPrice], language: Language) -> list[str]:
+    return [
+        phrase(
+            "price_rests_on",
+            language,
+            chip=price.chip,
+            n_runs=price.numbers.rows,
+            family=price.family,
+            largest=price.numbers.largest_chips,
+            extrapolated=price.band.extrapolated,
+            framework=price.framework,
         )
-    return notes
+        for price in prices
+    ]

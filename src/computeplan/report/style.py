@@ -1,9 +1,9 @@
 """How figures look: colours, fonts, and text that is drawn as it is written.
 
 Nothing here changes matplotlib's global settings: figures are drawn inside a context of their own
-(`drawn`). Names are users' text. In them ``$`` is no mathematics, and a name that the fonts of
-this machine cannot write is replaced by its number, unless a browser will write it: text in an
-SVG stays text.
+(`drawn`). Names are users' text: in them ``$`` is no mathematics, and they are drawn as they are.
+Chinese is drawn with a font that ships, which has the 8,105 General Standard Chinese Characters;
+what is beyond it takes a font of this machine, and `unseen` tells what no font draws.
 """
 
 from __future__ import annotations
@@ -11,25 +11,21 @@ from __future__ import annotations
 import functools
 import io
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from computeplan.quantities import Quantity
-from computeplan.report import Language
 from computeplan.report.table import wrap
 from computeplan.study.result import Result
 
 __all__ = [
     "PHASE_COLOURS",
-    "axis_label",
-    "can_write",
     "case_colour",
     "case_dashes",
     "case_labels",
@@ -40,8 +36,8 @@ __all__ = [
     "one_line",
     "plain",
     "plain_lines",
-    "say",
     "style",
+    "unseen",
 ]
 
 Of = TypeVar("Of")
@@ -73,6 +69,10 @@ PHASE_COLOURS = {
     "repair": "#7F7F7F",
 }
 
+_SHIPPED = "Noto Sans SC computeplan"
+"""A subset of Noto Sans SC under the OFL; ``docs/make_font.py`` makes it."""
+
+# Of systems, for what is beyond the shipped font: by the names under which they are installed.
 _CHINESE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans SC",
@@ -92,16 +92,30 @@ _CHINESE_FONTS = (
 
 @functools.cache
 def _fonts() -> tuple[str, ...]:
-    """Return the font families to write with: the default, then a Chinese one if installed."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    chinese = next((name for name in _CHINESE_FONTS if name in installed), None)
-    return ("DejaVu Sans", chinese) if chinese else ("DejaVu Sans",)
+    """Return the families to write with, in the order in which they are asked for a glyph."""
+    known = font_manager.fontManager
+    folder = Path(__file__).parent / "fonts"
+    known.addfont(folder / "NotoSansSC-computeplan.otf")
+    installed = {font.name for font in known.ttflist}
+    return ("DejaVu Sans", _SHIPPED, *(name for name in _CHINESE_FONTS if name in installed))
 
 
 @functools.cache
 def _glyphs() -> frozenset[int]:
     files = [font_manager.findfont(name, fallback_to_default=False) for name in _fonts()]
     return frozenset(code for file in files for code in font_manager.get_font(file).get_charmap())
+
+
+def unseen(texts: Iterable[str]) -> str:
+    """Return the characters that no font on this machine draws, each once; boxes stand for them.
+
+    Examples
+    --------
+    >>> unseen(["每 30 分钟保存", "half"]), unseen(["𓀀"])
+    ('', '𓀀')
+    """
+    written = dict.fromkeys(character for text in texts for character in one_line(text))
+    return "".join(character for character in written if ord(character) not in _glyphs())
 
 
 def style() -> Any:
@@ -158,13 +172,6 @@ def new_axes(ax: Axes | None, rows: float, *, width: float = 8.0) -> Axes:
     return figure.add_subplot(axes_class=_Shown)
 
 
-def can_write(text: str, ax: Axes) -> bool:
-    """Return whether every character will be seen, on this machine or in a browser."""
-    if isinstance(ax.get_figure(root=True).canvas, FigureCanvasSVG):  # type: ignore[union-attr]
-        return True
-    return all(ord(character) in _glyphs() for character in text)
-
-
 def plain(text: str) -> str:
     """Return text on one line in which ``$`` is no mathematics."""
     return one_line(text).replace("$", r"\$")
@@ -176,12 +183,9 @@ def one_line(text: str) -> str:
     return " ".join(visible.split())
 
 
-def label(name: str, otherwise: str, ax: Axes, *, width: int = 24, lines: int = 3) -> str:
-    """Return a name fit to draw, or `otherwise` if the fonts cannot write it."""
-    shown = one_line(name)
-    return (
-        plain_lines(wrap(shown if can_write(shown, ax) else otherwise, width, lines)) or otherwise
-    )
+def label(name: str, *, width: int = 24, lines: int = 3) -> str:
+    """Return a name on lines that fit, ready to draw."""
+    return plain_lines(wrap(one_line(name), width, lines))
 
 
 def plain_lines(text: str) -> str:
@@ -189,12 +193,9 @@ def plain_lines(text: str) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
-def case_labels(result: Result, ax: Axes, *, width: int = 24, lines: int = 3) -> list[str]:
-    """Return the names of the cases, fit to draw; ``case 3`` where the fonts cannot write one."""
-    return [
-        label(name, f"case {i}", ax, width=width, lines=lines)
-        for i, name in enumerate(result.cases, 1)
-    ]
+def case_labels(result: Result, *, width: int = 24, lines: int = 3) -> list[str]:
+    """Return the names of the cases, ready to draw."""
+    return [label(name, width=width, lines=lines) for name in result.cases]
 
 
 def case_colour(index: int) -> str:
@@ -210,13 +211,3 @@ def case_marker(index: int) -> str:
 def case_dashes(index: int) -> str:
     """Return the line style of a case: dashed once colours repeat."""
     return ("-", "--", "-.", ":")[index // len(_CASE_COLOURS) % 4]
-
-
-def say(english: str, chinese: str, ax: Axes, language: Language) -> str:
-    """Return the text in the language asked, in English where no font can write Chinese."""
-    return chinese if language == "zh" and can_write(chinese, ax) else english
-
-
-def axis_label(quantity: Quantity, ax: Axes, language: Language, unit: str | None = None) -> str:
-    """Return the label of an axis, with its unit."""
-    return say(quantity.axis("en", unit), quantity.axis("zh", unit), ax, language)

@@ -11,7 +11,8 @@ from computeplan.ledger import PHASES, Span
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
 from computeplan.report.drawing import legend_above
-from computeplan.report.style import PHASE_COLOURS, case_labels, drawn, label, new_axes, say
+from computeplan.report.style import PHASE_COLOURS, case_labels, drawn, label, new_axes
+from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
 from computeplan.study.result import Result
 from computeplan.units import DAY_S, HOUR_S
@@ -70,18 +71,17 @@ def timeline(
     _row_names(ax, shown, language)
     ax.set_xlim(0, end_s / unit_s)
     ax.xaxis.set_major_formatter("{x:,.10g}")
-    ax.set_xlabel(say(f"Time since the start [{unit}]", f"距开始的时间 [{unit}]", ax, language))
-    title = _title(ax, result, name, len(rows), language)
+    ax.set_xlabel(phrase("time_since_start", language, unit=unit))
+    title = _title(result, name, len(rows), language)
     legend_above(ax, 4, title)
     return ax
 
 
-def _title(ax: Axes, result: Result, case: str, n_rows: int, language: Language) -> str:
-    title = case_labels(result, ax, width=60, lines=1)[list(result.cases).index(case)]
-    title += say(": run 0", ":第 0 次运行", ax, language)
+def _title(result: Result, case: str, n_rows: int, language: Language) -> str:
+    title = case_labels(result, width=60, lines=1)[list(result.cases).index(case)]
+    title += phrase("run_0", language)
     if n_rows > MAX_ROWS:
-        part = f" ({MAX_ROWS} / {n_rows})"
-        title += say(f", the first rows{part}", f",仅前若干行{part}", ax, language)
+        title += phrase("first_rows", language, n=MAX_ROWS, n_all=n_rows)
     return title
 
 
@@ -97,7 +97,7 @@ def _phases(ax: Axes, shown: Rows, unit_s: float, language: Language) -> None:
         ]
         if boxes:
             of = QUANTITIES[f"{phase}_chip_h"]
-            text = say(of.label, of.label_zh, ax, language)
+            text = of.axis(language, "")
             ax.add_collection(
                 PolyCollection(
                     boxes,
@@ -125,10 +125,10 @@ def _queues_and_deadlines(
         if deadline:
             due += [(i, float(deadline) * HOUR_S / unit_s) for i in at]
     if queued:
-        text = say("In the queue", "排队", ax, language)
+        text = phrase("in_the_queue", language)
         ax.hlines(*zip(*queued, strict=True), color="#777777", linewidth=1.2, label=text)
     if due:
-        text = say("Deadline", "截止时间", ax, language)
+        text = phrase("deadline", language)
         x = [when for _, when in due]
         low, high = ([i + half for i, _ in due] for half in (-0.45, 0.45))
         ax.vlines(x, low, high, color="white", linewidth=5)
@@ -138,10 +138,10 @@ def _queues_and_deadlines(
 def _row_names(ax: Axes, shown: Rows, language: Language) -> None:
     several = len({pool for _, pool in shown}) > 1
     names = []
-    for i, ((job, pool), spans) in enumerate(shown.items(), 1):
-        name = label(f"{job} ({pool})" if several else job, f"job {i}", ax, width=26, lines=1)
-        n_chips = f"{max(span.n_chips for span in spans):,}"
-        names.append(f"{name}\n" + say(f"{n_chips} chips", f"{n_chips} 芯片", ax, language))
+    for (job, pool), spans in shown.items():
+        name = label(f"{job} ({pool})" if several else job, width=26, lines=1)
+        n_chips = max(span.n_chips for span in spans)
+        names.append(f"{name}\n{phrase('n_chips', language, n=n_chips)}")
     ax.set_yticks(range(len(shown)), names, fontsize=8)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(shown) - 0.5, -0.5)

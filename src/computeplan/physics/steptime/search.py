@@ -22,7 +22,7 @@ from computeplan.physics.steptime.memory import GIB, RankMemory, memory_of
 from computeplan.physics.steptime.operators import Device
 from computeplan.physics.steptime.step import StepTime, Training, step_time
 
-__all__ = ["Choices", "best_layouts", "check_fits", "in_words"]
+__all__ = ["Choices", "best_layouts", "check_fits", "in_parts", "in_words"]
 
 HEADROOM = 0.08
 """Share of the memory that a layout chosen here leaves free: what a published run needed is known
@@ -155,6 +155,30 @@ def check_fits(
     )
 
 
+def in_parts(layout: Layout) -> tuple[tuple[str, int | str], ...]:
+    """Return what there is to say of a single layout, by field, without what is 1.
+
+    Examples
+    --------
+    >>> in_parts(Layout.of(tp=8, recompute=1))
+    (('tp', 8), ('micro_batch', 1), ('recompute', 'selective'))
+    """
+    splits = ("tp", "pp", "dp", "cp", "ep", "pieces")
+    parts: list[tuple[str, int | str]] = [
+        (name, int(getattr(layout, name))) for name in splits if getattr(layout, name) > 1
+    ]
+    parts.append(("micro_batch", int(layout.micro_batch)))
+    if layout.recompute > 0:
+        parts.append(("recompute", RECOMPUTE[int(layout.recompute)]))
+    if layout.dp * layout.cp > 1:
+        parts.append(("zero", int(layout.zero)))
+        if layout.zero == 3 and layout.shard < layout.dp * layout.cp:
+            parts.append(("shard", int(layout.shard)))
+    if layout.tp > 1 and not layout.sequence_parallel:
+        parts.append(("sequence_parallel", "none"))
+    return tuple(parts)
+
+
 def in_words(layout: Layout) -> str:
     """Return a single layout as a person would write it, without what is 1.
 
@@ -163,22 +187,13 @@ def in_words(layout: Layout) -> str:
     >>> in_words(Layout.of(tp=8, pp=16, dp=128, pieces=2, recompute=2))
     'tp 8, pp 16, dp 128, virtual stages 2, micro-batch 1, recompute full, zero 1'
     """
-    names = {"tp": "tp", "pp": "pp", "dp": "dp", "cp": "cp", "ep": "ep", "pieces": "virtual stages"}
-    words = [
-        f"{word} {int(getattr(layout, name))}"
-        for name, word in names.items()
-        if getattr(layout, name) > 1
-    ]
-    words.append(f"micro-batch {int(layout.micro_batch)}")
-    if layout.recompute > 0:
-        words.append(f"recompute {RECOMPUTE[int(layout.recompute)]}")
-    if layout.dp * layout.cp > 1:
-        words.append(f"zero {int(layout.zero)}")
-        if layout.zero == 3 and layout.shard < layout.dp * layout.cp:
-            words.append(f"shard {int(layout.shard)}")
-    if layout.tp > 1 and not layout.sequence_parallel:
-        words.append("no sequence parallelism")
-    return ", ".join(words)
+    names = {"pieces": "virtual stages", "micro_batch": "micro-batch"}
+    return ", ".join(
+        "no sequence parallelism"
+        if name == "sequence_parallel"
+        else f"{names.get(name, name)} {value}"
+        for name, value in in_parts(layout)
+    )
 
 
 def _blocks(layout: Layout) -> Iterator[Layout]:

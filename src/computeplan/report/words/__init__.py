@@ -1,5 +1,5 @@
 """Words: what is said to a person, one catalogue for each language."""
 
-from computeplan.report.words.sentences import phrase, sentence, sentences
+from computeplan.report.words.sentences import layout_words, phrase, sentence, sentences
 
-__all__ = ["phrase", "sentence", "sentences"]
+__all__ = ["layout_words", "phrase", "sentence", "sentences"]

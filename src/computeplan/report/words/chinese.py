@@ -5,9 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["SENTENCES"]
+from computeplan.physics.steptime.layout import Layout
+from computeplan.physics.steptime.search import in_parts
+
+__all__ = ["SENTENCES", "layout_words"]
 
 Values = Mapping[str, Any]
+
+_LAYOUT = {
+    "pieces": "虚拟流水线 {}",
+    "micro_batch": "微批次 {}",
+    "recompute": "{}重计算",
+    "zero": "ZeRO-{}",
+    "shard": "分片组 {}",
+    "sequence_parallel": "不用序列并行",
+}
+_RECOMPUTE = {"selective": "选择性", "full": "完全"}
+
+
+def layout_words(layout: Layout) -> tuple[str, ...]:
+    """Return what there is to say of a single layout, a part each."""
+    return tuple(
+        _LAYOUT.get(name, f"{name.upper()} {{}}").format(_RECOMPUTE.get(str(value), value))
+        for name, value in in_parts(layout)
+    )
+
 
 SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "quoted": "{text}",

@@ -12,7 +12,7 @@ from computeplan.report.words.fitting_english import FITTING
 from computeplan.specs.faults import Factor
 from computeplan.units import DAY_S, HOUR_S, MINUTE_S
 
-__all__ = ["SENTENCES"]
+__all__ = ["SENTENCES", "layout_words"]
 
 Values = Mapping[str, Any]
 
@@ -87,6 +87,11 @@ _SPEEDS = {"given": "given in the scenario", "priced": "priced by its layout"}
 def _not_like_for_like(v: Values) -> str:
     kinds = sorted(_SPEEDS.get(kind, kind) for kind in v["kinds"])
     return f"not like for like: MFUs of different runs ({'; '.join(kinds)})"
+
+
+def layout_words(layout: Layout) -> tuple[str, ...]:
+    """Return what there is to say of a single layout, a part each."""
+    return tuple(in_words(layout).split(", "))
 
 
 def _step(v: Values) -> str:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
+
 __all__ = ["PHRASES"]
 
 Values = Mapping[str, Any]
+
+
+def _price_rests_on(v: Values) -> str:
+    beyond = f"，外推 {v['extrapolated']:.3g} 倍" if v["extrapolated"] > 1 else ""
+    return (
+        f"{v['chip']}：依据 {v['n_runs']} 组公开训练数据（{v['family']}），最多 {v['largest']:,} 卡"
+        f"{beyond}；框架选项取自 {v['framework']}"
+    )
 
 
 PHRASES: dict[str, str | Callable[[Values], str]] = {
@@ -17,6 +27,10 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
     "ok": "检查通过",
+    # run
+    "simulating": "正在模拟",
+    "numbers_in": "数据：{folder}",
+    "figures_in": "图：{folder}",
     # cases without a result
     "incomplete": "不完整：{of:,} 个方案中有 {n:,} 个没有结果，未列出",
     "and_more": "{names} 等，另有 {n:,} 个",
@@ -46,4 +60,61 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "model": "模型",
     "pool": "资源池（占运行次数）",
     "deadline_h": "截止时间 [小时]",
+    # figures
+    "reading_intervals": "（细线：各次模拟的第 5 至第 95 百分位；粗线：均值的 95 % 置信区间）",
+    "goodput": "有效产出",
+    "ettr_queueing_included": "ETTR（含排队）",
+    "ettr_and_intervals": "ETTR：均值与区间",
+    "share_of_chip_time": "作业占用卡时的构成",
+    "extrapolated": "外推值",
+    "extrapolated_where_cut": "，时限内未完成者为外推值",
+    "median": "中位数",
+    "share_of_runs_done": "已完成的模拟次数占比",
+    "one_run_no_distribution": "每个方案只模拟一次，没有分布",
+    "runs_do_not_differ": "各次模拟结果相同",
+    "characters_unseen": "本机没有字体能显示 {characters}，图中以方框代替；"
+    "安装含有这些字的字体（如 Noto Sans CJK）后即可显示",
+    # timeline
+    "time_since_start": "距开始的时间 [{unit}]",
+    "run_0": "：第 0 次模拟",
+    "first_rows": "，仅前 {n} 行（共 {n_all} 行）",
+    "in_the_queue": "排队",
+    "deadline": "截止时间",
+    # validation
+    "measured_step_s": "实测单步用时 [s]",
+    "predicted_over_measured": "预测值 / 实测值",
+    # step
+    "step_title": "{model}，{chips}，每步 {batch:,} 条序列、每条 {seq:,} token（共 {tokens:,}"
+    " token），{precision}",
+    "step_seconds": "单步用时 [s]",
+    "step_seconds_and_band": "单步用时 [s]（横线：90 % 区间）",
+    "step_band": "90 % 区间",
+    "tokens_per_s": "token/s",
+    "tokens_per_s_and_chip": "单卡 token/s",
+    "ratio_of_tokens_per_s": "token/s 之比",
+    "layout": "并行策略",
+    "compute_s": "计算",
+    "tp_s": "张量并行通信",
+    "bubble_s": "流水线气泡",
+    "pp_s": "流水线通信",
+    "dp_s": "数据并行通信",
+    "cp_s": "上下文并行通信",
+    "ep_s": "专家并行通信",
+    "optimizer_s": "优化器更新",
+    "memory_of": "显存 [GiB]，容量",
+    "weights": "权重",
+    "gradients": "梯度",
+    "optimizer": "优化器状态",
+    "activations": "激活值",
+    "logits": "logits",
+    "reserve": "预留",
+    "memory_in_all": "合计",
+    "from_to": "{low} 至 {high}",
+    "best_layouts": "放得下的 {n_fitting:,} 种并行策略中最快的 {n} 种（共评估 {n_priced:,} 种）",
+    "seconds_of_step": "单步 s",
+    "ranks": "进程数",
+    "fewer_chips_are_faster": "{chip}：{n_chips:,} 卡中只用 {n_used:,} 卡；在放得下且能整除批大小的"
+    "并行策略中，用更多的卡不会更快",
+    "price_rests_on": _price_rests_on,
+    **FITTING_PHRASES,
 }

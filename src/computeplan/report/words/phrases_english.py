@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
+
 __all__ = ["PHRASES"]
 
 Values = Mapping[str, Any]
+
+
+def _price_rests_on(v: Values) -> str:
+    beyond = f"; extrapolated x {v['extrapolated']:.3g}" if v["extrapolated"] > 1 else ""
+    return (
+        f"{v['chip']}: {v['n_runs']} published runs ({v['family']}), at most {v['largest']:,}"
+        f" chips{beyond}; switches of {v['framework']}"
+    )
 
 
 PHRASES: dict[str, str | Callable[[Values], str]] = {
@@ -17,6 +27,10 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}: {jobs} on {pools}; engine {engine}",
     "between": ", ",
     "ok": "ok",
+    # run
+    "simulating": "simulating",
+    "numbers_in": "Numbers: {folder}",
+    "figures_in": "Figures: {folder}",
     # cases without a result
     "incomplete": "INCOMPLETE: {n:,} of {of:,} cases have no result and are left out",
     "and_more": "{names} and {n:,} more",
@@ -46,4 +60,62 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "model": "Model",
     "pool": "Pool (share of the runs)",
     "deadline_h": "Deadline [h]",
+    # figures
+    "reading_intervals": "(line: 5th to 95th percentile of the runs, thick: 95 % interval of the"
+    " mean)",
+    "goodput": "Goodput",
+    "ettr_queueing_included": "ETTR, queueing included",
+    "ettr_and_intervals": "ETTR, mean and intervals",
+    "share_of_chip_time": "Share of the chip time that jobs hold",
+    "extrapolated": "extrapolated",
+    "extrapolated_where_cut": ", extrapolated where the horizon came first",
+    "median": "median",
+    "share_of_runs_done": "Share of runs done",
+    "one_run_no_distribution": "one run per case: no distribution",
+    "runs_do_not_differ": "the runs do not differ",
+    "characters_unseen": "no font of this machine draws {characters}: figures show boxes there; a"
+    " font that has them, such as Noto Sans CJK, is to be installed",
+    # timeline
+    "time_since_start": "Time since the start [{unit}]",
+    "run_0": ": run 0",
+    "first_rows": ", the first rows ({n} / {n_all})",
+    "in_the_queue": "In the queue",
+    "deadline": "Deadline",
+    # validation
+    "measured_step_s": "measured seconds per step",
+    "predicted_over_measured": "predicted / measured",
+    # step
+    "step_title": "{model}, {chips}, {batch:,} sequences of {seq:,} tokens ({tokens:,} tokens a"
+    " step), {precision}",
+    "step_seconds": "seconds per step",
+    "step_seconds_and_band": "seconds per step (line: 90 % band)",
+    "step_band": "90 % band",
+    "tokens_per_s": "tokens/s",
+    "tokens_per_s_and_chip": "tokens/s per chip",
+    "ratio_of_tokens_per_s": "ratio of tokens/s",
+    "layout": "layout",
+    "compute_s": "compute",
+    "tp_s": "tensor parallel",
+    "bubble_s": "pipeline bubble",
+    "pp_s": "pipeline messages",
+    "dp_s": "data parallel",
+    "cp_s": "context parallel",
+    "ep_s": "expert parallel",
+    "optimizer_s": "optimizer",
+    "memory_of": "memory, GiB of",
+    "weights": "weights",
+    "gradients": "gradients",
+    "optimizer": "optimizer",
+    "activations": "activations",
+    "logits": "logits",
+    "reserve": "reserve",
+    "memory_in_all": "in all",
+    "from_to": "{low} to {high}",
+    "best_layouts": "the {n} fastest of {n_fitting:,} layouts that fit ({n_priced:,} looked at)",
+    "seconds_of_step": "step s",
+    "ranks": "ranks",
+    "fewer_chips_are_faster": "{chip}: {n_used:,} of {n_chips:,} chips are used: no layout that"
+    " fits and divides the batch is faster on more of them",
+    "price_rests_on": _price_rests_on,
+    **FITTING_PHRASES,
 }

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from computeplan.notes import Note
+from computeplan.physics.steptime.layout import Layout
 from computeplan.report.choices import Language
 from computeplan.report.words import chinese, english, phrases_chinese, phrases_english
 
-__all__ = ["phrase", "sentence", "sentences"]
+__all__ = ["layout_words", "phrase", "sentence", "sentences"]
 
 Said = str | Callable[[Mapping[str, Any]], str]
 
@@ -64,6 +65,19 @@ def phrase(code: str, language: Language, **values: object) -> str:
     ('1,280 chips', '1,280 卡')
     """
     return _said(_PHRASES[language][code], values)
+
+
+def layout_words(layout: Layout, language: Language) -> tuple[str, ...]:
+    """Return what there is to say of a single layout, a part each.
+
+    Examples
+    --------
+    >>> layout_words(Layout.of(tp=8, recompute=2), "en")
+    ('tp 8', 'micro-batch 1', 'recompute full')
+    >>> layout_words(Layout.of(tp=8, recompute=2), "zh")
+    ('TP 8', '微批次 1', '完全重计算')
+    """
+    return {"en": english.layout_words, "zh": chinese.layout_words}[language](layout)
 
 
 def _said(words: Said, values: Mapping[str, Any]) -> str:
