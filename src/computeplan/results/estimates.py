@@ -116,18 +116,14 @@ def _interval(
         return _proportion(round(float(found.sum())), found.size)
     if others.size >= RARE or 2 * others.size >= found.size:
         return _by_transformed_t(found, mean)
-    if bounds is None:
+    if bounds is None or usual not in (0.0, *bounds):  # else no event has been seen, or few
         largest = float(np.abs(others - usual).max(initial=0.0))
         most = _proportion(others.size, found.size)[1] * largest
-        low, high = usual - most, usual + most
+        low = usual - most * bool((others < usual).any())
+        high = usual + most * bool((others > usual).any())
     else:
         low = usual - _most(np.maximum(usual - others, 0.0), found.size, usual - bounds[0])
         high = usual + _most(np.maximum(others - usual, 0.0), found.size, bounds[1] - usual)
-    is_below, is_above = bool((others < usual).any()), bool((others > usual).any())
-    if bounds is None and not is_below:
-        low = usual
-    if bounds is None and not is_above:
-        high = usual
     return min(low, mean), max(high, mean)
 
 
