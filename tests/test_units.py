@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.units import MAX_TEXT, dimension_name, parse, parse_rate_per_node, parse_unit_of
+from computeplan.units import (
+    MAX_TEXT,
+    dimension_name,
+    parse,
+    parse_rate_per_node,
+    parse_unit_of,
+    rewritten,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +101,34 @@ def test_reads_what_people_write(text, unit, value):
 def test_says_what_is_wrong(text, unit, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         parse(text, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("1h30m", "90 min"),
+        ("1h 30min", "90 min"),
+        ("1.5h30m", "2 h"),
+        ("1d12h", "36 h"),
+        ("2h30m15s", "9015 s"),
+        ("30m", "30 min"),
+        ("1:30:00", "90 min"),
+        ("01:30:15", "5415 s"),
+        ("８ 小时", "8 h"),
+        ("90分钟", "90 min"),
+        ("“12 h”", "12 h"),
+        ("１２ h", "12 h"),
+    ],
+)
+def test_what_a_person_understands_is_answered_with_what_to_write(text, other):
+    with pytest.raises(ValueError, match=re.escape(f"; write '{other}'")):
+        parse(text, "s")
+    assert parse(other, "s") > 0  # it would be read
+
+
+@pytest.mark.parametrize("text", ["1:30", "12 parsec", "1h30x", "5 s2", "1", "m", "h1", "1h-30m"])
+def test_what_is_not_clear_is_answered_with_nothing(text):
+    assert rewritten(text) == ""
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ __all__ = [
     "parse",
     "parse_rate_per_node",
     "parse_unit_of",
+    "plain",
+    "rewritten",
 ]
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
@@ -39,6 +41,21 @@ CURRENCIES = ("USD", "CNY")
 _NUMBER = r"[+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµ元][A-Za-zµ元/*() ]*)\s*")
 _YUAN = re.compile(rf"\s*[￥¥]\s*({_NUMBER})|[￥¥]")  # before a number, or in its place as a unit
+_TIMES = {  # what people call units of time, also where a number stands before each
+    "d": ("d", DAY_S), "day": ("d", DAY_S), "days": ("d", DAY_S), "天": ("d", DAY_S),
+    "h": ("h", HOUR_S), "hr": ("h", HOUR_S), "hour": ("h", HOUR_S), "hours": ("h", HOUR_S),
+    "小时": ("h", HOUR_S), "时": ("h", HOUR_S),
+    "m": ("min", MINUTE_S), "min": ("min", MINUTE_S), "mins": ("min", MINUTE_S),
+    "minutes": ("min", MINUTE_S), "分": ("min", MINUTE_S), "分钟": ("min", MINUTE_S),
+    "s": ("s", 1.0), "sec": ("s", 1.0), "secs": ("s", 1.0), "seconds": ("s", 1.0), "秒": ("s", 1.0),
+}  # fmt: skip
+_TIME = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z天小时分钟秒]+)\s*")
+_CLOCK = re.compile(r"\s*([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9])\s*")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ！ to ～
+_LOOK_ALIKE = str.maketrans(
+    {**{chr(code): chr(to) for code, to in _FULL_WIDTH.items()}}
+    | {"\u3000": " ", "。": ".", "“": '"', "”": '"', "‘": "'", "’": "'"}
+)
 _RATE_PER_NODE = re.compile(rf"\s*({_NUMBER})\s*/\s*({_NUMBER})\s*node[ _*-]days?\s*")
 
 _NAMES = {
@@ -88,18 +105,60 @@ def _split(text: str) -> tuple[float, pint.Unit]:
         )
     match = _QUANTITY.fullmatch(_YUAN.sub(_as_cny, text))
     if match is None:
-        raise ValueError(f"{text!r} is not a number with a unit")
+        raise ValueError(f"{text!r} is not a number with a unit{_instead(text)}")
     number, unit = float(match[1].replace("_", "")), match[2].strip()
     if re.search(r"(?<![A-Za-z])[kMGTPEZ]?FLOPs\b", unit):
         raise ValueError(f"{text!r}: 'FLOPs' may mean an amount or a rate; write FLOP or FLOP/s")
     try:
         return number, _registry().parse_units(unit)
     except Exception:  # pint answers to nonsense in many ways: assertions and tokens, too
-        raise ValueError(f"{text!r}: unknown unit {unit!r}") from None
+        raise ValueError(f"{text!r}: unknown unit {unit!r}{_instead(text)}") from None
 
 
 def _as_cny(sign: re.Match[str]) -> str:
     return f"{sign[1]} CNY" if sign[1] else "CNY"
+
+
+def _instead(text: str) -> str:
+    other = rewritten(text)
+    return f"; write '{other}'" if other else ""
+
+
+def plain(text: str) -> str:
+    """Return a text with ASCII in place of full-width characters and of curly quotes.
+
+    Examples
+    --------
+    >>> plain("１２ kW"), plain("chips：１６")
+    ('12 kW', 'chips: 16')
+    """
+    return text.replace("：", ": ").translate(_LOOK_ALIKE)
+
+
+def rewritten(text: str) -> str:
+    """Return what to write for a quantity that is not read but clear to a person; else nothing.
+
+    Examples
+    --------
+    >>> rewritten("1h30m"), rewritten("1:30:00"), rewritten("“１２ kW”"), rewritten("12 parsec")
+    ('90 min', '90 min', '12 kW', '')
+    """
+    if len(text) > MAX_TEXT:
+        return ""
+    bare = plain(text).strip().strip("\"'").strip()
+    clock = _CLOCK.fullmatch(bare)
+    parts = [(match[1], match[2]) for match in _TIME.finditer(bare)]
+    if clock:
+        parts = [*zip(clock.groups(), "hms", strict=True)]
+    elif "".join(match[0] for match in _TIME.finditer(bare)) != bare:
+        parts = []
+    if parts and all(name in _TIMES for _, name in parts):
+        times = [_TIMES[name] for _, name in parts]
+        total_s = sum(float(count) * s for (count, _), (_, s) in zip(parts, times, strict=True))
+        unit, least_s = min((t for t in times if total_s % t[1] == 0), default=times[-1])
+        return f"{total_s / least_s:.10g} {unit}"
+    is_quantity = bare != text and _QUANTITY.fullmatch(_YUAN.sub(_as_cny, bare)) is not None
+    return bare if is_quantity else ""
 
 
 @cache

@@ -1,11 +1,17 @@
 """YAML in: what is plain is read with its place, what could hide or run anything is refused."""
 
+import copy
+import re
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import (
     MAX_BYTES,
     dotted,
@@ -16,6 +22,8 @@ from computeplan.specs.documents.document import (
 from computeplan.specs.documents.paths import split_path
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Frozen, PositiveDuration
+from computeplan.specs.model import ScenarioFields
+from computeplan.specs.scenario import load
 
 
 def refused(text):
@@ -285,3 +293,130 @@ def test_what_is_no_path_is_refused_and_shown_one(text):
 def test_the_nearest_name_is_suggested_or_none():
     assert nearest("tokns", ["tokens", "model"]) == " Did you mean 'tokens'?"
     assert nearest("xyzzy", ["tokens", "model"]) == ""
+
+
+def models_in(model):
+    """Return a model and all models below it."""
+    found, todo = {}, [model]
+    while todo:
+        inner = todo.pop()
+        if inner in found:
+            continue
+        if isinstance(inner, type) and issubclass(inner, Frozen):
+            found[inner] = None
+            todo += [field.annotation for field in inner.model_fields.values()]
+        todo += get_args(inner)
+    return [*found]
+
+
+MODELS = [*models_in(ScenarioFields), *models_in(Chip), *models_in(Transformer)]
+
+
+@pytest.mark.parametrize("model", dict.fromkeys(MODELS), ids=lambda model: model.__name__)
+def test_no_key_that_exists_is_answered_as_one_that_does_not(model):
+    assert not model.tried.keys() & model.model_fields.keys()
+    assert all(key == key.casefold() and "-" not in key for key in model.tried)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("jobs.j.requests", "serving is not simulated"),
+        ("jobs.j.ttft", "serving is not simulated"),
+        ("jobs.j.latency", "serving is not simulated"),
+        ("jobs.j.pools", "the policy chooses the pool; home: POOL"),
+        ("jobs.j.regions", "the policy chooses the pool; home: POOL"),
+        ("jobs.j.gpus", "write chips: 1024"),
+        ("jobs.j.Num-GPUs", "write chips: 1024"),
+        ("jobs.j.mtbf", "faults are of pools"),
+        ("jobs.j.batch_size", "write batch: 4 Mitoken"),
+        ("jobs.j.tp", "stands in parallelism"),
+        ("jobs.j.parallelism.tensor_parallel", "write tp: 8"),
+        ("jobs.j.checkpoint.interval", "write every: 30 min"),
+        ("regions", "write sites: {NAME: {pue"),
+        ("requests", "serving is not simulated"),
+        ("gpus", "chips stand in pools of a site"),
+        ("mtbf", "write faults: {NAME: {mtbf"),
+        ("usd_per_cny", "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"),
+        ("sites.s.region", "the name of the site says where it is"),
+        ("sites.s.gpus", "chips stand in pools"),
+        ("sites.s.pools.p.nodes", "a pool counts chips"),
+        ("sites.s.pools.p.gpu", "write chip: nvidia/h100-sxm"),
+        ("sites.s.pools.p.num_gpus", "write chips: 1024"),
+        ("sites.s.pools.p.region", "belongs to the site"),
+        ("sites.s.pools.p.mtbf", "faults stand at the top"),
+        ("sites.s.pools.p.price", "write rent: 2.5 USD/chip/h"),
+        ("faults.f.mttr", "write repair: 20 h"),
+        ("simulate.n_runs", "write runs: 200"),
+    ],
+)
+def test_a_key_that_people_try_says_what_there_is_instead(path, answer):
+    """In the file and as a change of it: the same answer, without the list of all keys."""
+    *above, key = path.split(".")
+    data = {
+        "computeplan": 1,
+        "name": "n",
+        "sites": {"s": {"pue": 1, "pools": {"p": {"chip": "nvidia/h100-sxm", "chips": 16}}}},
+        "faults": {"f": {"mtbf": "50 kh", "per": "chip", "takes": "nothing", "restart": "1 min"}},
+        "jobs": {
+            "j": {
+                "train_for": "1 d",
+                "chips": 16,
+                "parallelism": {"dp": 16},
+                "checkpoint": {"every": "1 h", "stall": "5 s"},
+            }
+        },
+        "simulate": {"runs": 1},
+    }
+    scenario = load(copy.deepcopy(data))
+    inner = data
+    for part in above:
+        inner = inner[part]
+    inner[key] = 1
+    for change in (lambda: load(data), lambda: scenario.with_({path: 1})):
+        with pytest.raises(ScenarioError, match=re.escape(f"'{key}'")) as caught:
+            change()
+        (problem,) = caught.value.problems
+        assert answer in problem.message
+        assert "Allowed" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("a: 1\nb：2\n", 2, 2, "'：' is full-width; write 'b: 2'"),
+        ("a:\n  b：1.2\n  c: 3\n", 2, 4, "'：' is full-width; write 'b: 1.2'"),
+        ("a: ｛b: 1｝\n", 1, 4, "'｛' is full-width; write 'a: {b: 1}'"),
+        ("a: “x: y”\n", 1, 4, "'“' is full-width; write 'a: \"x: y\"'"),
+    ],
+)
+def test_full_width_marks_of_yaml_are_named(text, line, column, message):
+    assert [found[:2] + found[3:] for found in refused(text)] == [(line, column, message)]
+
+
+class Narrow(Frozen):
+    pue: Count = 1
+
+
+class Wide(Frozen):
+    count: Count = 1
+    time: PositiveDuration | None = None
+    inner: Narrow | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("count: １６\n", "must be a number, got '１６'; full-width characters: write 16"),
+        ("count: “16”\n", "got '“16”'; full-width characters: write \"16\""),
+        ("time: １２ h\n", "'１２ h' is not a number with a unit; write '12 h'"),
+        ("time: “12 h”\n", "'“12 h”' is not a number with a unit; write '12 h'"),
+        ("time: 1h30m\n", "'1h30m' is not a number with a unit; write '90 min'"),
+        ("{count：16: 1}\n", "inner; full-width characters: write count: 16"),
+        ("inner:\n  pue：1\n", "got 'pue：1'; full-width characters: write pue: 1"),
+    ],
+)
+def test_full_width_values_are_answered_with_what_to_write(text, message):
+    with pytest.raises(ScenarioError) as caught:
+        validate(Wide, parse_document(text, "s.yaml"))
+    assert message in caught.value.problems[0].message

@@ -17,6 +17,7 @@ from computeplan.specs.fields import (
     PositiveDuration,
     SaveInterval,
     StateBytes,
+    instead,
     refuse,
 )
 
@@ -78,6 +79,20 @@ class Checkpoint(Frozen):
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"every", "stall", "write", "load", "bandwidth"}), frozenset({"tiers"})),
+    )
+    tried = instead(
+        ("interval period frequency save_interval each", "write every: 30 min (or optimal, never)"),
+        (
+            "duration time save_time cost overhead save lasts",
+            "write stall: 5 s, how long training stands still for a save",
+        ),
+        ("size bytes state_size checkpoint_size", "write state: 5.6 TB (or auto)"),
+        (
+            "async asynchronous background",
+            "write stall: 5 s with write: 60 s, done in the background",
+        ),
+        ("restore restore_time read load_time recovery", "write load: 2 min"),
+        ("storage storage_bandwidth", "write bandwidth: 100 GB/s, or give the site a storage"),
     )
 
     every: SaveInterval | None = None

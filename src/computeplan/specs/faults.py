@@ -23,6 +23,7 @@ from computeplan.specs.fields import (
     Positive,
     PositiveDuration,
     Share,
+    instead,
     refuse,
     said_once,
 )
@@ -276,6 +277,27 @@ class FaultKind(Frozen):
             frozenset({"rate"}),
             frozenset({"replay"}),
         ),
+    )
+    tried = instead(
+        ("mttf mean_time_between_failures", "write mtbf: 50 kh with per: chip (or node)"),
+        (
+            "failure_rate fault_rate frequency probability lambda",
+            "write rate: 3.79 / 1000 node-days",
+        ),
+        ("mttr repair_time downtime repairs time_to_repair", "write repair: 20 h, or a law"),
+        ("recovery recovery_time restart_time", "write restart: 10 min, or a law"),
+        (
+            "interruptions failures count",
+            "write observed: {interruptions: 419, over: 54 d, chips: 16384}",
+        ),
+        ("affects scope blast_radius kills", "write takes: node (or nothing, rack, pool)"),
+        ("gpu chip observed_chip", "write observed_on: nvidia/h100-sxm"),
+        ("pool site region sites regions", "write pools: [NAME]"),
+        (
+            "distribution weibull exponential",
+            "write law: {weibull_min: {c: 0.7}} and age: new (any law of scipy.stats)",
+        ),
+        ("log trace file", "write replay: faults.csv"),
     )
 
     observed: Observed | None = None

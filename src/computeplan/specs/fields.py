@@ -7,10 +7,10 @@ says how a person writes it. A bare number where a unit is due is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import FunctionType
-from typing import Annotated, Any, NoReturn
+from types import FunctionType, MappingProxyType
+from typing import Annotated, Any, ClassVar, NoReturn
 
 from pydantic import (
     BaseModel,
@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from computeplan.units import dimension_name, parse, parse_unit_of
+from computeplan.units import dimension_name, parse, parse_unit_of, rewritten
 
 __all__ = [
     "MAX_COUNT",
@@ -49,6 +49,7 @@ __all__ = [
     "Title",
     "Tokens",
     "WholeNodes",
+    "instead",
     "node_or_chip_count",
     "quantity",
     "quantity_reader",
@@ -59,8 +60,22 @@ __all__ = [
 MAX_COUNT = 100_000_000
 
 
+def instead(*answers: tuple[str, str]) -> Mapping[str, str]:
+    """Return keys that people try -> what there is instead, out of many keys with one answer each.
+
+    Examples
+    --------
+    >>> instead(("gpus num_gpus", "write chips: 1024"))["num_gpus"]
+    'write chips: 1024'
+    """
+    return MappingProxyType({key: answer for keys, answer in answers for key in keys.split()})
+
+
 class Frozen(BaseModel):
     """Base of everything a person writes: immutable, and no key is ignored."""
+
+    tried: ClassVar[Mapping[str, str]] = instead()
+    """Keys that people try here and that do not exist -> what there is instead."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -118,7 +133,7 @@ def quantity_reader(
         try:
             number = parse(value, unit)
         except ValueError as error:
-            refuse(f"{error}; write it like '{example}'")
+            refuse(str(error) if rewritten(value) else f"{error}; write it like '{example}'")
         if number < lower or (above and number == lower):
             refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
         return number
@@ -207,7 +222,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 AtLeastOne = Annotated[float, Field(ge=1, le=1000), BeforeValidator(_number), HowWritten("", "2")]
 Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]
-_IN_NAME, _IN_TITLE = r".\"'\\/<>&\x00-\x1f\x7f-\x9f", r"\x00-\x1f\x7f-\x9f"
+_IN_NAME, _IN_TITLE = r".\"'“”‘’\\/<>&\x00-\x1f\x7f-\x9f", r"\x00-\x1f\x7f-\x9f"
 NAME_PATTERN, TITLE_PATTERN = (
     rf"^[^\s{no}](?:[^{no}]*[^\s{no}])?$" for no in (_IN_NAME, _IN_TITLE)
 )

@@ -19,6 +19,7 @@ from computeplan.specs.fields import (
     PositiveDuration,
     Title,
     Tokens,
+    instead,
     refuse,
     said_once,
 )
@@ -28,6 +29,33 @@ __all__ = ["Checkpoint", "Job", "Parallelism"]
 
 class Parallelism(Frozen):
     """How a job is split over ranks; tp x pp x dp x cp ranks in all."""
+
+    tried = instead(
+        (
+            "tensor tensor_parallel tensor_parallelism tp_size tensor_model_parallel_size",
+            "write tp: 8",
+        ),
+        (
+            "pipeline pipeline_parallel pipeline_parallelism pp_size pipeline_model_parallel_size",
+            "write pp: 4",
+        ),
+        ("data data_parallel data_parallelism dp_size replicas", "write dp: 32"),
+        ("context context_parallel cp_size context_parallel_size", "write cp: 2"),
+        ("expert experts expert_parallel ep_size expert_model_parallel_size", "write ep: 8"),
+        ("sp", "write sequence_parallel: true"),
+        ("mbs micro_batch_size microbatch", "write micro_batch: 1, in sequences"),
+        ("vpp vp virtual_pipeline interleave interleaved", "write virtual_stages: 2"),
+        (
+            "recomputation activation_checkpointing activation_recompute gradient_checkpointing",
+            "write recompute: full (or selective, none)",
+        ),
+        ("fsdp zero3", "write zero: 3"),
+        ("hsdp", "write zero: 3 and shard: 64, the ranks that share out the weights"),
+        (
+            "gradient_accumulation grad_accum accumulation_steps num_microbatches",
+            "follows from the batch: sequences / (dp x micro_batch)",
+        ),
+    )
 
     tp: Count = 1
     """Tensor parallel ranks."""
@@ -90,6 +118,85 @@ class Job(Frozen):
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"tokens"}), frozenset({"train_for"}), frozenset({"work"})),
         (frozenset({"mfu"}), frozenset({"achieved"})),
+    )
+    tried = instead(
+        (
+            (
+                "requests request_rate qps rps queries users prompts prompt_tokens output_tokens"
+                " ttft tpot itl slo latency latency_p99 concurrency serving inference throughput"
+            ),
+            "serving is not simulated; a job is a training run, with tokens, train_for or work",
+        ),
+        (
+            (
+                "pool pools cluster clusters site sites region regions node_pool partition queue"
+                " placement resources"
+            ),
+            "the policy chooses the pool; home: POOL is for a policy that keeps jobs at home",
+        ),
+        (
+            "chip gpu gpu_type accelerator device hardware",
+            "the kind of chip is the pool's: sites.NAME.pools.NAME.chip",
+        ),
+        (
+            (
+                "gpus num_gpus n_gpus gpu_count ngpus num_chips n_chips world_size nodes num_nodes"
+                " n_nodes workers npus accelerators"
+            ),
+            "write chips: 1024, how many chips the job wants",
+        ),
+        (
+            "batch_size global_batch global_batch_size gbs",
+            "write batch: 4 Mitoken, the tokens of a step: sequences times seq",
+        ),
+        (
+            (
+                "tp pp dp cp ep zero micro_batch micro_batch_size mbs virtual_stages recompute"
+                " tensor_parallel pipeline_parallel data_parallel fsdp layout strategy"
+            ),
+            "stands in parallelism: {tp: 8, pp: 4, dp: 32}, or parallelism: auto",
+        ),
+        (
+            "seq_len seq_length sequence_length context context_length max_seq_len seqlen",
+            "write seq: 8192, the tokens of a sequence",
+        ),
+        ("dtype data_type quantization", "write precision: bf16 (or fp16, fp8, tf32, fp32)"),
+        (
+            "steps iterations train_steps max_steps epochs dataset dataset_size",
+            "write tokens: 2 Ttoken, the tokens to train on (steps times batch)",
+        ),
+        ("duration time hours days runtime length", "write train_for: 30 d, training that is kept"),
+        ("flops flop compute", "write work: 3.8e25 FLOP"),
+        ("utilization utilisation efficiency hfu", "write mfu: 0.4"),
+        (
+            "checkpoints checkpoint_interval checkpoint_every save_interval save_every saving",
+            "write checkpoint: {every: 30 min, stall: 5 s}",
+        ),
+        ("start submit submitted start_time arrival_time after", "write arrival: 2 d"),
+        ("due due_by until end finish_by", "write deadline: 60 d, from the arrival"),
+        (
+            "priority preemptible preemption weight",
+            (
+                "there are no priorities and no preemption; jobs queue in the order of arrival, and"
+                " policy at the top says who goes first"
+            ),
+        ),
+        ("user team owner project", "write tenant: NAME"),
+        ("policy scheduler", "stands at the top: policy: NAME"),
+        (
+            "mtbf faults failures failure_rate mttr fault_rate",
+            "faults are of pools: faults: {NAME: {mtbf: 50 kh, per: chip, ...}} at the top",
+        ),
+        (
+            "parameters params n_params size layers hidden",
+            "the model has it: model: meta/llama-3.1-70b, or one of your own under models",
+        ),
+        ("elastic on_failure on_fault", "write on_loss: {shrink: {replicas: 128, resize: 5 min}}"),
+        (
+            "cost price budget rent",
+            "prices are of sites and pools: sites.NAME.price, pools.NAME.rent",
+        ),
+        ("software backend", "write framework: Megatron-LM"),
     )
 
     model: (

@@ -15,6 +15,7 @@ from computeplan.specs.fields import (
     Name,
     PositiveDuration,
     Title,
+    instead,
     refuse,
 )
 from computeplan.specs.jobs import Job
@@ -30,6 +31,11 @@ class Simulate(Frozen):
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"horizon"}), frozenset({"at_most"})),
+    )
+    tried = instead(
+        ("n_runs num_runs replications samples trials repeats iterations", "write runs: 200"),
+        ("random_seed rng", "write seed: 1"),
+        ("workers processes parallel jobs", "is of the command line: computeplan run --workers 2"),
     )
 
     horizon: PositiveDuration | None = None
@@ -76,6 +82,67 @@ def _kind_of_sweep(value: object) -> str:
 
 class ScenarioFields(Frozen):
     """What a person writes; `computeplan.specs.scenario.Scenario` is this, read and checked."""
+
+    tried = instead(
+        (
+            "usd_per_cny cny_per_usd exchange_rate fx",
+            "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}",
+        ),
+        (
+            "region regions cluster clusters datacenter datacenters zone zones location",
+            "write sites: {NAME: {pue: 1.2, pools: {NAME: {chip: nvidia/h100-sxm, chips: 16}}}}",
+        ),
+        (
+            (
+                "pool pools gpu gpus num_gpus node nodes num_nodes hosts servers hardware devices"
+                " accelerators chip"
+            ),
+            (
+                "chips stand in pools of a site: sites: {NAME: {pue: 1.2, pools: {NAME:"
+                " {chip: nvidia/h100-sxm, chips: 16}}}}"
+            ),
+        ),
+        (
+            "workload workloads task tasks training train",
+            "write jobs: {NAME: {model: meta/llama-3.1-70b, tokens: 1 Ttoken, chips: 16, ...}}",
+        ),
+        ("model", "a job names its model: jobs.NAME.model; models holds your own"),
+        (
+            "requests request_rate qps inference serving ttft tpot latency slo",
+            "serving is not simulated; a job is a training run, with tokens, train_for or work",
+        ),
+        (
+            "failure failures mtbf mttf mttr failure_rate",
+            (
+                "write faults: {NAME: {mtbf: 50 kh, per: chip, takes: node, restart: 10 min,"
+                " repair: 20 h}}"
+            ),
+        ),
+        (
+            "maintenance planned_stops stops outages",
+            "write planned: {NAME: {every: 30 d, lasts: 4 h}}",
+        ),
+        (
+            "scheduler schedule policies scheduling",
+            (
+                "write policy: first-fit; to compare several,"
+                " cases: {a: {policy: silo}, b: {policy: first-fit}}"
+            ),
+        ),
+        ("scenarios variants compare", "write cases: {a: {}, b: {PATH: VALUE}}"),
+        ("simulation sim run runs seed horizon engine", "write simulate: {runs: 200, seed: 1}"),
+        (
+            "price carbon pue electricity storage",
+            "belongs to a site: sites.NAME: {pue: 1.2, price: 0.08 USD/kWh, carbon: 400 g/kWh}",
+        ),
+        ("rent spares", "belongs to a pool: sites.NAME.pools.NAME"),
+        (
+            "checkpoint checkpoints tokens batch seq parallelism mfu deadline",
+            "belongs to a job: jobs.NAME",
+        ),
+        ("description title comment notes", "write about: what the scenario shows"),
+        ("version schema_version format", "write computeplan: 1"),
+    )
 
     replaced_whole: ClassVar[frozenset[str]] = frozenset({"cases", "sweep"})
 

@@ -23,6 +23,7 @@ from computeplan.specs.fields import (
     Pue,
     Share,
     WholeNodes,
+    instead,
     node_or_chip_count,
     refuse,
 )
@@ -48,6 +49,14 @@ class PowerWatts(Frozen):
     lacks a node, idle is unallocated, repair is out of service.
     """
 
+    tried = instead(
+        ("tdp limit board", "the chip says it, and watts by state follow; or write compute: 620 W"),
+        ("train training busy active max average", "write compute: 620 W"),
+        ("save saving restart checkpoint", "write load: 100 W"),
+        ("blocked stalled waiting", "write wait: 100 W"),
+        ("host server overhead cpu fans", "write node_overhead: 3 kW, of one node"),
+    )
+
     meter: Literal["chip", "accelerator", "node"] = "chip"
     """Where the watts are read: the chip alone, or with its share of the host."""
     compute: Power | None = None
@@ -68,6 +77,12 @@ class PowerWatts(Frozen):
 
 class Network(Frozen):
     """How chips of different servers reach one another."""
+
+    tried = instead(
+        ("bandwidth rate speed nic per_gpu", "write per_chip: 400 Gbit/s"),
+        ("latency", "latencies are among the fitted numbers of the links"),
+        ("nvlink scale_up", "belongs to the chip: scale_up: {bandwidth: 450 GB/s}"),
+    )
 
     per_chip: Bandwidth | None = None
     """Out of the scale-up domain, one direction, instead of the chip's own figure."""
@@ -159,6 +174,51 @@ class Throttle(Frozen):
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
+    tried = instead(
+        (
+            (
+                "gpus num_gpus n_gpus gpu_count ngpus num_chips n_chips count size quantity npus"
+                " accelerators devices chip_count"
+            ),
+            "write chips: 1024",
+        ),
+        (
+            "gpu accelerator device type gpu_type chip_type model sku npu",
+            "write chip: nvidia/h100-sxm (names: computeplan chips)",
+        ),
+        (
+            "nodes num_nodes n_nodes node_count servers hosts",
+            "a pool counts chips: chips: 1024, of which chips_per_node make a node",
+        ),
+        ("gpus_per_node gpus_per_server devices_per_node", "write chips_per_node: 8"),
+        (
+            "region site location zone country pue carbon carbon_intensity",
+            "belongs to the site: sites.NAME: {pue: 1.2, carbon: 400 g/kWh, pools: {...}}",
+        ),
+        (
+            "mtbf mttf mttr failure_rate fault_rate faults failures repair",
+            (
+                "faults stand at the top, for all pools or those named: faults: {NAME: {mtbf:"
+                " 50 kh, per: chip, takes: node, restart: 10 min, repair: 20 h, pools: [...]}}"
+            ),
+        ),
+        (
+            "price cost cost_per_hour hourly_price price_per_hour rate",
+            "write rent: 2.5 USD/chip/h (or 18 CNY/chip/h); the price of electricity is the site's",
+        ),
+        ("tdp watts power_w", "write power: {compute: 620 W, idle: 90 W}, or let the chip say"),
+        (
+            "bandwidth interconnect nic nics fabric link",
+            "write network: {per_chip: 400 Gbit/s, oversubscription: 2}",
+        ),
+        ("spare_nodes hot_spares standby", "write spares: 2 nodes"),
+        ("racks rack switches switch group domains", "write groups: {rack: 4 nodes}"),
+        ("repair_crews technicians staff", "write crews: 2"),
+        ("jobs job", "jobs stand at the top"),
+        ("storage", "belongs to the site: sites.NAME.storage: 400 GB/s"),
+        ("memory flops peak mfu", "the chip says it; for other figures: a chip of your own"),
+    )
+
     chip: str
     """A chip of the catalogue, of the chips block, or a YAML file beside the scenario."""
     chips: Count
@@ -194,6 +254,37 @@ class Pool(Frozen):
 
 class Site(Frozen):
     """A place with its power, and the pools that stand there."""
+
+    tried = instead(
+        (
+            "region regions location country zone datacenter",
+            "the name of the site says where it is: sites: {guian: {pue: 1.2, pools: {...}}}",
+        ),
+        (
+            "chip chips gpu gpus num_gpus nodes num_nodes servers pool accelerators spares",
+            "chips stand in pools: pools: {main: {chip: nvidia/h100-sxm, chips: 1024}}",
+        ),
+        (
+            "electricity electricity_price energy_price power_price tariff price_per_kwh cost",
+            "write price: 0.08 USD/kWh (or 0.62 CNY/kWh)",
+        ),
+        (
+            "carbon_intensity co2 co2e emissions grid_carbon ci",
+            "write carbon: 400 g/kWh",
+        ),
+        ("rent rental", "belongs to a pool: pools.NAME.rent: 2.5 USD/chip/h"),
+        (
+            "power power_limit capacity mw power_cap",
+            "power is of pools: pools.NAME.power; a cap of a site is not simulated",
+        ),
+        ("bandwidth filesystem storage_bandwidth", "write storage: 400 GB/s"),
+        (
+            "mtbf mttf mttr faults failures",
+            "faults stand at the top: faults: {NAME: {mtbf: 50 kh, ...}}",
+        ),
+        ("currency exchange", "stands at the top of the file"),
+        ("wue water", "water is not counted"),
+    )
 
     pue: Pue
     """Facility energy / IT energy."""

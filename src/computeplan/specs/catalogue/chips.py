@@ -17,6 +17,7 @@ from computeplan.specs.fields import (
     MAX_COUNT,
     Frozen,
     HowWritten,
+    instead,
     quantity_reader,
     refuse,
 )
@@ -169,6 +170,10 @@ Measured = Annotated[
 class Memory(Frozen):
     """The memory of one chip."""
 
+    tried = instead(
+        ("size amount total", "write capacity: 80 GB"), ("speed", "write bandwidth: 2 TB/s")
+    )
+
     capacity: Capacity | None = None
     """Usable capacity."""
     bandwidth: Rate | None = None
@@ -236,6 +241,30 @@ class Price(Frozen):
 
 class Chip(Frozen):
     """An accelerator as software buys it: one package, card or module."""
+
+    tried = instead(
+        ("tdp watts power_w max_power idle", "write power: {tdp: 700 W}"),
+        (
+            "flops peak peak_flops tflops bf16 fp16 fp8 fp32 tf32 performance",
+            "write peak_dense: {bf16: 400 TFLOP/s}, without sparsity",
+        ),
+        (
+            "hbm vram memory_capacity memory_size memory_bandwidth capacity",
+            "write memory: {capacity: 80 GB, bandwidth: 2 TB/s}",
+        ),
+        (
+            "nvlink interconnect link links bandwidth scaleup domain",
+            "write scale_up: {bandwidth: 400 GB/s, domain: 8}, in one direction",
+        ),
+        ("nic network scaleout", "write scale_out: {bandwidth: 400 Gbit/s}, in one direction"),
+        (
+            "chips_per_node gpus_per_node chips_per_server node",
+            "write server: {chips: 8}, or chips_per_node in the pool",
+        ),
+        ("cost rent", "write price: {low: 30000 USD, high: 40000 USD}; a rent is the pool's"),
+        ("like similar_to based_on base parent", "write extends: nvidia/h100-sxm"),
+        ("mfu efficiency", "is of a job: jobs.NAME.mfu"),
+    )
 
     name: str = ""
     """vendor/part; the name it is declared under if left out."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from computeplan.specs.catalogue.chips import NumberFigure, Source, check_sources
-from computeplan.specs.fields import Count, Frozen, refuse
+from computeplan.specs.fields import Count, Frozen, instead, refuse
 
 __all__ = ["Experts", "LatentAttention", "Parameters", "Transformer"]
 
@@ -57,6 +57,27 @@ class Parameters(Frozen):
 
 class Transformer(Frozen):
     """A decoder-only transformer, dense or a mixture of experts."""
+
+    tried = instead(
+        ("n_layers num_layers num_hidden_layers n_layer depth", "write layers: 80"),
+        ("hidden_size d_model n_embd dim width hidden_dim", "write hidden: 8192"),
+        ("intermediate_size d_ff ffn_dim ffn_hidden_size ffn_size", "write ffn: 28672"),
+        ("num_attention_heads n_heads n_head num_heads attention_heads", "write heads: 64"),
+        ("num_key_value_heads n_kv_heads num_kv_heads", "write kv_heads: 8"),
+        ("vocab_size vocabulary", "write vocab: 128256"),
+        (
+            "params n_params size parameter_count",
+            "follows from the shape: layers, hidden, ffn, heads, vocab",
+        ),
+        (
+            "model_type architectures torch_dtype",
+            "is of a Hugging Face config.json, which is taken as it is: {config: my/config.json}",
+        ),
+        (
+            "num_experts n_experts experts num_local_experts n_routed_experts top_k",
+            "write moe: {experts: 128, top_k: 8, expert_ffn: 1536}",
+        ),
+    )
 
     name: str = ""
     """vendor/model; the name it is declared under if left out."""

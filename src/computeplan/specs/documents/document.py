@@ -19,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.units import plain
 
 __all__ = [
     "DATA",
@@ -40,6 +41,7 @@ MAX_NODES = 100_000
 MAX_DEPTH = 40
 MAX_BITS = 128  # of a whole number; longer ones are neither floats nor printable
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_FULL_WIDTH = re.compile("[：，｛｝［］＂＇“”＃－　]")  # in the place of what YAML knows
 _DEEP = re.compile(rf"(?:[\[{{]\s*){{{MAX_DEPTH + 1}}}")  # ruamel takes seconds to find out
 _PLAIN_PART = re.compile(r"""[^\s.'"\\\[\]](?:[^.'"\\\[\]]*[^\s.'"\\\[\]])?""")
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "str")}
@@ -118,9 +120,16 @@ def _quoted(part: str) -> str:
 
 
 def nearest(name: str, allowed: Any) -> str:
-    """Return `` Did you mean 'x'?`` for the allowed name most like `name`, or nothing."""
-    close = difflib.get_close_matches(name, [str(item) for item in allowed], n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    """Return `` Did you mean 'x'?`` for the allowed name most like `name`, or nothing.
+
+    Examples
+    --------
+    >>> nearest("PUE", ["pue", "price"])
+    " Did you mean 'pue'?"
+    """
+    by_key = {str(item).casefold(): str(item) for item in allowed}
+    close = difflib.get_close_matches(plain(name).casefold(), by_key, n=1, cutoff=0.6)
+    return f" Did you mean '{by_key[close[0]]}'?" if close else ""
 
 
 def load_document(path: Path, shown: str | None = None) -> Document:
@@ -188,6 +197,13 @@ def parse_document(text: str, name: str) -> Document:
         if "\\t" in message or "'\t'" in message:
             message = "a tab cannot start a token in YAML; indent with spaces"
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        begin = error.context_mark or mark
+        lines = text.split("\n")[max(begin.line - 1, 0) : mark.line + 1] if mark and begin else []
+        for number, line in enumerate(lines, max(begin.line, 1) if begin else 1):
+            if found := _FULL_WIDTH.search(line):
+                message = f"{found[0]!r} is full-width; write {plain(line).strip()!r}"
+                place = (number, found.start() + 1)
+                break
         raise ScenarioError([Problem(message, "", name, *place)]) from None
     except ReaderError as error:
         place = _line_and_column(text, error.position)

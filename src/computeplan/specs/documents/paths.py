@@ -22,7 +22,7 @@ from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.documents.document import Document, KeyPath, Mark, dotted, nearest
 from computeplan.specs.fields import HowWritten
 
-__all__ = ["apply", "change", "list_paths", "split_path", "type_at"]
+__all__ = ["apply", "change", "instead_of", "list_paths", "split_path", "type_at"]
 
 MAX_SHOWN = 80
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -98,6 +98,33 @@ def type_at(model: Any, path: KeyPath) -> Any:
     for part in path:
         model = _child(model, part)
     return _unwrap(model)
+
+
+def instead_of(model: Any, key: str) -> str:
+    """Return what to write instead of a key that a model does not have.
+
+    Parameters
+    ----------
+    model : type
+        What has no such key: a pydantic model, or anything else, of which nothing is known.
+    key : str
+        As a person wrote it.
+
+    Returns
+    -------
+    str
+        Behind ``unknown key``: the answer that the model has for a key that people try, else the
+        nearest key and all that are allowed.
+    """
+    if isinstance(model, types.UnionType) or get_origin(model) is Union:
+        model = next((arg for arg in get_args(model) if _is_model(arg)), model)
+    if not _is_model(model):
+        return ""
+    answer = getattr(model, "tried", {}).get(re.sub(r"[\s-]+", "_", key.casefold()))
+    if answer:
+        return f": {answer}"
+    allowed = list(model.model_fields)
+    return f".{nearest(key, allowed)}  Allowed: {', '.join(allowed)}"
 
 
 def _merge(annotation: Any, base: Any, over: Any) -> Any:
@@ -230,18 +257,15 @@ def _unknown(model: Any, data: Any, path: tuple[str, ...]) -> str:
         inner = _unwrap(annotation)
         last = depth == len(path) - 1
         names = [str(name) for name in data] if isinstance(data, dict) else []
-        if _is_model(inner) and part not in inner.model_fields:
-            allowed = list(inner.model_fields)
-        elif get_origin(inner) is dict and not last and part not in names:
-            allowed = names
-        else:
-            data = data.get(part) if isinstance(data, dict) else None
-            annotation = _child(annotation, part)
-            continue
         above = dotted(path[:depth])
         where = f"in {above}" if above else "at the top"
-        listed = f"  Allowed: {', '.join(allowed)}" if allowed else ""
-        return f"no '{part}' {where}.{nearest(part, allowed)}{listed}"
+        if _is_model(inner) and part not in inner.model_fields:
+            return f"no '{part}' {where}{instead_of(inner, part)}"
+        if get_origin(inner) is dict and not last and part not in names:
+            listed = f"  Allowed: {', '.join(names)}" if names else ""
+            return f"no '{part}' {where}.{nearest(part, names)}{listed}"
+        data = data.get(part) if isinstance(data, dict) else None
+        annotation = _child(annotation, part)
     return ""
 
 

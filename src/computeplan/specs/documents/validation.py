@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.documents.document import Document, KeyPath, nearest
-from computeplan.specs.documents.paths import type_at
+from computeplan.specs.documents.document import Document, KeyPath
+from computeplan.specs.documents.paths import instead_of, type_at
 from computeplan.specs.fields import NAME_PATTERN, TITLE_PATTERN
+from computeplan.units import MAX_TEXT, plain
 
 __all__ = ["validate"]
 
@@ -48,7 +49,16 @@ def validate(model: type[Model], document: Document, earlier: Iterable[Problem] 
     try:
         found = model.model_validate(document.data)
     except ValidationError as error:
-        problems = dict.fromkeys(_as_problem(model, document, item) for item in error.errors())
+        found_wrong = error.errors()
+        below = {_inside(document.data, item["loc"])[:-1] for item in found_wrong}
+        problems = dict.fromkeys(
+            _as_problem(model, document, item)
+            for item in found_wrong
+            # Of a word or a mapping, a mapping was given: what is wrong inside is told.
+            if item["type"] != "literal_error"
+            or not isinstance(item["input"], dict)
+            or _inside(document.data, item["loc"]) not in below
+        )
         raise ScenarioError([*known, *problems]) from None
     if document.problems:
         raise ScenarioError(known)
@@ -59,22 +69,28 @@ def _as_problem(model: type[BaseModel], document: Document, item: Any) -> Proble
     path = _inside(document.data, item["loc"])
     kind, given = item["type"], item["input"]
     if kind == "extra_forbidden":
-        siblings = _allowed_keys(model, path[:-1])
-        message = f"unknown key '{path[-1]}'.{nearest(str(path[-1]), siblings)}"
-        if siblings:
-            message += f"  Allowed: {', '.join(siblings)}"
-        return document.problem(path, message, at_key=True)
+        message = f"unknown key '{path[-1]}'{instead_of(type_at(model, path[:-1]), str(path[-1]))}"
+        return document.problem(path, f"{message}{_in_ascii(path[-1])}", at_key=True)
     if kind == "missing":
         name = item["loc"][-1]
         return document.problem(path, f"'{name}' is missing", at_key=True)
     message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if kind == "value_error":
-        return document.problem(path, message)
+        ascii_ = "" if "write '" in message else _in_ascii(given)
+        return document.problem(path, f"{message}{ascii_}")
     if kind == "string_pattern_mismatch":
         message = _PATTERNS.get(item["ctx"]["pattern"], "is not a name")
     shown = repr(given)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return document.problem(path, f"{message[:1].lower()}{message[1:]}, got {shown}")
+    message = f"{message[:1].lower()}{message[1:]}, got {shown}{_in_ascii(given)}"
+    return document.problem(path, message)
+
+
+def _in_ascii(given: object) -> str:
+    """Return what to write for a text with full-width characters or curly quotes."""
+    if not isinstance(given, str) or len(given) > MAX_TEXT or plain(given) == given:
+        return ""
+    return f"; full-width characters: write {plain(given).strip()}"
 
 
 def _inside(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
@@ -86,10 +102,3 @@ def _inside(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
             data = data[part]
             path.append(part)
     return tuple(path)
-
-
-def _allowed_keys(model: Any, path: KeyPath) -> list[str]:
-    """Return the field names allowed at `path` of a model, empty where names are free."""
-    found = type_at(model, path)
-    is_model = isinstance(found, type) and issubclass(found, BaseModel)
-    return list(found.model_fields) if is_model else []
