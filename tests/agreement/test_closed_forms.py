@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds import ends_within
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -150,6 +151,24 @@ def test_erlang_b_is_a_poisson_law_cut_off(n_servers, load):
     log_terms = n * math.log(load) - np.array([math.lgamma(k + 1) for k in n])
     oracle = math.exp(log_terms[-1] - log_terms.max()) / np.exp(log_terms - log_terms.max()).sum()
     assert erlang_b(n_servers, load) == pytest.approx(oracle, rel=1e-9, abs=1e-300)
+
+
+@given(st.integers(0, 300), st.floats(1e-3, 1e3))
+def test_erlang_b_follows_its_recursion(n_servers, load):
+    inverse = 1.0
+    for n in range(1, n_servers + 1):
+        inverse = 1 + n / load * inverse
+    assert erlang_b(n_servers, load) == pytest.approx(1 / inverse, rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("load", [1.0, 9.999e7, 1e8, 1.0001e8, 1e12])
+def test_erlang_b_of_many_servers_takes_no_time(load):
+    """By the central limit theorem, where servers and load are as many: sqrt(2 / (pi n))."""
+    with ends_within(10):
+        found = erlang_b(100_000_000, load)
+    if load == 1e8:
+        assert found == pytest.approx(math.sqrt(2 / (math.pi * load)), rel=1e-3)
+    assert found >= max(0.0, 1 - 1e8 / load)
 
 
 def test_limits_and_refusals_of_spares():

@@ -275,7 +275,47 @@ def test_without_a_price_there_is_no_cost():
                 "planned.p": {"every": "1 ms", "lasts": "0 s"},
                 "jobs.j.checkpoint": {"every": "1 h", "stall": "1 s"},
             },
-            r"sites\.s\.pools\.p: about .* faults and stops in a run, more than 200,000",
+            r"planned\.p: about .* faults and stops in a run; more than 200,000 are not played",
+        ),
+        (
+            {"sites.s.pools.p.spares": "1e8 nodes"},
+            r"sites\.s\.pools\.p\.spares: makes 100,000,0.. nodes in all, .* the 4,000,000 that",
+        ),
+        (
+            {"sites.s.pools.p.chips": 100_000_000, "sites.s.pools.p.chips_per_node": 1},
+            r"sites\.s\.pools\.p\.chips: makes 100,000,00. nodes in all, .* the 4,000,000 that",
+        ),
+        (
+            {
+                "sites.s.pools": {
+                    f"p{n}": {"chip": "nvidia/h100-sxm", "chips": 1024} for n in range(40)
+                },
+                "faults": {
+                    "f": {"mtbf": "5 h", "per": "node", "takes": "nothing", "restart": "1 s"},
+                    "g": {"mtbf": "5 year", "per": "node", "takes": "nothing", "restart": "1 s"},
+                },
+                "jobs.j.checkpoint": {"every": "1 min", "stall": "0 s"},
+                "simulate.horizon": "320 d",
+            },
+            r"faults\.f: about 7.88e\+06 faults and stops in a run, 100 % of them f; more than",
+        ),
+        (
+            {
+                "sites.s.pools.p": {
+                    "chip": "nvidia/h100-sxm",
+                    "chips": 1_000_000,
+                    "chips_per_node": 1,
+                },
+                "faults.f": {
+                    "mtbf": "1e9 year",
+                    "per": "pool",
+                    "takes": "pool",
+                    "restart": "1 s",
+                    "repair": "1 s",
+                },
+                "jobs.j.checkpoint": {"every": "1 min", "stall": "0 s"},
+            },
+            r"faults\.f: about 1e\+06 faults and stops in a run \(each node of a group counts\)",
         ),
     ],
 )

@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from bounds import ends_within, takes_at_most
 from oracle import HOUR_S, scenario_of
 from scipy import integrate, stats
-from worlds import BOTH, weibull
+from worlds import BOTH, weibull, world_of
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.distributions import Law, frozen_law, law_mean_s
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.ledger import BLOCKED, REPAIR
+from computeplan.ledger import BLOCKED, PHASES, REPAIR
 from computeplan.physics.reliability import stalled_share
 from computeplan.trace import Trace
 from computeplan.trace.lifetimes import first_lifetime_s, renewed_lifetime_s
+from computeplan.trace.streams import BLOCK
 from computeplan.world.faults import Lifetime
 
 DAY_S = 86_400.0
@@ -348,3 +350,25 @@ def test_relapses_multiply_faults(engine):
     # a geometric number each time: variance 6 times that of the first ones
     assert faults.mean() == pytest.approx(expected, abs=4 * math.sqrt(3 * expected / 200))
     assert world.pools[0].fault_rate_per_node_s * 400 * HOUR_S == pytest.approx(2)
+
+
+@BOTH
+def test_a_million_spares_cost_the_memory_of_one_run_at_a_time(engine):
+    """Once 64 runs stood in memory together, whatever each of them takes."""
+    world = world_of(**{"sites.s.pools.p.spares": "1e6 nodes", "planned": {}})
+    with ends_within(120), takes_at_most(250):
+        n_runs = engine.rows_at_once(world)
+        ledger = engine.play(world, 0, 0, min(n_runs, 4))
+    assert np.isfinite(ledger.end_s).all()
+
+
+def test_books_of_many_jobs_on_many_pools_are_of_few_runs():
+    pools = {f"p{n}": {"chip": "nvidia/h100-sxm", "chips": 8} for n in range(60)}
+    job = {"train_for": "9 s", "chips": 8, "checkpoint": {"every": "never", "stall": "0 s"}}
+    jobs = {f"j{n}": job for n in range(60)}
+    few = world_of(planned={})
+    many = world_of(**{"sites.s.pools": pools, "jobs": jobs, "faults": {}})
+    assert event.rows_at_once(few) == BLOCK
+    assert 1 <= event.rows_at_once(many) * 60 * 61 * len(PHASES) <= event.MOST_CELLS
+    ledger = event.play(many, 0, 3, 2)
+    assert np.isfinite(ledger.end_s).all()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from computeplan.compiler.checkpoints import share_storage
-from computeplan.compiler.feasibility import check_feasible
+from computeplan.compiler.feasibility import check_feasible, check_size
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
@@ -42,6 +42,7 @@ def compile_world(scenario: Scenario) -> World:
     >>> world.pools[0].n_nodes, world.jobs[0].name
     (2048, 'pretrain')
     """
+    check_size(scenario)
     catalogue, planned = scenario.catalogue, scenario.planned
     notes = [*catalogue.notes, *scenario.log_notes]
     pools: list[Pool] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,11 +13,33 @@ from computeplan.specs.scenario import Scenario
 from computeplan.units import YEAR_S
 from computeplan.world.world import World
 
-__all__ = ["check_feasible"]
+__all__ = ["check_feasible", "check_size"]
 
-MOST_ARRIVALS = 200_000  # of faults and stops on one pool in one run
-MOST_SAVES = 1_000_000  # of one job that shares storage, in one run: some 12 s; others cost nothing
+MOST_PAIRS = 1_000_000  # of a job and a pool: each is compiled, and booked in each run
+
+MOST_NODES = 4_000_000  # of all pools: each takes some 80 bytes of a run
+MOST_ARRIVALS = 200_000  # of faults and stops in one run: 64 runs take some 0.5 GB
+MOST_SAVES = 1_000_000  # of jobs that share storage, in one run: some 30 s; others cost nothing
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
+
+
+def check_size(scenario: Scenario) -> None:
+    """Raise what would take too long to compile.
+
+    Raises
+    ------
+    InfeasibleError
+        If there are too many jobs for the pools.
+    """
+    n_pools = sum(len(site.pools) for site in scenario.sites.values())
+    n_jobs = len(scenario.jobs)
+    if n_jobs * n_pools > MOST_PAIRS:
+        message = (
+            f"{n_jobs:,} jobs on {n_pools:,} pools are more than {MOST_PAIRS:,} pairs; write fewer"
+            " pools, or study the jobs in parts"
+        )
+        problem = scenario.document.problem(("jobs",), message)
+        raise InfeasibleError(str(ScenarioError([problem])))
 
 
 def check_feasible(scenario: Scenario, world: World) -> None:
@@ -32,7 +55,8 @@ def check_feasible(scenario: Scenario, world: World) -> None:
     problems = list(_policy(scenario, world))
     if problems:
         raise ScenarioError(problems)
-    problems = [*_too_large(scenario, world), *_too_long(scenario, world)]
+    problems = [*_too_many_nodes(scenario, world), *_too_large(scenario, world)]
+    problems = problems or list(_too_long(scenario, world))
     problems = problems or [*_too_many_arrivals(scenario, world), *_too_many_saves(scenario, world)]
     if problems:
         raise InfeasibleError(str(ScenarioError(problems)))
@@ -52,6 +76,19 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
             if job.home < 0:
                 only = f"policy {scenario.policy} runs each job on its home pool only"
                 yield document.problem(("jobs", job.name), f"home is missing: {only}")
+
+
+def _too_many_nodes(scenario: Scenario, world: World) -> Iterator[Problem]:
+    total = sum(pool.n_nodes + pool.n_spare_nodes for pool in world.pools)
+    if total > MOST_NODES:
+        largest = max(world.pools, key=lambda pool: pool.n_nodes + pool.n_spare_nodes)
+        key = "spares" if largest.n_spare_nodes > largest.n_nodes else "chips"
+        message = (
+            f"makes {total:,} nodes in all, spares included, more than the {MOST_NODES:,} that are"
+            " played one by one; check the number"
+        )
+        path = ("sites", largest.site, "pools", largest.name, key)
+        yield scenario.document.problem(path, message)
 
 
 def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
@@ -81,25 +118,42 @@ def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
 
 
 def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
+    """Yield the kind with the most faults, or stops, in a run that has too many in all."""
+    counts = Counter[str]()
     for p, pool in enumerate(world.pools):
-        n_arrivals = world.n_arrivals(p)
-        if not n_arrivals <= MOST_ARRIVALS:
-            counted = " (each node of a group counts)" if pool.has_groups else ""
-            message = (
-                f"about {n_arrivals:.3g} faults and stops in a run{counted}, more than"
-                f" {MOST_ARRIVALS:,}; check the rates, or give a shorter simulate.at_most"
-            )
-            yield scenario.document.problem(("sites", pool.site, "pools", pool.name), message)
+        counts.update(world.arrivals_by_kind(p))
+        for kind in pool.kinds:  # that one fault takes so many is enough
+            outcomes = kind.interrupt.outcomes if kind.interrupt else ()
+            largest = max((outcome.n_nodes for outcome in outcomes), default=0)
+            counts[kind.name] = max(counts[kind.name], largest)
+    n_arrivals = sum(counts.values())
+    if not n_arrivals <= MOST_ARRIVALS:
+        name = max(counts, key=counts.__getitem__)
+        counted = " (each node of a group counts)" if any(p.has_groups for p in world.pools) else ""
+        part = (
+            f", {100 * counts[name] / n_arrivals:.0f} % of them {name}" if len(counts) > 1 else ""
+        )
+        message = (
+            f"about {n_arrivals:.3g} faults and stops in a run{counted}{part}; more than"
+            f" {MOST_ARRIVALS:,} are not played: check how often they come, or give a shorter"
+            " simulate.at_most"
+        )
+        block = "faults" if name in scenario.faults else "planned"
+        yield scenario.document.problem((block, name), message)
 
 
 def _too_many_saves(scenario: Scenario, world: World) -> Iterator[Problem]:
-    """Yield jobs whose saves are events, as others may write meanwhile, and too many of them."""
+    """Yield the job with the most saves that are events, as others may write meanwhile."""
+    counts = {}
     for job in world.jobs:
         here = [p for p, site in enumerate(job.storage) if site]
-        n_saves = max((job.train_s[p] / job.interval_s[p] for p in here), default=0.0)
-        if n_saves > MOST_SAVES:
-            message = (
-                f"about {n_saves:.3g} saves in a run through shared storage, more than"
-                f" {MOST_SAVES:,}; save less often, or give bandwidth"
-            )
-            yield scenario.document.problem(("jobs", job.name, "checkpoint"), message)
+        counts[job.name] = max((float(job.train_s[p] / job.interval_s[p]) for p in here), default=0)
+    n_saves = sum(counts.values())
+    if n_saves > MOST_SAVES:
+        name = max(counts, key=counts.__getitem__)
+        by = f" by {len(counts)} jobs" if len(counts) > 1 else ""
+        message = (
+            f"about {n_saves:.3g} saves in a run through shared storage{by}, more than"
+            f" {MOST_SAVES:,}; save less often, or give bandwidth"
+        )
+        yield scenario.document.problem(("jobs", name, "checkpoint"), message)

@@ -33,6 +33,8 @@ from scipy.special import bdtrc
 from computeplan.arrays import FloatArray
 from computeplan.units import DAY_S
 
+TINY = 1e-17  # a term below it changes no digit, and neither do those after it
+
 __all__ = [
     "RateForms",
     "down_frac_over_time",
@@ -135,8 +137,9 @@ def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatAr
 def erlang_b(n_servers: int, load: float) -> float:
     """Return the probability that all servers are busy if no arrival waits: Erlang's loss formula.
 
-    By the recursion of its inverse, ``1 / B(n) = 1 + n / load / B(n - 1)``, whose terms are all
-    positive, so no digits are lost.
+    By the sum of its inverse, ``1 / B(n) = 1 + n / load + n (n - 1) / load^2 + ...``, whose terms
+    are all positive, so no digits are lost. It takes some tens of terms times the root of the
+    servers at most: then terms no longer count, or the probability is 0.
 
     Parameters
     ----------
@@ -153,11 +156,12 @@ def erlang_b(n_servers: int, load: float) -> float:
         raise ValueError(f"servers and load must be >= 0, got {n_servers}, {load}")
     if load == 0:
         return float(n_servers == 0)
-    inverse = 1.0
-    for n in range(1, n_servers + 1):
-        inverse = 1 + n / load * inverse
-        if inverse == math.inf:
-            return 0.0
+    inverse = term = 1.0
+    for n in range(n_servers, 0, -1):
+        term *= n / load
+        inverse += term
+        if inverse == math.inf or term < TINY * inverse:
+            break
     return 1 / inverse
 
 

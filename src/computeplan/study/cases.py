@@ -23,14 +23,15 @@ from computeplan.specs.scenario import Scenario
 from computeplan.study.facts import beside
 from computeplan.world.world import World
 
-__all__ = ["Case", "Variant", "compile_cases", "expand", "notes_of"]
+__all__ = ["ENGINES", "Case", "Variant", "compile_cases", "expand", "notes_of"]
 
 ENGINES = {"batch": batch, "event": event}
 """By name, those that `engine: auto` tries first standing first."""
 MAX_CASES = 10_000
 
 
-MAX_RUNS = 5_000_000  # of all cases; each leaves some 30 numbers in memory
+MOST_NUMBERS = 100_000_000  # in memory at the end, some 0.8 GB
+PER_RUN, PER_JOB = 35, 5  # of them for each run, and more for each job of each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,12 @@ def _points(scenario: Scenario) -> list[dict[str, object]]:
     crossed = [] if isinstance(sweep, list) else list(sweep.values())
     n_points = len(sweep) if isinstance(sweep, list) else math.prod(map(len, crossed))
     n_cases = max(1, len(scenario.cases)) * n_points
-    n_runs = n_cases * scenario.simulate.runs
-    if n_runs > MAX_RUNS:
+    n_jobs = len(scenario.jobs)
+    most = MOST_NUMBERS // (PER_RUN + PER_JOB * n_jobs)
+    if n_cases * scenario.simulate.runs > most:
         message = (
-            f"{n_cases} cases of {scenario.simulate.runs} runs are more than {MAX_RUNS:,} runs"
+            f"{n_cases} cases of {scenario.simulate.runs:,} runs are more than the {most:,} runs"
+            f" whose numbers fit in memory{f', of {n_jobs} jobs each' if n_jobs > 1 else ''}"
         )
         raise ScenarioError([document.problem(("simulate", "runs"), message)])
     if n_cases > MAX_CASES:

@@ -35,10 +35,9 @@ from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult, in_one_window
 from computeplan.results.window import BySite, joined
 from computeplan.specs.scenario import Scenario
-from computeplan.study.cases import Case, compile_cases, notes_of
+from computeplan.study.cases import ENGINES, Case, compile_cases, notes_of
 from computeplan.study.facts import beside, facts_of
 from computeplan.study.result import Result
-from computeplan.trace.streams import BLOCK
 from computeplan.units import HOUR_S
 from computeplan.world.world import World
 
@@ -131,7 +130,7 @@ def run(
 def _pieces(case: Case, scenario: Scenario) -> list[tuple[World, str, int, int, int]]:
     """Return the arguments of `_play_piece` for all runs of a case."""
     seed, n_runs = scenario.simulate.seed, scenario.simulate.runs
-    at_once = batch.rows_at_once(case.world) if case.engine == "batch" else BLOCK
+    at_once = ENGINES[case.engine].rows_at_once(case.world)
     return [
         (case.world, case.engine, seed, first, min(at_once, n_runs - first))
         for first in range(0, n_runs, at_once)

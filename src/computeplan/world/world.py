@@ -165,12 +165,16 @@ class World:
 
     def n_arrivals(self, pool: int) -> float:
         """Return about how many arrivals on a pool a run has, as far as it is looked at first."""
+        return sum(self.arrivals_by_kind(pool).values())
+
+    def arrivals_by_kind(self, pool: int) -> dict[str, float]:
+        """Return about how many arrivals of each kind a run has, by name; see `n_arrivals`."""
         place = self.pools[pool]
         looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
         until_s = max(looks_s, default=self.longest_look_s)
-        logged = sum(len(kind.log.start_s) for kind in place.kinds if kind.log is not None)
-        listed = sum(len(stop.at_s) for stop in place.stops)
-        return self.arrival_rate(pool) * until_s + logged + listed
+        found = {name: rate * until_s for name, rate in self._arrival_rates(pool).items()}
+        found |= {k.name: float(len(k.log.start_s)) for k in place.kinds if k.log is not None}
+        return found | {stop.name: float(len(stop.at_s)) for stop in place.stops if stop.at_s}
 
     def arrival_rate(self, pool: int) -> float:
         """Return the rate of what is drawn on a pool, at most: faults and stops. [1/s]
@@ -178,14 +182,17 @@ class World:
         A fault that takes several nodes counts as many arrivals; a stop at a time of its own as
         none.
         """
+        return sum(self._arrival_rates(pool).values())
+
+    def _arrival_rates(self, pool: int) -> dict[str, float]:
         place = self.pools[pool].at_worst()
-        rate = 0.0
+        rates = {}
         for kind in place.kinds:
             outcomes = kind.interrupt.outcomes if kind.interrupt else ()
             more = sum(o.share_frac * (o.n_nodes - 1) for o in outcomes if o.n_nodes > 1)
-            rate += kind.all_rate_per_node_s * (1 + more)
-        rate *= place.n_nodes + place.n_spare_nodes
-        return rate + sum(1 / stop.interval_s for stop in place.stops)
+            n_nodes = place.n_nodes + place.n_spare_nodes
+            rates[kind.name] = kind.all_rate_per_node_s * (1 + more) * n_nodes
+        return rates | {stop.name: 1 / stop.interval_s for stop in place.stops}
 
     @cached_property
     def longest_look_s(self) -> float:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from bounds import ends_within, takes_at_most
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import world_of
 
+from computeplan.engines import event
 from computeplan.engines.event.checkpoints import START, Checkpoints, Save
 from computeplan.engines.event.stretch import Schedule, Stretch
 from computeplan.world.jobs import Tier
@@ -61,11 +67,61 @@ def test_as_many_are_kept_as_are_asked_for():
     one = Tier("disk", 1, 1.0, 0.0, 0.0, 3)
     saves = Checkpoints((one,), 2)
     saves.note(Stretch(Schedule(100.0, 10.0, (one,), 1.0, 0.0), 0.0, 0.0, 1.0, 0.0), 44.0)
-    assert [save.position_s for save in saves.history] == [30.0, 40.0]
+    assert [s.save(j).position_s for s in saves.history for j in s.numbers] == [30.0, 40.0]
     assert not saves.go_back(34.0)
     assert saves.newest == Save(30.0, 30.0, 33.0, 33.0)
     assert saves.go_back(32.9)
     assert saves.newest == START
+
+
+@given(st.data(), st.integers(1, 12))
+def test_what_is_kept_is_as_if_every_save_were_written_down(data, n_kept):
+    """An oracle that does so, over stretches, single saves and damage that is found."""
+    one = Tier("disk", 1, 1.0, 2.0, 0.0, 3)
+    saves, written = Checkpoints((one,), n_kept), list[Save]()
+    now_s = 0.0
+    for _ in range(data.draw(st.integers(1, 8))):
+        what = data.draw(st.sampled_from(["stretch", "single", "damage"]))
+        after_s = data.draw(st.integers(0, 60))
+        if what == "stretch":
+            saves.note(
+                Stretch(Schedule(1e9, 4.0, (one,), 1.0, 0.0), now_s, 0, 1, 0), now_s + after_s
+            )
+            for n in range(1, 14):  # 4 s, a stall of 1 s, complete 2 s later
+                if 5 * n + 2 <= after_s:
+                    save = Save(4.0 * n, 4.0 * n, now_s + 5 * n + 2, now_s + 5 * n)
+                    written.append(save)
+        elif what == "single":
+            written.append(Save(1.0, 1.0, now_s, now_s))
+            saves.add(written[-1])
+        else:
+            clean_by_s = now_s - after_s
+            written = [save for save in written if save.when_s <= clean_by_s]
+            assert saves.go_back(clean_by_s) == (not written)
+            assert saves.newest == (written[-1] if written else START)
+        written = written[-n_kept:]
+        now_s += after_s
+        assert saves.n_in_history == len(written)
+        assert [s.save(j) for s in saves.history for j in s.numbers] == written
+
+
+def test_what_is_kept_costs_what_faults_cost():
+    """260 million saves, of which 100 million are kept: once each of them was an object."""
+    kind = {"mtbf": "5 kh", "per": "chip", "takes": "nothing", "restart": "10 min"}
+    world = world_of(
+        **{
+            "faults": {"f": kind, "sdc": {**kind, "found": {"expon": {"mean": "6 h"}}}},
+            "jobs.j": {
+                "train_for": "3 d",
+                "chips": 4,
+                "checkpoint": {"every": "1 ms", "stall": "0 s", "keep": 100_000_000},
+            },
+            "planned": {},
+            "simulate.horizon": "300 d",
+        }
+    )
+    with ends_within(20), takes_at_most(100):
+        assert np.isfinite(event.play(world, 0, 0, 4).end_s).all()
 
 
 def test_the_floor_is_what_every_fault_leaves():

@@ -77,13 +77,21 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
 
 
 def rows_at_once(world: World) -> int:
-    """Return how many runs to play together: many for speed, few where each needs much memory."""
-    most = 1.0
+    """Return how many runs to play together: many for speed, few where each needs much memory.
+
+    Arrivals are drawn for a block of runs at a time, so that fewer would not take less.
+    """
+    most_places = most_arrivals = 1.0
     for p, pool in enumerate(world.pools):
         held = max((int(job.n_nodes[p]) for job in world.jobs), default=0)
-        places = pool.n_nodes + pool.n_spare_nodes - held
-        most = max(most, places, world.n_arrivals(p))
-    return int(max(1, min(MOST_BLOCKS, MOST_CELLS / (most * BLOCK)))) * BLOCK
+        if held:
+            places = pool.n_nodes + pool.n_spare_nodes - held + (pool.n_crews or 0)
+            most_places = max(most_places, places)
+        most_arrivals = max(most_arrivals, world.n_arrivals(p))
+    fit = MOST_CELLS / max(most_places, most_arrivals)
+    if fit >= BLOCK:
+        return int(min(MOST_BLOCKS, fit / BLOCK)) * BLOCK
+    return int(max(1, min(BLOCK, MOST_CELLS / most_places)))
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:

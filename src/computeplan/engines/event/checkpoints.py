@@ -1,9 +1,17 @@
-"""What a job has saved, and where: what it goes back to when a fault interrupts it."""
+"""What a job has saved, and where: what it goes back to when a fault interrupts it.
+
+Saves that are kept are remembered as stretches in which they were taken, and computed when they are
+asked for: memory follows the interruptions, not the saves.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from computeplan.engines.event.stretch import SLACK, Stretch
@@ -24,6 +32,14 @@ class Save(NamedTuple):
 START = Save(0.0, 0.0, 0.0, 0.0)
 
 
+@dataclass(slots=True)
+class _Saves:
+    """Complete saves one after the other: their numbers, and how to find each."""
+
+    numbers: range
+    save: Callable[[int], Save]
+
+
 class Checkpoints:
     """The newest complete save of each tier, and `n_kept` older ones of the last.
 
@@ -33,7 +49,8 @@ class Checkpoints:
     def __init__(self, tiers: tuple[Tier, ...], n_kept: int) -> None:
         self.tiers = tiers
         self.saved = [START] * max(len(tiers), 1)
-        self.history: deque[Save] = deque(maxlen=n_kept)
+        self.history = deque[_Saves]()
+        self.n_kept, self.n_in_history = n_kept, 0
         self.safe_level = min((tier.survives for tier in tiers), default=0)
         self.is_read = any(tier.load_s for tier in tiers)
 
@@ -45,7 +62,7 @@ class Checkpoints:
     @property
     def floor_s(self) -> float:
         """The training that no fall-back can reach. [s]"""
-        return 0.0 if self.history.maxlen else self.saved[-1].line_s
+        return 0.0 if self.n_kept else self.saved[-1].line_s
 
     def note(self, stretch: Stretch, until_s: float, taken_by_s: float = math.inf) -> None:
         """Note the saves of a stretch that are complete by a time, of those taken by another."""
@@ -57,9 +74,9 @@ class Checkpoints:
             n = plan.n_taken(i, gone_s, stretch.n_regular)
             if n:
                 self.saved[i] = self._save(stretch, i, n)
-        if n_kept := self.history.maxlen:
-            for j in range(max(1, n + 1 - n_kept), n + 1):
-                self.history.append(self._save(stretch, len(plan.tiers) - 1, j))
+        if self.n_kept and n:
+            save = partial(self._save, stretch, len(plan.tiers) - 1)
+            self._keep(_Saves(range(1, n + 1), save))
 
     def _save(self, stretch: Stretch, i: int, j: int) -> Save:
         """Return save number `j` of tier `i` of a stretch."""
@@ -74,7 +91,20 @@ class Checkpoints:
     def add(self, save: Save) -> None:
         """Note a complete save to the last tier."""
         self.saved[-1] = save
-        self.history.append(save)
+        if self.n_kept:
+            self._keep(_Saves(range(1), lambda _: save))
+
+    def _keep(self, more: _Saves) -> None:
+        """Remember saves, and forget the oldest beyond those that are kept."""
+        self.history.append(more)
+        self.n_in_history += len(more.numbers)
+        while (n_old := self.n_in_history - self.n_kept) > 0:
+            oldest = self.history[0]
+            n_old = min(n_old, len(oldest.numbers))
+            oldest.numbers = oldest.numbers[n_old:]
+            if not oldest.numbers:
+                self.history.popleft()
+            self.n_in_history -= n_old
 
     def erase(self, level: int) -> None:
         """Lose what does not survive a fault of a level."""
@@ -85,12 +115,17 @@ class Checkpoints:
 
     def go_back(self, clean_by_s: float) -> bool:
         """Go back to the newest save complete by a time; return whether to the very start."""
-        while self.history and self.history[-1].when_s > clean_by_s:
-            self.history.pop()
         self.saved = [START] * len(self.saved)
-        if self.history:
-            self.saved[-1] = self.history[-1]
-        return not self.history
+        while self.history:
+            last = self.history[-1]
+            n_clean = bisect_right(last.numbers, clean_by_s, key=lambda j: last.save(j).when_s)
+            self.n_in_history -= len(last.numbers) - n_clean
+            last.numbers = last.numbers[:n_clean]
+            if n_clean:
+                self.saved[-1] = last.save(last.numbers[-1])
+                return False
+            self.history.pop()
+        return True
 
     def load_s(self, interval_s: float) -> float:
         """Return how long it takes to read where training resumes. [s]"""

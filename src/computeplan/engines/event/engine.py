@@ -26,10 +26,13 @@ from computeplan.scheduling.registry import load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.trace.one_run import RunSamples
+from computeplan.trace.streams import BLOCK
 from computeplan.world.features import features, first_refused
 from computeplan.world.world import World
 
-__all__ = ["PLAYS", "play", "why_unsupported"]
+__all__ = ["PLAYS", "play", "rows_at_once", "why_unsupported"]
+
+MOST_CELLS = 8e6  # of the books of all runs that are played together: some 0.1 GB
 
 PLAYS = PLAYED | features(
     "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
@@ -44,6 +47,12 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
     """Return path and reason of what this engine cannot play in a world, or None."""
     refused = first_refused(world.features, PLAYS)
     return None if refused is None else (refused.path, "it does not know this")
+
+
+def rows_at_once(world: World) -> int:
+    """Return how many runs to play together: as many as are drawn together, if their books fit."""
+    cells = (len(world.jobs) + 1) * len(world.pools) * len(PHASES) * (2 + len(world.signals))
+    return int(max(1, min(BLOCK, MOST_CELLS / cells)))
 
 
 def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool = False) -> Ledger:
