@@ -165,7 +165,7 @@ def test_more_chips_than_any_pool_has_is_exit_3_before_the_first_run(call, here)
         code, out, err = call(*args, "-s", "jobs.j.chips=32")
         assert (code, out) == (3, "")
         assert "jobs.j.chips: wants 32 chips, but no pool has so many (chips: a 16)" in err
-        assert "(case 'hourly')" in err
+        assert "(in cases 'hourly' and 'two hours')" in err
     assert [path.name for path in here.iterdir()] == ["s.yaml"]
 
 
@@ -640,7 +640,7 @@ def test_an_interrupt_is_exit_130_and_leaves_nothing(call, here, monkeypatch):
     assert [path.name for path in here.iterdir()] == ["s.yaml"]
 
 
-def test_an_interrupt_while_writing_leaves_no_half_of_a_result(call, here, monkeypatch):
+def test_an_interrupt_while_figures_are_drawn_keeps_the_numbers(call, here, monkeypatch):
     import_module("computeplan.cli.run")
 
     def interrupted(*_, **__):
@@ -649,7 +649,8 @@ def test_an_interrupt_while_writing_leaves_no_half_of_a_result(call, here, monke
     monkeypatch.setattr(sys.modules["computeplan.cli.run"], "_draw", interrupted)
     code, _, _ = call("run", "s.yaml", "--runs", "2")
     assert code == 130
-    assert list((here / "results").iterdir()) == []
+    assert list(load_result(here / "results" / "small").cases) == ["hourly", "two hours"]
+    assert [path.name for path in (here / "results").iterdir()] == ["small"]
 
 
 def test_a_defect_of_ours_is_said_to_be_ours_and_debug_shows_where(call, monkeypatch):

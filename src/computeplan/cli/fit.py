@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 from computeplan.cli.options import language_option
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
+from computeplan.study.folder import open_regular
 
 if TYPE_CHECKING:
     from computeplan.fitting.fit import FleetFit
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 BIGGEST = 1_000_000
-ALIKE = 18  # bytes: "# Fitted by comput", "node,start_s,end_s"
 
 
 @click.command()
@@ -43,15 +44,23 @@ ALIKE = 18  # bytes: "# Fitted by comput", "node,start_s,end_s"
 @click.option("--split", help="Retire the worst nodes then, and look at later days: '87 d'.")
 @click.option("--share", type=float, default=0.05, show_default=True, help="Of nodes to retire.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of draws.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a faults: block (YAML).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write a faults: block (YAML); only a file that fit wrote is replaced.",
+)
 @click.option("--restart", help="How long a job needs to restart, for --out: '10 min'.")
 @click.option("--repair", help="How long repairs last, for --out, if the log does not say.")
 @click.option(
     "--replay",
     type=click.Path(path_type=Path),
-    help="Write the window as the plain CSV that replay: keeps.",
+    help="Write the window as the plain CSV that replay: keeps; only such a CSV is replaced.",
 )
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    help="Draw to a PNG or SVG file; only a figure of computeplan is replaced.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def fit(
     language: Language,
@@ -86,6 +95,7 @@ def fit(
     from computeplan.specs.logs.reader import read_log
     from computeplan.specs.logs.replay import replayed
 
+    _check_outputs(log, out, replay, figure)
     laws = _assumed(out, restart, repair)
     size, first, last = _fleet(nodes, begins, ends)
     events = read_log(log, kind, columns=_columns(columns), unit=unit)
@@ -178,14 +188,37 @@ def _time_s(text: str, events: Events, option: str) -> float:
     return read_time_s(text, is_dated=events.is_dated, option=option)
 
 
+def _check_outputs(log: Path, out: Path | None, replay: Path | None, figure: Path | None) -> None:
+    """Raise ComputePlanError if a file to be written is the log, or of others: before the work."""
+    for option, path, head in (
+        ("--out", out, "# Fitted by computeplan"),
+        ("--replay", replay, "node,start_s,end_s\n"),
+        ("--figure", figure, None),
+    ):
+        if path is None:
+            continue
+        try:
+            if path.exists() and log.exists() and path.samefile(log):
+                raise ScenarioError.of(
+                    f"{option} is the log itself; name another file", file=str(path)
+                )
+            if head is not None and os.path.lexists(path):
+                with open_regular(path) as file:
+                    if file.read(len(head)) != head.encode():
+                        message = "exists and was not written by computeplan fit, so it is not"
+                        raise ComputePlanError(
+                            f"{path}: {message} replaced. Name another file or remove it"
+                        )
+        except OSError as error:
+            raise ComputePlanError(f"{path}: cannot be written: {error.strerror}") from error
+    if figure is not None:
+        from computeplan.report.scatter import check_figure
+
+        check_figure(figure)
+
+
 def _write(path: Path, text: str) -> None:
-    """Write a file, or replace one that begins like it; nothing else is replaced."""
     try:
-        if path.is_file():
-            with path.open("rb") as file:
-                if not text.encode().startswith(file.read(ALIKE)):
-                    message = "exists and was not written by computeplan fit, so it is not replaced"
-                    raise ComputePlanError(f"{path}: {message}. Name another file or remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,7 +16,9 @@ __all__ = ["plot"]
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FOLDER/figures]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to; only figures of computeplan are replaced.  [default: FOLDER/figures]",
 )
 @click.option(
     "--kind",
@@ -28,11 +31,13 @@ __all__ = ["plot"]
 def plot(folder: Path, out: Path | None, kinds: tuple[str, ...], language: Language) -> None:
     """Draw the figures of the result in FOLDER as PNG and SVG."""
     from computeplan.report.figures import save_figures, unseen_in
+    from computeplan.study.folder import add_files
     from computeplan.study.store import load_result
 
-    result = load_result(folder)
-    target = out if out is not None else folder / "figures"
-    for name in save_figures(result, target, kinds or None, language=language):
+    result, target = load_result(folder), folder / "figures" if out is None else out
+    draw = partial(save_figures, result, kinds=kinds or None, language=language)
+    names = add_files(folder, "figures", draw) if out is None else draw(out)
+    for name in names:
         click.echo(f"{target / name}.png")
         click.echo(f"{target / name}.svg")
     say_unseen(unseen_in(result), language, err=True)

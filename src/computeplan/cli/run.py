@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,9 @@ __all__ = ["run"]
 
 PARTIAL = 4
 """Exit code where some cases have a result and others have none."""
+SAVE_EVERY_S = 1.0
+SAVE_SHARE = 0.05
+"""While cases are played, the done ones are saved: how often, and for what share of the time."""
 CASE_WIDTH = 40
 """Terminal columns for the name of a case beside the bar."""
 
@@ -51,7 +55,8 @@ CASE_WIDTH = 40
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for numbers and figures.  [default: results/NAME; none with --json]",
+    help="Folder for numbers and figures. Files of an earlier result are replaced, figures too;"
+    " others stay.  [default: results/NAME; none with --json]",
 )
 @click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
@@ -72,63 +77,96 @@ def run(
 
     Exit code 4: some cases have no result. Ctrl-C keeps those that are done.
     """
+    from computeplan.report.words import phrase
     from computeplan.study import run as study
-    from computeplan.study.store import check_writable
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
     folder = out if out is not None or as_json else Path("results") / loaded.name
-    if folder is not None:
-        check_writable(folder)
+    kept = None if folder is None else _Kept(folder, loaded.input_files())
     is_stopped = False
     try:
         with executor_of(workers) as executor, _progress(language) as progress:
-            result = study.run(loaded, executor=executor, progress=progress)
+            on_case = None if kept is None else kept.save_sometimes
+            result = study.run(loaded, executor=executor, progress=progress, on_case=on_case)
     except study.Interrupted as stop:
         result, is_stopped = stop.result, True
-    _report(
-        result,
-        language,
-        folder,
-        with_jobs=with_jobs,
-        figures=figures and not is_stopped,
-        as_json=as_json,
-    )
-    if is_stopped:
-        raise KeyboardInterrupt
-    if result.incomplete:
-        click.get_current_context().exit(PARTIAL)
-
-
-def _report(
-    result: Result,
-    language: Language,
-    folder: Path | None,
-    *,
-    with_jobs: bool,
-    figures: bool,
-    as_json: bool,
-) -> None:
-    """Save, show, draw: in this order, and each whatever becomes of the others."""
-    from computeplan.report.words import phrase
-    from computeplan.study.store import save_result
-
-    errors: list[Exception] = []
-    if folder is not None:
+    errors: list[Exception] = []  # what goes wrong in one step does not keep the next from its own
+    if kept is not None:
         with _going_on(errors):
-            save_result(result, folder, partial(_draw, language=language) if figures else None)
+            is_stopped = kept.save(result, is_stopped=is_stopped)
     with _going_on(errors):
         if as_json:
             click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
         else:
             _show(result, language, with_jobs=with_jobs)
-    if folder is not None:
+    if kept is not None and kept.saved is not None:
         with _going_on(errors):
-            click.echo(phrase("numbers_in", language, folder=folder), err=as_json)
-            if figures:
-                _say_figures(result, folder / "figures", language, err=as_json)
+            click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
+        if figures and not is_stopped:
+            _draw(result, kept.saved, language)
+            with _going_on(errors):
+                _say_figures(result, kept.saved / "figures", language, err=as_json)
+    if is_stopped:
+        raise KeyboardInterrupt
     if errors:
         raise errors[0]
+    if result.incomplete:
+        click.get_current_context().exit(PARTIAL)
+
+
+class _Kept:
+    """The folder of a run, whole or with the cases that are done so far.
+
+    What is not whole never takes the place of an earlier result that is: it goes to a folder
+    beside it.
+    """
+
+    def __init__(self, folder: Path, inputs: Iterable[str]) -> None:
+        from computeplan.study.folder import read_provenance
+        from computeplan.study.store import check_writable
+
+        check_writable(folder, inputs)
+        earlier = read_provenance(folder)
+        is_whole = earlier is not None and "incomplete" not in earlier
+        self.folder = folder = folder if folder.name else folder.resolve()
+        self.saved: Path | None = None
+        self.in_part = folder.with_name(f"{folder.name}-incomplete") if is_whole else folder
+        if is_whole:
+            check_writable(self.in_part, inputs)
+        self._has_part = False
+        self._due_s = time.monotonic() + SAVE_EVERY_S
+
+    def save_sometimes(self, so_far: Callable[[], Result]) -> None:
+        """Save what is done, in case we are killed; seldom enough to cost little."""
+        from computeplan.study.store import save_result
+
+        begin_s = time.monotonic()
+        if begin_s < self._due_s:
+            return
+        with contextlib.suppress(ComputePlanError):  # the last save says what is wrong
+            save_result(so_far(), self.in_part)
+            self._has_part = True
+        now_s = time.monotonic()
+        self._due_s = now_s + max(SAVE_EVERY_S, (now_s - begin_s) / SAVE_SHARE)
+
+    def save(self, result: Result, *, is_stopped: bool) -> bool:
+        """Save what a run ends with, to `saved`; return whether it is stopped by now."""
+        from computeplan.study.folder import remove_folder
+        from computeplan.study.store import save_result
+
+        folder = self.in_part if is_stopped and result.incomplete else self.folder
+        try:
+            save_result(result, folder)
+        except KeyboardInterrupt:  # what is done is saved, and then we stop
+            if is_stopped:
+                raise
+            is_stopped = True
+            save_result(result, folder)
+        self.saved = folder
+        if self._has_part and folder != self.in_part:
+            remove_folder(self.in_part)
+        return is_stopped
 
 
 def _say_figures(result: Result, folder: Path, language: Language, *, err: bool) -> None:
@@ -148,10 +186,13 @@ def _going_on(errors: list[Exception]) -> Iterator[None]:
         errors.append(error)
 
 
-def _draw(result: Result, folder: Path, *, language: Language) -> None:
+def _draw(result: Result, folder: Path, language: Language) -> None:
     from computeplan.report.figures import save_figures
+    from computeplan.study.folder import add_files
 
-    save_figures(result, folder, language=language)
+    if sys.stderr.isatty():
+        click.echo("drawing figures ...", err=True)
+    add_files(folder, "figures", partial(save_figures, result, language=language))
 
 
 def _show(result: Result, language: Language, *, with_jobs: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -13,10 +15,13 @@ from computeplan.report import Language
 from computeplan.report.style import case_labels
 from computeplan.report.words import phrase
 from computeplan.results.estimates import Estimate
+from computeplan.study.folder import open_regular
 from computeplan.study.result import Result
 
 __all__ = [
+    "METADATA",
     "case_rows",
+    "check_ours",
     "confidence",
     "estimates",
     "interval",
@@ -27,7 +32,17 @@ __all__ = [
     "numbers_beside",
     "scaled",
     "unit_for",
+    "write_figure",
 ]
+
+MADE_BY = "computeplan"
+METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": MADE_BY},
+    "svg": {"Creator": MADE_BY, "Date": None},
+}
+"""What a figure says of itself, by its kind."""
+HEAD_BYTES = 2000
+"""Within these, a figure says who made it."""
 
 _LARGER_UNITS = {
     "kWh": ((1e6, "GWh"), (1e3, "MWh")),
@@ -156,3 +171,35 @@ def legend_above(
         title=title,
         alignment="left",
     )
+
+
+def write_figure(path: Path, data: bytes) -> None:
+    """Write a figure, where nothing is or an earlier figure of ours.
+
+    Raises
+    ------
+    ComputePlanError
+        If something else is there, or the disk refuses.
+    """
+    check_ours(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ComputePlanError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def check_ours(path: Path) -> None:
+    """Raise ComputePlanError if a file is there that is no figure of ours."""
+    if not os.path.lexists(path):
+        return
+    try:
+        with open_regular(path) as file:
+            is_ours = MADE_BY.encode() in file.read(HEAD_BYTES)
+    except OSError as error:
+        raise ComputePlanError(f"{path}: cannot be written: {error.strerror}") from error
+    if not is_ours:
+        raise ComputePlanError(
+            f"{path}: exists and is no figure of computeplan, so it is not replaced. Name another"
+            " file or remove it"
+        )

@@ -27,6 +27,7 @@ from computeplan.errors import ComputePlanError
 from computeplan.quantities import QUANTITIES, Quantity
 from computeplan.report import FIGURES, Language
 from computeplan.report.drawing import (
+    METADATA,
     case_rows,
     confidence,
     estimates,
@@ -38,6 +39,7 @@ from computeplan.report.drawing import (
     numbers_beside,
     scaled,
     unit_for,
+    write_figure,
 )
 from computeplan.report.numbers import headline, with_interval
 from computeplan.report.style import (
@@ -308,7 +310,8 @@ def save_figures(
     Raises
     ------
     ComputePlanError
-        If a kind asked for does not exist or has no data, or the disk refuses.
+        If a kind asked for does not exist or has no data, a file is in the way that is no figure
+        of ours, or the disk refuses.
     """
     asked = FIGURES if kinds is None else tuple(kinds)
     if unknown := [kind for kind in asked if kind not in _DRAW]:
@@ -321,12 +324,8 @@ def save_figures(
             if kinds is not None:
                 raise
             continue
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.png").write_bytes(png)
-            (folder / f"{name}.svg").write_bytes(svg)
-        except OSError as error:
-            raise ComputePlanError(f"{folder}: cannot be written: {error.strerror}") from error
+        write_figure(folder / f"{name}.png", png)
+        write_figure(folder / f"{name}.svg", svg)
         names.append(name)
     return tuple(names)
 
@@ -360,9 +359,9 @@ def _png_and_svg(draw: Callable[..., Axes]) -> tuple[bytes, bytes]:
     with mpl.rc_context(style()), warnings.catch_warnings():
         # Names are drawn as they are; the command says what cannot be seen (`unseen_in`).
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        first.savefig(png, format="png", metadata={"Software": None})
+        first.savefig(png, format="png", metadata=METADATA["png"])
         second = Figure(figsize=tuple(first.get_size_inches()), layout="constrained")
         FigureCanvasSVG(second)
         draw(ax=second.add_subplot())
-        second.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        second.savefig(svg, format="svg", metadata=METADATA["svg"])
     return png.getvalue(), svg.getvalue()

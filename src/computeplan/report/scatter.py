@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter
 
 from computeplan.arrays import FloatArray
-from computeplan.errors import ComputePlanError, ScenarioError
+from computeplan.errors import ScenarioError
 from computeplan.report import Language
+from computeplan.report.drawing import METADATA, check_ours, write_figure
 from computeplan.report.style import case_colour, case_marker, drawn, label, new_axes, style
 from computeplan.report.words import phrase
 
-__all__ = ["save_axes", "scatter"]
+__all__ = ["check_figure", "save_axes", "scatter"]
 
 WITHIN = 0.10
 """Half-width of the band drawn around equality."""
@@ -77,17 +79,28 @@ def save_axes(ax: Axes, path: Path) -> None:
     ScenarioError
         If the ending is not .png or .svg.
     ComputePlanError
-        If the disk refuses.
+        If a file is there that is no figure of ours, or the disk refuses.
+    """
+    check_figure(path)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # it was drawn
+    data, kind = io.BytesIO(), path.suffix.lower()[1:]
+    with mpl.rc_context(style()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(data, format=kind, metadata=METADATA[kind])
+    write_figure(path, data.getvalue())
+
+
+def check_figure(path: Path) -> None:
+    """Raise what `save_axes` would, before long work.
+
+    Raises
+    ------
+    ScenarioError
+        If the ending is not .png or .svg.
+    ComputePlanError
+        If a file is there that is no figure of ours.
     """
     if path.suffix.lower() not in (".png", ".svg"):
         raise ScenarioError.of("a figure ends in .png or .svg", file=str(path))
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # it was drawn
-    metadata = {"Software": None} if path.suffix.lower() == ".png" else {"Date": None}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(style()), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-            figure.savefig(path, metadata=metadata)
-    except OSError as error:
-        raise ComputePlanError(f"{path}: cannot be written: {error.strerror}") from error
+    check_ours(path)

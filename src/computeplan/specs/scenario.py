@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +35,9 @@ from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_
 from computeplan.specs.model import ScenarioFields
 
 __all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
+
+MOST_NAME_BYTES = 120
+"""Of a file's name; disks take 255, some that encrypt 143."""
 
 
 class Scenario(ScenarioFields):
@@ -126,8 +130,7 @@ class Scenario(ScenarioFields):
     def input_files(self) -> dict[str, bytes]:
         """Return the fault logs that are replayed, in plain form, by their paths in `to_yaml`."""
         return {
-            f"inputs/{name}.csv": found.csv().encode("utf-8")
-            for name, found in self._replays.items()
+            _input_path(name): found.csv().encode("utf-8") for name, found in self._replays.items()
         }
 
     def to_yaml(self) -> str:
@@ -142,7 +145,7 @@ class Scenario(ScenarioFields):
         if self._replays:
             data["faults"] = dict(data["faults"])
         for name, found in self._replays.items():
-            copy: str | dict[str, Any] = f"inputs/{name}.csv"
+            copy: str | dict[str, Any] = _input_path(name)
             if found.notes:  # the copy does not show what was done
                 copy = {"log": copy, "notes": [*map(note_text, found.notes)]}
             data["faults"][name] = {**data["faults"][name], "replay": copy}
@@ -155,6 +158,14 @@ class Scenario(ScenarioFields):
 def _views() -> ModuleType:
     """Return what shows a scenario, on a floor above; loaded when one is shown."""
     return importlib.import_module("computeplan.report.scenario_views")
+
+
+def _input_path(name: str) -> str:
+    """Return where the log of a fault kind lies in a saved result, short enough for any disk."""
+    data = name.encode()
+    if len(data) > MOST_NAME_BYTES:
+        name = f"{data[:MOST_NAME_BYTES].decode(errors='ignore')}-{sha256(data).hexdigest()[:8]}"
+    return f"inputs/{name}.csv"
 
 
 def shipped_folder() -> Path:

@@ -9,7 +9,7 @@
     summary.csv .json   estimates; the JSON also holds notes and facts
     sites.csv           what counting to another window needs, per case, run and site
     timeline.csv        run 0 of each case
-    provenance.json     how to get the same numbers again
+    provenance.json     how to get the same numbers again; cases without a result; what we wrote
     figures/            if the caller draws any
 
 Headers are names of quantities, which carry units. Numbers are written so that reading gives the
@@ -22,12 +22,13 @@ the name, and the file would no longer say which case it means. Import the colum
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,116 +42,70 @@ from computeplan.quantities import JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.window import MEASURES, BySite
+from computeplan.study.cases import MAX_RUNS
+from computeplan.study.folder import (
+    MOST_BYTES,
+    PROVENANCE,
+    check_folder,
+    open_regular,
+    read_provenance,
+    write_folder,
+)
 from computeplan.study.result import Result
 from computeplan.units import CURRENCIES
 
 __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
+_NAMES = (
+    *("scenario.yaml", "runs.csv", "jobs.csv", "sites.csv", "timeline.csv"),
+    *("summary.csv", "summary.json", PROVENANCE),
+)
+_READ = {*_NAMES} - {"summary.csv", "sites.csv"}
+MOST_TABLE_BYTES = 1 << 30
+MOST_RUN_BYTES = 2000
+"""Of a table that is read: so much in any case, and for each run."""
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 
 Row = Iterable[object]
 
 
-def save_result(
-    result: Result, folder: Path, draw: Callable[[Result, Path], object] | None = None
-) -> None:
+def save_result(result: Result, folder: Path) -> None:
     """Write a result into a folder, whole or not at all.
 
     Parameters
     ----------
     result : Result
     folder : Path
-        Created with its parents. What is there is replaced only if it is an empty folder or an
-        earlier result, and stays as it was if writing fails.
-    draw : callable, optional
-        Called with the result and the path of ``figures/``, and writes files there.
+        Created with its parents. Of what is there, only files of an earlier result are replaced or
+        removed; others stay.
 
     Raises
     ------
     ComputePlanError
         If something else is in the way, or the disk refuses.
     """
-    check_writable(folder)
-    target = Path(folder).resolve()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A folder inside the temporary one has the usual permissions; mkdtemp's own are private.
-        hidden = Path(tempfile.mkdtemp(prefix=f".{target.name[:64]}.", dir=target.parent))
-    except OSError as error:
-        raise ComputePlanError(f"{folder}: cannot be written: {_why(error)}") from error
-    try:
-        new = hidden / "new"
-        new.mkdir()
-        _write(result, new)
-        if draw is not None:
-            (new / "figures").mkdir()
-            draw(result, new / "figures")
-        _swap(new, target, hidden / "old")
-    except OSError as error:
-        raise ComputePlanError(f"{folder}: cannot be written: {_why(error)}") from error
-    finally:
-        if target.exists() or not (hidden / "old").exists():
-            shutil.rmtree(hidden, ignore_errors=True)
+    write_folder(folder, partial(_write, result))
 
 
-def check_writable(folder: Path) -> None:
-    """Raise ComputePlanError if `save_result` could not write a folder: before long work."""
-    try:
-        target = Path(folder).resolve()
-        there = next(path for path in (target, *target.parents) if path.exists())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ComputePlanError(f"{folder}: cannot be written: {reason}") from None
-    if not there.is_dir():
-        raise ComputePlanError(f"{folder}: cannot be written: {there.name} is a file, not a folder")
-    if there != target and not os.access(there, os.W_OK):
-        raise ComputePlanError(f"{folder}: cannot be written: no permission in {there.name}")
-    if there == target and not _may_replace(target):
-        raise ComputePlanError(
-            f"{folder}: exists and is not a computeplan result (no provenance.json), so it is not "
-            "replaced. Name another folder or remove this one"
-        )
+def check_writable(folder: Path, inputs: Iterable[str] = ()) -> None:
+    """Raise ComputePlanError if `save_result` could not write a folder: before long work.
+
+    Parameters
+    ----------
+    folder : Path
+    inputs : iterable of str
+        Names in `Result.files`.
+    """
+    check_folder(folder, (*_NAMES, *inputs))
 
 
-def _may_replace(target: Path) -> bool:
-    if not target.is_dir():
-        return False
-    return (target / "provenance.json").is_file() or not any(target.iterdir())
-
-
-def _swap(new: Path, target: Path, old: Path) -> None:
-    """Put `new` in place of `target`, or leave `target` as it was."""
-    had_one = target.exists()
-    if had_one:
-        target.replace(old)
-    try:
-        new.replace(target)
-    except BaseException:
-        if had_one:
-            _restore(old, target)
-        raise
-
-
-def _restore(old: Path, target: Path) -> None:
-    try:
-        old.replace(target)
-    except OSError as error:
-        raise ComputePlanError(
-            f"{target.name}: could be neither replaced nor put back: {_why(error)}. The earlier "
-            f"result is in {old.parent.name}/old beside it"
-        ) from error
-
-
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def _write(result: Result, folder: Path) -> None:
+def _write(result: Result, folder: Path) -> Mapping[str, Any]:
+    """Write all files but provenance.json, and return what that says."""
+    (folder / "scenario.yaml").write_text(result.scenario_yaml, "utf-8", newline="\n")
     for name, content in result.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    (folder / "scenario.yaml").write_text(result.scenario_yaml, "utf-8", newline="\n")
     for kind in KINDS:
         _write_columns(folder / f"{kind}.csv", columns(result.cases, kind))
     spans = (
@@ -170,8 +125,7 @@ def _write(result: Result, folder: Path) -> None:
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
     missing = {name: _plain(why) for name, why in result.incomplete.items()}
-    provenance = {**result.provenance, **({"incomplete": missing} if missing else {})}
-    _write_json(folder / "provenance.json", provenance)
+    return {**result.provenance, **({"incomplete": missing} if missing else {})}
 
 
 def _plain(note: Note) -> dict[str, Any]:
@@ -265,66 +219,96 @@ def load_result(folder: Path) -> Result:
         If the folder is not a result, or a file in it cannot be read.
     """
     folder = Path(folder)
-    if not (folder / "provenance.json").is_file():
-        raise ComputePlanError(f"{folder}: is not a computeplan result (no provenance.json)")
+    if not os.path.lexists(folder / PROVENANCE):
+        raise ComputePlanError(f"{folder}: is not a computeplan result (no {PROVENANCE})")
+    with _blame(folder, PROVENANCE):
+        provenance = read_provenance(folder)
+        if provenance is None:
+            raise ValueError("it holds no JSON mapping")
+        listed = {*provenance.pop("files", {})}
+        missing = {n: _note(why) for n, why in provenance.pop("incomplete", {}).items()}
+        runs = int(provenance.get("runs", 0))
+    needed = sorted(_READ | {*_NAMES} & listed)
+    if gone := [name for name in needed if not os.path.lexists(folder / name)]:
+        what = "is missing" if len(gone) == 1 else "are missing"
+        raise ComputePlanError(f"{folder}: {' and '.join(gone)} {what}: the result is not whole")
+    with _text(folder, "summary.json") as file:
+        summary = json.load(file)
+        notes = tuple(map(_note, summary["notes"]))
+        facts = {
+            case: {fact: _note(data) for fact, data in found.items()}
+            for case, found in summary["facts"].items()
+        }
+        pools = summary.get("pools", {})  # of earlier versions
+        axes = {case: dict(summary.get("axes", {}).get(case, {})) for case in facts}
+        name, about = summary["name"], summary["about"]
+        most_bytes = MOST_TABLE_BYTES + MOST_RUN_BYTES * min(runs * len(facts), MAX_RUNS)
+    with _text(folder, "scenario.yaml") as file:
+        scenario_yaml = file.read()
+    read = partial(_read_csv, folder, most_bytes=most_bytes)
+    swept = {path for found in axes.values() for path in found}
+    tables = {name: read(name, left_out=swept) for name in ("runs.csv", "jobs.csv")}
+    spans = read("timeline.csv")
+    sites = (
+        read("sites.csv") if os.path.lexists(folder / "sites.csv") else {}
+    )  # of earlier versions
+    cases = {}
+    for case in facts:
+        cases[case] = _case(
+            folder,
+            tables["runs.csv"].get(case, []),
+            tables["jobs.csv"].get(case, []),
+            spans.get(case, []),
+            sites.get(case, []),
+            facts[case],
+            pools.get(case),
+            axes[case],
+        )
+    return Result(name, about, cases, provenance, scenario_yaml, notes, incomplete=missing)
+
+
+@contextlib.contextmanager
+def _blame(folder: Path, name: str) -> Iterator[None]:
+    """Say of what goes wrong in which file it does."""
     try:
-        return _read(folder)
+        yield
     except OSError as error:
-        name = Path(error.filename).name if error.filename else "a file"
-        raise ComputePlanError(f"{folder}: {name} cannot be read: {_why(error)}") from error
-    except (LookupError, AttributeError, TypeError, ValueError, csv.Error) as error:
         raise ComputePlanError(
-            f"{folder}: is damaged or of another version of computeplan: {error}"
+            f"{folder}: {name} cannot be read: {error.strerror or error}"
+        ) from error
+    except (LookupError, AttributeError, TypeError, ValueError, RecursionError, csv.Error) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        raise ComputePlanError(
+            f"{folder}: {name} is damaged or of another version of computeplan: {why}"
         ) from error
 
 
-def _read(folder: Path) -> Result:
-    summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    swept = {path for axes in summary.get("axes", {}).values() for path in axes}
-    runs = _read_csv(folder / "runs.csv", swept)
-    jobs = _read_csv(folder / "jobs.csv", swept)
-    has_sites = (folder / "sites.csv").is_file()  # not of earlier versions
-    sites = _read_csv(folder / "sites.csv", set()) if has_sites else {}
-    spans = _read_csv(folder / "timeline.csv")
-    with (folder / "scenario.yaml").open(encoding="utf-8", newline="") as file:
-        scenario_yaml = file.read()
-    provenance = json.loads((folder / "provenance.json").read_text("utf-8"))
-    missing = provenance.pop("incomplete", {})
-    return Result(
-        name=summary["name"],
-        about=summary["about"],
-        cases={
-            name: _case(
-                runs[name],
-                jobs.get(name, []),
-                spans.get(name, []),
-                sites.get(name, []),
-                {fact: _note(data) for fact, data in facts.items()},
-                summary.get("pools", {}).get(name),
-                summary.get("axes", {}).get(name, {}),  # earlier versions
-            )
-            for name, facts in summary["facts"].items()
-        },
-        provenance=provenance,
-        scenario_yaml=scenario_yaml,
-        notes=tuple(map(_note, summary["notes"])),
-        incomplete={name: _note(why) for name, why in missing.items()},
-    )
+@contextlib.contextmanager
+def _text(folder: Path, name: str, most_bytes: int = MOST_BYTES) -> Iterator[io.TextIOWrapper]:
+    with (
+        _blame(folder, name),
+        open_regular(folder / name, most_bytes) as file,
+        io.TextIOWrapper(file, "utf-8", newline="") as text,
+    ):
+        yield text
 
 
-def _read_csv(path: Path, left_out: Collection[str] = ()) -> dict[str, list[dict[str, str]]]:
+def _read_csv(
+    folder: Path, name: str, *, most_bytes: int, left_out: Collection[str] = ()
+) -> dict[str, list[dict[str, str]]]:
     """Return the rows of every case, without the case and the columns to leave out."""
     cases: dict[str, list[dict[str, str]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    with _text(folder, name, most_bytes) as file:
         for row in csv.DictReader(file, strict=True):
             if None in row or None in row.values():
-                raise ValueError(f"{path.name}: a row has not as many cells as the header")
+                raise ValueError("a row has not as many cells as the header")
             kept = {name: cell for name, cell in row.items() if name not in left_out}
             cases.setdefault(kept.pop("case"), []).append(kept)
     return cases
 
 
 def _case(
+    folder: Path,
     runs: list[dict[str, str]],
     jobs: list[dict[str, str]],
     spans: list[dict[str, str]],
@@ -333,40 +317,44 @@ def _case(
     pools: list[str] | None,
     axes: dict[str, object],
 ) -> CaseResult:
-    values = {name: _column(runs, name) for name in runs[0] if name != "run"}
-    first = [row for row in jobs if row["run"] == "0"]
-    columns = [name for name in first[0] if name not in ("run", "job")] if first else []
-    if pools is None:  # earlier versions
-        pools = list(dict.fromkeys(row["pool"] for row in spans))
-    places = {row["job"]: j for j, row in enumerate(first)} | {"": -1}
-    return CaseResult(
-        values=values,
-        jobs={
+    with _blame(folder, "runs.csv"):
+        if not runs:
+            raise ValueError("a case has no runs")
+        values = {name: _column(runs, name) for name in runs[0] if name != "run"}
+        CaseResult(values)  # or it says what is wrong with them
+    with _blame(folder, "jobs.csv"):
+        first = [row for row in jobs if row["run"] == "0"]
+        names = [name for name in first[0] if name not in ("run", "job")] if first else []
+        numbers = {
             name: _column(jobs, name).reshape(len(runs), len(first))
-            for name in columns
+            for name in names
             if name in JOB_QUANTITIES
-        },
-        job_names=tuple(row["job"] for row in first),
-        job_facts={
-            name: tuple(row[name] for row in first)
-            for name in columns
-            if name not in JOB_QUANTITIES
-        },
-        facts=facts,
-        spans=tuple(
-            Span(
-                job=places[row["job"]],
-                pool=pools.index(row["pool"]),
-                phase=PHASES.index(row["phase"]),
-                start_s=float(row["start_s"]),
-                end_s=float(row["end_s"]),
-                n_chips=int(row["n_chips"]),
-            )
-            for row in spans
-        ),
-        pool_names=tuple(pools),
-        axes=axes,
-        by_site=_by_site(sites, len(runs)) if sites else None,
+        }
+        texts = {
+            name: tuple(row[name] for row in first) for name in names if name not in JOB_QUANTITIES
+        }
+        job_names = tuple(row["job"] for row in first)
+    with _blame(folder, "timeline.csv"):
+        if pools is None:  # earlier versions
+            pools = list(dict.fromkeys(row["pool"] for row in spans))
+        places = {job: j for j, job in enumerate(job_names)} | {"": -1}
+        stretches = tuple(_span(row, places, pools) for row in spans)
+    with _blame(folder, "sites.csv"):
+        by_site = _by_site(sites, len(runs)) if sites else None
+    with _blame(folder, "jobs.csv"):
+        return CaseResult(
+            values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site
+        )
+
+
+def _span(row: dict[str, str], places: Mapping[str, int], pools: list[str]) -> Span:
+    return Span(
+        job=places[row["job"]],
+        pool=pools.index(row["pool"]),
+        phase=PHASES.index(row["phase"]),
+        start_s=float(row["start_s"]),
+        end_s=float(row["end_s"]),
+        n_chips=int(row["n_chips"]),
     )
 
 
