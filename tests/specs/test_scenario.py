@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -1349,3 +1350,70 @@ def test_a_group_larger_than_its_pool_is_refused(small):
     """Its rate per node would be too low without anybody noticing."""
     with pytest.raises(ScenarioError, match=r"groups\.rack: 1000 nodes, but the pool has"):
         small.with_({"sites.here.pools.a.groups": {"rack": "1000 nodes"}})
+
+
+# -- names of files that are nearly right --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["mycloud", "mycluod.yaml", "my-cloud.yaml", "MyCloud.yaml", "mycloud.yml"]
+)
+def test_a_file_name_that_is_nearly_right_names_the_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, mycloud=SMALL, other=SMALL)
+    for source, shown in ((name, "mycloud.yaml"), (tmp_path / name, tmp_path / "mycloud.yaml")):
+        with pytest.raises(ScenarioError, match=re.escape(f"Did you mean '{shown}'?")):
+            load(str(source))
+
+
+def test_a_name_that_is_like_no_file_names_a_shipped_scenario_or_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, mycloud=SMALL)
+    with pytest.raises(ScenarioError, match="Did you mean 'llama3-405b'"):
+        load("llama-405b")
+    with pytest.raises(ScenarioError, match=r"shipped scenario\.  Shipped: "):
+        load("qqqq")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "computeplan: 1",
+            "extends: bsae.yaml",
+            "no shipped scenario of that name. Did you mean '",
+        ),
+        ("nvidia/h100-sxm", "chip", "For the file beside the scenario write chip.yaml"),
+        (
+            "observed: {interruptions: 4, over: 10 d, chips: 16}",
+            "replay: lg.csv",
+            "is not a file. Did you mean",
+        ),
+        ("observed: {interruptions: 4, over: 10 d, chips: 16}", "replay: lgo.csv", "/log.csv'?"),
+    ],
+)
+def test_a_file_beside_the_scenario_is_named_where_its_name_is_nearly_right(
+    tmp_path, old, new, message
+):
+    write(tmp_path, base=SMALL, chip="peak_dense: {bf16: 1 PFLOP/s}\nserver: {chips: 8}\n")
+    (tmp_path / "log.csv").write_text("time,node\n1 h,0\n", "utf-8")
+    assert any(message in line for line in refused(tmp_path, replaced(old, new))), message
+
+
+def test_a_file_of_a_chip_is_named_where_its_name_is_nearly_right(tmp_path):
+    path = write(tmp_path, s=replaced("nvidia/h100-sxm", "chp.yaml"), chip="name: x/y\n")
+    with pytest.raises(ScenarioError, match=r"cannot be read: .*\. Did you mean '.*/chip.yaml'\?"):
+        load(path)
+
+
+def test_a_chip_of_ones_own_is_named_where_its_name_is_nearly_right(tmp_path):
+    own = "chips: {acme/x1: {extends: nvidia/h100-sxm}}\n"
+    found = refused(tmp_path, replaced("nvidia/h100-sxm", "acme/x2") + own)
+    assert any("no chip 'acme/x2'. Did you mean 'acme/x1'?" in line for line in found)
+
+
+def test_a_name_in_curly_quotes_is_not_a_name(tmp_path):
+    (found,) = refused(tmp_path, replaced("name: small", "name: “small”"))
+    assert found.endswith("got '“small”'; full-width characters: write \"small\"")
+    (found,) = refused(tmp_path, replaced("nvidia/h100-sxm", "“h100-sxm”"))
+    assert "Did you mean 'nvidia/h100-sxm'?" in found

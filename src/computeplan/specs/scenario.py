@@ -28,7 +28,13 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fault_mixes import with_mix
 from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
 from computeplan.specs.cross_checks import cross_check
-from computeplan.specs.documents.document import Document, load_document, nearest, parse_document
+from computeplan.specs.documents.document import (
+    Document,
+    load_document,
+    nearest,
+    nearest_file,
+    parse_document,
+)
 from computeplan.specs.documents.paths import apply, change
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
@@ -226,7 +232,8 @@ def load(source: str | Path | Mapping[str, Any]) -> Scenario:
     if not _is(path, Path.is_file):
         if str(source) not in shipped_names():
             shipped = ", ".join(shipped_names())
-            hint = nearest(str(source), shipped_names())
+            named_alike = nearest(str(source), shipped_names())
+            hint = nearest_file(path, ".yaml", ".yml") or named_alike
             is_folder = str(source) and _is(path, Path.is_dir)
             what = "is a folder, not a file" if is_folder else "no such file or shipped scenario"
             raise ScenarioError.of(f"{what}.{hint}  Shipped: {shipped}", file=str(source))
@@ -286,7 +293,12 @@ def _extended(
         elif target in chain:
             wrong = f"goes in a circle: {' -> '.join(item.name for item in (*chain, target))}"
         elif not _is(target, Path.is_file):
-            wrong = f"no file {base!r} beside the scenario, and no shipped scenario of that name"
+            hint = nearest_file(path.parent / base, ".yaml", ".yml") or nearest(
+                base, shipped_names()
+            )
+            wrong = (
+                f"no file {base!r} beside the scenario, and no shipped scenario of that name.{hint}"
+            )
     if wrong:
         raise ScenarioError([*document.problems, document.problem(("extends",), wrong)])
     below = with_mix(load_document(target, str(Path(document.file).parent / base)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -25,6 +25,7 @@ from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.paths import apply
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
+from computeplan.units import plain
 
 __all__ = [
     "aliases_of",
@@ -183,7 +184,8 @@ def _document(folder: str, name: str) -> Document:
     return load_document(DATA / folder / f"{name}.yaml", f"catalogue {folder}/{name}.yaml")
 
 
-def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[Note, ...]]:
+def _find(kind: _Kind[Any], name: str, own: Iterable[str] = ()) -> tuple[str, tuple[Note, ...]]:
+    """Return the full name of an entry of the catalogue, and notes; `own` may be meant, too."""
     key = _key(name)
     if _FULL_NAME.fullmatch(key) and (DATA / kind.folder / f"{key}.yaml").is_file():
         return key, ()
@@ -195,16 +197,16 @@ def _find(kind: _Kind[Any], name: str) -> tuple[str, tuple[Note, ...]]:
     for other, reason in table.withheld.items():
         if _key(other) == key:
             raise ValueError(f"{kind.word} {name!r} is not in the catalogue: {reason}")
-    raise ValueError(
-        f"no {kind.word} {name!r}.{_nearest(kind.folder, key)}  List: computeplan {kind.folder}"
-    )
+    hint = _nearest(kind.folder, key, own)
+    raise ValueError(f"no {kind.word} {name!r}.{hint}  List: computeplan {kind.folder}")
 
 
-def _nearest(folder: str, key: str) -> str:
-    known = {_key(name): name for name in _names_in(folder)}
+def _nearest(folder: str, key: str, own: Iterable[str]) -> str:
+    known = {_key(name): name for name in (*own, *_names_in(folder))}
     for name, others in _aliases(folder).names.items():
         known.update((_key(other), name) for other in others)
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    bare = plain(key).strip("\"' ")
+    close = difflib.get_close_matches(bare, known, n=1, cutoff=0.6)
     return f" Did you mean '{known[close[0]]}'?" if close else ""
 
 
@@ -213,7 +215,7 @@ def _load(
 ) -> tuple[Entry, tuple[Note, ...]]:
     if name in extra:
         return _parse(kind, extra[name], name, extra)
-    full_name, notes = _find(kind, name)
+    full_name, notes = _find(kind, name, extra)
     return _shipped(kind, full_name), notes
 
 
@@ -249,7 +251,7 @@ def _extended(
         base, notes = _extended(kind, extra[base_name], extra, (*chain, base_name))
     else:
         try:
-            full_name, notes = _find(kind, base_name)
+            full_name, notes = _find(kind, base_name, extra)
         except ValueError as error:
             raise ScenarioError([document.problem(("extends",), str(error))]) from None
         base = _document(kind.folder, full_name)

@@ -21,6 +21,7 @@ from computeplan.specs.catalogue.lookup import load_chip, load_model
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import Document, KeyPath, dotted, load_document
 from computeplan.specs.documents.paths import apply
+from computeplan.units import MAX_TEXT
 
 __all__ = ["Catalogue", "beside", "resolve"]
 
@@ -85,10 +86,19 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                     for problem in error.problems
                 ]
             except ValueError as error:
-                problems.append(document.problem(path, str(error)))
+                hint = _file_of(name, folder) if len(name) <= MAX_TEXT else ""
+                problems.append(document.problem(path, f"{error}{hint}"))
         if files:
             catalogue.files[block] = files
     return replace(catalogue, notes=tuple(notes), problems=tuple(dict.fromkeys(problems)))
+
+
+def _file_of(name: str, folder: Path | None) -> str:
+    """Return a hint where a name is that of a file beside the scenario without its ending."""
+    if folder is None or Path(name).name != name:
+        return ""
+    found = [f"{name}{end}" for end in (".yaml", ".yml") if (folder / f"{name}{end}").is_file()]
+    return f"  For the file beside the scenario write {found[0]}" if found else ""
 
 
 def _own(document: Document, block: str, problems: list[Problem]) -> dict[str, Document]:

@@ -8,6 +8,7 @@ keys, tags, merge keys, deep nesting, aliases that multiply).
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -29,6 +30,7 @@ __all__ = [
     "dotted",
     "load_document",
     "nearest",
+    "nearest_file",
     "parse_document",
     "read_text",
 ]
@@ -39,6 +41,8 @@ DATA = Path(str(resources.files("computeplan"))) / "data"
 MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 40
+READ_HERE = (".yaml", ".yml", ".json", ".csv", ".txt")
+MOST_BESIDE = 1000  # files of a folder that are looked at for a name that is nearly right
 MAX_BITS = 128  # of a whole number; longer ones are neither floats nor printable
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FULL_WIDTH = re.compile("[：，｛｝［］＂＇“”＃－　]")  # in the place of what YAML knows
@@ -132,6 +136,37 @@ def nearest(name: str, allowed: Any) -> str:
     return f" Did you mean '{by_key[close[0]]}'?" if close else ""
 
 
+def nearest_file(path: Path, *endings: str) -> str:
+    """Return `` Did you mean 'x.yaml'?`` for a file most like a path that is none, or nothing.
+
+    A name without its ending is the nearest of all. Looks at most at `MOST_BESIDE` files of the
+    folder.
+
+    Parameters
+    ----------
+    path : Path
+        Where there is no file.
+    endings : str
+        Of the files that may be meant, such as ``.yaml``; if left out that of `path`, any that is
+        read here if it has none.
+    """
+    allowed = endings or ((path.suffix,) if path.suffix else READ_HERE)
+    try:
+        beside = sorted(
+            file.name
+            for file in itertools.islice(path.parent.iterdir(), MOST_BESIDE)
+            if file.suffix in allowed and file.is_file()
+        )
+    except (OSError, ValueError):  # no folder, or a name that is none
+        return ""
+    for file in beside:
+        if path.name.casefold() in (file.casefold(), Path(file).stem.casefold()):
+            return f" Did you mean '{path.parent / file}'?"
+    hint = nearest(path.name, beside) or nearest(path.stem, [Path(file).stem for file in beside])
+    names = [file for file in beside if f"'{file}'" in hint or f"'{Path(file).stem}'" in hint]
+    return f" Did you mean '{path.parent / names[0]}'?" if names else ""
+
+
 def load_document(path: Path, shown: str | None = None) -> Document:
     """Return the document in a file.
 
@@ -157,7 +192,9 @@ def read_text(path: Path, name: str) -> str:
         raw = path.read_bytes() if is_file and size <= MAX_BYTES else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError.of(f"cannot be read: {reason}", file=name) from None
+        hint = nearest_file(path) if isinstance(error, FileNotFoundError) else ""
+        said = f"cannot be read: {reason}{'.' if hint else ''}{hint}"
+        raise ScenarioError.of(said, file=name) from None
     if not is_file:
         raise ScenarioError.of("is not a file", file=name)
     if size > MAX_BYTES:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import note, of_some
-from computeplan.specs.documents.document import nearest
+from computeplan.specs.documents.document import nearest, nearest_file
 from computeplan.specs.documents.json_file import shown_value
 from computeplan.specs.logs.events import Events, EventsBuilder, node_name
 from computeplan.specs.logs.slurm import read_sacct
@@ -70,7 +70,8 @@ def read_log(
     shown = str(path) if shown is None else shown
     try:
         if not path.is_file():
-            raise ScenarioError.of("is not a file", file=shown)
+            hint = nearest_file(path)
+            raise ScenarioError.of(f"is not a file{'.' if hint else ''}{hint}", file=shown)
         if path.stat().st_size > MAX_BYTES:
             raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=shown)
         with path.open("rb") as raw:
