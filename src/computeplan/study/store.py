@@ -42,7 +42,6 @@ from computeplan.quantities import JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.window import MEASURES, BySite
-from computeplan.study.cases import MAX_RUNS
 from computeplan.study.folder import (
     MOST_BYTES,
     PROVENANCE,
@@ -63,8 +62,8 @@ _NAMES = (
 )
 _READ = {*_NAMES} - {"summary.csv", "sites.csv"}
 MOST_TABLE_BYTES = 1 << 30
-MOST_RUN_BYTES = 2000
-"""Of a table that is read: so much in any case, and for each run."""
+MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
+"""Of a table that is read: so much in any case, and for each of so many runs."""
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 
 Row = Iterable[object]
@@ -242,16 +241,15 @@ def load_result(folder: Path) -> Result:
         pools = summary.get("pools", {})  # of earlier versions
         axes = {case: dict(summary.get("axes", {}).get(case, {})) for case in facts}
         name, about = summary["name"], summary["about"]
-        most_bytes = MOST_TABLE_BYTES + MOST_RUN_BYTES * min(runs * len(facts), MAX_RUNS)
+        most_bytes = MOST_TABLE_BYTES + MOST_RUN_BYTES * min(runs * len(facts), MOST_RUNS)
     with _text(folder, "scenario.yaml") as file:
         scenario_yaml = file.read()
     read = partial(_read_csv, folder, most_bytes=most_bytes)
     swept = {path for found in axes.values() for path in found}
     tables = {name: read(name, left_out=swept) for name in ("runs.csv", "jobs.csv")}
     spans = read("timeline.csv")
-    sites = (
-        read("sites.csv") if os.path.lexists(folder / "sites.csv") else {}
-    )  # of earlier versions
+    has_sites = os.path.lexists(folder / "sites.csv")  # not of earlier versions
+    sites = read("sites.csv") if has_sites else {}
     cases = {}
     for case in facts:
         cases[case] = _case(
