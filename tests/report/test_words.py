@@ -2,14 +2,28 @@
 
 import ast
 import json
+import re
+import string
 
 import pytest
 from places import REPO
+from report import said
+from ruamel.yaml import YAML
 
 import computeplan as cp
 from computeplan.notes import Note, note, quoted
-from computeplan.report.words import phrases_chinese, phrases_english, sentence, sentences
+from computeplan.report.words import (
+    chinese,
+    data_chinese,
+    english,
+    phrases_chinese,
+    phrases_english,
+    sentence,
+    sentences,
+)
 from computeplan.report.words.english import SENTENCES
+from computeplan.specs.catalogue.lookup import chip_names
+from computeplan.specs.catalogue.mfu import default_mfus, mfu_table
 from computeplan.specs.scenario import shipped_names
 from computeplan.study.cases import compile_cases, notes_of
 from computeplan.study.facts import facts_of
@@ -112,11 +126,115 @@ def test_every_phrase_has_words_in_both_languages_and_a_speaker():
             plain, computed = codes_said(source)
             said |= plain | (texts(source) & set(phrases_english.PHRASES) if computed else set())
     assert said == set(phrases_english.PHRASES)
-    assert list(phrases_english.PHRASES) == list(phrases_chinese.PHRASES)
 
 
 def test_a_phrase_without_words_is_seen():
     assert codes_said("phrase('gone', language)\nphrase(code, 'en')") == ({"gone"}, ["code"])
+
+
+# Both languages say the same ---------------------------------------------------------------------
+
+TERMS = """
+    AIC CIE CO2e CP DP EP ETTR FLOP Garwood Clopper-Pearson Hessian Kaplan-Meier Akritas
+    A100 H100 GB MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
+    GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
+    Noto Sans CJK logits summary.csv planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8
+"""
+A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
+NO_WORDS = re.compile(r"--[a-z]+|\b\d[\d.,]*(?:e[+-]?\d+)?(?!\w)|\b[a-z-]+/[\w.-]+", re.ASCII)
+"""What a person types, numbers, and names of the catalogue."""
+
+
+class Fields(dict):
+    """Values for some texts: a number where it is written as one, else a name."""
+
+    def __init__(self, *texts):
+        super().__init__()
+        for _, name, spec, _ in (part for text in texts for part in string.Formatter().parse(text)):
+            if name is not None and not isinstance(self.get(name), float | int):
+                self[name] = 3.0 if spec[-1:] in {"g", "f", "%"} else 3 if spec else "q1"
+
+
+def named(value):
+    """Yield the names among values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from named(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from named(one)
+
+
+def foreign(text, values):
+    """Return the words of a text that are neither names among the values, nor terms."""
+    for name in sorted({*named(values)}, key=len, reverse=True):
+        text = re.sub(rf"(?<![A-Za-z]){re.escape(name)}(?![a-z])", " ", text) if name else text
+    return set(A_WORD.findall(NO_WORDS.sub(" ", text))) - set(TERMS.split())
+
+
+CATALOGUES = {
+    "notes": (english.SENTENCES, chinese.SENTENCES, said.NOTES),
+    "phrases": (phrases_english.PHRASES, phrases_chinese.PHRASES, said.PHRASES),
+}
+CODES = [(which, code) for which, catalogues in CATALOGUES.items() for code in catalogues[0]]
+
+
+@pytest.mark.parametrize(("which", "code"), CODES)
+def test_a_code_says_the_same_in_both_languages(which, code):
+    in_english, in_chinese, samples = (of.get(code) for of in CATALOGUES[which])
+    assert in_chinese is not None, f"{code} has no words in Chinese"
+    texts = [words for words in (in_english, in_chinese) if isinstance(words, str)]
+    if len(texts) == 2:
+        assert set(Fields(texts[0])) == set(Fields(texts[1]))
+    for values in samples or [Fields(*texts)]:
+        for words in (in_english, in_chinese):
+            shown = words.format(**values) if isinstance(words, str) else words(values)
+            assert "None" not in shown
+            assert "nan" not in shown
+        assert not foreign(shown, values)
+
+
+@pytest.mark.parametrize("which", CATALOGUES)
+def test_both_catalogues_have_the_same_codes_and_samples_are_of_functions(which):
+    in_english, in_chinese, samples = CATALOGUES[which]
+    assert set(in_english) == set(in_chinese)
+    both = {code: (words, in_chinese[code]) for code, words in in_english.items()}
+    functions = {code for code, two in both.items() if any(map(callable, two))}
+    assert {*samples} == functions
+
+
+def test_reasons_without_a_closed_form_have_words_in_both_languages():
+    assert set(english._NO_CLOSED_FORM) == set(chinese._NO_CLOSED_FORM)
+    assert set(english._BESIDE) == set(chinese._BESIDE)
+    for text in (*chinese._NO_CLOSED_FORM.values(), *chinese._BESIDE.values()):
+        assert not foreign(text, ("{about}",))
+
+
+def test_english_in_a_chinese_text_is_seen():
+    assert foreign("q1：its TDP 为估计值", ["q1"]) == {"its"}
+    assert foreign("时间 3 d（MTBF）", []) == set()
+
+
+def test_texts_of_the_catalogue_are_said_in_chinese_and_no_others():
+    read, found = YAML(typ="safe"), set()
+    for aliases in (SRC / "data").rglob("aliases.yaml"):
+        found |= set(read.load(aliases).get("ambiguous", {}).values())
+    table = mfu_table()
+    remarks = (entry.remark for entry in (*table.entries, *table.siblings.values()))
+    found |= {remark for remark in remarks if remark}
+    for mix in (SRC / "data" / "faults").glob("*.yaml"):
+        found |= {
+            kind["note"].strip() for kind in read.load(mix)["faults"].values() if "note" in kind
+        }
+    assert found == set(data_chinese.TEXTS)
+    for text, in_chinese in data_chinese.TEXTS.items():
+        assert foreign(in_chinese, ()) <= set(A_WORD.findall(text)) - {"of", "the", "is", "and"}
+    for chip in chip_names():
+        for entry in default_mfus(chip):
+            values = dict(entry.note.items)
+            names = (values["software"], values["source_title"], entry.model, entry.chip)
+            assert not foreign(sentence(entry.note, "zh"), names)
 
 
 # The language of the reader ----------------------------------------------------------------------

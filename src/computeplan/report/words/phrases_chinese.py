@@ -41,24 +41,24 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "case": "方案",
     "job": "作业",
     "summary": lambda v: (
-        f"{v['name']}：{v['n']:,} 次运行的中位数与 90 % 区间"
+        f"{v['name']}：{v['n']:,} 次模拟的中位数与 90 % 区间"
         if v["n"] > 1
-        else f"{v['name']}：每个方案运行一次"
+        else f"{v['name']}：每个方案模拟一次"
     ),
     "value": "{name} {value}",
     "same": "所有方案相同：{values}。",
-    "missing": "{name}：{n:,} 次运行中无此值的次数（不计入）：{cases}。",
-    "missing_pairs": "{name}：{n:,} 对运行没有差值，不计入。",
-    "one_run": "每个方案只运行一次：没有区间。",
+    "missing": "{name}：{n:,} 次模拟中无此值的次数（不计入）：{cases}。",
+    "missing_pairs": "{name}：{n:,} 对模拟没有差值，不计入。",
+    "one_run": "每个方案只模拟一次：没有区间。",
     "means": "均值及其 95 % 置信区间见 summary.csv。",
     "means_known": "均值见 summary.csv；{name}均值的误差不超过 {within} %。",
     "versus": "{name}：与 {case} 之差",
-    "differences": "相同故障下逐次运行之差的均值、其 95 % 置信区间、百分比。",
-    "differences_of_one_run": "每个方案只运行一次：差值没有区间。",
-    "jobs_of": "{case}：作业，{n:,} 次运行的中位数",
+    "differences": "相同故障下逐次模拟之差的均值、其 95 % 置信区间、百分比。",
+    "differences_of_one_run": "每个方案只模拟一次：差值没有区间。",
+    "jobs_of": "{case}：作业，{n:,} 次模拟的中位数",
     "same_of_jobs": "所有作业的{name}：{value}。",
     "model": "模型",
-    "pool": "资源池（占运行次数）",
+    "pool": "资源池（占模拟次数）",
     "deadline_h": "截止时间 [小时]",
     # figures
     "reading_intervals": "（细线：各次模拟的第 5 至第 95 百分位；粗线：均值的 95 % 置信区间）",

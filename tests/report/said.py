@@ -1,0 +1,133 @@
+"""Values for every note and phrase whose words are a function of them.
+
+Names are of a kind that no language has, so that what is left is the catalogue's own.
+"""
+
+DAY_S = 86_400.0
+
+LAYOUT = {
+    "tp": 8, "pp": 2, "dp": 8, "cp": 1, "ep": 1, "micro_batch": 1, "pieces": 2, "zero": 3,
+    "shard": 4, "recompute": 2, "sequence_parallel": False,
+}  # fmt: skip
+STEP = (
+    ("step_s", 12.0),
+    ("low_s", 9.0),
+    ("high_s", 15.0),
+    ("extrapolated", 8.0),
+    ("n_chips", 128),
+    ("chip", "acme/x1"),
+    ("layout", tuple(LAYOUT.items())),
+)
+RATES = {"rates_per_s": (1e-4, 2e-4), "p_constant": 1e-9, "p_trend": 0.2, "trend_z": 1.5}
+CLOSED = {
+    "unblocked_frac": 0.95, "stopped_frac": 0.01, "blocked_frac": 0.02, "days_to_train": 60.0,
+    "least_ettr": None, "ettr": 0.92, "interval_s": 900.0,
+}  # fmt: skip
+LACKING = {"long_run_frac": 0.3, "long_run_ettr": 0.6, "run_frac": 0.1, "run_s": 50 * DAY_S}
+OTHER = {
+    "low": 1.0, "high": 3.0, "is_assumed": True, "path": "q.a", "kinds": ("k1", "k2"),
+    "chip": "acme/x1", "other": "acme/x2",
+}  # fmt: skip
+MFU = {
+    "mfu": 0.4, "chip": "acme/x1", "estimate": True, "remark": "with full recomputation",
+    "like": "acme/m1, seq 8192, 64 chips, bf16", "software": "q9", "source_title": "q8",
+}  # fmt: skip
+BREAK_EVEN = {
+    "chip": "acme/x1", "base": "acme/x2", "ratio": 3.0, "case": "c1", "base_case": "c2",
+    "is_assumed": True, "here": 1.2,
+}  # fmt: skip
+BEYOND = {"cut_days": 54.0, "n_jobs": 3, "blocked_frac": 0.3, "why": "replay", "about": "k1"}
+LAW = {"law": "weibull_min", "shape_name": "c", "shape": 0.6, "scale_s": 1e5, "p": 1e-9}
+ONE_CHIP_KIND = {"pool": "p1", "states": ("save", "idle"), "meter": "chip"}
+
+NOTES = {
+    "quoted": [{"text": "Mixtral is read as mistral/mixtral-8x7b"}, {"text": "q9"}],
+    "peak_is_estimate": [{"chip": "acme/x1", "precision": "bf16", "confidence": "recalled"}],
+    "tdp_is_estimate": [{"chip": "acme/x1", "confidence": "press"}],
+    "batches_rounded": [{"jobs": (("j1", 512, 8192),)}],
+    "no_watts_of_compute": [ONE_CHIP_KIND],
+    "watts_as_of_compute": [ONE_CHIP_KIND],
+    "exchange_rate": [{"usd_per_cny": 0.14, "on": "2026-01-01"}],
+    "faults_of_other_chip": [OTHER, OTHER | {"high": 1.0, "is_assumed": False}],
+    "faults_left_out": [{"pool": "p1", "own": ("k1",), "left_out": ("k2", "k3")}],
+    "not_like_for_like": [{"kinds": ("given", "priced", "acme/m1, seq 8192, 64 chips, bf16")}],
+    "chips": [{"pools": (("p1", 1024, "acme/x1", 4),), "sharing": (("p1", "p2"),)}],
+    "meters": [{"meters": (("chip", 1.2), ("node", 1.3))}],
+    "fault_rates": [
+        {
+            "pools": (
+                (
+                    "p1",
+                    8,
+                    (("k1", 1e-9), ("k2", None)),
+                    ((("k1",), 1.0, 3.0, "acme/x2", True), (("k2",), 2.0, 2.0, "acme/x2", False)),
+                    (1e-9, 128),
+                ),
+            )
+        }
+    ],
+    "mfus": [{"mfus": ((0.4, "p1"), (0.5, "p2"))}],
+    "step": [dict(STEP)],
+    "steps": [{"steps": (("j1", STEP), ("", STEP)), "n_more": 3}],
+    "no_end": [{"interval_s": None}, {"interval_s": 900.0}],
+    "closed_form": [CLOSED, CLOSED | {"least_ettr": 0.8}],
+    "lacking": [LACKING, LACKING | {"long_run_frac": 1e-6}],
+    "mfu_measured": [MFU, MFU | {"estimate": False, "remark": ""}],
+    "no_closed_form": [{"path": "q.a", "about": "k1", "why": "replay"}, {"path": "q.a", "why": ""}],
+    "beside_failed": [{"what": what, "error": "e1", "why": "q9"} for what in ("expected",)],
+    "departs_from_closed_form": [
+        {"cases": (("c1", "ettr", 0.9, 0.8), ("c2", "days", 50.0, 60.0)) * 2, "sigmas": 4.0}
+    ],
+    "not_the_long_run": [{"cases": (("c1", 0.9, 0.6),)}],
+    "break_even": [BREAK_EVEN, BREAK_EVEN | {"ratio": None}],
+    "beyond_several_jobs": [BEYOND],
+    "beyond_no_closed_form": [BEYOND],
+    "beyond_not_steady": [BEYOND],
+    # fits
+    "rate_drifts": [RATES],
+    "rate_constant": [RATES],
+    "rate_wanders": [
+        {
+            "shape": 4.0, "low": 2.0, "high": 8.0, "correlation": 0.3, "why": "neighbours_unlike",
+            "why_values": (("correlation", 0.3), ("n", 6)),
+        }
+    ],
+    "days_alike": [{"n": 3, "n_lags": 14, "p": 0.01, "drifts": drifts} for drifts in (True, False)],
+    "nodes_equal": [{"ratio": 1.05, "p": 0.3}],
+    "nodes_unequal": [{"ratio": 2.0, "p": 1e-9, "shape": 1.2, "low": 0.9, "high": 1.6}],
+    "repaired_fail": [{"ratio": ratio} for ratio in (3.0, 0.5)],
+    "gaps_not_exponential": [LAW | {"aic_less": 30.0}, LAW | {"shape": None, "aic_less": 30.0}],
+    "repairs_heavy_tailed": [
+        {"median_s": 1e5, "mean_s": 4e5, "longest_s": 9e6, "shape": 0.5, "high": 0.6}
+    ],
+    "repair_law_untested": [{"law": "lognorm", "n_laws": n} for n in (1, 2)],
+    "repair_law_fits": [{"law": "lognorm", "p": 0.4}],
+    "repair_law_fits_badly": [{"law": "lognorm", "p": 0.001, "n_laws": n} for n in (1, 2)],
+    "row_assumed": [{"field": "attention", "value": "flash", "framework": "q9"}],
+    "row_as_catalogue": [{"fields": ("q1", "q2"), "model": "acme/m1"}],
+    "unplayed_gaps": [LAW],
+    "unplayed_wander": [{"rate_per_node_s": 1e-8, "shape": 4.0, "correlation": 0.3}],
+    "unplayed_nodes": [{"shape": 1.2, "p_chance": p} for p in (None, 0.4)],
+    **{
+        code: [{"kind": "k1", "n": 3, "text": "q9"}, {"n": 3, "text": "q9"}]
+        for code in (
+            "log_sentence", "log_without_ends", "log_began_again", "log_without_start",
+            "log_slurm_states", "log_slurm_no_repairs", "log_slurm_unknown_node",
+            "log_unknown_node", "log_outside_window", "log_down_at_first", "log_merged",
+            "log_without_end",
+        )
+    },
+}  # fmt: skip
+
+PHRASES = {
+    "n_chips": [{"n": 1}, {"n": 1280}],
+    "n_jobs": [{"n": 1}, {"n": 12}],
+    "summary": [{"name": "q9", "n": n} for n in (1, 200)],
+    "price_rests_on": [
+        {
+            "chip": "acme/x1", "n_runs": 19, "family": "q9", "largest": 128, "extrapolated": 8.0,
+            "framework": "q8",
+        }
+    ],
+    "how_predicted": [{"law": law, "n": 4000} for law in (None, "lognorm")],
+}  # fmt: skip
