@@ -99,7 +99,14 @@ class Scenario(ScenarioFields):
         """Return the chip of a pool."""
         return self._catalogue.chips[self.pool(pool).chip]
 
-    def with_(self, changes: Mapping[str, Any], *, origin: str = "", case: str = "") -> Scenario:
+    def with_(
+        self,
+        changes: Mapping[str, Any],
+        *,
+        origin: str = "",
+        case: str = "",
+        written: Document | None = None,
+    ) -> Scenario:
         """Return the scenario with a change at each path, validated again.
 
         A mapping is laid over what is there; anything else replaces it, and None removes it. But
@@ -114,6 +121,8 @@ class Scenario(ScenarioFields):
             Shown, with path and value, instead of the file where a value turns out wrong.
         case : str
             The case that the changes stand in, for the place of what turns out wrong.
+        written : Document, optional
+            The document of that case, where the scenario's own no longer holds it.
 
         Raises
         ------
@@ -129,7 +138,13 @@ class Scenario(ScenarioFields):
         3600.0
         """
         lay = partial(
-            change, ScenarioFields, changes=changes, origin=origin, case=case, settle=with_mix
+            change,
+            ScenarioFields,
+            changes=changes,
+            origin=origin,
+            case=case,
+            written=written,
+            settle=with_mix,
         )
         return _build(self._document, lay, self._folder)
 

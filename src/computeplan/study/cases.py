@@ -64,7 +64,7 @@ def expand(scenario: Scenario) -> dict[str, Variant]:
     ScenarioError
         If a path does not exist or a changed scenario is not valid.
     """
-    base = scenario.with_({"cases": None, "sweep": None})
+    base, written = scenario.with_({"cases": None, "sweep": None}), scenario.document
     cases = scenario.cases or {scenario.name: {}}
     points = _points(scenario)
     heads = _heads(points)
@@ -79,7 +79,8 @@ def expand(scenario: Scenario) -> dict[str, Variant]:
                     scenario.document.problem(("sweep",), f"two cases are named '{name}'")
                 )
             try:
-                found[name] = Variant(base.with_({**(changes or {}), **axes}, case=case), axes)
+                variant = base.with_({**(changes or {}), **axes}, case=case, written=written)
+                found[name] = Variant(variant, axes)
             except ScenarioError as error:
                 problems += [
                     replace(_at_point(scenario, i, problem), cases=(name,))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -168,6 +169,7 @@ def change(
     changes: Mapping[str, Any],
     origin: str = "",
     case: str = "",
+    written: Document | None = None,
     settle: Callable[[Document], Document] | None = None,
 ) -> Document:
     """Return the document with the value at each path replaced.
@@ -184,7 +186,9 @@ def change(
     origin : str
         Shown, with path and value, instead of the file if a value is wrong, such as ``-s``.
     case : str
-        The case of the document that the changes stand in, for the place of what is wrong.
+        The case that the changes stand in, for the place of what is wrong.
+    written : Document, optional
+        The document of that case and of the sweep; the one that is changed if left out.
     settle : callable, optional
         Applied after each change, before the next: puts what a name stands for in its place.
 
@@ -195,11 +199,12 @@ def change(
     """
     problems: list[Problem] = []
     whole = getattr(model, "replaced_whole", frozenset[str]())
+    written = written or document
     for text, value in changes.items():
         mark = (
             Mark(_shown(origin, text, value))
             if origin
-            else _place(document, text, case, document.values)
+            else _place(written, text, case, written.values)
         )
         try:
             path = split_path(text)
@@ -207,15 +212,18 @@ def change(
         except ScenarioError as error:
             wrong = error.problems[0].message
         if wrong:
-            mark = mark if origin else _place(document, text, case, document.keys)
+            mark = mark if origin else _place(written, text, case, written.keys)
             problems.append(Problem(wrong, text, mark.file, mark.line, mark.column))
             continue
         data: Any = value
         for part in reversed(path):
             data = {part: data}
         places: dict[KeyPath, Mark] = dict.fromkeys(_paths_in(data), mark)
-        if path[0] in whole and len(path) == 1:
+        is_whole = path[0] in whole and len(path) == 1
+        if is_whole:
             document = apply(model, document, Document({path[0]: None}, document.file))
+        if is_whole or value is None:
+            document = _without_places_below(document, path)
         document = apply(model, document, Document(data, document.file, places, places))
         if settle is not None:
             document = settle(document)
@@ -233,11 +241,17 @@ def _shown(origin: str, text: str, value: Any) -> str:
 
 def _place(document: Document, text: str, case: str, marks: Mapping[KeyPath, Mark]) -> Mark:
     """Return the place of a change that stands in the file's own ``cases`` or ``sweep``."""
-    for path, mark in marks.items():
-        is_change = path == ("sweep", text) or (path[:1] == ("cases",) and path[2:] == (text,))
-        if is_change and (not case or path[1] in (case, text)):
-            return mark
-    return Mark(document.file)
+    mark = marks.get(("cases", case, text)) or marks.get(("sweep", text))
+    return mark or Mark(document.file)
+
+
+def _without_places_below(document: Document, path: KeyPath) -> Document:
+    """Return the document, whose value at a path is gone, without the places of what was in it."""
+    keys, values = (
+        {key: mark for key, mark in marks.items() if key[: len(path)] != path}
+        for marks in (document.keys, document.values)
+    )
+    return replace(document, keys=keys, values=values)
 
 
 def _paths_in(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
