@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from computeplan.specs.scenario import Scenario
 
 __all__ = [
-    "columns",
     "language_option",
     "load_with",
     "say_unseen",
     "scenario_options",
+    "show_lines",
     "show_table",
 ]
 
@@ -92,7 +92,7 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
     return loaded.with_(changes, origin="-s") if changes else loaded
 
 
-def columns() -> int:
+def _columns() -> int:
     """Return the columns of the terminal, or what COLUMNS says, or 80."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
 
@@ -105,6 +105,15 @@ def say_unseen(characters: str, language: Language, *, err: bool) -> None:
         click.echo(phrase("characters_unseen", language, characters=characters), err=err)
 
 
-def show_table(table: Table, width: int | None = None) -> None:
+def show_table(table: Table) -> None:
     """Print a table on standard output, as wide as the terminal."""
-    click.echo(table.text(width or columns()) + "\n")
+    click.echo(table.text(_columns()) + "\n")
+
+
+def show_lines(texts: Iterable[str]) -> None:
+    """Print sentences on standard output, broken at the width of the terminal, and a blank line."""
+    from computeplan.report.table import wrap
+
+    lines = [wrap(text, _columns(), hang=2 if text.startswith("- ") else 0) for text in texts]
+    if lines:
+        click.echo("\n".join(lines) + "\n")

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,14 @@ from computeplan.cli.options import (
     load_with,
     say_unseen,
     scenario_options,
-    show_table,
 )
+from computeplan.cli.show import Shown
 from computeplan.cli.workers import executor_of
 from computeplan.errors import ComputePlanError
 from computeplan.report import Language
 
 if TYPE_CHECKING:
+    from computeplan.specs.scenario import Scenario
     from computeplan.study.result import Result
 
 __all__ = ["run"]
@@ -36,6 +36,8 @@ PARTIAL = 4
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05
 """While cases are played, the done ones are saved: how often, and for what share of the time."""
+MOST_NAMED = 10
+"""Cases that a message names."""
 CASE_WIDTH = 40
 """Terminal columns for the name of a case beside the bar."""
 
@@ -59,6 +61,8 @@ CASE_WIDTH = 40
     " others stay.  [default: results/NAME; none with --json]",
 )
 @click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
+@click.option("--versus", metavar="CASE", help="Also print the differences to this case.")
+@click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def run(
@@ -70,6 +74,8 @@ def run(
     workers: int,
     out: Path | None,
     with_jobs: bool,
+    versus: str | None,
+    with_notes: bool,
     figures: bool,
     as_json: bool,
 ) -> None:
@@ -82,6 +88,7 @@ def run(
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
+    shown = Shown(language, with_jobs, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
     is_stopped = False
@@ -96,10 +103,7 @@ def run(
         with _going_on(errors):
             is_stopped = kept.save(result, is_stopped=is_stopped)
     with _going_on(errors):
-        if as_json:
-            click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
-        else:
-            _show(result, language, with_jobs=with_jobs)
+        _print_json(result) if as_json else shown.show(result)
     if kept is not None and kept.saved is not None:
         with _going_on(errors):
             click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
@@ -113,6 +117,20 @@ def run(
         raise errors[0]
     if result.incomplete:
         click.get_current_context().exit(PARTIAL)
+
+
+def _print_json(result: Result) -> None:
+    click.echo(json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def _checked(case: str | None, scenario: Scenario) -> str | None:
+    """Return the case to compare with, or refuse one that does not exist: before long work."""
+    from computeplan.study.cases import expand
+
+    if case is not None and case not in (names := expand(scenario)):
+        shown = ", ".join(map(repr, [*names][:MOST_NAMED]))
+        raise click.BadParameter(f"no case {case!r}. Cases: {shown}", param_hint="--versus")
+    return case
 
 
 class _Kept:
@@ -193,19 +211,6 @@ def _draw(result: Result, folder: Path, language: Language) -> None:
     if sys.stderr.isatty():
         click.echo("drawing figures ...", err=True)
     add_files(folder, "figures", partial(save_figures, result, language=language))
-
-
-def _show(result: Result, language: Language, *, with_jobs: bool) -> None:
-    from computeplan.report.result_views import jobs, missing, summary
-
-    for line in missing(result, language):
-        click.echo(line)
-    if result.about:
-        click.echo(result.about.strip() + "\n")
-    show_table(summary(result, language=language))
-    for name in result.cases if with_jobs else ():
-        found = jobs(result, name, language=language)
-        show_table(replace(found, notes=()))  # they stand below the first table
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Which quantities a reader asks for first, and how a number is written with its range.
 
 A number has three digits, or all of those before its point. Its range, the 5th to the 95th
-percentile of the runs, is written to two digits of its width, and is left out where all of it
+percentile of the runs, is written to a fifth of its width or finer, and is left out where all of it
 rounds to the number. All cases of a quantity share one multiple of its unit, so that their numbers
 compare at a glance.
 """
@@ -25,12 +25,16 @@ from computeplan.study.result import Result
 from computeplan.units import CURRENCIES
 
 __all__ = [
+    "DONE",
+    "PER_TOKEN",
     "Scale",
+    "are_unfinished",
     "difference",
     "headline",
     "middle_and_range",
     "percent",
     "scale_for",
+    "where_cut",
     "with_interval",
 ]
 
@@ -48,7 +52,7 @@ _OF_SEVERAL = (
     "n_deadlines_missed",
 )
 _COSTS = {in_currency("cost_usd", unit): in_currency("usd_per_gtok", unit) for unit in CURRENCIES}
-_PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
+PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 """What stands for a total where work is unfinished: totals of unequal work do not compare."""
 _HEADLINE = (
     DONE,
@@ -106,10 +110,10 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     not_here = {*(_OF_ONE_JOB if has_queue else _OF_SEVERAL)}
     if any(DONE in case.values for case in cases):
         not_here.add("n_deadlines_missed")
-    if _are_unfinished(result):
-        not_here |= {*_PER_TOKEN, "energy_jobs_kwh"}
+    if are_unfinished(result):
+        not_here |= {*PER_TOKEN, "energy_jobs_kwh"}
     else:
-        not_here |= {*_PER_TOKEN.values()}
+        not_here |= {*PER_TOKEN.values()}
     return tuple(
         QUANTITIES[name]
         for name in _HEADLINE
@@ -120,8 +124,17 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     )
 
 
-def _are_unfinished(result: Result) -> bool:
-    return any(np.any(case.values.get("n_unfinished", 0) > 0) for case in result.cases.values())
+def are_unfinished(result: Result) -> bool:
+    """Return whether a job of any case was unfinished in any run: totals do not compare."""
+    return any(case.is_unfinished for case in result.cases.values())
+
+
+def where_cut(quantity: Quantity, case: CaseResult) -> float:
+    """Return where the runs were cut that have no end in sight, or NaN if all have one. [d]"""
+    values = case.values.get(quantity.name)
+    if values is None or not np.isinf(values).any():
+        return math.nan
+    return float(np.nanmax(case.values["wall_days"]))
 
 
 def _tells_nothing(name: str, case: CaseResult) -> bool:
@@ -208,8 +221,7 @@ def middle_and_range(
     if not quantity.unit and quantity.name.startswith("n_"):
         return _count(low, middle, high, language)
     if quantity.unit == "" and low > 1 - 5e-5:  # a share that is whole in all runs but a few
-        least = math.floor(_least(estimate) * 1e4) / 1e4
-        return (phrase("at_least", language, value=f"{least:g}") if 0 < least < 1 else "1"), ""
+        return _at_least(estimate.low, language), ""
     beyond = phrase("beyond", language, value=_fixed(end / scale.size, 0))
     if math.isinf(middle):
         return beyond, ""
@@ -221,12 +233,26 @@ def middle_and_range(
 
 
 def _between(low: float, high: float, decimals: int, language: Language) -> str:
-    """Return a range to two digits of its width, but no more than the middle has."""
+    """Return a range with no more decimals than the middle has, or none if it is no range."""
     if not high > low:
         return ""
-    decimals = min(decimals, _decimals(high - low, 2))
+    decimals = min(decimals, _decimals_of_range(high - low))
     ends = _fixed(low, decimals), _fixed(high, decimals)
     return "" if ends[0] == ends[1] else _range(*ends, language)
+
+
+def _decimals_of_range(width: float) -> int:
+    """Return the fewest decimals that are fine against the width of a range: a fifth or less."""
+    return max(0, -math.floor(math.log10(width / 5)))
+
+
+def _at_least(least: float, language: Language) -> str:
+    """Return a share that was whole in all runs but a few, as what its mean is at least."""
+    if not 0 < least < 1:
+        return "1"
+    decimals = _decimals(1 - least, 2)
+    floor = math.floor(least * 10**decimals) / 10**decimals
+    return phrase("at_least", language, value=f"{floor:.{decimals}f}")
 
 
 def _range(low: str, high: str, language: Language) -> str:
@@ -245,7 +271,9 @@ def _percent_done(estimate: Estimate, language: Language) -> tuple[str, str]:
     text = f"{percent(estimate.mean)} %"
     if math.isnan(low):
         return text, ""
-    ends = percent(max(0.0, low)), percent(min(1.0, high))
+    if estimate.mean == 1:
+        return phrase("at_least", language, value=f"{percent(low)} %"), ""
+    ends = percent(low), percent(high)
     return text, "" if ends[0] == ends[1] else f"{_range(*ends, language)} %"
 
 
@@ -261,10 +289,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}" if is_near else f"{100 * share:.0f}"
 
 
-def _least(estimate: Estimate) -> float:
-    return estimate.low
-
-
 def difference(
     estimate: Estimate, base: float, scale: Scale, language: Language = "en"
 ) -> tuple[str, str, str]:
@@ -277,7 +301,7 @@ def difference(
         return "0", "", ""
     width = high - low
     has_interval = width > 1e-12 * abs(mean)  # not NaN, and more than rounding noise of equal runs
-    decimals = _decimals(width if has_interval else mean, 2 if has_interval else 3)
+    decimals = _decimals_of_range(width) if has_interval else _decimals(mean, 3)
     text = _signed(mean, max(decimals, _decimals(mean, 2)))
     between = _range(_signed(low, decimals), _signed(high, decimals), language)
     percents = 100 * estimate.mean / abs(base) if base else math.nan

@@ -11,23 +11,23 @@ import math
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
-import numpy as np
-
 from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
+from computeplan.report.answer import answer
+from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
     difference,
     headline,
     middle_and_range,
     scale_for,
+    where_cut,
 )
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
-from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
-__all__ = ["figures", "jobs", "missing", "summary", "versus"]
+__all__ = ["answer", "figures", "jobs", "missing", "notes_page", "summary", "versus"]
 
 MOST_NAMED = 3
 """Cases without a result that are named; the others are counted."""
@@ -111,23 +111,15 @@ def _cells(
     labels, cells = [], {name: list[str]() for name in result.cases}
     for quantity in chosen:
         found = {name: case.estimate(quantity.name) for name, case in result.cases.items()}
-        ends = (_end(quantity, case) for case in result.cases.values())
+        ends = (where_cut(quantity, case) for case in result.cases.values())
         middles = (e.p50 for e in found.values())
         scale = scale_for(quantity.unit, (*middles, *ends), language)
         labels.append(scale.label(quantity, language))
         for name, case in result.cases.items():
-            end = _end(quantity, case)
+            end = where_cut(quantity, case)
             texts = middle_and_range(quantity, found[name], scale, language, end=end)
             cells[name].append("\n".join(text for text in texts if text))
     return labels, cells
-
-
-def _end(quantity: Quantity, case: CaseResult) -> float:
-    """Return where the runs of a case ended that have no value because of it."""
-    values = case.values.get(quantity.name)
-    if values is None or not np.isinf(values).any():
-        return math.nan
-    return float(np.nanmax(case.values["wall_days"]))
 
 
 def _joined(cell: str) -> str:
@@ -148,17 +140,18 @@ def _without(result: Result, chosen: Sequence[Quantity], language: Language) -> 
 
 
 def _about_means(result: Result, chosen: Sequence[Quantity], language: Language) -> str:
-    """Return how well the means of the first quantity are known, and where they are."""
+    """Return where means are, and how well those of the first that all cases have are known."""
     if result.n_runs == 1:
         return phrase("one_run", language)
-    found = [case.estimate(chosen[0].name) for case in result.cases.values()] if chosen else []
-    shares = [e.ci95 / abs(e.mean) for e in found if e.n > 1 and e.mean]
-    if not shares or not all(map(math.isfinite, shares)):
-        return phrase("means", language)
-    low, high = (f"{100 * share:.2g}" for share in (min(shares), max(shares)))
-    within = low if low == high else phrase("range", language, low=low, high=high)
-    label = chosen[0].axis(language, "")
-    return phrase("means_known", language, name=label, within=within)
+    for quantity in chosen:
+        found = [case.estimate(quantity.name) for case in result.cases.values()]
+        shares = [e.ci95 / abs(e.mean) for e in found if e.mean and math.isfinite(e.ci95)]
+        if quantity.unit and len(shares) == len(found):
+            low, high = (f"{100 * share:.2g}" for share in (min(shares), max(shares)))
+            within = low if low == high else phrase("range", language, low=low, high=high)
+            label = quantity.axis(language, "")
+            return phrase("means_known", language, name=label, within=within)
+    return phrase("means", language)
 
 
 def versus(

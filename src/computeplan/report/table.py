@@ -34,6 +34,9 @@ _CLOSING = "，。；：、）”"
 _UNIT = r"\[[^\[\]]+\]"
 """A unit behind a label stays in one piece."""
 
+_RANGE = r"[-+]?[\d.,]*\d～[-+]?[\d.,]*\d"
+"""A range as Chinese writes it."""
+
 _WITH_UNIT = rf"[^\s{_WIDE}]*(?:\d [^\s\d{_WIDE}]|± \d)[^\s{_WIDE}]*"
 """A number and what it counts: between them no line is broken where one has room for both."""
 
@@ -130,7 +133,9 @@ def wrap(text: str, width: int, lines: int | None = None, hang: int = 0) -> str:
 def _pieces(text: str, width: int) -> list[str]:
     """Return text in the pieces between which a line may end, none wider than a line."""
     plain = rf"\s+|[{_WIDE}]|[^\s{_WIDE}]{{1,{width}}}"
-    pieces = re.findall(rf"{_UNIT}|{_WITH_UNIT}|[{_WIDE}][{_CLOSING}]+|{plain}", text)
+    whole = rf"(?:{_UNIT}|{_RANGE}|{_WITH_UNIT})[{_CLOSING}]*"
+    closed = rf"(?:[{_WIDE}]|[^\s{_WIDE}]+)[{_CLOSING}]+"
+    pieces = re.findall(f"{whole}|{closed}|{plain}", text)
     fits = (([p] if _width(p) <= width else re.findall(plain, p)) for p in pieces)
     return [piece for found in fits for piece in found]
 

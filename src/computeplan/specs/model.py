@@ -152,6 +152,8 @@ class ScenarioFields(Frozen):
     """Names the results folder."""
     about: Annotated[str, StringConstraints(max_length=4000)] = ""
     """What the scenario shows."""
+    asks: Literal["time", "energy", "cost", "carbon", "availability", "deadline"] | None = None
+    """By what cases are compared; without it the deadline if a job has one, else the time."""
     extends: str | None = Field(default=None, exclude=True)
     """A scenario to start from: a file in the same folder, or a shipped name."""
     chips: dict[str, Any] = Field(default_factory=dict)

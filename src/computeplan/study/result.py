@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from computeplan.errors import ComputePlanError
 from computeplan.notes import Note, Notes
@@ -50,6 +50,8 @@ class Result:
     """What the scenario reads, by the path it has in the resolved scenario."""
     incomplete: Mapping[str, Note] = field(default_factory=dict)
     """Cases of the scenario that were not played to their end, and why; empty if all were."""
+    asks: str | None = None
+    """By what cases are compared, if the scenario says so."""
 
     def __post_init__(self) -> None:
         if len({case.n_runs for case in self.cases.values()}) != 1:
@@ -91,6 +93,14 @@ class Result:
             f"{self.name}: no case {name!r}. {hint}Cases: {', '.join(map(repr, self.cases))}"
         )
 
+    def answer(self) -> str:
+        """Return the answer to the question of the scenario, a sentence a line.
+
+        Of several cases: the best by what the scenario `asks`, its difference to the first with a
+        95 % interval, and the cases that are not told apart from it.
+        """
+        return "\n".join(_views().answer(self))
+
     def summary(self, quantities: Iterable[str] | None = None) -> Any:
         """Return a table, one row per case: mean, interval, 5th, 50th and 95th percentiles.
 
@@ -130,6 +140,10 @@ class Result:
             If there is no such case or quantity.
         """
         return _views().versus(self, case, quantities)
+
+    def notes_page(self, language: Literal["en", "zh"] = "en") -> str:
+        """Return all notes as Markdown: what could change the answer first, facts of cases last."""
+        return str(_views().notes_page(self, language))
 
     def to_frame(self, kind: str = "runs") -> Any:
         """Return a pandas DataFrame; needs the extra ``computeplan[data]``.

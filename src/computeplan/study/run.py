@@ -185,6 +185,7 @@ def _result(
     return Result(
         name=scenario.name,
         about=scenario.about,
+        asks=scenario.asks,
         cases=found,
         provenance=_provenance(scenario, cases),
         scenario_yaml=scenario.to_yaml(),

@@ -7,6 +7,7 @@
     runs.csv            one row per case and run, with the axes of the sweep as columns
     jobs.csv            one row per case, run and job; the axes too
     summary.csv .json   estimates; the JSON also holds notes and facts
+    notes.md            notes and facts in words; notes.zh.md in Chinese
     sites.csv           what counting to another window needs, per case, run and site
     timeline.csv        run 0 of each case
     provenance.json     how to get the same numbers again; cases without a result; what we wrote
@@ -30,7 +31,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,11 +57,12 @@ from computeplan.units import CURRENCIES
 __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
+_NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "sites.csv", "timeline.csv"),
-    *("summary.csv", "summary.json", PROVENANCE),
+    *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
-_READ = {*_NAMES} - {"summary.csv", "sites.csv"}
+_READ = {*_NAMES} - {"summary.csv", "sites.csv", *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
 """Of a table that is read: so much in any case, and for each of so many runs."""
@@ -114,6 +116,7 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
     _write_csv(folder / "sites.csv", _site_header(result), _site_rows(result))
     texts = {
         "about": result.about,
+        "asks": result.asks,
         "notes": [_plain(note) for note in result.notes],
         "facts": {
             name: {fact: _plain(note) for fact, note in case.facts.items()}
@@ -123,6 +126,8 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
         "axes": {name: dict(case.axes) for name, case in result.cases.items()},
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
+    for name, language in _NOTES.items():
+        (folder / name).write_text(result.notes_page(language), "utf-8", newline="\n")
     missing = {name: _plain(why) for name, why in result.incomplete.items()}
     return {**result.provenance, **({"incomplete": missing} if missing else {})}
 
@@ -227,7 +232,7 @@ def load_result(folder: Path) -> Result:
         listed = {*provenance.pop("files", {})}
         missing = {n: _note(why) for n, why in provenance.pop("incomplete", {}).items()}
         runs = int(provenance.get("runs", 0))
-    needed = sorted(_READ | {*_NAMES} & listed)
+    needed = sorted(_READ | {*_NAMES} & listed - {*_NOTES})
     if gone := [name for name in needed if not os.path.lexists(folder / name)]:
         what = "is missing" if len(gone) == 1 else "are missing"
         raise ComputePlanError(f"{folder}: {' and '.join(gone)} {what}: the result is not whole")
@@ -240,7 +245,7 @@ def load_result(folder: Path) -> Result:
         }
         pools = summary.get("pools", {})  # of earlier versions
         axes = {case: dict(summary.get("axes", {}).get(case, {})) for case in facts}
-        name, about = summary["name"], summary["about"]
+        name, about, asks = summary["name"], summary["about"], summary.get("asks")
         most_bytes = MOST_TABLE_BYTES + MOST_RUN_BYTES * min(runs * len(facts), MOST_RUNS)
     with _text(folder, "scenario.yaml") as file:
         scenario_yaml = file.read()
@@ -262,7 +267,8 @@ def load_result(folder: Path) -> Result:
             pools.get(case),
             axes[case],
         )
-    return Result(name, about, cases, provenance, scenario_yaml, notes, incomplete=missing)
+    parts = (name, about, cases, provenance, scenario_yaml, notes)
+    return Result(*parts, incomplete=missing, asks=asks)
 
 
 @contextlib.contextmanager

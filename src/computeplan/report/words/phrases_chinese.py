@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from computeplan.report.words.answers_chinese import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -35,7 +36,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "incomplete": "不完整：{of:,} 个方案中有 {n:,} 个没有结果，未列出",
     "and_more": "{names} 等，另有 {n:,} 个",
     # tables of a result
-    "range": "{low}–{high}",
+    "range": "{low}～{high}",
     "at_least": "至少 {value}",
     "beyond": "> {value}",
     "case": "方案",
@@ -51,7 +52,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "missing_pairs": "{name}：{n:,} 对模拟没有差值，不计入。",
     "one_run": "每个方案只模拟一次：没有区间。",
     "means": "均值及其 95 % 置信区间见 summary.csv。",
-    "means_known": "均值见 summary.csv；{name}均值的误差不超过 {within} %。",
+    "means_known": "均值及其 95 % 置信区间见 summary.csv（{name}：± {within} %）。",
     "versus": "{name}：与 {case} 之差",
     "differences": "相同故障下逐次模拟之差的均值、其 95 % 置信区间、百分比。",
     "differences_of_one_run": "每个方案只模拟一次：差值没有区间。",
@@ -117,4 +118,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "并行策略中，用更多的卡不会更快",
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
+    **ANSWER_PHRASES,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from computeplan.report.words.answers_english import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -51,7 +52,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "missing_pairs": "{name}: {n:,} pairs of runs have no difference and are left out.",
     "one_run": "One run of each case: no range, no interval.",
     "means": "Means with their 95 % intervals: summary.csv.",
-    "means_known": "Means are in summary.csv; {name}, mean: known to within {within} %.",
+    "means_known": "Means and their 95 % intervals are in summary.csv ({name}: ± {within} %).",
     "versus": "{name}: difference to {case}",
     "differences": "Mean difference, run by run on the same faults; its 95 % interval; in percent.",
     "differences_of_one_run": "One run of each case: differences have no interval.",
@@ -118,4 +119,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     " fits and divides the batch is faster on more of them",
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
+    **ANSWER_PHRASES,
 }

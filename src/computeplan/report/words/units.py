@@ -38,10 +38,10 @@ MULTIPLES: Mapping[Language, Mapping[str, tuple[tuple[float, str], ...]]] = {
         "kg CO2e": _TONNES,
         "token/s": ((1.0, "token/s"), (1e4, "万 token/s"), (1e8, "亿 token/s")),
         "chip-h": ((1.0, "卡时"), (1e4, "万卡时"), (1e8, "亿卡时")),
-        "kWh/Gtoken": ((1.0, "kWh/十亿 token"), (1e4, "万kWh/十亿 token")),
-        "USD/Gtoken": ((1.0, "美元/十亿 token"), (1e4, "万美元/十亿 token")),
-        "CNY/Gtoken": ((1.0, "元/十亿 token"), (1e4, "万元/十亿 token")),
-        "kg CO2e/Gtoken": tuple((size, f"{name}/十亿 token") for size, name in _TONNES),
+        "kWh/Gtoken": ((1.0, "kWh/Gtoken"), (1e4, "万kWh/Gtoken")),
+        "USD/Gtoken": ((1.0, "美元/Gtoken"), (1e4, "万美元/Gtoken")),
+        "CNY/Gtoken": ((1.0, "元/Gtoken"), (1e4, "万元/Gtoken")),
+        "kg CO2e/Gtoken": tuple((size, f"{name}/Gtoken") for size, name in _TONNES),
     },
 }
 """By unit of the table of quantities: size and name of its multiples, the smallest first."""

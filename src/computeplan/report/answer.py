@@ -1,0 +1,267 @@
+"""The answer to the question of a scenario, in a sentence or three.
+
+Of several cases: which is the best, by how much against the first, and from which it cannot be told
+apart. The difference is that of the means, run by run on the same samples, with its 95 % interval;
+beside it stands in how many runs the best is the better one, because where an input is uncertain
+the mean is known far better than what a single fleet will see. The best of many is picked by the
+very runs it is judged by, so the cases that are not told apart from it are named.
+
+Of one case: the middle of its runs, with their 90 % range.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.quantities import QUANTITIES, Quantity, in_currency
+from computeplan.report.choices import Language
+from computeplan.report.numbers import (
+    DONE,
+    PER_TOKEN,
+    Scale,
+    are_unfinished,
+    difference,
+    middle_and_range,
+    percent,
+    scale_for,
+    where_cut,
+)
+from computeplan.report.words import phrase
+from computeplan.results.estimates import Estimate
+from computeplan.study.result import Result
+from computeplan.units import CURRENCIES
+
+__all__ = ["Question", "answer", "question_of"]
+
+MOST_NAMED = 4
+"""Cases named in a sentence; the others are counted."""
+_TOTALS = {
+    "energy": ("energy_kwh",),
+    "cost": tuple(in_currency("cost_usd", unit) for unit in CURRENCIES),
+    "carbon": ("carbon_kg",),
+}
+_BEST = {
+    "time": "best_time",
+    "pace": "best_pace",
+    "energy": "best_energy",
+    "cost": "best_cost",
+    "carbon": "best_carbon",
+    "availability": "best_availability",
+    "deadline": "best_deadline",
+}
+_MORE_IS_BETTER = {DONE, "available_frac", "goodput_tok_per_s", "ettr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is compared."""
+
+    asks: str
+    """As a scenario says it; ``pace`` where no time is known in any case."""
+    quantity: Quantity
+
+    @property
+    def sign(self) -> int:
+        """1 where less is better, else -1."""
+        return -1 if self.quantity.name in _MORE_IS_BETTER else 1
+
+
+def question_of(result: Result) -> Question | None:
+    """Return the question of a scenario, or the obvious one: a deadline, else the time it takes.
+
+    Where work is unfinished, totals are asked per token; where no time is known, the pace.
+    """
+    has_several = any(len(case.job_names) > 1 for case in result.cases.values())
+    time = "makespan_days" if has_several else "time_to_train_days"
+    asks = result.asks or ("deadline" if _is_known(result, DONE) else "time")
+    names: tuple[str, ...] = {
+        "time": (time,),
+        "deadline": (DONE, time),
+        "availability": ("available_frac",),
+        **_TOTALS,
+    }[asks]
+    if asks in _TOTALS and are_unfinished(result):
+        names = tuple(PER_TOKEN[name] for name in names)
+    for name in names:
+        if _is_known(result, name) and not (name == time and _may_be_faster(result, name)):
+            return Question(asks if name != time else "time", QUANTITIES[name])
+    for name in ("goodput_tok_per_s", "ettr"):
+        if _is_known(result, name):
+            return Question("pace", QUANTITIES[name])
+    return None
+
+
+def _may_be_faster(result: Result, time: str) -> bool:
+    """Return whether a case without a known time was faster, as far as it went, than all with one.
+
+    Then the times that are known do not say which case is the fastest.
+    """
+    pace: dict[bool, list[float]] = {True: [], False: []}
+    for case in result.cases.values():
+        is_known = bool(np.isfinite(case.values.get(time, np.array([np.nan]))).mean() >= 0.5)
+        pace[is_known].append(case.estimate("ettr").mean)
+    return max(pace[False], default=-math.inf) > max(pace[True], default=-math.inf)
+
+
+def _is_known(result: Result, name: str) -> bool:
+    """Return whether any case has the quantity, as a number, in half of its runs or more."""
+    return name in QUANTITIES and any(
+        np.isfinite(case.values.get(name, np.array([np.nan]))).mean() >= 0.5
+        for case in result.cases.values()
+    )
+
+
+def answer(result: Result, language: Language = "en") -> list[str]:
+    """Return the answer, a sentence a line; none if there is nothing to compare or to tell."""
+    question = question_of(result)
+    if question is None:
+        return []
+    if len(result.cases) == 1:
+        return _of_one(result, question, language)
+    name = question.quantity.name
+    values = {case: _values(result, case, name) for case in result.cases}
+    if name == DONE and (safe := [case for case, v in values.items() if (v == 1).all()])[1:]:
+        least = _told(result, safe[0], question, language)
+        said = {"cases": _named(safe, language), "n": result.n_runs, "value": least}
+        lines = [phrase("all_in_time", language, **said)]
+        rest = _time_question(result)
+        return lines if rest is None else lines + _of_several(result, rest, language)
+    first = values[next(iter(values))]
+    if all(np.array_equal(v, first, equal_nan=True) for v in values.values()):
+        told = _told(result, next(iter(result.cases)), question, language)
+        said = {"n": len(values), "name": question.quantity.axis(language, ""), "value": told}
+        return [phrase("all_alike", language, **said)]
+    return _of_several(result, question, language)
+
+
+def _time_question(result: Result) -> Question | None:
+    names = [n for n in ("time_to_train_days", "makespan_days") if _is_known(result, n)]
+    return Question("time", QUANTITIES[names[0]]) if names else None
+
+
+def _values(result: Result, case: str, name: str) -> FloatArray:
+    values = result.cases[case].values.get(name)
+    return np.full(result.n_runs, np.nan) if values is None else values
+
+
+def _of_one(result: Result, question: Question, language: Language) -> list[str]:
+    (case,) = result.cases
+    asked = [question]
+    if question.asks == "deadline":
+        asked = [*([rest] if (rest := _time_question(result)) else []), question]
+    told = (
+        phrase(
+            "value_of",
+            language,
+            name=q.quantity.axis(language, ""),
+            value=_told(result, case, q, language),
+        )
+        for q in asked
+    )
+    return [phrase("sentence", language, text=phrase("then", language).join(told))]
+
+
+def _told(result: Result, case: str, question: Question, language: Language) -> str:
+    """Return the middle of a case with its unit and range."""
+    quantity, found = question.quantity, result.cases[case]
+    estimate = found.estimate(quantity.name)
+    end = where_cut(quantity, found)
+    scale = scale_for(quantity.unit, (estimate.p50, end), language)
+    middle, band = middle_and_range(quantity, estimate, scale, language, end=end)
+    text = _with_unit(middle, scale)
+    code = "with_interval" if quantity.name == DONE else "with_range"
+    return phrase(code, language, value=text, range=band) if band else text
+
+
+def _with_unit(text: str, scale: Scale) -> str:
+    return f"{text} {scale.unit}" if scale.unit else text
+
+
+def _of_several(result: Result, question: Question, language: Language) -> list[str]:
+    order = _ranked(result, question)
+    best, first = order[0], next(iter(result.cases))
+    said = {"n": len(order), "case": best, "value": _told(result, best, question, language)}
+    lines = [phrase(_BEST[question.asks], language, **said)]
+    name = question.quantity.name
+    differences = {
+        case: found.get(name, Estimate.of([])) for case, found in result.differences(best).items()
+    }
+    other = order[1] if best == first else first
+    lines.append(_against(result, question, best, other, language))
+    alike = [case for case in order[1:] if case != other and _holds_zero(differences[case])]
+    if alike:
+        lines.append(phrase("not_told_apart", language, cases=_named(alike, language)))
+    return lines
+
+
+def _named(cases: list[str], language: Language) -> str:
+    shown = phrase("names", language).join(cases[:MOST_NAMED])
+    n_more = len(cases) - MOST_NAMED
+    return shown if n_more <= 0 else phrase("and_more", language, names=shown, n=n_more)
+
+
+def _ranked(result: Result, question: Question) -> list[str]:
+    """Return the cases from the best: by mean, or by median where a run has no end in sight."""
+    values = {case: _values(result, case, question.quantity.name) for case in result.cases}
+    is_whole = all(np.isfinite(v).all() for v in values.values())
+
+    def rank(case: str) -> tuple[bool, float]:
+        known = values[case][~np.isnan(values[case])]
+        if not known.size:
+            return True, 0.0
+        middle = known.mean() if is_whole else np.quantile(known, 0.5, method="inverted_cdf")
+        return False, question.sign * float(middle)
+
+    return sorted(result.cases, key=rank)
+
+
+def _holds_zero(found: Estimate) -> bool:
+    """Return whether the interval of a difference holds zero; one run tells nothing apart."""
+    if not found.n or math.isnan(found.mean):
+        return False
+    return not (found.low > 0 or found.high < 0)
+
+
+def _against(
+    result: Result,
+    question: Question,
+    best: str,
+    other: str,
+    language: Language,
+) -> str:
+    """Say by how much the best is better than another case, or that they are not told apart."""
+    quantity = question.quantity
+    found = result.differences(other)[best].get(quantity.name, Estimate.of([]))
+    role = "first" if other == next(iter(result.cases)) else "next"
+    case = phrase(role, language, case=other)
+    if not found.n or math.isnan(found.mean):
+        value = _told(result, other, question, language)
+        return phrase("no_difference", language, case=case, value=value)
+    is_share = not quantity.unit
+    scale = (
+        Scale(0.01, phrase("points", language))
+        if is_share
+        else scale_for(quantity.unit, (found.mean, found.low, found.high), language)
+    )
+    base = 0.0 if is_share else result.cases[other].estimate(quantity.name).mean
+    text, band, share = difference(found, base, scale, language)
+    told = {"value": _with_unit(text, scale), "interval": band, "percent": share}
+    said = {"case": case, "difference": phrase("difference", language, **told)}
+    if not band:
+        return phrase("against_one", language, **said)
+    if _holds_zero(found):
+        return phrase("not_apart", language, **said)
+    better = _share_better(result, question, best, other)
+    return phrase("against", language, **said, better=percent(better))
+
+
+def _share_better(result: Result, question: Question, best: str, other: str) -> float:
+    """Return in which share of the runs the best is better than another case."""
+    name = question.quantity.name
+    a, b = _values(result, best, name), _values(result, other, name)
+    known = ~(np.isnan(a) | np.isnan(b))
+    return float((question.sign * (a[known] - b[known]) < 0).mean())

@@ -1,0 +1,59 @@
+"""What the answer of a result and the notes below its table say in Chinese, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["ANSWER_PHRASES"]
+
+Values = Mapping[str, Any]
+
+
+ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "names": "；",
+    # notes
+    "of_cases": "{cases}：{text}",
+    "all_cases": "所有方案均为 {value}",
+    "lacks": "长期运行中节点不足的时间占比：{cases}。运行开始时所有节点完好，因此以后会更差。",
+    "lacks_beyond": "长期运行中节点不足的时间占比：{cases}。运行在第 {days:.4g} 天截断，"
+    "之后更差，因此不外推训练时长。",
+    "cut": "运行在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计。",
+    "cut_and_carried_on": "运行在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计；"
+    "解析式表明进度不变时，时长为外推值。",
+    "not_carried_on": "以下方案没有解析式表明进度不变，{days:.4g} 天之后不外推：{cases}。",
+    "rests_on": "{n:,} 卡（{family}）",
+    "speeds": "速度依据已发表的训练，规模至多 {runs}。",
+    "guessed": "部分为估计值：{chips}。",
+    "notes": "须知",
+    "facts": "各方案的参数",
+    "more_notes": "全部说明：--notes，或结果目录中的 notes.md。",
+    # the answer
+    "sentence": "{text}。",
+    "then": "；",
+    "value_of": "{name} {value}",
+    "with_range": "{value}（90 % 的运行在 {range}）",
+    "with_interval": "{value}（95 % 置信区间 {range}）",
+    "points": "个百分点",
+    "first": "首个方案“{case}”",
+    "next": "次优方案“{case}”",
+    "best_time": "{n} 个方案中最快：{case}，{value}。",
+    "best_pace": "{n} 个方案中最快：{case}，{value}。",
+    "best_energy": "{n} 个方案中能耗最低：{case}，{value}。",
+    "best_cost": "{n} 个方案中费用最低：{case}，{value}。",
+    "best_carbon": "{n} 个方案中碳排放最低：{case}，{value}。",
+    "best_availability": "{n} 个方案中可用率最高：{case}，{value}。",
+    "best_deadline": "{n} 个方案中最可能按期完成：{case}，{value}。",
+    "all_in_time": "在全部 {n:,} 次运行中均按期完成（{value}）：{cases}。",
+    "all_alike": "{n} 个方案的{name}均为 {value}。",
+    "against": "与{case}相比：{difference}；在 {better} % 的运行中更优。",
+    "against_one": "与{case}相比：{difference}。",
+    "not_apart": "与{case}无法区分：{difference}。",
+    "difference": lambda v: (
+        v["value"]
+        + (f"（95 % 置信区间 {v['interval']}）" if v["interval"] else "")
+        + (f"，{v['percent']}" if v["percent"] else "")
+    ),
+    "no_difference": "{case}：{value}。",
+    "not_told_apart": "与最优方案无法区分：{cases}。",
+}

@@ -1,0 +1,61 @@
+"""What the answer of a result and the notes below its table say in English, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["ANSWER_PHRASES"]
+
+Values = Mapping[str, Any]
+
+
+ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "names": "; ",
+    # notes
+    "of_cases": "{cases}: {text}",
+    "all_cases": "{value} in all cases",
+    "lacks": "Nodes run out in the long run: {cases} of the time. Runs start with every node up, so"
+    " that later months are worse.",
+    "lacks_beyond": "Nodes run out in the long run: {cases} of the time. Runs were cut at"
+    " {days:.4g} d and get worse after, so that no time is extrapolated.",
+    "cut": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per token.",
+    "cut_and_carried_on": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per"
+    " token; times are extrapolated where the closed form says that the pace stays.",
+    "not_carried_on": "No time is extrapolated beyond {days:.4g} d where no closed form says that"
+    " the pace stays: {cases}.",
+    "rests_on": "{n:,} ({family})",
+    "speeds": "Speeds rest on published runs of at most as many chips: {runs}.",
+    "guessed": "Estimates in part: {chips}.",
+    "notes": "What to know",
+    "facts": "Facts of the cases",
+    "more_notes": "All notes: --notes, or notes.md in the folder.",
+    # the answer
+    "sentence": "{text}.",
+    "then": "; ",
+    "value_of": "{name} {value}",
+    "with_range": "{value} ({range} in 90 % of the runs)",
+    "with_interval": "{value} (95 % interval {range})",
+    "points": "points",
+    "first": "{case}, the first case",
+    "next": "{case}, the next best",
+    "best_time": "Fastest of {n} cases: {case}, {value}.",
+    "best_pace": "Fastest of {n} cases: {case}, {value}.",
+    "best_energy": "Least energy of {n} cases: {case}, {value}.",
+    "best_cost": "Cheapest of {n} cases: {case}, {value}.",
+    "best_carbon": "Least carbon of {n} cases: {case}, {value}.",
+    "best_availability": "Most available of {n} cases: {case}, {value}.",
+    "best_deadline": "Likeliest to be done in time of {n} cases: {case}, {value}.",
+    "all_in_time": "In time in all of {n:,} runs ({value}): {cases}.",
+    "all_alike": "{name} is {value} in each of {n} cases.",
+    "against": "Against {case}: {difference}; better in {better} % of the runs.",
+    "against_one": "Against {case}: {difference}.",
+    "not_apart": "Cannot be told apart from {case}: {difference}.",
+    "difference": lambda v: (
+        v["value"]
+        + (f" (95 % interval {v['interval']})" if v["interval"] else "")
+        + (f", {v['percent']}" if v["percent"] else "")
+    ),
+    "no_difference": "Against {case}: {value}.",
+    "not_told_apart": "Not told apart from the best: {cases}.",
+}

@@ -1,0 +1,84 @@
+"""How much each note weighs: what could change the answer comes first."""
+
+from __future__ import annotations
+
+__all__ = ["LEAST_SHOWN", "weight_of"]
+
+LEAST_SHOWN = 30
+"""Notes that weigh less are told only to whom asks for all of them."""
+_UNKNOWN = 50
+"""Of a note that is not in the table, such as one of a later version."""
+
+_WEIGHTS = {
+    # one of two numbers is wrong, or there is no number
+    "departs_from_closed_form": 100,
+    "case_failed": 95,
+    "no_end": 95,
+    "beyond_not_steady": 92,
+    "beyond_no_closed_form": 91,
+    "beyond_several_jobs": 91,
+    # the answer holds for this run only, or for this work only
+    "lacking": 90,
+    "not_the_long_run": 89,
+    "stops_without_end": 85,
+    "unfinished": 82,
+    "carried_on": 60,
+    # cases that do not compare, and inputs that nobody has measured
+    "faults_of_other_chip": 78,
+    "not_like_for_like": 76,
+    "faults_left_out": 74,
+    "break_even": 72,
+    "no_break_even": 20,
+    "chips_unused": 70,
+    # what is missing
+    "no_tdp": 66,
+    "no_watts_of_compute": 66,
+    "no_price": 64,
+    # how speeds are known
+    "chip_is_estimate": 58,
+    "peak_is_estimate": 57,
+    "numbers_of_other_family": 56,
+    "experts_not_fitted": 56,
+    "long_sequences": 56,
+    "step_rests_on": 55,
+    "mfu_measured": 54,
+    "products_of_other_chip": 52,
+    "links_of_other_chip": 52,
+    # assumptions of less effect
+    "factor_unused": 48,
+    "shrinks_in_proportion": 46,
+    "tiers_alone": 44,
+    "quoted": 42,
+    "tdp_is_estimate": 41,
+    "batches_rounded": 40,
+    "holds_whole_nodes": 40,
+    "watts_as_of_compute": 28,
+    "watts_are_shares_of_tdp": 27,
+    "exchange_rate": 25,
+    # facts of cases
+    "fault_rates": 10,
+    "closed_form": 9,
+    "no_closed_form": 9,
+    "steps": 8,
+    "chips": 7,
+    "mfus": 6,
+    "meters": 5,
+}
+
+
+_OF_WATTS = {"watts_as_of_compute", "watts_are_shares_of_tdp", "tdp_is_estimate", "no_tdp"}
+_OF_ENERGY = {"energy", "cost", "carbon"}
+
+
+def weight_of(code: str, asks: str = "time") -> int:
+    """Return how much a note of this code weighs, by what cases are compared.
+
+    Examples
+    --------
+    >>> weight_of("unfinished") > weight_of("watts_are_shares_of_tdp") > weight_of("meters")
+    True
+    >>> weight_of("watts_are_shares_of_tdp", "energy") > weight_of("step_rests_on", "energy")
+    True
+    """
+    more = 50 if code in _OF_WATTS and asks in _OF_ENERGY else 0
+    return _WEIGHTS.get(code, _UNKNOWN) + more
