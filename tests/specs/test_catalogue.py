@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from computeplan.analytic.step_price import price_step
 from computeplan.cli.catalogue import chips, models
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
@@ -28,6 +29,8 @@ from computeplan.specs.catalogue.lookup import (
 )
 from computeplan.specs.catalogue.mfu import default_mfu, default_mfus, mfu_table
 from computeplan.specs.documents.document import load_document, parse_document
+from computeplan.specs.scenario import load
+from computeplan.study.run import run as simulate
 
 DATA = Path(str(resources.files("computeplan"))) / "data"
 
@@ -548,3 +551,133 @@ def test_an_unknown_name_is_a_scenario_error(command):
     with pytest.raises(ScenarioError, match="computeplan") as caught:
         CliRunner().invoke(command, ["show", "nothing"], catch_exceptions=False)
     assert caught.value.exit_code == 2
+
+
+# -- a chip of one's own --------------------------------------------------------------------------
+
+TEMPLATE = (DATA / "chip.yaml").read_text("utf-8")
+SCENARIO = """
+computeplan: 1
+name: mine
+sites:
+  here:
+    pue: 1.2
+    price: 0.08 USD/kWh
+    pools: {main: {chip: my-chip.yaml, chips: 64}}
+jobs:
+  j:
+    model: meta/llama-3.1-8b
+    tokens: 1 Gtoken
+    batch: 1 Mitoken
+    seq: 8192
+    chips: 64
+    parallelism: auto
+simulate: {runs: 2}
+"""
+
+
+def without(path):
+    """Return the template without a figure, or without a whole block."""
+    data = parse_document(TEMPLATE, "my-chip.yaml").data
+    *above, last = path.split(".")
+    inner = data
+    for part in above:
+        inner = inner[part]
+    del inner[last]
+    return json.dumps(data)
+
+
+def run_with(folder, chip, **changes):
+    (folder / "my-chip.yaml").write_text(chip, "utf-8")
+    (folder / "s.yaml").write_text(SCENARIO, "utf-8")
+    return simulate(load(folder / "s.yaml").with_(changes))
+
+
+def test_the_template_of_a_chip_is_shown_prices_a_step_and_runs(tmp_path):
+    printed = CliRunner().invoke(chips, ["template"])
+    assert (printed.exit_code, printed.output) == (0, TEMPLATE)
+    path = tmp_path / "my-chip.yaml"
+    path.write_text(printed.output, "utf-8")
+    shown = CliRunner().invoke(chips, ["show", str(path)])
+    assert shown.exit_code == 0
+    assert "acme/x1  Acme X1" in shown.output
+    assert "400 TFLOP/s" in shown.output
+    as_json = json.loads(CliRunner().invoke(chips, ["show", str(path), "--json"]).output)
+    assert as_json["peak_dense"]["bf16"] == {
+        "value": 4e14,
+        "source": "scenario",
+        "confidence": "user",
+        "note": None,
+        "via": None,
+    }
+    assert price_step("llama-3.1-8b", str(path), 64).chip == "acme/x1"
+    result = run_with(tmp_path, TEMPLATE)
+    assert math.isfinite(result.cases["mine"].values["cost_usd"][0])
+
+
+def test_what_the_template_says_in_comments_loads_too():
+    """Each line that is commented out, with `extends` in the place of what it gives."""
+    lines = [
+        re.sub(r"^# (?=(extends|price|sources|  \w+): |\w+:$)", "", x) for x in TEMPLATE.split("\n")
+    ]
+    chip, _ = parse_chip(parse_document("\n".join(lines), "my-chip.yaml"))
+    assert chip.price.low.value.currency == "CNY"
+    assert chip.sources["sheet"].kind == "datasheet"
+    assert chip.memory.type.value == "HBM2e"  # of what it extends
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (
+            "memory.capacity",
+            "memory.capacity is missing; write in your chip memory: {capacity: 80 GB}",
+        ),
+        ("memory", "acme/x1: memory.capacity is missing; write in your chip memory: {"),
+        ("memory.bandwidth", "write in your chip memory: {bandwidth: 2 TB/s}"),
+        ("scale_up.bandwidth", "write in your chip scale_up: {bandwidth: 400 GB/s}"),
+        ("scale_out", "write in your chip scale_out: {bandwidth: 200 Gbit/s}"),
+        ("peak_dense.bf16", "write in your chip peak_dense: {bf16: 400 TFLOP/s}"),
+        ("server", "no server is known for my-chip.yaml; write chips_per_node: 8"),
+    ],
+)
+def test_a_figure_that_ones_own_chip_lacks_is_named_with_what_to_write(tmp_path, path, message):
+    for changes in ({}, {"sites.here.pools.main.network.oversubscription": 2}):
+        with pytest.raises(ScenarioError, match=re.escape(message)) as caught:
+            run_with(tmp_path, without(path), **changes)
+        assert "published" not in str(caught.value)
+
+
+def test_ones_own_chip_without_a_tdp_says_where_to_write_it(tmp_path):
+    said = [sentence(note) for note in run_with(tmp_path, without("power")).notes]
+    (found,) = [text for text in said if "no TDP" in text]
+    assert "fill in power.tdp of your chip" in found
+    assert not any("TDP is published" in text for text in said)
+
+
+def test_a_chip_of_the_catalogue_says_what_is_not_published():
+    with pytest.raises(ScenarioError, match="is not published; give it in a chip of your own"):
+        price_step("llama-3.1-8b", "hygon/k100-ai", 64)
+
+
+def test_models_show_takes_files(tmp_path):
+    model = tmp_path / "mine.yaml"
+    model.write_text("layers: 2\nhidden: 64\nffn: 256\nheads: 4\nvocab: 100\n", "utf-8")
+    shown = CliRunner().invoke(models, ["show", str(model)])
+    assert shown.exit_code == 0
+    assert re.search(r"layers +2\n", shown.output)
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "model_type": "gpt2",
+                "n_embd": 64,
+                "n_layer": 3,
+                "n_head": 4,
+                "n_positions": 1024,
+                "vocab_size": 100,
+            }
+        )
+    )
+    shown = CliRunner().invoke(models, ["show", str(config)])
+    assert re.search(r"layers +3\n", shown.output)

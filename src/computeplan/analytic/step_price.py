@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from computeplan.compiler.hardware import Band
@@ -20,17 +19,13 @@ from computeplan.physics.steptime.memory import RankMemory
 from computeplan.physics.steptime.search import in_words
 from computeplan.physics.steptime.step import StepTime, Training
 from computeplan.physics.steptime.transformer import shape_of
-from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fitted_speed import Family, family_of
-from computeplan.specs.catalogue.hf_config import load_config
-from computeplan.specs.catalogue.lookup import load_chip, load_model, parse_chip, parse_model
-from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.documents.document import load_document
+from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 
-__all__ = ["StepPrice", "default_batch", "find_part", "price_step"]
+__all__ = ["StepPrice", "default_batch", "price_step"]
 
 TOKENS_PER_CHIP, LEAST_TOKENS = 1024, 2**20
 PRECISIONS = ("bf16", "fp16", "fp8")
@@ -118,13 +113,6 @@ def default_batch(chips: int, seq: int) -> int:
     return int(2 ** max(0, round(math.log2(tokens / seq))))
 
 
-def find_part(name: str) -> tuple[Chip, Notes]:
-    """Return a chip by any of its names, or out of a YAML file, and notes."""
-    if name.endswith((".yaml", ".yml")):
-        return parse_chip(load_document(Path(name), name), name)
-    return load_chip(name)
-
-
 def price_step(
     model: str,
     chip: str,
@@ -177,8 +165,8 @@ def price_step(
     _check_arguments(chips, seq, batch, precision, parallelism)
     fabric = _network(out_bytes_per_s, oversubscription)
     try:
-        network, of_model = _model(model)
-        part, of_name = find_part(chip)
+        network, of_model = find_model(model)
+        part, of_name = find_chip(chip)
         sequences = default_batch(chips, seq) if batch is None else batch
         training = Training(shape_of(network.architecture()), seq, sequences)
         found = price(part, training, precision, parallelism, chips, framework, fabric)
@@ -210,14 +198,6 @@ def price_step(
         n_fitting=choices.n_fitting,
         notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
     )
-
-
-def _model(name: str) -> tuple[Transformer, Notes]:
-    if name.endswith(".json"):
-        return parse_model(load_config(Path(name), name), name)
-    if name.endswith((".yaml", ".yml")):
-        return parse_model(load_document(Path(name), name), name)
-    return load_model(name)
 
 
 def _check_arguments(

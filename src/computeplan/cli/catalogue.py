@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -22,17 +21,16 @@ from computeplan.physics.steptime.transformer import (
 )
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue.chips import Chip, Figure, Source, figures_in
-from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import (
     aliases_of,
     chip_names,
-    load_chip,
-    load_model,
+    find_chip,
+    find_model,
     model_names,
-    parse_model,
 )
 from computeplan.specs.catalogue.mfu import default_mfus
 from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.documents.document import DATA
 
 __all__ = ["chips", "models"]
 
@@ -243,7 +241,8 @@ def _above_chip(chip: Chip) -> list[str]:
     lines = []
     if chip.is_estimate:
         lines.append("ESTIMATE: too little is published to trust this entry")
-    lines.append(f"also called: {', '.join(aliases_of(chip.name))}")
+    if aliases_of(chip.name):
+        lines.append(f"also called: {', '.join(aliases_of(chip.name))}")
     if chip.ranks_per_chip > 1:
         lines.append(f"ranks per chip: {chip.ranks_per_chip}")
     return lines
@@ -260,9 +259,9 @@ def _below_chip(chip: Chip) -> list[str]:
 chips = _command(
     _Kind(
         noun="chip",
-        about="Show every figure of one chip, with its source.",
+        about="Show every figure of one chip, or of a YAML file, with its source.",
         names=chip_names,
-        load=load_chip,
+        load=find_chip,
         summary=_chip_summary,
         more=_more_of_chip,
         numbers=("bf16\nTFLOP/s", "fp16\nTFLOP/s", "memory\nGB", "memory\nTB/s", "limit\nW"),
@@ -276,13 +275,13 @@ chips = _command(
 )
 
 
+@chips.command("template")
+def _template() -> None:
+    """Print a commented chip of your own, to fill in: computeplan chips template > my-chip.yaml."""
+    click.echo((DATA / "chip.yaml").read_text("utf-8"), nl=False)
+
+
 # Models ------------------------------------------------------------------------------------------
-
-
-def _load_model(name: str) -> tuple[Transformer, Notes]:
-    if name.endswith(".json"):
-        return parse_model(load_config(Path(name), name), name)
-    return load_model(name)
 
 
 def _model_summary(model: Transformer) -> dict[str, Any]:
@@ -333,9 +332,9 @@ def _above_model(model: Transformer) -> list[str]:
 models = _command(
     _Kind(
         noun="model",
-        about="Show the shape of one model, or of a Hugging Face config.json, with its source.",
+        about="Show the shape of one model, of a YAML file or a Hugging Face config.json.",
         names=model_names,
-        load=_load_model,
+        load=find_model,
         summary=_model_summary,
         more=_model_summary,
         numbers=("parameters\n1e9", "active\n1e9", f"seq {SEQ}\nGFLOP/token"),

@@ -135,7 +135,7 @@ def _layout(
     """Return the layout that the options name, filled up with data parallel replicas, or auto."""
     from pydantic import ValidationError
 
-    from computeplan.analytic.step_price import find_part
+    from computeplan.specs.catalogue.lookup import find_chip
     from computeplan.specs.jobs import Parallelism
 
     numbers = {name: value for name, value in given.items() if value is not None}
@@ -150,7 +150,7 @@ def _layout(
         numbers["tp"] = int(text)
     if "dp" not in numbers:
         try:
-            ranks = chips * find_part(chip)[0].ranks_per_chip
+            ranks = chips * find_chip(chip)[0].ranks_per_chip
         except ScenarioError:
             raise
         except ValueError as error:

@@ -25,6 +25,7 @@ from computeplan.specs.catalogue.fitted_speed import (
     lineage,
     speed_tables,
 )
+from computeplan.specs.catalogue.lookup import is_of_catalogue
 
 __all__ = [
     "INTERVAL",
@@ -35,6 +36,7 @@ __all__ = [
     "device_of",
     "fabric_of",
     "numbers_of",
+    "peak_of",
     "software_factor",
     "software_of",
 ]
@@ -181,7 +183,7 @@ def device_of(
     >>> rank.family, f"{rank.device.flop_per_s:.4g}"
     ('H100 FP8', '1.979e+15')
     """
-    peak = chip.peak_flop_per_s(precision)
+    peak = peak_of(chip, precision)
     half = _half_peak(chip, precision)
     name, family, own = family_of(chip.kin, precision)
     own = own and chip.relative is None
@@ -278,7 +280,27 @@ def _half_peak(chip: Chip, precision: str) -> float:
         figure = chip.peak_dense.get(name)
         if figure is not None and figure.value is not None:
             return float(figure.value)
-    raise ValueError(f"{chip.name} has no dense bf16 or fp16 peak, which attention runs in")
+    message = f"{chip.name} has no dense bf16 or fp16 peak, which attention runs in"
+    raise ValueError(f"{message}{_to_write(chip, 'bf16')}")
+
+
+def peak_of(chip: Chip, precision: str) -> float:
+    """Return the dense peak of a chip. [FLOP/s]
+
+    Raises
+    ------
+    ValueError
+        If it has none, with what to write where the chip is the user's own.
+    """
+    try:
+        return chip.peak_flop_per_s(precision)
+    except ValueError as error:
+        raise ValueError(f"{error}{_to_write(chip, precision)}") from None
+
+
+def _to_write(chip: Chip, precision: str) -> str:
+    how = f"; write in your chip peak_dense: {{{precision}: 400 TFLOP/s}}"
+    return "" if is_of_catalogue(chip) else how
 
 
 def _curve(chip: str, precision: str) -> tuple[GemmCurve, str]:
@@ -313,8 +335,11 @@ def _links(chip: str) -> bool:
 def _needed(chip: Chip, figure: Figure[float] | None, path: str, example: str) -> float:
     if figure is None or figure.value is None:
         outer, inner = path.split(".")
+        figure_ = f"{outer}: {{{inner}: {example}}}"
+        if not is_of_catalogue(chip):
+            raise ValueError(f"{chip.name}: {path} is missing; write in your chip {figure_}")
         raise ValueError(
             f"{chip.name}: {path} is not published; give it in a chip of your own:"
-            f" {{extends: {chip.name}, {outer}: {{{inner}: {example}}}}}"
+            f" {{extends: {chip.name}, {figure_}}}"
         )
     return figure.value

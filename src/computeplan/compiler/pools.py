@@ -15,6 +15,7 @@ from computeplan.notes import Note, Notes, note
 from computeplan.physics.power import StateWatts, default_watts
 from computeplan.quantities import PHASES
 from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.lookup import is_of_catalogue
 from computeplan.specs.faults import FaultKind
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.maintenance import PlannedStop
@@ -102,7 +103,9 @@ def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateW
         else:
             base = _everywhere("chip", math.nan, around_w=math.nan)
             if given is None:
-                notes.append(note("no_tdp", chip=chip.name))
+                of_own = note("no_tdp_of_own_chip", chip=chip.name, field="power.tdp")
+                is_own = not is_of_catalogue(chip)
+                notes.append(of_own if is_own else note("no_tdp", chip=chip.name))
     else:  # the host is in the watts: nothing is added around them
         compute_w = given.compute if given.compute is not None else math.nan
         missing = [state for state in STATES[:4] if getattr(given, state) is None]

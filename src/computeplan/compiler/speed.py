@@ -12,7 +12,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, software_of
+from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, peak_of, software_of
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note
@@ -84,7 +84,7 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
         return _priced(at, batch)
     unknown = Speed(at.n_chips, math.nan, math.nan, "")
     try:
-        peak = chip.peak_flop_per_s(job.precision)
+        peak = peak_of(chip, job.precision)
     except ValueError as error:
         if job.achieved is not None:
             return Speed(at.n_chips, job.achieved, math.nan, GIVEN), ()

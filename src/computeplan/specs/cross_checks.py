@@ -58,7 +58,8 @@ def _pools(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
             continue  # reported by the catalogue
         chips_per_node = pool.chips_per_node or catalogue.chips[pool.chip].chips_per_node
         if chips_per_node is None:
-            yield at, f"chips_per_node is missing: no server is known for {pool.chip}"
+            message = f"chips_per_node is missing: no server is known for {pool.chip}"
+            yield at, f"{message}; write chips_per_node: 8"
             continue
         if pool.chips % chips_per_node:
             message = f"{pool.chips} chips are not whole nodes of {chips_per_node}"

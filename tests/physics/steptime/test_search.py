@@ -243,10 +243,10 @@ def test_what_a_chip_does_not_publish_is_named():
 
     chip, _ = parse_chip(parse_document("{name: me/x, peak_dense: {bf16: 100 TFLOP/s}}", "chip"))
     with pytest.raises(
-        ValueError, match=r"memory.capacity is not published; .* memory: .capacity: 80 GB"
+        ValueError, match=r"memory.capacity is missing; .* your chip memory: .capacity: 80 GB"
     ):
         device_of(chip, "bf16", "flash-2")
-    with pytest.raises(ValueError, match=r"scale_out.bandwidth is not published"):
+    with pytest.raises(ValueError, match=r"scale_out.bandwidth is missing"):
         fabric_of(chip)
     assert fabric_of(chip, 25e9)[0].domain == 1
 

@@ -216,6 +216,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     " 0.89, save and restart 0.14, node overhead 0.50 of TDP); idle, wait, network (5 % of a node)"
     " and 0 W in repair are estimates, and so is every share on other chips",
     "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
+    "no_tdp_of_own_chip": "{chip}: no TDP, so no energy; fill in {field} of your chip, or give"
+    " the pool's power",
     "no_watts_of_compute": "pool {pool}: no watts of compute at meter {meter}, so no energy",
     "watts_as_of_compute": lambda v: (
         f"pool {v['pool']}: {', '.join(v['states'])} are assumed to draw the watts of compute"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import Field
@@ -20,6 +21,7 @@ from pydantic import Field
 from computeplan.errors import ScenarioError
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.paths import apply
@@ -30,6 +32,9 @@ from computeplan.units import plain
 __all__ = [
     "aliases_of",
     "chip_names",
+    "find_chip",
+    "find_model",
+    "is_of_catalogue",
     "load_chip",
     "load_model",
     "model_names",
@@ -131,6 +136,34 @@ def load_model(
     126
     """
     return _load(_MODELS, name, extra or {})
+
+
+def find_chip(name: str) -> tuple[Chip, tuple[Note, ...]]:
+    """Return a chip by any of its names, or out of a YAML file, and notes; as `load_chip`."""
+    if name.endswith((".yaml", ".yml")):
+        return parse_chip(load_document(Path(name), name), name)
+    return load_chip(name)
+
+
+def find_model(name: str) -> tuple[Transformer, tuple[Note, ...]]:
+    """Return a model by any of its names, or out of a YAML file or a Hugging Face config.json."""
+    if name.endswith(".json"):
+        return parse_model(load_config(Path(name), name), name)
+    if name.endswith((".yaml", ".yml")):
+        return parse_model(load_document(Path(name), name), name)
+    return load_model(name)
+
+
+def is_of_catalogue(chip: Chip) -> bool:
+    """Return whether a chip is one of the catalogue, rather than a user's own.
+
+    Examples
+    --------
+    >>> chip = load_chip("H100-SXM")[0]
+    >>> is_of_catalogue(chip), is_of_catalogue(chip.model_copy(update={"title": "mine"}))
+    (True, False)
+    """
+    return chip.name in chip_names() and _shipped(_CHIPS, chip.name) == chip
 
 
 def parse_chip(
