@@ -122,6 +122,10 @@ NOTES = {
 PHRASES = {
     "n_chips": [{"n": 1}, {"n": 1280}],
     "n_jobs": [{"n": 1}, {"n": 12}],
+    "difference": [
+        {"value": "-1.2", "interval": interval, "percent": percent}
+        for interval, percent in (("-2～-1", "-3 %"), ("", "-3 %"), ("-2～-1", ""))
+    ],
     "summary": [{"name": "q9", "n": n} for n in (1, 200)],
     "price_rests_on": [
         {
