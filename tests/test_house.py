@@ -30,7 +30,7 @@ FLOORS = {
     3: "compiler trace metrics",
     4: "engines analytic fitting",
     5: "study",
-    6: "validation",
+    6: "validation planner",
     7: "report",
     8: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ScenarioError,
         UnsupportedByEngine,
     )
+    from computeplan.planner.need import Need, need
     from computeplan.results.cases import CaseResult
     from computeplan.results.estimates import Estimate
     from computeplan.specs.jobs import Parallelism
@@ -37,6 +38,7 @@ __all__ = [
     "ComputePlanError",
     "Estimate",
     "InfeasibleError",
+    "Need",
     "Parallelism",
     "Result",
     "Scenario",
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "load",
     "load_result",
+    "need",
     "price_step",
     "run",
     "save_result",
@@ -56,6 +59,7 @@ _WHERE = {
     "ComputePlanError": "errors",
     "Estimate": "results.estimates",
     "InfeasibleError": "errors",
+    "Need": "planner.need",
     "Parallelism": "specs.jobs",
     "Result": "study.result",
     "Scenario": "specs.scenario",
@@ -64,6 +68,7 @@ _WHERE = {
     "UnsupportedByEngine": "errors",
     "load": "specs.scenario",
     "load_result": "study.store",
+    "need": "planner.need",
     "price_step": "analytic.step_price",
     "run": "study.run",
     "save_result": "study.store",

@@ -133,5 +133,10 @@ PHRASES = {
             "framework": "q8",
         }
     ],
+    "need_skipped": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
+    "need_untold": [
+        {"n_runs": 100, "limit": "q1", "first": "q2", "last": "q3", "one": one, "sure": sure}
+        for one, sure in ((True, None), (False, "q4"))
+    ],
     "how_predicted": [{"law": law, "n": 4000} for law in (None, "lognorm")],
 }  # fmt: skip

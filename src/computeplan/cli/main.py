@@ -16,6 +16,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "run": "Simulate a scenario: a table, and a folder with numbers and figures.",
     "check": "Check a scenario without simulating it.",
+    "need": "Find how many chips, spares, ... are needed for a goal.",
     "fit": "Fit fault laws to a fault log.",
     "step": "Price a step of training: time, memory, the best layouts.",
     "validate": "Compare published measurements with what is said of them.",
