@@ -248,7 +248,7 @@ QUANTITIES = _table(
         "Energy of the accelerators alone, to the end of the window.", 4,
     ),
     Quantity(
-        "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "每 Gtoken 能耗",
+        "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "单位 token 能耗",
         "Energy / tokens trained.", 4,
     ),
     *_money(Quantity(
@@ -270,7 +270,7 @@ QUANTITIES = _table(
         "where no rent is given.", 4,
     )),
     *_money(Quantity(
-        "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "每 Gtoken 电费",
+        "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "单位 token 电费",
         "Electricity, and rent where one is given / tokens trained.", 4,
     )),
     Quantity(
@@ -286,7 +286,7 @@ QUANTITIES = _table(
         "Carbon of chips that no job holds, to the end of the window.", 4,
     ),
     Quantity(
-        "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "每 Gtoken 碳排放",
+        "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "单位 token 碳排放",
         "Carbon / tokens trained.", 4,
     ),
     Quantity(
@@ -299,7 +299,7 @@ QUANTITIES = _table(
     ),
     _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
     _chip_h(
-        "lost", "Training, lost", "丢失的训练",
+        "lost", "Training, lost", "回退损失",
         "Chip time of training thrown away: last completed save to fault.",
     ),
     _chip_h("save", "Saving", "保存检查点", "Chip time standing still to save."),
@@ -307,7 +307,7 @@ QUANTITIES = _table(
         "restart", "Restarting", "重启", "Chip time from a fault to the first new step."
     ),
     _chip_h(
-        "blocked", "Blocked", "阻塞",
+        "blocked", "Blocked", "等待节点",
         "Chip time held by a job that cannot train because it lacks a node, or by the nodes of a "
         "job that goes on without them.",
     ),

@@ -42,9 +42,9 @@ def _rate_wanders(v: Values) -> str:
 
 
 def _gaps_not_exponential(v: Values) -> str:
-    shape = "" if v["shape"] is None else f"（{v['shape_name']} = {v['shape']:.2g}）"
+    shape = " " if v["shape"] is None else f"（{v['shape_name']} = {v['shape']:.2g}）"
     return (
-        f"单节点的故障间隔不服从指数分布：{v['law']}{shape} 的 AIC 低 {v['aic_less']:.0f}"
+        f"单节点的故障间隔不服从指数分布：{v['law']}{shape}的 AIC 低 {v['aic_less']:.0f}"
         f"（拟合优度 {_p(v['p'])}）。节点之间或月份之间的差异也会造成同样的表象。"
         "两个引擎只按全机群的平均故障率模拟指数分布。"
     )
