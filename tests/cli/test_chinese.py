@@ -45,8 +45,8 @@ COMMANDS = {
 }
 FIGURES = {"step": "step_seconds_and_band", "fit": "faults_a_week"}
 NAMES = (
-    "batch", "Ascend 910B", "H100 BF16", "default", "meta/llama-3.1-8b", "r/figures", "r", "PCIe", "kg",
-    "lognorm", "weibull_min", "expon", "gamma", "sites", "pools", "fault_factor",
+    "batch", "Ascend 910B", "H100 BF16", "default", "meta/llama-3.1-8b", "r/figures", "r", "PCIe",
+    "kg", "lognorm", "weibull_min", "expon", "gamma", "sites", "pools", "fault_factor",
 )  # fmt: skip
 
 

@@ -138,11 +138,14 @@ TERMS = """
     AIC CIE CO2e CP DP EP ETTR FLOP Garwood Clopper-Pearson Hessian Kaplan-Meier Akritas
     A100 H100 GB NVLink MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
-    Noto Sans CJK logits summary.csv notes.md planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8
+    Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
-NO_WORDS = re.compile(r"--[a-z]+|\b\d[\d.,]*(?:e[+-]?\d+)?(?!\w)|\b[a-z-]+/[\w.-]+", re.ASCII)
-"""What a person types, numbers, and names of the catalogue."""
+NO_WORDS = re.compile(
+    r"--[a-z]+|\b\w+\.(?:md|csv|json|yaml)\b|\b\d[\d.,]*(?:e[+-]?\d+)?(?!\w)|\b[a-z-]+/[\w.-]+",
+    re.ASCII,
+)
+"""What a person types, names of files, numbers, and names of the catalogue."""
 
 
 class Fields(dict):
