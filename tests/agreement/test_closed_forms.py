@@ -373,7 +373,7 @@ def test_a_wrong_simulation_is_told():
 def test_no_shipped_scenario_departs(name, is_told, runs, seed):
     """Those with few spares say that their runs are kinder than the long run, which is so."""
     if name == "one-cloud-many-chips":  # is never compared; its queues take long to play
-        assert all(expect(case.world) is None for case in compile_cases(cp.load(name)))
+        assert all(expect(case.world) is None for case in compile_cases(cp.load(name)).cases)
         return
     told = warned(run(cp.load(name).with_({"simulate.runs": runs, "simulate.seed": seed})))
     assert not [note for note in told if "departs" in note]
@@ -384,7 +384,7 @@ def test_no_shipped_scenario_departs(name, is_told, runs, seed):
 
 def test_a_fleet_of_910b_has_the_ettr_of_its_closed_form():
     """A fault every 46 minutes and less: means of restarts were 0.7 to 1.8 points too low here."""
-    cases = compile_cases(scenario := cp.load("910b-fault-rate"))
+    cases = compile_cases(scenario := cp.load("910b-fault-rate")).cases
     result = run(scenario)
     for case in cases[-2:]:
         ettr = result.cases[case.name].estimate("ettr")

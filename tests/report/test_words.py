@@ -86,7 +86,7 @@ def test_a_code_without_words_is_seen():
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_notes_are_strict_json_and_can_be_said(name):
-    cases = compile_cases(cp.load(name))
+    cases = compile_cases(cp.load(name)).cases
     facts = [fact for case in cases[:3] for fact in facts_of(case.world).values()]
     for one in (*notes_of(cases), *facts):
         assert isinstance(one, Note)

@@ -101,7 +101,7 @@ def test_a_kind_of_a_mix_is_changed_added_and_left_out():
 
 def test_a_case_changes_one_field_of_a_mix():
     cases = {"as is": {}, "slow": {"faults.gpu.restart": "10 min"}, "none": {"faults.gpu": None}}
-    found = compile_cases(cp.load({**data_of(), "cases": cases}))
+    found = compile_cases(cp.load({**data_of(), "cases": cases})).cases
     restarts = [case.world.pools[0].kinds[0].interrupt.restart.name for case in found[:2]]
     assert restarts == ["lognorm", "const"]
     assert [kind.name for kind in found[2].world.pools[0].kinds] == KINDS[1:]
@@ -325,7 +325,7 @@ def compared(slow="nvidia/h200", every="30 min", mfu=0.44):
 
 def test_the_break_even_is_where_a_hand_computation_puts_it():
     # The H200 has the peak of the H100, so the MFU of 0.44 makes it 1.1 times as fast.
-    worlds = {case.name: case.world for case in compile_cases(compared())}
+    worlds = {case.name: case.world for case in compile_cases(compared()).cases}
     t, d, r = 1800.0, 20.0, 600.0
     mtbf_s = 4 * DAY_S / 128  # of the job: 45 min
 
@@ -345,7 +345,7 @@ def test_the_break_even_is_where_a_hand_computation_puts_it():
 
 
 def test_a_slower_chip_never_matches_if_it_is_slower_without_faults():
-    worlds = {case.name: case.world for case in compile_cases(compared(mfu=0.1))}
+    worlds = {case.name: case.world for case in compile_cases(compared(mfu=0.1)).cases}
     (found,) = break_evens(worlds)
     assert found.values["ratio"] is None
     assert "never matches nvidia/h100-sxm, however rarely its nodes fail" in sentence(found)
@@ -353,14 +353,14 @@ def test_a_slower_chip_never_matches_if_it_is_slower_without_faults():
 
 def test_a_break_even_lets_the_interval_follow_the_rate_where_it_is_optimal():
     fixed, best = (
-        break_evens({case.name: case.world for case in compile_cases(compared(every=every))})[
+        break_evens({case.name: case.world for case in compile_cases(compared(every=every)).cases})[
             0
         ].values["ratio"]
         for every in ("30 min", "optimal")
     )
     scenario = compared(every="optimal").with_({"faults.f.mtbf": f"{4 / best} d"})
-    at_ratio = compile_cases(scenario)[1].world
-    before = compile_cases(compared(every="optimal"))[0].world
+    at_ratio = compile_cases(scenario).cases[1].world
+    before = compile_cases(compared(every="optimal")).cases[0].world
     walls_s = [world.jobs[0].expected_wall_s(0) for world in (before, at_ratio)]
     assert walls_s[0] == pytest.approx(walls_s[1], rel=1e-9)
     assert fixed != pytest.approx(best, rel=0.01)
@@ -369,13 +369,15 @@ def test_a_break_even_lets_the_interval_follow_the_rate_where_it_is_optimal():
 def test_the_break_even_of_a_shipped_comparison_is_where_its_simulation_puts_it():
     # "at 8 times that rate still as fast, at 10 times slower", says the scenario of its 200 runs
     (said,) = [
-        n for n in sentences(notes_of(compile_cases(cp.load("910b-fault-rate")))) if "matches" in n
+        n
+        for n in sentences(notes_of(compile_cases(cp.load("910b-fault-rate")).cases))
+        if "matches" in n
     ]
     assert "its nodes fail 8.3 times as often" in said
 
 
 def test_nothing_is_said_where_there_is_nothing_to_compare():
-    worlds = {case.name: case.world for case in compile_cases(compared())}
+    worlds = {case.name: case.world for case in compile_cases(compared()).cases}
     assert break_evens({"a": worlds["a"], "again": worlds["a"]}) == []
     other_work = compile_world(compared().with_({"cases": None, "jobs.j.tokens": "100 Gtoken"}))
     assert break_evens({"b": worlds["b"], "less": other_work}) == []
@@ -388,5 +390,5 @@ def test_at_most_three_pairs_are_told():
     assert len(chips) == 3  # six pairs with the H100
     data = compared().document.data
     cases = {chip: {"sites.s.pools.p.chip": chip} for chip in chips}
-    found = compile_cases(cp.load({**data, "cases": {"a": {}, **cases}}))
+    found = compile_cases(cp.load({**data, "cases": {"a": {}, **cases}})).cases
     assert len(break_evens({case.name: case.world for case in found})) == 3

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from computeplan.specs.scenario import Scenario
 
 __all__ = [
+    "PARTIAL",
     "language_option",
     "load_with",
     "say_unseen",
@@ -23,6 +24,10 @@ __all__ = [
     "show_lines",
     "show_table",
 ]
+
+
+PARTIAL = 4
+"""Exit code where some cases have a result, or can be played, and others not."""
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from computeplan.cli.options import (
+    PARTIAL,
     language_option,
     load_with,
     say_unseen,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-PARTIAL = 4
-"""Exit code where some cases have a result and others have none."""
 SAVE_EVERY_S = 1.0
 SAVE_SHARE = 0.05
 """While cases are played, the done ones are saved: how often, and for what share of the time."""
@@ -45,6 +44,11 @@ CASE_WIDTH = 40
 @click.command()
 @scenario_options
 @language_option
+@click.option(
+    "--until-done",
+    is_flag=True,
+    help="Play every case to the end of its work, whatever the horizon.",
+)
 @click.option("--runs", type=click.IntRange(1), help="Replications of each case.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of all that is drawn.")
 @click.option(
@@ -69,6 +73,7 @@ def run(
     scenario: str,
     settings: tuple[str, ...],
     language: Language,
+    until_done: bool,
     runs: int | None,
     seed: int | None,
     workers: int,
@@ -88,6 +93,8 @@ def run(
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     loaded = load_with(scenario, (*settings, *more))
+    if until_done:
+        loaded = loaded.without("simulate.horizon")
     shown = Shown(language, with_jobs, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())

@@ -107,12 +107,12 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
 def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
     if np.isfinite(world.cut_s):
         return
-    for job in world.jobs:
-        walls_s = [job.expected_wall_s(int(p)) for p in np.flatnonzero(job.n_nodes)]
+    for j, job in enumerate(world.jobs):
+        walls_s = [world.long_run_wall_s(j, int(p)) for p in np.flatnonzero(job.n_nodes)]
         if walls_s and not min(walls_s) < LONGEST_S:
             message = (
-                f"would take {min(walls_s) / YEAR_S:.3g} years on its best pool;"
-                " save more often, use fewer chips, or give simulate.at_most"
+                f"would take {min(walls_s) / YEAR_S:.3g} years on its best pool in the long run;"
+                " save more often, use fewer chips, more spares, or give simulate.at_most"
             )
             yield scenario.document.problem(("jobs", job.name), message)
 

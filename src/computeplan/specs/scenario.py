@@ -148,6 +148,22 @@ class Scenario(ScenarioFields):
         )
         return _build(self._document, lay, self._folder)
 
+    def without(self, path: str) -> Scenario:
+        """Return the scenario with nothing at a path, in its cases and its sweep neither.
+
+        Examples
+        --------
+        >>> import computeplan as cp
+        >>> cp.load("llama3-405b").without("simulate.horizon").simulate.horizon is None
+        True
+        """
+        cases = {
+            f"cases.{name}": {key: value for key, value in changes.items() if key != path}
+            for name, changes in self.cases.items()
+            if changes and path in changes
+        }
+        return self.with_({path: None, **cases})
+
     def input_files(self) -> dict[str, bytes]:
         """Return the fault logs that are replayed, in plain form, by their paths in `to_yaml`."""
         return {

@@ -23,7 +23,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.study.facts import beside
 from computeplan.world.world import World
 
-__all__ = ["ENGINES", "Case", "Variant", "compile_cases", "expand", "notes_of"]
+__all__ = ["ENGINES", "Case", "Compiled", "Variant", "compile_cases", "expand", "notes_of"]
 
 ENGINES = {"batch": batch, "event": event}
 """By name, those that `engine: auto` tries first standing first."""
@@ -46,6 +46,15 @@ class Case:
     """``batch`` or ``event``."""
     axes: Mapping[str, object] = field(default_factory=dict)
     """Where it stands in the sweep: path -> value as written."""
+
+
+class Compiled(NamedTuple):
+    """The cases of a scenario."""
+
+    cases: list[Case]
+    """Those that can be played; at least one."""
+    infeasible: dict[str, InfeasibleError]
+    """Why the others cannot, by name."""
 
 
 class Variant(NamedTuple):
@@ -177,32 +186,39 @@ def _at_point(scenario: Scenario, point: int, problem: Problem) -> Problem:
     return problem
 
 
-def compile_cases(scenario: Scenario) -> list[Case]:
+def compile_cases(scenario: Scenario) -> Compiled:
     """Return every case of a scenario, compiled, with the engine that will play it.
+
+    A case that can never be played is left out, and named with the reason.
 
     Raises
     ------
-    ScenarioError, InfeasibleError
+    ScenarioError
         With the names of the cases.
+    InfeasibleError
+        If no case can be played, with the names of the cases.
     UnsupportedByEngine
         If the engine that was asked for, or every engine, cannot play a case.
     """
     cases, wrong = list[Case](), list[Problem]()
-    infeasible: dict[str, list[str]] = {}
+    infeasible: dict[str, InfeasibleError] = {}
     for name, variant in expand(scenario).items():
         try:
             world = compile_world(variant.scenario)
         except ScenarioError as error:
             wrong += [replace(problem, cases=(name,)) for problem in error.problems]
         except InfeasibleError as error:
-            infeasible.setdefault(str(error), []).append(name)
+            infeasible[name] = error
         else:
             cases.append(Case(name, world, _engine(variant.scenario, world), variant.axes))
     if wrong:
         raise ScenarioError(wrong)
-    if infeasible:
-        raise InfeasibleError("\n".join(f"{text}{in_cases(of)}" for text, of in infeasible.items()))
-    return cases
+    if not cases:
+        named: dict[str, list[str]] = {}
+        for name, why in infeasible.items():
+            named.setdefault(str(why), []).append(name)
+        raise InfeasibleError("\n".join(f"{text}{in_cases(of)}" for text, of in named.items()))
+    return Compiled(cases, infeasible)
 
 
 def notes_of(cases: list[Case]) -> list[Note]:

@@ -91,10 +91,10 @@ def run(
     >>> cp.run(scenario).cases["every 15 min, 64 spares"].values["n_planned"].mean()
     np.float64(47.0)
     """
-    cases = compile_cases(scenario)
+    cases, infeasible = compile_cases(scenario)
     pieces = {case.name: _pieces(case, scenario) for case in cases}
     counted: dict[str, list[_Counted]] = {}
-    failed: dict[str, Exception] = {}
+    failed: dict[str, Exception] = dict(infeasible)
 
     def so_far() -> Result:
         return _result(scenario, cases, counted, failed)
@@ -192,7 +192,9 @@ def _result(
         files=scenario.input_files(),
         notes=tuple(notes),
         incomplete={
-            case.name: _why_not(failed.get(case.name)) for case in cases if case.name not in counted
+            name: _why_not(failed.get(name))
+            for name in dict.fromkeys([*failed, *(case.name for case in cases)])
+            if name not in counted
         },
     )
 

@@ -143,6 +143,16 @@ class World:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
         return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
 
+    def long_run_wall_s(self, job: int, pool: int) -> float:
+        """Return the wall time of a job on a pool at the pace of the long run, lacking nodes. [s]
+
+        Inf if it hardly trains. A job that goes on with fewer nodes is never blocked.
+        """
+        spec = self.jobs[job]
+        wall_s = spec.expected_wall_s(pool)
+        blocked = 0.0 if spec.shrinking else self.blocked_share(job, pool)
+        return wall_s / (1 - blocked) if blocked < 1 else math.inf
+
     def first_look_s(self, job: int, pool: int) -> float:
         """Return how far to draw samples for a job alone on a pool, at first. [s]
 

@@ -28,6 +28,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
     "ok": "检查通过",
+    "cannot_be_played": "无法运行:{case}:{why}",
     # run
     "simulating": "正在模拟",
     "numbers_in": "数据：{folder}",

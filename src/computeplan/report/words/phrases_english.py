@@ -32,6 +32,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}: {jobs} on {pools}; engine {engine}",
     "between": ", ",
     "ok": "ok",
+    "cannot_be_played": "cannot be played: {case}: {why}",
     # run
     "simulating": "simulating",
     "numbers_in": "Numbers: {folder}",
