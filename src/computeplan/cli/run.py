@@ -92,9 +92,8 @@ def run(
     from computeplan.study import run as study
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
-    loaded = load_with(scenario, (*settings, *more))
-    if until_done:
-        loaded = loaded.without("simulate.horizon")
+    asked = load_with(scenario, (*settings, *more))
+    loaded = asked.without("simulate.horizon") if until_done else asked
     shown = Shown(language, with_jobs, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
