@@ -16,13 +16,12 @@ from numpy.typing import ArrayLike
 from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
 from computeplan.results.window import MEASURES, BySite
-from computeplan.units import DAY_S, HOUR_S
+from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs"]
 
-_KWH_J = 3.6e6
 Measure = Callable[[Ledger, World], FloatArray]
 
 
@@ -217,9 +216,9 @@ def _rates(world: World) -> dict[str, FloatArray]:
     paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
     ones = np.ones(it_w.shape)
     return {
-        "energy_kwh": site_w / _KWH_J,
-        "energy_it_kwh": it_w / _KWH_J,
-        "energy_chip_kwh": chip_w / _KWH_J,
+        "energy_kwh": site_w / KWH_J,
+        "energy_it_kwh": it_w / KWH_J,
+        "energy_chip_kwh": chip_w / KWH_J,
         "cost_usd": site_w * np.array([[p.money_per_j] for p in pools]) + np.nan_to_num(rent),
         "rent_usd": ones * paid,
         "carbon_kg": site_w * np.array([[p.kg_per_j] for p in pools]),

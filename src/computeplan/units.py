@@ -22,6 +22,7 @@ __all__ = [
     "CURRENCIES",
     "DAY_S",
     "HOUR_S",
+    "KWH_J",
     "MAX_TEXT",
     "MINUTE_S",
     "YEAR_S",
@@ -35,6 +36,7 @@ __all__ = [
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 YEAR_S = 365.25 * DAY_S
+KWH_J = 3.6e6
 MAX_TEXT = 80
 CURRENCIES = ("USD", "CNY")
 """In which prices are given and results tell money."""

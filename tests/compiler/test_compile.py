@@ -117,7 +117,7 @@ def test_chips_with_mfus_of_different_runs_are_not_like_for_like():
 
 
 def test_batch_is_rounded_to_whole_sequences_and_said_so():
-    assert "j 122 (999,424 tokens)" in notes_of()
+    assert "j 134 (1,097,728 tokens)" in notes_of(**{"jobs.j.batch": "1.1 Mtoken"})
     assert "rounded" not in notes_of(**{"jobs.j.batch": f"{128 * 8192} tokens"})
 
 
@@ -360,3 +360,64 @@ def test_silo_asks_for_homes_where_there_is_a_choice():
         compile_world(
             two.with_({"policy": "silo", "jobs.j.home": "q", "sites.s.pools.q.chips": 32})
         )
+
+
+# -- what is hardly plausible ----------------------------------------------------------------------
+
+
+RATE = {"rate": "0.14 USD/CNY", "on": "2026-11-01"}
+
+
+def plausible(**changes):
+    """Return the compiled world of a small model whose context is known."""
+    job = {"model": "meta/llama-3.1-8b", "seq": 8192, "batch": "4 Mitoken", "mfu": 0.4}
+    return world_of(**{f"jobs.j.{key}": value for key, value in job.items()} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sites.s.price": "80 USD/kWh"}, "site s: 80 USD/kWh is a very high price of electricity"),
+        ({"sites.s.price": "1.01 USD/kWh"}, "(above 1): is the unit right?"),
+        ({"sites.s.price": "8 元/kWh", "exchange": RATE}, "site s: 8 CNY/kWh is a very high price"),
+        ({"sites.s.carbon": "400 kg/kWh"}, "site s: 400 kg/kWh is more carbon than any grid emits"),
+        (
+            {"jobs.j.seq": 262_144, "jobs.j.batch": "16 Mitoken"},
+            "j: seq 262,144 is beyond the context of meta/llama-3.1-8b, 131,072 tokens",
+        ),
+        (
+            {"jobs.j.batch": "4 Mtoken"},
+            "j: batch 4 Mtoken is rounded to 488 sequences of 8,192; 4 Mitoken is 512 of them",
+        ),
+        (
+            {"jobs.j.batch": "256 ktoken"},
+            "j: batch 256 ktoken is rounded to 31 sequences of 8,192; 256 Kitoken is 32 of them",
+        ),
+    ],
+)
+def test_what_is_hardly_plausible_is_said(changes, said):
+    assert any(said in text for text in sentences(plausible(**changes).notes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"sites.s.price": "1 USD/kWh"},
+        {"sites.s.price": "7 元/kWh", "exchange": RATE},
+        {"sites.s.carbon": "2 kg/kWh"},
+        {"jobs.j.seq": 131_072, "jobs.j.batch": "16 Mitoken"},
+        {"jobs.j.batch": "4 Mitoken"},
+        {"jobs.j.batch": "16.8 Mtoken"},  # 2,050.78 sequences: no prefix was mistaken
+        {"jobs.j.batch": "5 Mtoken", "jobs.j.seq": 1000},  # whole sequences as it is
+    ],
+)
+def test_what_is_plausible_is_not_questioned(changes):
+    codes = {note.code for note in plausible(**changes).notes}
+    doubts = {"price_is_high", "carbon_is_high", "seq_beyond_context", "batch_of_decimal_prefix"}
+    assert not codes & doubts
+
+
+def test_a_batch_with_a_binary_prefix_is_named_where_a_layout_divides_it():
+    with pytest.raises(cp.ScenarioError, match="512 would do; so would batch: 4 Mitoken, 512 seq"):
+        plausible(**{"jobs.j.batch": "4 Mtoken", "jobs.j.mfu": None, "jobs.j.parallelism.dp": 64})

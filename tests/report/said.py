@@ -44,6 +44,13 @@ NOTES = {
     "quoted": [{"text": "Mixtral is read as mistral/mixtral-8x7b"}, {"text": "q9"}],
     "peak_is_estimate": [{"chip": "acme/x1", "precision": "bf16", "confidence": "recalled"}],
     "tdp_is_estimate": [{"chip": "acme/x1", "confidence": "press"}],
+    "batch_of_decimal_prefix": [
+        {"job": "j1", "times": 4, "prefix": p, "n": 488, "seq": 8192, "n_binary": 512} for p in "Mk"
+    ],
+    "price_is_high": [
+        {"site": "s1", "currency": "USD", "per_j": 4 / 3.6e6, "usual_per_j": 1 / 3.6e6}
+    ],
+    "carbon_is_high": [{"site": "s1", "kg_per_j": 4 / 3.6e6, "usual_kg_per_j": 2 / 3.6e6}],
     "batches_rounded": [{"jobs": (("j1", 512, 8192),)}],
     "no_watts_of_compute": [ONE_CHIP_KIND],
     "watts_as_of_compute": [ONE_CHIP_KIND],

@@ -138,7 +138,8 @@ TERMS = """
     AIC CIE CO2e CP DP EP ETTR FLOP Garwood Clopper-Pearson Hessian Kaplan-Meier Akritas
     A100 H100 GB NVLink MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
-    Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8
+    Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8 summary.csv
+    notes.md kg Mtoken Mitoken ktoken Kitoken
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
 NO_WORDS = re.compile(

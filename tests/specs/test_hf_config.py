@@ -737,3 +737,26 @@ def test_the_command_line_shows_a_config(tmp_path):
     assert json.loads(document)["parameters"] == 8_030_261_248
     with pytest.raises(ScenarioError, match="No such file"):
         CliRunner().invoke(models, ["show", "none.json"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("key", ["n_positions", "n_ctx", "max_position_embeddings"])
+def test_the_context_is_that_of_the_file(key):
+    config = {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100}
+    found = transformer_from_config({**config, key: 1024}, "g")
+    assert found["context"] == found["max_position"] == 1024
+
+
+def test_a_file_without_a_context_has_none_and_a_wrong_one_is_refused():
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 100,
+    }
+    assert "context" not in transformer_from_config(config, "l")
+    longer = {**config, "max_position_embeddings": 4096}
+    assert transformer_from_config(longer, "l")["context"] == 4096
+    with pytest.raises(ScenarioError, match="max_position_embeddings: must be a whole number"):
+        transformer_from_config({**config, "max_position_embeddings": "4k"}, "l")

@@ -320,6 +320,8 @@ def _above_model(model: Transformer) -> list[str]:
             continue
         parts = value.items() if isinstance(value, dict) else [("", value)]
         lines += [f"  {f'{key}.{inner}' if inner else key:24}{number}" for inner, number in parts]
+    if model.n_context:
+        lines.append(f"  {'context':24}{model.n_context}")
     return [
         *lines,
         "\nfrom the shape",

@@ -53,6 +53,10 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         found, of_place = _on_pool(at, may_run=may_run)
         on.append(found)
         notes += of_place
+    if model and job.seq and job.seq > (longest := model.n_context or job.seq):
+        notes.append(
+            note("seq_beyond_context", job=name, seq=job.seq, model=model.name, context=longest)
+        )
     misfits = [p.misfit for p in on if p.misfit]
     if misfits and not any(p.n_nodes for p in on):
         raise InfeasibleError("\n".join(misfits))

@@ -22,6 +22,7 @@ from computeplan.specs.maintenance import PlannedStop
 from computeplan.specs.money import Money
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
+from computeplan.units import KWH_J
 from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.pools import Pool
 
@@ -29,6 +30,10 @@ __all__ = ["pool_of"]
 
 STATES = ("compute", "load", "wait", "idle", "repair", "node_overhead", "network")
 """Whose watts a pool may give."""
+DEAR_PER_J = {"USD": 1.0 / KWH_J, "CNY": 7.0 / KWH_J}
+"""Prices of electricity above which a slip of the pen is likelier: of kWh and MWh, or of cents."""
+DIRTY_KG_PER_J = 2.0 / KWH_J
+"""Carbon above which it is: power from coal emits about 1 kg/kWh."""
 
 
 def pool_of(
@@ -83,9 +88,22 @@ def pool_of(
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
     )
-    rents_only = site.price is None and spec.rent is not None
-    of_price = (note("no_price", site=site_name),) if rents_only else ()
-    return pool, (*of_watts, *of_kinds, *of_price, *of_stops)
+    return pool, (*of_watts, *of_kinds, *_of_site(site_name, site, spec), *of_stops)
+
+
+def _of_site(name: str, site: SiteSpec, spec: PoolSpec) -> list[Note]:
+    """Return what is missing or hardly plausible of a site's price and carbon."""
+    notes, price = list[Note](), site.price
+    if price is None and spec.rent is not None:
+        notes.append(note("no_price", site=name))
+    if price is not None and price.amount > DEAR_PER_J[price.currency]:
+        values = {"per_j": price.amount, "usual_per_j": DEAR_PER_J[price.currency]}
+        notes.append(note("price_is_high", site=name, currency=price.currency, **values))
+    if site.carbon is not None and site.carbon > DIRTY_KG_PER_J:
+        notes.append(
+            note("carbon_is_high", site=name, kg_per_j=site.carbon, usual_kg_per_j=DIRTY_KG_PER_J)
+        )
+    return notes
 
 
 def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateWatts, Notes]:

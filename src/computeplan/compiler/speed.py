@@ -29,7 +29,7 @@ from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 
-__all__ = ["Priced", "Speed", "layout_of", "layout_problem", "price", "speed_on"]
+__all__ = ["Priced", "Speed", "binary_batch", "layout_of", "layout_problem", "price", "speed_on"]
 
 GIVEN = "given"
 PRICED = "priced"
@@ -173,6 +173,33 @@ def layout_problem(training: Training, given: Parallelism) -> str:
     return ""
 
 
+def binary_batch(batch: float, seq: int) -> tuple[int, str, int] | None:
+    """Return the batch that is whole sequences where a decimal prefix was meant as a binary one.
+
+    Parameters
+    ----------
+    batch : float
+        As given, not whole sequences. [token]
+    seq : int
+        Tokens of a sequence.
+
+    Returns
+    -------
+    tuple or None
+        How many times the prefix, its letter, and the sequences with the binary prefix.
+
+    Examples
+    --------
+    >>> binary_batch(4e6, 8192), binary_batch(5e6, 6000)
+    ((4, 'M', 512), None)
+    """
+    letter, decimal, binary = ("M", 10**6, 2**20) if batch >= 10**6 else ("k", 10**3, 2**10)
+    if batch % decimal or batch % seq == 0:
+        return None
+    times = int(batch) // decimal
+    return None if times * binary % seq else (times, letter, times * binary // seq)
+
+
 def _peak_notes(chip: Chip, precision: Precision) -> Notes:
     """Say so where the peak that a speed rests on was recalled, not read."""
     figure = chip.peak_dense.get(precision)
@@ -260,7 +287,7 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     except InfeasibleError as error:
         raise InfeasibleError(f"jobs.{at.name} on {chip.name}: {error}") from None
     except ValueError as error:
-        raise at.error(str(error), "parallelism") from None
+        raise at.error(f"{error}{_other_batch(at, training)}", "parallelism") from None
     notes = []
     if found.n_chips < at.n_chips:
         unused = note(
@@ -297,6 +324,16 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     flop_per_s = training.flop / (step_s * found.n_chips)
     mfu = flop_per_s / chip.peak_flop_per_s(job.precision)
     return Speed(found.n_chips, flop_per_s, mfu, PRICED, step), (*notes, rests_on)
+
+
+def _other_batch(at: JobOnPool, training: Training) -> str:
+    """Return that a batch with a binary prefix would be divided by a layout, if it would."""
+    layout, meant = at.job.layout, binary_batch(at.job.batch or 0.0, training.seq)
+    if layout is None or meant is None:
+        return ""
+    (times, letter, n), at_once = meant, layout.dp * layout.micro_batch
+    is_it = training.batch % at_once and n % at_once == 0
+    return f"; so would batch: {times} {letter.upper()}itoken, {n} sequences" if is_it else ""
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from computeplan.physics.steptime.search import in_parts
 from computeplan.report.words.data_chinese import in_chinese
 from computeplan.report.words.fitting_chinese import FITTING
 from computeplan.specs.faults import Factor
-from computeplan.units import DAY_S, HOUR_S, MINUTE_S
+from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
 __all__ = ["SENTENCES", "layout_words"]
 
@@ -320,6 +320,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     "tdp_is_estimate": lambda v: f"{v['chip']}：TDP 为估计值（{_CONFIDENCE[v['confidence']]}）",
     "batches_rounded": _batches_rounded,
+    "batch_of_decimal_prefix": lambda v: (
+        f"{v['job']}：批大小 {v['times']} {v['prefix']}token 取整为 {v['n']:,} 条长 {v['seq']:,}"
+        f" 的序列；{v['times']} {v['prefix'].upper()}itoken 正好是 {v['n_binary']:,} 条"
+    ),
+    "seq_beyond_context": "{job}：序列长 {seq:,} 超过 {model} 的上下文 {context:,} token，"
+    "确实如此吗？",
     "holds_whole_nodes": "{job} 占用 {pool} 的整节点：需 {n_chips} 卡，占用 {n_held} 卡",
     "chips_unused": "{job} 只用 {chip} 的 {n_chips:,} 卡中的 {n_used:,} 卡：{n_sequences}"
     " 条序列和模型层数"
@@ -351,6 +357,14 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "exchange_rate": lambda v: (
         f"汇率（给定，{v['on']}）：1 元 = {v['usd_per_cny']:.4g} 美元，1 美元 ="
         f" {1 / v['usd_per_cny']:.4g} 元"
+    ),
+    "price_is_high": lambda v: (
+        f"站点 {v['site']}：电价 {v['per_j'] * KWH_J:.4g} {v['currency']}/kWh 过高"
+        f"（超过 {v['usual_per_j'] * KWH_J:g}），单位写对了吗？"
+    ),
+    "carbon_is_high": lambda v: (
+        f"站点 {v['site']}：碳强度 {v['kg_per_j'] * KWH_J:.4g} kg/kWh 高于任何电网"
+        f"（超过 {v['usual_kg_per_j'] * KWH_J:g}），单位写对了吗？"
     ),
     "no_price": "站点 {site} 没有电价：不计算费用，租金也不计",
     # faults, stops, saves

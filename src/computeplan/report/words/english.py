@@ -1,4 +1,7 @@
-"""What notes say in English: by code, a text with the names of values, or a function of them."""
+"""What notes say in English: by code, a text with the names of values, or a function of them.
+
+Long because it is a table.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_words
 from computeplan.report.words.fitting_english import FITTING
 from computeplan.specs.faults import Factor
-from computeplan.units import DAY_S, HOUR_S, MINUTE_S
+from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
 __all__ = ["SENTENCES", "layout_words"]
 
@@ -198,6 +201,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "peak_is_estimate": "{chip}: its {precision} peak is an estimate ({confidence})",
     "tdp_is_estimate": "{chip}: its TDP is an estimate ({confidence})",
     "batches_rounded": _batches_rounded,
+    "batch_of_decimal_prefix": lambda v: (
+        f"{v['job']}: batch {v['times']} {v['prefix']}token is rounded to {v['n']:,} sequences of"
+        f" {v['seq']:,}; {v['times']} {v['prefix'].upper()}itoken is {v['n_binary']:,} of them"
+    ),
+    "seq_beyond_context": "{job}: seq {seq:,} is beyond the context of {model}, {context:,} tokens:"
+    " is it meant?",
     "holds_whole_nodes": "{job} holds whole nodes of {pool}: {n_held} chips for {n_chips}",
     "chips_unused": "{job} uses {n_used:,} of {n_chips:,} chips of {chip}: {n_sequences} sequences"
     " and the layers divide no better; another batch may",
@@ -226,6 +235,14 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "exchange_rate": lambda v: (
         f"1 CNY is {v['usd_per_cny']:.4g} USD, as given, of {v['on']}; 1 USD is"
         f" {1 / v['usd_per_cny']:.4g} CNY"
+    ),
+    "price_is_high": lambda v: (
+        f"site {v['site']}: {v['per_j'] * KWH_J:.4g} {v['currency']}/kWh is a very high price of"
+        f" electricity (above {v['usual_per_j'] * KWH_J:g}): is the unit right?"
+    ),
+    "carbon_is_high": lambda v: (
+        f"site {v['site']}: {v['kg_per_j'] * KWH_J:.4g} kg/kWh is more carbon than any grid emits"
+        f" (above {v['usual_kg_per_j'] * KWH_J:g}): is the unit right?"
     ),
     "no_price": "site {site} has no price of electricity: no cost, the rent included",
     # faults, stops, saves

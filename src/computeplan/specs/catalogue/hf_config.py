@@ -295,6 +295,10 @@ _FAMILIES: dict[str, Callable[[JsonReader, str], dict[str, Any]]] = {
 }
 
 
+_CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+"""What the files call the tokens of the longest sequence."""
+
+
 def transformer_from_config(data: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the plain data of a `Transformer` out of a Hugging Face ``config.json``.
 
@@ -336,6 +340,8 @@ def transformer_from_config(data: dict[str, Any], name: str) -> dict[str, Any]:
         message += ".  For any other model write its shape as a YAML file"
         raise ScenarioError.of(message, "model_type")
     shape = family(read, kind)
+    if any(read.data.get(key) is not None for key in _CONTEXT):
+        shape["context"] = read.count(*_CONTEXT)
     if read.problems:
         raise ScenarioError(read.problems)
     title = f"{name}, Hugging Face config of model_type {kind}"

@@ -101,6 +101,8 @@ class Transformer(Frozen):
     """Width of a head, hidden / heads if left out."""
     vocab: Count
     """Rows of the embedding, padding included."""
+    context: Count | None = None
+    """Tokens of the longest sequence that it is published for."""
     gated_mlp: bool = True
     """Whether the MLP has three matrices (gate, up, down) or two."""
     tied_embeddings: bool = False
@@ -155,9 +157,14 @@ class Transformer(Frozen):
         check_sources(self, self.sources)
         return self
 
+    @property
+    def n_context(self) -> int | None:
+        """Tokens of the longest sequence, None if that is not known."""
+        return self.context or self.max_position or None
+
     def architecture(self) -> dict[str, Any]:
         """Return the numbers of the shape, as ``physics.transformer.shape_of`` takes them."""
-        named = {"name", "title", "vendor", "source", "sources", "parameters"}
+        named = {"name", "title", "vendor", "source", "sources", "parameters", "context"}
         shape = self.model_dump(exclude=named)
         shape["kv_heads"] = self.kv_heads or self.heads
         shape["head_dim"] = self.head_dim or self.hidden // self.heads
