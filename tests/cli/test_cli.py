@@ -227,6 +227,14 @@ def test_several_problems_are_shown_at_once_in_the_order_of_the_file(call, here)
     [
         (["jobs.j.chps=8"], "-s jobs.j.chps=8: 1 problem\n  jobs.j.chps: no 'chps' in jobs.j. Did"),
         (["jobs.j.chips=many"], "-s jobs.j.chips=many: 1 problem\n  jobs.j.chips: must be a numbe"),
+        (
+            ["jobs.j.chips="],
+            "1 problem\n  has no value; write it behind the =, or jobs.j.chips=null",
+        ),
+        (
+            ["jobs.j.chips= "],
+            "has no value; write it behind the =, or jobs.j.chips=null to remove it",
+        ),
         (["jobs.j.chips"], "'jobs.j.chips' is not PATH=VALUE, such as simulate.runs=1000"),
         (["=8"], "'=8' is not PATH=VALUE, such as simulate.runs=1000"),
         (["about=a: b"], "-s about=a: b: 1 problem\n  cannot be read as YAML: mapping values are"),

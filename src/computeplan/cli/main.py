@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
+import os
 import signal
 import sys
 from importlib import import_module
@@ -28,6 +31,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of scenario files.",
 }
 INTERRUPTED = 130
+_OUTPUT_GONE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class _Lazy(click.Group):
@@ -92,12 +96,11 @@ def main(args: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
     except Exception as error:
         from computeplan.errors import ComputePlanError  # --help does not wait for it
 
+        if isinstance(error, OSError) and _is_output_gone(error):
+            sys.exit(1)
         if debug:
             raise
         if isinstance(error, ComputePlanError):
@@ -106,3 +109,18 @@ def main(args: list[str] | None = None) -> None:
         click.echo(f"Error: {type(error).__name__}: {error}", err=True)
         click.echo("This is a defect of computeplan; --debug shows where.", err=True)
         sys.exit(1)
+
+
+def _is_output_gone(error: OSError) -> bool:
+    """Say it if standard output takes no more, and throw away what Python would still write.
+
+    What is written to files is said where it is written; only a stream has no name.
+    """
+    if error.filename is not None or error.errno not in _OUTPUT_GONE:
+        return False
+    if not isinstance(error, BrokenPipeError):  # a reader that goes away has seen enough
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

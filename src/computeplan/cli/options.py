@@ -87,6 +87,9 @@ def load_with(source: str, settings: tuple[str, ...]) -> Scenario:
         if not equals or not path.strip():
             message = f"{setting!r} is not PATH=VALUE, such as simulate.runs=1000"
             raise click.BadParameter(message, param_hint="-s")
+        if not text.strip():
+            message = f"has no value; write it behind the =, or {path.strip()}=null to remove it"
+            raise ScenarioError.of(message, file=f"-s {setting}")
         try:
             value = parse_value(text)
         except ScenarioError as error:

@@ -11,6 +11,7 @@ all go through it.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -318,7 +319,7 @@ def _extended(
         target = path.resolve().parent / base
         if base in shipped_names() and not _is(target, Path.is_file):
             target, home = shipped_folder() / f"{base}.yaml", shipped_folder().resolve()
-        target = target.resolve()
+        target = Path(os.path.realpath(target))  # of links in a loop, resolve() makes an error
         if not target.is_relative_to(home):
             wrong = f"{base!r} lies outside the scenario's folder; copy it there"
         elif target in chain:

@@ -58,15 +58,22 @@ __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
+_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "sites.csv", "timeline.csv"),
     *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
+_COLUMNS = {
+    "runs.csv": ("case", "run"),
+    "jobs.csv": ("case", "run", "job"),
+    "sites.csv": ("case", "run", "site"),
+    "timeline.csv": ("case", *_SPAN),
+}
+"""Without which a table is not one of ours."""
 _READ = {*_NAMES} - {"summary.csv", "sites.csv", *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
 """Of a table that is read: so much in any case, and for each of so many runs."""
-_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 
 Row = Iterable[object]
 
@@ -303,7 +310,10 @@ def _read_csv(
     """Return the rows of every case, without the case and the columns to leave out."""
     cases: dict[str, list[dict[str, str]]] = {}
     with _text(folder, name, most_bytes) as file:
-        for row in csv.DictReader(file, strict=True):
+        rows = csv.DictReader(file, strict=True)
+        if gone := [column for column in _COLUMNS[name] if column not in (rows.fieldnames or ())]:
+            raise ValueError(f"no column {', '.join(gone)}")
+        for row in rows:
             if None in row or None in row.values():
                 raise ValueError("a row has not as many cells as the header")
             kept = {name: cell for name, cell in row.items() if name not in left_out}

@@ -8,6 +8,7 @@ is reported together with whatever else is wrong.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -194,7 +195,7 @@ def beside(name: str, folder: Path | None) -> Path:
         raise ValueError(f"{name!r}: a file needs a scenario file beside it")
     if "\0" in name:
         raise ValueError(f"{name!r} is not the name of a file")
-    path = (folder / name).resolve()
+    path = Path(os.path.realpath(folder / name))  # of links in a loop, resolve() makes an error
     if not path.is_relative_to(folder):
         raise ValueError(f"{name!r} lies outside the scenario's folder; copy it there")
     return path
