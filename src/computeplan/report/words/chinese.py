@@ -86,7 +86,7 @@ def _mfu_measured(v: Values) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %" if share >= LEAST_SHORT else "不到 0.01 %"
+    return f" {100 * share:.2f} %" if share >= LEAST_SHORT else "不到 0.01 %"
 
 
 def _times(low: float, high: float) -> str:
@@ -130,7 +130,7 @@ def _step(v: Values) -> str:
     beyond = f"，外推 {v['extrapolated']:.3g} 倍" if v["extrapolated"] > 1 else ""
     layout = "、".join(layout_words(Layout.of(**dict(v["layout"]))))
     return (
-        f"{v['step_s']:.4g} s（90 % 区间 {v['low_s']:.3g} 至 {v['high_s']:.3g}{beyond}），"
+        f"单步用时 {v['step_s']:.4g} s（90 % 区间 {v['low_s']:.3g} 至 {v['high_s']:.3g}{beyond}），"
         f"{v['n_chips']:,} 卡 {v['chip']}：{layout}"
     )
 
@@ -155,7 +155,7 @@ def _meters(v: Values) -> str:
 
 
 def _mfus(v: Values) -> str:
-    return "；".join(dict.fromkeys(f"{pool} 为 {mfu:.3g}" for mfu, pool in v["mfus"]))
+    return "MFU：" + "；".join(dict.fromkeys(f"{pool} 为 {mfu:.3g}" for mfu, pool in v["mfus"]))
 
 
 def _fault_rates(v: Values) -> str:
@@ -212,13 +212,13 @@ def _closed_form(v: Values) -> str:
 def _lacking(v: Values) -> str:
     """Say how often a node is lacking: in the long run, and over a run from every node up."""
     crews = "假设维修不必排队"
-    long_run = f"按闭式解，长期有 {_percent(v['long_run_frac'])} 的时间缺少节点"
+    long_run = f"按闭式解，长期有{_percent(v['long_run_frac'])} 的时间缺少节点"
     if v["long_run_frac"] < LEAST_SHORT:
         return f"{long_run}（{crews}）"
     return (
         f"{long_run}（ETTR {v['long_run_ettr']:.4f}）；这 {v['run_s'] / DAY_S:.3g}"
         f" 天从全部节点正常开始，"
-        f"其间为 {_percent(v['run_frac'])}（{crews}）"
+        f"其间为{_percent(v['run_frac'])}（{crews}）"
     )
 
 
@@ -405,7 +405,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         v, f"没有闭式解能说明之后的进度是否不变（{_why_not(v)}）"
     ),
     "beyond_not_steady": lambda v: _beyond(
-        v, f"长期有 {_percent(v['blocked_frac'])} 的时间缺少节点，截止之前则较少"
+        v, f"长期有{_percent(v['blocked_frac'])} 的时间缺少节点，截止之前则较少"
     ),
     "no_closed_form": lambda v: f"没有闭式解：{_why_not(v)}",
     "no_break_even": "没有临界故障率：其闭式解不含 {path}",

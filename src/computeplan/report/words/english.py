@@ -101,8 +101,8 @@ def _step(v: Values) -> str:
     beyond = f", extrapolated x {v['extrapolated']:.3g}" if v["extrapolated"] > 1 else ""
     layout = in_words(Layout.of(**dict(v["layout"])))
     return (
-        f"{v['step_s']:.4g} s (90 % band {v['low_s']:.3g} to {v['high_s']:.3g}{beyond}) on"
-        f" {v['n_chips']:,} x {v['chip']}: {layout}"
+        f"a step takes {v['step_s']:.4g} s (90 % band {v['low_s']:.3g} to {v['high_s']:.3g}"
+        f"{beyond}) on {v['n_chips']:,} x {v['chip']}: {layout}"
     )
 
 
@@ -126,7 +126,7 @@ def _meters(v: Values) -> str:
 
 
 def _mfus(v: Values) -> str:
-    return "; ".join(dict.fromkeys(f"{mfu:.3g} on {pool}" for mfu, pool in v["mfus"]))
+    return "MFU " + "; ".join(dict.fromkeys(f"{mfu:.3g} on {pool}" for mfu, pool in v["mfus"]))
 
 
 def _fault_rates(v: Values) -> str:
