@@ -41,6 +41,15 @@ LAW = {"law": "weibull_min", "shape_name": "c", "shape": 0.6, "scale_s": 1e5, "p
 ONE_CHIP_KIND = {"pool": "p1", "states": ("save", "idle"), "meter": "chip"}
 
 NOTES = {
+    "chips_unused": [
+        {
+            "job": "j1", "n_used": 1024, "n_chips": 1280, "chip": "acme/x1", "n_sequences": 512,
+            "batch_of_all": batch,
+        }
+        for batch in (None, 5_242_880)
+    ],
+    "saves_at_best": [{"interval_s": 330.0}],
+    "spares_needed": [{"lacking_frac": 1e-3, "n_run": 44, "n_long_run": 53}],
     "quoted": [{"text": "Mixtral is read as mistral/mixtral-8x7b"}, {"text": "q9"}],
     "peak_is_estimate": [{"chip": "acme/x1", "precision": "bf16", "confidence": "recalled"}],
     "tdp_is_estimate": [{"chip": "acme/x1", "confidence": "press"}],
@@ -129,6 +138,9 @@ NOTES = {
 PHRASES = {
     "n_chips": [{"n": 1}, {"n": 1280}],
     "n_jobs": [{"n": 1}, {"n": 12}],
+    "head_unused": [
+        {"n_used": 1024, "n_chips": 1280, "batch": batch} for batch in (None, 5_242_880)
+    ],
     "difference": [
         {"value": "-1.2", "interval": interval, "percent": percent}
         for interval, percent in (("-2～-1", "-3 %"), ("", "-3 %"), ("-2～-1", ""))

@@ -27,10 +27,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from computeplan.arrays import FloatArray
 from computeplan.distributions import law_mean_s
 from computeplan.notes import Note, note
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
-from computeplan.physics.reliability import down_frac_over_time, lacking_share
+from computeplan.physics.reliability import down_frac_over_time, lacking_share, stalled_share
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features, first_refused
 from computeplan.world.jobs import Job
@@ -38,7 +39,16 @@ from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["NEVER", "NOT_TOGETHER", "PLAYS", "Expected", "expect", "why_no_closed_form"]
+__all__ = [
+    "LACKS_SELDOM",
+    "NEVER",
+    "NOT_TOGETHER",
+    "PLAYS",
+    "Expected",
+    "expect",
+    "spares_needed",
+    "why_no_closed_form",
+]
 
 PLAYS = features(
     "asynchronous_saves never_saves keeps_several shrinks_never automatic_repair busy_clock"
@@ -49,6 +59,8 @@ N_STEPS = 400
 NEVER = 1e-6
 """An ETTR below is no training."""
 NO_FAULTS = 1e-12  # fewer faults in a run than this are none
+LACKS_SELDOM = 1e-3
+"""Share of time in which a node is lacking with as many spares as are needed."""
 SELDOM = 1e-6  # share of time blocked below which it does not matter when
 
 
@@ -245,17 +257,11 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
         return 0.0, min(wall_s, world.cut_s)
     if pool.is_busy:  # known in the long run only
         return long_run, min(wall_s / (1 - long_run), world.cut_s)
-    rates = {k: k.all_rate_per_node_s * k.taken_per_fault for k in pool.kinds if k.taken_per_fault}
-    rate = sum(rates.values())
     spares = pool.n_nodes + pool.n_spare_nodes - n_nodes
     span_s = min(wall_s, world.cut_s)
     for _ in range(20):  # until the work is done, or the horizon comes
         times_s = np.linspace(0.0, span_s, N_STEPS + 1)
-        until_s = sum(
-            (share / rate * kind.down_until_s(times_s) for kind, share in rates.items()),
-            np.zeros_like(times_s),
-        )
-        lacking = lacking_share(n_nodes, spares, down_frac_over_time(rate, until_s))
+        lacking = lacking_share(n_nodes, spares, _down_frac(pool, times_s))
         steps = (lacking[1:] + lacking[:-1]) / 2
         step_s = span_s / N_STEPS
         waits_s, works_s = (
@@ -266,6 +272,53 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
         span_s = min(2 * span_s, world.cut_s)
     run_s = float(np.interp(wall_s, works_s, times_s))  # the whole span if it is not done
     return float(np.interp(run_s, times_s, waits_s)) / run_s, run_s
+
+
+def _down_frac(pool: Pool, times_s: FloatArray) -> FloatArray:
+    """Return the probability that a node is down at evenly spaced times, if it is up at first."""
+    rates = {k: k.all_rate_per_node_s * k.taken_per_fault for k in pool.kinds if k.taken_per_fault}
+    rate = sum(rates.values())
+    until_s = sum(
+        (share / rate * kind.down_until_s(times_s) for kind, share in rates.items()),
+        np.zeros_like(times_s),
+    )
+    return down_frac_over_time(rate, until_s)
+
+
+def spares_needed(world: World, expected: Expected) -> tuple[int, int] | None:
+    """Return the fewest spare nodes with which the job of a world hardly ever lacks a node.
+
+    In the run, which starts with every node up, and in the long run. Hardly ever is less than
+    `LACKS_SELDOM` of the time, if no repair waits for a crew; None if no fault takes a node.
+
+    Examples
+    --------
+    >>> import computeplan as cp
+    >>> from computeplan.compiler.compile import compile_world
+    >>> world = compile_world(cp.load("llama3-405b"))
+    >>> spares_needed(world, expect(world))
+    (39, 53)
+    """
+    p = _place(world)
+    pool, n_nodes = world.pools[p], int(world.jobs[0].n_nodes[p])
+    load = pool.repair_load_per_node
+    if not (load and math.isfinite(load) and expected.unblocked_frac > 0):
+        return None
+    mean = n_nodes * load
+    spares = np.arange(math.ceil(1.5 * mean + 10 * math.sqrt(mean) + 20))
+    if pool.is_busy:  # known in the long run only
+        shares = np.array([stalled_share(n_nodes, int(n), load) for n in spares])
+        return _first_below(shares), _first_below(shares)
+    in_long_run = lacking_share(n_nodes, spares, np.asarray(load / (1 + load)))
+    wall_s = expected.train_s / (expected.unblocked_frac * (1 - expected.stopped_frac))
+    down = _down_frac(pool, np.linspace(0.0, min(wall_s, world.cut_s), N_STEPS // 4 + 1))
+    lacking = lacking_share(n_nodes, spares[:, None], down)
+    in_run = (lacking[:, 1:] + lacking[:, :-1]).mean(axis=1) / 2
+    return _first_below(in_run), _first_below(in_long_run)
+
+
+def _first_below(shares: FloatArray) -> int:
+    return int(np.argmax(shares < LACKS_SELDOM))
 
 
 def _noise_frac(

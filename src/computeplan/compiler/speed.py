@@ -275,6 +275,25 @@ def price(
     return Priced(choices, device, used, band, family, taken, tuple(notes))
 
 
+def _batch_of_all(at: JobOnPool, training: Training, n_used: int) -> int | None:
+    """Return the batch at which a layout uses all chips, each as much as now; None if none does.
+
+    [token]
+    """
+    job = at.job
+    sequences, rest = divmod(training.batch * at.n_chips, n_used)
+    if rest or job.parallelism is None:
+        return None
+    larger = Training(at.shape, training.seq, sequences)
+    try:
+        found = price(
+            at.chip, larger, job.precision, job.parallelism, at.n_chips, job.framework, at.network
+        )
+    except (InfeasibleError, ValueError):
+        return None
+    return sequences * training.seq if found.n_chips == at.n_chips else None
+
+
 def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     job, chip = at.job, at.chip
     assert job.seq is not None  # validated
@@ -297,6 +316,7 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
             n_chips=at.n_chips,
             chip=chip.name,
             n_sequences=training.batch,
+            batch_of_all=_batch_of_all(at, training, found.n_chips),
         )
         notes.append(unused)
     numbers = family_of(chip.kin, job.precision)[1]

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtrc
 
-from computeplan.arrays import FloatArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.units import DAY_S
 
 TINY = 1e-17  # a term below it changes no digit, and neither do those after it
@@ -121,13 +121,15 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     return float(lacking_share(n_nodes, n_spares, np.asarray(is_down)))
 
 
-def lacking_share(n_nodes: int, n_spares: int, down_frac: FloatArray) -> FloatArray:
+def lacking_share(n_nodes: int, n_spares: int | IntArray, down_frac: FloatArray) -> FloatArray:
     """Return the probability that more nodes are down than there are spares.
 
     Parameters
     ----------
-    n_nodes, n_spares : int
-        Nodes of the job, and spares for it alone.
+    n_nodes : int
+        Nodes of the job.
+    n_spares : int or ndarray of int
+        Spares for it alone.
     down_frac : ndarray
         Probability that a node is down, each independently.
     """

@@ -169,12 +169,18 @@ def _told(result: Result, case: str, question: Question, language: Language) -> 
     """Return the middle of a case with its unit and range."""
     quantity, found = question.quantity, result.cases[case]
     estimate = found.estimate(quantity.name)
-    end = where_cut(quantity, found)
-    scale = scale_for(quantity.unit, (estimate.p50, end), language)
+    end, scale = where_cut(quantity, found), _scale(result, case, quantity, language)
     middle, band = middle_and_range(quantity, estimate, scale, language, end=end)
     text = _with_unit(middle, scale)
     code = "with_interval" if quantity.name == DONE else "with_range"
     return phrase(code, language, value=text, range=band) if band else text
+
+
+def _scale(result: Result, case: str, quantity: Quantity, language: Language) -> Scale:
+    """Return the multiple of the unit in which a case is told, and differences to it."""
+    found = result.cases[case]
+    values = (found.estimate(quantity.name).p50, where_cut(quantity, found))
+    return scale_for(quantity.unit, values, language)
 
 
 def _with_unit(text: str, scale: Scale) -> str:
@@ -245,7 +251,7 @@ def _against(
     scale = (
         Scale(0.01, phrase("points", language))
         if is_share
-        else scale_for(quantity.unit, (found.mean, found.low, found.high), language)
+        else _scale(result, best, quantity, language)
     )
     base = 0.0 if is_share else result.cases[other].estimate(quantity.name).mean
     text, band, share = difference(found, base, scale, language)

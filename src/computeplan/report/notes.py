@@ -60,13 +60,13 @@ class Line:
 
 
 def all_notes(
-    notes: Iterable[Note], facts: Facts, language: Language, asks: str = "time"
+    notes: Sequence[Note], facts: Facts, language: Language, asks: str = "time"
 ) -> list[Line]:
     """Return every note and fact, the weightiest first, each once.
 
     Parameters
     ----------
-    notes : iterable of Note
+    notes : sequence of Note
         Of all cases.
     facts : mapping of str to mapping of str to Note
         By case and name of the fact.
@@ -78,10 +78,11 @@ def all_notes(
         Line(weight_of(note.code, asks), sentence(note, language), str(note.values.get("chip", "")))
         for note in _merged(notes, language)
     ]
+    said = {*notes}
     for name in dict.fromkeys(name for of_case in facts.values() for name in of_case):
         by_text: dict[tuple[str, str], list[str]] = {}
         for case, of_case in facts.items():
-            if (fact := of_case.get(name)) is not None:
+            if (fact := of_case.get(name)) is not None and fact not in said:
                 by_text.setdefault((fact.code, sentence(fact, language)), []).append(case)
         for (code, text), cases in by_text.items():
             if len(cases) < len(facts):
@@ -225,4 +226,4 @@ def _said_of_speed(notes: Iterable[Note], language: Language) -> str:
         texts.append(phrase("speeds", language, runs=between.join(said)))
     if guessed:
         texts.append(phrase("guessed", language, chips=_named([*guessed], language)))
-    return " ".join(texts)
+    return phrase("sentences", language).join(texts)

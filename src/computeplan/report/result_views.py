@@ -8,8 +8,9 @@ row. Means and their intervals, which more runs narrow, are in ``summary.csv``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from computeplan.quantities import JOB_QUANTITIES, Quantity
 from computeplan.report import Language
@@ -26,6 +27,7 @@ from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
+from computeplan.units import MINUTE_S
 
 __all__ = ["answer", "figures", "jobs", "missing", "notes_page", "summary", "versus"]
 
@@ -91,17 +93,60 @@ def summary(
         rows.setdefault(tuple(row), []).append(name)
     grid = [
         (phrase("case", language), *(labels[i] for i in shown)),
-        *((" = ".join(names), *(row[i] for i in shown)) for row, names in rows.items()),
+        *(
+            (_headed(result, names, language), *(row[i] for i in shown))
+            for row, names in rows.items()
+        ),
     ]
     notes = [
         *([phrase("same", language, values="; ".join(same))] if alike else []),
         *_without(result, chosen, language),
+        *_spares(result, language),
         _about_means(result, chosen, language),
     ]
     title = phrase("summary", language, name=result.name, n=result.n_runs)
     if len(rows) <= MOST_COLUMNS:
         grid = list(zip(*grid, strict=True))
     return Table(title, grid[0], tuple(grid[1:]), tuple(notes), ", ")
+
+
+def _headed(result: Result, names: Iterable[str], language: Language) -> str:
+    """Return the names of cases that are alike, each with what changes its answer below it."""
+    return " =\n".join(_with_head(result, name, language) for name in names)
+
+
+def _with_head(result: Result, name: str, language: Language) -> str:
+    """Return the name of a case with what it leaves open, or does not use, below it."""
+    head = []
+    for fact in result.cases[name].facts.values():
+        values: Mapping[str, Any] = fact.values
+        if fact.code == "saves_at_best":
+            minutes = values["interval_s"] / MINUTE_S
+            head.append(phrase("head_saves", language, minutes=minutes))
+        elif fact.code == "chips_unused":
+            counts = {"n_used": values["n_used"], "n_chips": values["n_chips"]}
+            batch = values.get("batch_of_all")
+            head.append(phrase("head_unused", language, **counts, batch=batch))
+    if not head:
+        return name
+    return phrase("with_head", language, case=name, head=phrase("names", language).join(head))
+
+
+def _spares(result: Result, language: Language) -> list[str]:
+    """Return how many spares are enough, for this run and in the long run, over all cases."""
+    found: list[Mapping[str, Any]] = [
+        fact.values
+        for case in result.cases.values()
+        for fact in case.facts.values()
+        if fact.code == "spares_needed"
+    ]
+    if not found:
+        return []
+    said: dict[str, str] = {}
+    for name in ("n_run", "n_long_run"):
+        low, high = (f"{f(values[name] for values in found):,}" for f in (min, max))
+        said[name] = low if low == high else phrase("range", language, low=low, high=high)
+    return [phrase("spares_for", language, share=100 * found[0]["lacking_frac"], **said)]
 
 
 def _cells(
@@ -174,7 +219,8 @@ def versus(
     labels, cells = [], {name: list[str]() for name in differences}
     for q in chosen:
         found = {name: others.get(q.name, none) for name, others in differences.items()}
-        scale = scale_for(q.unit, (e.mean for e in found.values()), language)
+        middles = (other.estimate(q.name).p50 for other in result.cases.values())
+        scale = scale_for(q.unit, middles, language)
         labels.append(scale.label(q, language))
         for name, e in found.items():
             texts = difference(e, base.estimate(q.name).mean, scale, language)

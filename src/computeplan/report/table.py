@@ -37,7 +37,7 @@ _UNIT = r"\[[^\[\]]+\]"
 _RANGE = r"[-+]?[\d.,]*\d～[-+]?[\d.,]*\d"
 """A range as Chinese writes it."""
 
-_WITH_UNIT = rf"[^\s{_WIDE}]*(?:\d [^\s\d{_WIDE}]|± \d)[^\s{_WIDE}]*"
+_WITH_UNIT = rf"[^\s{_WIDE}]*(?:\d [^\s\d({_WIDE}]|[±x×] \d)[^\s{_WIDE}]*"
 """A number and what it counts: between them no line is broken where one has room for both."""
 
 _HTML = """<table><caption>{{ table.title }}</caption>
@@ -81,7 +81,8 @@ class Table:
         apart = [[cell.split("\n") for cell in row] for row in (self.header, *self.rows)]
         grids = [apart]
         if self.joint is not None:
-            grids.insert(0, [apart[0], *([[self.joint.join(c)] for c in row] for row in apart[1:])])
+            joined = ([[" ".join(c[0])], *([self.joint.join(x)] for x in c[1:])] for c in apart[1:])
+            grids.insert(0, [apart[0], *joined])
         name_widths = max(12, min(NAME_WIDTH, width // 3)), max(12, width // 5)
         narrow = [_broken(grid, names) for names in name_widths for grid in grids]
         fitting = (g for g in (*grids, *narrow) if _total(_widths(g)) <= width)

@@ -8,7 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from computeplan.analytic.expected import expect, why_no_closed_form
+from computeplan.analytic.expected import (
+    LACKS_SELDOM,
+    expect,
+    spares_needed,
+    why_no_closed_form,
+)
 from computeplan.notes import Note, Notes, NoteValue, note
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -56,8 +61,21 @@ def facts_of(world: World) -> dict[str, Note]:
     if steps:
         n_more = max(0, len(steps) - MOST_STEPS)
         facts["step"] = note("steps", steps=steps[:MOST_STEPS], n_more=n_more)
+    facts |= _of_job_alone(world)
     theory, failed = beside("expected", _closed_form, world)
     return facts | ({"expected": failed[0]} if theory is None else theory)
+
+
+def _of_job_alone(world: World) -> dict[str, Note]:
+    """Return what the scenario leaves open of a single job, and what of its chips is not used."""
+    if len(world.jobs) > 1:
+        return {}
+    job = world.jobs[0]
+    facts = {note.code: note for note in world.notes if note.code == "chips_unused"}
+    p = job.pools_under(world.policy)[0]
+    if job.saves_at_best and math.isfinite(job.interval_s[p]):
+        facts["saves"] = note("saves_at_best", interval_s=float(job.interval_s[p]))
+    return facts
 
 
 def beside(what: str, compute: Callable[..., Found], *given: object) -> tuple[Found | None, Notes]:
@@ -100,7 +118,11 @@ def _closed_form(world: World) -> dict[str, Note]:
         run_frac=expected.blocked_frac,
         run_s=expected.run_s,
     )
-    return {"expected": closed_form, "spares": lacking}
+    found = {"expected": closed_form, "spares": lacking}
+    if (needed := spares_needed(world, expected)) is not None:
+        said = dict(zip(("n_run", "n_long_run"), needed, strict=True))
+        found["spares_needed"] = note("spares_needed", lacking_frac=LACKS_SELDOM, **said)
+    return found
 
 
 def _rates(world: World, p: int) -> NoteValue:

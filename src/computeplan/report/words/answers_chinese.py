@@ -12,16 +12,26 @@ Values = Mapping[str, Any]
 
 ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "names": "；",
+    # heads of cases, and a line below the table
+    "with_head": "{case}\n（{head}）",
+    "head_saves": "每 {minutes:.3g} 分钟保存",
+    "head_unused": lambda v: (
+        f"{v['n_chips']:,} 卡中用 {v['n_used']:,} 卡"
+        + (f"；批大小 {v['batch'] / 1e6:.3g} Mtoken 时用 {v['n_chips']:,} 卡" if v["batch"] else "")
+    ),
+    "spares_for": "节点不足的时间低于 {share:g} % 所需的备用节点：本次训练 {n_run}，"
+    "长期运行 {n_long_run}。",
+    "sentences": "",
     # notes
     "of_cases": "{cases}：{text}",
     "all_cases": "所有方案均为 {value}",
-    "lacks": "长期运行中节点不足的时间占比：{cases}。运行开始时所有节点完好，因此以后会更差。",
-    "lacks_beyond": "长期运行中节点不足的时间占比：{cases}。运行在第 {days:.4g} 天截断，"
+    "lacks": "长期运行中节点不足的时间占比：{cases}。模拟开始时所有节点完好，以后会更差。",
+    "lacks_beyond": "长期运行中节点不足的时间占比：{cases}。模拟在第 {days:.4g} 天截断，"
     "之后更差，因此不外推训练时长。",
-    "cut": "运行在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计。",
-    "cut_and_carried_on": "运行在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计；"
-    "解析式表明进度不变时，时长为外推值。",
-    "not_carried_on": "以下方案没有解析式表明进度不变，{days:.4g} 天之后不外推：{cases}。",
+    "cut": "模拟在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计。",
+    "cut_and_carried_on": "模拟在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计；"
+    "闭式解表明进度不变时，时长为外推值。",
+    "not_carried_on": "以下方案没有闭式解表明进度不变，{days:.4g} 天之后不外推：{cases}。",
     "rests_on": "{n:,} 卡（{family}）",
     "speeds": "速度依据已发表的训练，规模至多 {runs}。",
     "guessed": "部分为估计值：{chips}。",
@@ -32,7 +42,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "sentence": "{text}。",
     "then": "；",
     "value_of": "{name} {value}",
-    "with_range": "{value}（90 % 的运行在 {range}）",
+    "with_range": "{value}（90 % 的模拟在 {range}）",
     "with_interval": "{value}（95 % 置信区间 {range}）",
     "points": "个百分点",
     "first": "首个方案“{case}”",
@@ -44,9 +54,9 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_carbon": "{n} 个方案中碳排放最低：{case}，{value}。",
     "best_availability": "{n} 个方案中可用率最高：{case}，{value}。",
     "best_deadline": "{n} 个方案中最可能按期完成：{case}，{value}。",
-    "all_in_time": "在全部 {n:,} 次运行中均按期完成（{value}）：{cases}。",
+    "all_in_time": "在全部 {n:,} 次模拟中均按期完成（{value}）：{cases}。",
     "all_alike": "{n} 个方案的{name}均为 {value}。",
-    "against": "与{case}相比：{difference}；在 {better} % 的运行中更优。",
+    "against": "与{case}相比：{difference}；在 {better} % 的模拟中更优。",
     "against_one": "与{case}相比：{difference}。",
     "not_apart": "与{case}无法区分：{difference}。",
     "difference": lambda v: (

@@ -12,6 +12,16 @@ Values = Mapping[str, Any]
 
 ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "names": "; ",
+    # heads of cases, and a line below the table
+    "with_head": "{case}\n({head})",
+    "head_saves": "saves every {minutes:.3g} min",
+    "head_unused": lambda v: (
+        f"{v['n_used']:,} of {v['n_chips']:,} chips used"
+        + (f"; {v['n_chips']:,} with batch {v['batch'] / 1e6:.3g} Mtoken" if v["batch"] else "")
+    ),
+    "spares_for": "Spares with which a node is lacking less than {share:g} % of the time:"
+    " {n_run} for this run, {n_long_run} in the long run.",
+    "sentences": " ",
     # notes
     "of_cases": "{cases}: {text}",
     "all_cases": "{value} in all cases",

@@ -126,6 +126,16 @@ def layout_words(layout: Layout) -> tuple[str, ...]:
     )
 
 
+def _chips_unused(v: Values) -> str:
+    other = "换一个批大小或许可以"
+    if v.get("batch_of_all"):
+        other = f"批大小为 {v['batch_of_all'] / 1e6:.3g} Mtoken 时可全部用上"
+    return (
+        f"{v['job']} 只用 {v['chip']} 的 {v['n_chips']:,} 卡中的 {v['n_used']:,} 卡："
+        f"{v['n_sequences']} 条序列和模型层数无法整除得更好，{other}"
+    )
+
+
 def _step(v: Values) -> str:
     beyond = f"，外推 {v['extrapolated']:.3g} 倍" if v["extrapolated"] > 1 else ""
     layout = "、".join(layout_words(Layout.of(**dict(v["layout"]))))
@@ -327,9 +337,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}：序列长 {seq:,} 超过 {model} 的上下文 {context:,} token，"
     "确实如此吗？",
     "holds_whole_nodes": "{job} 占用 {pool} 的整节点：需 {n_chips} 卡，占用 {n_held} 卡",
-    "chips_unused": "{job} 只用 {chip} 的 {n_chips:,} 卡中的 {n_used:,} 卡：{n_sequences}"
-    " 条序列和模型层数"
-    "无法整除得更好，换一个批大小或许可以",
+    "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}：单步用时依据 {n_runs} 组公开训练数据（{family}），最多"
     " {largest:,} 卡",
     "experts_not_fitted": "MoE 模型：没有拟合过公开训练，只对比过六组（0.6 至 1.5 倍）",
@@ -393,6 +401,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_end": lambda v: f"按闭式解训练无法完成；{_saving(v)}",
     "closed_form": _closed_form,
     "lacking": _lacking,
+    "saves_at_best": lambda v: f"每 {v['interval_s'] / MINUTE_S:.3g} 分钟保存",
+    "spares_needed": lambda v: (
+        f"节点不足的时间低于 {100 * v['lacking_frac']:g} % 所需的备用节点：本次运行"
+        f" {v['n_run']:,}，长期运行 {v['n_long_run']:,}"
+    ),
     # fitting and validation
     **FITTING,
     # specs

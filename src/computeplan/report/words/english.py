@@ -97,6 +97,16 @@ def layout_words(layout: Layout) -> tuple[str, ...]:
     return tuple(in_words(layout).split(", "))
 
 
+def _chips_unused(v: Values) -> str:
+    other = "another batch may"
+    if v.get("batch_of_all"):
+        other = f"a batch of {v['batch_of_all'] / 1e6:.3g} Mtoken uses all"
+    return (
+        f"{v['job']} uses {v['n_used']:,} of {v['n_chips']:,} chips of {v['chip']}:"
+        f" {v['n_sequences']} sequences and the layers divide no better; {other}"
+    )
+
+
 def _step(v: Values) -> str:
     beyond = f", extrapolated x {v['extrapolated']:.3g}" if v["extrapolated"] > 1 else ""
     layout = in_words(Layout.of(**dict(v["layout"])))
@@ -208,8 +218,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}: seq {seq:,} is beyond the context of {model}, {context:,} tokens:"
     " is it meant?",
     "holds_whole_nodes": "{job} holds whole nodes of {pool}: {n_held} chips for {n_chips}",
-    "chips_unused": "{job} uses {n_used:,} of {n_chips:,} chips of {chip}: {n_sequences} sequences"
-    " and the layers divide no better; another batch may",
+    "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}: step times rest on {n_runs} published runs ({family}) of"
     " at most {largest:,} chips",
     "experts_not_fitted": "models with experts: no run is fitted, six were compared (0.6 to 1.5"
@@ -274,6 +283,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_end": lambda v: f"no end by closed form; {_saving(v)}",
     "closed_form": _closed_form,
     "lacking": _lacking,
+    "saves_at_best": lambda v: f"saves every {v['interval_s'] / MINUTE_S:.3g} min",
+    "spares_needed": lambda v: (
+        f"spares with which a node is lacking less than {100 * v['lacking_frac']:g} % of the time:"
+        f" {v['n_run']:,} for this run, {v['n_long_run']:,} in the long run"
+    ),
     # fitting and validation
     **FITTING,
     # specs

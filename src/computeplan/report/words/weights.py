@@ -57,6 +57,8 @@ _WEIGHTS = {
     "exchange_rate": 25,
     # facts of cases
     "fault_rates": 10,
+    "spares_needed": 11,
+    "saves_at_best": 10,
     "closed_form": 9,
     "no_closed_form": 9,
     "steps": 8,
