@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import computeplan as cp
+from computeplan.report.answer import answer
 from computeplan.report.numbers import headline
 from computeplan.report.words import sentences
 from computeplan.specs.catalogue.lookup import parse_chip
@@ -156,3 +157,15 @@ def test_a_chip_has_a_price_in_either_currency():
     price = parse_chip(parse_document(text, "c.yaml"), "x/y")[0].price
     assert (price.low.value, price.high.value) == (Money(30_000.0, "USD"), Money(250_000.0, "CNY"))
     assert price.high.model_dump(mode="json")["value"] == {"amount": 250_000.0, "currency": "CNY"}
+
+
+def test_the_answer_calls_electricity_a_bill_and_rent_a_cost():
+    def first_line(rent, language):
+        cases = {"a": {}, "b": {"sites.here.price": "0.1 USD/kWh"}}
+        found = played(price="0.2 USD/kWh", asks="cost", cases=cases, **rent)
+        return answer(found, language)[0]
+
+    assert first_line({}, "en").startswith("Lowest electricity bill of 2 cases: b")
+    assert "电费最低" in first_line({}, "zh")
+    assert first_line({"rent": "2 USD/chip/h"}, "en").startswith("Cheapest of 2 cases: b")
+    assert "费用最低" in first_line({"rent": "2 USD/chip/h"}, "zh")

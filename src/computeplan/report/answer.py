@@ -24,7 +24,9 @@ from computeplan.report.numbers import (
     PER_TOKEN,
     Scale,
     are_unfinished,
+    called,
     difference,
+    has_rent,
     middle_and_range,
     percent,
     scale_for,
@@ -88,7 +90,8 @@ def question_of(result: Result) -> Question | None:
         names = tuple(PER_TOKEN[name] for name in names)
     for name in names:
         if _is_known(result, name) and not (name == time and _may_be_faster(result, name)):
-            return Question(asks if name != time else "time", QUANTITIES[name])
+            quantity = called(result, QUANTITIES[name])
+            return Question(asks if name != time else "time", quantity)
     for name in ("goodput_tok_per_s", "ettr"):
         if _is_known(result, name):
             return Question("pace", QUANTITIES[name])
@@ -191,7 +194,8 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     order = _ranked(result, question)
     best, first = order[0], next(iter(result.cases))
     said = {"n": len(order), "case": best, "value": _told(result, best, question, language)}
-    lines = [phrase(_BEST[question.asks], language, **said)]
+    is_bill = question.asks == "cost" and not has_rent(result)
+    lines = [phrase("best_bill" if is_bill else _BEST[question.asks], language, **said)]
     name = question.quantity.name
     differences = {
         case: found.get(name, Estimate.of([])) for case, found in result.differences(best).items()

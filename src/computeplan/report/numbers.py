@@ -29,7 +29,9 @@ __all__ = [
     "PER_TOKEN",
     "Scale",
     "are_unfinished",
+    "called",
     "difference",
+    "has_rent",
     "headline",
     "middle_and_range",
     "percent",
@@ -87,9 +89,17 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
     ComputePlanError
         If a name is not in the table of quantities.
     """
-    chosen = _chosen(result, names)
-    has_rent = any(_exists(in_currency("rent_usd", unit), result) for unit in CURRENCIES)
-    return tuple(quantity.with_rent() for quantity in chosen) if has_rent else chosen
+    return tuple(called(result, quantity) for quantity in _chosen(result, names))
+
+
+def has_rent(result: Result) -> bool:
+    """Return whether any case gives a rent of chips, so that money is more than electricity."""
+    return any(_exists(in_currency("rent_usd", unit), result) for unit in CURRENCIES)
+
+
+def called(result: Result, quantity: Quantity) -> Quantity:
+    """Return a quantity under the labels that it has in a result."""
+    return quantity.with_rent() if has_rent(result) else quantity
 
 
 def _exists(name: str, result: Result) -> bool:

@@ -16,11 +16,18 @@ from computeplan.units import CURRENCIES, parse_unit_of
 __all__ = ["Currency", "EnergyPrice", "Exchange", "Money", "Rent", "money_reader"]
 
 
+_YUAN = ("RMB", "元", "人民币", "￥", "¥")
+
+
 def _read_currency(value: object) -> object:
-    return "CNY" if value in ("RMB", "元", "￥", "¥", "人民币") else value
+    return "CNY" if isinstance(value, str) and value in _YUAN else value
 
 
-Currency = Annotated[Literal["USD", "CNY"], BeforeValidator(_read_currency)]
+Currency = Annotated[
+    Literal["USD", "CNY"],
+    BeforeValidator(_read_currency),
+    WithJsonSchema({"type": "string", "enum": [*CURRENCIES, *_YUAN]}),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_time": "{n} 个方案中最快：{case}，{value}。",
     "best_pace": "{n} 个方案中最快：{case}，{value}。",
     "best_energy": "{n} 个方案中能耗最低：{case}，{value}。",
+    "best_bill": "{n} 个方案中电费最低：{case}，{value}。",
     "best_cost": "{n} 个方案中费用最低：{case}，{value}。",
     "best_carbon": "{n} 个方案中碳排放最低：{case}，{value}。",
     "best_availability": "{n} 个方案中可用率最高：{case}，{value}。",

@@ -52,6 +52,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_time": "Fastest of {n} cases: {case}, {value}.",
     "best_pace": "Fastest of {n} cases: {case}, {value}.",
     "best_energy": "Least energy of {n} cases: {case}, {value}.",
+    "best_bill": "Lowest electricity bill of {n} cases: {case}, {value}.",
     "best_cost": "Cheapest of {n} cases: {case}, {value}.",
     "best_carbon": "Least carbon of {n} cases: {case}, {value}.",
     "best_availability": "Most available of {n} cases: {case}, {value}.",
