@@ -27,17 +27,19 @@ __all__ = ["plot"]
     type=click.Choice(FIGURES),
     help="Only these; may be repeated.",
 )
+@click.option("--svg", is_flag=True, help="Write an SVG beside every PNG.")
 @language_option
-def plot(folder: Path, out: Path | None, kinds: tuple[str, ...], language: Language) -> None:
-    """Draw the figures of the result in FOLDER as PNG and SVG."""
+def plot(
+    folder: Path, out: Path | None, kinds: tuple[str, ...], svg: bool, language: Language
+) -> None:
+    """Draw the figures of the result in FOLDER again, without simulating."""
     from computeplan.report.figures import save_figures, unseen_in
     from computeplan.study.folder import add_files
     from computeplan.study.store import load_result
 
     result, target = load_result(folder), folder / "figures" if out is None else out
-    draw = partial(save_figures, result, kinds=kinds or None, language=language)
+    draw = partial(save_figures, result, kinds=kinds or None, language=language, svg=svg)
     names = add_files(folder, "figures", draw) if out is None else draw(out)
     for name in names:
-        click.echo(f"{target / name}.png")
-        click.echo(f"{target / name}.svg")
+        click.echo(target / name)
     say_unseen(unseen_in(result), language, err=True)

@@ -68,6 +68,7 @@ CASE_WIDTH = 40
 @click.option("--versus", metavar="CASE", help="Also print the differences to this case.")
 @click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
+@click.option("--svg", is_flag=True, help="Write an SVG beside every PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def run(
     scenario: str,
@@ -82,6 +83,7 @@ def run(
     versus: str | None,
     with_notes: bool,
     figures: bool,
+    svg: bool,
     as_json: bool,
 ) -> None:
     """Simulate SCENARIO: a YAML file, or the name of a shipped one.
@@ -114,7 +116,7 @@ def run(
         with _going_on(errors):
             click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
         if figures and not is_stopped:
-            _draw(result, kept.saved, language)
+            _draw(result, kept.saved, language, svg=svg)
             with _going_on(errors):
                 _say_figures(result, kept.saved / "figures", language, err=as_json)
     if is_stopped:
@@ -210,13 +212,13 @@ def _going_on(errors: list[Exception]) -> Iterator[None]:
         errors.append(error)
 
 
-def _draw(result: Result, folder: Path, language: Language) -> None:
+def _draw(result: Result, folder: Path, language: Language, *, svg: bool) -> None:
     from computeplan.report.figures import save_figures
     from computeplan.study.folder import add_files
 
     if sys.stderr.isatty():
         click.echo("drawing figures ...", err=True)
-    add_files(folder, "figures", partial(save_figures, result, language=language))
+    add_files(folder, "figures", partial(save_figures, result, language=language, svg=svg))
 
 
 @contextlib.contextmanager

@@ -9,11 +9,16 @@ Language = Literal["en", "zh"]
 
 FIGURES = (
     "goodput",
-    "time_to_train",
+    "time",
+    "ettr",
+    "availability",
     "energy",
+    "cost",
     "carbon",
+    "ratios",
     "throughput_energy",
+    "time_distribution",
     "timeline",
-    "wall_time",
+    "pools",
 )
 """The kinds of figures."""

@@ -1,37 +1,46 @@
-"""What several figures draw: rows of cases, intervals, numbers beside them, legends above."""
+"""What several figures draw: rows of cases, ranges of runs, numbers, titles, legends."""
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import Quantity
 from computeplan.report import Language
-from computeplan.report.style import case_labels
+from computeplan.report.numbers import Scale, middle_and_range, scale_for, where_cut
+from computeplan.report.style import case_labels, label
 from computeplan.report.words import phrase
+from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.folder import open_regular
 from computeplan.study.result import Result
 
 __all__ = [
     "METADATA",
+    "MOST_ROWS",
     "case_rows",
     "check_ours",
-    "confidence",
+    "closed_form",
     "estimates",
-    "interval",
+    "how_to_read",
     "is_wide",
-    "label_x",
     "legend_above",
-    "names_beside",
     "numbers_beside",
-    "scaled",
-    "unit_for",
+    "plain_numbers",
+    "pools_of",
+    "put_title",
+    "run_range",
+    "scale_of",
+    "texts_of",
     "write_figure",
 ]
 
@@ -44,11 +53,10 @@ METADATA: dict[str, dict[str, str | None]] = {
 HEAD_BYTES = 2000
 """Within these, a figure says who made it."""
 
-_LARGER_UNITS = {
-    "kWh": ((1e6, "GWh"), (1e3, "MWh")),
-    "kg CO2e": ((1e3, "t CO2e"),),
-    "token/s": ((1e6, "Mtoken/s"), (1e3, "ktoken/s")),
-}
+
+MOST_ROWS = 40
+"""Rows that can still be read."""
+_LINE, _TITLE = 15.0, 22.0  # heights above the axes, in points
 
 
 def estimates(result: Result, name: str) -> list[Estimate]:
@@ -59,108 +67,108 @@ def estimates(result: Result, name: str) -> list[Estimate]:
     return found
 
 
-def unit_for(quantity: Quantity, found: list[Estimate]) -> tuple[float, str]:
-    """Return the first larger unit in which the largest mean is at least ten, and its size."""
-    largest = max(estimate.mean for estimate in found if estimate.n)
-    for size, unit in _LARGER_UNITS.get(quantity.unit, ()):
-        if largest >= 10 * size:
-            return size, unit
-    return 1.0, quantity.unit
+def scale_of(quantity: Quantity, found: Iterable[Estimate], language: Language) -> Scale:
+    """Return the multiple of a unit that suits the middles of all cases."""
+    return scale_for(quantity.unit, (estimate.p50 for estimate in found), language)
 
 
-def scaled(estimate: Estimate, size: float) -> Estimate:
-    """Return the estimate in a unit of the given size."""
-    names = ("mean", "low", "high", "p5", "p50", "p95")
-    return replace(estimate, **{name: getattr(estimate, name) / size for name in names})
+def how_to_read(result: Result, language: Language) -> str:
+    """Return what is drawn of the runs of each case."""
+    many = result.n_runs > 1
+    return phrase("median_and_range" if many else "one_run_each", language, n=result.n_runs)
 
 
-def confidence(estimate: Estimate) -> tuple[float, float]:
-    """Return the ends of the mean's 95 % interval."""
-    return estimate.low, estimate.high
-
-
-def interval(
-    ax: Axes,
-    row: float,
-    estimate: Estimate,
-    colour: str,
-    marker: str,
-    *,
-    size: float,
-    hollow: bool = False,
-) -> None:
-    """Draw the mean, its 95 % interval (thick) and the 5th to 95th percentile (thin) in a row."""
-    y = (row, row)
-    ax.plot((estimate.p5, estimate.p95), y, color=colour, linewidth=1.2, zorder=3)
-    ax.plot(confidence(estimate), y, color=colour, linewidth=4, solid_capstyle="butt", zorder=3)
-    face = "white" if hollow else colour
-    ax.plot(
-        estimate.mean, row, marker, color=colour, markersize=size, markerfacecolor=face, zorder=4
+def texts_of(
+    result: Result, quantity: Quantity, found: Sequence[Estimate], scale: Scale, language: Language
+) -> list[str]:
+    """Return the middle of the runs and their range, a case each."""
+    pairs = (
+        middle_and_range(quantity, estimate, scale, language, end=where_cut(quantity, case))
+        for case, estimate in zip(result.cases.values(), found, strict=True)
     )
+    return [f"{middle}\n{between}" if between else middle for middle, between in pairs]
+
+
+def run_range(ax: Axes, row: float, estimate: Estimate, size: float, colour: str) -> None:
+    """Draw the 5th to 95th percentile of the runs; an arrow where it has no known end."""
+    low, high = estimate.p5 / size, estimate.p95 / size
+    if math.isfinite(high):
+        ax.plot((low, high), (row, row), color=colour, linewidth=1.4, zorder=3)
+    elif math.isfinite(low):
+        ax.plot(low, row, marker=9, color=colour, markersize=9, zorder=3)  # a caret to the right
 
 
 def case_rows(ax: Axes, result: Result) -> None:
-    """Put the cases on the y axis, the first on top."""
+    """Put the cases on the y axis, the first on top.
+
+    Raises
+    ------
+    ComputePlanError
+        If there are more than can be read.
+    """
     n = len(result.cases)
+    if n > MOST_ROWS:
+        raise ComputePlanError(
+            f"{result.name}: nothing to draw, no row can be read of {n:,} cases, more than"
+            f" {MOST_ROWS}"
+        )
     ax.set_yticks(range(n), case_labels(result), fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(n - 0.5, -0.5)
 
 
-def numbers_beside(ax: Axes, texts: list[str]) -> None:
+def numbers_beside(ax: Axes, texts: Sequence[str]) -> None:
     """Write a text at the right of each row, outside the data."""
     for row, text in enumerate(texts):
         ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
 
 
-def is_wide(found: list[Estimate]) -> bool:
-    """Return whether cases lie so far apart that a linear axis would show only the largest."""
-    means = [estimate.mean for estimate in found if estimate.n]
-    return min(means) > 0 and max(means) > 30 * min(means)
+def is_wide(values: Iterable[float], times: float = 30.0) -> bool:
+    """Return whether values lie so far apart that a linear axis would show only the largest."""
+    found = [value for value in values if math.isfinite(value)]
+    return bool(found) and min(found) > 0 and max(found) > times * min(found)
 
 
-def names_beside(ax: Axes, x: list[Estimate], y: list[Estimate], names: list[str]) -> None:
-    """Write the names at the right in the order of the points, far enough apart to be read."""
-    points = sorted((i for i in range(len(x)) if x[i].n and y[i].n), key=lambda i: y[i].mean)
-    to_axes = ax.transData + ax.transAxes.inverted()
-    ax.autoscale_view()
-    heights = [float(to_axes.transform((x[i].mean, y[i].mean))[1]) for i in points]
-    gap = 1 / max(9, len(points))
-    for k in range(1, len(heights)):
-        heights[k] = max(heights[k], heights[k - 1] + gap)
-    ceiling = 1.0
-    for k in range(len(heights) - 1, -1, -1):
-        heights[k] = min(heights[k], ceiling)
-        ceiling = heights[k] - gap
-    for i, height in zip(points, heights, strict=True):
-        ax.annotate(
-            names[i],
-            (x[i].mean, y[i].mean),
-            (1.03, height),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "linestyle": ":"},
-        )
+def plain_numbers(axis: Axis) -> None:
+    """Write ticks as numbers with parted thousands, on logarithmic axes as well."""
+    if axis.get_scale() == "log":
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter("{x:,.10g}")
 
 
-def label_x(
-    ax: Axes, result: Result, quantity: Quantity, language: Language, unit: str | None = None
-) -> None:
-    """Label the x axis, say how to read the intervals, and part thousands."""
-    label = quantity.axis(language, unit)
-    how = phrase("reading_intervals", language)
-    ax.set_xlabel(f"{label}\n{how}" if result.n_runs > 1 else label)
-    ax.xaxis.set_major_formatter("{x:,.10g}")
+def closed_form(case: CaseResult, quantity: Quantity) -> float:
+    """Return what the closed form expects of a case, in the quantity's unit; NaN if nothing."""
+    fact, value = {
+        "ettr": ("expected", "ettr"),
+        "time_to_train_days": ("expected", "days_to_train"),
+        "available_frac": ("spares", "run_frac"),
+    }.get(quantity.name, ("", ""))
+    said = case.facts.get(fact)
+    found = math.nan if said is None else said.values.get(value)
+    if not isinstance(found, int | float):
+        return math.nan
+    return 1 - found if quantity.name == "available_frac" else float(found)
+
+
+def pools_of(case: CaseResult) -> list[tuple[str, int, str]]:
+    """Return name, chips and chip of every pool, as the facts of a case say."""
+    said = case.facts.get("chips")
+    rows: Any = () if said is None else said.values.get("pools", ())
+    return [(name, n_chips, chip) for name, n_chips, chip, *_ in rows]
 
 
 def legend_above(
-    ax: Axes, n_columns: int, title: str | None = None, last: tuple[Artist, str] | None = None
-) -> None:
-    """Put the legend above the data, with one more entry at its end if given."""
-    handles, texts = ax.get_legend_handles_labels()
-    if last is not None:
-        handles, texts = [*handles, last[0]], [*texts, last[1]]
+    ax: Axes,
+    n_columns: int,
+    handles: Sequence[Artist] | None = None,
+    texts: Sequence[str] = (),
+) -> int:
+    """Put a legend above the data, of what is labelled if not of `handles`; return its rows."""
+    if handles is None:
+        handles, texts = ax.get_legend_handles_labels()
+    if not handles:
+        return 0
     ax.legend(
         handles,
         texts,
@@ -168,9 +176,44 @@ def legend_above(
         bbox_to_anchor=(0.0, 1.0),
         ncols=n_columns,
         fontsize=9,
-        title=title,
-        alignment="left",
+        borderaxespad=0.2,
+        borderpad=0.1,
+        columnspacing=1.2,
+        handlelength=1.4,
     )
+    return math.ceil(len(handles) / n_columns)
+
+
+def put_title(
+    ax: Axes, result: Result, title: str, how: str, language: Language, *, rows_below: int = 0
+) -> None:
+    """Write what a figure shows, with the scenario's name, and below it how to read it.
+
+    Parameters
+    ----------
+    ax : Axes
+    result : Result
+    title : str
+    how : str
+        How to read it; none is written where it is empty.
+    language : {"en", "zh"}
+    rows_below : int
+        Rows of a legend between title and data.
+    """
+    height = 4 + rows_below * _LINE
+    if how:
+        ax.annotate(
+            how,
+            (0, 1),
+            (0, height),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=9,
+            color="#555555",
+            va="bottom",
+        )
+    name = phrase("title_of", language, title=title, scenario=label(result.name, width=50, lines=1))
+    ax.set_title(name, pad=height + (_LINE if how else 0), fontsize=12)
 
 
 def write_figure(path: Path, data: bytes) -> None:
