@@ -2,14 +2,26 @@
 
 import math
 import re
+import warnings
 
+import numpy as np
 import pytest
 import scipy.stats
+from bounds import ends_within
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from computeplan.distributions import Law, law_mean_s
+from computeplan.distributions import (
+    Law,
+    frozen_law,
+    law_discount,
+    law_mean_s,
+    law_mean_until_s,
+    quantile_s,
+)
 from computeplan.specs.durations import read_law
+from computeplan.trace.lifetimes import first_lifetime_s, renewed_lifetime_s
+from computeplan.world.faults import Lifetime
 
 MIN, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
@@ -165,3 +177,100 @@ def law_mean_too_large(first, second, x, y):
 def test_what_is_no_law_of_a_duration_is_refused(written, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read_law(written)
+
+
+# Laws that scipy solves number by number, or that have few digits in a tail
+
+TABULATED = [
+    ("mielke", (10.4, 4.6)),
+    ("rel_breitwigner", (36.5,)),
+    ("foldnorm", (1.95,)),
+    ("recipinvgauss", (0.63,)),
+    ("geninvgauss", (2.3, 1.5)),
+    ("rice", (0.77,)),
+    ("rice", (50.0,)),
+    ("dpareto_lognorm", (3.0, 1.2, 1.5, 2.0)),
+]
+
+
+@pytest.mark.parametrize(("name", "shapes"), TABULATED)
+def test_a_table_has_the_quantiles_of_scipy(name, shapes):
+    """By scipy's cdf and sf, which are closed forms or one integral each: no quantile is asked."""
+    law = Law(name, shapes, 100.0)
+    known = getattr(scipy.stats, name)(*shapes, scale=100.0)
+    probability = np.array([1e-6, 1e-3, 0.1, 0.4, 0.5, 0.6, 0.9, 0.999, 1 - 1e-6])
+    with ends_within(20):
+        time_s = quantile_s(law, probability)
+        assert known.cdf(time_s) == pytest.approx(probability, rel=5e-6)
+        assert known.sf(time_s) == pytest.approx(1 - probability, rel=1e-6)
+        table = frozen_law(law)
+        assert table.cdf(time_s) == pytest.approx(probability, rel=5e-6)
+        assert table.isf(1 - probability) == pytest.approx(time_s, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "shapes"), TABULATED)
+def test_a_table_has_the_integrals_of_its_density(name, shapes):
+    law = Law(name, shapes, 100.0)
+    density = getattr(scipy.stats, name)(*shapes, scale=100.0).pdf
+    median_s = float(quantile_s(law, np.array([0.5]))[0])
+    with ends_within(20):
+        steps_s = median_s * np.exp(np.linspace(-30, 60, 200_001))
+        with np.errstate(all="ignore"):
+            masses = density(steps_s) * steps_s * 90 / 200_000  # trapezoids in log time
+        assert law_mean_s(law) == pytest.approx(masses @ steps_s, rel=1e-5)
+        kept = masses @ np.exp(-steps_s / median_s)
+        assert law_discount(law, 1 / median_s) == pytest.approx(kept, rel=1e-6)
+        cut_s = masses @ np.minimum(steps_s, median_s)
+        assert law_mean_until_s(law, np.array([median_s]))[0] == pytest.approx(cut_s, rel=1e-5)
+
+
+REFUSED = {"alpha", "foldcauchy", "halfcauchy", "kappa3", "levy", "studentized_range"}
+
+
+def scipys_on_half_a_line():
+    """Yield the laws of scipy with support [0, inf), each with shapes of scipy's own tests."""
+    for name, shapes in scipy.stats._distr_params.distcont:
+        if isinstance(name, str) and name != "expon":
+            law = getattr(scipy.stats, name)
+            if law.support(*shapes) == (0, math.inf):
+                yield name, tuple(map(float, shapes))
+
+
+@pytest.mark.parametrize(("name", "shapes"), list(scipys_on_half_a_line()))
+def test_every_law_of_scipy_is_played_or_refused_by_name(name, shapes):
+    """Some never came back, some had no table of lives, some warned."""
+    names = (getattr(scipy.stats, name).shapes or "").replace(",", " ").split()
+    with warnings.catch_warnings(action="error"), ends_within(30):
+        written = {name: {**dict(zip(names, shapes, strict=True)), "mean": "10 h"}}
+        if name in REFUSED:
+            with pytest.raises(ValueError, match=f"^{name}"):
+                read_law(written)
+            return
+        law = read_law(written)
+        probability = np.linspace(1e-9, 1 - 1e-9, 20_001)
+        time_s = quantile_s(law, probability)
+        assert law_mean_s(law) == pytest.approx(36_000, rel=1e-6)
+        assert (np.diff(time_s) >= 0).all()
+        assert np.isfinite(time_s).all()
+        for rate in (1e-9, 1e-5, 1e-2):
+            assert 0 <= law_discount(law, rate) <= 1
+        hazard = -np.log1p(-probability)
+        for lifetime in (Lifetime(law, 0.0), Lifetime(law, 1e4), Lifetime(law, None)):
+            left_s = first_lifetime_s(lifetime, hazard)
+            assert (np.diff(left_s) >= 0).all()
+        new_s = renewed_lifetime_s(Lifetime(law, 0.0), probability)
+        middle = slice(100, -100)
+        assert new_s[middle] == pytest.approx(time_s[middle], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("law", "reason"),
+    [
+        ({"studentized_range": {"k": 3, "df": 10, "mean": "1 h"}}, "studentized_range is not play"),
+        ({"foldcauchy": {"c": 4.7, "mean": "1 h"}}, "foldcauchy: the mean is not finite"),
+        ({"alpha": {"a": 3.6, "mean": "1 h"}}, "alpha: the mean is not finite"),
+    ],
+)
+def test_a_law_that_cannot_be_tabulated_is_refused_by_name(law, reason):
+    with ends_within(20), pytest.raises(ValueError, match=reason):
+        read_law(law)

@@ -277,6 +277,24 @@ def test_without_a_price_there_is_no_cost():
             },
             r"planned\.p: about .* faults and stops in a run; more than 200,000 are not played",
         ),
+        *(
+            (
+                {
+                    "faults.f": {
+                        "mtbf": "50 kh",
+                        "per": "chip",
+                        "takes": "node",
+                        "restart": "10 min",
+                        "repair": "20 h",
+                        "law": {"lognorm": {"s": 10}},
+                        "age": age,
+                    },
+                    "jobs.j.checkpoint": {"every": "1 h", "stall": "1 s"},
+                },
+                r"faults\.f: about .* so many lives are short that a new node faults about \S+e\+0",
+            )
+            for age in ("new", "steady")
+        ),
         (
             {"sites.s.pools.p.spares": "1e8 nodes"},
             r"sites\.s\.pools\.p\.spares: makes 100,000,0.. nodes in all, .* the 4,000,000 that",

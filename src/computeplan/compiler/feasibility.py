@@ -10,7 +10,7 @@ import numpy as np
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.scheduling.registry import AT_HOME, BY_ENERGY, load_policy
 from computeplan.specs.scenario import Scenario
-from computeplan.units import YEAR_S
+from computeplan.units import DAY_S, YEAR_S
 from computeplan.world.world import World
 
 __all__ = ["check_feasible", "check_size"]
@@ -19,6 +19,7 @@ MOST_PAIRS = 1_000_000  # of a job and a pool: each is compiled, and booked in e
 
 MOST_NODES = 4_000_000  # of all pools: each takes some 80 bytes of a run
 MOST_ARRIVALS = 200_000  # of faults and stops in one run: 64 runs take some 0.5 GB
+MANY_YOUNG = 1000  # faults of a new node in a run, beyond which its law is the reason
 MOST_SAVES = 1_000_000  # of jobs that share storage, in one run: some 30 s; others cost nothing
 LONGEST_S = 1000 * YEAR_S  # an expected wall time beyond this is no plan
 
@@ -135,11 +136,26 @@ def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
         )
         message = (
             f"about {n_arrivals:.3g} faults and stops in a run{counted}{part}; more than"
-            f" {MOST_ARRIVALS:,} are not played: check how often they come, or give a shorter"
-            " simulate.at_most"
+            f" {MOST_ARRIVALS:,} are not played: {_what_to_try(world, name)}"
         )
         block = "faults" if name in scenario.faults else "planned"
         yield scenario.document.problem((block, name), message)
+
+
+def _what_to_try(world: World, name: str) -> str:
+    """Return what to do about a kind that comes too often."""
+    for p, pool in enumerate(world.pools):
+        for kind in pool.kinds:
+            if kind.name != name or kind.lifetime is None or not kind.rate_per_node_s:
+                continue
+            days = world.look_s(p) / DAY_S
+            if (n_again := kind.n_again(days * DAY_S)) > MANY_YOUNG:
+                return (
+                    f"by its law {kind.lifetime.law.name} so many lives are short that a new node"
+                    f" faults about {n_again:.3g} times in {days:.3g} days, which no mean helps;"
+                    " give a law that spreads less"
+                )
+    return "check how often they come, or give a shorter simulate.at_most"
 
 
 def _too_many_saves(scenario: Scenario, world: World) -> Iterator[Problem]:

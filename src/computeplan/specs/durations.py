@@ -147,7 +147,7 @@ def _scipy_law(name: str, parameters: dict[str, Any]) -> Law:
     if key == "scale":
         per_scale = 1.0
     elif key == "mean":
-        per_scale = float(unit.mean())
+        per_scale = law_mean_s(Law(name, shapes, 1.0))
     else:
         per_scale = float(unit.ppf(NormalDist().cdf(_z(key))))
     if not (math.isfinite(per_scale) and per_scale > 0):

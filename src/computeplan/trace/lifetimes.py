@@ -120,12 +120,13 @@ def _steady(law: Law) -> Inverse:
 def _points(law: Law) -> tuple[FloatArray, FloatArray]:
     """Return lifetimes, evenly spaced on a log scale, and the hazard up to each. [s]"""
     known = frozen_law(law)
-    first_s, last_s = float(known.ppf(SMALLEST)), float(known.isf(LARGEST))
+    with np.errstate(all="ignore"):  # of the ways in which scipy finds them
+        first_s, last_s = float(known.ppf(SMALLEST)), float(known.isf(LARGEST))
     last_s = last_s if math.isfinite(last_s) else 1e15 * law_mean_s(law)
     first_s = max(min(first_s, SMALLEST * law_mean_s(law)), 1e-20 * law_mean_s(law))
     lifetime_s = np.geomspace(first_s, last_s, N_POINTS)
-    chance = known.cdf(lifetime_s)
-    with np.errstate(divide="ignore"):
+    with np.errstate(all="ignore"):
+        chance = known.cdf(lifetime_s)
         hazard = np.where(chance < 0.5, -np.log1p(-chance), -known.logsf(lifetime_s))
     return lifetime_s, hazard
 
@@ -136,7 +137,8 @@ def _table(hazard: FloatArray, lifetime_s: FloatArray) -> Inverse:
 
     good = np.isfinite(hazard) & (hazard > 0)
     hazard, lifetime_s = hazard[good], lifetime_s[good]
-    rises = np.diff(hazard, prepend=0.0) > 1e-13 * hazard
+    before = np.append(0.0, np.maximum.accumulate(hazard)[:-1])
+    rises = hazard - before > 1e-13 * hazard  # above all before: where it is rounded it may fall
     spline = CubicSpline(np.log(hazard[rises]), np.log(lifetime_s[rises]))
     low, high = float(hazard[rises][0]), float(hazard[rises][-1])
 

@@ -157,6 +157,19 @@ class Kind:
         away_s = self.automatic_s + repair_s
         return self.taken_per_fault * away_s
 
+    def n_again(self, until_s: float) -> float:
+        """Return about how often a node that is new faults in a time, repairs left out, less one.
+
+        The time over the mean life, cut short at that time: within it and twice it lies how often
+        it faults, and once more [1]_. Where many die early that is far more than the rate says.
+
+        .. [1] K. B. Erickson, "The strong law of large numbers when the mean is undefined",
+               Transactions of the American Mathematical Society 185, 1973.
+        """
+        assert self.lifetime is not None
+        until_s *= self.factor.high
+        return until_s / float(law_mean_until_s(self.lifetime.law, np.array([until_s]))[0]) - 1
+
     def down_until_s(self, until_s: FloatArray) -> FloatArray:
         """Return the mean time that a node sent to repair is away, cut short at some times. [s]
 

@@ -179,12 +179,19 @@ class World:
 
     def arrivals_by_kind(self, pool: int) -> dict[str, float]:
         """Return about how many arrivals of each kind a run has, by name; see `n_arrivals`."""
-        place = self.pools[pool]
-        looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
-        until_s = max(looks_s, default=self.longest_look_s)
+        place, until_s = self.pools[pool], self.look_s(pool)
         found = {name: rate * until_s for name, rate in self._arrival_rates(pool).items()}
+        for kind in place.kinds:
+            if kind.lifetime is not None and kind.rate_per_node_s:
+                n_new = 1 if kind.lifetime.age_s is None else place.n_nodes + place.n_spare_nodes
+                found[kind.name] = max(found[kind.name], n_new * kind.n_again(until_s))
         found |= {k.name: float(len(k.log.start_s)) for k in place.kinds if k.log is not None}
         return found | {stop.name: float(len(stop.at_s)) for stop in place.stops if stop.at_s}
+
+    def look_s(self, pool: int) -> float:
+        """Return how far to draw samples on a pool, at first. [s]"""
+        looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
+        return max(looks_s, default=self.longest_look_s)
 
     def arrival_rate(self, pool: int) -> float:
         """Return the rate of what is drawn on a pool, at most: faults and stops. [1/s]
