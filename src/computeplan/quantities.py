@@ -210,7 +210,7 @@ QUANTITIES = _table(
     Quantity(
         "window_days", "d", "Window", "统计时长",
         "From time 0 to when energy, cost and carbon are counted: in each run the latest end over "
-        "the cases that are compared.", 4,
+        "the cases that are compared, of those that are done.", 4,
     ),
     Quantity(
         "kept_gtok", "Gtoken", "Tokens trained", "有效训练 token 数",
@@ -249,7 +249,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "单位 token 能耗",
-        "Energy / tokens trained.", 4,
+        "Energy to the end of the run / tokens trained; it does not depend on other cases.", 4,
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
@@ -271,7 +271,7 @@ QUANTITIES = _table(
     )),
     *_money(Quantity(
         "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "单位 token 电费",
-        "Electricity, and rent where one is given / tokens trained.", 4,
+        "Electricity, and rent where one is given, to the end of the run / tokens trained.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
@@ -287,7 +287,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "单位 token 碳排放",
-        "Carbon / tokens trained.", 4,
+        "Carbon to the end of the run / tokens trained.", 4,
     ),
     Quantity(
         "mean_jct_h", "h", "Mean job completion time", "平均作业完成时间",

@@ -65,25 +65,39 @@ class CaseResult:
         """Whether a job is unfinished in some run, so that totals are not of all the work."""
         return bool((self.values.get("n_unfinished", np.zeros(1)) > 0).any())
 
+    @property
+    def done_s(self) -> FloatArray:
+        """When the work of each run was done; 0 where it was not. Shape (n_runs,). [s]"""
+        is_done = np.nan_to_num(self.values.get("n_unfinished", np.zeros(self.n_runs))) == 0
+        end_s = np.zeros(self.n_runs) if self.by_site is None else self.by_site.end_s
+        return np.where(is_done, end_s, 0.0)
+
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of a quantity; without any value if the case does not have it."""
         values = self.values.get(name, np.full(self.n_runs, np.nan))
         return Estimate.of(values, QUANTITIES[name].bounds)
 
     def counted_to(self, window_s: FloatArray) -> CaseResult:
-        """Return the case with energy, cost and carbon counted to another time in each run. [s]"""
+        """Return the case with energy, cost and carbon counted to another time in each run. [s]
+
+        To the end of the run where that is later.
+        """
         if self.by_site is None:
             return self
-        counted = counted_to(self.by_site, self.values["kept_gtok"], window_s)
+        until_s = np.maximum(window_s, self.by_site.end_s)
+        counted = counted_to(self.by_site, self.values["kept_gtok"], until_s)
         return replace(self, values={**self.values, **counted})
 
 
 def in_one_window(cases: Iterable[CaseResult]) -> list[CaseResult]:
-    """Return cases counted to one time: in each run the latest end over the cases."""
+    """Return cases counted to one time: in each run the latest end over those that are done.
+
+    A case that was cut unfinished is counted to its own end, if that is later.
+    """
     found = list(cases)
     if any(case.by_site is None for case in found):
         return found
-    window_s = np.maximum.reduce([case.by_site.end_s for case in found if case.by_site])
+    window_s = np.maximum.reduce([case.done_s for case in found])
     return [case.counted_to(window_s) for case in found]
 
 

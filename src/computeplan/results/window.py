@@ -3,9 +3,10 @@
 Energy, cost and carbon of a case are those of its jobs, which do not depend on other cases, and
 those of chips that no job holds, which go on after its last job. A case that ends early is not
 cheaper because its idle chips stop counting. So all cases are counted to one time, in each run the
-latest end over the cases, and what idle chips take after the end of a case is added at a steady
-rate: all chips idle but those of nodes that are in repair when the run ends, as many of which are
-taken to be in repair all along.
+latest end over the cases that are done, and what idle chips take after the end of a case is added
+at a steady rate: all chips idle but those of nodes that are in repair when the run ends, as many of
+which are taken to be in repair all along. A case that is cut unfinished is no window for the
+others. What is counted per token is counted to the end of the run.
 """
 
 from __future__ import annotations
@@ -112,10 +113,11 @@ def counted_to(
         for name, of_idle in by_site.idle.items()
     }
     total = {name: jobs[name] + idle[name] for name in MEASURES}
+    to_end = {name: jobs[name] + of_idle.sum(axis=1) for name, of_idle in by_site.idle.items()}
     chip_h = total.pop("chip_h")
     with np.errstate(divide="ignore", invalid="ignore"):
         per_gtok = {
-            name: total[of] / kept_gtok
+            name: to_end[of] / kept_gtok
             for name, of in (
                 ("kwh_per_gtok", "energy_kwh"),
                 ("usd_per_gtok", "cost_usd"),
