@@ -147,6 +147,7 @@ NO_WORDS = re.compile(
     re.ASCII,
 )
 """What a person types, names of files, numbers, and names of the catalogue."""
+HALF_WIDTH = re.compile(r"[\u3400-\u9fff][,:;()]|[,;()][\u3400-\u9fff]")
 
 
 class Fields(dict):
@@ -197,6 +198,7 @@ def test_a_code_says_the_same_in_both_languages(which, code):
             assert "None" not in shown
             assert "nan" not in shown
         assert not foreign(shown, values)
+        assert not HALF_WIDTH.search(shown), shown
 
 
 @pytest.mark.parametrize("which", CATALOGUES)
@@ -218,6 +220,7 @@ def test_reasons_without_a_closed_form_have_words_in_both_languages():
 def test_english_in_a_chinese_text_is_seen():
     assert foreign("q1：its TDP 为估计值", ["q1"]) == {"its"}
     assert foreign("时间 3 d（MTBF）", []) == set()
+    assert HALF_WIDTH.search("均值:3")
 
 
 def test_texts_of_the_catalogue_are_said_in_chinese_and_no_others():

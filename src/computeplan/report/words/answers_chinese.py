@@ -19,17 +19,17 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
         f"{v['n_chips']:,} 卡中用 {v['n_used']:,} 卡"
         + (f"；批大小 {v['batch'] / 1e6:.3g} Mtoken 时用 {v['n_chips']:,} 卡" if v["batch"] else "")
     ),
-    "spares_for": "节点不足的时间低于 {share:g} % 所需的备用节点：本次训练 {n_run}，"
+    "spares_for": "缺少节点的时间低于 {share:g} % 所需的备用节点：本次训练 {n_run}，"
     "长期运行 {n_long_run}。",
     "sentences": "",
     # notes
     "of_cases": "{cases}：{text}",
     "all_cases": "所有方案均为 {value}",
-    "lacks": "长期运行中节点不足的时间占比：{cases}。模拟开始时所有节点完好，以后会更差。",
-    "lacks_beyond": "长期运行中节点不足的时间占比：{cases}。模拟在第 {days:.4g} 天截断，"
+    "lacks": "长期缺少节点的时间占比：{cases}。模拟开始时所有节点完好，以后会更差。",
+    "lacks_beyond": "长期缺少节点的时间占比：{cases}。模拟在第 {days:.4g} 天截止，"
     "之后更差，因此不外推训练时长。",
-    "cut": "模拟在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计。",
-    "cut_and_carried_on": "模拟在第 {days:.4g} 天截断，工作未完成：能耗、费用和碳排放按 token 计；"
+    "cut": "模拟在第 {days:.4g} 天截止，工作未完成：能耗、费用和碳排放按 token 计。",
+    "cut_and_carried_on": "模拟在第 {days:.4g} 天截止，工作未完成：能耗、费用和碳排放按 token 计；"
     "闭式解表明进度不变时，时长为外推值。",
     "not_carried_on": "以下方案没有闭式解表明进度不变，{days:.4g} 天之后不外推：{cases}。",
     "rests_on": "{n:,} 卡（{family}）",

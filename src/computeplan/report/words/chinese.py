@@ -403,7 +403,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "lacking": _lacking,
     "saves_at_best": lambda v: f"每 {v['interval_s'] / MINUTE_S:.3g} 分钟保存",
     "spares_needed": lambda v: (
-        f"节点不足的时间低于 {100 * v['lacking_frac']:g} % 所需的备用节点：本次运行"
+        f"缺少节点的时间低于 {100 * v['lacking_frac']:g} % 所需的备用节点：本次运行"
         f" {v['n_run']:,}，长期运行 {v['n_long_run']:,}"
     ),
     # fitting and validation

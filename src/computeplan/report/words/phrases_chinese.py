@@ -28,7 +28,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
     "ok": "检查通过",
-    "cannot_be_played": "无法运行:{case}:{why}",
+    "cannot_be_played": "无法模拟：{case}：{why}",
     # run
     "simulating": "正在模拟",
     "numbers_in": "数据：{folder}",
@@ -68,7 +68,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "median_alone": "{n:,} 次模拟的中位数",
     "one_run_each": "每个方案模拟一次",
     "range_of_runs": "90 % 的模拟结果",
-    "by_closed_form": "解析公式",
+    "by_closed_form": "闭式解",
     "over": "{name}随 {path} 的变化",
     "goodput": "有效产出",
     "ettr_queueing_included": "ETTR（含排队）",
