@@ -143,7 +143,7 @@ TERMS = """
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
 NO_WORDS = re.compile(
-    r"--[a-z]+|\b\w+\.(?:md|csv|json|yaml)\b|\b\d[\d.,]*(?:e[+-]?\d+)?(?!\w)|\b[a-z-]+/[\w.-]+",
+    r"--[a-z]+|\b[\w.]+\.(?:md|csv|json|yaml)\b|\b\d[\d.,]*(?:e[+-]?\d+)?(?!\w)|\b[a-z-]+/[\w.-]+",
     re.ASCII,
 )
 """What a person types, names of files, numbers, and names of the catalogue."""

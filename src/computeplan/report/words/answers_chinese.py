@@ -11,7 +11,7 @@ Values = Mapping[str, Any]
 
 
 ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
-    "names": "；",
+    "names": "、",
     # heads of cases, and a line below the table
     "with_head": "{case}\n（{head}）",
     "head_saves": "每 {minutes:.3g} 分钟保存",
@@ -37,7 +37,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "guessed": "部分为估计值：{chips}。",
     "notes": "须知",
     "facts": "各方案的参数",
-    "more_notes": "全部说明：--notes，或结果目录中的 notes.md。",
+    "more_notes": "全部说明：--notes，或结果目录中的 notes.zh.md。",
     # the answer
     "sentence": "{text}。",
     "then": "；",
