@@ -102,3 +102,14 @@ def test_validate_training_reads_rows_of_ones_own(call, tmp_path):
 def test_validate_training_without_the_file(call, tmp_path):
     result = call("validate", "training", "--cases", str(tmp_path / "no.yaml"), expect=2)
     assert "no.yaml" in result
+
+
+def test_a_batch_of_a_decimal_prefix_and_a_long_seq_are_questioned(call):
+    options = ("--model", "llama-3.1-8b", "--chip", "H100", "--chips", "64")
+    out = call("step", *options, "--batch", "4 Mtoken")
+    assert "4 Mitoken is 512 of them" in " ".join(out.split())
+    out = call("step", *options, "--batch", "4 Mitoken")
+    assert "of them" not in out
+    assert "beyond the context" not in out
+    out = call("step", *options, "--seq", "262144")
+    assert "seq 262,144 is beyond the context of meta/llama-3.1-8b" in " ".join(out.split())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from computeplan.compiler.hardware import Band
-from computeplan.compiler.speed import price
+from computeplan.compiler.speed import beyond_context, price
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Notes
 from computeplan.physics.steptime.layout import Layout
@@ -175,7 +175,7 @@ def price_step(
     except ValueError as error:
         raise ScenarioError.of(str(error)) from None
 
-    choices = found.choices
+    choices, of_seq = found.choices, beyond_context(network.name, network, seq)
     return StepPrice(
         model=network.name,
         chip=part.name,
@@ -196,7 +196,7 @@ def price_step(
         numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
-        notes=tuple(dict.fromkeys((*of_model, *of_name, *found.notes))),
+        notes=tuple(dict.fromkeys((*of_model, *of_name, *of_seq, *found.notes))),
     )
 
 

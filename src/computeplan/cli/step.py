@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -88,6 +89,7 @@ def step(
     sequence or precision.
     """
     from computeplan.analytic.step_price import price_step
+    from computeplan.compiler.speed import of_decimal_batch
     from computeplan.report.steps import as_document, best_table, step_table
 
     given = dict(layout) | {"recompute": recompute, "schedule": schedule}
@@ -107,6 +109,9 @@ def step(
         )
         for name in chip_names
     ]
+    if batch is not None and not batch.strip().isdecimal():
+        of_batch = of_decimal_batch(prices[0].model, _quantity(batch, "token", "--batch"), seq)
+        prices = [replace(price, notes=(*of_batch, *price.notes)) for price in prices]
     if figure is not None:
         _draw(prices, figure, language)
     if as_json:

@@ -14,7 +14,7 @@ from computeplan.compiler.feasibility import check_feasible, check_size
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
-from computeplan.compiler.speed import binary_batch
+from computeplan.compiler.speed import of_decimal_batch
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
@@ -111,21 +111,12 @@ def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[No
         for name, spec in scenario.jobs.items()
         if (n := n_sequences(spec)) is not None and spec.seq and n * spec.seq != spec.batch
     )
-    meant: dict[str, tuple[int, str, int]] = {}
-    for name, n, seq in rounded:
-        if binary := binary_batch(scenario.jobs[name].batch or 0.0, seq):
-            meant[name] = binary
-            times, prefix, n_binary = binary
-            of_prefix = note(
-                "batch_of_decimal_prefix",
-                job=name,
-                times=times,
-                prefix=prefix,
-                n=n,
-                seq=seq,
-                n_binary=n_binary,
-            )
-            notes.append(of_prefix)
+    meant = {
+        name: note_of_prefix
+        for name, _, seq in rounded
+        for note_of_prefix in of_decimal_batch(name, scenario.jobs[name].batch or 0.0, seq)
+    }
+    notes += meant.values()
     if plain := tuple(job for job in rounded if job[0] not in meant):
         notes.append(note("batches_rounded", jobs=plain))
     return jobs, notes

@@ -11,7 +11,7 @@ import numpy as np
 from computeplan.compiler.checkpoints import Saving, saving_on
 from computeplan.compiler.elastic import shrinking_on
 from computeplan.compiler.job_on_pool import JobOnPool
-from computeplan.compiler.speed import Speed, speed_on
+from computeplan.compiler.speed import Speed, beyond_context, speed_on
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.steptime.transformer import flop_per_token
@@ -53,10 +53,8 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         found, of_place = _on_pool(at, may_run=may_run)
         on.append(found)
         notes += of_place
-    if model and job.seq and job.seq > (longest := model.n_context or job.seq):
-        notes.append(
-            note("seq_beyond_context", job=name, seq=job.seq, model=model.name, context=longest)
-        )
+    if model and job.seq:
+        notes += beyond_context(name, model, job.seq)
     misfits = [p.misfit for p in on if p.misfit]
     if misfits and not any(p.n_nodes for p in on):
         raise InfeasibleError("\n".join(misfits))

@@ -26,10 +26,21 @@ from computeplan.physics.steptime.transformer import size_class
 from computeplan.specs.catalogue.chips import Chip, Precision
 from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
 from computeplan.specs.catalogue.mfu import default_mfu
+from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 
-__all__ = ["Priced", "Speed", "binary_batch", "layout_of", "layout_problem", "price", "speed_on"]
+__all__ = [
+    "Priced",
+    "Speed",
+    "beyond_context",
+    "binary_batch",
+    "layout_of",
+    "layout_problem",
+    "of_decimal_batch",
+    "price",
+    "speed_on",
+]
 
 GIVEN = "given"
 PRICED = "priced"
@@ -198,6 +209,33 @@ def binary_batch(batch: float, seq: int) -> tuple[int, str, int] | None:
         return None
     times = int(batch) // decimal
     return None if times * binary % seq else (times, letter, times * binary // seq)
+
+
+def of_decimal_batch(job: str, batch: float, seq: int) -> Notes:
+    """Return that a batch with a binary prefix would be whole sequences, if it would."""
+    meant = binary_batch(batch, seq)
+    if meant is None:
+        return ()
+    times, prefix, n_binary = meant
+    return (
+        note(
+            "batch_of_decimal_prefix",
+            job=job,
+            times=times,
+            prefix=prefix,
+            n=round(batch / seq),
+            seq=seq,
+            n_binary=n_binary,
+        ),
+    )
+
+
+def beyond_context(job: str, model: Transformer, seq: int) -> Notes:
+    """Return that sequences are longer than a model is published for, if they are."""
+    longest = model.n_context
+    if longest is None or seq <= longest:
+        return ()
+    return (note("seq_beyond_context", job=job, seq=seq, model=model.name, context=longest),)
 
 
 def _peak_notes(chip: Chip, precision: Precision) -> Notes:
