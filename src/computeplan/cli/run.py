@@ -91,7 +91,6 @@ def run(
     Exit code 4: some cases have no result. Ctrl-C keeps those that are done.
     """
     from computeplan.report.words import phrase
-    from computeplan.study import run as study
 
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     asked = load_with(scenario, (*settings, *more))
@@ -99,13 +98,7 @@ def run(
     shown = Shown(language, with_jobs, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
-    is_stopped = False
-    try:
-        with executor_of(workers) as executor, _progress(language) as progress:
-            on_case = None if kept is None else kept.save_sometimes
-            result = study.run(loaded, executor=executor, progress=progress, on_case=on_case)
-    except study.Interrupted as stop:
-        result, is_stopped = stop.result, True
+    result, is_stopped = _played(loaded, workers, kept, language)
     errors: list[Exception] = []  # what goes wrong in one step does not keep the next from its own
     if kept is not None:
         with _going_on(errors):
@@ -125,6 +118,20 @@ def run(
         raise errors[0]
     if result.incomplete:
         click.get_current_context().exit(PARTIAL)
+
+
+def _played(
+    scenario: Scenario, workers: int, kept: _Kept | None, language: Language
+) -> tuple[Result, bool]:
+    """Return the result, and whether it was stopped before all cases were done."""
+    from computeplan.study import run as study
+
+    on_case = None if kept is None else kept.save_sometimes
+    try:
+        with executor_of(workers) as executor, _progress(language) as progress:
+            return study.run(scenario, executor=executor, progress=progress, on_case=on_case), False
+    except study.Interrupted as stop:
+        return stop.result, True
 
 
 def _print_json(result: Result) -> None:
