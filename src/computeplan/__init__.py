@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from computeplan.results.estimates import Estimate
     from computeplan.specs.jobs import Parallelism
     from computeplan.specs.scenario import Scenario, load
+    from computeplan.study.compare import Comparison, compare
     from computeplan.study.result import Result
     from computeplan.study.run import run
     from computeplan.study.store import load_result, save_result
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CaseResult",
+    "Comparison",
     "ComputePlanError",
     "Estimate",
     "InfeasibleError",
@@ -46,6 +48,7 @@ __all__ = [
     "StepPrice",
     "UnsupportedByEngine",
     "__version__",
+    "compare",
     "load",
     "load_result",
     "need",
@@ -56,6 +59,7 @@ __all__ = [
 
 _WHERE = {
     "CaseResult": "results.cases",
+    "Comparison": "study.compare",
     "ComputePlanError": "errors",
     "Estimate": "results.estimates",
     "InfeasibleError": "errors",
@@ -66,6 +70,7 @@ _WHERE = {
     "ScenarioError": "errors",
     "StepPrice": "analytic.step_price",
     "UnsupportedByEngine": "errors",
+    "compare": "study.compare",
     "load": "specs.scenario",
     "load_result": "study.store",
     "need": "planner.need",

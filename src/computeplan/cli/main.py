@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Simulate a scenario: a table, and a folder with numbers and figures.",
     "check": "Check a scenario without simulating it.",
     "need": "Find how many chips, spares, ... are needed for a goal.",
+    "compare": "Compare two results, or two scenarios.",
     "fit": "Fit fault laws to a fault log.",
     "step": "Price a step of training: time, memory, the best layouts.",
     "validate": "Compare published measurements with what is said of them.",

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from computeplan.cli.options import language_option, load_with, scenario_options, show_table
+from computeplan.cli.options import (
+    language_option,
+    load_with,
+    scenario_options,
+    show_lines,
+    show_table,
+)
 from computeplan.cli.workers import executor_of
 from computeplan.report import Language
 
@@ -150,13 +156,10 @@ def _seconds(text: str | None) -> float | None:
 def _show(found: Need, language: Language) -> None:
     from computeplan.report.needs import answer, beside, remarks
 
-    for line in answer(found, language):
-        click.echo(line)
-    click.echo()
+    show_lines(answer(found, language))
     if found.tried:
         show_table(beside(found, language))
-    for line in remarks(found, language):
-        click.echo(f"- {line}")
+    show_lines(f"- {line}" for line in remarks(found, language))
 
 
 @contextlib.contextmanager

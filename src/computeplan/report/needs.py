@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable
 
 from computeplan.planner.need import Need, Tried
@@ -19,7 +20,7 @@ _BY_FIND = {"least": "need_least", "greatest": "need_greatest"}
 
 
 def answer(need: Need, language: Language) -> list[str]:
-    """Return the answer: one sentence, then each path with its value."""
+    """Return the answer, a sentence a line: the count, then every path with its value."""
     goal, best = need.goal.text, need.best
     if best is None:
         return [phrase("need_nothing_tried", language)]
@@ -31,11 +32,14 @@ def answer(need: Need, language: Language) -> list[str]:
         return [phrase(code, language, goal=goal, first=first, last=last, **found)]
     code = _BY_FIND[need.find] if need.is_complete else "need_so_far"
     count = _count(need, need.answer, language)
-    runs = {"value": _value(need, need.answer.value), "n_runs": need.n_runs}
-    said = phrase(
-        code, language, goal=goal, count=count, interval=_interval(need, need.answer), **runs
-    )
-    return [said, *(f"  {path}: {value}" for path, value in need.answer.changes.items())]
+    interval = _interval(need, need.answer, language)
+    runs = {"value": _value(need, need.answer.value), "interval": interval, "n_runs": need.n_runs}
+    changes = need.answer.changes.items()
+    settings = " ".join(f"-s {path}={shlex.quote(str(value))}" for path, value in changes)
+    return [
+        phrase(code, language, goal=goal, count=count, **runs),
+        phrase("need_settings", language, settings=settings),
+    ]
 
 
 def beside(need: Need, language: Language) -> Table:
@@ -51,12 +55,12 @@ def beside(need: Need, language: Language) -> Table:
         (
             _number(one.count),
             _value(need, one.value),
-            _interval(need, one),
+            _interval(need, one, language),
             phrase(_verdict(one), language),
         )
         for one in chosen
     )
-    return Table(need.name, head, rows)
+    return Table("", head, rows)
 
 
 def remarks(need: Need, language: Language) -> list[str]:
@@ -66,16 +70,17 @@ def remarks(need: Need, language: Language) -> list[str]:
         odd = [one for one in need.better if not one.is_met]
         counts = ", ".join(_count(need, one, language) for one in odd[:3])
         told.append(phrase("need_not_monotone", language, counts=counts))
-    for one in _beside(need):
+    shown = _beside(need)
+    for one in shown:
         for note in one.notes:
             said = {"count": _count(need, one, language), "note": sentence(note, language)}
             told.append(phrase("need_at", language, **said))
     n_tried = len(need.tried)
     effort = {"n": n_tried, "n_runs": need.n_runs, "n_in_all": n_tried * need.n_runs}
     told.append(phrase("need_effort", language, **effort))
-    if need.skipped:
-        own = need.answer or need.best
-        near = min(need.skipped, key=lambda count: abs(count - (own.count if own else 0.0)))
+    row = [one.count for one in shown]
+    near = next((count for count in need.skipped if row and min(row) < count < max(row)), None)
+    if near is not None:
         skipped = {"n": len(need.skipped), "count": _number(near), "why": need.skipped[near]}
         told.append(phrase("need_skipped", language, **skipped))
     if not need.is_complete:
@@ -188,7 +193,7 @@ def _limit(need: Need) -> str:
     return _value(need, need.goal.limit)
 
 
-def _interval(need: Need, one: Tried) -> str:
+def _interval(need: Need, one: Tried, language: Language) -> str:
     low, high = (_value(need, end) for end in (one.low, one.high))
     unit = " %" if _is_share(need) else f" {QUANTITIES[need.goal.quantity].unit}"
-    return f"{low.removesuffix(unit)} - {high}"
+    return phrase("range", language, low=low.removesuffix(unit), high=high)

@@ -89,30 +89,48 @@ class CaseResult:
         return replace(self, values={**self.values, **counted})
 
 
-def in_one_window(cases: Iterable[CaseResult]) -> list[CaseResult]:
+def in_one_window(cases: Iterable[CaseResult], *, run_by_run: bool = True) -> list[CaseResult]:
     """Return cases counted to one time: in each run the latest end over those that are done.
 
-    A case that was cut unfinished is counted to its own end, if that is later.
+    A case that was cut unfinished is counted to its own end, if that is later. Where runs of one
+    number have nothing to do with one another, it is the latest end of all runs.
     """
     found = list(cases)
     if any(case.by_site is None for case in found):
         return found
-    window_s = np.maximum.reduce([case.done_s for case in found])
-    return [case.counted_to(window_s) for case in found]
+    ends_s = [case.done_s for case in found]
+    if run_by_run:
+        window_s = np.maximum.reduce(ends_s)
+        return [case.counted_to(window_s) for case in found]
+    latest_s = max(float(end_s.max()) for end_s in ends_s)
+    return [case.counted_to(np.full(case.n_runs, latest_s)) for case in found]
 
 
-def differences(case: CaseResult, base: CaseResult) -> dict[str, Estimate]:
+def differences(
+    case: CaseResult, base: CaseResult, *, is_paired: bool = True
+) -> dict[str, Estimate]:
     """Return the difference of each quantity to that of another case, run by run.
 
     Both are counted to one window, the later end of the two in each run. A run in which a time of
     either is only known to be longer has none.
+
+    Parameters
+    ----------
+    case, base : CaseResult
+    is_paired : bool, optional
+        Whether runs of one number met the same samples. If not, means are compared, and both are
+        counted to the latest end of all runs of the two.
     """
-    one, other = in_one_window((case, base))
+    one, other = in_one_window((case, base), run_by_run=is_paired)
     found = {}
     for name, quantity in QUANTITIES.items():
-        if name in one.values and name in other.values:
+        if name not in one.values or name not in other.values:
+            continue
+        if is_paired:
             difference = _difference(one.values[name], other.values[name])
             found[name] = Estimate.of(difference, (-1.0, 1.0) if quantity.bounds else None)
+        else:
+            found[name] = Estimate.between(one.estimate(name), other.estimate(name))
     return found
 
 

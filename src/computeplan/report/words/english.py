@@ -205,6 +205,13 @@ def _lacking(v: Values) -> str:
 
 
 SENTENCES: dict[str, str | Callable[[Values], str]] = {
+    # two results side by side
+    "other_currency": "money is in {a} in A and in {b} in B; set currency alike",
+    "other_work": "the work differs: {a} in A, {b} in B",
+    "one_unfinished": "work is unfinished at the end of {which} and finished in the other; give it"
+    " a later horizon, or none",
+    "other_horizon": "work is unfinished, and A ends at {a}, B at {b}",
+    "case_alone": "only {of} has the case {case}",
     "quoted": "{text}",
     # chips and speeds
     "chip_is_estimate": "{chip}: its profile is an estimate",

@@ -7,6 +7,7 @@ from typing import Any
 
 from computeplan.report.words.answers_chinese import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
+from computeplan.report.words.planning_chinese import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -130,32 +131,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
     **ANSWER_PHRASES,
-    # need
-    "interval_95": "95 % 置信区间",
-    "need_least": "{count}：满足 {goal} 的最小值（{n_runs:,} 次模拟得 {value}，95 % 置信区间"
-    " {interval}）",
-    "need_greatest": "{count}：满足 {goal} 的最大值（{n_runs:,} 次模拟得 {value}，95 % 置信区间"
-    " {interval}）",
-    "need_so_far": "搜索中止：目前为 {count}，满足 {goal}（{n_runs:,} 次模拟得 {value}，"
-    "95 % 置信区间 {interval}）",
-    "need_none": "从 {first} 到 {last} 没有合法的值满足 {goal}；最接近的是 {best}，为 {value}",
-    "need_none_yet": "搜索中止：试过的值都不满足 {goal}；最接近的是 {best}，为 {value}",
-    "need_nothing_tried": "搜索中止：还没有试任何值；请允许更多次数或更长时间",
-    "need_is_met": "是否满足",
-    "need_met": "是",
-    "need_met_perhaps": "是，在区间之内",
-    "need_not_met": "否",
-    "need_not_met_perhaps": "否，在区间之内",
-    "need_untold": lambda v: (
-        f"用这 {v['n_runs']:,} 次模拟，"
-        + (v["last"] if v["one"] else f"{v['first']} 到 {v['last']}")
-        + f" 与 {v['limit']} 无法区分；增加次数可以区分"
-        + (f"；{v['sure']} 在区间之外满足" if v["sure"] else "")
-    ),
-    "need_not_monotone": "答案之外并非每个值都满足目标：{counts} 不满足",
-    "need_at": "{count}：{note}",
-    "need_effort": "试了 {n:,} 个值，每个用同样的 {n_runs:,} 组样本，共模拟 {n_in_all:,} 次",
-    "need_skipped": "跳过 {n:,} 个无效的值，如 {count}：{why}",
-    "need_incomplete": "搜索已中止：上列各值之间的情况未知",
-    "need_progress": "已模拟 {count}：{value}",
+    **PLANNING_PHRASES,
 }

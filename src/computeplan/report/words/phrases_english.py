@@ -7,6 +7,7 @@ from typing import Any
 
 from computeplan.report.words.answers_english import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
+from computeplan.report.words.planning_english import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -19,10 +20,6 @@ def _price_rests_on(v: Values) -> str:
         f"{v['chip']}: {v['n_runs']} published runs ({v['family']}), at most {v['largest']:,}"
         f" chips{beyond}; switches of {v['framework']}"
     )
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 PHRASES: dict[str, str | Callable[[Values], str]] = {
@@ -134,36 +131,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
     **ANSWER_PHRASES,
-    # need
-    "interval_95": "95 % interval",
-    "need_least": "{count}: the least with {goal} ({value} of {n_runs:,} runs, 95 % interval"
-    " {interval})",
-    "need_greatest": "{count}: the greatest with {goal} ({value} of {n_runs:,} runs, 95 % interval"
-    " {interval})",
-    "need_so_far": "STOPPED: so far {count}, with {goal} ({value} of {n_runs:,} runs, 95 % interval"
-    " {interval})",
-    "need_none": "No legal value from {first} to {last} meets {goal}; the nearest is {best} with"
-    " {value}",
-    "need_none_yet": "STOPPED: none that was tried meets {goal}; the nearest is {best} with"
-    " {value}",
-    "need_nothing_tried": "STOPPED: nothing was tried; allow more runs or more time",
-    "need_is_met": "met",
-    "need_met": "yes",
-    "need_met_perhaps": "yes, within the interval",
-    "need_not_met": "no",
-    "need_not_met_perhaps": "no, within the interval",
-    "need_untold": lambda v: (
-        f"With these {v['n_runs']:,} runs"
-        + (f" {v['last']}" if v["one"] else f" {v['first']} to {v['last']}")
-        + f" cannot be told from {v['limit']}; more runs tell them apart"
-        + (f", and {v['sure']} meets it beyond the interval" if v["sure"] else "")
-    ),
-    "need_not_monotone": "Not every value beyond the answer meets the goal: not {counts}",
-    "need_at": "at {count}: {note}",
-    "need_effort": "{n:,} values tried with the same {n_runs:,} samples each: {n_in_all:,} runs",
-    "need_skipped": lambda v: (
-        f"{_counted(v['n'], 'value')} skipped as not valid, such as {v['count']}: {v['why']}"
-    ),
-    "need_incomplete": "The search was stopped: what lies between the values above is not known",
-    "need_progress": "simulated {count}: {value}",
+    **PLANNING_PHRASES,
 }
