@@ -100,6 +100,16 @@ def crowded(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def work(draw: st.DrawFn, chips: int) -> dict[str, Any]:
+    """Some hours of training, at a speed that may be uncertain."""
+    hours = draw(st.integers(1, 60))
+    achieved = draw(st.sampled_from([None, "400 +- 100 TFLOP/s", "400 +60 -300 TFLOP/s"]))
+    if achieved is None:
+        return {"train_for": f"{hours} h"}
+    return {"work": f"{hours * 3600 * chips * 4e14:.9e} FLOP", "achieved": achieved}
+
+
+@st.composite
 def checkpoints(draw: st.DrawFn) -> dict[str, Any]:
     """Checkpoints of every kind, free ones included."""
     every = draw(st.one_of(durations, st.sampled_from(["never", "optimal"])))
@@ -254,7 +264,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     for i in range(n_jobs):
         chips = draw(st.integers(1, site_pools[f"p{i}"]["chips"]))
         jobs[f"j{i}"] = {
-            "train_for": f"{draw(st.integers(1, 60))} h",
+            **draw(work(chips)),
             "chips": chips,
             "home": f"p{i}",
             "checkpoint": draw(checkpoints()),

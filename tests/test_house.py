@@ -67,6 +67,7 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "pue": "a ratio by definition",
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",
+    "step_factor": "a ratio by definition",
 }
 NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
 ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source

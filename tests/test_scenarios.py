@@ -20,6 +20,7 @@ from computeplan.cli.init import init
 from computeplan.cli.run import run as run_command
 from computeplan.distributions import law_mean_s
 from computeplan.report.words import sentence, sentences
+from computeplan.study.cases import compile_cases
 
 FILES = sorted((REPO / "scenarios").glob("*.yaml"))
 READMES = ("README.md", "README.zh-CN.md")
@@ -39,8 +40,8 @@ each_readme = pytest.mark.parametrize("readme", READMES)
 
 
 @cache
-def result_of(name, runs=4):
-    return cp.run(cp.load(name).with_({"simulate.runs": runs}))
+def result_of(name, runs=4, inputs="drawn"):
+    return cp.run(cp.load(name).with_({"simulate.runs": runs, "simulate.inputs": inputs}))
 
 
 def mean(name, case, quantity, runs=4):
@@ -129,7 +130,8 @@ def test_h100_h200_910b_claims():
     about = in_words(scenario.about)
     part = {case: cp.load(name).with_(change or {}) for case, change in scenario.cases.items()}
     peak = {case: s.chip_of("pool").peak_dense["bf16"].value for case, s in part.items()}
-    speed = {case: mean(name, case, "throughput_tok_per_s") for case in part}
+    cases = result_of(name, inputs="fixed").cases
+    speed = {case: cases[case].estimate("throughput_tok_per_s").mean for case in part}
     for case, short in (("Ascend 910B2", "910B2"), ("Ascend 910B3", "910B3")):
         ratio = peak["H100"] / peak[case]
         assert f"{ratio:.2f} for the {short}" in about
@@ -321,10 +323,31 @@ def test_the_best_interval_is_the_best_of_the_sweep():
 
 
 def test_a_910b_fleet_matches_the_h100_up_to_8_times_the_fault_rate():
-    result = result_of("910b-fault-rate", 100)
+    result = result_of("910b-fault-rate", 100, "fixed")
     speed = {name: result.case(name).estimate("goodput_tok_per_s").mean for name in result.cases}
     h100 = speed.pop("2,048 H100")
     ratios = [value / h100 for value in speed.values()]
     assert ratios[0] == pytest.approx(1.39, abs=0.01)
     assert ratios == sorted(ratios, reverse=True)
     assert ratios[-2] > 1 > ratios[-1]
+
+
+def test_a_910b_fleet_and_the_h100_cannot_be_told_apart_within_their_bands():
+    result = result_of("910b-fault-rate", 200)
+    speed = {name: case.values["goodput_tok_per_s"] for name, case in result.cases.items()}
+    ratio = speed["8,192 910B2, rate x 1"] / speed["2,048 H100"]
+    low, high = np.quantile(ratio, [0.05, 0.95])
+    assert (low, high) == pytest.approx((0.9, 2.2), abs=0.06)
+    (said,) = [sentence(n) for n in result.notes if n.code == "break_even"]
+    assert "cannot be told apart" in said
+
+
+def test_llama3_trains_at_the_utilisation_that_was_published_and_its_layout_agrees():
+    (world,) = {
+        case.name: case.world for case in compile_cases(cp.load("llama3-405b"))[:1]
+    }.values()
+    assert world.jobs[0].mfu[0] == 0.41
+    factor = world.jobs[0].step_factor[0]
+    assert (factor.low, factor.high) == pytest.approx((0.41 / 0.43, 0.41 / 0.38))
+    (said,) = [sentence(n) for n in world.notes if n.code == "layout_checks_speed"]
+    assert "inside the band that its layout is priced at" in said

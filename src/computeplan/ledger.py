@@ -81,6 +81,8 @@ class Ledger:
     """inf if unfinished at the horizon; shape (n_runs, n_jobs). [s]"""
     wall_s: FloatArray
     """Length of the run; shape (n_runs,). [s]"""
+    step_factor: FloatArray
+    """How many times its nominal training time each job took; shape (n_runs, n_jobs, n_pools)."""
     counts: Mapping[str, IntArray]
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
@@ -148,6 +150,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         first_start_s=np.concatenate([one.first_start_s for one in ledgers]),
         end_s=np.concatenate([one.end_s for one in ledgers]),
         wall_s=np.concatenate([one.wall_s for one in ledgers]),
+        step_factor=np.concatenate([one.step_factor for one in ledgers]),
         counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
         weights=first.weights,
         spans=first.spans,

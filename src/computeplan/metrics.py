@@ -83,21 +83,22 @@ def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
     return np.nan_to_num(seconds, nan=0.0)
 
 
-def _tok_per_s(world: World) -> FloatArray:
-    return np.array([job.tok_per_s for job in world.jobs])
+def _tok_per_s(ledger: Ledger, world: World) -> FloatArray:
+    """Return the speed that each job had, shape (n_runs, n_jobs, n_pools)."""
+    return _floats(np.array([job.tok_per_s for job in world.jobs]) / ledger.step_factor)
 
 
 def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
     """Return the tokens processed in some phases, per run; nan where the speed is not known."""
     seconds = sum(_seconds(ledger, world, phase) for phase in phases)
-    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(world)).sum(axis=(1, 2))
-    unknown = np.isnan(_tok_per_s(world)).all(axis=1).any()
+    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(ledger, world)).sum(axis=(1, 2))
+    unknown = any(np.isnan(job.tok_per_s).all() for job in world.jobs)
     return np.full_like(tokens, math.nan) if unknown else tokens
 
 
 def _kept_frac(ledger: Ledger, world: World) -> FloatArray:
     """Return the share of the work of each job that was kept, shape (n_runs, n_jobs)."""
-    due = np.array([job.train_s for job in world.jobs])
+    due = np.array([job.train_s for job in world.jobs]) * ledger.step_factor
     return _floats(np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2))
 
 

@@ -11,8 +11,20 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-__all__ = ["JOB_QUANTITIES", "PHASES", "QUANTITIES", "Quantity", "in_currency", "significant"]
+__all__ = [
+    "FAULT_RATE",
+    "INPUTS",
+    "JOB_QUANTITIES",
+    "PHASES",
+    "QUANTITIES",
+    "STEP_TIME",
+    "Quantity",
+    "in_currency",
+    "significant",
+]
 
+INPUTS = STEP_TIME, FAULT_RATE = "quantile_of_step_time_on_", "quantile_of_fault_rate_on_"
+"""What the columns of uncertain inputs begin with, before the chip."""
 PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
 
 

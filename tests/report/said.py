@@ -53,6 +53,8 @@ NOTES = {
     "quoted": [{"text": "Mixtral is read as mistral/mixtral-8x7b"}, {"text": "q9"}],
     "peak_is_estimate": [{"chip": "acme/x1", "precision": "bf16", "confidence": "recalled"}],
     "tdp_is_estimate": [{"chip": "acme/x1", "confidence": "press"}],
+    "speeds_without_band": [{"jobs": ("j1", "j2")}],
+    "layout_checks_speed": [{"job": "j1", "given_s": x, "step": STEP} for x in (11.0, 33.0)],
     "batch_of_decimal_prefix": [
         {"job": "j1", "times": 4, "prefix": p, "n": 488, "seq": 8192, "n_binary": 512} for p in "Mk"
     ],
@@ -86,7 +88,11 @@ NOTES = {
     "step": [dict(STEP)],
     "steps": [{"steps": (("j1", STEP), ("", STEP)), "n_more": 3}],
     "no_end": [{"interval_s": None}, {"interval_s": 900.0}],
-    "closed_form": [CLOSED, CLOSED | {"least_ettr": 0.8}],
+    "closed_form": [
+        CLOSED,
+        CLOSED | {"least_ettr": 0.8},
+        CLOSED | {"days_of_inputs": (45.0, 78.0)},
+    ],
     "lacking": [LACKING, LACKING | {"long_run_frac": 1e-6}],
     "mfu_measured": [MFU, MFU | {"estimate": False, "remark": ""}],
     "no_closed_form": [{"path": "q.a", "about": "k1", "why": "replay"}, {"path": "q.a", "why": ""}],
@@ -95,7 +101,12 @@ NOTES = {
         {"cases": (("c1", "ettr", 0.9, 0.8), ("c2", "days", 50.0, 60.0)) * 2, "sigmas": 4.0}
     ],
     "not_the_long_run": [{"cases": (("c1", 0.9, 0.6),)}],
-    "break_even": [BREAK_EVEN, BREAK_EVEN | {"ratio": None}],
+    "break_even": [
+        BREAK_EVEN,
+        BREAK_EVEN | {"band": (0.7, 5.0), "overlaps": True},
+        BREAK_EVEN | {"band": (None, 5.0), "overlaps": True},
+        *(BREAK_EVEN | {"ratio": None, "overlaps": overlaps} for overlaps in (False, True)),
+    ],
     "beyond_several_jobs": [BEYOND],
     "beyond_no_closed_form": [BEYOND],
     "beyond_not_steady": [BEYOND],

@@ -16,13 +16,20 @@ The ETTR of a job alone on a pool is a product of three shares:
    no faults, the share is Erlang's loss formula with one server more than spares, in the long run
    only.
 
+Inputs that are uncertain, its step time and its fault rate, are integrated over: the form is asked
+at points that fill the square of their quantiles evenly, and gives the mean, and the range of days
+that they make.
+
 What the form leaves out, and the least sampling error, are given beside it, so that a simulation
 can be compared with it (``agreement.py``).
+
+Long because the three shares, and what integrates them over inputs, are read together.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +39,7 @@ from computeplan.distributions import law_mean_s
 from computeplan.notes import Note, note
 from computeplan.physics.checkpoint import expected_makespan_s, expected_wall_s
 from computeplan.physics.reliability import down_frac_over_time, lacking_share, stalled_share
+from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features, first_refused
 from computeplan.world.jobs import Job
@@ -52,10 +60,12 @@ __all__ = [
 
 PLAYS = features(
     "asynchronous_saves never_saves keeps_several shrinks_never automatic_repair busy_clock"
-    " busy_repairs wall_repairs planned_stops horizon signals"
+    " busy_repairs wall_repairs planned_stops horizon signals uncertain_rate uncertain_step"
 )
 NOT_TOGETHER = (("busy_repairs", "wall_repairs"), ("never_saves", "horizon"))
 N_STEPS = 400
+N_POINTS, TURN = 55, 34
+"""Points of a Fibonacci lattice: either quantile alone is at equal steps."""
 NEVER = 1e-6
 """An ETTR below is no training."""
 NO_FAULTS = 1e-12  # fewer faults in a run than this are none
@@ -90,6 +100,8 @@ class Expected:
     """Training time of the work. [s]"""
     interval_s: float
     """Training time between saves; inf if it never saves. [s]"""
+    days_of_inputs: tuple[float, float] | None = None
+    """5th and 95th percentile of the days to train over uncertain inputs; None if all are known."""
 
     @property
     def ettr(self) -> float:
@@ -143,6 +155,69 @@ def expect(world: World) -> Expected | None:
     if why_no_closed_form(world) is not None:
         return None
     p = _place(world)
+    factors = (world.jobs[0].step_factor_on(p), *(kind.factor for kind in world.pools[p].kinds))
+    if all(factor.is_known for factor in factors):
+        return _expect(world, p)
+    found = [_expect(at, p) for at in _at_points(world, p)]
+    return _over_inputs([one for one in found if one is not None])
+
+
+def _at_points(world: World, p: int) -> Iterator[World]:
+    """Yield the world with inputs that are known, at points of equal probability."""
+    job, pool = world.jobs[0], world.pools[p]
+    at = np.arange(N_POINTS)
+    slower = job.step_factor_on(p).at((at + 0.5) / N_POINTS).tolist()
+    often = [k.factor.at((at * TURN % N_POINTS + 0.5) / N_POINTS).tolist() for k in pool.kinds]
+    for i in range(N_POINTS):
+        kinds = (
+            replace(kind, factor=Factor(of_kind[i], of_kind[i]))
+            for kind, of_kind in zip(pool.kinds, often, strict=True)
+        )
+        pools = [*world.pools]
+        pools[p] = replace(pool, kinds=tuple(kinds))
+        known = replace(job, train_s=job.train_s * slower[i], step_factor=())
+        yield replace(world, jobs=(known,), pools=tuple(pools))
+
+
+def _over_inputs(found: Sequence[Expected]) -> Expected | None:
+    """Return what is expected over points of equal probability: shares of all their time together.
+
+    So the ETTR is the training of all runs over their time, and the days to train their mean.
+    """
+    if not found:
+        return None
+    if not all(math.isfinite(one.run_s) and one.ettr > NEVER for one in found):
+        return replace(_NEVER_ENDS, train_s=found[0].train_s, interval_s=found[0].interval_s)
+    days = [one.days_to_train for one in found]
+    run_s = np.array([one.run_s for one in found])
+    share = run_s / run_s.sum()
+
+    def mean(name: str) -> float:
+        return float(np.array([getattr(one, name) for one in found]) @ share)
+
+    ettr, stopped, blocked = mean("ettr"), found[0].stopped_frac, mean("blocked_frac")
+    unblocked = ettr / (1 - stopped) / (1 - blocked)
+    ettrs = np.array([one.ettr for one in found])
+    noises = np.array([one.noise_frac * one.ettr for one in found])
+    of_inputs = math.sqrt(float(((ettrs - ettr) ** 2 + noises**2) @ share**2 * len(found)))
+    return Expected(
+        unblocked_frac=unblocked,
+        stopped_frac=stopped,
+        blocked_frac=blocked,
+        long_run_blocked_frac=1 - mean("long_run_ettr") / unblocked / (1 - stopped),
+        run_s=float(run_s.mean()),
+        repair_s=mean("repair_s"),
+        ends_with_work=any(one.ends_with_work for one in found),
+        left_out_frac=mean("left_out_frac"),
+        noise_frac=of_inputs / ettr,
+        train_s=float(np.mean([one.train_s for one in found])),
+        interval_s=found[0].interval_s,
+        days_of_inputs=(float(np.quantile(days, 0.05)), float(np.quantile(days, 0.95))),
+    )
+
+
+def _expect(world: World, p: int) -> Expected | None:
+    """Return what theory expects where all inputs are known; None without faults."""
     pool, job = world.pools[p], world.jobs[0]
     rate = pool.fault_rate_per_node_s * int(job.n_nodes[p])
     train_s = float(job.train_s[p])

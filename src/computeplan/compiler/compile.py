@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from computeplan.compiler.checkpoints import share_storage
 from computeplan.compiler.feasibility import check_feasible, check_size
@@ -17,6 +20,7 @@ from computeplan.compiler.pools import pool_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
+from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
 from computeplan.world.jobs import Job
@@ -45,6 +49,7 @@ def compile_world(scenario: Scenario) -> World:
     """
     check_size(scenario)
     catalogue, planned = scenario.catalogue, scenario.planned
+    fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
     pools: list[Pool] = []
     for site_name, site in scenario.sites.items():
@@ -59,10 +64,14 @@ def compile_world(scenario: Scenario) -> World:
                 logs=scenario.logs,
                 planned=planned,
                 worth=scenario.worth,
+                fixed=fixed,
             )
             pools.append(pool)
             notes += of_pool
     jobs, of_jobs = _jobs(scenario, pools)
+    if fixed:
+        jobs = [replace(job, step_factor=()) for job in jobs]
+        notes.append(note("inputs_fixed"))
     sharing = _sharing(scenario.sites, pools)
     sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy)
     notes += _rate(scenario)
@@ -106,6 +115,9 @@ def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[No
             notes += of_job
     if problems:
         raise ScenarioError(problems)
+    exact = tuple(job.name for job in jobs if _has_exact_speed(scenario.jobs[job.name], job))
+    if exact:
+        notes.append(note("speeds_without_band", jobs=exact))
     rounded = tuple(
         (name, n, spec.seq)
         for name, spec in scenario.jobs.items()
@@ -130,6 +142,13 @@ def _rate(scenario: Scenario) -> list[Note]:
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []
     return [note("exchange_rate", usd_per_cny=exchange.rate, on=exchange.on)]
+
+
+def _has_exact_speed(spec: JobSpec, job: Job) -> bool:
+    """Return whether how long a job trains follows from a speed without a band."""
+    if spec.train_for is not None:
+        return False
+    return any(job.step_factor_on(int(p)).is_known for p in np.flatnonzero(job.n_nodes))
 
 
 def _sharing(sites: Mapping[str, Site], pools: Sequence[Pool]) -> tuple[tuple[int, ...], ...]:

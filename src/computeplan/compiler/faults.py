@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from computeplan.distributions import Law
 from computeplan.notes import Notes, note, quoted
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.faults import ASSUMED_FACTOR, ONE_NODE, STAYS, Factor, FaultKind
+from computeplan.specs.faults import ASSUMED_FACTOR, ONE_NODE, STAYS, FaultKind
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.sites import Pool as PoolSpec
+from computeplan.specs.uncertain import Factor
 from computeplan.world.faults import Corrupt, Effect, Interrupt, Kind, Lifetime, Outcome, Slow
 
 __all__ = ["kinds_on"]
@@ -29,19 +30,30 @@ def kinds_on(
     logs: Mapping[str, FaultLog],
     chips: Mapping[str, Chip],
     path: str,
+    *,
+    fixed: bool,
 ) -> tuple[tuple[Kind, ...], Notes]:
     """Return the fault kinds of a pool, compiled, and what a reader must know of their rates.
 
     Fault kinds, logs to replay by kind, and chips are all of the scenario; `path` is the pool's.
+    `fixed` is whether the factor of a rate is at its nominal value.
     """
     here = {name: k for name, k in faults.items() if k.pools is None or pool in k.pools}
     seen_on = {name: chips[k.observed_on].name for name, k in here.items() if k.observed_on}
     elsewhere = {name: other for name, other in seen_on.items() if other != chip.name}
     own = [name for name, k in here.items() if k.observed_on is None and k.pools is not None]
     left_out = list(elsewhere) if own else []
-    indices = {name: index for index, name in enumerate(faults)}
     kinds = tuple(
-        _kind(indices[name], name, kind, spec, per_node, elsewhere.get(name, ""), logs.get(name))
+        _kind(
+            [*faults].index(name),
+            name,
+            kind,
+            spec,
+            _factor(spec, fixed=fixed),
+            per_node,
+            elsewhere.get(name, ""),
+            logs.get(name),
+        )
         for name, kind in here.items()
         if name not in left_out
     )
@@ -66,11 +78,18 @@ def kinds_on(
     return kinds, tuple(notes)
 
 
+def _factor(spec: PoolSpec, *, fixed: bool) -> Factor:
+    """Return how many times a rate that was observed on another chip is on a pool."""
+    factor = spec.fault_factor or ASSUMED_FACTOR
+    return factor.fixed() if fixed else factor
+
+
 def _kind(
     index: int,
     name: str,
     kind: FaultKind,
     spec: PoolSpec,
+    factor: Factor,
     per_node: int,
     elsewhere: str,
     log: FaultLog | None,
@@ -92,7 +111,7 @@ def _kind(
         is_busy=kind.clock == "busy",
         relapse=kind.relapse.after if kind.relapse else None,
         relapse_frac=kind.relapse.share if kind.relapse else 0.0,
-        factor=(spec.fault_factor or ASSUMED_FACTOR) if elsewhere else Factor(),
+        factor=factor if elsewhere else Factor(),
         observed_on=elsewhere,
         is_assumed=bool(elsewhere) and spec.fault_factor is None,
         lemons=kind.lemons,

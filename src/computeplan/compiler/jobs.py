@@ -73,6 +73,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         ettr=np.array([p.saving.ettr for p in on]),
         mfu=np.array([p.speed.mfu for p in on]),
         mfu_class=tuple(p.speed.kind for p in on),
+        step_factor=() if job.train_for is not None else tuple(p.speed.factor for p in on),
         priced=tuple(p.speed.priced for p in on),
         saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
         tiers=tuple(p.saving.tiers for p in on),

@@ -47,11 +47,13 @@ def pool_of(
     logs: Mapping[str, FaultLog],
     planned: Mapping[str, PlannedStop],
     worth: Callable[[Money | None], float],
+    fixed: bool = False,
 ) -> tuple[Pool, Notes]:
     """Return a pool, and what a reader must know of it.
 
     Chips, fault kinds, logs and planned stops are all of the scenario, by name; `worth` tells a
-    price in its currency, nan for none.
+    price in its currency, nan for none; `fixed` is whether uncertain inputs are at their nominal
+    values.
     """
     chip = chips[spec.chip]
     per_node = spec.chips_per_node or chip.chips_per_node
@@ -60,11 +62,10 @@ def pool_of(
     n_in_all = spec.chips // per_node + sum(spares)
     watts, of_watts = _watts(name, spec, chip, per_node)
     path = f"sites.{site_name}.pools.{name}"
-    kinds, of_kinds = kinds_on(name, spec, chip, per_node, faults, logs, chips, path)
+    kinds, of_kinds = kinds_on(name, spec, chip, per_node, faults, logs, chips, path, fixed=fixed)
     stops, of_stops = _stops(name, n_in_all, planned, len(faults))
     states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
-    on = np.ones(len(PHASES))
-    powered = on.copy()
+    on, powered = np.ones((2, len(PHASES)))
     powered[-1] = 0.0  # a node in repair draws nothing around its chips
     pool = Pool(
         name=name,

@@ -1,8 +1,14 @@
 """How fast a job trains on a pool: as given, as measured elsewhere, or as priced.
 
-A job that gives `mfu` or `achieved` trains at that. One that gives `parallelism` is priced: the
-layout it names, or with `auto` the fastest that fits. One that gives neither has the utilisation
-measured on such a chip with such a model.
+A job that gives `mfu`, `achieved` or `step` trains at that. Else one that gives `parallelism` is
+priced: the layout it names, or with `auto` the fastest that fits. One that gives neither has the
+utilisation measured on such a chip with such a model. Where a job gives both, its layout must fit,
+and what it would be priced at stands beside the speed that it has.
+
+Long because what gives a speed and what prices a layout ask each other.
+
+A speed has a band if one is stated, or follows from what prices it: that of the step time, over its
+nominal value.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
+from computeplan.specs.uncertain import Factor
 
 __all__ = [
     "Priced",
@@ -61,6 +68,8 @@ class Speed(NamedTuple):
     """Where it comes from, to tell which speeds may be compared; empty if unknown."""
     priced: Note | None = None
     """Seconds of a step and the layout; None if not priced."""
+    factor: Factor = Factor()
+    """How many times its nominal value the time of a step may be."""
 
 
 class Priced(NamedTuple):
@@ -97,21 +106,13 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     try:
         peak = peak_of(chip, job.precision)
     except ValueError as error:
-        if job.achieved is not None:
-            return Speed(at.n_chips, job.achieved, math.nan, GIVEN), ()
-        if job.train_for is not None and job.model is None:
-            return unknown, ()
-        raise at.error(str(error), "precision") from None
-    if job.achieved is not None:
-        if job.achieved > peak:
-            message = (
-                f"is more than the dense {job.precision} peak of {chip.name}, {peak:.4g} FLOP/s"
-            )
-            raise at.error(message, "achieved")
-        return Speed(at.n_chips, job.achieved, job.achieved / peak, GIVEN), ()
-    mfu = job.mfu.get(at.pool.name) if isinstance(job.mfu, dict) else job.mfu
-    if mfu is not None:
-        return Speed(at.n_chips, peak * mfu, mfu, GIVEN), _peak_notes(chip, job.precision)
+        if job.achieved is None and job.step is None:
+            if job.train_for is not None and job.model is None:
+                return unknown, ()
+            raise at.error(str(error), "precision") from None
+        peak = math.nan
+    if (given := _given(at, batch, peak)) is not None:
+        return given, (*_peak_notes(chip, job.precision), *_check(at, batch, given))
     if at.model is None:
         if job.train_for is not None:
             return unknown, ()
@@ -126,6 +127,62 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
         raise at.error(message, "model")
     notes = (found.note, *_peak_notes(chip, job.precision))
     return Speed(at.n_chips, peak * found.mfu, found.mfu, found.like), notes
+
+
+def _given(at: JobOnPool, batch: float, peak: float) -> Speed | None:
+    """Return the speed that a job gives, on a chip of a peak, nan if that is not known; or None."""
+    job = at.job
+    if job.achieved is not None:
+        speed, key, factor = job.achieved.nominal, "achieved", job.achieved.nominal_over()
+    elif job.step is not None:
+        speed = _training(at, batch).flop / (job.step.nominal * at.n_chips)
+        key, factor = "step", job.step.over_nominal()
+    else:
+        mfu = job.mfu.get(at.pool.name) if isinstance(job.mfu, dict) else job.mfu
+        if mfu is None:
+            return None
+        return Speed(at.n_chips, peak * mfu.nominal, mfu.nominal, GIVEN, None, mfu.nominal_over())
+    if speed > peak:
+        message = (
+            f"is more than the dense {job.precision} peak of {at.chip.name}, {peak:.4g} FLOP/s:"
+            f" {speed:.4g} FLOP/s a chip"
+        )
+        raise at.error(message, key)
+    return Speed(at.n_chips, speed, speed / peak, GIVEN, None, factor)
+
+
+def _training(at: JobOnPool, batch: float) -> Training:
+    assert at.job.seq is not None  # validated
+    return Training(at.shape, at.job.seq, round(batch / at.job.seq))
+
+
+def _check(at: JobOnPool, batch: float, given: Speed) -> Notes:
+    """Return how the speed that a job gives lies to what its layout would be priced at.
+
+    An InfeasibleError if that does not fit the memory.
+    """
+    job = at.job
+    if job.parallelism is None or job.model is None or job.batch is None:
+        return ()
+    training = _training(at, batch)
+    try:
+        found = _price(at, training)
+    except ValueError as error:
+        return (note("layout_not_priced", job=at.name, chip=at.chip.name, why=str(error)),)
+    step = _step_note(at, found)
+    given_s = training.flop / (given.flop_per_s * given.n_chips)
+    return (note("layout_checks_speed", job=at.name, given_s=given_s, step=step.items),)
+
+
+def _price(at: JobOnPool, training: Training) -> Priced:
+    job = at.job
+    assert job.parallelism is not None
+    try:
+        return price(
+            at.chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
+        )
+    except InfeasibleError as error:
+        raise InfeasibleError(f"jobs.{at.name} on {at.chip.name}: {error}") from None
 
 
 def layout_of(given: Parallelism) -> Layout:
@@ -333,16 +390,9 @@ def _batch_of_all(at: JobOnPool, training: Training, n_used: int) -> int | None:
 
 
 def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
-    job, chip = at.job, at.chip
-    assert job.seq is not None  # validated
-    assert job.parallelism is not None
-    training = Training(at.shape, job.seq, round(batch / job.seq))
+    job, chip, training = at.job, at.chip, _training(at, batch)
     try:
-        found = price(
-            chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
-        )
-    except InfeasibleError as error:
-        raise InfeasibleError(f"jobs.{at.name} on {chip.name}: {error}") from None
+        found = _price(at, training)
     except ValueError as error:
         raise at.error(f"{error}{_other_batch(at, training)}", "parallelism") from None
     notes = []
@@ -367,21 +417,27 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
         family=found.family,
         largest=numbers.largest_chips,
     )
+    step_s = float(found.choices.time.step_s.flat[0])
+    flop_per_s = training.flop / (step_s * found.n_chips)
+    mfu = flop_per_s / chip.peak_flop_per_s(job.precision)
+    factor = Factor(found.band.low, found.band.high, "lognormal")
+    speed = Speed(found.n_chips, flop_per_s, mfu, PRICED, _step_note(at, found), factor)
+    return speed, (*notes, rests_on)
+
+
+def _step_note(at: JobOnPool, found: Priced) -> Note:
     step_s, band = float(found.choices.time.step_s.flat[0]), found.band
     layout = found.choices.layout.flat().at(0)
-    step = note(
+    return note(
         "step",
         step_s=step_s,
         low_s=step_s * band.low,
         high_s=step_s * band.high,
         extrapolated=band.extrapolated,
         n_chips=found.n_chips,
-        chip=chip.name,
+        chip=at.chip.name,
         layout=tuple((part.name, int(getattr(layout, part.name))) for part in fields(layout)),
     )
-    flop_per_s = training.flop / (step_s * found.n_chips)
-    mfu = flop_per_s / chip.peak_flop_per_s(job.precision)
-    return Speed(found.n_chips, flop_per_s, mfu, PRICED, step), (*notes, rests_on)
 
 
 def _other_batch(at: JobOnPool, training: Training) -> str:

@@ -11,7 +11,7 @@ from computeplan.arrays import FloatArray
 from computeplan.ledger import Span
 from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
-from computeplan.results.estimates import Estimate
+from computeplan.results.estimates import Estimate, explained_share
 from computeplan.results.window import BySite, counted_to
 
 __all__ = ["CaseResult", "differences", "in_one_window"]
@@ -39,6 +39,9 @@ class CaseResult:
     """Where the case stands in the sweep: path -> value as written; empty without a sweep."""
     by_site: BySite | None = None
     """What counting to another window needs; None of results that earlier versions saved."""
+    inputs: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Quantile that each uncertain input had in each run, by input and chip, in [0, 1); shape
+    (n_runs,)."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.values if name not in QUANTITIES]
@@ -48,6 +51,9 @@ class CaseResult:
         shapes = {np.shape(value) for value in self.values.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1 or self.n_runs < 1:
             raise ValueError(f"values must all have the shape (n_runs,), got {sorted(shapes)}")
+        for name, value in self.inputs.items():
+            if np.shape(value) != (self.n_runs,):
+                raise ValueError(f"inputs[{name!r}] must have the shape (n_runs,)")
         for name, value in self.jobs.items():
             if np.shape(value) != (self.n_runs, len(self.job_names)):
                 raise ValueError(f"jobs[{name!r}] must have the shape (n_runs, n_jobs)")
@@ -87,6 +93,15 @@ class CaseResult:
         until_s = np.maximum(window_s, self.by_site.end_s)
         counted = counted_to(self.by_site, self.values["kept_gtok"], until_s)
         return replace(self, values={**self.values, **counted})
+
+    def inputs_share(self, name: str) -> float:
+        """Return the share of a quantity's variance over runs that uncertain inputs explain.
+
+        The rest is chance: what more runs of the same inputs would still show. NaN if no input is
+        uncertain, or the runs are too few to say.
+        """
+        values = self.values.get(name, np.full(self.n_runs, np.nan))
+        return explained_share(values, [*self.inputs.values()])
 
 
 def in_one_window(cases: Iterable[CaseResult], *, run_by_run: bool = True) -> list[CaseResult]:

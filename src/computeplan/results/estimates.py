@@ -25,6 +25,7 @@ Sources
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["RARE", "Estimate"]
+__all__ = ["RARE", "Estimate", "explained_share"]
 
 RARE = 10
 """Fewer runs than this that differ from all others are rare."""
@@ -125,6 +126,45 @@ class Estimate:
             name: value if math.isfinite(value := getattr(self, name)) else None
             for name in ("mean", "low", "high", "p5", "p50", "p95")
         }
+
+
+def explained_share(values: ArrayLike, quantiles: Sequence[ArrayLike]) -> float:
+    """Return the share of the variance of values that uncertain inputs explain, from 0 to 1.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_runs,)
+        One a run; those that are not finite are left out.
+    quantiles : sequence of array_like, shape (n_runs,)
+        Where in its law each input was.
+
+    Notes
+    -----
+    The adjusted R-squared of a quadratic in the normal scores of the inputs: the logarithm of a
+    lognormal factor is linear in its score. NaN without inputs, with fewer than ten runs a term, or
+    where the values are all the same.
+
+    Examples
+    --------
+    >>> quantile = np.arange(100) / 100
+    >>> f"{explained_share(np.exp(quantile), [quantile]):.2f}"
+    '1.00'
+    """
+    y = np.asarray(values, dtype=np.float64)
+    kept = np.isfinite(y)
+    y = y[kept]
+    n_terms = 1 + 2 * len(quantiles)
+    if not quantiles or y.size < 10 * n_terms or not (total := float(((y - y.mean()) ** 2).sum())):
+        return math.nan
+    from scipy.special import ndtri
+
+    at = [np.asarray(quantile, dtype=np.float64)[kept] for quantile in quantiles]
+    scores = [ndtri(np.clip(u, 2.0**-54, 1 - 2.0**-53)) for u in at]
+    terms = np.column_stack([np.ones(y.size), *scores, *(z**2 for z in scores)])
+    found, *_ = np.linalg.lstsq(terms, y, rcond=None)
+    left = float(((y - terms @ found) ** 2).sum())
+    share = 1 - left / (y.size - n_terms) / (total / (y.size - 1))
+    return min(max(share, 0.0), 1.0)
 
 
 def _interval(

@@ -67,10 +67,12 @@ def _named(name: str, case: CaseResult, axes: Sequence[str], n: int) -> dict[str
 
 
 def _runs(cases: Cases) -> Iterator[Columns]:
-    names, axes = [quantity.name for quantity in quantities_of(cases)], axes_of(cases)
+    axes = axes_of(cases)
+    names = [quantity.name for quantity in quantities_of(cases)]
+    names += dict.fromkeys(name for case in cases.values() for name in case.inputs)
     for name, case in cases.items():
-        none = np.full(case.n_runs, np.nan)
-        numbers = {q: case.values.get(q, none) for q in names}
+        none, found = np.full(case.n_runs, np.nan), {**case.values, **case.inputs}
+        numbers = {column: found.get(column, none) for column in names}
         yield _named(name, case, axes, case.n_runs) | {"run": [*range(case.n_runs)]} | numbers
 
 

@@ -16,10 +16,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 from computeplan.distributions import Law, frozen_law, law_mean_s
-from computeplan.specs.fields import HowWritten, refuse
+from computeplan.specs.fields import HowWritten, quantity_reader, refuse
+from computeplan.specs.uncertain import Uncertain, read_uncertain
 from computeplan.units import parse
 
-__all__ = ["DurationLaw", "read_law"]
+__all__ = ["DurationLaw", "UncertainDuration", "read_law"]
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
@@ -176,4 +177,30 @@ DurationLaw = Annotated[
         }
     ),
     HowWritten("s", "{lognormal: {median: 8 min, p95: 25 min}}"),
+]
+
+
+def _read_uncertain(value: object) -> Uncertain:
+    """Return a duration that is not known exactly, from a lognormal law or a band."""
+    if not isinstance(value, dict):
+        return read_uncertain(value, quantity_reader("s", "22.3 s"), "s")
+    law = read_law(value)
+    if law.name != "lognorm":
+        refuse("must be a duration, or lognormal, such as {lognormal: {p5: 17.3 s, p95: 28.8 s}}")
+    spread = math.exp(law.shapes[0] * _z("p95"))
+    return Uncertain(law.scale_s, law.scale_s / spread, law.scale_s * spread)
+
+
+UncertainDuration = Annotated[
+    Uncertain,
+    BeforeValidator(_read_uncertain),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["22.3 s", "22.3 +- 3 s"]},
+                {"type": "object", "minProperties": 1, "maxProperties": 1},
+            ]
+        }
+    ),
+    HowWritten("s", "{lognormal: {p5: 17.3 s, p95: 28.8 s}}"),
 ]

@@ -28,6 +28,7 @@ from computeplan.specs.fields import (
     said_once,
 )
 from computeplan.specs.logs.replay import ReplayField
+from computeplan.specs.uncertain import Factor
 from computeplan.units import parse_rate_per_node
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "Automatic",
     "Corrupt",
     "Effect",
-    "Factor",
     "FaultFactor",
     "FaultKind",
     "Growth",
@@ -54,31 +54,6 @@ STAYS = ("nothing", "job")
 """What leaves every node in place; `job` also costs copies of the state in memory."""
 ONE_NODE = ("chip", "node")
 """What sends one node to repair: a job holds whole nodes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """How many times an observed rate is: one number, or log-uniform between two."""
-
-    low: float = 1.0
-    high: float = 1.0
-    """Limits of the factor; the same if it is known. [1]"""
-
-    @property
-    def mean(self) -> float:
-        """The mean of the factor, not its median: expected counts of faults follow it.
-
-        Examples
-        --------
-        >>> f"{Factor(1.0, 3.0).mean:.4f}"
-        '1.8205'
-        """
-        if self.low == self.high:
-            return self.low
-        return (self.high - self.low) / math.log(self.high / self.low)
-
-    def __str__(self) -> str:
-        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
 
 
 ASSUMED_FACTOR = Factor(1.0, 3.0)

@@ -7,13 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.checkpoints import Checkpoint
+from computeplan.specs.durations import UncertainDuration
 from computeplan.specs.elastic import OnLoss
 from computeplan.specs.fields import (
     Count,
     Duration,
     FlopAmount,
-    FlopPerSecond,
-    Fraction,
     Frozen,
     Name,
     PositiveDuration,
@@ -23,6 +22,7 @@ from computeplan.specs.fields import (
     refuse,
     said_once,
 )
+from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFraction
 
 __all__ = ["Checkpoint", "Job", "Parallelism"]
 
@@ -117,7 +117,7 @@ class Job(Frozen):
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"tokens"}), frozenset({"train_for"}), frozenset({"work"})),
-        (frozenset({"mfu"}), frozenset({"achieved"})),
+        (frozenset({"mfu"}), frozenset({"achieved"}), frozenset({"step"})),
     )
     tried = instead(
         (
@@ -236,15 +236,20 @@ class Job(Frozen):
     parallelism: (
         Annotated[Parallelism | Literal["auto"], BeforeValidator(_read_parallelism)] | None
     ) = None
-    """Ranks by kind, or auto for the fastest layout that fits; prices steps unless mfu is given."""
+    """Ranks by kind, or auto for the fastest layout that fits; prices steps. Where mfu, achieved or
+    step is given, that is the speed, and the price of the layout a check of it."""
     chips: Count | None = None
     """Chips the job wants; follows from parallelism where that is given."""
     framework: Title | None = None
     """Training software whose switches price the step, such as Megatron-Bridge or torchtitan."""
-    mfu: Fraction | dict[Name, Fraction] | None = None
-    """Model FLOPs utilisation, one number or one by pool; else priced, or as measured elsewhere."""
-    achieved: FlopPerSecond | None = None
-    """Model FLOP/s per chip, instead of mfu."""
+    mfu: UncertainFraction | dict[Name, UncertainFraction] | None = None
+    """Model FLOPs utilisation, one number or one by pool: 0.41, or 0.40 +- 0.03 (its 5 % and 95 %
+    points) where it is not known exactly; else priced, or as measured elsewhere."""
+    achieved: UncertainFlopPerSecond | None = None
+    """Model FLOP/s per chip, instead of mfu, such as 400 +- 20 TFLOP/s."""
+    step: UncertainDuration | None = None
+    """Time of one step, instead of mfu: 22.3 s, or with its 5 % and 95 % points {lognormal:
+    {p5: 17.3 s, p95: 28.8 s}}."""
     checkpoint: Checkpoint | None = None
     """How it saves; must be said where anything can fail or stop."""
     on_loss: Annotated[OnLoss | Literal["wait"], BeforeValidator(_read_on_loss)] = "wait"
@@ -272,21 +277,28 @@ class Job(Frozen):
     @property
     def is_priced(self) -> bool:
         """Whether the time of its steps is computed, rather than given or measured elsewhere."""
-        given = self.mfu is not None or self.achieved is not None
-        return self.parallelism is not None and self.model is not None and not given
+        return self.parallelism is not None and self.model is not None and not self.gives_speed
+
+    @property
+    def gives_speed(self) -> bool:
+        """Whether it says how fast it trains."""
+        return not (self.mfu is None and self.achieved is None and self.step is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
         what = "state the work once, as tokens, train_for or work"
         said_once(self, what, "tokens", "train_for", "work")
-        if self.mfu is not None and self.achieved is not None:
-            refuse("mfu and achieved give the same value twice; keep one")
+        speeds = [key for key in ("mfu", "achieved", "step") if getattr(self, key) is not None]
+        if len(speeds) > 1:
+            refuse(f"{' and '.join(speeds)} give the same value twice; keep one")
         if self.chips is None and self.parallelism in (None, "auto"):
             refuse("chips is missing: how many chips the job wants (or parallelism by numbers)")
         if self.tokens is not None and self.model is None:
             refuse("model is missing: tokens need a model to know the FLOPs of one")
         if self.model is not None and self.seq is None:
             refuse("seq is missing: the FLOPs of a token depend on the sequence length")
+        if self.step is not None and (self.model is None or self.batch is None):
+            refuse("step needs model and batch: how much work a step is")
         if self.is_priced and self.batch is None:
             refuse("batch is missing: parallelism prices a step, which needs it; give it, or mfu")
         if self.parallelism == "auto" and self.model is None:

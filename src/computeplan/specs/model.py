@@ -47,6 +47,9 @@ class Simulate(Frozen):
     """Replications of each case."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Root of all that is drawn."""
+    inputs: Literal["drawn", "fixed"] = "drawn"
+    """Whether inputs that are not known exactly are drawn once a run, or all at their nominal
+    value: step times as priced or given, rates of another chip at the mean of their factor."""
     engine: Literal["auto", "event", "batch"] = "auto"
     """auto takes batch where it can play the scenario."""
 

@@ -106,6 +106,7 @@ def _closed_form(world: World) -> dict[str, Note]:
         interval_s=interval_s,
         ettr=expected.ettr,
         days_to_train=expected.days_to_train,
+        days_of_inputs=expected.days_of_inputs,
         unblocked_frac=expected.unblocked_frac,
         stopped_frac=expected.stopped_frac,
         blocked_frac=expected.blocked_frac,

@@ -38,6 +38,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import ENGINES, Case, compile_cases, notes_of
 from computeplan.study.facts import beside, facts_of
 from computeplan.study.result import Result
+from computeplan.trace import Trace
 from computeplan.units import HOUR_S
 from computeplan.world.world import World
 
@@ -218,6 +219,7 @@ class _Counted:
     """What one piece of work sends back: numbers, not books."""
 
     values: Mapping[str, FloatArray]
+    inputs: Mapping[str, FloatArray]
     jobs: Mapping[str, FloatArray]
     by_site: BySite
     pool: np.ndarray[Any, Any]
@@ -237,8 +239,9 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         spans = ledger.spans
     used = ledger.chip_s[:, :-1].sum(axis=3)
     pool = np.where(used.max(axis=2) > 0, used.argmax(axis=2), -1)
-    counted = measure(ledger, world), measure_jobs(ledger, world), by_site(ledger, world)
-    return _Counted(*counted, pool, tuple(spans or ()))
+    inputs = Trace(world, seed, first_run, n_runs).quantiles()
+    of_jobs, of_sites = measure_jobs(ledger, world), by_site(ledger, world)
+    return _Counted(measure(ledger, world), inputs, of_jobs, of_sites, pool, tuple(spans or ()))
 
 
 def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
@@ -255,6 +258,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
     values, jobs, of_time = carried_on(world, join("values"), join("jobs"))
     return CaseResult(
         values=values,
+        inputs=join("inputs"),
         jobs=jobs,
         job_names=tuple(job.name for job in world.jobs),
         job_facts={

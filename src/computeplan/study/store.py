@@ -39,7 +39,7 @@ from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES, Span
 from computeplan.notes import Note, NoteValue
-from computeplan.quantities import JOB_QUANTITIES, in_currency
+from computeplan.quantities import INPUTS, JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.window import MEASURES, BySite
@@ -335,6 +335,8 @@ def _case(
         if not runs:
             raise ValueError("a case has no runs")
         values = {name: _column(runs, name) for name in runs[0] if name != "run"}
+        inputs = {name: values.pop(name) for name in [*values] if name.startswith(INPUTS)}
+        inputs = {name: column for name, column in inputs.items() if not np.isnan(column).all()}
         CaseResult(values)  # or it says what is wrong with them
     with _blame(folder, "jobs.csv"):
         first = [row for row in jobs if row["run"] == "0"]
@@ -357,7 +359,7 @@ def _case(
         by_site = _by_site(sites, len(runs)) if sites else None
     with _blame(folder, "jobs.csv"):
         return CaseResult(
-            values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site
+            values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site, inputs
         )
 
 

@@ -46,6 +46,7 @@ class Stream(enum.IntEnum):
     LIFETIME = 6
     AUTOMATIC = 7
     REPLACED = 8
+    STEP = 9  # the quantile of the step time; that of the fault rate is FACTOR
 
 
 def generator(

@@ -26,6 +26,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import Law
+from computeplan.quantities import FAULT_RATE, STEP_TIME
 from computeplan.trace.arrivals import (
     Arrivals,
     FaultSamples,
@@ -55,7 +56,7 @@ from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["BLOCK", "NO_NODE", "Stream", "Trace", "generator"]
+__all__ = ["BLOCK", "NO_NODE", "Stream", "Trace", "generator", "step_factors"]
 
 NO_NODE = -1  # node of a planned stop
 
@@ -239,14 +240,28 @@ class Trace:
     def _factor(self, kind: Kind, pool: Pool) -> FloatArray | float:
         """Return how many times its rate a kind has here: a number, or one for each run.
 
-        Log-uniform between the limits. One uniform number a run and chip, shared by kinds and
-        pools: it is what is not known of the chip.
+        One quantile a run and chip, shared by kinds and pools.
         """
-        low, high = kind.factor.low, kind.factor.high
-        if low == high:
-            return low
-        uniform = self._column(Stream.FACTOR, pool.chip, "", UNIFORM, 1)[0]
-        return np.asarray(low * (high / low) ** uniform)
+        if kind.factor.is_known:
+            return kind.factor.low
+        return kind.factor.at(self.quantile(Stream.FACTOR, pool.chip))
+
+    def quantile(self, of: Stream, chip: str) -> FloatArray:
+        """Return where in its law an uncertain input of a chip is in each run, shape (n_runs,).
+
+        Whoever has the chip has it in common, in every case: that is what is not known of the chip.
+        """
+        return np.asarray(self._column(of, chip, "", UNIFORM, 1)[0])
+
+    def quantiles(self) -> dict[str, FloatArray]:
+        """Return the quantiles of all inputs that are uncertain in this world, by name."""
+        found = dict[str, FloatArray]()
+        for p, pool in enumerate(self.world.pools):
+            if any(not job.step_factor_on(p).is_known for job in self.world.jobs):
+                found[f"{STEP_TIME}{pool.chip}"] = self.quantile(Stream.STEP, pool.chip)
+            if any(not kind.factor.is_known for kind in pool.kinds):
+                found[f"{FAULT_RATE}{pool.chip}"] = self.quantile(Stream.FACTOR, pool.chip)
+        return found
 
     def _nodes(self, kind: Kind, pool: Pool, n_rows: int) -> tuple[NodeArray, FloatArray]:
         """Return which node has the fault, and a uniform number for what goes to repair.
@@ -326,6 +341,19 @@ class Trace:
             np.zeros(shape, dtype=np.int8),
             lasts_s=lasts_s,
         )
+
+
+def step_factors(world: World, trace: Trace) -> FloatArray:
+    """Return how many times its nominal training time each job takes, by run and pool.
+
+    Shape (n_runs, n_jobs, n_pools); 1 where it is known.
+    """
+    found = np.ones((trace.n_runs, len(world.jobs), len(world.pools)))
+    for j, job in enumerate(world.jobs):
+        for p, pool in enumerate(world.pools):
+            if not (factor := job.step_factor_on(p)).is_known:
+                found[:, j, p] = factor.at(trace.quantile(Stream.STEP, pool.chip))
+    return found
 
 
 def _samples(

@@ -9,8 +9,9 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.distributions import Law, law_mean_s, law_mean_until_s
-from computeplan.specs.faults import Factor, Lemons
+from computeplan.specs.faults import Lemons
 from computeplan.specs.logs.replay import FaultLog
+from computeplan.specs.uncertain import Factor
 
 __all__ = ["Corrupt", "Effect", "Interrupt", "Kind", "Lifetime", "Outcome", "Slow"]
 

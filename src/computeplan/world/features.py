@@ -49,6 +49,7 @@ _OF_JOBS_ON_POOLS: dict[str, tuple[str, Callable[[Job, int], bool]]] = {
     "asynchronous_saves": ("checkpoint", lambda job, p: len(job.tiers_on(p)) == 1),
     "tiers": ("checkpoint.tiers", lambda job, p: len(job.tiers_on(p)) > 1),
     "never_saves": ("checkpoint", lambda job, p: math.isinf(job.interval_s[p])),
+    "uncertain_step": ("mfu", lambda job, p: not job.step_factor_on(p).is_known),
 }
 _OF_FAULTS: dict[str, tuple[str, Callable[[Kind], bool]]] = {
     "replay": ("replay", lambda kind: kind.log is not None),
@@ -59,7 +60,7 @@ _OF_FAULTS: dict[str, tuple[str, Callable[[Kind], bool]]] = {
     "relapse": ("relapse", lambda kind: kind.relapse is not None),
     "found_late": ("found", lambda kind: isinstance(kind.effect, Corrupt)),
     "groups": ("takes", lambda kind: _takes_groups(kind)),
-    "uncertain_rate": ("observed_on", lambda kind: kind.factor.low < kind.factor.high),
+    "uncertain_rate": ("observed_on", lambda kind: not kind.factor.is_known),
     "automatic_repair": ("automatic", lambda kind: _automatic(kind) is not None),
     "busy_clock": ("clock", lambda kind: kind.is_busy and not kind.taken_per_fault),
     "busy_repairs": ("clock", lambda kind: kind.is_busy and kind.taken_per_fault > 0),

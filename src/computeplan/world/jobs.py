@@ -11,9 +11,12 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.notes import Note
 from computeplan.physics.checkpoint import job_ettr
 from computeplan.scheduling.registry import AT_HOME
+from computeplan.specs.uncertain import Factor
 from computeplan.world.pools import Pool
 
 __all__ = ["Job", "Shrinking", "Tier"]
+
+_KNOWN = Factor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,9 @@ class Job:
     mfu_class: tuple[str, ...]
     """Where the MFU of each pool comes from: "given", "priced", or the kind of run that it was
     measured on; empty where it is unknown."""
+    step_factor: tuple[Factor, ...] = ()
+    """Times `train_s`, and over `tok_per_s`, on each pool: drawn once a run, for its chip, where it
+    has a band; empty where it is known on all."""
     priced: tuple[Note | None, ...] = ()
     """Time of a step and layout on each pool; None where it was not priced."""
     saves_at_best: bool = False
@@ -85,6 +91,10 @@ class Job:
         """Return the tiers on a pool; empty where it saves to one place and waits."""
         return self.tiers[pool] if self.tiers else ()
 
+    def step_factor_on(self, pool: int) -> Factor:
+        """Return how many times its nominal one the training time on a pool may be."""
+        return self.step_factor[pool] if self.step_factor else _KNOWN
+
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""
         if policy in AT_HOME and self.home >= 0:
@@ -96,11 +106,12 @@ class Job:
         ettr = float(self.ettr[pool])
         return float(self.train_s[pool]) / ettr if ettr else math.inf
 
-    def wall_if_faults_s(self, pool: int, place: Pool) -> float:
-        """Return about the expected wall time on a pool with the faults of `place`. [s]"""
+    def wall_at_worst_s(self, pool: int, place: Pool) -> float:
+        """Return about the expected wall time of slow steps, with the faults of `place`. [s]"""
+        slower = self.step_factor_on(pool).worst
         if self.tiers_on(pool):
-            return self.expected_wall_s(pool)
-        train_s = float(self.train_s[pool])
+            return self.expected_wall_s(pool) * slower
+        train_s = float(self.train_s[pool]) * slower
         rate = place.fault_rate_per_node_s * int(self.n_nodes[pool])
         restart_s = place.even_restart_s(rate)
         interval_s, save_s = float(self.interval_s[pool]), float(self.save_s[pool])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from computeplan.arrays import FloatArray
 from computeplan.distributions import law_discount, law_mean_s
 from computeplan.physics.checkpoint import even_restart_s
-from computeplan.specs.faults import Factor
 from computeplan.specs.sites import Retire
+from computeplan.specs.uncertain import Factor
 from computeplan.world.faults import Kind, Slow
 from computeplan.world.maintenance import Stop
 
@@ -119,8 +119,8 @@ class Pool:
         return any(outcome.n_nodes > 1 for one in interrupts for outcome in one.outcomes)
 
     def at_worst(self) -> Pool:
-        """Return the pool with every factor at its upper end: samples are drawn as far as that."""
-        ends = [Factor(kind.factor.high, kind.factor.high) for kind in self.kinds]
+        """Return the pool with every factor at its worst: samples are drawn as far as that."""
+        ends = [Factor(kind.factor.worst, kind.factor.worst) for kind in self.kinds]
         worst = (replace(k, factor=end) for k, end in zip(self.kinds, ends, strict=True))
         return replace(self, kinds=tuple(worst))
 

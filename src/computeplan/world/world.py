@@ -162,7 +162,8 @@ class World:
             return self.horizon_s  # idle nodes fault until then
         place, spec = self.pools[pool].at_worst(), self.jobs[job]
         n_nodes = int(spec.n_nodes[pool])
-        wall_s, train_s = spec.wall_if_faults_s(pool, place), float(spec.train_s[pool])
+        wall_s = spec.wall_at_worst_s(pool, place)
+        train_s = float(spec.train_s[pool]) * spec.step_factor_on(pool).worst
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
         spread_s = (wall_s - train_s) * math.sqrt(2 / max(n_faults, 1.0))

@@ -320,8 +320,9 @@ def check_shrinking(world, ledger) -> None:
         chips = int(job.n_nodes[p]) * world.pools[p].chips_per_node
         train_s = ledger.chip_s[:, j, p, TRAIN] / chips
         ended = np.isfinite(ledger.end_s[:, j])
-        assert train_s[ended] == pytest.approx(job.train_s[p], rel=1e-9)
-        assert (train_s <= job.train_s[p] * (1 + 1e-9)).all()
+        work_s = job.train_s[p] * ledger.step_factor[:, j, p]
+        assert train_s[ended] == pytest.approx(work_s[ended], rel=1e-9)
+        assert (train_s <= work_s * (1 + 1e-9)).all()
         assert (train_s <= ledger.job_s[:, j, TRAIN] * (1 + 1e-9) + 1e-6).all()
 
 
@@ -654,8 +655,9 @@ def test_every_chip_second_of_a_slow_job_is_booked_once(data):
         chips = int(job.n_nodes[job.home]) * world.pools[job.home].chips_per_node
         trained = ledger.chip_s[:, j, job.home, TRAIN] - slow_chip_s[:, j, job.home, 0]
         ended = np.isfinite(ledger.end_s[:, j])
-        assert trained[ended] / chips == pytest.approx(job.train_s[job.home], rel=1e-9)
-        assert (trained / chips <= job.train_s[job.home] * (1 + 1e-9)).all()
+        work_s = job.train_s[job.home] * ledger.step_factor[:, j, job.home]
+        assert trained[ended] / chips == pytest.approx(work_s[ended], rel=1e-9)
+        assert (trained / chips <= work_s * (1 + 1e-9)).all()
 
 
 @given(slowed(scenarios()))

@@ -34,6 +34,7 @@ from computeplan.ledger import (
 )
 from computeplan.trace import Trace
 from computeplan.trace.streams import BLOCK
+from computeplan.trace.trace import step_factors
 from computeplan.world.features import features, first_refused
 from computeplan.world.jobs import Job
 from computeplan.world.world import World
@@ -42,8 +43,8 @@ __all__ = ["NOT_TOGETHER", "PLAYS", "play", "rows_at_once", "why_unsupported"]
 
 PLAYS = features(
     "several_jobs asynchronous_saves tiers never_saves keeps_several replay memory lemons relapse"
-    " groups uncertain_rate automatic_repair busy_clock busy_repairs wall_repairs crews"
-    " booting_spares planned_stops rolling listed_stops late_stops horizon signals"
+    " groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs wall_repairs"
+    " crews booting_spares planned_stops rolling listed_stops late_stops horizon signals"
 )
 NOT_TOGETHER = (("rolling", "asynchronous_saves"), ("rolling", "tiers"))
 _WHY = {
@@ -117,35 +118,36 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         message = f"{path}: engine batch cannot play this: {reason}. Use simulate.engine: event"
         raise UnsupportedByEngine(message)
     trace = Trace(world, seed, first_run, n_runs)
+    slower = step_factors(world, trace)
     job_on = {job.pools_under(world.policy)[0]: i for i, job in enumerate(world.jobs)}
     turns = [
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)
     ]
-    rows = {p: _play_job(world, turns[p], p, job, n_runs) for p, job in job_on.items()}
+    rows = {p: _play_job(world, turns[p], p, job, slower[:, job, p]) for p, job in job_on.items()}
     wall_s = np.full(n_runs, world.cut_s)
     if world.ends_with_work:
         ends_s = np.maximum.reduce([pool_rows.end_s for pool_rows in rows.values()])
         wall_s = np.minimum(ends_s, world.cut_s)
-    books = _Books(world, n_runs, wall_s)
+    books = _Books(world, slower, wall_s)
     for pool in range(len(world.pools)):
-        pool_rows = rows.get(pool) or _rows(world, pool, None, n_runs)
+        pool_rows = rows.get(pool) or _rows(world, pool, None, np.ones(n_runs))
         if (pool_rows.end_s < wall_s).any():
             pool_rows.play_idle(turns[pool], wall_s)
         books.add(pool_rows, pool, job_on.get(pool))
     return make_ledger(books.ledger(), world.n_chips)
 
 
-def _rows(world: World, pool: int, job: Job | None, n_runs: int) -> Rows:
+def _rows(world: World, pool: int, job: Job | None, slower: FloatArray) -> Rows:
     if job is not None and job.tiers_on(pool):
-        return TieredRows(world, pool, job, n_runs)
+        return TieredRows(world, pool, job, slower)
     is_rolling = any(stop.effect.n_nodes for stop in world.pools[pool].stops)
-    return (RollingRows if is_rolling else Rows)(world, pool, job, n_runs)
+    return (RollingRows if is_rolling else Rows)(world, pool, job, slower)
 
 
-def _play_job(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> Rows:
+def _play_job(world: World, turns: Turns, pool: int, job: int, slower: FloatArray) -> Rows:
     """Return the rows of one job when each has ended or met the horizon."""
-    rows = _rows(world, pool, world.jobs[job], n_runs)
+    rows = _rows(world, pool, world.jobs[job], slower)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:
         rows.play(turns, from_s, until_s)
@@ -157,8 +159,9 @@ def _play_job(world: World, turns: Turns, pool: int, job: int, n_runs: int) -> R
 class _Books:
     """Turns the rows of every pool into one ledger."""
 
-    def __init__(self, world: World, n_runs: int, wall_s: FloatArray) -> None:
+    def __init__(self, world: World, slower: FloatArray, wall_s: FloatArray) -> None:
         self.world, self.wall_s, self.weights = world, wall_s, ("seconds", *world.signals)
+        self.slower, n_runs = slower, len(wall_s)
         n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
         self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), len(self.weights)))
         self.chip_s = self.booked[..., 0]
@@ -213,6 +216,7 @@ class _Books:
             first_start_s=np.zeros_like(self.end_s),
             end_s=self.end_s,
             wall_s=self.wall_s,
+            step_factor=self.slower,
             counts=self.counts,
             weights=self.weights,
         )

@@ -39,8 +39,8 @@ class _Leaving(NamedTuple):
 class RollingRows(Rows):
     """Rows of one job on one pool with rolling maintenance."""
 
-    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
-        super().__init__(world, pool, job, n_rows)
+    def __init__(self, world: World, pool: int, job: Job | None, slower: FloatArray) -> None:
+        super().__init__(world, pool, job, slower)
         self.n_out = np.zeros(len(world.kind_names), dtype=np.int64)
         for stop in world.pools[pool].stops:
             self.n_out[stop.index] = stop.effect.n_nodes

@@ -35,15 +35,17 @@ class Rows:
     has all its nodes, a restart from `begin_s` to `ready_s`, then training and saving in turn.
     Books hold all that lies before `begin_s`. Saved training is `n_cycles` whole intervals and,
     since stops come at odd times, `kept_odd_s`. `saving_until_s` is the end of the save before a
-    planned stop: it is booked when it begins, and taken back if a fault breaks it.
+    planned stop: it is booked when it begins, and taken back if a fault breaks it. `slower` is how
+    many times its nominal training time the job takes in each row.
     """
 
-    def __init__(self, world: World, pool: int, job: Job | None, n_rows: int) -> None:
+    def __init__(self, world: World, pool: int, job: Job | None, slower: FloatArray) -> None:
+        n_rows = len(slower)
         place = world.pools[pool]
         self.n_held = int(job.n_nodes[pool]) if job else 0
         self.n_nodes = place.n_nodes + place.n_spare_nodes
         self.cut_s = world.cut_s
-        self.work_s = float(job.train_s[pool]) if job else 0.0
+        self.work_s = slower * float(job.train_s[pool]) if job else np.zeros(n_rows)
         self.interval_s = float(job.interval_s[pool]) if job else math.inf
         self.saves = math.isfinite(self.interval_s)
         self.save_s = float(job.save_s[pool]) if job else 0.0
@@ -233,7 +235,7 @@ class Rows:
         rows = np.flatnonzero(live & (near_s >= self.work_s * (1 - SLACK)))
         if not rows.size:
             return
-        left_s = self.work_s - self.kept_s()[rows]
+        left_s = (self.work_s - self.kept_s())[rows]
         saves_s = self._saves_s(left_s)
         end_s = self.ready_s[rows] + left_s + saves_s
         ends = end_s <= time_s[rows]
@@ -251,7 +253,7 @@ class Rows:
         return saves_s
 
     def _cycles(
-        self, gone_s: FloatArray, kept_s: FloatArray
+        self, rows: IntArray, gone_s: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return whole cycles since `ready_s`, and training and saving in the one not complete."""
         if not self.saves:
@@ -259,7 +261,7 @@ class Rows:
         cycle_s = self.interval_s + self.save_s
         n_cycles = np.floor(gone_s / cycle_s)
         rest_s = gone_s - n_cycles * cycle_s
-        left_s = self.work_s - kept_s - n_cycles * self.interval_s
+        left_s = (self.work_s - self.kept_s())[rows] - n_cycles * self.interval_s
         trained_s = np.minimum(np.minimum(left_s, self.interval_s), rest_s)
         return n_cycles, trained_s, rest_s - trained_s
 
@@ -282,7 +284,7 @@ class Rows:
         """
         trains = time_s > self.ready_s[rows]
         if self.saves:
-            left_s = self.work_s - self.kept_s()[rows]
+            left_s = (self.work_s - self.kept_s())[rows]
             end_s = self.ready_s[rows] + left_s + self._saves_s(left_s)
             stops = ~(trains & (time_s >= end_s - self.save_s))
             rows, time_s = rows[stops], time_s[stops]
@@ -304,7 +306,7 @@ class Rows:
         A save under way serves.
         """
         gone_s = now_s - self.ready_s[rows]
-        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        n_cycles, trained_s, saving_s = self._cycles(rows, gone_s)
         self._weigh(rows, now_s, self._in_cycles_s(n_cycles) + trained_s)
         self.n_cycles[rows] += n_cycles
         self.kept_odd_s[rows] += trained_s
@@ -361,7 +363,7 @@ class Rows:
 
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
-        n_cycles, trained_s, saving_s = self._cycles(gone_s, self.kept_s()[rows])
+        n_cycles, trained_s, saving_s = self._cycles(rows, gone_s)
         limit_s = np.full(rows.size, self.cut_s)
         self._weigh(rows, limit_s, self._in_cycles_s(n_cycles) + trained_s)
         self.last_s[rows] = trained_s

@@ -32,8 +32,9 @@ class TieredRows(Rows):
     training had resumed, when, and how long after that the stop came.
     """
 
-    def __init__(self, world: World, pool: int, job: Job, n_rows: int) -> None:
-        super().__init__(world, pool, job, n_rows)
+    def __init__(self, world: World, pool: int, job: Job, slower: FloatArray) -> None:
+        super().__init__(world, pool, job, slower)
+        n_rows = len(slower)
         self.tiers = job.tiers_on(pool)
         counts = [tier.n_intervals for tier in self.tiers]
         self.repeats = [b // a for a, b in itertools.pairwise(counts)]
@@ -105,7 +106,7 @@ class TieredRows(Rows):
         self, rows: IntArray, from_s: FloatArray, gone_s: FloatArray, asked_s: FloatArray
     ) -> None:
         """Note the saves complete at `gone_s` of those taken by `asked_s`, since `from_s`."""
-        n_whole = self._n_whole(self.work_s - from_s)
+        n_whole = self._n_whole(self.work_s[rows] - from_s)
         for i, tier in enumerate(self.tiers):
             n, _, _ = self._taken(np.minimum(gone_s - tier.write_s, asked_s), i)
             n = np.minimum(n, np.floor(n_whole / tier.n_intervals))
@@ -150,7 +151,7 @@ class TieredRows(Rows):
         if trains.size:
             at, gone_s = rows[trains], (now_s - ready_s)[trains]
             from_s = reached_s[trains]
-            trained_s, _ = self._trained(gone_s, self.work_s - from_s)
+            trained_s, _ = self._trained(gone_s, self.work_s[at] - from_s)
             self.saved_odd_s[at] += gone_s - trained_s
             self._note_complete(at, from_s, gone_s, gone_s)
             reached_s[trains] += trained_s
@@ -181,7 +182,7 @@ class TieredRows(Rows):
         self._settle(rows, now_s)
         kept_s, ready_s = self.kept_odd_s[rows], self.ready_s[rows]
         gone_s = now_s - ready_s
-        trained_s, stalled_s = self._trained(gone_s, self.work_s - kept_s)
+        trained_s, stalled_s = self._trained(gone_s, self.work_s[rows] - kept_s)
         self._weigh(rows, now_s, trained_s)
         self.saved_odd_s[rows] += gone_s - trained_s
         self.kept_before_s[rows], self.stretch_s[rows], self.asked_s[rows] = kept_s, ready_s, gone_s
@@ -190,7 +191,7 @@ class TieredRows(Rows):
 
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
         """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
-        trained_s, _ = self._trained(gone_s, self.work_s - self.kept_odd_s[rows])
+        trained_s, _ = self._trained(gone_s, self.work_s[rows] - self.kept_odd_s[rows])
         self._weigh(rows, np.full(rows.size, self.cut_s), trained_s)
         self.last_s[rows] = trained_s
         self.saved_odd_s[rows] += gone_s - trained_s

@@ -15,6 +15,7 @@ from operator import attrgetter
 
 import numpy as np
 
+from computeplan.arrays import FloatArray
 from computeplan.engines.event.calendar import Calendar, Rank
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
@@ -27,6 +28,7 @@ from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.trace.one_run import RunSamples
 from computeplan.trace.streams import BLOCK
+from computeplan.trace.trace import step_factors
 from computeplan.world.features import features, first_refused
 from computeplan.world.world import World
 
@@ -37,7 +39,7 @@ MOST_CELLS = 8e6  # of the books of all runs that are played together: some 0.1 
 PLAYS = PLAYED | features(
     "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
     " asynchronous_saves tiers never_saves keeps_several share_spares replay replay_from_0 memory"
-    " lemons relapse groups uncertain_rate automatic_repair busy_clock busy_repairs"
+    " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals"
 )
@@ -78,7 +80,10 @@ def play(world: World, seed: int, first_run: int, n_runs: int, *, timeline: bool
         path, reason = unsupported
         raise UnsupportedByEngine(f"{path}: engine event cannot play this: {reason}")
     trace = Trace(world, seed, first_run, n_runs)
-    runs = [_Run(world, trace, i, timeline=timeline and i == 0).play() for i in range(n_runs)]
+    slower = step_factors(world, trace)
+    runs = [
+        _Run(world, trace, i, slower[i], timeline=timeline and i == 0).play() for i in range(n_runs)
+    ]
     return make_ledger(concatenate(runs), world.n_chips, world.sharing)
 
 
@@ -136,14 +141,16 @@ class _Arrivals:
 class _Run:
     """One run: its jobs, its pools, and the policy."""
 
-    def __init__(self, world: World, trace: Trace, run: int, *, timeline: bool) -> None:
-        self.world, self.trace, self.run = world, trace, run
+    def __init__(
+        self, world: World, trace: Trace, run: int, slower: FloatArray, *, timeline: bool
+    ) -> None:
+        self.world, self.trace, self.run, self.slower = world, trace, run, slower
         self.cut_s = world.cut_s
         self.calendar = Calendar((world.cut_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
         storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
         self.jobs = [
-            Job(i, spec, self.calendar, storages, self._end, self.spans)
+            Job(i, spec, slower[i].tolist(), self.calendar, storages, self._end, self.spans)
             for i, spec in enumerate(world.jobs)
         ]
         counted = ("interruptions", "idle_faults", "slowdowns")
@@ -293,6 +300,7 @@ class _Run:
             first_start_s=np.array([[job.start_s for job in jobs]]),
             end_s=np.array([[job.end_s for job in jobs]]),
             wall_s=np.array([wall_s]),
+            step_factor=self.slower[None],
             counts={
                 **{name: np.array([counts]) for name, counts in self.counts.items()},
                 "repairs": np.array([[pool.repair_shop.n_repairs for pool in pools]]),

@@ -14,7 +14,7 @@ one event to the next, and a stretch is one interval; other jobs need no event f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from computeplan import ledger
@@ -80,19 +80,22 @@ class Job:
 
     It is down from `begin_s` for `restart_s`, and trains from `ready_s`; never before
     `stop_until_s`: neither a fault nor another stop ends a planned stop early. `ending` is its end,
-    if that is awaited: void once the job is told what changes it.
+    if that is awaited: void once the job is told what changes it. `slower` is how many times its
+    nominal training time it takes on each pool in this run.
     """
 
     def __init__(
         self,
         index: int,
         spec: Spec,
+        slower: Sequence[float],
         calendar: Calendar,
         storages: Mapping[str, Storage],
         ended: Callable[[Job, float], None],
         spans: list[Span] | None,
     ) -> None:
         self.index, self.spec, self.calendar, self.spans = index, spec, calendar, spans
+        self.slower = slower
         self.storages, self.ended = storages, ended  # by site; when it knows that it has [s]
         self.state, self.pool = QUEUED, -1
         self.books = Books((index, -1), (), None)
@@ -145,15 +148,18 @@ class Job:
         return Stretch(self.alone, from_s, position_s, rate, 0.0)
 
     def expected_end(self, now_s: float, *, has_faults: bool) -> float:
-        """Return when the job is expected to end: at least its rest undisturbed. [s]"""
-        ahead = self.ahead(now_s)
-        if not self.is_blocked and not has_faults:
+        """Return when the job is expected to end: at least its rest undisturbed. [s]
+
+        At its nominal speed: nobody knows beforehand how fast it is in this run.
+        """
+        ahead, slower = self.ahead(now_s), self.slower[self.pool]
+        if not self.is_blocked and not has_faults and slower == 1.0:
             return ahead.end_s
         resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
         is_under_way = self.storage is None and not self.is_blocked
         trained_s = max(0.0, now_s - self.ready_s) if is_under_way else 0.0
         left_s = ahead.left_s / float(self.spec.ettr[self.pool]) - trained_s
-        return resumes_s + max(left_s, 1e-6 * self.plan.work_s)
+        return resumes_s + max(left_s, 1e-6 * self.plan.work_s) / slower
 
     def restart_left_s(self, now_s: float) -> float:
         """Return how much of a restart but reading is left, once the job has its nodes. [s]"""
@@ -235,7 +241,7 @@ class Job:
         self.allocation = Allocation(n_nodes, per_node, spec.shrinking)
         self.checkpoints = Checkpoints(self.tiers, spec.n_kept)
         self.start_s = self.since_s = self.begin_s = self.ready_s = now_s
-        self.state, work_s = DOWN, float(spec.train_s[pool])
+        self.state, work_s = DOWN, float(spec.train_s[pool]) * self.slower[pool]
         self.plan = self.alone = Schedule(
             work_s, interval_s, self.tiers, save_s, place.throttle_frac
         )

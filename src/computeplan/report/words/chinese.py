@@ -15,7 +15,7 @@ from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_parts
 from computeplan.report.words.data_chinese import in_chinese
 from computeplan.report.words.fitting_chinese import FITTING
-from computeplan.specs.faults import Factor
+from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
 __all__ = ["SENTENCES", "layout_words"]
@@ -145,6 +145,13 @@ def _step(v: Values) -> str:
     )
 
 
+def _layout_checks_speed(v: Values) -> str:
+    step, given_s = dict(v["step"]), v["given_s"]
+    where = "之内" if step["low_s"] <= given_s <= step["high_s"] else "之外"
+    priced = f"在其并行布局估算的 90 % 区间{where}：{_step(step)}"
+    return f"{v['job']}：按给定速度每步 {given_s:.3g} 秒，{priced}"
+
+
 def _steps(v: Values) -> str:
     told = [f"{job}：{_step(dict(step))}" if job else _step(dict(step)) for job, step in v["steps"]]
     return "；".join([*told, *([f"另有 {v['n_more']} 个"] if v["n_more"] else [])])
@@ -213,6 +220,8 @@ def _closed_form(v: Values) -> str:
         parts.append(f"训练期间不缺节点 {1 - v['blocked_frac']:.4f}")
     product = f"（{' × '.join(parts)}）" if len(parts) > 1 else ""
     days = f"训练时长 {v['days_to_train']:,.4g} 天"
+    if (ends := v.get("days_of_inputs")) is not None:
+        days += f"（仅因输入不确定：{ends[0]:,.3g} 至 {ends[1]:,.3g} 天）"
     if v["least_ettr"] is not None:
         days += "或更长"
         product += f"；修复可能比训练还久，ETTR 可低至 {v['least_ettr']:.4f}"
@@ -252,7 +261,6 @@ _NO_CLOSED_FORM = {
     "crews": "维修可能要等人手",
     "retire": "节点会退役",
     "booting_spares": "备用节点要过一段时间才能训练",
-    "uncertain_rate": "{about}：该芯片的故障率不确定",
     "busy_repairs": "使节点下线的故障，有的按日历时间、有的按忙碌时间发生",
     "rolling": "{about}：节点轮流下线",
     "listed_stops": "{about}：计划停机的时间逐一给定",
@@ -311,10 +319,16 @@ def _told(texts: Iterable[str]) -> str:
 def _break_even(v: Values) -> str:
     chip, base, ratio = v["chip"], v["base"], v["ratio"]
     how = f"（方案“{v['case']}”与“{v['base_case']}”；闭式解，不计缺少节点的时间）"
+    alike = "，按此故障率在步时间的 90 % 区间内无法区分两者" if v.get("overlaps") else ""
     if ratio is None:
-        return f"无论故障多么少，{chip} 的训练时长都赶不上 {base}{how}"
-    here = f"{'假设' if v['is_assumed'] else ''}为 {v['here']:.3g} 倍"
-    return f"当 {chip} 的节点故障率为 {base} 的 {ratio:.3g} 倍时，两者训练时长相同；这里{here}{how}"
+        return f"无论故障多么少，{chip} 的训练时长都赶不上 {base}{alike}{how}"
+    band = ""
+    if (ends := v.get("band")) is not None:
+        low, high = (f"{end:.3g} 倍" if end is not None else "无解" for end in ends)
+        band = f"（按步时间的 90 % 区间：{low}至 {high}）"
+    here = f"{'假设' if v['is_assumed'] else ''}为 {v['here']:.3g} 倍{alike}"
+    as_often = f"当 {chip} 的节点故障率为 {base} 的 {ratio:.3g} 倍{band}时"
+    return f"{as_often}，两者训练时长相同；这里{here}{how}"
 
 
 def _beyond(v: Values, reason: str) -> str:
@@ -335,6 +349,13 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f"{v['chip']}：{v['precision']} 峰值算力为估计值（{_CONFIDENCE[v['confidence']]}）"
     ),
     "tdp_is_estimate": lambda v: f"{v['chip']}：TDP 为估计值（{_CONFIDENCE[v['confidence']]}）",
+    "speeds_without_band": lambda v: (
+        f"{'，'.join(v['jobs'])}：速度未给出 90 % 区间，按准确值处理；区间可写作 0.40 +- 0.03"
+    ),
+    "layout_checks_speed": _layout_checks_speed,
+    "layout_not_priced": "{job}：其并行布局在 {chip} 上无法估算，不能用来核对速度：{why}",
+    "inputs_fixed": "输入取固定值：步时间取估算值或给定值，其他芯片的故障率取倍数的平均值；"
+    "这些结果不含输入本身的不确定性",
     "batches_rounded": _batches_rounded,
     "batch_of_decimal_prefix": lambda v: (
         f"{v['job']}：批大小 {v['times']} {v['prefix']}token 取整为 {v['n']:,} 条长 {v['seq']:,}"

@@ -12,7 +12,7 @@ from computeplan.physics.reliability import rate_forms
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_words
 from computeplan.report.words.fitting_english import FITTING
-from computeplan.specs.faults import Factor
+from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
 __all__ = ["SENTENCES", "layout_words"]
@@ -116,6 +116,15 @@ def _step(v: Values) -> str:
     )
 
 
+def _layout_checks_speed(v: Values) -> str:
+    step, given_s = dict(v["step"]), v["given_s"]
+    where = "inside" if step["low_s"] <= given_s <= step["high_s"] else "OUTSIDE"
+    return (
+        f"{v['job']}: a step takes {given_s:.3g} s at the speed given, {where} the band that its"
+        f" layout is priced at: {_step(step)}"
+    )
+
+
 def _steps(v: Values) -> str:
     told = [f"{job}: {_step(dict(step))}" if job else _step(dict(step)) for job, step in v["steps"]]
     return "; ".join([*told, *([f"and {v['n_more']} more"] if v["n_more"] else [])])
@@ -185,6 +194,8 @@ def _closed_form(v: Values) -> str:
         parts.append(f"{1 - v['blocked_frac']:.4f} lacking no node over the run")
     product = f" ({' x '.join(parts)})" if len(parts) > 1 else ""
     days = f"{v['days_to_train']:,.4g} days to train"
+    if (ends := v.get("days_of_inputs")) is not None:
+        days += f" (uncertain inputs alone: {ends[0]:,.3g} to {ends[1]:,.3g})"
     if v["least_ettr"] is not None:
         days = f"{days} or more"
         product += f", or less, down to {v['least_ettr']:.4f}, as repairs may outlast the run"
@@ -217,6 +228,14 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "chip_is_estimate": "{chip}: its profile is an estimate",
     "peak_is_estimate": "{chip}: its {precision} peak is an estimate ({confidence})",
     "tdp_is_estimate": "{chip}: its TDP is an estimate ({confidence})",
+    "speeds_without_band": lambda v: (
+        f"{', '.join(v['jobs'])}: no band is stated for the speed, so it counts as known exactly;"
+        " with one, write mfu: 0.40 +- 0.03"
+    ),
+    "layout_checks_speed": _layout_checks_speed,
+    "layout_not_priced": "{job}: its layout on {chip} cannot be priced to check its speed: {why}",
+    "inputs_fixed": "inputs are fixed: step times as priced or given, fault rates of other chips at"
+    " the mean of their factor; how uncertain they are is not in these numbers",
     "batches_rounded": _batches_rounded,
     "batch_of_decimal_prefix": lambda v: (
         f"{v['job']}: batch {v['times']} {v['prefix']}token is rounded to {v['n']:,} sequences of"
@@ -323,7 +342,6 @@ _NO_CLOSED_FORM = {
     "crews": "repairs may wait for a crew",
     "retire": "nodes are retired",
     "booting_spares": "spares take time until they can train",
-    "uncertain_rate": "{about}: a rate that is uncertain on this chip",
     "busy_repairs": "faults that take nodes run on the wall clock and on the busy clock",
     "rolling": "{about}: nodes are taken out in turn",
     "listed_stops": "{about}: planned stops at times of their own",
@@ -390,13 +408,22 @@ def _break_even(values: Mapping[str, Any]) -> str:
     chip, base, ratio = values["chip"], values["base"], values["ratio"]
     how = f"(cases '{values['case']}' and '{values['base_case']}'; closed form, never blocked)"
     if ratio is None:
+        band = ""
+        if values.get("overlaps"):
+            band = "; within the bands of the step times they cannot be told apart"
         return (
-            f"on {chip} the time to train never matches {base}, however rarely its nodes fail {how}"
+            f"on {chip} the time to train never matches {base}, however rarely its nodes"
+            f" fail{band} {how}"
         )
     here = f"{'ASSUMED ' if values['is_assumed'] else ''}{values['here']:.3g} times"
+    band = ""
+    if (ends := values.get("band")) is not None:
+        low, high = (f"{end:.3g}" if end is not None else "no rate" for end in ends)
+        band = f" ({low} to {high} within the 90 % bands of the step times)"
+    verdict = "; at these rates they cannot be told apart" if values.get("overlaps") else ""
     return (
         f"on {chip} the time to train matches {base} when its nodes fail {ratio:.3g} times as often"
-        f" as those of {base}; here it is {here} {how}"
+        f" as those of {base}{band}; here it is {here}{verdict} {how}"
     )
 
 
