@@ -1,6 +1,7 @@
 """Every character of a figure is seen, or it is said that it is not."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -107,6 +108,37 @@ def test_no_glyph_is_missing_without_installed_fonts(kind, language):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not_drawn(figure_of(result, kind, language)) == set()
+
+
+EVERY, SPARES = f"jobs.训练{NAMES[2]}.checkpoint.every", "sites.贵安.pools.昇腾.spares"
+SWEEPS = {
+    "curve": [{EVERY: f"{every} min"} for every in (10, 20, 30)],
+    "heat map": [{EVERY: f"{m} min", SPARES: f"{n} nodes"} for m in (10, 20, 30) for n in (4, 8)],
+}
+
+
+def swept(axes):
+    """Return a result whose cases are the points of a sweep."""
+    bare = make([", ".join(f"{path}={at}" for path, at in one.items()) for one in axes])
+    pairs = zip(bare.cases.items(), axes, strict=True)
+    return replace(bare, cases={name: replace(case, axes=one) for (name, case), one in pairs})
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_no_glyph_is_missing_in_sweeps(kind):
+    figure = figure_of(swept(SWEEPS[kind]), "time", "zh")
+    assert not_drawn(figure) == set()
+    text = "".join(one.get_text() for one in figure.findobj(Text))
+    assert set("训练") <= set(text)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_path_that_no_font_draws_is_said():
+    axes = [{f"jobs.{BEYOND}.chips": n} for n in (8, 16, 24)]
+    result = swept(axes)
+    renamed = dict(zip("abc", result.cases.values(), strict=True))
+    assert unseen_in(replace(result, cases=renamed)) == BEYOND
 
 
 @pytest.mark.usefixtures("bare")

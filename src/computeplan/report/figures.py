@@ -305,7 +305,7 @@ def unseen_in(result: Result) -> str:
     """Return the characters of a result's names that no font on this machine draws."""
     cases = result.cases.values()
     of_jobs = (text for case in cases for texts in case.job_facts.values() for text in texts)
-    of_cases = (name for case in cases for name in (*case.job_names, *case.pool_names))
+    of_cases = (name for case in cases for name in (*case.job_names, *case.pool_names, *case.axes))
     return unseen([result.name, *result.cases, *of_cases, *of_jobs])
 
 
