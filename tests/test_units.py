@@ -221,3 +221,23 @@ def test_the_unit_written_is_the_unit_found():
 def test_dimensions_have_names():
     assert dimension_name("W") == "a power"
     assert dimension_name("kg") == "a quantity in kg"
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.integers(0, 59),
+    st.sampled_from(["", " "]),
+    st.sampled_from(["m", "min"]),
+)
+def test_a_time_in_several_units_is_rewritten_as_the_same_time(d, h, minutes, s, space, name):
+    """Any two or more of days, hours, minutes and seconds, as people write them together."""
+    parts = [(d, "d", 86_400), (h, "h", 3_600), (minutes, name, 60), (s, "s", 1)]
+    said = [f"{count}{unit}" for count, unit, _ in parts if count]
+    if len(said) < 2:
+        return
+    other = rewritten(space.join(said))
+    assert parse(other, "s") == sum(count * seconds for count, _, seconds in parts)
+    with pytest.raises(ValueError, match=re.escape(f"write '{other}'")):
+        parse(space.join(said), "s")
