@@ -413,6 +413,8 @@ def test_a_case_that_has_no_result_leaves_the_others(call, here, monkeypatch, na
     loaded = load_result(here / "o")
     assert list(loaded.cases) == ["hourly"]
     assert list(loaded.incomplete) == ["two hours"]
+    assert "1 cases of 8 runs, INCOMPLETE: 1 without a result>" in repr(loaded)
+    assert call("plot", "o", "--kind", "goodput")[2].startswith(f"{first}\n{second}")
     code, out, _ = call("run", "s.yaml", "--json")
     assert (code, "incomplete" in strict(out)) == (0, False)
 

@@ -34,12 +34,15 @@ def plot(
 ) -> None:
     """Draw the figures of the result in FOLDER again, without simulating."""
     from computeplan.report.figures import save_figures, unseen_in
+    from computeplan.report.result_views import missing
     from computeplan.study.folder import add_files
     from computeplan.study.store import load_result
 
     result, target = load_result(folder), folder / "figures" if out is None else out
     draw = partial(save_figures, result, kinds=kinds or None, language=language, svg=svg)
     names = add_files(folder, "figures", draw) if out is None else draw(out)
+    for line in missing(result, language):
+        click.echo(line, err=True)
     for name in names:
         click.echo(target / name)
     say_unseen(unseen_in(result), language, err=True)

@@ -62,7 +62,9 @@ class Result:
         names = [name if len(name) <= 60 else f"{name[:59]}…" for name in self.cases]
         if len(names) > MOST_IN_REPR:
             names[MOST_IN_REPR - 1 :] = [f"and {len(names) - MOST_IN_REPR + 1:,} more"]
-        head = f"<Result {self.name}: {len(self.cases):,} cases of {self.n_runs:,} runs>"
+        n_missing = len(self.incomplete)
+        without = f", INCOMPLETE: {n_missing:,} without a result" if n_missing else ""
+        head = f"<Result {self.name}: {len(self.cases):,} cases of {self.n_runs:,} runs{without}>"
         return "\n  ".join([head, *names])
 
     def _repr_html_(self) -> str:
