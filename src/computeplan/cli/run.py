@@ -109,9 +109,8 @@ def run(
         with _going_on(errors):
             click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
         if figures and not is_stopped:
-            _draw(result, kept.saved, language, svg=svg)
             with _going_on(errors):
-                _say_figures(result, kept.saved / "figures", language, err=as_json)
+                _draw(result, kept.saved, language, svg=svg, err=as_json)
     if is_stopped:
         raise KeyboardInterrupt
     if errors:
@@ -202,14 +201,6 @@ class _Kept:
         return is_stopped
 
 
-def _say_figures(result: Result, folder: Path, language: Language, *, err: bool) -> None:
-    from computeplan.report.figures import unseen_in
-    from computeplan.report.words import phrase
-
-    click.echo(phrase("figures_in", language, folder=folder), err=err)
-    say_unseen(unseen_in(result), language, err=err)
-
-
 @contextlib.contextmanager
 def _going_on(errors: list[Exception]) -> Iterator[None]:
     """Keep what goes wrong for later: a reader that went away, a full disk."""
@@ -219,13 +210,17 @@ def _going_on(errors: list[Exception]) -> Iterator[None]:
         errors.append(error)
 
 
-def _draw(result: Result, folder: Path, language: Language, *, svg: bool) -> None:
-    from computeplan.report.figures import save_figures
+def _draw(result: Result, folder: Path, language: Language, *, svg: bool, err: bool) -> None:
+    """Draw the figures of a result into its folder, and say where they are."""
+    from computeplan.report.figures import save_figures, unseen_in
+    from computeplan.report.words import phrase
     from computeplan.study.folder import add_files
 
     if sys.stderr.isatty():
         click.echo("drawing figures ...", err=True)
     add_files(folder, "figures", partial(save_figures, result, language=language, svg=svg))
+    click.echo(phrase("figures_in", language, folder=folder / "figures"), err=err)
+    say_unseen(unseen_in(result), language, err=err)
 
 
 @contextlib.contextmanager
