@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
-from computeplan.cli.options import PARTIAL, language_option, load_with, scenario_options
+from computeplan.cli.options import (
+    PARTIAL,
+    language_option,
+    load_with,
+    scenario_options,
+    show_lines,
+)
 from computeplan.report import Language
+
+if TYPE_CHECKING:
+    from computeplan.study.cases import Case
 
 __all__ = ["check"]
 
@@ -15,14 +26,23 @@ __all__ = ["check"]
 @click.command()
 @scenario_options
 @language_option
+@click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(scenario: str, settings: tuple[str, ...], language: Language, as_json: bool) -> None:
+def check(
+    scenario: str,
+    settings: tuple[str, ...],
+    language: Language,
+    with_notes: bool,
+    as_json: bool,
+) -> None:
     """Check SCENARIO and all of its cases; say what will be played, and what to know."""
+    from computeplan.report.notes import all_notes, chief
     from computeplan.report.words import phrase, sentences
     from computeplan.study.cases import compile_cases, notes_of
 
-    cases, infeasible = compile_cases(load_with(scenario, settings))
-    notes = sentences(notes_of(cases), language)
+    loaded = load_with(scenario, settings)
+    cases, infeasible = compile_cases(loaded)
+    notes = notes_of(cases)
     if as_json:
         found = {
             case.name: {
@@ -33,22 +53,43 @@ def check(scenario: str, settings: tuple[str, ...], language: Language, as_json:
             for case in cases
         }
         left_out = {name: str(why) for name, why in infeasible.items()}
-        document = {"cases": found, "notes": notes, "infeasible": left_out}
+        document = {"cases": found, "notes": sentences(notes, language), "infeasible": left_out}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-    for case in () if as_json else cases:
-        pools = phrase("between", language).join(
-            f"{pool.name} {phrase('n_chips', language, n=pool.n_chips)}"
-            for pool in case.world.pools
-        )
-        jobs = phrase("n_jobs", language, n=len(case.world.jobs))
-        said = {"case": case.name, "jobs": jobs, "pools": pools, "engine": case.engine}
-        click.echo(phrase("check_case", language, **said))
-    if not as_json:
-        for note in notes:
-            click.echo(f"- {note}")
+    else:
+        show_lines(_played(cases, language))
+        asks = loaded.asks or "time"
+        every = [line.text for line in all_notes(notes, {}, language, asks)]
+        told = every if with_notes else chief(notes, {}, language, asks)
+        rest = [phrase("more_notes_of_check", language)] if every and not with_notes else []
+        show_lines([*(f"- {text}" for text in told), *rest])
     for name, why in infeasible.items():
         click.echo(phrase("cannot_be_played", language, case=name, why=why), err=True)
     if infeasible:
         click.get_current_context().exit(PARTIAL)
     if not as_json:
         click.echo(phrase("ok", language))
+
+
+def _played(cases: Iterable[Case], language: Language) -> list[str]:
+    """Return what is played, a line for all cases that are alike in it."""
+    from computeplan.report.words import phrase
+
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for case in cases:
+        pools = phrase("between", language).join(
+            f"{pool.name} {phrase('n_chips', language, n=pool.n_chips)}"
+            for pool in case.world.pools
+        )
+        jobs = phrase("n_jobs", language, n=len(case.world.jobs))
+        alike.setdefault((jobs, pools, case.engine), []).append(case.name)
+    return [
+        phrase(
+            "check_case",
+            language,
+            case=phrase("names", language).join(names),
+            jobs=jobs,
+            pools=pools,
+            engine=engine,
+        )
+        for (jobs, pools, engine), names in alike.items()
+    ]

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from computeplan.quantities import JOB_QUANTITIES, Quantity
+import numpy as np
+
+from computeplan.quantities import JOB_QUANTITIES, Quantity, in_currency, significant
 from computeplan.report import Language
-from computeplan.report.answer import answer
+from computeplan.report.answer import answer, question_of
 from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
     difference,
@@ -27,10 +29,15 @@ from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
-from computeplan.units import MINUTE_S
+from computeplan.units import CURRENCIES, MINUTE_S
 
 __all__ = ["answer", "figures", "jobs", "missing", "notes_page", "summary", "versus"]
 
+_OF_ENERGY = {
+    in_currency(name, currency)
+    for name in ("cost_usd", "usd_per_gtok", "carbon_kg", "kg_per_gtok")
+    for currency in CURRENCIES
+}
 MOST_NAMED = 3
 """Cases without a result that are named; the others are counted."""
 MOST_COLUMNS = 4
@@ -81,7 +88,12 @@ def summary(
     ComputePlanError
         If a name is not in the table of quantities.
     """
-    chosen = headline(result, quantities)
+    chosen, in_proportion = headline(result, quantities), {}
+    if quantities is None:
+        chosen = _asked_first(result, chosen)
+        if len(result.cases) > MOST_COLUMNS:
+            in_proportion = _in_proportion(result, chosen)
+            chosen = tuple(q for q in chosen if q.name not in in_proportion)
     labels, cells = _cells(result, chosen, language)
     differ = [i for i in range(len(chosen)) if len({row[i] for row in cells.values()}) > 1]
     shown = differ if differ and quantities is None else [*range(len(chosen))]
@@ -100,6 +112,7 @@ def summary(
     ]
     notes = [
         *([phrase("same", language, values="; ".join(same))] if alike else []),
+        *_said_of_proportion(in_proportion, language),
         *_without(result, chosen, language),
         *_spares(result, language),
         _about_means(result, chosen, language),
@@ -108,6 +121,51 @@ def summary(
     if len(rows) <= MOST_COLUMNS:
         grid = list(zip(*grid, strict=True))
     return Table(title, grid[0], tuple(grid[1:]), tuple(notes), ", ")
+
+
+def _asked_first(result: Result, chosen: Sequence[Quantity]) -> tuple[Quantity, ...]:
+    """Return the quantities, that by which cases are compared first."""
+    question = question_of(result)
+    asked = "" if question is None else question.quantity.name
+    return tuple(sorted(chosen, key=lambda quantity: quantity.name != asked))
+
+
+def _in_proportion(result: Result, chosen: Sequence[Quantity]) -> dict[str, tuple[Quantity, float]]:
+    """Return what is a constant times the energy in every run of every case, with the constant.
+
+    A column of it would repeat that of the energy.
+    """
+    energies = [q.name for q in chosen if q.name in ("energy_kwh", "kwh_per_gtok")]
+    found = {}
+    for quantity in chosen:
+        if quantity.name in energies or not energies or quantity.name not in _OF_ENERGY:
+            continue
+        of_all = [
+            np.concatenate([case.values.get(name, np.array([])) for case in result.cases.values()])
+            for name in (quantity.name, energies[0])
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = of_all[0] / of_all[1]
+        if np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-9 * abs(ratios[0]):
+            found[quantity.name] = (quantity, float(ratios[0]))
+    return found
+
+
+def _said_of_proportion(
+    found: Mapping[str, tuple[Quantity, float]], language: Language
+) -> list[str]:
+    texts = [
+        phrase(
+            "times_energy",
+            language,
+            name=quantity.axis(language, ""),
+            ratio=significant(ratio, 3),
+            unit=scale_for(quantity.unit.replace("/Gtoken", ""), [1.0], language).unit,
+        )
+        for quantity, ratio in found.values()
+    ]
+    joined = phrase("names", language).join(texts)
+    return [phrase("in_proportion", language, values=joined)] if texts else []
 
 
 def _headed(result: Result, names: Iterable[str], language: Language) -> str:

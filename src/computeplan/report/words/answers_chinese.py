@@ -19,6 +19,8 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
         f"{v['n_chips']:,} 卡中用 {v['n_used']:,} 卡"
         + (f"；批大小 {v['batch'] / 1e6:.3g} Mtoken 时用 {v['n_chips']:,} 卡" if v["batch"] else "")
     ),
+    "times_energy": "{name} {ratio} {unit}/kWh",
+    "in_proportion": "所有方案中与能耗成固定比例：{values}。",
     "spares_for": "缺少节点的时间低于 {share:g} % 所需的备用节点：本次训练 {n_run}，"
     "长期运行 {n_long_run}。",
     "sentences": "",
@@ -37,6 +39,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "guessed": "部分为估计值：{chips}。",
     "notes": "须知",
     "facts": "各方案的参数",
+    "more_notes_of_check": "全部说明：--notes。",
     "more_notes": "全部说明：--notes，或结果目录中的 notes.zh.md。",
     # the answer
     "sentence": "{text}。",

@@ -19,6 +19,8 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
         f"{v['n_used']:,} of {v['n_chips']:,} chips used"
         + (f"; {v['n_chips']:,} with batch {v['batch'] / 1e6:.3g} Mtoken" if v["batch"] else "")
     ),
+    "times_energy": "{name} {ratio} {unit}/kWh",
+    "in_proportion": "The same times the energy in all cases: {values}.",
     "spares_for": "Spares with which a node is lacking less than {share:g} % of the time:"
     " {n_run} for this run, {n_long_run} in the long run.",
     "sentences": " ",
@@ -39,6 +41,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "guessed": "Estimates in part: {chips}.",
     "notes": "What to know",
     "facts": "Facts of the cases",
+    "more_notes_of_check": "All notes: --notes.",
     "more_notes": "All notes: --notes, or notes.md in the folder.",
     # the answer
     "sentence": "{text}.",
