@@ -104,7 +104,7 @@ def test_a_probability_differs_by_points():
     ("asks", "name", "best"),
     [
         ("energy", "energy_kwh", "Least energy of 2 cases: b"),
-        ("cost", "cost_cny", "Cheapest of 2 cases: b"),
+        ("cost", "cost_cny", "Lowest electricity bill of 2 cases: b"),
         ("carbon", "carbon_kg", "Least carbon of 2 cases: b"),
         ("availability", "available_frac", "Most available of 2 cases: a"),
     ],
