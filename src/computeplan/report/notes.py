@@ -24,6 +24,8 @@ MOST_NAMED = 6
 """Cases named in a line; the others are counted."""
 LACKS = 0.01
 """Share of time, in the long run, from which a lacking node is told."""
+OFTEN = 0.1
+"""Share of time from which that weighs more than how inputs are known."""
 _OF_SPEED = (
     "chip_is_estimate",
     "peak_is_estimate",
@@ -103,7 +105,8 @@ def chief(notes: Sequence[Note], facts: Facts, language: Language, asks: str = "
     }
     if shares:
         left_out |= {"not_the_long_run"}
-        lines.append(Line(weight_of("lacking"), _said_of_lacking(shares, facts, language)))
+        weight = weight_of("lacking" if max(shares.values()) >= OFTEN else "lacking_seldom")
+        lines.append(Line(weight, _said_of_lacking(shares, facts, language)))
     lines += _said_of_cut(notes, facts, language)
     if speed := _said_of_speed(notes, language):
         lines.append(Line(weight_of("step_rests_on"), speed))

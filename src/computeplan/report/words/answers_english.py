@@ -27,10 +27,10 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     # notes
     "of_cases": "{cases}: {text}",
     "all_cases": "{value} in all cases",
-    "lacks": "Nodes run out in the long run: {cases} of the time. Runs start with every node up, so"
-    " that later months are worse.",
-    "lacks_beyond": "Nodes run out in the long run: {cases} of the time. Runs were cut at"
-    " {days:.4g} d and get worse after, so that no time is extrapolated.",
+    "lacks": "Share of time that a node is lacking in the long run: {cases}. Runs start with every"
+    " node up, so that later months are worse.",
+    "lacks_beyond": "Share of time that a node is lacking in the long run: {cases}. Runs were cut"
+    " at {days:.4g} d and get worse after, so that no time is extrapolated.",
     "cut": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per token.",
     "cut_and_carried_on": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per"
     " token; times are extrapolated where the closed form says that the pace stays.",

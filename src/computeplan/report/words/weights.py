@@ -20,6 +20,7 @@ _WEIGHTS = {
     # the answer holds for this run only, or for this work only
     "lacking": 90,
     "not_the_long_run": 89,
+    "lacking_seldom": 53,
     "stops_without_end": 85,
     "unfinished": 82,
     "carried_on": 60,
