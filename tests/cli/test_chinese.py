@@ -36,9 +36,12 @@ LOG = "node,start_s,end_s,cause\n" + "".join(
 )
 STEP = ("step", "--model", "llama-3.1-8b", "--chip", "910B2", "--chip", "H100", "--chips", "64")
 FIT = ("fit", "log.csv", "--nodes", "40", "--from", "0 d", "--to", "93 d", "--unit", "s")
+NEED = ("--case", "每小时", "--vary", "sites.贵安.pools.甲.spares")
 COMMANDS = {
     "check": ("check", "s.yaml"),
     "run": ("run", "s.yaml", "--out", "r", "--jobs"),
+    "compare": ("compare", "s.yaml", "t.yaml"),
+    "need": ("need", "s.yaml", *NEED, "--until", "ettr >= 0.5", "--runs", "8"),
     "step": (*STEP, "--figure", "step.svg"),
     "best layouts": (*STEP[:5], *STEP[7:]),
     "fit": (*FIT, "--predict-from", "60 d", "--split", "50 d", "--figure", "fit.svg"),
@@ -46,7 +49,8 @@ COMMANDS = {
 FIGURES = {"step": "step_seconds_and_band", "fit": "faults_a_week"}
 NAMES = (
     "batch", "Ascend 910B", "H100 BF16", "default", "meta/llama-3.1-8b", "r/figures", "r", "PCIe",
-    "kg", "lognorm", "weibull_min", "expon", "gamma", "sites", "pools", "fault_factor",
+    "jobs", "checkpoint.stall", "ettr", "mean", "nodes", "spares", "kg", "lognorm", "weibull_min",
+    "expon", "gamma", "sites", "pools", "fault_factor",
 )  # fmt: skip
 
 
@@ -55,6 +59,7 @@ def here(tmp_path, monkeypatch):
     """Run in an empty folder that holds a scenario and a log."""
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").write_text(SCENARIO, "utf-8")
+    Path("t.yaml").write_text(SCENARIO.replace("stall: 5 s", "stall: 9 s"), "utf-8")
     Path("log.csv").write_text(LOG, "utf-8")
 
 

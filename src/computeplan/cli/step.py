@@ -90,7 +90,7 @@ def step(
     """
     from computeplan.analytic.step_price import price_step
     from computeplan.compiler.speed import of_decimal_batch
-    from computeplan.report.steps import as_document, best_table, step_table
+    from computeplan.report.steps import as_document
 
     given = dict(layout) | {"recompute": recompute, "schedule": schedule}
     rate = None if network is None else _quantity(network, "B/s", "--network")
@@ -118,6 +118,12 @@ def step(
         documents = [as_document(price, language=language) for price in prices]
         click.echo(json.dumps(documents, ensure_ascii=False, indent=2, allow_nan=False))
         return
+    _show(prices, language)
+
+
+def _show(prices: list[StepPrice], language: Language) -> None:
+    from computeplan.report.steps import best_table, step_table
+
     click.echo(str(step_table(prices, language=language)))
     if len(prices) == 1 and prices[0].n_priced > 1:
         click.echo("")
