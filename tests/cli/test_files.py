@@ -100,7 +100,7 @@ def test_plot_does_not_replace_a_picture_of_somebody(here, name, run, command):
         folder.mkdir()
         (folder / name).write_text("my picture")
         args = () if folder.name == "figures" else ("--out", "elsewhere")
-        err = command("plot", "o", "--kind", "goodput", *args, expect=1)
+        err = command("plot", "o", "--kind", "goodput", "--svg", *args, expect=1)
         assert name in err
         assert (folder / name).read_text() == "my picture"
 
