@@ -1,6 +1,7 @@
 """The doors: exit codes, messages with places, and nothing half done."""
 
 import contextlib
+import errno
 import json
 import os
 import runpy
@@ -417,6 +418,20 @@ def test_a_case_that_has_no_result_leaves_the_others(call, here, monkeypatch, na
     assert call("plot", "o", "--kind", "goodput")[2].startswith(f"{first}\n{second}")
     code, out, _ = call("run", "s.yaml", "--json")
     assert (code, "incomplete" in strict(out)) == (0, False)
+
+
+def test_a_save_that_fails_does_not_lose_the_table(call, here, monkeypatch):
+    from computeplan.study import store
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "_write", full)
+    code, out, err = call("run", "s.yaml", "--no-figures")
+    assert code == 1
+    assert "hourly" in out
+    assert err == "Error: results/small: cannot be written: No space left on device\n"
+    assert list((here / "results").iterdir()) == []
 
 
 def test_incomplete_json_says_so_before_the_numbers(call, monkeypatch):

@@ -23,7 +23,6 @@ from computeplan.cli.options import (
 )
 from computeplan.cli.show import Shown
 from computeplan.cli.workers import executor_of
-from computeplan.errors import ComputePlanError
 from computeplan.report import Language
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ class _Kept:
         begin_s = time.monotonic()
         if begin_s < self._due_s:
             return
-        with contextlib.suppress(ComputePlanError):  # the last save says what is wrong
+        with contextlib.suppress(Exception):  # the last save says what is wrong
             save_result(so_far(), self.in_part)
             self._has_part = True
         now_s = time.monotonic()
@@ -203,10 +202,10 @@ class _Kept:
 
 @contextlib.contextmanager
 def _going_on(errors: list[Exception]) -> Iterator[None]:
-    """Keep what goes wrong for later: a reader that went away, a full disk."""
+    """Keep what goes wrong for later: a full disk, a reader that went away, a defect."""
     try:
         yield
-    except (ComputePlanError, OSError) as error:
+    except Exception as error:
         errors.append(error)
 
 

@@ -97,7 +97,8 @@ def _check_place(folder: Path, target: Path, names: Iterable[str]) -> None:
     """Raise ComputePlanError if a folder could not be written here, whatever is in it."""
     hidden = target.parent / f"{_hidden_prefix(target)}{'x' * 8}"
     try:
-        there = next(path for path in (target, *target.parents) if path.exists())
+        there = next(path for path in (target, *target.parents) if os.path.lexists(path))
+        there.stat()  # or it is a link in a loop
         # The system says of a name whether it is too long, also where nothing is called so.
         for part in (*target.relative_to(there).parts, *(Path(name).name for name in names)):
             _is_there(there / part)
