@@ -212,8 +212,14 @@ def _over_inputs(found: Sequence[Expected]) -> Expected | None:
         noise_frac=of_inputs / ettr,
         train_s=float(np.mean([one.train_s for one in found])),
         interval_s=found[0].interval_s,
-        days_of_inputs=(float(np.quantile(days, 0.05)), float(np.quantile(days, 0.95))),
+        days_of_inputs=_range(days),
     )
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of values at the middles of equal probabilities."""
+    low, high = np.quantile(values, (0.05, 0.95), method="hazen")
+    return float(low), float(high)
 
 
 def _expect(world: World, p: int) -> Expected | None:
