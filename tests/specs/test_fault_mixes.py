@@ -376,6 +376,46 @@ def test_the_break_even_of_a_shipped_comparison_is_where_its_simulation_puts_it(
     assert "its nodes fail 8.3 times as often" in said
 
 
+def test_a_break_even_has_the_band_that_the_step_times_give_it():
+    """The quotient of two lognormal times: a band of its own, found by known times at its ends."""
+    (found,) = break_evens(worlds_of("0.40 +- 0.03", "0.44 +- 0.02"))
+    values = found.values
+    z = scipy.stats.norm.ppf(0.95)
+    sigmas = [math.log(43 / 37) / (2 * z), math.log(46 / 42) / (2 * z)]
+    spread = math.exp(z * math.hypot(*sigmas))
+    middle = 0.44 * math.sqrt(0.37 * 0.43) / (0.40 * math.sqrt(0.42 * 0.46))  # of b over a
+    assert values["ratio"] == break_evens(worlds_of(0.4, 0.44))[0].values["ratio"]
+    for end, slower in zip(values["band"], (middle * spread, middle / spread), strict=True):
+        (known,) = break_evens(worlds_of(0.4, 0.44 / slower))
+        assert end == pytest.approx(known.values["ratio"], rel=1e-6)
+    assert values["overlaps"]
+    said = sentence(found)
+    assert f"({values['band'][0]:.3g} to {values['band'][1]:.3g} within the 90 % bands" in said
+    assert "at these rates they cannot be told apart" in said
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlaps"),
+    [
+        (0.4, 0.44, False),  # both known
+        ("0.40 +- 0.01", "0.44 +- 0.01", False),
+        ("0.40 +- 0.03", "0.44 +- 0.03", True),
+        ("0.40 +- 0.01", "0.30 +- 0.01", False),
+        ("0.40 +- 0.10", "0.30 +- 0.01", True),
+    ],
+)
+def test_chips_whose_times_overlap_cannot_be_told_apart(one, other, overlaps):
+    (found,) = break_evens(worlds_of(one, other))
+    assert found.values["overlaps"] == overlaps
+    assert ("cannot be told apart" in sentence(found)) == overlaps
+
+
+def worlds_of(one, other):
+    """Return the worlds of two cases whose MFUs are given."""
+    scenario = compared(mfu=other).with_({"jobs.j.mfu": one})
+    return {case.name: case.world for case in compile_cases(scenario).cases}
+
+
 def test_nothing_is_said_where_there_is_nothing_to_compare():
     worlds = {case.name: case.world for case in compile_cases(compared()).cases}
     assert break_evens({"a": worlds["a"], "again": worlds["a"]}) == []
