@@ -128,8 +128,19 @@ def assert_same_books(one: Ledger, other: Ledger, world: World) -> None:
         assert worst <= 1e-9 * scale, (name, worst)
 
 
+def check_timeline(ledger) -> None:
+    """Check that the timeline of the first run adds up to its books: by job, pool and phase."""
+    told = np.zeros_like(ledger.chip_s[0])
+    for span in ledger.spans or ():
+        told[span.job, span.pool, span.phase] += (span.end_s - span.start_s) * span.n_chips
+    booked = ledger.chip_s[0, :-1]
+    np.testing.assert_allclose(told[:-1], booked, rtol=1e-9, atol=1e-7 * (booked.sum() + 1))
+
+
 def check(ledger, world) -> None:
     """Check what must hold of any ledger."""
+    if ledger.spans is not None:
+        check_timeline(ledger)
     chips = np.array([pool.n_chips for pool in world.pools], dtype=float)
     total = ledger.chip_s.sum(axis=(1, 3))
     np.testing.assert_allclose(total, chips * ledger.wall_s[:, None], rtol=1e-9)

@@ -61,8 +61,8 @@ class Span:
     start_s: float
     end_s: float
     """Wall time. [s]"""
-    n_chips: int
-    """Chips in that phase."""
+    n_chips: float
+    """Chips in that phase; a part of one where replicas of a smaller job share nodes."""
 
 
 @dataclass(frozen=True, slots=True)

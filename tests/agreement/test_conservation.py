@@ -15,7 +15,7 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.ledger import IDLE, LOST, QUEUE, REPAIR, RESTART, SAVE, TRAIN, make_ledger
+from computeplan.ledger import IDLE, LOST, PHASES, QUEUE, REPAIR, RESTART, SAVE, TRAIN, make_ledger
 from computeplan.world.signals import Signal
 
 POLICIES = ["silo", "first-fit", "fifo-backfill", "fastest-first", "least-energy"]
@@ -26,6 +26,27 @@ def test_every_chip_second_is_booked_once(data, engine):
     scenario = cp.load(data)
     world = compile_world(scenario)
     check(engine.play(world, scenario.simulate.seed, 0, 4), world)
+
+
+@given(scenarios(), st.sampled_from(["batch", "event"]))
+def test_the_timeline_adds_up_to_the_books_of_either_engine(data, engine):
+    """Of what is saved and shown; saves once stood in it as training."""
+    result = cp.run(cp.load(data).with_({"simulate.engine": engine, "simulate.runs": 2}))
+    (case,) = result.cases.values()
+    told = dict.fromkeys(("train", "lost", "save", "restart", "blocked"), 0.0)
+    for span in case.spans:
+        told[PHASES[span.phase]] += (span.end_s - span.start_s) * span.n_chips / 3600
+    booked = {phase: case.values[f"{phase}_chip_h"][0] for phase in told}
+    assert told == pytest.approx(booked, rel=1e-9, abs=1e-6 * (1 + sum(booked.values())))
+
+
+def test_a_timeline_of_many_saves_stays_small():
+    """A million saves are shown as some hundred stretches of training and saving."""
+    job = {"train_for": "1e6 s", "chips": 4, "checkpoint": {"every": "1 s", "stall": "0.1 s"}}
+    world = world_of(**{"faults": {}, "planned": {}, "jobs.j": job, "simulate.horizon": "30 d"})
+    ledger = event.play(world, 0, 0, 1, timeline=True)
+    check(ledger, world)
+    assert 900 < len(ledger.spans) < 1200
 
 
 @given(

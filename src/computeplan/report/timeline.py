@@ -208,11 +208,12 @@ def _places(spans: list[Span], n_chips: int) -> dict[int, list[tuple[float, floa
 
     A job takes the lowest places that are free, together where that is possible.
     """
-    size = max(math.gcd(n_chips, *(span.n_chips for span in spans)), n_chips // MAX_SLOTS, 1)
+    wanted = (math.ceil(span.n_chips) for span in spans)
+    size = max(math.gcd(n_chips, *wanted), n_chips // MAX_SLOTS, 1)
     stays: dict[int, tuple[float, float, int]] = {}
     for span in spans:
         start, end, n = stays.get(span.job, (span.start_s, span.end_s, 0))
-        stays[span.job] = start, max(end, span.end_s), max(n, -(-span.n_chips // size))
+        stays[span.job] = start, max(end, span.end_s), max(n, math.ceil(span.n_chips / size))
     free_from = np.zeros(max(-(-n_chips // size), 1))
     bands = {}
     for job, (start, end, n) in sorted(stays.items(), key=lambda item: item[1]):
@@ -265,6 +266,7 @@ def _phases(ax: Axes, boxes: list[tuple[Span, Box]], language: Language) -> None
                     facecolors=colour,
                     label=QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
                     rasterized=is_crowded,
+                    zorder=0.9 if phase == "blocked" else 1.0,  # some chips wait, others train
                     snap=False,  # else what is thinner than a pixel is not drawn at all
                 )
             )
@@ -324,7 +326,7 @@ def _row_names(ax: Axes, shown: Rows, language: Language) -> None:
     names = []
     for (job, pool), spans in shown.items():
         name = label(f"{job} ({pool})" if several else job, width=26, lines=1)
-        n_chips = max(span.n_chips for span in spans)
+        n_chips = math.ceil(max(span.n_chips for span in spans))
         names.append(f"{name}\n{phrase('n_chips', language, n=n_chips)}")
     ax.set_yticks(range(len(shown)), names, fontsize=8)
     ax.tick_params(axis="y", length=0)

@@ -158,7 +158,7 @@ def _named(case: CaseResult, span: Span) -> Row:
     """Return a stretch of the timeline with names; that of a job is empty for idle chips."""
     job = case.job_names[span.job] if span.job >= 0 else ""
     names = (job, case.pool_names[span.pool], PHASES[span.phase])
-    return (*names, span.start_s, span.end_s, span.n_chips)
+    return (*names, span.start_s, span.end_s, f"{span.n_chips:.17g}")
 
 
 def _write_columns(path: Path, blocks: Iterable[Columns]) -> None:
@@ -370,7 +370,7 @@ def _span(row: dict[str, str], places: Mapping[str, int], pools: list[str]) -> S
         phase=PHASES.index(row["phase"]),
         start_s=float(row["start_s"]),
         end_s=float(row["end_s"]),
-        n_chips=int(row["n_chips"]),
+        n_chips=float(row["n_chips"]),
     )
 
 

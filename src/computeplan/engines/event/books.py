@@ -2,13 +2,16 @@
 
 What is booked has a phase, a beginning and an end, so that a signal that varies in time can be
 integrated over it. Training counts as kept from the start, and becomes lost when the job falls back
-behind it; until no fall-back can reach it, it stands in `line`, oldest first.
+behind it; until no fall-back can reach it, it stands in `line`, oldest first. Of a run that keeps
+its timeline `shown` says when it was, apart from the saves between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 
 import numpy as np
 
@@ -16,7 +19,9 @@ from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, SAVE, TRAIN, Span
 from computeplan.world.signals import Signal
 
-__all__ = ["Books"]
+__all__ = ["Books", "joined"]
+
+INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Books:
         self.weighted = np.zeros((len(PHASES), len(signals)))
         self.line: list[_Piece] = []
         self.line_s = 0.0  # training in all that counts as kept
+        self.shown: list[tuple[float, float, float]] = []  # from, to, chips
         self.is_timed = bool(signals) or spans is not None  # whether it matters when it was
 
     def book(
@@ -62,11 +68,23 @@ class Books:
             self.weighted[BLOCKED] += integrals * waiting
         if self.spans is not None and phase != QUEUE:
             self._span(phase, from_s, to_s, chips)
+            if waiting:
+                self._span(BLOCKED, from_s, to_s, waiting)
 
     def train(
-        self, from_s: float, to_s: float, trained_s: float, chips: float, waiting: float
+        self,
+        from_s: float,
+        to_s: float,
+        trained_s: float,
+        chips: float,
+        waiting: float,
+        parts: Iterable[tuple[float, float, float]] = (),
     ) -> None:
-        """Book training, and saving in the rest of the time; the training may yet be lost."""
+        """Book training, and saving in the rest of the time; the training may yet be lost.
+
+        `parts` are begin and end of parts of this time, each of which begins with training, and
+        how long that is: for the timeline. [s]
+        """
         saved_s = to_s - from_s - trained_s
         job_s, chip_s = self.job_s, self.chip_s
         job_s[TRAIN] += trained_s
@@ -90,6 +108,14 @@ class Books:
             last.to_s, last.trained_s = to_s, last.trained_s + trained_s
             if weighted is not None and last.weighted_s is not None:
                 last.weighted_s = last.weighted_s + weighted
+        if self.spans is not None:
+            if waiting:
+                self._span(BLOCKED, from_s, to_s, waiting)
+            for begin_s, end_s, lasts_s in parts or ((from_s, to_s, trained_s),):
+                saves_s = min(begin_s + max(lasts_s, 0.0), end_s)
+                if saves_s > begin_s:
+                    self.shown.append((begin_s, saves_s, chips))
+                self._span(SAVE, saves_s, end_s, chips)
 
     def undo(self, line_s: float, cut_s: float) -> None:
         """Turn all training after the first `line_s` from kept to lost; `cut_s` is when it was."""
@@ -107,18 +133,26 @@ class Books:
             self.chip_s[LOST] += lost_s * last.chips
             until_s = last.from_s if is_all else min(max(cut_s, last.from_s), last.to_s)
             if self.is_timed:
-                self._undo_in_time(last, lost_s, until_s)
+                self._undo_in_time(last, lost_s)
             last.trained_s -= lost_s
             last.to_s = until_s
         self.line_s = min(self.line_s, line_s)
 
-    def _undo_in_time(self, piece: _Piece, lost_s: float, cut_s: float) -> None:
+    def _undo_in_time(self, piece: _Piece, lost_s: float) -> None:
         if piece.weighted_s is not None and piece.trained_s:
             lost = piece.weighted_s * (lost_s / piece.trained_s)
             piece.weighted_s = piece.weighted_s - lost
             self.weighted[TRAIN] -= lost
             self.weighted[LOST] += lost
-        self._span(LOST, cut_s, piece.to_s, piece.chips)
+        while self.shown and lost_s > INSTANT:
+            from_s, to_s, chips = self.shown.pop()
+            cut_s = to_s - lost_s
+            if cut_s > from_s + INSTANT:
+                self.shown.append((from_s, cut_s, chips))
+            else:
+                cut_s = from_s
+            self._span(LOST, cut_s, to_s, chips)
+            lost_s -= to_s - cut_s
 
     def settle(self, line_s: float) -> None:
         """Note that no fall-back will reach the first `line_s` seconds of what is kept."""
@@ -126,8 +160,12 @@ class Books:
         while n and open_s > line_s:
             n -= 1
             open_s -= self.line[n].trained_s
-        for piece in self.line[:n]:
-            self._span(TRAIN, piece.from_s, piece.to_s, piece.chips)
+        if n and self.shown:
+            until_s = self.line[n - 1].to_s
+            n_shown = bisect_left(self.shown, until_s, key=itemgetter(0))
+            for from_s, to_s, chips in self.shown[:n_shown]:
+                self._span(TRAIN, from_s, to_s, chips)
+            del self.shown[:n_shown]
         del self.line[:n]
 
     def _integrals(self, from_s: float, to_s: float) -> FloatArray:
@@ -135,4 +173,16 @@ class Books:
 
     def _span(self, phase: int, from_s: float, to_s: float, chips: float) -> None:
         if self.spans is not None and to_s > from_s:
-            self.spans.append(Span(*self.owner, phase, from_s, to_s, round(chips)))
+            self.spans.append(Span(*self.owner, phase, from_s, to_s, chips))
+
+
+def joined(spans: Sequence[Span]) -> list[Span]:
+    """Return spans in the order of their start, those that go on as they were being one."""
+    same = attrgetter("job", "pool", "phase", "n_chips")
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda one: (*same(one), one.start_s)):
+        if found and span.start_s == found[-1].end_s and same(span) == same(found[-1]):
+            found[-1] = replace(found[-1], end_s=span.end_s)
+        else:
+            found.append(span)
+    return sorted(found, key=attrgetter("start_s", "job", "phase"))

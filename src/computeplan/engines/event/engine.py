@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from functools import partial
-from operator import attrgetter
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
+from computeplan.engines.event.books import joined
 from computeplan.engines.event.calendar import Calendar, Rank
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
@@ -309,5 +309,5 @@ class _Run:
                 "from_start": np.array([[job.n_from_start for job in jobs]]),
             },
             weights=("seconds", "slow", *world.signals),
-            spans=self.spans and sorted(self.spans, key=attrgetter("start_s")),
+            spans=None if self.spans is None else joined(self.spans),
         )

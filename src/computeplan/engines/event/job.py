@@ -14,7 +14,7 @@ one event to the next, and a stretch is one interval; other jobs need no event f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from computeplan import ledger
@@ -32,6 +32,7 @@ from computeplan.world.signals import Signal
 
 __all__ = ["Allocation", "Job"]
 
+MOST_SHOWN = 500  # stretches of training between saves, in the timeline of a job; or more faults
 MANY = 64  # pieces of training that may yet be lost, before it is asked which can
 
 
@@ -207,9 +208,15 @@ class Job:
         if now_s > self.since_s:
             trained_s, _ = self.stretch.trained(now_s)
             more_s = trained_s - self.trained_s
-            self.books.train(self.since_s, now_s, more_s, *self.allocation.chips)
+            shown = self._shown(now_s) if self.spans is not None else ()
+            self.books.train(self.since_s, now_s, more_s, *self.allocation.chips, shown)
             self.trained_s, self.since_s = trained_s, now_s
             self.position_s = self.stretch.position_s(trained_s)
+
+    def _shown(self, now_s: float) -> Iterator[tuple[float, float, float]]:
+        """Return what the timeline tells apart since the books are complete."""
+        least_s = self.plan.work_s / MOST_SHOWN
+        return self.stretch.parts(self.since_s, now_s, self.trained_s, least_s)
 
     def _resume(self, now_s: float) -> None:
         """Begin to train, and to save in turn."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import cmath
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import cached_property
 from operator import itemgetter
 
@@ -184,6 +185,25 @@ class Stretch:
             return n * e + rest_s, 0.0
         before_s = plan.before_s if (n + 1) % plan.last_n == 0 else math.inf
         return (n + 1) * e, max(0.0, rest_s - e - before_s)
+
+    def parts(
+        self, from_s: float, to_s: float, trained_s: float, least_s: float
+    ) -> Iterator[tuple[float, float, float]]:
+        """Yield begin and end of parts of a time, and the training in each, where it begins. [s]
+
+        Parts end where saves are over; several intervals are one where they last less than
+        `least_s` together. Until `from_s` it has trained for `trained_s`.
+        """
+        plan = self.plan
+        if plan.tiers:
+            n, last = (plan.n_over(at_s - self.start_s, self.n_regular) for at_s in (from_s, to_s))
+            n_together = max(1, int(least_s / plan.cycle_s))
+            for m in range((n // n_together + 1) * n_together, last + 1, n_together):
+                over_s = self.start_s + plan.over_s(m)
+                if from_s < over_s < to_s:
+                    yield from_s, over_s, m * plan.interval_s - trained_s
+                    from_s, trained_s = over_s, m * plan.interval_s
+        yield from_s, to_s, self.trained(to_s)[0] - trained_s
 
     @property
     def end_s(self) -> float:
