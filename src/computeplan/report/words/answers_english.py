@@ -20,7 +20,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
         + (f"; {v['n_chips']:,} with batch {v['batch'] / 1e6:.3g} Mtoken" if v["batch"] else "")
     ),
     "times_energy": "{name} {ratio} {unit}/kWh",
-    "in_proportion": "The same times the energy in all cases: {values}.",
+    "in_proportion": "In proportion to energy in all cases: {values}.",
     "spares_for": "Spares with which a node is lacking less than {share:g} % of the time:"
     " {n_run} for this run, {n_long_run} in the long run.",
     "sentences": " ",

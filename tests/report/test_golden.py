@@ -1,0 +1,82 @@
+"""What `computeplan run` prints of every shipped scenario, at 80 columns, in both languages.
+
+The texts stand in ``golden/``. Where numbers or words are meant to change, write them anew and read
+the difference: ``REFRESH_GOLDEN=1 python -m pytest tests/report/test_golden.py``.
+"""
+
+import os
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import computeplan as cp
+from computeplan.cli.show import Shown
+from computeplan.report.answer import answer
+from computeplan.report.result_views import summary
+from computeplan.specs.scenario import shipped_names
+
+GOLDEN = Path(__file__).parent / "golden"
+N_RUNS = 20
+COLUMNS = 80
+A_NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+BOTH = pytest.mark.parametrize("language", ["en", "zh"])
+SHIPPED = pytest.mark.parametrize("name", shipped_names())
+
+
+@cache
+def result_of(name):
+    return cp.run(cp.load(name).with_({"simulate.runs": N_RUNS}))
+
+
+@pytest.fixture
+def printed(name, language, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    Shown(language).show(result_of(name))
+    return capsys.readouterr().out
+
+
+def width(text):
+    """Return terminal columns, counted without the code that lays text out."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+@SHIPPED
+@BOTH
+def test_a_scenario_prints_what_it_did(name, language, printed):
+    path = GOLDEN / f"{name}.{language}.txt"
+    if os.environ.get("REFRESH_GOLDEN"):
+        path.write_text(printed, "utf-8", newline="\n")
+    assert printed == path.read_text("utf-8")
+
+
+@SHIPPED
+@BOTH
+def test_it_fits_begins_with_the_answer_and_has_at_most_three_notes(name, language, printed):
+    lines = printed.splitlines()
+    assert max(map(width, lines)) <= COLUMNS
+    answered = "".join(answer(result_of(name), language))
+    first = printed.split("\n\n")[0]
+    assert answered
+    assert "".join(first.split()) == "".join(answered.split())
+    assert 1 <= sum(line.startswith("- ") for line in lines) <= 3
+
+
+@SHIPPED
+@BOTH
+def test_no_number_is_broken_over_lines(name, language, printed):
+    result = result_of(name)
+    lines = printed.splitlines()
+    for row in summary(result, language=language).rows:
+        for cell in row[1:]:
+            for part in cell.split("\n"):
+                assert any(part in line for line in lines), part
+    told = A_NUMBER.findall(" ".join(answer(result, language)))
+    assert A_NUMBER.findall(printed.split("\n\n")[0]) == told
+
+
+def test_no_text_is_of_a_scenario_that_is_gone():
+    names = {f"{name}.{language}.txt" for name in shipped_names() for language in ("en", "zh")}
+    assert {path.name for path in GOLDEN.iterdir()} == names
