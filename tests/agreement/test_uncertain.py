@@ -12,6 +12,7 @@ from worlds import assert_same_books
 
 import computeplan as cp
 from computeplan.analytic.agreement import warnings_of
+from computeplan.analytic.beyond import why_not_steady
 from computeplan.analytic.expected import expect
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
@@ -103,6 +104,22 @@ def test_a_wrong_rate_is_found_although_inputs_are_uncertain():
     wrong = compile_world(uncertain_world(faults__f__mtbf="250 h"))
     (said,) = warnings_of([("c", wrong, case)])
     assert said.code == "departs_from_closed_form"
+
+
+def test_a_run_is_carried_on_only_if_it_may_be_at_the_worst_rate():
+    """At the observed rate two spares do; at 200 times it nodes are lacking for long."""
+    of_nodes = {
+        "faults__f__takes": "node",
+        "faults__f__mtbf": "20 kh",
+        "simulate__horizon": "100 h",
+    }
+    factor = "sites__s__pools__p__fault_factor"
+    known = uncertain_world(**of_nodes, **{factor: 1})
+    maybe = uncertain_world(**of_nodes, **{factor: {"low": 1, "high": 200}})
+    assert why_not_steady(compile_world(known)) is None
+    world = compile_world(maybe)
+    assert expect(world).long_run_ettr > 0.99 * expect(world).ettr  # on the mean it would do
+    assert why_not_steady(world).code == "beyond_not_steady"
 
 
 def test_with_inputs_fixed_the_closed_form_is_that_of_the_nominal_values():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def why_not_steady(world: World) -> Note | None:
         return None
     if (why := why_no_closed_form(world)) is not None:
         return note("beyond_no_closed_form", cut_days=cut_days, **why.values)
-    expected = expect(world)
+    # Of uncertain rates the worst: a mean would hide runs that lack nodes after the cut.
+    expected = expect(replace(world, pools=tuple(pool.at_worst() for pool in world.pools)))
     if expected is None:  # nothing fails
         return None
     if expected.ettr > NEVER and abs(expected.long_run_ettr / expected.ettr - 1) <= STEADY:
