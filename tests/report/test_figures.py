@@ -164,10 +164,10 @@ def test_chips_are_compared_as_ratios_with_a_line_at_one(tmp_path):
     points = {line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1}
     assert points == {2.0, 0.5}
     assert [1.0, 1.0] in [list(line.get_xdata()) for line in ax.lines]
-    assert {"A", "B", "x 2", "x 0.5"} <= set(texts(ax))
+    assert {"A", "B", "x 2.00", "x 0.500"} <= set(texts(ax))
     assert "ratios" in saved(result, tmp_path / "a")
-    same = Result("r", "", {"H": case(1.0), "A": case(2.0)})
-    assert "ratios" not in saved(same, tmp_path / "b")
+    alike = Result("r", "", {"H": case(1.0, chip="a/h"), "A": case(1.0, chip="b/a")})
+    assert "ratios" not in saved(alike, tmp_path / "b")
 
 
 def test_ratios_are_taken_run_by_run():
@@ -274,3 +274,16 @@ def test_a_logarithmic_axis_has_numbers_to_read():
     seen = [float(text) for text in labels if text and low <= float(text) <= high]
     assert len(seen) >= 4
     assert all(math.isfinite(x) for x in seen)
+
+
+def test_no_ratio_is_drawn_where_most_runs_were_cut():
+    cases = {"one": case(1.0), "other": case(2.0), "third": case(3.0)}
+    cases["other"].values["time_to_train_days"][3:] = np.inf
+    ax = Result("r", "", cases).plot.ratios()
+    beside = [text.get_text() for text in ax.texts if text.get_text().startswith(("x", "-"))]
+    assert beside == ["-", "x 2.00", "x 3.00", "x 3.00"]
+    assert all(np.isfinite(np.asarray(line.get_xdata(), float)).all() for line in ax.lines)
+    cases["one"].values["time_to_train_days"][0] = np.inf
+    ax = Result("r", "", cases).plot.ratios()
+    beside = [text.get_text() for text in ax.texts if text.get_text().startswith(("x", "-"))]
+    assert beside == ["-", "x 2.00", "-", "x 3.00"]

@@ -294,6 +294,12 @@ def test_a_crowded_timeline_stays_small_and_repeats(tmp_path):
     assert len(svg) < 200_000
 
 
+def test_throughput_is_against_the_energy_that_is_compared():
+    assert make().plot.throughput_energy().get_ylabel() == "Energy [GWh]"
+    ax = make(unfinished=("hourly",)).plot.throughput_energy()
+    assert ax.get_ylabel() == "Energy per Gtoken trained [MWh/Gtok]"
+
+
 def test_no_line_leads_across_the_scatter():
     ax = make(tuple(f"case number {i}" for i in range(12))).plot.throughput_energy()
     assert len(ax.get_legend().get_texts()) == 12

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity
+from computeplan.quantities import QUANTITIES, Quantity, significant
 from computeplan.report import Language
 from computeplan.report.drawing import (
     case_rows,
@@ -42,6 +42,7 @@ __all__ = [
     "held_shares",
     "parts_of",
     "points",
+    "ratio",
     "ratios",
 ]
 
@@ -195,13 +196,14 @@ def ratios(result: Result, ax: Axes | None, language: Language) -> Axes:
     for i, case in enumerate(others):
         for k, quantity in enumerate(quantities):
             row = i + (k - (len(quantities) - 1) / 2) * step
-            found = _ratio(case, base, quantity)
-            if not found.n:
-                continue
-            ends += [found.p5, found.p95]
-            ax.plot((found.p5, found.p95), (row, row), color=QUANTITY_COLOURS[k], linewidth=1.4)
-            ax.plot(found.p50, row, case_marker(k), color=QUANTITY_COLOURS[k], markersize=7)
-            rows.append((row, f"x {found.p50:.3g}"))
+            found = ratio(case, base, quantity)
+            is_known = math.isfinite(found.p50)
+            if is_known:
+                colour = QUANTITY_COLOURS[k]
+                ends += [found.p5, found.p50, found.p95]
+                run_range(ax, row, found, 1.0, colour)
+                ax.plot(found.p50, row, case_marker(k), color=colour, markersize=7)
+            rows.append((row, f"x {significant(found.p50, 3)}" if is_known else "-"))
     ax.axvline(1.0, color="black", linewidth=1.2)
     for row, text in rows:
         ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
@@ -231,12 +233,14 @@ def compared(result: Result) -> list[Quantity]:
     return [q for q in headline(result) if q.name in (*wanted, *more)]
 
 
-def _ratio(case: CaseResult, base: CaseResult, quantity: Quantity) -> Estimate:
+def ratio(case: CaseResult, base: CaseResult, quantity: Quantity) -> Estimate:
+    """Return a quantity over that of another case, run by run; inf where only the case is cut."""
     none = np.full(case.n_runs, np.nan)
     over, under = (c.values.get(quantity.name, none) for c in (case, base))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = over / under
-    return Estimate.of(np.where(np.isfinite(found), found, np.nan))
+        found = np.where(np.isfinite(under), over / under, np.nan)
+    # Runs in which the first case is cut are no random choice of all.
+    return Estimate.of(none if np.isnan(found).any() else found)
 
 
 def _label_x(ax: Axes, text: str) -> None:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -36,7 +35,6 @@ __all__ = [
     "legend_above",
     "numbers_beside",
     "plain_numbers",
-    "pools_of",
     "put_title",
     "run_range",
     "scale_of",
@@ -149,13 +147,6 @@ def closed_form(case: CaseResult, quantity: Quantity) -> float:
     if not isinstance(found, int | float):
         return math.nan
     return 1 - found if quantity.name == "available_frac" else float(found)
-
-
-def pools_of(case: CaseResult) -> list[tuple[str, int, str]]:
-    """Return name, chips and chip of every pool, as the facts of a case say."""
-    said = case.facts.get("chips")
-    rows: Any = () if said is None else said.values.get("pools", ())
-    return [(name, n_chips, chip) for name, n_chips, chip, *_ in rows]
 
 
 def legend_above(

@@ -26,7 +26,7 @@ from matplotlib.axes import Axes
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import Quantity
 from computeplan.report import FIGURES, Language, bars, spread
-from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, pools_of, write_figure
+from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
 from computeplan.report.numbers import headline
 from computeplan.report.style import drawn, style, unseen
 from computeplan.report.sweeps import curve, heat_map, sweep_of
@@ -123,8 +123,8 @@ def ratios(result: Result, ax: Axes | None = None, *, language: Language = "en")
 
 @drawn
 def throughput_energy(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
-    """Return one point per case: tokens kept per second against energy per token."""
-    return spread.throughput_energy(result, ax, language)
+    """Return one point per case: tokens kept per second against energy, as `energy` shows it."""
+    return spread.throughput_energy(result, ax, _quantity(result, "energy"), language)
 
 
 @drawn
@@ -259,14 +259,21 @@ def _carbon_differs(result: Result) -> bool:
     return _differs(result, "carbon") and not _are_alike((np.nanmin(per_kwh), np.nanmax(per_kwh)))
 
 
-def _chips_differ(result: Result) -> bool:
-    """Return whether cases are of unlike chips."""
-    chips = {tuple(chip for *_, chip in pools_of(case)) for case in result.cases.values()}
-    return len(chips) > 1 and len(result.cases) <= MOST_ROWS and bool(bars.compared(result))
+def _ratios_differ(result: Result) -> bool:
+    """Return whether a case differs from the first, run by run: ranges of each hide that."""
+    base, *others = result.cases.values()
+    found = [
+        bars.ratio(case, base, quantity).p50
+        for case in others
+        for quantity in bars.compared(result)
+    ]
+    is_drawn = len(result.cases) <= MOST_ROWS and sweep_of(result) is None
+    return is_drawn and any(abs(ratio - 1) > ALIKE for ratio in found)
 
 
 def _is_cloud(result: Result) -> bool:
-    x, y = (estimates(result, name) for name in ("goodput_tok_per_s", "kwh_per_gtok"))
+    names = ("goodput_tok_per_s", _quantity(result, "energy").name)
+    x, y = (estimates(result, name) for name in names)
     is_alike = _are_alike(e.p50 for e in x) and _are_alike(e.p50 for e in y)
     return 1 < len(result.cases) <= MOST_ROWS and sweep_of(result) is None and not is_alike
 
@@ -293,7 +300,7 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "energy": lambda result: _differs(result, "energy"),
     "cost": lambda result: _differs(result, "cost"),
     "carbon": _carbon_differs,
-    "ratios": _chips_differ,
+    "ratios": _ratios_differ,
     "throughput_energy": _is_cloud,
     "time_distribution": _is_spread,
     "timeline": _has_timeline,

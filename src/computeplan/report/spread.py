@@ -33,12 +33,12 @@ MOST_CURVES = 9
 """Distributions that can be told apart in one picture."""
 
 
-def throughput_energy(result: Result, ax: Axes | None, language: Language) -> Axes:
-    """Return one point per case: tokens kept per second against energy per token.
+def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
+    """Return one point per case: tokens kept per second against an energy.
 
     Down and to the right is better. Cases are named at the right, from the top.
     """
-    across, up = QUANTITIES["goodput_tok_per_s"], QUANTITIES["kwh_per_gtok"]
+    across = QUANTITIES["goodput_tok_per_s"]
     x, y = estimates(result, across.name), estimates(result, up.name)
     across_scale, up_scale = scale_of(across, x, language), scale_of(up, y, language)
     ax = new_axes(ax, max(7.5, 0.9 * len(x)), width=9.0)

@@ -277,8 +277,12 @@ def _beyond(ax: Axes, x: float, colour: str, end: float) -> None:
 def _x_axis(ax: Axes, axis: Axis) -> None:
     """Mark the values that are swept, as they are written."""
     texts = dict(zip(axis.values, axis.texts, strict=True))
+    low, high = min(texts), max(texts)
+    room = 0.04 * (high - low)
+    ax.set_xlim(low - room, high + room)
     if is_wide(texts, 9):
         ax.set_xscale("log")
+        ax.set_xlim(low / (high / low) ** 0.04, high * (high / low) ** 0.04)
     if len(texts) <= MOST_TICKS:
         ax.xaxis.set_major_locator(FixedLocator([*texts]))
         ax.xaxis.set_minor_locator(NullLocator())

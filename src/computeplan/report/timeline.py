@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES, Span
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
-from computeplan.report.drawing import legend_above, pools_of, put_title
+from computeplan.report.drawing import legend_above, put_title
 from computeplan.report.numbers import scale_for
 from computeplan.report.style import PHASE_COLOURS, drawn, label, new_axes
 from computeplan.report.words import phrase
@@ -188,7 +189,9 @@ def pools(
 
 def _lanes(found: CaseResult, spans: list[Span]) -> dict[int, int]:
     """Return the chips of every pool: as the facts say, or as many as are held at one time."""
-    told = {name: n_chips for name, n_chips, _ in pools_of(found)}
+    said = found.facts.get("chips")
+    rows: Any = () if said is None else said.values.get("pools", ())
+    told = {name: n_chips for name, n_chips, *_ in rows}
     lanes = {}
     for pool, name in enumerate(found.pool_names):
         changes = sorted(
