@@ -115,6 +115,7 @@ def _kind(
         observed_on=elsewhere,
         is_assumed=bool(elsewhere) and spec.fault_factor is None,
         lemons=kind.lemons,
+        is_of_group=kind.per is not None and kind.per not in ONE_NODE,
     )
 
 

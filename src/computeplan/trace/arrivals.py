@@ -40,6 +40,7 @@ MISSING = {
     "lifetime_s": math.inf,
     "chain": np.int32(-1),
     "is_member": False,
+    "origin": np.int32(-1),
 }
 """Values of columns that a part of the arrivals lacks."""
 
@@ -78,6 +79,9 @@ class Arrivals:
     """Which fault of its kind began the chain of those that come back."""
     is_member: BoolArray | None = None
     """Whether this is a further node of the fault before it."""
+    origin: NodeArray | None = None
+    """Node whose fault it is, where it takes a group of nodes; -1 where it is of the group, or
+    takes one node at most."""
     found_s: FloatArray | None = None
     """How long damage stays unnoticed; 0 if it is noticed at once. [s]"""
     lasts_s: FloatArray | None = None
@@ -167,7 +171,9 @@ def each_once(chosen: NodeArray, n_nodes: int) -> NodeArray:
     return node
 
 
-def with_members(arrivals: Arrivals, n_nodes: IntArray, n_all: int) -> list[Arrivals]:
+def with_members(
+    arrivals: Arrivals, n_nodes: IntArray, n_all: int, *, is_of_group: bool
+) -> list[Arrivals]:
     """Return arrivals, and apart the further nodes of those that take groups.
 
     A group of n nodes begins at a multiple of n; the arrival itself moves to its first node.
@@ -176,7 +182,8 @@ def with_members(arrivals: Arrivals, n_nodes: IntArray, n_all: int) -> list[Arri
     n_groups = int(is_group.sum(axis=0).max(initial=0))
     first = np.where(is_group, arrivals.node // np.maximum(n_nodes, 1) * n_nodes, arrivals.node)
     none = np.zeros(is_group.shape, dtype=np.bool_)
-    leaders = replace(arrivals, node=first.astype(np.int32), is_member=none)
+    origin = None if is_of_group else np.where(is_group, arrivals.node, np.int32(-1))
+    leaders = replace(arrivals, node=first.astype(np.int32), is_member=none, origin=origin)
     if not n_groups:
         return [leaders]
     rows = np.argsort(~is_group, axis=0, kind="stable")[:n_groups]  # those of groups, in time order

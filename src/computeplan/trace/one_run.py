@@ -25,6 +25,7 @@ class Fault(NamedTuple):
     level: int
     found_s: float
     lasts_s: float
+    origin: int = -1  # node whose fault it is, if it takes a group
     nth: int = 0
     generation: int = 0  # of its node; 0 also where any generation may fault
 
@@ -57,6 +58,7 @@ class RunSamples:
                 column("level"),
                 missing("found_s", 0.0),
                 missing("lasts_s", 0.0),
+                missing("origin", -1),
                 strict=False,
             )
         )

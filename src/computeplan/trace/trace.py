@@ -218,7 +218,7 @@ class Trace:
         )
         if samples.n_nodes is None:
             return [arrivals]
-        return with_members(arrivals, samples.n_nodes, n_nodes)
+        return with_members(arrivals, samples.n_nodes, n_nodes, is_of_group=kind.is_of_group)
 
     def _times(self, kind: Kind, pool: Pool, n_rows: int) -> FloatArray:
         """Return when the faults of a kind come, or, if it has a memory, each node's first. [s]"""

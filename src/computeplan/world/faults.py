@@ -109,6 +109,9 @@ class Kind:
     """Whether the factor is assumed and not given."""
     lemons: Lemons | None = None
     """How rates differ between nodes, if they do."""
+    is_of_group: bool = False
+    """Whether faults are counted by group, such as per rack: then they come whichever of its nodes
+    are in repair; else none comes of a node in repair."""
 
     @property
     def interrupt(self) -> Interrupt | None:

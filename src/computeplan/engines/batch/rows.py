@@ -1,5 +1,7 @@
 """Rows of one job on one pool, played arrival by arrival, all rows at a time.
 
+Long because what one turn does to a row stands together.
+
 Turns are written to touch whole rows with few NumPy calls; what happens to few rows at a time (a
 planned stop, a spare that faults, the end of a job) is done on those rows alone. Where nodes are is
 kept in ``nodes.py``.
@@ -20,6 +22,7 @@ from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
 from computeplan.ledger import BLOCKED, SAVE
 from computeplan.trace.arrivals import NodeArray
+from computeplan.trace.trace import NO_NODE
 from computeplan.world.jobs import Job
 from computeplan.world.world import World
 
@@ -63,6 +66,7 @@ class Rows:
         for kind in place.kinds:
             self.is_busy[kind.index] = kind.is_busy
             self.has_memory[kind.index] = kind.lifetime is not None
+        self.is_void = np.zeros(n_rows, dtype=np.bool_)  # whether the fault under way is
         self.has_busy = bool(self.is_busy.any())
         self.n_cycles, self.kept_odd_s, self.last_s = np.zeros((3, n_rows))
         self.broken_s, self.lost_s = np.zeros((2, n_rows))  # what faults cut short; its training
@@ -194,10 +198,20 @@ class Rows:
         return turn.restart_s
 
     def _new_faults(self, turn: Turn, live: Mask) -> None:
-        """Forget the fault before, where this turn is not a further node of it."""
+        """Forget the fault before, where this turn is not a further node of it.
+
+        Leave out of what is live the faults of a node that has none, with all nodes that they take.
+        """
         new = live if turn.is_member is None else live & ~turn.is_member
         self.counts.forget(new)
         self.repair_shop.forget(new)
+        if turn.origin is not None:
+            self.is_void[new] = False
+            rows, place = self.nodes.find(np.where(new, turn.origin, NO_NODE))
+            _, idle, with_job = self.nodes.look(rows, place, self.nodes.by_s[rows])
+            has_faults = with_job | (idle & ~self.is_busy[turn.kind[rows]])
+            self.is_void[rows[~has_faults]] = True
+            live &= ~self.is_void
 
     def _interrupt(self, hit: Mask, now_s: FloatArray, *, near_end: bool) -> None:
         """Book what came since `begin_s`, and throw away what was not saved."""

@@ -40,6 +40,7 @@ class Turn(NamedTuple):
     chain: NodeArray | None
     is_member: BoolArray | None
     lasts_s: FloatArray | None = None
+    origin: NodeArray | None = None
     nth: IntArray | None = None
     """Which of its chain; 0 is the first."""
 
@@ -87,6 +88,7 @@ def _in_step(arrivals: Arrivals, due: BoolArray) -> Pairs:
         arrivals.chain,
         arrivals.is_member,
         arrivals.lasts_s,
+        arrivals.origin,
     )
     for i in np.flatnonzero(due.any(axis=1)):
         yield (
@@ -200,6 +202,8 @@ class ReturningTurns(Turns):
         turn.chain[rows], turn.nth[rows] = chain, nth
         if turn.is_member is not None:
             turn.is_member[rows] = False
+        if turn.origin is not None:
+            turn.origin[rows] = -1
         for i in np.unique(kind):
             which = kind == i
             to = rows[which]

@@ -151,13 +151,15 @@ class FaultEffects:
     def _interrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Interrupt the jobs of the nodes, and send to repair the nodes that need it."""
         nodes = self.nodes
+        if fault.origin >= 0 and self._is_silent(fault.origin, kind):
+            return
         interrupted: set[int] = set()
         sent: SentTogether = []
         found_idle = False
         for node, repair_s in zip(fault.nodes, fault.repairs_s, strict=True):
             where = nodes.where[node]
             job = self.jobs[where] if where >= 0 else None
-            if self._is_missed(node, where, job, kind, fault):
+            if self._is_missed(node, where, kind, fault):
                 continue
             found_idle |= job is None
             if job is not None and where not in interrupted:
@@ -180,16 +182,21 @@ class FaultEffects:
         if sent:
             self.pool.repair_shop.repair(sent, fault.automatic_s, now_s)
 
-    def _is_missed(self, node: int, where: int, job: Job | None, kind: int, fault: Fault) -> bool:
+    def _is_missed(self, node: int, where: int, kind: int, fault: Fault) -> bool:
         """Return whether a fault does nothing to a node: it is gone, in repair, or not busy."""
         spec = self.kinds[kind]
         if self.generations.is_void(node, spec, fault):
             return True
+        if where == IN_REPAIR and spec.lifetime is not None:  # exchanged in the repair shop
+            self._renew_when_restored(EXCHANGED, node, kind, fault)
+        return self._is_silent(node, kind)
+
+    def _is_silent(self, node: int, kind: int) -> bool:
+        """Return whether a node has no faults: it is in repair, or not busy."""
+        where = self.nodes.where[node]
         if where == IN_REPAIR:
-            if spec.lifetime is not None:  # exchanged in the repair shop
-                self._renew_when_restored(EXCHANGED, node, kind, fault)
             return True
-        return spec.is_busy and (job is None or job.is_blocked)
+        return self.kinds[kind].is_busy and (where < 0 or self.jobs[where].is_blocked)
 
     def _slow(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node hold its job back for a while; nothing is interrupted."""
