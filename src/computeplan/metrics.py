@@ -37,6 +37,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     for i, phase in enumerate(PHASES):
         if i != IDLE:
             values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
+    values["held_chip_h"] = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3)) / HOUR_S
     ends = ("time_to_train_days", "makespan_days")  # inf says that they lie beyond the run
     return {
         name: value if name in ends else np.where(np.isfinite(value), value, np.nan)

@@ -309,6 +309,7 @@ QUANTITIES = _table(
         "mean_wait_h", "h", "Mean wait", "平均排队时间",
         "Mean over jobs of the time in the queue, without chips.",
     ),
+    _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
     _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
     _chip_h(
         "lost", "Training, lost", "回退损失",

@@ -69,6 +69,7 @@ _HEADLINE = (
     "held_frac",
     "n_unexpected",
     "goodput_tok_per_s",
+    "held_chip_h",
     "energy_kwh",
     "energy_jobs_kwh",
     "kwh_per_gtok",
@@ -121,7 +122,7 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     if any(DONE in case.values for case in cases):
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
-        not_here |= {*PER_TOKEN, "energy_jobs_kwh"}
+        not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h"}
     else:
         not_here |= {*PER_TOKEN.values()}
     return tuple(
