@@ -280,9 +280,9 @@ class Nodes:
         self.weights.book(IDLE, self.rows, held_s, wall_s, n_nodes - listed.sum(axis=0))
         return self.weights.booked[:, [IDLE, REPAIR]]
 
-    def claims_come_true(self) -> None:
-        """Forget all claims: the job has ended, so it has what it waited for."""
-        self.ids[self.n_places :] = NO_NODE
+    def claims_come_true(self, has_ended: Mask) -> None:
+        """Forget the claims of rows whose job has ended, so that it has what it waited for."""
+        self.ids[self.n_places :, has_ended] = NO_NODE
 
     def claimed_beyond(self, wall_s: float) -> FloatArray:
         """Return the node-seconds after `wall_s` that jobs wait for claimed nodes."""

@@ -387,7 +387,7 @@ class Rows:
     def play_idle(self, turns: Turns, wall_s: FloatArray) -> None:
         """Play the arrivals from the end of the job to the end of the run: all nodes are idle."""
         begin_s = np.minimum(self.end_s, wall_s)
-        self.nodes.claims_come_true()
+        self.nodes.claims_come_true(np.isfinite(self.end_s))
         for turn, live in turns.of_idle(begin_s, wall_s):
             self.nodes.meet(turn.time_s, turn.is_member)
             self._pass_stops(turn, live, begin_s)
