@@ -295,6 +295,27 @@ def test_run_shows_a_table_and_writes_a_folder_whole(call, here):
     assert [path.name for path in (here / "results").iterdir()] == ["small"]
 
 
+def test_run_says_the_answer_first_and_where_the_rest_is(call, here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = call("run", "s.yaml", "--no-figures", "--versus", "hourly")
+    first, *blocks = out.split("\n\n")
+    assert first.startswith("Fastest of 2 cases: ")
+    assert any(block.startswith("small: difference to hourly") for block in blocks)
+    assert "--notes, or notes.md in the folder" in out
+    assert max(map(len, out.splitlines())) <= 80
+    _, every, _ = call("run", "s.yaml", "--no-figures", "--notes")
+    page = (here / "results" / "small" / "notes.md").read_text("utf-8")
+    notes = [line for line in page.splitlines() if line.startswith("- ")]
+    assert len([line for line in every.splitlines() if line.startswith("- ")]) == len(notes) > 3
+
+
+def test_a_case_to_compare_with_that_does_not_exist_is_exit_2_before_the_work(call, here):
+    code, out, err = call("run", "s.yaml", "--versus", "hurly")
+    assert (code, out) == (2, "")
+    assert "no case 'hurly'. Cases: 'hourly', 'two hours'" in err
+    assert not (here / "results").exists()
+
+
 def test_running_the_saved_scenario_gives_the_same_runs(call, here):
     call("run", "s.yaml", "--no-figures", "--out", "a", "-s", "jobs.j.checkpoint.stall=10 s")
     call("run", "a/scenario.yaml", "--no-figures", "--out", "b")
