@@ -43,7 +43,7 @@ COUNTS = {
     "repairs": "nodes sent to repair, planned maintenance not counted, by pool",
     "retired": "nodes taken out for good, by pool; until new ones stand there, their chips are"
     " booked as in repair",
-    "in_repair": "nodes in repair when the run ends, by pool",
+    "in_repair": "nodes in repair when the last job ends, by pool; 0 where the run was cut",
     "from_start": "times that a job began again because every save kept may hold damage, by job",
 }
 """What is counted, by name; the last axis is kinds, pools or jobs of the world."""

@@ -31,6 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,7 +65,7 @@ PLAYS = features(
 )
 NOT_TOGETHER = (("busy_repairs", "wall_repairs"), ("never_saves", "horizon"))
 N_STEPS = 400
-N_POINTS, TURN = 55, 34
+N_POINTS, TURN = 21, 13
 """Points of a Fibonacci lattice: either quantile alone is at equal steps."""
 NEVER = 1e-6
 """An ETTR below is no training."""
@@ -141,6 +142,7 @@ def _place(world: World) -> int:
     return world.jobs[0].pools_under(world.policy)[0]
 
 
+@lru_cache(maxsize=256)  # several ask the same of one world
 def expect(world: World) -> Expected | None:
     """Return what theory expects of the job of a world; None without faults, or where it cannot.
 

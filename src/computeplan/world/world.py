@@ -51,7 +51,7 @@ def _longer_by_crews(place: Pool) -> float:
     return 1.0 + 1.5 * waits / (place.n_crews * (1 - busy))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal to itself alone: what is found of it may be kept
 class World:
     """Everything an engine reads."""
 

@@ -186,7 +186,8 @@ class _Books:
         self.counts["interruptions"] += rows.counts.interruptions.T
         self.counts["idle_faults"] += rows.counts.idle_faults.T
         self.counts["repairs"][:, pool] = rows.nodes.n_repairs
-        self.counts["in_repair"][:, pool] = rows.nodes.n_in_repair(self.wall_s)
+        is_done = self.world.ends_with_work & (self.wall_s < self.world.cut_s)
+        self.counts["in_repair"][:, pool] = rows.nodes.n_in_repair(self.wall_s) * is_done
         if job is None:
             return
         phases = {

@@ -290,9 +290,9 @@ class Nodes:
         return total
 
     def n_in_repair(self, wall_s: FloatArray) -> IntArray:
-        """Return how many nodes are in repair at `wall_s`, those that jobs wait for among them."""
-        up_s = np.vstack([self.up_s, self.claimed_up_s])
-        count: IntArray = ((self.ids != NO_NODE) & (up_s > wall_s)).sum(axis=0)
+        """Return how many listed nodes are in repair at `wall_s`, when no job waits for one."""
+        listed = self.ids[: self.n_places] != NO_NODE
+        count: IntArray = (listed & (self.up_s > wall_s)).sum(axis=0)
         return count
 
     def totals(self, wall_s: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:

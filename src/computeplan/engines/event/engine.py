@@ -281,6 +281,7 @@ class _Run:
     def _ledger(self, wall_s: float) -> Ledger:
         """Book what is under way at the end of the run, and return the ledger."""
         world, jobs, pools = self.world, self.jobs, self.pools
+        is_done = world.ends_with_work and not self.n_open
         retired = [arrivals.effects.generations.n_retired for arrivals in self.arrivals]
         n_weights = 2 + len(world.signals)
         booked = np.zeros((1, len(jobs) + 1, len(pools), len(PHASES), n_weights))
@@ -305,7 +306,7 @@ class _Run:
                 **{name: np.array([counts]) for name, counts in self.counts.items()},
                 "repairs": np.array([[pool.repair_shop.n_repairs for pool in pools]]),
                 "retired": np.array([retired]),
-                "in_repair": np.array([[pool.nodes.n_in_repair for pool in pools]]),
+                "in_repair": np.array([[pool.nodes.n_in_repair * is_done for pool in pools]]),
                 "from_start": np.array([[job.n_from_start for job in jobs]]),
             },
             weights=("seconds", "slow", *world.signals),
