@@ -3,8 +3,8 @@
 A bracket is found by simulation around a first guess, from the closed form where there is one, and
 halved. All values meet the same samples, so that they are compared run by run. Halving takes for
 granted that on one side of the answer every value meets the goal and on the other none. So the
-neighbours are tried too, and every legal value near the answer of which the closed form expects
-more than of its neighbour, as where a layout divides better; what is not monotone is said.
+neighbours are tried too, and every legal value near the answer whose speed promises more than that
+of the neighbour, as where a layout divides better; what is not monotone is said.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ Sense = Literal[1, -1]
 """1 if more of the count helps, -1 if less does."""
 
 MOST_BELOW = 256
-"""Legal values on the worse side of the answer that are looked at by closed form."""
+"""Legal values on the worse side of the answer whose speed is looked at."""
 MOST_DOUBTFUL = 32
 """Of these, how many are played at most, the likeliest."""
 N_NEAR = 6
-"""Values played near the answer that tell how far the closed form can be trusted."""
+"""Values played near the answer that tell how far the speed can be trusted."""
 MOST_LOOKS = 2_000
 """Values in a row that may be illegal."""
 ABOUT_THE_VALUE = {"chips_unused", "holds_whole_nodes", "batches_rounded"}
@@ -131,29 +131,37 @@ class Search:
 
     # What is expected, and what is simulated ----------------------------------------------------
 
-    def expected(self, point: int) -> float:
-        """Return about the quantity of the goal at a legal point by closed form; nan if unknown."""
-        world = self.world(point)
-        assert world is not None
+    def prospect(self, point: int) -> float:
+        """Return what the closed form expects at a point, more being better; nan if unknown."""
+        world, quantity = self._known(point), self.goal.quantity
         theory = expect(world)
-        if self.goal.is_about_time and theory is not None:
-            return float(theory.days_to_train)
-        if theory is not None and self.goal.quantity in ("ettr", "goodput_frac"):
-            return theory.ettr
-        if theory is not None and self.goal.quantity == "available_frac":
-            return 1 - theory.blocked_frac
-        if not self.goal.is_about_time:
-            return math.nan
+        found = math.nan
+        if self.goal.is_about_time:
+            found = self.days(point) if theory is None else theory.days_to_train
+        elif theory is not None and quantity in ("ettr", "goodput_frac"):
+            found = theory.ettr
+        elif theory is not None and quantity == "available_frac":
+            found = 1 - theory.blocked_frac
+        return self._sign * found
+
+    def days(self, point: int) -> float:
+        """Return about the time to train at a point, with a spare for every node. [d]"""
+        world = self._known(point)
         walls_s = [
             min((job.expected_wall_s(p) for p in job.pools_under(world.policy)), default=math.nan)
             for job in world.jobs
         ]
         return float(max(walls_s)) / DAY_S
 
-    def prospect(self, point: int) -> float:
-        """Return what is expected at a legal point, more being better; nan if unknown."""
-        more = self.goal.wants_more and not self.goal.is_deadline
-        return (1 if more else -1) * self.expected(point)
+    def _known(self, point: int) -> World:
+        world = self.world(point)
+        assert world is not None  # only legal points are asked about
+        return world
+
+    @property
+    def _sign(self) -> int:
+        """1 if more of what is expected is better, else -1; of a deadline that is a time."""
+        return 1 if self.goal.wants_more and not self.goal.is_deadline else -1
 
     def _limit(self) -> float:
         """Return the limit of the goal for `prospect`."""
@@ -161,7 +169,7 @@ class Search:
             due_s = [job.deadline for job in self.scenario.jobs.values() if job.deadline]
             return -float(min(due_s)) / DAY_S
         limit = self.goal.inner_limit if self.goal.is_probability else self.goal.limit
-        return limit * (1 if self.goal.wants_more else -1)
+        return self._sign * limit
 
     def play(self, point: int) -> Tried:
         """Return what a legal point amounts to, simulated once."""
@@ -317,28 +325,27 @@ class Search:
     def _doubtful(self, worse: int) -> list[int]:
         """Return legal points beyond `worse` that may meet the goal after all.
 
-        The next one, and those of which the closed form expects no less than of `worse`, as far as
-        it can be trusted: as much as it is off differently for the points that were played.
+        The next one; and of a time, those whose speed promises no less than that of `worse`, as far
+        as it can be trusted: as much as it is off differently for the points that were played.
         """
         point = self.next_legal(worse, -self.sense)
         found = [] if point is None else [point]
-        due = self.prospect(worse)
-        if math.isnan(due):
+        if not self.goal.is_about_time:
             return found
-        due -= abs(due) * self._unlike(worse)
-        near: list[int] = []
+        due = self._sign * self.days(worse) - self.days(worse) * self._unlike(worse)
+        near: list[tuple[float, int]] = []
         while point is not None and len(near) < MOST_BELOW:
-            near.append(point)
+            near.append((self._sign * self.days(point), point))
             point = self.next_legal(point, -self.sense)
-        likely = sorted((p for p in near if self.prospect(p) >= due), key=self.prospect)
-        return [*found, *likely[-MOST_DOUBTFUL:]]
+        likely = sorted((promise, p) for promise, p in near if promise >= due)
+        return [*found, *(p for _, p in likely[-MOST_DOUBTFUL:])]
 
     def _unlike(self, point: int) -> float:
-        """Return by how much played over expected differs among the points played near one."""
+        """Return by how much played over promised differs among the points played near one."""
         if self.goal.is_deadline:  # a share of jobs is not in proportion to a time
             return 0.0
         near = sorted(self.tried, key=lambda p: abs(p - point))[:N_NEAR]
-        ratios = [self.goal.deciding(self.tried[p].values) / self.expected(p) for p in near]
+        ratios = [self.goal.deciding(self.tried[p].values) / self.days(p) for p in near]
         known = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
         return max(known) / min(known) - 1 if known else 0.0
 
