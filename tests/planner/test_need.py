@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import REPO
 from scipy import stats
 
 import computeplan as cp
+from computeplan.compiler.compile import compile_world
+from computeplan.engines import batch
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.planner.goal import EXAMPLES, WORDS, Goal, read_goal
 from computeplan.planner.need import Stopped
@@ -42,6 +45,7 @@ jobs:
 exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}
 simulate: {runs: 100, seed: 3}
 """
+DEADLINE = REPO / "tests" / "agreement" / "scenarios" / "deadline-910b2.yaml"
 CHIPS = "sites.here.pools.a.chips, jobs.j.chips"
 
 
@@ -297,6 +301,7 @@ def uneven():
         "jobs.j.model": "meta/llama-3.1-70b",
         "jobs.j.tokens": "100 Gtoken",
         "sites.here.pools.a.spares": "2 nodes",
+        "simulate.inputs": "fixed",  # the closed form is then no integral
         "simulate.runs": 16,
     }
     scenario = load(changes)
@@ -335,6 +340,27 @@ def test_a_peak_between_ends_that_fail_is_found():
     assert none.answer is None
     young = math.sqrt(2 * 0.5 * 40 * 60 / 8)  # stall 0.5 min, a fault every 300 min
     assert none.best.count == pytest.approx(young, abs=8)
+
+
+def test_how_many_910b2_it_takes_is_what_every_count_says():
+    """1,152 to 1,536 chips in whole nodes, 1,000 runs each, played without the search."""
+    scenario = cp.load(DEADLINE).with_({"cases": None, "simulate.runs": 1000})
+    vary = "sites.guian.pools.main.chips, jobs.pretrain.chips, jobs.pretrain.batch=8192 token"
+    in_time = {}
+    for count in range(1152, 1544, 8):
+        changes = {
+            "sites.guian.pools.main.chips": count,
+            "jobs.pretrain.chips": count,
+            "jobs.pretrain.batch": f"{8192 * count} token",
+        }
+        world = compile_world(scenario.with_(changes))
+        ledger = batch.play(world, scenario.simulate.seed, 0, 1000)
+        in_time[count] = (ledger.end_s[:, 0] <= 60 * 86_400).mean()
+    for until in ("P(time <= 60 d) >= 95 %", "P(deadline) >= 95 %"):
+        found = cp.need(scenario, vary, until, low="1152", high="1536")
+        assert found.answer.count == min(n for n, share in in_time.items() if share >= 0.95)
+        assert found.answer.low < 0.95 < found.answer.high
+        assert {one.count: one.value for one in found.tried}.items() <= in_time.items()
 
 
 # -- limits, and what cannot be ------------------------------------------------------------------
