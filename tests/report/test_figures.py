@@ -287,3 +287,11 @@ def test_no_ratio_is_drawn_where_most_runs_were_cut():
     ax = Result("r", "", cases).plot.ratios()
     beside = [text.get_text() for text in ax.texts if text.get_text().startswith(("x", "-"))]
     assert beside == ["-", "x 2.00", "-", "x 3.00"]
+
+
+def test_a_sweep_in_which_no_end_is_known_says_so():
+    result = swept(EVERY, ["10 min", "20 min", "30 min"])
+    for found in result.cases.values():
+        found.values["wall_days"] = np.full(21, 54.0)
+        found.values["time_to_train_days"][:] = np.inf
+    assert [text.get_text() for text in result.plot.time().texts][:3] == ["> 54"] * 3

@@ -13,6 +13,7 @@ carbon where it is energy times a constant.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -146,9 +147,10 @@ def _by_design(
 ) -> Axes:
     """Draw a quantity in the form that suits what is compared."""
     quantity, sweep = _quantity(result, kind), sweep_of(result)
-    if sweep is not None and len(sweep.axes) == 1:
+    is_known = any(math.isfinite(found.p50) for found in estimates(result, quantity.name))
+    if sweep is not None and is_known and len(sweep.axes) == 1:
         return curve(result, ax, sweep, quantity, language)
-    if sweep is not None and len(sweep.series) == 1:
+    if sweep is not None and is_known and len(sweep.series) == 1:
         return heat_map(result, ax, sweep, quantity, language)
     return otherwise(result, ax, quantity, language)
 
@@ -261,14 +263,12 @@ def _carbon_differs(result: Result) -> bool:
 
 def _ratios_differ(result: Result) -> bool:
     """Return whether a case differs from the first, run by run: ranges of each hide that."""
+    if len(result.cases) > MOST_ROWS or sweep_of(result) is not None:
+        return False
     base, *others = result.cases.values()
-    found = [
-        bars.ratio(case, base, quantity).p50
-        for case in others
-        for quantity in bars.compared(result)
-    ]
-    is_drawn = len(result.cases) <= MOST_ROWS and sweep_of(result) is None
-    return is_drawn and any(abs(ratio - 1) > ALIKE for ratio in found)
+    quantities = bars.compared(result)
+    found = (bars.ratio(case, base, q).p50 for case in others for q in quantities)
+    return any(abs(ratio - 1) > ALIKE for ratio in found)
 
 
 def _is_cloud(result: Result) -> bool:

@@ -46,6 +46,8 @@ __all__ = ["Axis", "Sweep", "curve", "heat_map", "sweep_of"]
 MOST_SERIES = 9
 """Curves that can be told apart in one picture."""
 MOST_TICKS = 12
+MOST_MARKERS = 40
+"""Points of a curve that are marked."""
 MOST_CELLS = 144
 """Cells of a heat map that are written in."""
 
@@ -220,7 +222,8 @@ def curve(
         ax.fill_between(x, p5, np.minimum(p95, high), color=colour, alpha=0.2, linewidth=0)
         marked = np.where(np.isinf(p50), np.nan, p50)
         text = phrase("median", language) if is_one else label(name, width=40, lines=1)
-        ax.plot(x, marked, case_marker(i), linestyle="-", color=colour, markersize=6, label=text)
+        size = 6 if x.size <= MOST_MARKERS else 0
+        ax.plot(x, marked, case_marker(i), ls="-", color=colour, markersize=size, label=text)
         ax.plot(x, expected[order] / scale.size, "--", color="black" if is_one else colour, lw=1.2)
         for k in order:
             if math.isinf(found[k].p50):
@@ -230,19 +233,25 @@ def curve(
     _x_axis(ax, axis)
     ax.set_ylabel(scale.label(quantity, language))
     ax.grid()
-    handles, texts = ax.get_legend_handles_labels()
-    if result.n_runs > 1:
-        handles.append(Patch(color=case_colour(0) if is_one else "#999999", alpha=0.25))
-        texts.append(phrase("range_of_runs", language))
-    if np.isfinite(expected).any():
-        handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1.2))
-        texts.append(phrase("by_closed_form", language))
-    rows = legend_above(ax, 3, handles, texts)
-    title = phrase(
-        "over", language, name=quantity.axis(language, ""), path=label(axis.name, width=40, lines=1)
-    )
+    colour = case_colour(0) if is_one else "#999999"
+    band = colour if result.n_runs > 1 else None
+    rows = _legend(ax, band, language, has_form=bool(np.isfinite(expected).any()))
+    path = label(axis.name, width=40, lines=1)
+    title = phrase("over", language, name=quantity.axis(language, ""), path=path)
     put_title(ax, result, title, "", language, rows_below=rows)
     return ax
+
+
+def _legend(ax: Axes, band: str | None, language: Language, *, has_form: bool) -> int:
+    """Name the curves, the band by its colour if there is one, and the closed form."""
+    handles, texts = ax.get_legend_handles_labels()
+    if band is not None:
+        handles.append(Patch(color=band, alpha=0.25))
+        texts.append(phrase("range_of_runs", language))
+    if has_form:
+        handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1.2))
+        texts.append(phrase("by_closed_form", language))
+    return legend_above(ax, 3, handles, texts)
 
 
 def _y_limits(
@@ -306,7 +315,7 @@ def heat_map(
         middles[at] = estimate.p50 / scale.size
         end = where_cut(quantity, case)
         texts[at] = middle_and_range(quantity, estimate, scale, language, end=end)[0]
-    ax = new_axes(ax, max(5.0, 1.1 * len(y)))
+    ax = new_axes(ax, min(max(5.0, 1.1 * len(y)), 16.0))
     finite = middles[np.isfinite(middles)]
     is_log = is_wide(finite.tolist(), 10)
     norm = (LogNorm if is_log else Normalize)(float(finite.min()), float(finite.max()))
@@ -328,7 +337,8 @@ def heat_map(
             )
     for axis, values, put in ((across, x, ax.set_xticks), (up, y, ax.set_yticks)):
         written = dict(zip(axis.values, axis.texts, strict=True))
-        put(np.arange(len(values)) + 0.5, [_tick(written[value]) for value in values])
+        shown = range(0, len(values), -(-len(values) // MOST_TICKS))
+        put([i + 0.5 for i in shown], [_tick(written[values[i]]) for i in shown])
     ax.tick_params(length=0)
     ax.set_xlabel(label(across.label, width=60, lines=2))
     ax.set_ylabel(label(up.label, width=40, lines=2))
