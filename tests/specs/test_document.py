@@ -337,7 +337,7 @@ def test_no_key_that_exists_is_answered_as_one_that_does_not(model):
         ("requests", "serving is not simulated"),
         ("gpus", "chips stand in pools of a site"),
         ("mtbf", "write faults: {NAME: {mtbf"),
-        ("usd_per_cny", "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"),
+        ("cny_per_usd", "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"),
         ("sites.s.region", "the name of the site says where it is"),
         ("sites.s.gpus", "chips stand in pools"),
         ("sites.s.pools.p.nodes", "a pool counts chips"),

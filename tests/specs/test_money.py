@@ -78,6 +78,17 @@ def test_results_say_the_rate_and_its_day_only_where_it_is_used():
     assert not any("CNY is" in text for text in sentences(same.notes))
 
 
+@pytest.mark.parametrize("key", ["exchange", "usd_per_cny"])  # the latter of earlier files
+def test_a_rate_alone_is_read_and_said_to_have_no_day(key):
+    one = played(price="0.8 CNY/kWh", exchange={"rate": "0.125 USD/CNY"})
+    other = played(price="0.8 CNY/kWh", **{key: "0.125 USD/CNY"})
+    np.testing.assert_array_equal(
+        one.cases["small"].values["cost_usd"], other.cases["small"].values["cost_usd"]
+    )
+    said = "1 CNY is 0.125 USD, as given, of a day that is not given; 1 USD is 8 CNY"
+    assert said in sentences(other.notes)
+
+
 @pytest.mark.parametrize(
     ("changes", "where", "currency"),
     [
@@ -98,7 +109,6 @@ def test_a_price_in_the_other_currency_needs_a_rate(changes, where, currency):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"exchange": {"rate": "0.14 USD/CNY"}}, "exchange: 'on' is missing"),
         (
             {"exchange": {**RATE, "rate": 0.14}},
             "exchange.rate: needs a unit: write it like '0.14 U",

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from computeplan.specs.catalogue.fault_mixes import mix_names
 from computeplan.specs.faults import FaultKind
@@ -20,7 +29,7 @@ from computeplan.specs.fields import (
 )
 from computeplan.specs.jobs import Job
 from computeplan.specs.maintenance import PlannedStop
-from computeplan.specs.money import Currency, Exchange, Money
+from computeplan.specs.money import Currency, Exchange, Money, read_exchange
 from computeplan.specs.sites import Pool, Site
 
 __all__ = ["ScenarioFields", "Simulate"]
@@ -88,7 +97,7 @@ class ScenarioFields(Frozen):
 
     tried = instead(
         (
-            "usd_per_cny cny_per_usd exchange_rate fx",
+            "cny_per_usd exchange_rate fx",
             "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}",
         ),
         (
@@ -165,7 +174,10 @@ class ScenarioFields(Frozen):
     """Models of your own, by name."""
     currency: Currency = "USD"
     """USD or CNY: in which results tell money."""
-    exchange: Exchange | None = None
+    exchange: Annotated[Exchange | None, BeforeValidator(read_exchange)] = Field(
+        default=None,
+        validation_alias=AliasChoices("exchange", "usd_per_cny"),  # the latter of earlier files
+    )
     """For prices in the other currency: {rate: 0.14 USD/CNY, on: 2026-11-01}."""
     sites: dict[Name, Site] = Field(min_length=1)
     """Sites by name."""

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from computeplan.specs.fields import Frozen, HowWritten, refuse
 from computeplan.units import CURRENCIES, parse_unit_of
 
-__all__ = ["Currency", "EnergyPrice", "Exchange", "Money", "Rent", "money_reader"]
+__all__ = ["Currency", "EnergyPrice", "Exchange", "Money", "Rent", "money_reader", "read_exchange"]
 
 
 _YUAN = ("RMB", "元", "人民币", "￥", "¥")
@@ -99,6 +99,11 @@ def _read_date(value: object) -> str:
         refuse(f"must be a day, such as 2026-11-01, not {value!r}")
 
 
+def read_exchange(value: object) -> object:
+    """Return what is read as an exchange: a rate alone has no day."""
+    return {"rate": value} if isinstance(value, str) else value
+
+
 class Exchange(Frozen):
     """What one currency is worth in the other, and of which day that is."""
 
@@ -114,5 +119,5 @@ class Exchange(Frozen):
         BeforeValidator(_read_date),
         WithJsonSchema({"type": "string", "examples": ["2026-11-01"]}),
         HowWritten("", "2026-11-01"),
-    ]
-    """The day of the rate."""
+    ] = ""
+    """The day of the rate; results say so where it is left out."""

@@ -390,7 +390,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         "（估计值）"
     ),
     "exchange_rate": lambda v: (
-        f"汇率（给定，{v['on']}）：1 元 = {v['usd_per_cny']:.4g} 美元，1 美元 ="
+        f"汇率（给定，{v['on'] or '未注明日期'}）：1 元 = {v['usd_per_cny']:.4g} 美元，1 美元 ="
         f" {1 / v['usd_per_cny']:.4g} 元"
     ),
     "price_is_high": lambda v: (

@@ -268,7 +268,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         " (estimate)"
     ),
     "exchange_rate": lambda v: (
-        f"1 CNY is {v['usd_per_cny']:.4g} USD, as given, of {v['on']}; 1 USD is"
+        f"1 CNY is {v['usd_per_cny']:.4g} USD, as given, of"
+        f" {v['on'] or 'a day that is not given'}; 1 USD is"
         f" {1 / v['usd_per_cny']:.4g} CNY"
     ),
     "price_is_high": lambda v: (
