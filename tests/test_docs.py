@@ -23,7 +23,8 @@ WRITTEN_BY_PEOPLE = (
     *sorted(set((REPO / "tests").rglob("*.py")) - {Path(__file__).resolve()}),
 )
 OTHER_WORDS = re.compile(  # what the field does not say
-    r"\bluck|\bstrikes?\b|\bstruck\b|\bstriking\b|nobody's|\bhangs? on\b|\bflips?\b", re.IGNORECASE
+    r"\bluck|\bstrikes?\b|\bstruck\b|\bstriking\b|nobody's|\bhangs? on\b|\bflips?\b|\bshops?\b",
+    re.IGNORECASE,
 )
 
 

@@ -329,7 +329,7 @@ def test_stops_and_blocking_stand_in_the_expectation():
     assert f"ettr {expected.ettr:.4f} and {expected.days_to_train:,.4g} days to train" in text
 
 
-def test_an_empty_repair_shop_is_told():
+def test_repairs_that_have_not_filled_up_is_told():
     """Repairs with a heavy tail, few spares: the long run is far away."""
     scenario = plain(**BUSY, simulate__horizon="10 d", jobs__j__train_for="100 d")
     (told,) = warned(result := run(scenario))

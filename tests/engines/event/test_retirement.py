@@ -31,7 +31,7 @@ RULE = {"after": "2 faults", "within": "30 s", "replaced_in": "50 s"}
 # By hand
 
 
-class RepairShop(Script):
+class Repairs(Script):
     """A script in which a new node comes after 50 s."""
 
     def replaced_s(self, *_: object) -> Any:
@@ -44,7 +44,7 @@ def play(monkeypatch):
     """Return a function that plays a world against a script."""
 
     def run(world, *arrivals):
-        monkeypatch.setattr(event, "Trace", lambda *_: RepairShop(scripted(*arrivals)))
+        monkeypatch.setattr(event, "Trace", lambda *_: Repairs(scripted(*arrivals)))
         return event.play(world, 0, 0, 1)
 
     return run

@@ -17,7 +17,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.engines.batch.books import MISSING, Weights
 from computeplan.engines.batch.counts import FaultCounts
 from computeplan.engines.batch.nodes import Mask, Nodes
-from computeplan.engines.batch.repair_shop import RepairShop
+from computeplan.engines.batch.repairs import Repairs
 from computeplan.engines.batch.spares import SpareStates
 from computeplan.engines.batch.turns import Turn, Turns
 from computeplan.ledger import BLOCKED, SAVE
@@ -57,7 +57,7 @@ class Rows:
         self.weights = Weights(world.signals_of(pool), n_rows)
         first = self.n_held if job else self.n_nodes
         self.nodes = Nodes(place, n_rows, first, Weights(world.signals_of(pool), n_rows))
-        self.repair_shop = RepairShop(place, n_rows)
+        self.repairs = Repairs(place, n_rows)
         self.boots, self.spare_states = place.boots, SpareStates(place, n_rows)
         self.comes_back, self.has_groups = place.comes_back, place.has_groups
         self.all_rows = np.arange(n_rows)
@@ -142,7 +142,7 @@ class Rows:
         whole_s = np.maximum(self.whole_s, now_s)
         back_s = time_s
         if takes.any():
-            back_s, down_s = self.repair_shop.repair(turn, takes)
+            back_s, down_s = self.repairs.repair(turn, takes)
             by_s = self.nodes.by_s
             rows, from_s = self.nodes.replace(takes, now_s, node, back_s, down_s, by_s)
             if self.comes_back:
@@ -204,7 +204,7 @@ class Rows:
         """
         new = live if turn.is_member is None else live & ~turn.is_member
         self.counts.forget(new)
-        self.repair_shop.forget(new)
+        self.repairs.forget(new)
         if turn.origin is not None:
             self.is_void[new] = False
             rows, place = self.nodes.find(np.where(new, turn.origin, NO_NODE))
@@ -340,7 +340,7 @@ class Rows:
         if gone.any():
             is_taken = np.zeros(self.all_rows.size, dtype=np.bool_)
             is_taken[rows[gone]] = True
-            back_s, down_s = (s[rows[gone]] for s in self.repair_shop.repair(turn, is_taken))
+            back_s, down_s = (s[rows[gone]] for s in self.repairs.repair(turn, is_taken))
             by_s = self.nodes.by_s[rows[gone]]
             self.nodes.take_idle(rows[gone], place[gone], time_s[gone], back_s, down_s, by_s)
             whole_s = time_s.copy()

@@ -77,7 +77,7 @@ class Turns:
     ) -> None:
         """Let nodes that are whole at `whole_s` live until their next fault; here none has one.
 
-        `is_new` tells what was exchanged in the shop, which comes first if two come at one time.
+        `is_new` tells what was replaced while in repair, which comes first if two come at one time.
         """
 
 
@@ -179,7 +179,7 @@ class ReturningTurns(Turns):
     def _first(self, rows: IntArray, at_s: FloatArray) -> IntArray:
         """Return the places of what comes next: at one time that of the lower node.
 
-        On one node, what was exchanged in the shop comes before what was repaired.
+        On one node, what was replaced while in repair comes before what was repaired.
         """
         if not self.may_meet:
             first: IntArray = self.due_s[rows].argmin(axis=1)

@@ -304,7 +304,7 @@ class _Run:
             step_factor=self.slower[None],
             counts={
                 **{name: np.array([counts]) for name, counts in self.counts.items()},
-                "repairs": np.array([[pool.repair_shop.n_repairs for pool in pools]]),
+                "repairs": np.array([[pool.repairs.n_repairs for pool in pools]]),
                 "retired": np.array([retired]),
                 "in_repair": np.array([[pool.nodes.n_in_repair * is_done for pool in pools]]),
                 "from_start": np.array([[job.n_from_start for job in jobs]]),

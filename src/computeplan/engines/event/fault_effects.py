@@ -180,14 +180,14 @@ class FaultEffects:
         elif found_idle:
             self.counts["idle_faults"][kind] += 1
         if sent:
-            self.pool.repair_shop.repair(sent, fault.automatic_s, now_s)
+            self.pool.repairs.repair(sent, fault.automatic_s, now_s)
 
     def _is_missed(self, node: int, where: int, kind: int, fault: Fault) -> bool:
         """Return whether a fault does nothing to a node: it is gone, in repair, or not busy."""
         spec = self.kinds[kind]
         if self.generations.is_void(node, spec, fault):
             return True
-        if where == IN_REPAIR and spec.lifetime is not None:  # exchanged in the repair shop
+        if where == IN_REPAIR and spec.lifetime is not None:  # replaced while in repair
             self._renew_when_restored(EXCHANGED, node, kind, fault)
         return self._is_silent(node, kind)
 
@@ -238,7 +238,7 @@ class FaultEffects:
         if fault.takes and self.nodes.where[node] == job.index:
             self.pool.send_to_repair(node, job, now_s)
             if not self._is_retired(node, now_s):
-                self.pool.repair_shop.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
+                self.pool.repairs.repair([(node, fault.repairs_s[0])], fault.automatic_s, now_s)
         self.pool.await_ends()
 
     def _maintain(self, kind: int, fault: Fault, now_s: float) -> None:

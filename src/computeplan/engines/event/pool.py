@@ -21,8 +21,8 @@ SentTogether = list[tuple[int, float]]
 """Nodes that were sent to repair together, and how long the repair of each takes. [s]"""
 
 
-class _RepairShop:
-    """The repair shop of a pool: first what needs no crew, then the crews, in order of coming.
+class _Repairs:
+    """The repairs of a pool: first what needs no crew, then the crews, in order of coming.
 
     Nodes that one fault sent together are mended by one crew.
     """
@@ -179,7 +179,7 @@ class PoolNodes:
         self.visit[node] += 1
 
     def release(self, node: int) -> None:
-        """Move a node of a job or of the repair shop to the free ones."""
+        """Move a node of a job or in repair to the free ones."""
         self.where[node] = FREE
         self.visit[node] += 1
         self.n_free += 1
@@ -212,7 +212,7 @@ class PoolRun:
         self.nodes = PoolNodes(spec, signals)
         self.jobs: list[Job] = []
         self.near: tuple[PoolRun, ...] = (self,)  # and those with which it shares spares
-        self.repair_shop = _RepairShop(spec.n_crews, self.when_repaired, self.restored)
+        self.repairs = _Repairs(spec.n_crews, self.when_repaired, self.restored)
         # What a node begins when it is restored: order, kind, and what to do then.
         self.renewals: dict[int, list[tuple[int, int, Then]]] = {}
         self.slow: dict[int, dict[object, float]] = {}  # by node: shares of speed

@@ -393,9 +393,9 @@ def _not_the_long_run(values: Mapping[str, Any]) -> str:
         for name, pace, long_run in values["cases"]
     )
     return (
-        "WARNING: not the long run: runs start with every node up, and the repair shop has"
-        " not filled when they end; a fleet that has been running for long is blocked more"
-        f" often: {told}"
+        "WARNING: not the long run: runs start with every node up, and fewer nodes are in repair"
+        " than after a long time; a fleet that has been running for long is blocked more often:"
+        f" {told}"
     )
 
 

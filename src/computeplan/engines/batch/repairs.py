@@ -22,10 +22,10 @@ from computeplan.engines.batch.turns import Turn
 from computeplan.trace.arrivals import BoolArray
 from computeplan.world.pools import Pool
 
-__all__ = ["RepairShop"]
+__all__ = ["Repairs"]
 
 
-class RepairShop:
+class Repairs:
     """The crews of a pool, one row a run."""
 
     def __init__(self, pool: Pool, n_rows: int) -> None:
