@@ -519,7 +519,7 @@ def test_the_block_runs(tmp_path, call):
     total = sum(kind.rate for kind in kinds.values())
     history = observe(events_of(events.start_s, events.end_s, events.node), 200, 0.0, 90.0)
     assert total * DAY_S == pytest.approx(history.fault_s.size / up_node_s(history), rel=1e-3)
-    assert "ettr" in str(run(load(scenario)).summary()).lower()
+    assert "Effective training time ratio" in str(run(load(scenario)).summary())
 
 
 SCENARIO = """\

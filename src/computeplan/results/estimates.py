@@ -146,8 +146,9 @@ def explained_share(values: ArrayLike, quantiles: Sequence[ArrayLike]) -> float:
 
     Examples
     --------
-    >>> quantile = np.arange(100) / 100
-    >>> f"{explained_share(np.exp(quantile), [quantile]):.2f}"
+    >>> quantile = (np.arange(100) + 0.5) / 100
+    >>> from scipy.special import ndtri
+    >>> f"{explained_share(np.exp(0.2 * ndtri(quantile)), [quantile]):.2f}"
     '1.00'
     """
     y = np.asarray(values, dtype=np.float64)

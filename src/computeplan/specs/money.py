@@ -44,8 +44,8 @@ class Money:
 
         Examples
         --------
-        >>> Money(7.0, "CNY").worth("USD", 0.14), Money(7.0, "CNY").worth("CNY", math.nan)
-        (0.98, 7.0)
+        >>> Money(8.0, "CNY").worth("USD", 0.125), Money(8.0, "CNY").worth("CNY", math.nan)
+        (1.0, 8.0)
         """
         if self.currency == currency:
             return self.amount

@@ -112,7 +112,7 @@ class Factor:
         --------
         >>> band = Factor(0.8, 1.25, "lognormal")
         >>> f"{band.over(Factor())} and {band.over(band)}"
-        '0.8 to 1.25 and 0.729382 to 1.37102'
+        '0.8 to 1.25 and 0.729371 to 1.37104'
         """
         if self.is_known and other.is_known:
             return Factor(self.low / other.low, self.low / other.low)
