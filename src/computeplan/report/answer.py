@@ -28,7 +28,6 @@ from computeplan.report.numbers import (
     difference,
     has_rent,
     middle_and_range,
-    percent,
     scale_for,
     where_cut,
 )
@@ -194,17 +193,25 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     order = _ranked(result, question)
     best, first = order[0], next(iter(result.cases))
     said = {"n": len(order), "case": best, "value": _told(result, best, question, language)}
-    is_bill = question.asks == "cost" and not has_rent(result)
-    lines = [phrase("best_bill" if is_bill else _BEST[question.asks], language, **said)]
     name = question.quantity.name
     differences = {
         case: found.get(name, Estimate.of([])) for case, found in result.differences(best).items()
     }
     other = order[1] if best == first else first
+    is_bill = question.asks == "cost" and not has_rent(result)
+    code = "best_bill" if is_bill else _BEST[question.asks]
+    is_clear = not _holds_zero(differences[other])
+    lines = [phrase(code if is_clear else "no_clear_best", language, **said)]
     lines.append(_against(result, question, best, other, language))
-    alike = [case for case in order[1:] if case != other and _holds_zero(differences[case])]
+    others = [case for case in order[1:] if case != other]
+    in_part = [case for case in others if 0 < differences[case].n < result.n_runs]
+    alike = [case for case in others if case not in in_part and _holds_zero(differences[case])]
     if alike:
         lines.append(phrase("not_told_apart", language, cases=_named(alike, language)))
+    if in_part:
+        done = max(differences[case].n for case in in_part)
+        told = {"cases": _named(in_part, language), "n": result.n_runs, "n_done": done}
+        lines.append(phrase("known_in_part", language, **told))
     return lines
 
 
@@ -248,7 +255,7 @@ def _against(
     found = result.differences(other)[best].get(quantity.name, Estimate.of([]))
     role = "first" if other == next(iter(result.cases)) else "next"
     case = phrase(role, language, case=other)
-    if not found.n or math.isnan(found.mean):
+    if found.n < result.n_runs or math.isnan(found.mean):
         value = _told(result, other, question, language)
         return phrase("no_difference", language, case=case, value=value)
     is_share = not quantity.unit
@@ -265,13 +272,12 @@ def _against(
         return phrase("against_one", language, **said)
     if _holds_zero(found):
         return phrase("not_apart", language, **said)
-    better = _share_better(result, question, best, other)
-    return phrase("against", language, **said, better=percent(better))
+    better = _n_better(result, question, best, other)
+    return phrase("against", language, **said, better=better, n=result.n_runs)
 
 
-def _share_better(result: Result, question: Question, best: str, other: str) -> float:
-    """Return in which share of the runs the best is better than another case."""
+def _n_better(result: Result, question: Question, best: str, other: str) -> int:
+    """Return in how many runs the best is better than another case."""
     name = question.quantity.name
     a, b = _values(result, best, name), _values(result, other, name)
-    known = ~(np.isnan(a) | np.isnan(b))
-    return float((question.sign * (a[known] - b[known]) < 0).mean())
+    return int(np.count_nonzero(question.sign * (a - b) < 0))

@@ -30,6 +30,7 @@ __all__ = [
     "Scale",
     "are_unfinished",
     "called",
+    "counts_idle_later",
     "difference",
     "has_rent",
     "headline",
@@ -119,6 +120,8 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     cases = result.cases.values()
     has_queue = any(len(case.job_names) > 1 for case in cases)
     not_here = {*(_OF_ONE_JOB if has_queue else _OF_SEVERAL)}
+    if counts_idle_later(result):
+        not_here.discard("energy_jobs_kwh")
     if any(DONE in case.values for case in cases):
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
@@ -138,6 +141,14 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
 def are_unfinished(result: Result) -> bool:
     """Return whether a job of any case was unfinished in any run: totals do not compare."""
     return any(case.is_unfinished for case in result.cases.values())
+
+
+def counts_idle_later(result: Result) -> bool:
+    """Return whether idle chips of a case are counted well after its own end: see `window_days`."""
+    return any(
+        case.estimate("window_days").p50 > 1.01 * case.estimate("wall_days").p50
+        for case in result.cases.values()
+    )
 
 
 def where_cut(quantity: Quantity, case: CaseResult) -> float:

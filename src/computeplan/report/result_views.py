@@ -8,7 +8,7 @@ row. Means and their intervals, which more runs narrow, are in ``summary.csv``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,8 @@ from computeplan.report import Language
 from computeplan.report.answer import answer, question_of
 from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
+    PER_TOKEN,
+    counts_idle_later,
     difference,
     headline,
     middle_and_range,
@@ -112,6 +114,7 @@ def summary(
     ]
     notes = [
         *([phrase("same", language, values="; ".join(same))] if alike else []),
+        *_said_of_window(result, chosen, language),
         *_said_of_proportion(in_proportion, language),
         *_without(result, chosen, language),
         *_spares(result, language),
@@ -149,6 +152,15 @@ def _in_proportion(result: Result, chosen: Sequence[Quantity]) -> dict[str, tupl
         if np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-9 * abs(ratios[0]):
             found[quantity.name] = (quantity, float(ratios[0]))
     return found
+
+
+def _said_of_window(
+    result: Result, chosen: Sequence[Quantity], language: Language
+) -> Iterator[str]:
+    """Yield to when idle chips are counted, if that is later than the end of a case."""
+    if counts_idle_later(result) and any(q.name in PER_TOKEN for q in chosen):
+        window = next(iter(result.cases.values())).estimate("window_days").p50
+        yield phrase("to_window", language, days=significant(window, 3))
 
 
 def _said_of_proportion(

@@ -20,6 +20,8 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
         + (f"; {v['n_chips']:,} with batch {v['batch'] / 1e6:.3g} Mtoken" if v["batch"] else "")
     ),
     "times_energy": "{name} {ratio} {unit}/kWh",
+    "to_window": "Energy, cost and carbon count idle chips too, until the last case ends (median"
+    " {days} d).",
     "in_proportion": "In proportion to energy in all cases: {values}.",
     "spares_for": "Spares with which a node is lacking less than {share:g} % of the time:"
     " {n_run} for this run, {n_long_run} in the long run.",
@@ -30,10 +32,10 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "lacks": "Share of time that a node is lacking in the long run: {cases}. Runs start with every"
     " node up, so that later months are worse.",
     "lacks_beyond": "Share of time that a node is lacking in the long run: {cases}. Runs were cut"
-    " at {days:.4g} d and get worse after, so that no time is extrapolated.",
+    " at {days:.4g} d and get worse after, so that their time is not extrapolated.",
     "cut": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per token.",
     "cut_and_carried_on": "Work is unfinished at {days:.4g} d: energy, cost and carbon are per"
-    " token; times are extrapolated where the closed form says that the pace stays.",
+    " token; other times are extrapolated, as by closed form their pace stays.",
     "not_carried_on": "No time is extrapolated beyond {days:.4g} d where no closed form says that"
     " the pace stays: {cases}.",
     "rests_on": "{n:,} ({family})",
@@ -52,6 +54,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "points": "points",
     "first": "{case}, the first case",
     "next": "{case}, the next best",
+    "no_clear_best": "{n} cases without a clear best: {case} by the mean, {value}.",
     "best_time": "Fastest of {n} cases: {case}, {value}.",
     "best_pace": "Fastest of {n} cases: {case}, {value}.",
     "best_energy": "Least energy of {n} cases: {case}, {value}.",
@@ -62,9 +65,9 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_deadline": "Likeliest to be done in time of {n} cases: {case}, {value}.",
     "all_in_time": "In time in all of {n:,} runs ({value}): {cases}.",
     "all_alike": "{name} is {value} in each of {n} cases.",
-    "against": "Against {case}: {difference}; better in {better} % of the runs.",
-    "against_one": "Against {case}: {difference}.",
-    "not_apart": "Cannot be told apart from {case}: {difference}.",
+    "against": "Against {case}: mean {difference}; better in {better:,} of {n:,} runs.",
+    "against_one": "Against {case}: mean {difference}.",
+    "not_apart": "Cannot be told apart from {case}: mean difference {difference}.",
     "difference": lambda v: (
         v["value"]
         + (f" (95 % interval {v['interval']})" if v["interval"] else "")
@@ -72,4 +75,5 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     ),
     "no_difference": "Against {case}: {value}.",
     "not_told_apart": "Not told apart from the best: {cases}.",
+    "known_in_part": "Not compared, as at most {n_done:,} of {n:,} runs are done: {cases}.",
 }
