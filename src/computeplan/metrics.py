@@ -99,7 +99,7 @@ def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
 
 def _kept_frac(ledger: Ledger, world: World) -> FloatArray:
     """Return the share of the work of each job that was kept, shape (n_runs, n_jobs)."""
-    due = np.array([job.train_s for job in world.jobs]) * ledger.step_factor
+    due = np.array([job.train_s for job in world.jobs]) * world.work_factor(ledger.step_factor)
     return _floats(np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2))
 
 

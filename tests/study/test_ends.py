@@ -142,3 +142,15 @@ def test_done_by_the_deadline_is_unknown_where_the_run_was_cut_before():
     in_time = carried_on.values["time_to_train_days"] <= 76
     np.testing.assert_array_equal(carried_on.values["done_by_deadline_frac"], in_time)
     assert 0 < in_time.mean() < 1
+
+
+def test_a_time_of_training_is_exact_and_its_tokens_are_not():
+    """A step that is slower than thought makes fewer tokens of 54 days, and no more days."""
+    change = {"jobs.pretrain.tokens": None, "jobs.pretrain.train_for": "54 d"}
+    case = llama(**change, **{"simulate.horizon": None})
+    (quantile,) = case.inputs.values()
+    assert np.ptp(case.values["time_to_train_days"]) < 3
+    kept = case.values["kept_gtok"]
+    np.testing.assert_array_equal(np.argsort(-kept), np.argsort(quantile))
+    assert 1.05 < np.quantile(kept, 0.95) / np.quantile(kept, 0.05) < 1.3
+    np.testing.assert_allclose(case.jobs["kept_frac"], 1)

@@ -257,7 +257,8 @@ class Trace:
         """Return the quantiles of all inputs that are uncertain in this world, by name."""
         found = dict[str, FloatArray]()
         for p, pool in enumerate(self.world.pools):
-            if any(not job.step_factor_on(p).is_known for job in self.world.jobs):
+            factors = (job.step_factor[p] for job in self.world.jobs if job.step_factor)
+            if any(not factor.is_known for factor in factors):
                 found[f"{STEP_TIME}{pool.chip}"] = self.quantile(Stream.STEP, pool.chip)
             if any(not kind.factor.is_known for kind in pool.kinds):
                 found[f"{FAULT_RATE}{pool.chip}"] = self.quantile(Stream.FACTOR, pool.chip)
@@ -344,14 +345,14 @@ class Trace:
 
 
 def step_factors(world: World, trace: Trace) -> FloatArray:
-    """Return how many times its nominal training time each job takes, by run and pool.
+    """Return how many times its nominal time a step of each job takes, by run and pool.
 
     Shape (n_runs, n_jobs, n_pools); 1 where it is known.
     """
     found = np.ones((trace.n_runs, len(world.jobs), len(world.pools)))
     for j, job in enumerate(world.jobs):
         for p, pool in enumerate(world.pools):
-            if not (factor := job.step_factor_on(p)).is_known:
+            if job.step_factor and not (factor := job.step_factor[p]).is_known:
                 found[:, j, p] = factor.at(trace.quantile(Stream.STEP, pool.chip))
     return found
 

@@ -70,8 +70,11 @@ class Job:
     """Where the MFU of each pool comes from: "given", "priced", or the kind of run that it was
     measured on; empty where it is unknown."""
     step_factor: tuple[Factor, ...] = ()
-    """Times `train_s`, and over `tok_per_s`, on each pool: drawn once a run, for its chip, where it
-    has a band; empty where it is known on all."""
+    """Times the nominal time of a step on each pool: drawn once a run, for its chip, where it has a
+    band; empty where it is known on all. It divides `tok_per_s`."""
+    is_timed: bool = False
+    """Whether its work is a time of training: a slower step then makes fewer tokens of it, and
+    otherwise a longer `train_s`."""
     priced: tuple[Note | None, ...] = ()
     """Time of a step and layout on each pool; None where it was not priced."""
     saves_at_best: bool = False
@@ -93,7 +96,7 @@ class Job:
 
     def step_factor_on(self, pool: int) -> Factor:
         """Return how many times its nominal one the training time on a pool may be."""
-        return self.step_factor[pool] if self.step_factor else _KNOWN
+        return self.step_factor[pool] if self.step_factor and not self.is_timed else _KNOWN
 
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""

@@ -143,6 +143,14 @@ class World:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
         return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
 
+    def work_factor(self, step_factor: FloatArray) -> FloatArray:
+        """Return how many times its nominal training time each job takes, from its steps.
+
+        Both of shape (n_runs, n_jobs, n_pools).
+        """
+        is_timed = np.array([job.is_timed for job in self.jobs])
+        return np.where(is_timed[:, None], 1.0, step_factor)
+
     def long_run_wall_s(self, job: int, pool: int) -> float:
         """Return the wall time of a job on a pool at the pace of the long run, lacking nodes. [s]
 

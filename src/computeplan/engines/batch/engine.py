@@ -124,7 +124,8 @@ def play(world: World, seed: int, first_run: int, n_runs: int) -> Ledger:
         ReturningTurns(trace, p, pool) if pool.comes_back else Turns(trace, p)
         for p, pool in enumerate(world.pools)
     ]
-    rows = {p: _play_job(world, turns[p], p, job, slower[:, job, p]) for p, job in job_on.items()}
+    work = world.work_factor(slower)
+    rows = {p: _play_job(world, turns[p], p, job, work[:, job, p]) for p, job in job_on.items()}
     wall_s = np.full(n_runs, world.cut_s)
     if world.ends_with_work:
         ends_s = np.maximum.reduce([pool_rows.end_s for pool_rows in rows.values()])

@@ -145,12 +145,13 @@ class _Run:
         self, world: World, trace: Trace, run: int, slower: FloatArray, *, timeline: bool
     ) -> None:
         self.world, self.trace, self.run, self.slower = world, trace, run, slower
+        work = world.work_factor(slower)
         self.cut_s = world.cut_s
         self.calendar = Calendar((world.cut_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
         storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
         self.jobs = [
-            Job(i, spec, slower[i].tolist(), self.calendar, storages, self._end, self.spans)
+            Job(i, spec, work[i].tolist(), self.calendar, storages, self._end, self.spans)
             for i, spec in enumerate(world.jobs)
         ]
         counted = ("interruptions", "idle_faults", "slowdowns")
