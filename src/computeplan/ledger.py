@@ -78,7 +78,7 @@ class Ledger:
     first_start_s: FloatArray
     """inf if never; shape (n_runs, n_jobs). [s]"""
     end_s: FloatArray
-    """inf if unfinished at the horizon; shape (n_runs, n_jobs). [s]"""
+    """inf if unfinished where the run was cut; shape (n_runs, n_jobs). [s]"""
     wall_s: FloatArray
     """Length of the run; shape (n_runs,). [s]"""
     step_factor: FloatArray

@@ -1,8 +1,8 @@
 """Ledger x world -> the quantities we report; nothing here looks at an engine.
 
 Energy is chip-seconds times watts, phase by phase, never touching the event loop. The IT meter
-adds what stands around a chip, its share of the node and of the network; the facility meter is
-the IT energy times the PUE.
+adds what stands around a chip, its share of the node and of the network; the energy of a site
+is the IT energy times the PUE.
 """
 
 from __future__ import annotations
@@ -237,8 +237,6 @@ def _goodput(ledger: Ledger, world: World) -> FloatArray:
 
 
 def _throughput(ledger: Ledger, world: World) -> FloatArray:
-    if len(world.jobs) > 1:  # jobs train side by side: their speeds do not add up over time
-        return np.full(ledger.n_runs, math.nan)
     busy_s = ledger.job_s[..., TRAIN] + ledger.job_s[..., LOST]
     return _floats(_tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1))
 
@@ -269,7 +267,7 @@ _MEASURES: dict[str, Measure] = {
     "makespan_days": _of_several(_makespan_days),
     "kept_gtok": lambda led, w: _tokens(led, w, TRAIN) / 1e9,
     "goodput_tok_per_s": _goodput,
-    "throughput_tok_per_s": _throughput,
+    "throughput_tok_per_s": _of_one(_throughput),  # speeds do not add up over time
     "mean_jct_h": _mean_jct_h,
     "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
 }

@@ -188,10 +188,11 @@ def test_energy_is_that_of_jobs_and_of_idle_chips_on_top():
     for i, case in enumerate(result.cases.values()):
         jobs, idle = bars[2 * i], bars[2 * i + 1]
         assert jobs.get_x() == 0
-        assert jobs.get_width() == pytest.approx(case.estimate("energy_jobs_kwh").p50 / 1e6)
         assert idle.get_x() == pytest.approx(jobs.get_width())
         whole = case.estimate("energy_kwh").p50 / 1e6
         assert idle.get_x() + idle.get_width() == pytest.approx(whole)
+        share = case.values["energy_jobs_kwh"].sum() / case.values["energy_kwh"].sum()
+        assert jobs.get_width() / whole == pytest.approx(share)
 
 
 def test_where_work_is_unfinished_energy_is_per_token():

@@ -117,3 +117,12 @@ def test_cases_saved_apart_are_counted_to_one_window(one_cloud):
         np.testing.assert_array_equal(
             case.counted_to(both).values["energy_kwh"], again.values["energy_kwh"]
         )
+
+
+def test_differences_are_those_of_the_table(one_cloud):
+    """All in one window: the table, its answer and the differences do not contradict each other."""
+    cases = one_cloud.cases
+    for name, found in one_cloud.differences("silo").items():
+        for quantity in ("energy_kwh", "cost_usd", "carbon_kg", "energy_idle_kwh"):
+            mean = (cases[name].values[quantity] - cases["silo"].values[quantity]).mean()
+            assert found[quantity].mean == pytest.approx(mean, rel=1e-9)

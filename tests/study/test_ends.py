@@ -142,6 +142,7 @@ def test_done_by_the_deadline_is_unknown_where_the_run_was_cut_before():
     in_time = carried_on.values["time_to_train_days"] <= 76
     np.testing.assert_array_equal(carried_on.values["done_by_deadline_frac"], in_time)
     assert 0 < in_time.mean() < 1
+    np.testing.assert_array_equal(carried_on.values["n_deadlines_missed"], ~in_time)
 
 
 def test_a_time_of_training_is_exact_and_its_tokens_are_not():

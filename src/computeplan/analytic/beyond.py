@@ -73,6 +73,7 @@ def carried_on(
         in_time = (days * DAY_S + job.arrival_s <= job.deadline_s) * 1.0
         known = found["done_by_deadline_frac"]
         done = np.where(np.isnan(known), in_time, known)
+        found["n_deadlines_missed"] = 1 - done
         found["done_by_deadline_frac"], of_jobs["done_by_deadline_frac"] = done, done[:, None]
     n_beyond = int(beyond.sum())
     said = note("carried_on", cut_days=world.cut_s / DAY_S, n_runs=n_beyond)

@@ -10,7 +10,7 @@ The ETTR of a job alone on a pool is a product of three shares:
 3. *with every node it wants*: nodes fail on the wall clock whatever the job does, so the share of
    time a node is lacking does not depend on the job, and the wall time is that without blocking
    divided by it. Exact in the long run. A run starts with every node up, so the share over the
-   run is found from there; both are given. Up to a horizon that is exact too; a run that ends with
+   run is found from there; both are given. Up to a cut that is exact too; a run that ends with
    its work cannot end while it is blocked, so where repairs are as long as the run the truth lies
    between the two. No repair waits for a crew. On the busy clock, where a job that is blocked has
    no faults, the share is Erlang's loss formula with one server more than spares, in the long run
@@ -91,7 +91,7 @@ class Expected:
     repair_s: float
     """Mean repair of what takes a node. [s]"""
     ends_with_work: bool
-    """Whether the run ends with its work, and not at the horizon."""
+    """Whether the run ends with its work, and is not cut."""
     left_out_frac: float
     """Most that the form leaves out, as a share of the ETTR."""
     noise_frac: float
@@ -248,7 +248,7 @@ def _expect(world: World, p: int) -> Expected | None:
     lost_s = cycle_s - segment_s - save_s  # to faults, in a cycle
     n_stops = run_s * sum(1 / stop.interval_s for stop in pool.stops)
     odd_stops_s = sum(_odd_stop_s(stop, full_save_s) for stop in pool.stops)
-    cut_s = segment_s if world.cut_s <= run_s else 0.0  # unsaved training counts at the horizon
+    cut_s = segment_s if world.cut_s <= run_s else 0.0  # unsaved training counts at the cut
     left_out_s = cut_s + odd_stops_s + n_stops * (lost_s + full_save_s / 2)
     left_out_s += stopped * run_s * rate * restart_s
     # Where blocking is known in the long run only: that is reached after a few repairs.
@@ -342,7 +342,7 @@ def _blocked_from_whole(world: World, p: int, wall_s: float) -> tuple[float, flo
         return long_run, min(wall_s / (1 - long_run), world.cut_s)
     spares = pool.n_nodes + pool.n_spare_nodes - n_nodes
     span_s = min(wall_s, world.cut_s)
-    for _ in range(20):  # until the work is done, or the horizon comes
+    for _ in range(20):  # until the work is done, or the run is cut
         times_s = np.linspace(0.0, span_s, N_STEPS + 1)
         lacking = lacking_share(n_nodes, spares, _down_frac(pool, times_s))
         steps = (lacking[1:] + lacking[:-1]) / 2

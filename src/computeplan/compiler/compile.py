@@ -70,7 +70,10 @@ def compile_world(scenario: Scenario) -> World:
             notes += of_pool
     jobs, of_jobs = _jobs(scenario, pools)
     if fixed:
-        jobs = [replace(job, step_factor=()) for job in jobs]
+        jobs = [
+            replace(job, step_factor=tuple(factor.fixed() for factor in job.step_factor))
+            for job in jobs
+        ]
         notes.append(note("inputs_fixed"))
     sharing = _sharing(scenario.sites, pools)
     sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy)

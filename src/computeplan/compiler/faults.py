@@ -36,7 +36,7 @@ def kinds_on(
     """Return the fault kinds of a pool, compiled, and what a reader must know of their rates.
 
     Fault kinds, logs to replay by kind, and chips are all of the scenario; `path` is the pool's.
-    `fixed` is whether the factor of a rate is at its nominal value.
+    `fixed` is whether the factor of a rate is at its mean.
     """
     here = {name: k for name, k in faults.items() if k.pools is None or pool in k.pools}
     seen_on = {name: chips[k.observed_on].name for name, k in here.items() if k.observed_on}

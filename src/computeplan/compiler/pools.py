@@ -52,8 +52,7 @@ def pool_of(
     """Return a pool, and what a reader must know of it.
 
     Chips, fault kinds, logs and planned stops are all of the scenario, by name; `worth` tells a
-    price in its currency, nan for none; `fixed` is whether uncertain inputs are at their nominal
-    values.
+    price in its currency, nan for none; `fixed` is whether factors of rates are at their mean.
     """
     chip = chips[spec.chip]
     per_node = spec.chips_per_node or chip.chips_per_node

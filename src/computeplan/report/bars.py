@@ -118,6 +118,11 @@ def parts_of(result: Result, quantity: Quantity) -> tuple[Quantity, Quantity] | 
     return (QUANTITIES[names[0]], QUANTITIES[names[1]]) if is_seen else None
 
 
+def _share_of_jobs(case: CaseResult, whole: Quantity, of_jobs: Quantity) -> float:
+    """Return the share of a whole that is of jobs, in all runs together."""
+    return float(np.nansum(case.values[of_jobs.name]) / np.nansum(case.values[whole.name]))
+
+
 def amounts(result: Result, ax: Axes | None, quantity: Quantity, language: Language) -> Axes:
     """Return an amount per case, from 0, in parts of jobs and of idle chips where it has them."""
     found = estimates(result, quantity.name)
@@ -129,7 +134,7 @@ def amounts(result: Result, ax: Axes | None, quantity: Quantity, language: Langu
         if not math.isfinite(estimate.p50):
             continue
         whole = estimate.p50 / scale.size
-        of_jobs = whole if parts is None else cases[i].estimate(parts[0].name).p50 / scale.size
+        of_jobs = whole if parts is None else whole * _share_of_jobs(cases[i], quantity, parts[0])
         ax.barh(i, of_jobs, 0.62, color=case_colour(i), alpha=0.85)
         ax.barh(i, whole - of_jobs, 0.62, left=of_jobs, color=case_colour(i), alpha=0.35)
         run_range(ax, i, estimate, scale.size, "black")

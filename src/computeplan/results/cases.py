@@ -124,28 +124,25 @@ def in_one_window(cases: Iterable[CaseResult], *, run_by_run: bool = True) -> li
 def differences(
     case: CaseResult, base: CaseResult, *, is_paired: bool = True
 ) -> dict[str, Estimate]:
-    """Return the difference of each quantity to that of another case, run by run.
-
-    Both are counted to one window, the later end of the two in each run. A run in which a time of
-    either is only known to be longer has none.
+    """Return the difference of each quantity to that of another case in the same window.
 
     Parameters
     ----------
     case, base : CaseResult
+        Counted to one time (`in_one_window`).
     is_paired : bool, optional
-        Whether runs of one number met the same samples. If not, means are compared, and both are
-        counted to the latest end of all runs of the two.
+        Whether runs of one number met the same samples, and are compared run by run; a run in which
+        a time of either is only known to be longer has no difference. If not, means are compared.
     """
-    one, other = in_one_window((case, base), run_by_run=is_paired)
     found = {}
     for name, quantity in QUANTITIES.items():
-        if name not in one.values or name not in other.values:
+        if name not in case.values or name not in base.values:
             continue
         if is_paired:
-            difference = _difference(one.values[name], other.values[name])
+            difference = _difference(case.values[name], base.values[name])
             found[name] = Estimate.of(difference, (-1.0, 1.0) if quantity.bounds else None)
         else:
-            found[name] = Estimate.between(one.estimate(name), other.estimate(name))
+            found[name] = Estimate.between(case.estimate(name), base.estimate(name))
     return found
 
 

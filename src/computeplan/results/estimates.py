@@ -4,9 +4,10 @@ The 5th, 50th and 95th percentiles say how runs differ: by chance and by inputs 
 More runs do not narrow them. The mean has a 95 % interval, which more runs narrow:
 
 - of shares that are 0 or 1 in each run, the exact interval of a proportion [1]_;
-- where fewer than `RARE` runs, and less than half, differ from all others, an exact bound: of a
-  mean in [0, 1] by betting against each value it might have [2]_, else by the exact bound on how
-  often they differ times the largest difference seen;
+- where fewer than `RARE` runs, and less than half, differ from all others: of a mean between known
+  limits the exact bound, by betting against each value it might have [2]_; without limits there is
+  no interval on the side of those runs, because none holds. Where no run differs there is no width:
+  what happens in fewer than one of some n / 3 runs is not seen in n;
 - otherwise Student's t with the mean's skewness taken out [3]_: for a symmetric sample it is the
   usual interval, for a heavy tail it is longer on the side of the tail.
 
@@ -49,7 +50,8 @@ class Estimate:
     """Mean over the runs that have a value; NaN if some lie beyond the end of their run."""
     low: float
     high: float
-    """The mean's 95 % interval; NaN with fewer than two values."""
+    """The mean's 95 % interval; NaN with fewer than two values, or where too few runs show what
+    moves the mean."""
     p5: float
     p50: float
     p95: float
@@ -178,14 +180,12 @@ def _interval(
         return _proportion(round(float(found.sum())), found.size)
     if others.size >= RARE or 2 * others.size >= found.size:
         return _by_transformed_t(found, mean)
-    if bounds is None or usual not in (0.0, *bounds):  # else no event has been seen, or few
-        largest = float(np.abs(others - usual).max(initial=0.0))
-        most = _proportion(others.size, found.size)[1] * largest
-        low = usual - most * bool((others < usual).any())
-        high = usual + most * bool((others > usual).any())
-    else:
-        low = usual - _most(np.maximum(usual - others, 0.0), found.size, usual - bounds[0])
-        high = usual + _most(np.maximum(others - usual, 0.0), found.size, bounds[1] - usual)
+    if bounds is None or usual not in (0.0, *bounds):
+        low = math.nan if (others < usual).any() else usual
+        high = math.nan if (others > usual).any() else usual
+        return low, high
+    low = usual - _most(np.maximum(usual - others, 0.0), found.size, usual - bounds[0])
+    high = usual + _most(np.maximum(others - usual, 0.0), found.size, bounds[1] - usual)
     return min(low, mean), max(high, mean)
 
 

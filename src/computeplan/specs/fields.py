@@ -33,7 +33,6 @@ __all__ = [
     "Count",
     "Duration",
     "FlopAmount",
-    "FlopPerSecond",
     "Fraction",
     "Frozen",
     "HowWritten",
@@ -192,7 +191,6 @@ Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
 Power = quantity("W", "700 W", above=False)
 Bandwidth = quantity("B/s", "400 Gbit/s")
-FlopPerSecond = quantity("FLOP/s", "989 TFLOP/s")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)

@@ -158,8 +158,8 @@ def compare(
         if why is not None:
             refused[name] = why
             continue
-        found = differences(sides[1], sides[0], is_paired=not unlike)
         of_a, of_b = in_one_window(sides, run_by_run=not unlike)
+        found = differences(of_b, of_a, is_paired=not unlike)
         pairs[name] = Pair(one, other, of_a, of_b, found, tuple(_changes(*data)))
     is_all = case is None and with_case is None
     alone = [

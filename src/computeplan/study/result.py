@@ -121,7 +121,8 @@ class Result:
     def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
         """Return, for every other case and quantity, the difference to `case`, run by run.
 
-        Energy, cost and carbon of both are counted to one window, the later end of the two.
+        Energy, cost and carbon are counted as the table shows them: to the latest end over all
+        cases. `compare` counts two cases alone, to the later end of the two.
 
         Raises
         ------

@@ -147,7 +147,7 @@ def _rows(world: World, pool: int, job: Job | None, slower: FloatArray) -> Rows:
 
 
 def _play_job(world: World, turns: Turns, pool: int, job: int, slower: FloatArray) -> Rows:
-    """Return the rows of one job when each has ended or met the horizon."""
+    """Return the rows of one job when each has ended or was cut."""
     rows = _rows(world, pool, world.jobs[job], slower)
     from_s, until_s = -1.0, world.first_look_s(job, pool)
     while True:

@@ -376,7 +376,7 @@ class Rows:
         return True
 
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
-        """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
+        """Book what came since `ready_s` where the run is cut: nothing has destroyed it."""
         n_cycles, trained_s, saving_s = self._cycles(rows, gone_s)
         limit_s = np.full(rows.size, self.cut_s)
         self._weigh(rows, limit_s, self._in_cycles_s(n_cycles) + trained_s)

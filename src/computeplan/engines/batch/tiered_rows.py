@@ -190,7 +190,7 @@ class TieredRows(Rows):
         return self.save_s - stalled_s
 
     def _cut(self, rows: IntArray, gone_s: FloatArray) -> None:
-        """Book what came since `ready_s` at the horizon: nothing has destroyed it."""
+        """Book what came since `ready_s` where the run is cut: nothing has destroyed it."""
         trained_s, _ = self._trained(gone_s, self.work_s[rows] - self.kept_odd_s[rows])
         self._weigh(rows, np.full(rows.size, self.cut_s), trained_s)
         self.last_s[rows] = trained_s

@@ -57,14 +57,14 @@ class Turns:
         self.arrivals = self.trace.arrivals(self.pool, until_s)
         return self.arrivals
 
-    def of_job(self, from_s: float, until_s: float, horizon_s: float, is_done: BoolArray) -> Pairs:
-        """Yield turns after `from_s` up to `until_s` and before the horizon, and whose they are.
+    def of_job(self, from_s: float, until_s: float, cut_s: float, is_done: BoolArray) -> Pairs:
+        """Yield turns after `from_s` up to `until_s` and before the cut, and whose they are.
 
         `is_done` is looked at as it is when a turn comes.
         """
         arrivals = self.look(until_s)
         due = (arrivals.time_s > from_s) & (arrivals.time_s <= until_s)
-        due &= (arrivals.time_s < horizon_s) & ~is_done
+        due &= (arrivals.time_s < cut_s) & ~is_done
         yield from _in_step(arrivals, due)
 
     def of_idle(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:
@@ -134,11 +134,11 @@ class ReturningTurns(Turns):
             self._add(rows, again_s, whose)
         return super().look(until_s)
 
-    def of_job(self, from_s: float, until_s: float, horizon_s: float, is_done: BoolArray) -> Pairs:
-        """Yield turns up to `until_s` and before the horizon, and whose they are."""
+    def of_job(self, from_s: float, until_s: float, cut_s: float, is_done: BoolArray) -> Pairs:
+        """Yield turns up to `until_s` and before the cut, and whose they are."""
         del from_s  # each run knows what it has played
         arrivals = self.look(until_s)
-        limit_s = np.minimum(until_s, np.nextafter(horizon_s, 0.0))
+        limit_s = np.minimum(until_s, np.nextafter(cut_s, 0.0))
         yield from self._each_its_own(arrivals, limit_s, is_done)
 
     def of_idle(self, begin_s: FloatArray, wall_s: FloatArray) -> Pairs:

@@ -149,7 +149,7 @@ class Job:
         return Stretch(self.alone, from_s, position_s, rate, 0.0)
 
     def expected_end(self, now_s: float, *, has_faults: bool) -> float:
-        """Return when the job is expected to end: at least its rest undisturbed. [s]
+        """Return when the job is expected to end. [s]
 
         At its nominal speed: nobody knows beforehand how fast it is in this run.
         """
