@@ -83,6 +83,32 @@ def test_json_has_every_value_that_was_tried(call):
     assert tried[56]["low"] < tried[56]["value"] < tried[56]["high"]
 
 
+def test_a_value_with_which_work_is_never_done_is_said(call):
+    """Nodes fault faster than one crew repairs them."""
+    changes = {
+        "faults.gpu.mtbf": "60 h",
+        "faults.gpu.repair": "20 h",
+        "sites.here.pools.a.spares": "6 nodes",
+        "sites.here.pools.a.crews": "1",
+    }
+    settings = [part for path, value in changes.items() for part in ("-s", f"{path}={value}")]
+    vary = ("--vary", "sites.here.pools.a.crews", "--runs", "16")
+    out = call("need", "s.yaml", *vary, "--until", "mean(time) <= 6 d", *settings)
+    told = " ".join(out.split())
+    assert "the least with mean(time) <= 6 d" in told
+    assert "1 value without a result, such as 1: jobs.j: still not done after" in told
+
+
+def test_unfinished_work_is_said(call):
+    settings = ("-s", "faults.gpu.repair=2000 d", "-s", "simulate.at_most=9 d")
+    vary = ("--vary", "sites.here.pools.a.spares", "--runs", "16")
+    out = call("need", "s.yaml", *vary, "--until", "energy <= 11 MWh", *settings)
+    told = " ".join(out.split())
+    assert told.startswith("2 nodes: the least with energy <= 11 MWh")
+    assert "at 1 nodes: work is unfinished in 2 of 16 runs, which do not meet the goal" in told
+    assert "cannot be told from" not in told
+
+
 def run_it(capsys, *args):
     from computeplan.cli.main import main
 

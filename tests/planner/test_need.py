@@ -14,7 +14,7 @@ from scipy import stats
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch
-from computeplan.errors import ComputePlanError, ScenarioError
+from computeplan.errors import ComputePlanError, InfeasibleError, ScenarioError
 from computeplan.planner.goal import EXAMPLES, WORDS, Goal, read_goal
 from computeplan.planner.need import Stopped
 from computeplan.planner.search import Search
@@ -432,6 +432,75 @@ def test_a_job_that_would_never_end_takes_no_longer():
     assert found.find == "least"
     assert found.answer.count > 0
     assert found.worse[0].value < 0.9
+
+
+SPARES = "sites.here.pools.a.spares"
+FEW_REPAIRS = {"faults.gpu.repair": "2000 d", SPARES: "0 nodes", "simulate.runs": 16}
+
+
+@pytest.mark.parametrize(
+    "goal", ["energy <= 11 MWh", "p90(cost) <= 1.2 kUSD", "P(carbon <= 4.4 t) >= 90 %"]
+)
+def test_the_total_of_unfinished_work_does_not_meet_a_limit(goal):
+    """With 0 and 1 spares some runs are cut at 9 d; their totals so far are the smallest."""
+    scenario = load({**FEW_REPAIRS, "simulate.at_most": "9 d"})
+    found = cp.need(scenario, SPARES, goal)
+    unfinished = {}
+    for one in found.tried:
+        (case,) = cp.run(scenario.with_(one.changes)).cases.values()
+        unfinished[one.count] = (case.values["n_unfinished"] > 0).any()
+        assert not (unfinished[one.count] and one.is_met)
+    assert (found.find, found.answer.count) == ("least", 2)
+    assert unfinished[1]
+
+
+def test_a_total_so_far_is_the_least_that_it_can_be():
+    scenario = load({**FEW_REPAIRS, "simulate.at_most": "9 d"})
+    values = np.array([1.0, 2.0, np.nan])
+    unfinished = np.array([0.0, 1.0, 1.0])
+    less, more = (read_goal(f"energy {sign} 11 MWh", scenario) for sign in ("<=", ">="))
+    np.testing.assert_array_equal(less.of_all_work(values, unfinished), [1.0, np.inf, np.nan])
+    np.testing.assert_array_equal(more.of_all_work(values, unfinished), values)
+    for goal in ("ettr >= 0.9", "time <= 6 d", "kwh_per_gtok <= 1 MWh/Gtoken"):
+        found = read_goal(goal, scenario).of_all_work(values, unfinished)
+        np.testing.assert_array_equal(found, values)
+
+
+CREWS = "sites.here.pools.a.crews"
+ONE_CREW = {"faults.gpu": {"mtbf": "60 h", "per": "node", "takes": "node", "restart": "10 min",
+    "repair": "20 h"}, SPARES: "6 nodes", CREWS: 1, "simulate.runs": 16}  # fmt: skip
+"""Nodes fault faster than one crew repairs them, so that the job is never done."""
+
+
+@pytest.mark.parametrize(
+    ("goal", "meets"),
+    [
+        ("mean(time) <= 6 d", lambda v: v["time_to_train_days"].mean() <= 6),
+        ("energy <= 12 MWh", lambda v: v["energy_kwh"].mean() <= 12_000),
+        ("P(ettr >= 0.7) >= 90 %", lambda v: (v["ettr"] >= 0.7).mean() >= 0.9),
+    ],
+)
+def test_a_value_with_which_work_is_never_done_does_not_end_the_search(goal, meets):
+    scenario = load(ONE_CREW)
+    with pytest.raises(InfeasibleError, match="still not done"):
+        cp.run(scenario)
+    played = every(scenario, {CREWS: int}, range(2, 9))
+    found = cp.need(scenario, CREWS, goal)
+    assert found.find == "least"
+    assert found.answer.count == min(n for n, values in played.items() if meets(values))
+    assert found.is_complete
+    (failed,) = [one for one in found.tried if one.failed]
+    assert failed.count == 1
+    assert "still not done" in failed.failed
+    assert not failed.is_met
+    assert np.isnan(failed.values).all()
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_search_in_which_nothing_is_ever_done_says_so():
+    found = cp.need(load(ONE_CREW), CREWS, "ettr >= 0.7", high="1")
+    assert found.answer is None
+    assert "still not done" in found.best.failed
 
 
 def test_a_horizon_is_for_what_is_counted_to_it():

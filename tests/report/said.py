@@ -163,6 +163,7 @@ PHRASES = {
             "framework": "q8",
         }
     ],
+    "need_failed": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
     "need_skipped": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
     "need_untold": [
         {"n_runs": 100, "limit": "q1", "first": "q2", "last": "q3", "one": one, "sure": sure}

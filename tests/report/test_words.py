@@ -140,7 +140,7 @@ TERMS = """
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
     Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8 summary.csv
     notes.md kg Mtoken Mitoken ktoken Kitoken
-    A B currency horizon
+    A B currency horizon simulate.at_most
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
 NO_WORDS = re.compile(

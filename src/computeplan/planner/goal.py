@@ -115,6 +115,16 @@ class Goal:
         """Return whether a value of the left side meets the goal."""
         return value >= self.limit if self.at_least else value <= self.limit
 
+    def of_all_work(self, values: FloatArray, n_unfinished: FloatArray) -> FloatArray:
+        """Return the quantity per run, inf where a total is only known to be more than so far.
+
+        Energy, cost and carbon of a part of the work say nothing of whether all of it keeps a
+        limit. Where more is better, the total so far is the least that it can be, and stays.
+        """
+        if not self.of_work_done or self.is_about_time or self.wants_more:
+            return values
+        return np.where((n_unfinished > 0) & ~np.isnan(values), math.inf, values)
+
     def measure(self, values: FloatArray) -> Measured:
         """Return the left side, from one value of the quantity per run.
 

@@ -102,6 +102,7 @@ class Need:
                     "high": _finite(one.high),
                     "met": one.is_met,
                     "sure": one.is_sure,
+                    "failed": one.failed or None,
                 }
                 for one in self.tried
             ],

@@ -27,6 +27,7 @@ from computeplan.notes import Notes
 from computeplan.planner.goal import Goal
 from computeplan.planner.vary import Vary
 from computeplan.specs.scenario import Scenario
+from computeplan.study.result import Result
 from computeplan.study.run import run
 from computeplan.units import DAY_S
 from computeplan.world.world import World
@@ -68,6 +69,8 @@ class Tried:
     """The quantity of the goal in each run; shape (n_runs,)."""
     notes: Notes = ()
     """What must be known of this value, such as chips that a layout leaves unused."""
+    failed: str = ""
+    """Why it has no result, so that it does not meet the goal; empty if it has one."""
 
 
 class UsedUpError(Exception):
@@ -179,16 +182,28 @@ class Search:
         is_over = (len(self.tried) + 1) * n_runs > self.max_runs or time.monotonic() > self.until_s
         if is_over:
             raise UsedUpError
-        result = run(self._at(point), executor=self.executor)
+        try:
+            result = run(self._at(point), executor=self.executor)
+        except InfeasibleError as error:  # only seen by playing: the work is never done
+            found, self.notes[point] = self._failed(point, error), ()
+        else:
+            found, self.notes[point] = self._measured(point, result), result.notes
+        self.tried[point] = found
+        if self.progress is not None:
+            self.progress(found)
+        return found
+
+    def _measured(self, point: int, result: Result) -> Tried:
         (case,) = result.cases.values()
         values = case.values.get(self.goal.quantity)
         if values is None or np.isnan(values).all():
             message = f"the scenario has no {self.goal.quantity}; see computeplan check"
             raise ScenarioError.of(message, file=f"--until {self.goal.text!r}")
+        values = self.goal.of_all_work(values, case.values["n_unfinished"])
         measured = self.goal.measure(values)
         is_met = self.goal.is_met_by(measured.value)
         ends = (self.goal.is_met_by(measured.low), self.goal.is_met_by(measured.high))
-        found = Tried(
+        return Tried(
             count=float(self.vary.count(point)),
             changes=self.vary.changes(point),
             value=measured.value,
@@ -199,10 +214,19 @@ class Search:
             values=values,
             notes=tuple(note for note in result.notes if note.code in ABOUT_THE_VALUE),
         )
-        self.tried[point], self.notes[point] = found, result.notes
-        if self.progress is not None:
-            self.progress(found)
-        return found
+
+    def _failed(self, point: int, error: InfeasibleError) -> Tried:
+        return Tried(
+            count=float(self.vary.count(point)),
+            changes=self.vary.changes(point),
+            value=math.nan,
+            low=math.nan,
+            high=math.nan,
+            is_met=False,
+            is_sure=True,
+            values=np.full(self.scenario.simulate.runs, math.nan),
+            failed=_reason(error),
+        )
 
     def is_met(self, point: int) -> bool:
         """Return whether the runs of a point meet the goal."""

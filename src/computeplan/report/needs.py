@@ -6,8 +6,10 @@ import math
 import shlex
 from collections.abc import Iterable
 
+import numpy as np
+
 from computeplan.planner.need import Need, Tried
-from computeplan.quantities import QUANTITIES
+from computeplan.quantities import QUANTITIES, significant
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
@@ -75,9 +77,13 @@ def remarks(need: Need, language: Language) -> list[str]:
         for note in one.notes:
             said = {"count": _count(need, one, language), "note": sentence(note, language)}
             told.append(phrase("need_at", language, **said))
+    told += _cut(need, shown, language)
     n_tried = len(need.tried)
     effort = {"n": n_tried, "n_runs": need.n_runs, "n_in_all": n_tried * need.n_runs}
     told.append(phrase("need_effort", language, **effort))
+    if failed := [one for one in need.tried if one.failed]:
+        first = {"count": _number(failed[0].count), "why": failed[0].failed}
+        told.append(phrase("need_failed", language, n=len(failed), **first))
     row = [one.count for one in shown]
     near = next((count for count in need.skipped if row and min(row) < count < max(row)), None)
     if near is not None:
@@ -90,7 +96,7 @@ def remarks(need: Need, language: Language) -> list[str]:
 
 def progress(tried: Tried, language: Language) -> str:
     """Return what is said while it is searched: what was tried last."""
-    found = {"count": _number(tried.count), "value": f"{tried.value:.4g}"}
+    found = {"count": _number(tried.count), "value": significant(tried.value, 4)}
     return phrase("need_progress", language, **found)
 
 
@@ -135,11 +141,11 @@ def _cannot_be_told(need: Need, language: Language) -> Iterable[str]:
     row = sorted([*need.worse, need.answer, *need.better], key=_by_count)
     i = row.index(need.answer)
     first = last = i
-    while first > 0 and not row[first - 1].is_sure:
+    while first > 0 and _is_untold(row[first - 1]):
         first -= 1
-    while last + 1 < len(row) and not row[last + 1].is_sure:
+    while last + 1 < len(row) and _is_untold(row[last + 1]):
         last += 1
-    unsure = [one for one in row[first : last + 1] if not one.is_sure]
+    unsure = [one for one in row[first : last + 1] if _is_untold(one)]
     if not unsure:
         return
     ends = _number(unsure[0].count), _count(need, unsure[-1], language)
@@ -153,6 +159,20 @@ def _cannot_be_told(need: Need, language: Language) -> Iterable[str]:
         "sure": None if sure is None else _count(need, sure, language),
     }
     yield phrase("need_untold", language, **said)
+
+
+def _cut(need: Need, shown: Iterable[Tried], language: Language) -> Iterable[str]:
+    """Yield of which values the left side is not known, because runs were cut before."""
+    for one in shown:
+        n = int(np.isinf(one.values).sum())
+        if n and (not need.goal.is_about_time or math.isinf(one.value)):
+            said = {"count": _count(need, one, language), "n": n, "n_runs": need.n_runs}
+            yield phrase("need_cut", language, **said)
+
+
+def _is_untold(one: Tried) -> bool:
+    """Return whether more runs would tell a value from the goal; not if they are cut, too."""
+    return not one.is_sure and (math.isfinite(one.value) or math.isfinite(one.low))
 
 
 def _left_side(need: Need) -> str:
@@ -179,7 +199,7 @@ def _value(need: Need, value: float) -> str:
         return f"{100 * value:.{decimals}f} %"
     quantity = QUANTITIES[need.goal.quantity]
     if math.isinf(value):
-        return "∞"
+        return "∞" if value > 0 else "-∞"
     return f"{quantity.text(value)} {quantity.unit}".strip()
 
 

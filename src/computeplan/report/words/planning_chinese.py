@@ -36,7 +36,10 @@ PLANNING_PHRASES: dict[str, str | Callable[[Values], str]] = {
     ),
     "need_not_monotone": "答案之外并非每个值都满足目标：{counts} 不满足",
     "need_at": "{count}：{note}",
+    "need_cut": "{count}：{n_runs:,} 次模拟中有 {n:,} 次工作未完成，视为不满足目标；"
+    "延后或去掉 simulate.at_most 可知更多",
     "need_effort": "试了 {n:,} 个值，每个用同样的 {n_runs:,} 组样本，共模拟 {n_in_all:,} 次",
+    "need_failed": "{n:,} 个值没有结果，如 {count}：{why}",
     "need_skipped": "跳过 {n:,} 个无效的值，如 {count}：{why}",
     "need_incomplete": "搜索已中止：上列各值之间的情况未知",
     "need_progress": "已模拟 {count}：{value}",

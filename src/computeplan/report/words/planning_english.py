@@ -42,7 +42,12 @@ PLANNING_PHRASES: dict[str, str | Callable[[Values], str]] = {
     ),
     "need_not_monotone": "Not every value beyond the answer meets the goal: not {counts}",
     "need_at": "at {count}: {note}",
+    "need_cut": "at {count}: work is unfinished in {n:,} of {n_runs:,} runs, which do not meet the"
+    " goal; a later simulate.at_most, or none, tells more",
     "need_effort": "{n:,} values tried with the same {n_runs:,} samples each: {n_in_all:,} runs",
+    "need_failed": lambda v: (
+        f"{_counted(v['n'], 'value')} without a result, such as {v['count']}: {v['why']}"
+    ),
     "need_skipped": lambda v: (
         f"{_counted(v['n'], 'value')} skipped as not valid, such as {v['count']}: {v['why']}"
     ),
