@@ -144,6 +144,13 @@ def test_runs_without_a_value_do_not_meet_a_comparison():
     assert read_goal("mean(time) <= 2 d", load()).measure(values).value == math.inf
 
 
+def test_an_end_of_an_interval_that_runs_do_not_show_has_no_limit():
+    few = read_goal("mean(time) <= 2 d", load()).measure(np.array([1.0] * 97 + [50.0] * 3))
+    assert (few.value, few.low, few.high) == (pytest.approx(2.47), 1.0, math.inf)
+    one = read_goal("mean(time) <= 2 d", load()).measure(np.array([1.0]))
+    assert (one.low, one.high) == (-math.inf, math.inf)
+
+
 @pytest.mark.parametrize("text", ["median(time) <= 2 d", "p90(time) <= 2 d"])
 def test_intervals_of_percentiles_hold_the_truth(text):
     """400 samples of 60 runs of an exponential law: 95 % or more of intervals hold its percentile.

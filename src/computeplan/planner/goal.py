@@ -150,7 +150,9 @@ class Goal:
             found = Estimate.of(hits.astype(np.float64), (0.0, 1.0))
         else:
             return _percentile(values, self._share)
-        return Measured(found.mean, found.low, found.high)
+        low = -math.inf if math.isnan(found.low) else found.low  # too few runs show it
+        high = math.inf if math.isnan(found.high) else found.high
+        return Measured(found.mean, low, high)
 
     def deciding(self, values: FloatArray) -> float:
         """Return what of the runs decides, in the unit of the quantity: a mean or a percentile.

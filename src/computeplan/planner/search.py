@@ -216,15 +216,14 @@ class Search:
         )
 
     def _failed(self, point: int, error: InfeasibleError) -> Tried:
+        none = np.full(self.scenario.simulate.runs, math.nan)
         return Tried(
-            count=float(self.vary.count(point)),
-            changes=self.vary.changes(point),
-            value=math.nan,
-            low=math.nan,
-            high=math.nan,
+            float(self.vary.count(point)),
+            self.vary.changes(point),
+            *(math.nan, math.nan, math.nan),
             is_met=False,
             is_sure=True,
-            values=np.full(self.scenario.simulate.runs, math.nan),
+            values=none,
             failed=_reason(error),
         )
 
