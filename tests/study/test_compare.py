@@ -212,12 +212,31 @@ def test_what_does_not_compare_is_refused_with_the_reason(changes, why):
     assert sentence(found.refused["small"]).startswith(why)
 
 
-def test_unfinished_work_compares_to_the_same_horizon_only():
-    one, two = run(**{"simulate.horizon": "2 d"}), run(**{"simulate.horizon": "1 d"})
-    why = cp.compare(one, two).refused["small"]
-    assert sentence(why) == "work is unfinished, and A ends at 2 d, B at 1 d"
-    same_end = run(**{"simulate.horizon": "2 d", MFU: 0.3})
-    assert list(cp.compare(one, same_end).pairs) == ["small"]
+@pytest.mark.parametrize(
+    ("a", "b", "why"),
+    [
+        ({"horizon": "2 d"}, {"horizon": "1 d"}, "A ends at simulate.horizon 2 d, B at simulate"),
+        ({"at_most": "2 d"}, {"at_most": "1 d"}, "simulate.at_most 2 d, B at simulate.at_most 1 d"),
+        ({"horizon": "2 d"}, {"at_most": "1 d"}, "simulate.horizon 2 d, B at simulate.at_most 1 d"),
+        ({"horizon": "2 d"}, {"horizon": "48 h"}, None),
+        ({"at_most": "2 d"}, {"at_most": "2880 min"}, None),
+        ({"horizon": "2 d"}, {"at_most": "2 d"}, None),
+    ],
+)
+def test_unfinished_work_compares_to_the_same_end_only(a, b, why):
+    sides = [run(**{f"simulate.{key}": at for key, at in end.items()}) for end in (a, b)]
+    found = cp.compare(*sides)
+    if why is None:
+        assert list(found.pairs) == ["small"]
+        assert found.pairs["small"].differences["kept_gtok"].mean == 0
+    else:
+        assert why in sentence(found.refused["small"])
+        assert sentence(found.refused["small"]).startswith("work is unfinished, and A ends at")
+
+
+def test_the_key_that_cuts_is_named():
+    (why,) = cp.compare(run(), run(**{"simulate.at_most": "2 d"})).refused.values()
+    assert sentence(why).endswith("give it a later simulate.at_most, or none")
 
 
 def test_the_same_work_is_the_same_however_it_is_written():

@@ -9,9 +9,10 @@ currency, unfinished work against finished.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.notes import Note, Notes, note
@@ -251,11 +252,28 @@ def _incomparable(
             return note("other_work", a=job_a, b=job_b)
     unfinished = [side.is_unfinished for side in sides]
     if unfinished[0] != unfinished[1]:
-        return note("one_unfinished", which="AB"[unfinished[1]])
-    horizons = [(one.get("simulate") or {}).get("horizon") for one in data]
-    if unfinished[0] and horizons[0] != horizons[1]:
-        return note("other_horizon", a=horizons[0], b=horizons[1])
+        cut = _cut(data[unfinished[1]])
+        return note("one_unfinished", which="AB"[unfinished[1]], key=cut.key)
+    a, b = map(_cut, data)
+    if unfinished[0] and a.at_s != b.at_s:
+        return note("other_end", key_a=a.key, a=a.written, key_b=b.key, b=b.written)
     return None
+
+
+class _Cut(NamedTuple):
+    """Where runs of a case are cut."""
+
+    key: str
+    written: str
+    at_s: float
+
+
+def _cut(data: dict[str, Any]) -> _Cut:
+    simulate = data.get("simulate") or {}
+    for key in ("horizon", "at_most"):
+        if (written := simulate.get(key)) is not None:
+            return _Cut(f"simulate.{key}", str(written), parse(str(written), "s"))
+    return _Cut("simulate.horizon", "-", math.inf)
 
 
 Work = tuple[str, str]

@@ -339,8 +339,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # two results side by side
     "other_currency": "A 的金额为 {a}，B 的为 {b}；请把 currency 设为相同",
     "other_work": "工作量不同：A 为 {a}，B 为 {b}",
-    "one_unfinished": "{which} 结束时仍有工作未完成，另一个已完成；请延后或去掉 horizon",
-    "other_horizon": "工作未完成，且 A 止于 {a}，B 止于 {b}",
+    "one_unfinished": "{which} 结束时仍有工作未完成，另一个已完成；请延后或去掉 {key}",
+    "other_end": "工作未完成，且 A 止于 {key_a} {a}，B 止于 {key_b} {b}",
     "case_alone": "只有 {of} 有方案 {case}",
     "quoted": lambda v: in_chinese(v["text"]),
     # chips and speeds

@@ -220,8 +220,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "other_currency": "money is in {a} in A and in {b} in B; set currency alike",
     "other_work": "the work differs: {a} in A, {b} in B",
     "one_unfinished": "work is unfinished at the end of {which} and finished in the other; give it"
-    " a later horizon, or none",
-    "other_horizon": "work is unfinished, and A ends at {a}, B at {b}",
+    " a later {key}, or none",
+    "other_end": "work is unfinished, and A ends at {key_a} {a}, B at {key_b} {b}",
     "case_alone": "only {of} has the case {case}",
     "quoted": "{text}",
     # chips and speeds
