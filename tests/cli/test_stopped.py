@@ -1,5 +1,6 @@
 """Runs that are stopped: no process stays, what is done can be read, nothing is half there."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from computeplan.cli.main import main
 from computeplan.study.store import load_result
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no list of processes")
@@ -108,9 +110,12 @@ def test_at_any_moment_no_worker_stays_and_no_half_of_a_folder(here, number, dur
     assert b"Traceback" not in err
     if process.returncode == 130:
         assert err.decode().strip() == "interrupted"
-        assert out.startswith(b"INCOMPLETE: ") == (here / "r").exists() or b"INCOMPL" not in out
-    if (here / "r").exists():
-        check_folder(here)
+    is_there = (here / "r").exists()
+    is_whole = is_there and not check_folder(here).incomplete
+    if process.returncode == 130 and is_whole:  # all cases were done by then
+        assert b"INCOMPLETE" not in out
+    elif process.returncode == 130:
+        assert out.startswith(b"INCOMPLETE: ") == is_there
     hidden = [path.name for path in here.iterdir() if path.name not in ("r", "s.yaml")]
     if hidden:  # only who is killed leaves something behind, and the next one removes it
         assert sent == signal.SIGKILL
@@ -131,6 +136,19 @@ def test_at_any_moment_no_worker_stays_and_no_half_of_a_folder(here, number, dur
             capture_output=True,
         )
         assert sorted(path.name for path in here.iterdir()) == ["r", "s.yaml"]
+
+
+def test_a_stop_while_workers_end_keeps_all_cases(here, monkeypatch):
+    @contextlib.contextmanager
+    def stopped_at_the_end(_):
+        yield None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("computeplan.cli.run.executor_of", stopped_at_the_end)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "s.yaml", "--no-figures", "--out", "r", "--runs", "2"])
+    assert caught.value.code == 130
+    assert len(load_result(here / "r").cases) == N_CASES
 
 
 def stopped_after_a_case(here, sent, folder="r"):

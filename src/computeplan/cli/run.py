@@ -125,11 +125,17 @@ def _played(
     from computeplan.study import run as study
 
     on_case = None if kept is None else kept.save_sometimes
+    done = None
     try:
         with executor_of(workers) as executor, _progress(language) as progress:
-            return study.run(scenario, executor=executor, progress=progress, on_case=on_case), False
+            done = study.run(scenario, executor=executor, progress=progress, on_case=on_case)
     except study.Interrupted as stop:
         return stop.result, True
+    except KeyboardInterrupt:
+        if done is None:
+            raise
+        return done, True  # only the workers were still to end
+    return done, False
 
 
 def _print_json(result: Result) -> None:
