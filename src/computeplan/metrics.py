@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
+from computeplan.quantities import TIMES, time_of
 from computeplan.results.window import MEASURES, BySite
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
@@ -38,9 +39,8 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
         if i != IDLE:
             values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
     values["held_chip_h"] = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3)) / HOUR_S
-    ends = ("time_to_train_days", "makespan_days")  # inf says that they lie beyond the run
-    return {
-        name: value if name in ends else np.where(np.isfinite(value), value, np.nan)
+    return {  # an inf of a time says that it lies beyond the run
+        name: value if name in TIMES else np.where(np.isfinite(value), value, np.nan)
         for name, value in values.items()
     }
 
@@ -138,8 +138,9 @@ def _of_one(function: Measure) -> Measure:
     return lambda led, w: function(led, w) if len(w.jobs) == 1 else _none(led)
 
 
-def _of_several(function: Measure) -> Measure:
-    return lambda led, w: function(led, w) if len(w.jobs) > 1 else _none(led)
+def _time(name: str) -> Measure:
+    """Return the measure of how long the work takes; none where it has another name."""
+    return lambda led, w: _makespan_days(led, w) if name == time_of(len(w.jobs)) else _none(led)
 
 
 def _none(ledger: Ledger) -> FloatArray:
@@ -263,8 +264,7 @@ _MEASURES: dict[str, Measure] = {
     "ettr": _ettr,
     "available_frac": _available,
     "wall_days": lambda led, _: led.wall_s / DAY_S,
-    "time_to_train_days": _of_one(_makespan_days),
-    "makespan_days": _of_several(_makespan_days),
+    **{name: _time(name) for name in TIMES},
     "kept_gtok": lambda led, w: _tokens(led, w, TRAIN) / 1e9,
     "goodput_tok_per_s": _goodput,
     "throughput_tok_per_s": _of_one(_throughput),  # speeds do not add up over time

@@ -18,14 +18,29 @@ __all__ = [
     "PHASES",
     "QUANTITIES",
     "STEP_TIME",
+    "TIMES",
     "Quantity",
     "in_currency",
     "significant",
+    "time_of",
 ]
 
 INPUTS = STEP_TIME, FAULT_RATE = "quantile_of_step_time_on_", "quantile_of_fault_rate_on_"
 """What the columns of uncertain inputs begin with, before the chip."""
+TIMES = ("time_to_train_days", "makespan_days")
+"""How long the work takes: of one job, of several."""
 PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
+
+
+def time_of(n_jobs: int) -> str:
+    """Return the quantity that says how long the work of so many jobs takes.
+
+    Examples
+    --------
+    >>> time_of(1), time_of(3)
+    ('time_to_train_days', 'makespan_days')
+    """
+    return TIMES[n_jobs > 1]
 
 
 def significant(value: float, digits: int) -> str:

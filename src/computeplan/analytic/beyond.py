@@ -17,6 +17,7 @@ import numpy as np
 from computeplan.analytic.expected import NEVER, expect, why_no_closed_form
 from computeplan.arrays import FloatArray
 from computeplan.notes import Note, note
+from computeplan.quantities import time_of
 from computeplan.units import DAY_S
 from computeplan.world.world import World
 
@@ -58,7 +59,7 @@ def carried_on(
         Quantities of its runs, and of its jobs; shapes (n_runs,) and (n_runs, n_jobs).
     """
     found, of_jobs = dict(values), dict(jobs)
-    time = "time_to_train_days" if len(world.jobs) == 1 else "makespan_days"
+    time = time_of(len(world.jobs))
     beyond = np.isinf(found[time])
     if not beyond.any():
         return found, of_jobs, {}

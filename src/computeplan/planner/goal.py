@@ -15,7 +15,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.errors import ScenarioError
-from computeplan.quantities import QUANTITIES, Quantity, in_currency
+from computeplan.quantities import QUANTITIES, TIMES, Quantity, in_currency, time_of
 from computeplan.results.estimates import Estimate
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.money import money_reader
@@ -26,7 +26,7 @@ __all__ = ["Goal", "Measured", "read_goal"]
 
 DEADLINE = "done_by_deadline_frac"
 WORDS = {
-    "time": "time_to_train_days",
+    "time": TIMES[0],
     "deadline": DEADLINE,
     "ettr": "ettr",
     "availability": "available_frac",
@@ -36,8 +36,7 @@ WORDS = {
     "carbon": "carbon_kg",
 }
 """Short names of quantities; the name of a column will do as well."""
-OF_SEVERAL_JOBS = {"time_to_train_days": "makespan_days"}
-ABOUT_TIME = {"time_to_train_days", "makespan_days", DEADLINE}
+ABOUT_TIME = {*TIMES, DEADLINE}
 OF_WORK_DONE = re.compile(r"time_to_train|makespan|deadline|energy|cost|rent|carbon")
 """Quantities that are about the whole work, so that it is played to its end."""
 EXAMPLES = (
@@ -254,8 +253,7 @@ def _wrong(text: str, message: str) -> ScenarioError:
 
 def _quantity(text: str, name: str, scenario: Scenario) -> Quantity:
     column = WORDS.get(name, name)
-    if len(scenario.jobs) > 1:
-        column = OF_SEVERAL_JOBS.get(column, column)
+    column = time_of(len(scenario.jobs)) if column == TIMES[0] else column
     column = in_currency(column, scenario.currency) if name in WORDS else column
     if column not in QUANTITIES:
         raise _wrong(text, f"no quantity {name!r}.{nearest(name, [*WORDS, *QUANTITIES])}")

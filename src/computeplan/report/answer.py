@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.quantities import QUANTITIES, Quantity, in_currency
+from computeplan.quantities import QUANTITIES, TIMES, Quantity, in_currency, time_of
 from computeplan.report.choices import Language
 from computeplan.report.numbers import (
     DONE,
@@ -76,8 +76,7 @@ def question_of(result: Result) -> Question | None:
 
     Where work is unfinished, totals are asked per token; where no time is known, the pace.
     """
-    has_several = any(len(case.job_names) > 1 for case in result.cases.values())
-    time = "makespan_days" if has_several else "time_to_train_days"
+    time = time_of(max(len(case.job_names) for case in result.cases.values()))
     asks = result.asks or ("deadline" if _is_known(result, DONE) else "time")
     names: tuple[str, ...] = {
         "time": (time,),
@@ -141,7 +140,7 @@ def answer(result: Result, language: Language = "en") -> list[str]:
 
 
 def _time_question(result: Result) -> Question | None:
-    names = [n for n in ("time_to_train_days", "makespan_days") if _is_known(result, n)]
+    names = [n for n in TIMES if _is_known(result, n)]
     return Question("time", QUANTITIES[names[0]]) if names else None
 
 

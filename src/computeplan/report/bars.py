@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity, significant
+from computeplan.quantities import QUANTITIES, TIMES, Quantity, significant
 from computeplan.report import Language
 from computeplan.report.drawing import (
     case_rows,
@@ -233,7 +233,7 @@ def ratios(result: Result, ax: Axes | None, language: Language) -> Axes:
 
 def compared(result: Result) -> list[Quantity]:
     """Return the time, energy and cost that a reader is shown of this result."""
-    wanted = ("time_to_train_days", "makespan_days", "energy_kwh", "kwh_per_gtok", "cost_usd")
+    wanted = (*TIMES, "energy_kwh", "kwh_per_gtok", "cost_usd")
     more = ("cost_cny", "usd_per_gtok", "cny_per_gtok")
     return [q for q in headline(result) if q.name in (*wanted, *more)]
 

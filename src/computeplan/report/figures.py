@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import Quantity
+from computeplan.quantities import TIMES, Quantity
 from computeplan.report import FIGURES, Language, bars, spread
 from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
 from computeplan.report.numbers import headline
@@ -59,7 +59,7 @@ ALIKE = 0.01
 """Bars that differ by no more than this share of the largest are alike."""
 
 _SHOWN = {
-    "time": ("time_to_train_days", "makespan_days"),
+    "time": TIMES,
     "ettr": ("ettr",),
     "availability": ("available_frac",),
     "energy": ("energy_kwh", "kwh_per_gtok"),

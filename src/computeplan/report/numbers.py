@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity, in_currency, significant
+from computeplan.quantities import QUANTITIES, TIMES, Quantity, in_currency, significant, time_of
 from computeplan.report.choices import Language
 from computeplan.report.words import phrase
 from computeplan.report.words.units import MULTIPLES
@@ -45,9 +45,7 @@ SAME = 0.9995  # of what it is without trouble: printed as 1.000
 _WITHOUT_TROUBLE = {"goodput_frac": "ettr", "available_frac": None}
 """What a share is where it tells a reader nothing new: another quantity, or 1."""
 DONE = "done_by_deadline_frac"
-_OF_ONE_JOB = ("time_to_train_days",)
 _OF_SEVERAL = (
-    "makespan_days",
     "mean_jct_h",
     "mean_wait_h",
     "held_frac",
@@ -60,8 +58,7 @@ PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 _HEADLINE = (
     DONE,
     "n_deadlines_missed",
-    "time_to_train_days",
-    "makespan_days",
+    *TIMES,
     "mean_jct_h",
     "mean_wait_h",
     "ettr",
@@ -118,8 +115,8 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
             )
         return tuple(QUANTITIES[name] for name in chosen)
     cases = result.cases.values()
-    has_queue = any(len(case.job_names) > 1 for case in cases)
-    not_here = {*(_OF_ONE_JOB if has_queue else _OF_SEVERAL)}
+    n_jobs = max(len(case.job_names) for case in cases)
+    not_here = {*TIMES, *(_OF_SEVERAL if n_jobs <= 1 else ())} - {time_of(n_jobs)}
     if counts_idle_later(result):
         not_here.discard("energy_jobs_kwh")
     if any(DONE in case.values for case in cases):
