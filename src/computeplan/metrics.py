@@ -179,11 +179,12 @@ def _done_by_deadline(ledger: Ledger, world: World) -> FloatArray:
 
 
 def _done_by_deadline_frac(ledger: Ledger, world: World) -> FloatArray:
-    """Return the share of the jobs with a deadline that meet it; nan if one is unknown."""
+    """Return 1 where all jobs with a deadline meet it, 0 where one does not; nan if unknown."""
     has_one = np.isfinite([job.deadline_s for job in world.jobs])
     if not has_one.any():
         return _none(ledger)
-    return _floats(_done_by_deadline(ledger, world)[:, has_one].mean(axis=1))
+    done = _done_by_deadline(ledger, world)[:, has_one]
+    return _floats(np.where((done == 0).any(axis=1), 0.0, done.min(axis=1)))
 
 
 def by_site(ledger: Ledger, world: World) -> BySite:

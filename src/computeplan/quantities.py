@@ -194,8 +194,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "done_by_deadline_frac", "", "Done by the deadline", "按期完成的概率",
-        "Share of the jobs with a deadline that end by it; over the runs of one job, the "
-        "probability. None in a run that was cut before it was known.",
+        "1 in a run in which all jobs with a deadline end by it, 0 in others; over the runs the "
+        "probability. None where a run was cut before it was known.",
     ),
     Quantity(
         "time_to_train_days", "d", "Time to train", "训练时长",
@@ -276,7 +276,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "单位 token 能耗",
-        "Energy to the end of the run / tokens trained; it does not depend on other cases.", 4,
+        "Energy of jobs / tokens trained: it depends neither on other cases nor on when a run is "
+        "cut.", 4,
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
@@ -298,7 +299,7 @@ QUANTITIES = _table(
     )),
     *_money(Quantity(
         "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "单位 token 电费",
-        "Electricity, and rent where one is given, to the end of the run / tokens trained.", 4,
+        "Electricity of jobs, and their rent where one is given / tokens trained.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
@@ -314,7 +315,7 @@ QUANTITIES = _table(
     ),
     Quantity(
         "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "单位 token 碳排放",
-        "Carbon to the end of the run / tokens trained.", 4,
+        "Carbon of jobs / tokens trained.", 4,
     ),
     Quantity(
         "mean_jct_h", "h", "Mean job completion time", "平均作业完成时间",

@@ -36,7 +36,13 @@ BREAK_EVEN = {
     "chip": "acme/x1", "base": "acme/x2", "ratio": 3.0, "case": "c1", "base_case": "c2",
     "is_assumed": True, "here": 1.2,
 }  # fmt: skip
-BEYOND = {"cut_days": 54.0, "n_jobs": 3, "blocked_frac": 0.3, "why": "replay", "about": "k1"}
+BEYOND = {
+    "cut_days": 54.0,
+    "n_jobs": 3,
+    "blocked_frac": 0.3,
+    "why": "replay",
+    "about": "k1",
+}
 LAW = {"law": "weibull_min", "shape_name": "c", "shape": 0.6, "scale_s": 1e5, "p": 1e-9}
 ONE_CHIP_KIND = {"pool": "p1", "states": ("save", "idle"), "meter": "chip"}
 
@@ -110,6 +116,7 @@ NOTES = {
     "beyond_several_jobs": [BEYOND],
     "beyond_no_closed_form": [BEYOND],
     "beyond_not_steady": [BEYOND],
+    "beyond_too_short": [BEYOND],
     # fits
     "rate_drifts": [RATES],
     "rate_constant": [RATES],

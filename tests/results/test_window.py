@@ -28,7 +28,7 @@ def test_idle_chips_go_on_to_the_end_of_the_window_and_jobs_do_not():
     np.testing.assert_allclose(found["energy_jobs_kwh"], 100)
     np.testing.assert_allclose(found["energy_idle_kwh"], [2 + 2 * 2 * 2, 2])
     np.testing.assert_allclose(found["energy_kwh"], [110, 102])
-    np.testing.assert_allclose(found["kwh_per_gtok"], [10.2, 5.1])
+    np.testing.assert_allclose(found["kwh_per_gtok"], [10, 5])
     np.testing.assert_allclose(found["window_days"], 5)
 
 

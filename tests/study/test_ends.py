@@ -155,3 +155,27 @@ def test_a_time_of_training_is_exact_and_its_tokens_are_not():
     np.testing.assert_array_equal(np.argsort(-kept), np.argsort(quantile))
     assert 1.05 < np.quantile(kept, 0.95) / np.quantile(kept, 0.05) < 1.3
     np.testing.assert_allclose(case.jobs["kept_frac"], 1)
+
+
+def test_a_run_that_is_short_beside_its_faults_and_saves_tells_no_pace():
+    """Six hours with a save a day: carried on, a job of 14 days was said to be done in 7."""
+    change = {"jobs.pretrain.checkpoint.every": "24 h", "simulate.horizon": "6 h"}
+    assert llama(**change).facts["time"].code == "beyond_too_short"
+    hours = {"simulate.horizon": "3 h", "planned": None}  # one fault on the mean
+    assert llama(**hours).facts["time"].code == "beyond_too_short"
+
+
+def test_the_probability_is_that_all_jobs_are_in_time_and_unknown_where_a_run_was_cut():
+    """Of the runs that are known, the early ones are more than of all."""
+    scenario = cp.load("one-cloud-many-chips").with_({"simulate.runs": 12})
+    (case,) = cp.run(
+        scenario.with_({"cases": {"least-energy": {"policy": "least-energy"}}})
+    ).cases.values()
+    of_jobs = case.jobs["done_by_deadline_frac"]
+    has_one = ~np.isnan(of_jobs).all(axis=0)
+    in_time = (of_jobs[:, has_one] == 1).all(axis=1)
+    np.testing.assert_array_equal(case.values["done_by_deadline_frac"], in_time)
+    late = {"sites.east.pools.h100.spares": "24 nodes", "jobs.pretrain.deadline": "100 d"}
+    cut = llama(**late, **{"simulate.horizon": None, "simulate.at_most": "90 d"})
+    assert 0 < np.isfinite(cut.values["time_to_train_days"]).mean() < 1
+    assert np.isnan(cut.values["done_by_deadline_frac"]).all()

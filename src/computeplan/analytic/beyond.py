@@ -26,6 +26,10 @@ __all__ = ["carried_on", "why_not_steady"]
 STEADY = 0.01
 """Most by which the ETTR of the long run may differ from that of the run, as a share of it."""
 
+CHANCE = 0.02
+"""Most by which the time of one run may vary by chance, and that it trains between saves, as shares
+of the run: of a shorter one the pace is not known."""
+
 
 def why_not_steady(world: World) -> Note | None:
     """Return why unfinished runs cannot be carried on at their pace; None if they can."""
@@ -40,10 +44,12 @@ def why_not_steady(world: World) -> Note | None:
     expected = expect(replace(world, pools=tuple(pool.at_worst() for pool in world.pools)))
     if expected is None:  # nothing fails
         return None
-    if expected.ettr > NEVER and abs(expected.long_run_ettr / expected.ettr - 1) <= STEADY:
-        return None
     blocked = expected.long_run_blocked_frac
-    return note("beyond_not_steady", cut_days=cut_days, blocked_frac=blocked)
+    if expected.ettr <= NEVER or abs(expected.long_run_ettr / expected.ettr - 1) > STEADY:
+        return note("beyond_not_steady", cut_days=cut_days, blocked_frac=blocked)
+    if expected.noise_frac > CHANCE or expected.interval_s > CHANCE * world.cut_s:
+        return note("beyond_too_short", cut_days=cut_days)
+    return None
 
 
 def carried_on(
@@ -64,6 +70,9 @@ def carried_on(
     if not beyond.any():
         return found, of_jobs, {}
     if (why := why_not_steady(world)) is not None:
+        for block in (found, of_jobs):  # those that are known are those that were done early
+            done = block["done_by_deadline_frac"]
+            block["done_by_deadline_frac"] = np.where(np.isnan(done).any(axis=0), np.nan, done)
         return found, of_jobs, {"time": why}
     (job,) = world.jobs
     run_days = found["wall_days"] - job.arrival_s / DAY_S

@@ -203,13 +203,14 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     lines = [phrase(code if is_clear else "no_clear_best", language, **said)]
     lines.append(_against(result, question, best, other, language))
     others = [case for case in order[1:] if case != other]
-    in_part = [case for case in others if 0 < differences[case].n < result.n_runs]
+    n_done = {case: int(np.isfinite(_values(result, case, name)).sum()) for case in others}
+    in_part = [case for case in others if 0 < n_done[case] < result.n_runs]
     alike = [case for case in others if case not in in_part and _holds_zero(differences[case])]
     if alike:
         lines.append(phrase("not_told_apart", language, cases=_named(alike, language)))
     if in_part:
-        done = max(differences[case].n for case in in_part)
-        told = {"cases": _named(in_part, language), "n": result.n_runs, "n_done": done}
+        most = max(n_done[case] for case in in_part)
+        told = {"cases": _named(in_part, language), "n": result.n_runs, "n_done": most}
         lines.append(phrase("known_in_part", language, **told))
     return lines
 
@@ -223,7 +224,7 @@ def _named(cases: list[str], language: Language) -> str:
 def _ranked(result: Result, question: Question) -> list[str]:
     """Return the cases from the best: by mean, or by median where a run has no end in sight."""
     values = {case: _values(result, case, question.quantity.name) for case in result.cases}
-    is_whole = all(np.isfinite(v).all() for v in values.values())
+    is_whole = not any(np.isinf(v).any() for v in values.values())
 
     def rank(case: str) -> tuple[bool, float]:
         known = values[case][~np.isnan(values[case])]
@@ -254,7 +255,7 @@ def _against(
     found = result.differences(other)[best].get(quantity.name, Estimate.of([]))
     role = "first" if other == next(iter(result.cases)) else "next"
     case = phrase(role, language, case=other)
-    if found.n < result.n_runs or math.isnan(found.mean):
+    if not found.n or math.isnan(found.mean):
         value = _told(result, other, question, language)
         return phrase("no_difference", language, case=case, value=value)
     is_share = not quantity.unit
@@ -267,6 +268,8 @@ def _against(
     text, band, share = difference(found, base, scale, language)
     told = {"value": _with_unit(text, scale), "interval": band, "percent": share}
     said = {"case": case, "difference": phrase("difference", language, **told)}
+    if not found.mean and not band:
+        return phrase("as_good", language, case=case)
     if not band:
         return phrase("against_one", language, **said)
     if _holds_zero(found):

@@ -93,7 +93,9 @@ def run_range(ax: Axes, row: float, estimate: Estimate, size: float, colour: str
     if math.isfinite(high):
         ax.plot((low, high), (row, row), color=colour, linewidth=1.4, zorder=3)
     elif math.isfinite(low):
-        ax.plot(low, row, marker=9, color=colour, markersize=9, zorder=3)  # a caret to the right
+        last = estimate.p50 / size if math.isfinite(estimate.p50) else low
+        ax.plot((low, last), (row, row), color=colour, linewidth=1.4, zorder=3)
+        ax.plot(last, row, marker=9, color=colour, markersize=9, zorder=3)  # a caret to the right
 
 
 def case_rows(ax: Axes, result: Result) -> None:

@@ -40,11 +40,12 @@ _OF_CUT = (
     "beyond_not_steady",
     "beyond_no_closed_form",
     "beyond_several_jobs",
+    "beyond_too_short",
 )
 _JOINED = ("chip", "case", "job", "site", "pool")
 """Values in which notes may differ and still be one line."""
 
-_UNKNOWN = ("beyond_no_closed_form", "beyond_several_jobs")
+_UNKNOWN = ("beyond_no_closed_form", "beyond_several_jobs", "beyond_too_short")
 
 Facts = Mapping[str, Mapping[str, Note]]
 

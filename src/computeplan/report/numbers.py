@@ -241,7 +241,7 @@ def middle_and_range(
         return _count(low, middle, high, language)
     if quantity.unit == "" and low > 1 - 5e-5:  # a share that is whole in all runs but a few
         return _at_least(estimate.low, language), ""
-    beyond = phrase("beyond", language, value=_fixed(end / scale.size, 0))
+    beyond = phrase("beyond", language, value=f"{end / scale.size:.4g}")
     if math.isinf(middle):
         return beyond, ""
     decimals = _decimals(middle, 3)

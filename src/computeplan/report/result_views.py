@@ -262,7 +262,7 @@ def _about_means(result: Result, chosen: Sequence[Quantity], language: Language)
         found = [case.estimate(quantity.name) for case in result.cases.values()]
         shares = [e.ci95 / abs(e.mean) for e in found if e.mean and math.isfinite(e.ci95)]
         if quantity.unit and len(shares) == len(found):
-            low, high = (f"{100 * share:.2g}" for share in (min(shares), max(shares)))
+            low, high = (significant(100 * share, 2) for share in (min(shares), max(shares)))
             within = low if low == high else phrase("range", language, low=low, high=high)
             label = quantity.axis(language, "")
             return phrase("means_known", language, name=label, within=within)
@@ -335,7 +335,7 @@ def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
     for name, quantity in JOB_QUANTITIES.items():
         if name not in found.jobs:
             continue
-        estimates = [Estimate.of(column) for column in found.jobs[name].T]
+        estimates = [Estimate.of(column, quantity.bounds) for column in found.jobs[name].T]
         scale = scale_for(quantity.unit, (e.p50 for e in estimates), language)
         texts = tuple(middle_and_range(quantity, e, scale, language)[0] for e in estimates)
         columns.append((scale.label(quantity, language), texts))

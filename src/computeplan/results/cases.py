@@ -131,14 +131,21 @@ def differences(
     case, base : CaseResult
         Counted to one time (`in_one_window`).
     is_paired : bool, optional
-        Whether runs of one number met the same samples, and are compared run by run; a run in which
-        a time of either is only known to be longer has no difference. If not, means are compared.
+        Whether runs of one number met the same samples, and are compared run by run. If not, means
+        are compared.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By quantity; without any value where a time of either is only known to be longer in a run.
     """
     found = {}
     for name, quantity in QUANTITIES.items():
         if name not in case.values or name not in base.values:
             continue
-        if is_paired:
+        if np.isinf(case.values[name]).any() or np.isinf(base.values[name]).any():
+            found[name] = Estimate.of([])  # pairs of runs that are done would leave out the slow
+        elif is_paired:
             difference = _difference(case.values[name], base.values[name])
             found[name] = Estimate.of(difference, (-1.0, 1.0) if quantity.bounds else None)
         else:

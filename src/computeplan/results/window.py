@@ -6,7 +6,7 @@ cheaper because its idle chips stop counting. So all cases are counted to one ti
 latest end over the cases that are done, and what idle chips take after the end of a case is added
 at a steady rate: all chips idle but those of nodes that are in repair when the run ends, as many of
 which are taken to be in repair all along. A case that is cut unfinished is no window for the
-others. What is counted per token is counted to the end of the run.
+others. Per token only jobs are counted, so that it does not matter when a run is cut.
 """
 
 from __future__ import annotations
@@ -113,11 +113,10 @@ def counted_to(
         for name, of_idle in by_site.idle.items()
     }
     total = {name: jobs[name] + idle[name] for name in MEASURES}
-    to_end = {name: jobs[name] + of_idle.sum(axis=1) for name, of_idle in by_site.idle.items()}
     chip_h = total.pop("chip_h")
     with np.errstate(divide="ignore", invalid="ignore"):
         per_gtok = {
-            name: to_end[of] / kept_gtok
+            name: jobs[of] / kept_gtok
             for name, of in (
                 ("kwh_per_gtok", "energy_kwh"),
                 ("usd_per_gtok", "cost_usd"),

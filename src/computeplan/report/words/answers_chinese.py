@@ -63,6 +63,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "all_in_time": "在全部 {n:,} 次模拟中均按期完成（{value}）：{cases}。",
     "all_alike": "{n} 个方案的{name}均为 {value}。",
     "against": "与{case}相比：均值 {difference}；{n:,} 次模拟中有 {better:,} 次更优。",
+    "as_good": "与{case}在每次模拟中都相同。",
     "against_one": "与{case}相比：均值 {difference}。",
     "not_apart": "与{case}无法区分：均值之差 {difference}。",
     "difference": lambda v: (

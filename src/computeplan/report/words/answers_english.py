@@ -66,6 +66,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "all_in_time": "In time in all of {n:,} runs ({value}): {cases}.",
     "all_alike": "{name} is {value} in each of {n} cases.",
     "against": "Against {case}: mean {difference}; better in {better:,} of {n:,} runs.",
+    "as_good": "No better than {case}, in any run.",
     "against_one": "Against {case}: mean {difference}.",
     "not_apart": "Cannot be told apart from {case}: mean difference {difference}.",
     "difference": lambda v: (

@@ -319,7 +319,7 @@ def _told(texts: Iterable[str]) -> str:
 def _break_even(v: Values) -> str:
     chip, base, ratio = v["chip"], v["base"], v["ratio"]
     how = f"（方案“{v['case']}”与“{v['base_case']}”；闭式解，不计缺少节点的时间）"
-    alike = "，按此故障率在步时间的 90 % 区间内无法区分两者" if v.get("overlaps") else ""
+    alike = "，对单个机群而言，在步时间的 90 % 区间内无法区分两者" if v.get("overlaps") else ""
     if ratio is None:
         return f"无论故障多么少，{chip} 的训练时长都赶不上 {base}{alike}{how}"
     band = ""
@@ -447,6 +447,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "beyond_not_steady": lambda v: _beyond(
         v, f"长期有{_percent(v['blocked_frac'])} 的时间缺少节点，截止之前则较少"
     ),
+    "beyond_too_short": lambda v: _beyond(v, "截止之前故障或保存太少，无法判断进度"),
     "no_closed_form": lambda v: f"没有闭式解：{_why_not(v)}",
     "no_break_even": "没有临界故障率：其闭式解不含 {path}",
     "beside_failed": _beside_failed,

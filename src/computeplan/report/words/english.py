@@ -421,7 +421,7 @@ def _break_even(values: Mapping[str, Any]) -> str:
     if (ends := values.get("band")) is not None:
         low, high = (f"{end:.3g}" if end is not None else "no rate" for end in ends)
         band = f" ({low} to {high} within the 90 % bands of the step times)"
-    verdict = "; at these rates they cannot be told apart" if values.get("overlaps") else ""
+    verdict = ", where for one fleet they cannot be told apart" if values.get("overlaps") else ""
     return (
         f"on {chip} the time to train matches {base} when its nodes fail {ratio:.3g} times as often"
         f" as those of {base}{band}; here it is {here}{verdict} {how}"
@@ -452,6 +452,7 @@ SENTENCES |= {
     "beyond_several_jobs": _beyond("the {n_jobs} jobs may wait for each other"),
     "beyond_no_closed_form": _beyond_no_closed_form,
     "beyond_not_steady": _beyond_not_steady,
+    "beyond_too_short": _beyond("too few faults or saves come before the cut to tell the pace"),
     "no_closed_form": _no_closed_form,
     "no_break_even": "no break-even: {path} is not in its closed form",
     "beside_failed": _beside_failed,

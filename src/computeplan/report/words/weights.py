@@ -17,6 +17,7 @@ _WEIGHTS = {
     "beyond_not_steady": 92,
     "beyond_no_closed_form": 91,
     "beyond_several_jobs": 91,
+    "beyond_too_short": 91,
     # the answer holds for this run only, or for this work only
     "lacking": 90,
     "not_the_long_run": 89,
