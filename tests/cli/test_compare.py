@@ -4,27 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from small import SMALL
 
 from computeplan.cli.main import main
 
-SCENARIO = """\
-computeplan: 1
-name: small
-sites:
-  here: {pue: 1.2, price: 0.1 USD/kWh, pools: {a: {chip: nvidia/h100-sxm, chips: 64}}}
-faults: {gpu: {mtbf: 40 h, per: node, takes: nothing, restart: 10 min}}
-jobs:
-  j:
-    model: meta/llama-3.1-8b
-    tokens: 200 Gtoken
-    seq: 8192
-    batch: 1 Mitoken
-    chips: 64
-    mfu: 0.4
-    checkpoint: {every: 30 min, stall: 30 s}
-cases: {as is: {}, slow: {jobs.j.mfu: 0.3}}
-simulate: {runs: 70, seed: 3}
-"""
+SCENARIO = SMALL.replace("runs: 100", "runs: 70") + "cases: {as is: {}, slow: {jobs.j.mfu: 0.3}}\n"
 
 
 @pytest.fixture(autouse=True)

@@ -4,31 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from small import SMALL
 
 from computeplan.cli import need as command
 from computeplan.planner import search
 
-SCENARIO = """\
-computeplan: 1
-name: small
-sites:
-  here: {pue: 1.2, pools: {a: {chip: nvidia/h100-sxm, chips: 64, spares: 1 nodes}}}
-faults:
-  gpu: {mtbf: 800 h, per: node, takes: node, restart: 10 min, repair: {expon: {mean: 20 h}}}
-jobs:
-  j:
-    model: meta/llama-3.1-8b
-    tokens: 200 Gtoken
-    seq: 8192
-    batch: 1 Mitoken
-    chips: 64
-    mfu: 0.4
-    checkpoint: {every: 30 min, stall: 30 s}
-cases:
-  as is: {}
-  slow: {jobs.j.mfu: 0.2}
-simulate: {runs: 100, seed: 3}
-"""
+SCENARIO = (
+    SMALL.replace("    price: 0.1 USD/kWh\n", "") + "cases: {as is: {}, slow: {jobs.j.mfu: 0.2}}\n"
+)
 CHIPS = ("--vary", "sites.here.pools.a.chips, jobs.j.chips")
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import REPO
 from scipy import stats
+from small import load_small as load
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
@@ -19,38 +20,9 @@ from computeplan.planner.goal import EXAMPLES, WORDS, Goal, read_goal
 from computeplan.planner.need import Stopped
 from computeplan.planner.search import Search
 from computeplan.planner.vary import Moved, read_vary
-from computeplan.specs.documents.document import parse_document
 
-SMALL = """\
-computeplan: 1
-name: small
-sites:
-  here:
-    pue: 1.2
-    price: 0.1 USD/kWh
-    carbon: 400 g/kWh
-    pools:
-      a: {chip: nvidia/h100-sxm, chips: 64, spares: 1 nodes}
-faults:
-  gpu: {mtbf: 800 h, per: node, takes: node, restart: 10 min, repair: {expon: {mean: 20 h}}}
-jobs:
-  j:
-    model: meta/llama-3.1-8b
-    tokens: 200 Gtoken
-    seq: 8192
-    batch: 1 Mitoken
-    chips: 64
-    mfu: 0.4
-    checkpoint: {every: 30 min, stall: 30 s}
-exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}
-simulate: {runs: 100, seed: 3}
-"""
 DEADLINE = REPO / "tests" / "agreement" / "scenarios" / "deadline-910b2.yaml"
 CHIPS = "sites.here.pools.a.chips, jobs.j.chips"
-
-
-def load(changes=None, text=SMALL):
-    return cp.load(parse_document(text, "small.yaml").data).with_(changes or {})
 
 
 # -- the goal ------------------------------------------------------------------------------------

@@ -7,42 +7,19 @@ import json
 import numpy as np
 import pytest
 from scipy import stats
+from small import load_small
 
 import computeplan as cp
 from computeplan.errors import ComputePlanError
 from computeplan.report.words import sentence
 from computeplan.results.estimates import Estimate
-from computeplan.specs.documents.document import parse_document
 from computeplan.study.store import load_result, save_result
 
-SMALL = """\
-computeplan: 1
-name: small
-sites:
-  here:
-    pue: 1.2
-    price: 0.1 USD/kWh
-    carbon: 400 g/kWh
-    pools:
-      a: {chip: nvidia/h100-sxm, chips: 64, spares: 1 nodes}
-faults:
-  gpu: {mtbf: 800 h, per: node, takes: node, restart: 10 min, repair: {expon: {mean: 20 h}}}
-jobs:
-  j:
-    model: meta/llama-3.1-8b
-    tokens: 200 Gtoken
-    seq: 8192
-    batch: 1 Mitoken
-    chips: 64
-    mfu: 0.4
-    checkpoint: {every: 30 min, stall: 30 s}
-simulate: {runs: 70, seed: 3}
-"""
 MFU, SPARES = "jobs.j.mfu", "sites.here.pools.a.spares"
 
 
 def load(**changes):
-    return cp.load(parse_document(SMALL, "small.yaml").data).with_(changes)
+    return load_small({"simulate.runs": 70, **changes})
 
 
 def run(**changes):
