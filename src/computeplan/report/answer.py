@@ -199,7 +199,7 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     other = order[1] if best == first else first
     is_bill = question.asks == "cost" and not has_rent(result)
     code = "best_bill" if is_bill else _BEST[question.asks]
-    is_clear = not _holds_zero(differences[other])
+    is_clear = result.n_runs == 1 or not _holds_zero(differences[other])
     lines = [phrase(code if is_clear else "no_clear_best", language, **said)]
     lines.append(_against(result, question, best, other, language))
     others = [case for case in order[1:] if case != other]
