@@ -1,4 +1,7 @@
-"""What ``computeplan run`` prints: the answer, the table, three notes, where the rest is."""
+"""What ``computeplan run`` prints: the answer, the table, three notes, where the rest is.
+
+The note that weighs most, what could change the answer first, stands with the answer.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,15 @@ class Shown:
 
         for line in missing(result, self.language):
             click.echo(line)
-        show_lines(answer(result, self.language))
+        said, notes = answer(result, self.language), self._notes(result)
+        n_above = 1 if said and len(notes) > 1 and not self.notes else 0
+        show_lines([*said, *notes[:n_above]])
         show_table(summary(result, language=self.language))
         if self.versus is not None:
             show_table(versus(result, self.versus, language=self.language))
         for name in result.cases if self.jobs else ():
             show_table(jobs(result, name, language=self.language))
-        show_lines(self._notes(result))
+        show_lines(notes[n_above:])
 
     def _notes(self, result: Result) -> list[str]:
         from computeplan.report.notes import all_notes, chief

@@ -419,9 +419,11 @@ def _break_even(values: Mapping[str, Any]) -> str:
     here = f"{'ASSUMED ' if values['is_assumed'] else ''}{values['here']:.3g} times"
     band = ""
     if (ends := values.get("band")) is not None:
-        low, high = (f"{end:.3g}" if end is not None else "no rate" for end in ends)
-        band = f" ({low} to {high} within the 90 % bands of the step times)"
-    verdict = ", where for one fleet they cannot be told apart" if values.get("overlaps") else ""
+        low, high = (f"{end:.3g}" if end is not None else "no such rate" for end in ends)
+        band = f" ({low} to {high}, over the 90 % bands of the step times)"
+    verdict = (
+        ", where within those bands they cannot be told apart" if values.get("overlaps") else ""
+    )
     return (
         f"on {chip} the time to train matches {base} when its nodes fail {ratio:.3g} times as often"
         f" as those of {base}{band}; here it is {here}{verdict} {how}"
