@@ -390,7 +390,7 @@ def test_a_break_even_has_the_band_that_the_step_times_give_it():
         assert end == pytest.approx(known.values["ratio"], rel=1e-6)
     assert values["overlaps"]
     said = sentence(found)
-    assert f"({values['band'][0]:.3g} to {values['band'][1]:.3g} within the 90 % bands" in said
+    assert f"({values['band'][0]:.3g} to {values['band'][1]:.3g}, over the 90 % bands" in said
     assert "where within those bands they cannot be told apart" in said
 
 
