@@ -32,6 +32,7 @@ from computeplan.report.numbers import (
     where_cut,
 )
 from computeplan.report.words import phrase
+from computeplan.results.cases import differences
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 from computeplan.units import CURRENCIES
@@ -193,19 +194,20 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     best, first = order[0], next(iter(result.cases))
     said = {"n": len(order), "case": best, "value": _told(result, best, question, language)}
     name = question.quantity.name
-    differences = {
-        case: found.get(name, Estimate.of([])) for case, found in result.differences(best).items()
+    to_best = {
+        case: found.get(name, Estimate.of([]))
+        for case, found in result.differences(best, [name]).items()
     }
     other = order[1] if best == first else first
     is_bill = question.asks == "cost" and not has_rent(result)
     code = "best_bill" if is_bill else _BEST[question.asks]
-    is_clear = result.n_runs == 1 or not _holds_zero(differences[other])
+    is_clear = result.n_runs == 1 or not _holds_zero(to_best[other])
     lines = [phrase(code if is_clear else "no_clear_best", language, **said)]
     lines.append(_against(result, question, best, other, language))
     others = [case for case in order[1:] if case != other]
     n_done = {case: int(np.isfinite(_values(result, case, name)).sum()) for case in others}
     in_part = [case for case in others if 0 < n_done[case] < result.n_runs]
-    alike = [case for case in others if case not in in_part and _holds_zero(differences[case])]
+    alike = [case for case in others if case not in in_part and _holds_zero(to_best[case])]
     if alike:
         lines.append(phrase("not_told_apart", language, cases=_named(alike, language)))
     if in_part:
@@ -252,7 +254,8 @@ def _against(
 ) -> str:
     """Say by how much the best is better than another case, or that they are not told apart."""
     quantity = question.quantity
-    found = result.differences(other)[best].get(quantity.name, Estimate.of([]))
+    both = differences(result.cases[best], result.cases[other], names=[quantity.name])
+    found = both.get(quantity.name, Estimate.of([]))
     role = "first" if other == next(iter(result.cases)) else "next"
     case = phrase(role, language, case=other)
     if not found.n or math.isnan(found.mean):

@@ -284,7 +284,7 @@ def versus(
         If there is no such case or quantity.
     """
     chosen = headline(result, quantities)
-    differences = result.differences(case)
+    differences = result.differences(case, [q.name for q in chosen])
     base, none = result.case(case), Estimate.of([])
     labels, cells = [], {name: list[str]() for name in differences}
     for q in chosen:

@@ -122,7 +122,11 @@ def in_one_window(cases: Iterable[CaseResult], *, run_by_run: bool = True) -> li
 
 
 def differences(
-    case: CaseResult, base: CaseResult, *, is_paired: bool = True
+    case: CaseResult,
+    base: CaseResult,
+    *,
+    is_paired: bool = True,
+    names: Iterable[str] = QUANTITIES,
 ) -> dict[str, Estimate]:
     """Return the difference of each quantity to that of another case in the same window.
 
@@ -133,6 +137,8 @@ def differences(
     is_paired : bool, optional
         Whether runs of one number met the same samples, and are compared run by run. If not, means
         are compared.
+    names : iterable of str, optional
+        Of quantities; all if left out.
 
     Returns
     -------
@@ -140,14 +146,14 @@ def differences(
         By quantity; without any value where a time of either is only known to be longer in a run.
     """
     found = {}
-    for name, quantity in QUANTITIES.items():
+    for name in names:
         if name not in case.values or name not in base.values:
             continue
         if np.isinf(case.values[name]).any() or np.isinf(base.values[name]).any():
             found[name] = Estimate.of([])  # pairs of runs that are done would leave out the slow
         elif is_paired:
             difference = _difference(case.values[name], base.values[name])
-            found[name] = Estimate.of(difference, (-1.0, 1.0) if quantity.bounds else None)
+            found[name] = Estimate.of(difference, (-1.0, 1.0) if QUANTITIES[name].bounds else None)
         else:
             found[name] = Estimate.between(case.estimate(name), base.estimate(name))
     return found

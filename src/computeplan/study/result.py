@@ -118,20 +118,30 @@ class Result:
         """
         return _views().summary(self, quantities)
 
-    def differences(self, case: str) -> dict[str, dict[str, Estimate]]:
+    def differences(
+        self, case: str, names: Iterable[str] = QUANTITIES
+    ) -> dict[str, dict[str, Estimate]]:
         """Return, for every other case and quantity, the difference to `case`, run by run.
 
         Energy, cost and carbon are counted as the table shows them: to the latest end over all
         cases. `compare` counts two cases alone, to the later end of the two.
+
+        Parameters
+        ----------
+        case : str
+        names : iterable of str, optional
+            Of quantities; all if left out.
 
         Raises
         ------
         ComputePlanError
             If there is no such case.
         """
-        base = self.case(case)
+        base, wanted = self.case(case), tuple(names)
         return {
-            name: differences(other, base) for name, other in self.cases.items() if name != case
+            name: differences(other, base, names=wanted)
+            for name, other in self.cases.items()
+            if name != case
         }
 
     def versus(self, case: str, quantities: Iterable[str] | None = None) -> Any:

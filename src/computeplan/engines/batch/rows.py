@@ -354,7 +354,7 @@ class Rows:
         return with_job
 
     def close(self, until_s: float) -> bool:
-        """Play what follows the last arrival; return whether every row came to its end."""
+        """Play what follows the last arrival; return whether every row is done."""
         limit_s = np.full(len(self.end_s), until_s)
         self._finish(~self.is_done, limit_s)
         if self.is_done.all():
