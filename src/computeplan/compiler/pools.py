@@ -30,10 +30,10 @@ __all__ = ["pool_of"]
 
 STATES = ("compute", "load", "wait", "idle", "repair", "node_overhead", "network")
 """Whose watts a pool may give."""
-DEAR_PER_J = {"USD": 1.0 / KWH_J, "CNY": 7.0 / KWH_J}
-"""Prices of electricity above which a slip of the pen is likelier: of kWh and MWh, or of cents."""
-DIRTY_KG_PER_J = 2.0 / KWH_J
-"""Carbon above which it is: power from coal emits about 1 kg/kWh."""
+HIGH_PRICE_PER_J = {"USD": 1.0 / KWH_J, "CNY": 7.0 / KWH_J}
+"""Prices of electricity above which a wrong unit is likelier, of MWh or cents; a choice."""
+HIGH_CARBON_KG_PER_J = 2.0 / KWH_J
+"""Carbon above which a wrong unit is likelier, about twice that of power from coal; a choice."""
 
 
 def pool_of(
@@ -96,12 +96,17 @@ def _of_site(name: str, site: SiteSpec, spec: PoolSpec) -> list[Note]:
     notes, price = list[Note](), site.price
     if price is None and spec.rent is not None:
         notes.append(note("no_price", site=name))
-    if price is not None and price.amount > DEAR_PER_J[price.currency]:
-        values = {"per_j": price.amount, "usual_per_j": DEAR_PER_J[price.currency]}
+    if price is not None and price.amount > HIGH_PRICE_PER_J[price.currency]:
+        values = {"per_j": price.amount, "usual_per_j": HIGH_PRICE_PER_J[price.currency]}
         notes.append(note("price_is_high", site=name, currency=price.currency, **values))
-    if site.carbon is not None and site.carbon > DIRTY_KG_PER_J:
+    if site.carbon is not None and site.carbon > HIGH_CARBON_KG_PER_J:
         notes.append(
-            note("carbon_is_high", site=name, kg_per_j=site.carbon, usual_kg_per_j=DIRTY_KG_PER_J)
+            note(
+                "carbon_is_high",
+                site=name,
+                kg_per_j=site.carbon,
+                usual_kg_per_j=HIGH_CARBON_KG_PER_J,
+            )
         )
     return notes
 
