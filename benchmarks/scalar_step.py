@@ -60,14 +60,14 @@ class Split(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What follows from the model and the sequence alone; of a layer, the mean over the layers."""
+    """What follows from the model and the sequence alone."""
 
-    sparse: float
-    """Share of the layers that have experts."""
-    dense: float
-    """Weights of a layer that every token meets, experts aside."""
+    plain: int
+    """How many layers have no experts; they come first."""
+    dense: tuple[float, float]
+    """Weights that every token meets, of a layer without experts and of one with."""
     experts: float
-    """Weights of all routed experts of a layer."""
+    """Weights of all routed experts of a layer that has them."""
     embedding: float
     vectors: float
     """Parameters of the model that multiply nothing: norms, biases, positions."""
@@ -83,20 +83,19 @@ def facts_of(training: Training) -> Facts:
     h, moe, mla = float(shape.hidden), shape.moe, shape.mla
     attention = sum(n * k for n, k in _attention(shape, 1.0))
     matrices = 3.0 if shape.gated_mlp else 2.0
-    sparse, experts = 0.0, 0.0
-    mlp = matrices * h * shape.ffn
+    plain, beside, experts = shape.layers, 0.0, 0.0
     if moe is not None:
-        sparse = (shape.layers - moe.dense_layers) / shape.layers
+        plain = moe.dense_layers
         one = matrices * h * moe.expert_ffn
-        mlp = (1.0 - sparse) * mlp + sparse * (moe.shared_experts * one + h * moe.experts)
-        experts = sparse * moe.experts * one
+        beside = moe.shared_experts * one + h * moe.experts
+        experts = moe.experts * one
     if mla is None:
         core_width = 2.0 * shape.head_dim
     else:
         core_width = mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
     return Facts(
-        sparse=sparse,
-        dense=attention + mlp,
+        plain=plain,
+        dense=(attention + matrices * h * shape.ffn, attention + beside),
         experts=experts,
         embedding=h * shape.vocab,
         vectors=_vectors(shape),
@@ -131,15 +130,29 @@ def _kv_width(shape: Shape, tp: float) -> float:
     return 2.0 * shape.head_dim * max(shape.kv_heads / tp, 1.0)
 
 
-def _dense_of_rank(shape: Shape, facts: Facts, tp: float) -> float:
+def _dense_of_rank(shape: Shape, facts: Facts, tp: float, *, experts: bool) -> float:
     """Return the weights of a layer on one rank, routed experts aside."""
+    dense = facts.dense[experts]
     if shape.mla is not None:
         whole = shape.hidden * _mla_latents(shape)
-        return (facts.dense - whole) / tp + whole
+        return (dense - whole) / tp + whole
     if tp <= shape.kv_heads:
-        return facts.dense / tp
+        return dense / tp
     keys_and_values = 2.0 * shape.hidden * shape.head_dim  # of one head, which every rank has
-    return (facts.dense - shape.kv_heads * keys_and_values) / tp + keys_and_values
+    return (dense - shape.kv_heads * keys_and_values) / tp + keys_and_values
+
+
+def _stages(shape: Shape, facts: Facts, pp: float) -> list[tuple[int, int]]:
+    """Return how many layers without and with experts every stage has."""
+    dealt = [int(shape.layers // pp)] * int(pp)
+    for stage in range(int(shape.layers % pp)):
+        dealt[stage] += 1
+    found, done = [], 0
+    for n in dealt:
+        plain = sum(1 for layer in range(done, done + n) if layer < facts.plain)
+        found.append((plain, n - plain))
+        done += n
+    return found
 
 
 def _positions_seen(training: Training) -> float:
@@ -172,12 +185,12 @@ def _vectors(shape: Shape) -> float:
 
 def _saved_bytes(
     shape: Shape,
-    facts: Facts,
     split: Split,
     scores_bytes: float,
     *,
     operand_bytes: float,
     dropout: bool,
+    experts: bool,
 ) -> float:
     """Return what one token saves in a layer on one rank; `scores_bytes` of all heads."""
     h, moe, mla = shape.hidden, shape.moe, shape.mla
@@ -191,10 +204,9 @@ def _saved_bytes(
         inside = 2.0 * (shape.heads * head + latents * split.tp)
     number = 2.0 * (2.0 if shape.gated_mlp else 1.0) + operand_bytes
     mlp = number * shape.ffn
-    if moe is not None:
-        met = number * moe.expert_ffn * (moe.top_k + moe.shared_experts)
-        met += operand_bytes * moe.top_k * h
-        mlp = (1.0 - facts.sparse) * mlp + facts.sparse * met
+    if experts:
+        mlp = number * moe.expert_ffn * (moe.top_k + moe.shared_experts)
+        mlp += operand_bytes * moe.top_k * h
     tp = split.tp
     return around / (tp if split.sequence_parallel else 1.0) + (inside + mlp + scores_bytes) / tp
 
@@ -262,9 +274,11 @@ def _layer_s(
     software: Software,
     facts: Facts,
     tokens: float,
+    *,
+    experts: bool,
 ) -> tuple[float, float, float, float, float]:
     """Return forward and backward of a layer, of its attention core, and its last product."""
-    shape, tp, sparse, moe = training.shape, split.tp, facts.sparse, training.shape.moe
+    shape, tp, moe = training.shape, split.tp, training.shape.moe
     gate = 2.0 if shape.gated_mlp else 1.0
     h = float(shape.hidden)
     forward = backward = last = 0.0
@@ -272,13 +286,13 @@ def _layer_s(
         forward += _gemm_s(device, tokens, n, k)
         backward += _backward_s(device, tokens, n, k)
 
-    mlps = [(1.0 - sparse, tokens, shape.ffn / tp)]  # how often, rows, width
-    experts_s = 0.0
-    if moe is not None:
+    mlps = [(1.0, tokens, shape.ffn / tp)]  # how often, rows, width
+    alone = 0.0
+    if experts:
         local = moe.experts / split.ep
-        mlps.append((sparse, tokens, moe.shared_experts * moe.expert_ffn / tp))
-        mlps.append((sparse * local, tokens / tp * moe.top_k / local, moe.expert_ffn))
-        experts_s = sparse * local if device.operand_bytes < 2.0 else 0.0
+        mlps = [(1.0, tokens, moe.shared_experts * moe.expert_ffn / tp)]
+        mlps.append((local, tokens / tp * moe.top_k / local, moe.expert_ffn))
+        alone = local if device.operand_bytes < 2.0 else 0.0
     for times, rows, width in mlps:
         if times > 0.0 and width > 0.0:
             down = _gemm_s(device, rows, h, width)
@@ -295,12 +309,12 @@ def _layer_s(
         scores = shape.heads / tp * training.seq * tokens
         core = 2.0 * products + _move_s(device, SCORE_BYTES_FORWARD * scores)
         core_back = 4.0 * products + _move_s(device, SCORE_BYTES_BACKWARD * scores)
-    saved = _saved_bytes(shape, facts, split, 0.0, operand_bytes=2.0, dropout=False)
+    saved = _saved_bytes(shape, split, 0.0, operand_bytes=2.0, dropout=False, experts=experts)
     moving = _move_s(device, ELEMENTWISE * saved * tokens)
-    launch_s = device.launch_s * ((1.0 - sparse) + sparse * EXPERT_KERNELS)
-    forward += core + moving + KERNELS_FORWARD * launch_s + experts_s * ONE_EXPERT_FORWARD_S
+    launch_s = device.launch_s * (EXPERT_KERNELS if experts else 1.0)
+    forward += core + moving + KERNELS_FORWARD * launch_s + alone * ONE_EXPERT_FORWARD_S
     backward += core_back + 2.0 * moving
-    backward += KERNELS_BACKWARD * launch_s + experts_s * ONE_EXPERT_BACKWARD_S
+    backward += KERNELS_BACKWARD * launch_s + alone * ONE_EXPERT_BACKWARD_S
     return forward, backward, core, core_back, last
 
 
@@ -317,7 +331,6 @@ def _dispatch_s(
     fabric: Fabric,
     split: Split,
     software: Software,
-    facts: Facts,
     tokens: float,
 ) -> float:
     """Return the time to send a layer's tokens to their experts, or back."""
@@ -333,7 +346,7 @@ def _dispatch_s(
             servers_met = min(servers_met, moe.groups_per_token)
         crossing = sent * servers_met * (1.0 - 1.0 / servers)
         longest = max(longest, fabric.out_step_s + crossing / _nic(fabric))
-    return facts.sparse * longest
+    return longest
 
 
 def _sharded_s(
@@ -344,13 +357,15 @@ def _sharded_s(
     facts: Facts,
     forward: float,
     backward: float,
+    *,
+    experts: bool,
 ) -> float:
     """Return what gathering a layer's weights twice and scattering its gradients adds."""
     tp, ep, shard = split.tp, split.ep, split.shard
-    mine = _dense_of_rank(shape, facts, tp)
+    mine = _dense_of_rank(shape, facts, tp, experts=experts)
     gather = _collective_s(fabric, "all_gather", 2.0 * mine, shard, tp)
     scatter = _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, shard, tp)
-    if facts.experts:
+    if experts:
         mine, few = facts.experts / ep, max(shard * tp / ep, 1.0)
         gather += _collective_s(fabric, "all_gather", 2.0 * mine, few, ep)
         scatter += _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, few, ep)
@@ -364,29 +379,38 @@ def _sharded_s(
 # A step -------------------------------------------------------------------------------------------
 
 
-def step_parts(
+class _Kind(NamedTuple):
+    """One micro-batch through a layer: computing, messages that nothing hides, free computing."""
+
+    compute: float = 0.0
+    tp: float = 0.0
+    cp: float = 0.0
+    ep: float = 0.0
+    dp: float = 0.0
+    free_f: float = 0.0
+    free_b: float = 0.0
+
+
+def _kind(
     training: Training,
     device: Device,
     fabric: Fabric,
     split: Split,
     software: Software,
     facts: Facts,
-) -> dict[str, float]:
-    """Return the seconds of a step by what they are spent on, by the fields of ``StepTime``."""
-    shape = training.shape
-    tp, pp, dp, cp, _, micro_batch, pieces, recompute, _, zero, _ = split
-    tokens = training.seq * micro_batch / cp
-    n_micro = training.batch / (dp * micro_batch)
-    layer = _layer_s(training, device, split, software, facts, tokens)
+    *,
+    experts: bool,
+) -> _Kind:
+    shape, tp, cp = training.shape, split.tp, split.cp
+    tokens = training.seq * split.micro_batch / cp
+    layer = _layer_s(training, device, split, software, facts, tokens, experts=experts)
     forward, backward, core, core_back, last = layer
     rounds = 2.0  # how often a layer's messages are sent: forward, backward, perhaps again
-    if recompute == SELECTIVE:
+    if split.recompute == SELECTIVE:
         backward += core
-    elif recompute == FULL:
+    elif split.recompute == FULL:
         backward += forward - (last if software.stops_early else 0.0)
         rounds = 2.5 if software.stops_early else 3.0
-
-    # Messages of one layer and micro-batch that nothing hides.
     all_reduce = _collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_round = 2.0 * all_reduce * software.tp_exposed
     cp_f = cp_b = ep_s = dp_s = 0.0
@@ -399,22 +423,44 @@ def step_parts(
         cp_f = ring - software.cp_overlap * behind_f
         cp_b = 2.0 * ring - software.cp_overlap * behind_b
         free_f, free_b = forward - behind_f, backward - behind_b
-        if recompute:  # keys and values go round once more
+        if split.recompute:  # keys and values go round once more
             cp_b, free_b = cp_b + cp_f, free_b - behind_f
-    if shape.moe is not None:
-        one_way = _dispatch_s(training, fabric, split, software, facts, tokens)
+    if experts:
+        one_way = _dispatch_s(training, fabric, split, software, tokens)
         ep_s = 2.0 * rounds * software.schedule.experts * one_way
-    if zero == 3:
+    if split.zero == 3:
         within = free_f + tp_round, free_b + tp_round
-        dp_s = _sharded_s(shape, fabric, split, software, facts, *within)
+        dp_s = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
+    return _Kind(forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b)
 
-    # Stages that differ by one layer at most; the last has as few as any, and the logits.
-    cp_s = cp_f + cp_b
-    whole = forward + backward + tp_round * rounds + cp_s + ep_s + dp_s
+
+def step_parts(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    split: Split,
+    software: Software,
+    facts: Facts,
+) -> dict[str, float]:
+    """Return the seconds of a step by what they are spent on, by the fields of ``StepTime``."""
+    shape = training.shape
+    tp, pp, dp, cp, _, micro_batch, pieces, *_ = split
+    tokens = training.seq * micro_batch / cp
+    n_micro = training.batch / (dp * micro_batch)
+    n_of = (facts.plain, shape.layers - facts.plain)  # layers without and with experts
+    kinds = [
+        _kind(training, device, fabric, split, software, facts, experts=bool(i))
+        if n_of[i]
+        else _Kind()
+        for i in (0, 1)
+    ]
+    total = _Kind(*(n_of[0] * a + n_of[1] * b for a, b in zip(*kinds, strict=True)))
+
     logits = _logits_s(training, device, tp, tokens)
-    per_stage = shape.layers / pp
-    slowest = max(math.ceil(per_stage) * whole, math.floor(per_stage) * whole + logits)
-    everything = shape.layers * whole + logits
+    whole = [sum(kind[:5]) for kind in kinds]
+    stages = [plain * whole[0] + others * whole[1] for plain, others in _stages(shape, facts, pp)]
+    stages[-1] += logits
+    slowest, everything = max(stages), sum(stages)
     waits = (everything - slowest) * software.schedule.bubble / pieces
     bubble = n_micro * slowest + waits - n_micro * everything / pp
     ranks = tp * pp * dp * cp
@@ -424,17 +470,18 @@ def step_parts(
         message = _send_s(fabric, 2.0 * tokens * shape.hidden / tp, outside=ranks > fabric.domain)
         pp_s = 2.0 * pieces * share * message * (n_micro + (pp - 1.0) / pieces)
 
-    end_s, update_s = _end_s(training, device, fabric, split, software, facts, free_f, free_b)
+    free = total.free_f / shape.layers, total.free_b / shape.layers
+    end_s, update_s = _end_s(training, device, fabric, split, software, facts, *free)
     lost = 1.0 + (JITTER_PER_DECADE * math.log10(ranks / 8.0) if ranks > 8.0 else 0.0)
-    layers = n_micro * per_stage
+    each = n_micro / pp
     return {
-        "compute_s": (layers * (forward + backward) + n_micro * logits / pp) * lost,
-        "tp_s": layers * tp_round * rounds * lost,
-        "cp_s": layers * cp_s * lost,
-        "ep_s": layers * ep_s * lost,
+        "compute_s": each * (total.compute + logits) * lost,
+        "tp_s": each * total.tp * lost,
+        "cp_s": each * total.cp * lost,
+        "ep_s": each * total.ep * lost,
         "bubble_s": bubble * lost,
         "pp_s": pp_s * lost,
-        "dp_s": (layers * dp_s + end_s) * lost,
+        "dp_s": (each * total.dp + end_s) * lost,
         "optimizer_s": update_s * lost,
     }
 
@@ -455,11 +502,14 @@ def _end_s(
     per_stage = shape.layers / pp
     group = dp * cp
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
-    dense = per_stage * _dense_of_rank(shape, facts, tp) + embeddings * facts.embedding / tp
+    n_experts = shape.layers - facts.plain
+    dense = facts.plain / pp * _dense_of_rank(shape, facts, tp, experts=False)
+    dense += n_experts / pp * _dense_of_rank(shape, facts, tp, experts=True)
+    dense += embeddings * facts.embedding / tp
     held = [(dense, group, shard, tp)]  # weights, ranks that hold the same, shards, stride
     if facts.experts:
         few, shards = max(group * tp / ep, 1.0), max(shard * tp / ep, 1.0)
-        held.append((per_stage * facts.experts / ep, few, shards, ep))
+        held.append((n_experts / pp * facts.experts / ep, few, shards, ep))
     all_reduces = zero < 1 or zero == 3  # gradients; else new weights come back
     grad, back = software.grad_bytes, software.grad_bytes if all_reduces else 2.0
     scatter = gather = updated = 0.0
@@ -486,29 +536,37 @@ def _end_s(
 def memory_parts(
     training: Training, split: Split, software: Software, facts: Facts
 ) -> dict[str, float]:
-    """Return the bytes of the fuller of first and last stage, by the fields of ``RankMemory``."""
-    first = _stage_bytes(training, split, software, facts, 0.0)
-    last = _stage_bytes(training, split, software, facts, split.pp - 1.0)
-    return first if sum(first.values()) >= sum(last.values()) else last
+    """Return the bytes of the fullest stage, by the fields of ``RankMemory``."""
+    held = _stages(training.shape, facts, split.pp)
+    stages = [
+        _stage_bytes(training, split, software, facts, float(stage), layers)
+        for stage, layers in enumerate(held)
+    ]
+    return max(stages, key=lambda parts: sum(parts.values()))
 
 
 def _stage_bytes(
-    training: Training, split: Split, software: Software, facts: Facts, stage: float
+    training: Training,
+    split: Split,
+    software: Software,
+    facts: Facts,
+    stage: float,
+    layers: tuple[int, int],
 ) -> dict[str, float]:
     shape = training.shape
     tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, shard = split
-    layers = max(1.0, shape.layers // pp) if stage > 0.0 else math.ceil(shape.layers / pp)
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
-    of_layer = _dense_of_rank(shape, facts, tp)
-    dense = layers * of_layer + embeddings * facts.embedding / tp + facts.vectors / pp
-    experts = layers * facts.experts / ep
+    plain, others = (_dense_of_rank(shape, facts, tp, experts=e) for e in (False, True))
+    dense = layers[0] * plain + layers[1] * others
+    dense += embeddings * facts.embedding / tp + facts.vectors / pp
+    experts = layers[1] * facts.experts / ep
     group = dp * cp
     sharing = shard if zero >= 3 else group
     shares = [(dense, sharing), (experts, max(sharing * tp / ep, 1.0))]
     weights = sum(2.0 * n / (ranks if zero >= 3 else 1.0) for n, ranks in shares)
     weights *= software.schedule.weights
     if zero >= 3 and group > 1.0:  # two layers gathered at a time
-        weights += 2.0 * 2.0 * (of_layer + facts.experts / ep)
+        weights += 2.0 * 2.0 * (others + facts.experts / ep if layers[1] else plain)
     grad = software.grad_bytes
     gradients = sum(grad * n / (ranks if zero >= 2 else 1.0) for n, ranks in shares)
     optimizer = sum(12.0 * n / (ranks if zero >= 1 else 1.0) for n, ranks in shares)
@@ -518,25 +576,28 @@ def _stage_bytes(
     warm_up = after + 1.0
     if pieces > 1.0:
         warm_up = (2.0 * after + (pieces - 1.0) * pp + 1.0) / pieces
-    kept = layers * min(training.batch / (dp * micro_batch), warm_up)
-    kept *= software.schedule.activations
+    kept = min(training.batch / (dp * micro_batch), warm_up) * software.schedule.activations
     score_bytes = (5.0 if software.dropout else 2.0) * shape.heads * training.seq
-    scores, no_scores = (
-        _saved_bytes(
+
+    def saved(of_scores: float, *, experts: bool) -> float:
+        return _saved_bytes(
             shape,
-            facts,
             split,
             of_scores,
             operand_bytes=software.operand_bytes,
             dropout=software.dropout,
+            experts=experts,
         )
-        for of_scores in (0.0 if software.flash else score_bytes, 0.0)
-    )
+
+    of_scores = 0.0 if software.flash else score_bytes
     if recompute == FULL:
         inputs = 2.0 * shape.hidden / (tp if seq_parallel else 1.0)
-        activations = tokens * ((kept - 1.0) * inputs + scores)  # one layer is computed again
+        again = max(saved(of_scores, experts=bool(i)) for i in (0, 1) if layers[i])
+        activations = tokens * ((kept * sum(layers) - 1.0) * inputs + again)
     else:
-        activations = tokens * kept * (no_scores if recompute == SELECTIVE else scores)
+        kept_scores = 0.0 if recompute == SELECTIVE else of_scores
+        of_stage = sum(layers[i] * saved(kept_scores, experts=bool(i)) for i in (0, 1) if layers[i])
+        activations = tokens * kept * of_stage
     logits = LOGIT_BYTES_HELD * tokens * shape.vocab / tp if after == 0.0 else 0.0
     rest = weights + gradients + optimizer + activations + logits
     return {

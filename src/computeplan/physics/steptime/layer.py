@@ -1,5 +1,7 @@
 """One layer on one rank: its matrix products, its element-wise traffic, its messages.
 
+A layer is dense or holds experts; a mixture may have some of both, and each is priced apart.
+
 Tensor parallelism cuts every weight matrix in `tp` parts, the first of a pair by columns, the
 second by rows, so that an all-reduce ends each pair. What stands between (norms, residuals) is done
 by every rank in full, or cut along the sequence with sequence parallelism; the all-reduce then
@@ -11,8 +13,6 @@ Sources
 -------
 .. [1] V. Korthikanti et al., "Reducing activation recomputation in large transformer models",
        arXiv 2205.05198, sections 4.1 and 4.2, tables 1 and 2: bytes saved by a layer.
-.. [2] DeepSeek-AI, arXiv 2412.19437, section 3.2.2: a token crosses the network once for every
-       server that holds one of its experts, then the links of that server to each of its ranks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from computeplan.physics.steptime.collectives import Fabric, collective_s
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.operators import (
     Device,
@@ -38,12 +37,14 @@ __all__ = [
     "Weights",
     "attention_products",
     "dense_of_rank",
-    "experts_s",
+    "heavy_stages",
     "kv_heads_of_rank",
     "layer_s",
     "logits_s",
     "mlp_products",
+    "n_with_experts",
     "saved_bytes",
+    "stage_layers",
     "weights_of",
 ]
 
@@ -69,18 +70,22 @@ estimate."""
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that multiply, of the mean layer and outside the layers."""
+    """Weights that multiply, by what they are part of."""
 
-    dense: float
-    """Of a layer: attention, dense MLP, router and shared experts, mean over the layers."""
-    experts: float
-    """Of a layer: all routed experts, mean over the layers."""
+    attention: float
+    """Of a layer."""
+    mlp: float
+    """Of a dense layer."""
+    beside: float
+    """Of a layer with experts: router and shared experts."""
+    routed: float
+    """Of a layer with experts: all that tokens are sent to."""
     embedding: float
     """Of the input embedding; the output matrix is as large."""
 
 
 class LayerTime(NamedTuple):
-    """One micro-batch through the mean layer on one rank, messages aside. [s]"""
+    """One micro-batch through a layer on one rank, messages aside. [s]"""
 
     forward: Any
     backward: Any
@@ -139,14 +144,72 @@ def kv_heads_of_rank(shape: Shape, tp: Any) -> Any:
     return np.maximum(shape.kv_heads / tp, 1.0)
 
 
-def dense_of_rank(shape: Shape, tp: Any) -> Any:
-    """Return the weights of the mean layer on one rank, routed experts aside."""
-    held = weights_of(shape).dense / tp
+def n_with_experts(shape: Shape) -> int:
+    """Return how many layers hold experts."""
+    return 0 if shape.moe is None else shape.layers - shape.moe.dense_layers
+
+
+def dense_of_rank(shape: Shape, tp: Any, *, experts: bool) -> Any:
+    """Return the weights of a layer, with experts or without, on one rank; routed ones aside."""
+    weights = weights_of(shape)
+    held = (weights.attention + (weights.beside if experts else weights.mlp)) / tp
     if shape.mla is not None:  # projections to latent vectors are not cut: every rank has all
         latent = shape.mla.q_lora_rank + shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim
         return held + latent * shape.hidden * (1.0 - 1.0 / tp)
     repeated = kv_heads_of_rank(shape, tp) - shape.kv_heads / tp
     return held + 2 * shape.head_dim * shape.hidden * repeated
+
+
+def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
+    """Return how many dense layers and layers with experts a stage of a pipeline holds.
+
+    Stages differ by one layer at most, the last ones have fewer; dense layers come first.
+
+    Parameters
+    ----------
+    shape : Shape
+    stages, stage : array_like
+        Number of stages, and which one, from 0.
+
+    Returns
+    -------
+    tuple of ndarray, broadcast shape
+
+    Examples
+    --------
+    >>> from computeplan.physics.steptime.transformer import Experts
+    >>> shape = Shape(layers=61, hidden=64, ffn=256, heads=4, kv_heads=4, head_dim=16, vocab=100,
+    ...               moe=Experts(experts=8, top_k=2, expert_ffn=64, dense_layers=3))
+    >>> [tuple(float(n) for n in stage_layers(shape, 16, stage)) for stage in (0, 1, 15)]
+    [(3.0, 1.0), (0.0, 4.0), (0.0, 3.0)]
+    """
+    few = np.floor(shape.layers / stages)
+    n_more = shape.layers - few * stages
+    before = stage * few + np.minimum(stage, n_more)
+    held = few + (stage < n_more)
+    n_dense = np.clip(shape.layers - n_with_experts(shape) - before, 0.0, held)
+    return n_dense, held - n_dense
+
+
+def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
+    """Return the stages one of which has most to do, and most to keep.
+
+    The first one, the one with the first layer with experts and the next, and the last one, which
+    computes the logits: those between them hold no more, and keep it for no longer.
+    """
+    last = stages - 1.0
+    n_dense = shape.layers - n_with_experts(shape)
+    if n_dense in (0, shape.layers):
+        return 0.0, last
+    few = np.floor(shape.layers / stages)
+    n_more = shape.layers - few * stages
+    in_larger = n_more * (few + 1.0)
+    mixed = np.where(
+        n_dense < in_larger,
+        np.floor(n_dense / (few + 1.0)),
+        n_more + np.floor((n_dense - in_larger) / few),
+    )
+    return 0.0, mixed, np.minimum(mixed + 1.0, last), last
 
 
 def weights_of(shape: Shape) -> Weights:
@@ -156,21 +219,21 @@ def weights_of(shape: Shape) -> Weights:
     --------
     >>> gpt3 = Shape(layers=96, hidden=12288, ffn=49152, heads=96, kv_heads=96, head_dim=128,
     ...              vocab=51200, gated_mlp=False)
-    >>> weights_of(gpt3).dense == 12 * 12288**2
+    >>> weights_of(gpt3).attention + weights_of(gpt3).mlp == 12 * 12288**2
     True
     """
-    dense, experts = _size(attention_products(shape, 1)), 0.0
-    mlp = _size(mlp_products(shape, shape.ffn, 1))
-    moe = shape.moe
-    if moe is None:
-        dense += mlp
-    else:
-        one = _size(mlp_products(shape, moe.expert_ffn, 1))
-        sparse = 1 - moe.dense_layers / shape.layers
-        shared = moe.shared_experts * one + shape.hidden * moe.experts
-        dense += (1 - sparse) * mlp + sparse * shared
-        experts = sparse * moe.experts * one
-    return Weights(dense, experts, float(shape.vocab * shape.hidden))
+    beside = routed = 0.0
+    if shape.moe is not None:
+        one = _size(mlp_products(shape, shape.moe.expert_ffn, 1))
+        beside = shape.moe.shared_experts * one + shape.hidden * shape.moe.experts
+        routed = shape.moe.experts * one
+    return Weights(
+        attention=_size(attention_products(shape, 1)),
+        mlp=_size(mlp_products(shape, shape.ffn, 1)),
+        beside=beside,
+        routed=routed,
+        embedding=float(shape.vocab * shape.hidden),
+    )
 
 
 def saved_bytes(
@@ -182,10 +245,9 @@ def saved_bytes(
     flash: bool = True,
     dropout: bool = False,
     operand_bytes: float = 2.0,
+    experts: bool = False,
 ) -> Any:
     """Return what one layer saves of one token for the backward pass, on one rank [1]_.
-
-    Of a mixture, the mean over its layers.
 
     Parameters
     ----------
@@ -200,6 +262,8 @@ def saved_bytes(
         Whether its masks are saved, one byte each.
     operand_bytes : float
         Of one number in the input of a linear layer. [B]
+    experts : bool
+        Whether the layer holds experts.
 
     Returns
     -------
@@ -224,14 +288,21 @@ def saved_bytes(
     if not flash:
         attention = attention + (5.0 if dropout else 2.0) * a * seq / tp
     around = (4.0 + 2.0 * operand_bytes + (2.0 if dropout else 0.0)) * h
-    inside = attention + _mlp_saved(shape, operand_bytes) / tp
+    inside = attention + _mlp_saved(shape, operand_bytes, experts=experts) / tp
     return around / np.where(sequence_parallel, tp, 1.0) + inside
 
 
 def layer_s(
-    device: Device, shape: Shape, layout: Layout, tokens: Any, seq: float, *, flash: bool
+    device: Device,
+    shape: Shape,
+    layout: Layout,
+    tokens: Any,
+    seq: float,
+    *,
+    flash: bool,
+    experts: bool = False,
 ) -> LayerTime:
-    """Return the time of the mean layer, messages aside.
+    """Return the time of a layer, messages aside.
 
     Parameters
     ----------
@@ -243,6 +314,8 @@ def layer_s(
     seq : float
         Length of the sequences. [token]
     flash : bool
+    experts : bool
+        Whether it is a layer with experts.
 
     Returns
     -------
@@ -253,19 +326,18 @@ def layer_s(
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
     scores = shape.heads / tp * seq * tokens
     core_f, core_b = attention_s(device, core if flash else 2.0 * core, scores, flash=flash)
-    saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq)
+    saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq, experts=experts)
     moving = ELEMENTWISE * move_s(device, saved * tokens)
-    sparse = 0.0 if moe is None else 1.0 - moe.dense_layers / shape.layers
-    more = 1.0 + (EXPERT_KERNELS - 1.0) * sparse
+    more = EXPERT_KERNELS if experts else 1.0
     alone: Any = 0.0
-    if moe is not None and device.operand_bytes < 2.0:
-        alone = sparse * moe.experts / layout.ep
+    if experts and moe is not None and device.operand_bytes < 2.0:
+        alone = moe.experts / layout.ep
     forward = core_f + moving + device.launch_s * (KERNELS_FORWARD * more)
     forward = forward + ONE_EXPERT_S * ONE_EXPERT_FORWARD * alone
     backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * more)
     backward = backward + ONE_EXPERT_S * ONE_EXPERT_BACKWARD * alone
     last: Any = 0.0
-    for m, n, k, times, ends in _products(shape, layout, tokens):
+    for m, n, k, times, ends in _products(shape, layout, tokens, experts=experts):
         product = times * gemm_s(device, m, n, k)
         forward = forward + product
         backward = backward + times * backward_gemm_s(device, m, n, k)
@@ -281,44 +353,10 @@ def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
     return products + move_s(device, LOGIT_BYTES * tokens * columns)
 
 
-def experts_s(fabric: Fabric, shape: Shape, layout: Layout, tokens: Any, token_bytes: float) -> Any:
-    """Return the time to send the tokens of a layer to their experts, or back [2]_.
-
-    Mean over the layers; tokens spread evenly over the experts.
-
-    Parameters
-    ----------
-    fabric : Fabric
-    shape : Shape
-        With a mixture of experts.
-    layout : Layout
-    tokens : array_like
-        Tokens of one micro-batch on one context parallel rank. [token]
-    token_bytes : float
-        Of one number. [B]
-
-    Returns
-    -------
-    ndarray
-        [s]
-    """
-    moe = shape.moe
-    assert moe is not None
-    ep = layout.ep
-    sent = tokens / layout.tp * shape.hidden * token_bytes
-    inside = np.minimum(ep, float(fabric.domain))
-    servers = np.maximum(ep / inside, 1.0)
-    ranks_met = ep * (1.0 - (1.0 - 1.0 / ep) ** moe.top_k)
-    local = collective_s(fabric, "all_to_all", sent * ranks_met, inside)
-    servers_met = servers * (1.0 - (1.0 - 1.0 / servers) ** moe.top_k)
-    servers_met = np.minimum(servers_met, moe.groups_per_token or np.inf)
-    crossing = sent * servers_met * (servers - 1.0) / servers
-    remote = np.where(servers > 1, fabric.out_step_s + crossing / fabric.out_rate, 0.0)
-    return (1.0 - moe.dense_layers / shape.layers) * np.maximum(local, remote)
-
-
-def _products(shape: Shape, layout: Layout, tokens: Any) -> list[tuple[Any, Any, Any, Any, bool]]:
-    """Return rows, columns, depth, how often in the mean layer, and whether it ends the layer."""
+def _products(
+    shape: Shape, layout: Layout, tokens: Any, *, experts: bool
+) -> list[tuple[Any, Any, Any, Any, bool]]:
+    """Return rows, columns, depth, how often in the layer, and whether it ends the layer."""
     tp, moe = layout.tp, shape.moe
     found = [(tokens, n, k, 1.0, False) for n, k in attention_products(shape, tp)]
 
@@ -326,29 +364,24 @@ def _products(shape: Shape, layout: Layout, tokens: Any) -> list[tuple[Any, Any,
         (n, k), (n_last, k_last) = mlp_products(shape, width, parts)
         found.extend([(rows, n, k, times, False), (rows, n_last, k_last, times, True)])
 
-    if moe is None:
+    if not experts or moe is None:
         mlp(tokens, shape.ffn, tp, 1.0)
         return found
-    sparse = 1.0 - moe.dense_layers / shape.layers
-    if moe.dense_layers:
-        mlp(tokens, shape.ffn, tp, 1.0 - sparse)
     if moe.shared_experts:
-        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, sparse)
+        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0)
     rows = tokens / tp * moe.top_k * layout.ep / moe.experts
-    mlp(rows, moe.expert_ffn, 1, sparse * moe.experts / layout.ep)
+    mlp(rows, moe.expert_ffn, 1, moe.experts / layout.ep)
     return found
 
 
-def _mlp_saved(shape: Shape, operand_bytes: float) -> float:
-    """Return what the MLP of the mean layer saves of one token, over all tp ranks. [B/token]"""
+def _mlp_saved(shape: Shape, operand_bytes: float, *, experts: bool) -> float:
+    """Return what the MLP of a layer saves of one token, over all tp ranks. [B/token]"""
     each = (4.0 if shape.gated_mlp else 2.0) + operand_bytes
     moe = shape.moe
-    if moe is None:
+    if not experts or moe is None:
         return each * shape.ffn
-    sparse = 1.0 - moe.dense_layers / shape.layers
-    routed = (moe.top_k + moe.shared_experts) * each * moe.expert_ffn
     copies = operand_bytes * moe.top_k * shape.hidden  # the token as every expert got it
-    return (1.0 - sparse) * each * shape.ffn + sparse * (routed + copies)
+    return (moe.top_k + moe.shared_experts) * each * moe.expert_ffn + copies
 
 
 def _size(products: list[tuple[Any, Any]]) -> float:

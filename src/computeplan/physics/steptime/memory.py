@@ -24,7 +24,14 @@ from typing import Any
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.physics.steptime.layer import dense_of_rank, saved_bytes, weights_of
+from computeplan.physics.steptime.layer import (
+    dense_of_rank,
+    heavy_stages,
+    n_with_experts,
+    saved_bytes,
+    stage_layers,
+    weights_of,
+)
 from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.pipeline import in_flight
 from computeplan.physics.steptime.step import Training
@@ -148,45 +155,46 @@ def memory_of(
     >>> f"{float(held.weights + held.gradients + held.optimizer) / 1e9:.0f} GB"
     '159 GB'
     """
-    last = layout.pp - 1.0
-    ends = [_stage(training, layout, software, stage) for stage in (0.0, last)]
-    fuller = ends[0].total >= ends[1].total
-    return RankMemory(
-        *(
-            np.where(fuller, getattr(ends[0], field.name), getattr(ends[1], field.name))
-            for field in fields(RankMemory)
+    fullest = _stage(training, layout, software, 0.0)
+    for stage in heavy_stages(training.shape, layout.pp)[1:]:
+        other = _stage(training, layout, software, stage)
+        fuller = fullest.total >= other.total
+        fullest = RankMemory(
+            *(
+                np.where(fuller, getattr(fullest, field.name), getattr(other, field.name))
+                for field in fields(RankMemory)
+            )
         )
-    )
+    return fullest
 
 
 def _stage(training: Training, layout: Layout, software: Software, stage: Any) -> RankMemory:
-    """Return what a rank of the first or the last stage holds."""
+    """Return what a rank of a stage holds."""
     shape, tp, p = training.shape, layout.tp, layout.pp
     n_micro = training.micro_batches(layout)
-    layers = np.where(
-        stage > 0, np.maximum(1.0, np.floor(shape.layers / p)), np.ceil(shape.layers / p)
-    )
+    n_dense, n_experts = stage_layers(shape, p, stage)
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
     both = (p == 1) & (not shape.tied_embeddings)
-    dense = layers * dense_of_rank(shape, tp) + weights.embedding * (1.0 + both) / tp + small / p
-    experts = layers * weights.experts / layout.ep
+    plain, beside = (dense_of_rank(shape, tp, experts=experts) for experts in (False, True))
+    dense = n_dense * plain + n_experts * beside
+    dense = dense + weights.embedding * (1.0 + both) / tp + small / p
+    experts = n_experts * weights.routed / layout.ep
     group = layout.dp * layout.cp
     shared = np.where(layout.zero >= 3, layout.shard, group)
     few = np.maximum(shared * tp / layout.ep, 1.0)
     of_dense = state_bytes_per_parameter(layout.zero, shared, software.grad_bytes)
     of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
     copies = software.schedule.weights
-    live = (
-        2.0 * 2.0 * (dense_of_rank(shape, tp) + weights.experts / layout.ep)
-    )  # two layers, gathered
+    one = np.where(n_experts > 0, beside + weights.routed / layout.ep, plain)
+    live = 2.0 * 2.0 * one  # two layers, gathered
     held = copies * (dense * of_dense[0] + experts * of_experts[0])
     held = held + np.where((layout.zero >= 3) & (group > 1), live, 0.0)
     gradients = dense * of_dense[1] + experts * of_experts[1]
     state = dense * of_dense[2] + experts * of_experts[2]
     tokens = training.seq * layout.micro_batch / layout.cp
     kept = in_flight(stage, p, n_micro, layout.pieces) * software.schedule.activations
-    activations = tokens * _kept_bytes(training, layout, software, layers, kept)
+    activations = tokens * _kept_bytes(training, layout, software, (n_dense, n_experts), kept)
     computing = np.where(stage == p - 1.0, LOGIT_BYTES, 0.0)
     logits = computing * tokens * shape.vocab / tp
     rest = held + gradients + state + activations + logits
@@ -196,12 +204,12 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
 
 
 def _kept_bytes(
-    training: Training, layout: Layout, software: Software, layers: Any, kept: Any
+    training: Training, layout: Layout, software: Software, held: tuple[Any, Any], kept: Any
 ) -> Any:
     """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
     shape, sp = training.shape, layout.sequence_parallel
 
-    def saved(*, flash: bool) -> Any:
+    def saved(*, flash: bool, experts: bool) -> Any:
         return saved_bytes(
             shape,
             layout.tp,
@@ -210,20 +218,30 @@ def _kept_bytes(
             flash=flash,
             dropout=software.dropout,
             operand_bytes=software.operand_bytes,
+            experts=experts,
         )
 
-    full = layer = saved(flash=software.flash)
-    if not software.flash:
-        layer = np.where(layout.recompute >= 1, saved(flash=True), full)
     only_input = 2.0 * shape.hidden / np.where(sp > 0, layout.tp, 1.0)
+    layers = held[0] + held[1]
+    some: Any = 0.0
+    largest: Any = 0.0
+    for experts, n in zip((False, True), held, strict=True):
+        if not np.any(n):
+            continue
+        full = layer = saved(flash=software.flash, experts=experts)
+        if not software.flash:
+            layer = np.where(layout.recompute >= 1, saved(flash=True, experts=experts), full)
+        some = some + n * layer
+        largest = np.maximum(largest, np.where(n > 0, full, 0.0))
     return np.where(
         layout.recompute == 2,
-        (layers * kept - 1.0) * only_input + full,  # one layer at a time is computed again
-        layers * kept * layer,
+        (layers * kept - 1.0) * only_input + largest,  # one layer at a time is computed again
+        kept * some,
     )
 
 
 def _multiplied(shape: Shape) -> float:
-    weights = weights_of(shape)
+    weights, n = weights_of(shape), n_with_experts(shape)
     embeddings = 1 if shape.tied_embeddings else 2
-    return shape.layers * (weights.dense + weights.experts) + embeddings * weights.embedding
+    held = shape.layers * weights.attention + (shape.layers - n) * weights.mlp
+    return held + n * (weights.beside + weights.routed) + embeddings * weights.embedding

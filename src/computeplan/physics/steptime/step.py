@@ -26,12 +26,15 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.physics.steptime.collectives import Fabric, collective_s, point_to_point_s
+from computeplan.physics.steptime.experts import experts_s
 from computeplan.physics.steptime.layer import (
     dense_of_rank,
-    experts_s,
+    heavy_stages,
     kv_heads_of_rank,
     layer_s,
     logits_s,
+    n_with_experts,
+    stage_layers,
     weights_of,
 )
 from computeplan.physics.steptime.layout import Layout, Software
@@ -102,7 +105,7 @@ class StepTime:
 
 
 class _Parts(NamedTuple):
-    """One micro-batch through the mean layer, forward and backward: time by what it is for."""
+    """One micro-batch through a layer, forward and backward: time by what it is for."""
 
     compute: Any
     tp: Any
@@ -160,32 +163,60 @@ def step_time(
     shape, p, v = training.shape, layout.pp, layout.pieces
     tokens = training.seq * layout.micro_batch / layout.cp
     n_micro = training.micro_batches(layout)
-    part = _layer_parts(training, device, fabric, layout, software, tokens)
+    parts_of = {
+        experts: _layer_parts(training, device, fabric, layout, software, tokens, experts=experts)
+        for experts in _kinds(shape)
+    }
     logits = logits_s(device, shape, layout.tp, tokens)
+    mean = _mean_layer(shape, parts_of)
     per_stage = shape.layers / p
-    whole = part.all
-    # Stages differ by one layer at most, and the last one has as few as any.
-    slowest = np.maximum(np.ceil(per_stage) * whole, np.floor(per_stage) * whole + logits)
-    total = shape.layers * whole + logits
+    total = shape.layers * mean.all + logits
+    slowest = _slowest_stage(shape, p, parts_of, logits)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
     crosses = layout.n_ranks > fabric.domain
     boundary = 2.0 * tokens * shape.hidden / layout.tp
     exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
     message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=crosses)
-    end = _end(training, device, fabric, layout, software, part)
+    end = _end(training, device, fabric, layout, software, mean)
     parts = {
-        "compute_s": n_micro * (per_stage * part.compute + logits / p),
-        "tp_s": n_micro * per_stage * part.tp,
-        "cp_s": n_micro * per_stage * part.cp,
-        "ep_s": n_micro * per_stage * part.ep,
+        "compute_s": n_micro * (per_stage * mean.compute + logits / p),
+        "tp_s": n_micro * per_stage * mean.tp,
+        "cp_s": n_micro * per_stage * mean.cp,
+        "ep_s": n_micro * per_stage * mean.ep,
         "bubble_s": running - working,
         "pp_s": np.where(p > 1, (n_micro + (p - 1.0) / v) * message, 0.0),
-        "dp_s": n_micro * per_stage * part.dp + end[0],
+        "dp_s": n_micro * per_stage * mean.dp + end[0],
         "optimizer_s": end[1],
     }
     lost = 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(layout.n_ranks / 8.0, 1.0))
     return StepTime(**{name: seconds * lost for name, seconds in parts.items()})
+
+
+def _kinds(shape: Shape) -> tuple[bool, ...]:
+    """Return which kinds of layers there are: without experts, with experts."""
+    n = n_with_experts(shape)
+    return (False,) * (n < shape.layers) + (True,) * (n > 0)
+
+
+def _mean_layer(shape: Shape, parts_of: dict[bool, _Parts]) -> _Parts:
+    """Return the mean over the layers."""
+    with_experts = n_with_experts(shape) / shape.layers
+    share = {False: 1.0 - with_experts, True: with_experts}
+    columns = zip(*parts_of.values(), strict=True)
+    shares = [share[experts] for experts in parts_of]
+    return _Parts(*(sum(s * x for s, x in zip(shares, column, strict=True)) for column in columns))
+
+
+def _slowest_stage(shape: Shape, stages: Any, parts_of: dict[bool, _Parts], logits: Any) -> Any:
+    """Return the time of one micro-batch in the slowest stage, by its whole layers."""
+    slowest: Any = 0.0
+    for stage in heavy_stages(shape, stages):
+        held = dict(zip((False, True), stage_layers(shape, stages, stage), strict=True))
+        working = sum(held[experts] * part.all for experts, part in parts_of.items())
+        computing = working + np.where(stage == stages - 1.0, logits, 0.0)
+        slowest = np.maximum(slowest, computing)
+    return slowest
 
 
 def _layer_parts(
@@ -195,10 +226,14 @@ def _layer_parts(
     layout: Layout,
     software: Software,
     tokens: Any,
+    *,
+    experts: bool,
 ) -> _Parts:
-    """Return the time of one micro-batch in the mean layer."""
+    """Return the time of one micro-batch in a layer, with experts or without."""
     shape, tp = training.shape, layout.tp
-    layer = layer_s(device, shape, layout, tokens, training.seq, flash=software.flash)
+    layer = layer_s(
+        device, shape, layout, tokens, training.seq, flash=software.flash, experts=experts
+    )
     again = layer.forward - (layer.last if software.stops_early else 0.0)
     full, some = layout.recompute == 2, layout.recompute >= 1
     backward = layer.backward + np.where(full, again, np.where(some, layer.core_forward, 0.0))
@@ -214,10 +249,11 @@ def _layer_parts(
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_forward = 2.0 * software.tp_exposed * reduce
     ep: Any = 0.0
-    if shape.moe is not None:
+    if experts:
         one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
         ep = 2.0 * passes * software.schedule.experts * one
-    dp = _sharded(shape, fabric, layout, software, free_f + tp_forward, free_b + tp_forward)
+    free = free_f + tp_forward, free_b + tp_forward
+    dp = _sharded(shape, fabric, layout, software, *free, experts=experts)
     compute = layer.forward + backward
     return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b)
 
@@ -236,20 +272,26 @@ def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
 
 
 def _sharded(
-    shape: Shape, fabric: Fabric, layout: Layout, software: Software, forward: Any, backward: Any
+    shape: Shape,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software,
+    forward: Any,
+    backward: Any,
+    *,
+    experts: bool,
 ) -> Any:
-    """Return what gathering and scattering weights layer by layer (zero 3) adds [3]_."""
+    """Return what gathering and scattering the weights of a layer (zero 3) adds [3]_."""
     if not np.any(layout.zero == 3):
         return 0.0
-    weights = weights_of(shape)
     stride = layout.tp
-    held = dense_of_rank(shape, layout.tp)
+    held = dense_of_rank(shape, layout.tp, experts=experts)
     gather = collective_s(fabric, "all_gather", 2.0 * held, layout.shard, stride)
     scatter = collective_s(
         fabric, "reduce_scatter", software.grad_bytes * held, layout.shard, stride
     )
-    if shape.moe is not None:
-        mine = weights.experts / layout.ep
+    if experts:
+        mine = weights_of(shape).routed / layout.ep
         group = np.maximum(layout.shard * layout.tp / layout.ep, 1.0)
         gather = gather + collective_s(fabric, "all_gather", 2.0 * mine, group, layout.ep)
         n_bytes = software.grad_bytes * mine
@@ -278,9 +320,11 @@ def _end(
     weights = weights_of(shape)
     n_micro = training.micro_batches(layout)
     both = (p == 1) & (not shape.tied_embeddings)
-    dense = dense_of_rank(shape, layout.tp) * shape.layers / p
+    n_experts = n_with_experts(shape)
+    dense = (shape.layers - n_experts) * dense_of_rank(shape, layout.tp, experts=False) / p
+    dense = dense + n_experts * dense_of_rank(shape, layout.tp, experts=True) / p
     dense = dense + weights.embedding * (1.0 + both) / layout.tp
-    experts = weights.experts * shape.layers / (p * layout.ep)
+    experts = weights.routed * n_experts / (p * layout.ep)
     group = layout.dp * layout.cp
     whole, every = layout.zero < 1, layout.zero == 3
     back = np.where(whole | every, software.grad_bytes, 2.0)
