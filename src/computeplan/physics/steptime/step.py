@@ -170,7 +170,8 @@ def step_time(
     logits = logits_s(device, shape, layout.tp, tokens)
     mean = _mean_layer(shape, parts_of)
     per_stage = shape.layers / p
-    total = shape.layers * mean.all + logits
+    everywhere = stage_layers(shape, 1.0, 0.0)  # the layers of all stages together
+    total = _layers_s(everywhere, parts_of) + logits
     slowest = _slowest_stage(shape, p, parts_of, logits)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
@@ -212,11 +213,15 @@ def _slowest_stage(shape: Shape, stages: Any, parts_of: dict[bool, _Parts], logi
     """Return the time of one micro-batch in the slowest stage, by its whole layers."""
     slowest: Any = 0.0
     for stage in heavy_stages(shape, stages):
-        held = dict(zip((False, True), stage_layers(shape, stages, stage), strict=True))
-        working = sum(held[experts] * part.all for experts, part in parts_of.items())
+        working = _layers_s(stage_layers(shape, stages, stage), parts_of)
         computing = working + np.where(stage == stages - 1.0, logits, 0.0)
         slowest = np.maximum(slowest, computing)
     return slowest
+
+
+def _layers_s(held: tuple[Any, Any], parts_of: dict[bool, _Parts]) -> Any:
+    """Return the time of one micro-batch in some layers without and with experts."""
+    return sum(held[experts] * part.all for experts, part in parts_of.items())
 
 
 def _layer_parts(
