@@ -207,7 +207,7 @@ def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
     mixed = np.where(
         n_dense < in_larger,
         np.floor(n_dense / (few + 1.0)),
-        n_more + np.floor((n_dense - in_larger) / few),
+        n_more + np.floor((n_dense - in_larger) / np.maximum(few, 1.0)),
     )
     return 0.0, mixed, np.minimum(mixed + 1.0, last), last
 
