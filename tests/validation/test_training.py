@@ -13,7 +13,8 @@ from computeplan.compiler.hardware import device_of
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.report.words import sentence
-from computeplan.specs.catalogue.fitted_speed import lineage, speed_tables
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.fitted_speed import class_of, family_of, lineage, speed_tables
 from computeplan.specs.catalogue.lookup import chip_names
 from computeplan.validation import calibration as fitting
 from computeplan.validation import operator_curves as operators
@@ -172,7 +173,34 @@ def test_every_chip_has_a_lineage_that_ends_at_one_that_was_fitted():
     fitted = {chip for family in speed_tables().families.values() for chip in family.chips}
     for chip in chip_names():
         assert set(lineage(chip)) & fitted
-    assert set(speed_tables().relatives) <= set(chip_names())
+    classes = speed_tables().classes.values()
+    named = [chip for found in classes for chip in found.chips]
+    assert set(named) <= set(chip_names())
+    assert len(named) == len(set(named))
+
+
+DOMESTIC = ("biren", "cambricon", "enflame", "huawei", "hygon", "iluvatar", "kunlunxin", "metax")
+DOMESTIC += ("moorethreads", "thead")
+
+
+def test_a_chinese_chip_takes_the_numbers_of_the_ascend_and_no_other_does():
+    for chip in chip_names():
+        is_domestic = chip.split("/")[0] in DOMESTIC
+        assert ("huawei/ascend-910b2" in lineage(chip)) == is_domestic
+        assert (family_of(chip, "bf16")[0] == "Ascend 910B") == is_domestic
+
+
+def test_a_chip_of_ones_own_takes_the_class_of_its_maker():
+    figures = {"peak_dense": {"bf16": "314 TFLOP/s"}}
+
+    def kin(**words):
+        return Chip.model_validate(figures | words).kin
+
+    assert class_of(kin(name="mlu590", vendor="Cambricon")) == "Chinese accelerators"
+    assert class_of(kin(name="cambricon/mlu590")) == "Chinese accelerators"
+    assert class_of(kin(name="mlu590")) == "NVIDIA to Ampere"
+    given = kin(name="mlu590", vendor="Cambricon", relative="nvidia/h20")
+    assert lineage(given)[1] == "nvidia/h100-sxm"
 
 
 def test_too_few_rows_are_not_fitted():

@@ -318,8 +318,10 @@ class Chip(Frozen):
 
     @property
     def kin(self) -> str:
-        """The name under which fitted numbers are looked up."""
-        return self.relative or self.name
+        """The name under which fitted numbers are looked up: with the maker, if that is said."""
+        if self.relative or "/" in self.name or not self.vendor:
+            return self.relative or self.name
+        return f"{self.vendor}/{self.name}"
 
     @property
     def is_estimate(self) -> bool:

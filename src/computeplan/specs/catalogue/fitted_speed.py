@@ -8,6 +8,7 @@ that has none).
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.fields import Frozen
 
 __all__ = [
+    "ChipClass",
     "Family",
     "Framework",
     "GemmNumbers",
@@ -25,6 +27,7 @@ __all__ = [
     "Operators",
     "SpeedTables",
     "attention_frac",
+    "class_of",
     "family_of",
     "framework_of",
     "lineage",
@@ -107,6 +110,20 @@ class Family(Frozen):
     """Standard deviation of the logarithm of predicted over measured, out of sample."""
 
 
+class ChipClass(Frozen):
+    """Chips that one set of numbers stands for where they have none of their own."""
+
+    head: str | None
+    """The chip whose numbers its chips take, if it has one."""
+    like: str | None
+    """A chip of another class, which stands behind it."""
+    chips: list[str] = Field(default_factory=list)
+    """Full names."""
+    makers: list[str] = Field(default_factory=list)
+    """Makers of all others."""
+    why: str
+
+
 class SpeedTables(Frozen):
     """The four files together."""
 
@@ -114,7 +131,7 @@ class SpeedTables(Frozen):
     attention: dict[str, dict[str, Any]]
     frameworks: dict[str, Framework]
     families: dict[str, Family]
-    relatives: dict[str, str]
+    classes: dict[str, ChipClass]
     default_relative: str
     same_die: list[str]
     sources: dict[str, Source] = Field(default_factory=dict)
@@ -133,13 +150,30 @@ def speed_tables() -> SpeedTables:
         "frameworks": software.data["frameworks"],
         "sources": software.data["sources"],
         "families": families.data["families"],
-        "relatives": relatives.data["relatives"],
+        "classes": relatives.data["classes"],
         "default_relative": relatives.data["default"],
         "same_die": relatives.data["same_die"],
     }
     return SpeedTables.model_validate(data)
 
 
+def class_of(chip: str) -> str:
+    """Return the class of a chip by its full name, else by its maker; that of the default if none.
+
+    Examples
+    --------
+    >>> class_of("huawei/ascend-910c"), class_of("Baidu Kunlunxin/p900"), class_of("acme/x1")
+    ('Chinese accelerators', 'Chinese accelerators', 'NVIDIA to Ampere')
+    """
+    tables = speed_tables()
+    maker = _letters(chip.rpartition("/")[0])
+    for name, found in tables.classes.items():
+        if chip in found.chips or any(_letters(known) in maker for known in found.makers):
+            return name
+    return class_of(tables.default_relative)
+
+
+@cache
 def lineage(chip: str) -> tuple[str, ...]:
     """Return a chip and its relatives, nearest first.
 
@@ -148,11 +182,13 @@ def lineage(chip: str) -> tuple[str, ...]:
     >>> lineage("huawei/ascend-910c")
     ('huawei/ascend-910c', 'huawei/ascend-910b2', 'nvidia/a100-80gb')
     """
-    tables = speed_tables()
-    found = [chip]
-    while found[-1] != tables.default_relative:
-        found.append(tables.relatives.get(found[-1], tables.default_relative))
-    return tuple(found)
+    found = speed_tables().classes[class_of(chip)]
+    own = (chip,) if found.head in (None, chip) else (chip, str(found.head))
+    return own if found.like is None else own + lineage(found.like)
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z]", "", name.casefold())
 
 
 def attention_frac(kernel: str, chip: str) -> float:
