@@ -25,8 +25,9 @@ from computeplan.report.faults_yaml import faults_block, kind_name, read_assumed
 from computeplan.report.fit import fit_document
 from computeplan.report.words import sentence
 from computeplan.specs.logs.events import Events
+from computeplan.specs.logs.nodelist import expand_nodes
 from computeplan.specs.logs.reader import read_log
-from computeplan.specs.logs.slurm import expand_nodes, failed_nodes
+from computeplan.specs.logs.slurm import failed_nodes
 from computeplan.specs.scenario import load
 from computeplan.study.run import run
 
@@ -126,9 +127,10 @@ def test_csv_with_dates_in_several_zones(tmp_path):
         ("node,node,start_s\na,b,1\n", "'node' twice"),
         ("node,start\na,1\n", "has no unit: say it by unit (s, "),
         ("node,start_s\na,nan\n", "2:1 'nan'"),
-        ("node,start_s\na,1\nb,inf\n", "3:1 'inf'"),
+        ("node,start_s\na,1\nb,inf\nc,inf\n", "3:1 'inf'"),
+        ("node,start_s\na,1\nb,inf\nc,inf\n", "2 rows cannot be read, and in the 1 others there"),
         ("node,start_s,end_s\na,5,4\n", "2:1 ends at 4, before it starts"),
-        ("node,start_s\na,1\nb,2024-07-23\n", "some times are dates"),
+        ("node,start_s\na,1\nb,2024-07-23\nc,2024-07-24\n", "some times are dates"),
         ("node,start_s\n,1\n", "node is empty"),
         ("node,start_s\na,1,2\n", "2:1 has 3 cells"),
         ('node,start_s\n"a,1\n', "is not CSV"),
@@ -136,10 +138,10 @@ def test_csv_with_dates_in_several_zones(tmp_path):
         ("", "is empty"),
         (b"node,start_s\n\xff,1\n", "not UTF-8"),
         (b"\x7fELF\0\0\0", "is binary"),
-        ("node,start_s\n" + "a,x\n" * 50, "stopped reading after 20 problems"),
+        ("node,start_s\n" + "a,x\n" * 50, "and 30 more rows that cannot be read"),
         ("[1, 2]", "event 1: must be a mapping"),
         ("[{", "is not JSON"),
-        ('{"a": 1}', "must be a list of events"),
+        ('{"a": 1}', "without the jobs of sacct --json: ask for sacct -D -a -P"),
         ('[{"node_id": "a", "event_time": NaN, "event_type": "fault_start"}]', "number of days"),
         ("[" * 100_000, "nested too deep"),
         ("JobID|State|Start\n1|NODE_FAIL|x\n", "lacks NodeList, End"),
@@ -193,7 +195,9 @@ def test_a_long_node_list_is_read_in_time_that_grows_with_its_length():
             expand_nodes("n" * 200_000 + " n")
 
 
-@pytest.mark.parametrize("text", ["a,", ",a", "a,,b", "a[1", "a]1", "a[1]b[2]", "a b", "a[]"])
+@pytest.mark.parametrize(
+    "text", ["a,", ",a", "a,,b", "a[1", "a]1", "a[x]", "a b", "a[]", "[" * 9999]
+)
 def test_what_is_no_node_list_is_refused(text):
     with pytest.raises(ValueError, match="is not a node list"):
         expand_nodes(text)

@@ -148,7 +148,19 @@ NOTES = {
             "log_sentence", "log_without_ends", "log_began_again", "log_without_start",
             "log_slurm_states", "log_slurm_no_repairs", "log_slurm_unknown_node",
             "log_unknown_node", "log_outside_window", "log_down_at_first", "log_merged",
-            "log_without_end",
+            "log_without_end", "log_slurm_no_duplicates", "log_slurm_events", "log_slurm_clusters",
+            "log_fta_states",
+        )
+    },
+    **{
+        code: [
+            {"kind": "k1", "n": 3, "counted_by": "lines", "first": (4, 17, 123)},
+            {"n": 1, "counted_by": "entries", "first": (4,)},
+            {"n": 1000, "counted_by": "entries", "first": (4, 17, 123)},
+        ]
+        for code in (
+            "log_left_cells", "log_left_entry", "log_left_no_end", "log_left_node",
+            "log_left_order", "log_left_time",
         )
     },
 }  # fmt: skip

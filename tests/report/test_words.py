@@ -141,6 +141,7 @@ TERMS = """
     Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8 summary.csv
     notes.md kg Mtoken Mitoken ktoken Kitoken
     A B currency horizon simulate.at_most
+    JobID JobName D event_type sacctmgr show runawayjobs
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)
 NO_WORDS = re.compile(

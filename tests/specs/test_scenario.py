@@ -483,7 +483,7 @@ def test_a_wrong_log_is_refused_with_its_line(tmp_path, log, message):
         ("{log: log.csv, form: 1 d}", "unknown key 'form'. Did you mean"),
         ("{log: log.csv, unit: day}", "unit must be one of s, min, h, d, not 'day'"),
         ("{log: log.csv, unit: [s]}", "unit must be like"),
-        ("{log: log.csv, format: xml}", "format must be one of csv, infinitehbd, sacct, not 'xml'"),
+        ("{log: log.csv, format: xml}", "format must be one of csv, infinitehbd, sacct, sac"),
         ("{log: log.csv, columns: host}", "columns must be like {node: host, start: begin}"),
         ("{log: log.csv, columns: {host: a}}", "columns are of node, start, end, cause; not of 'h"),
         ("{log: log.csv, columns: {node: host}}", "has no column 'host'"),

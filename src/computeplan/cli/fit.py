@@ -35,10 +35,13 @@ BIGGEST = 1_000_000
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(("csv", "infinitehbd", "sacct")),
-    help="Found from the first line if left out.",
+    type=click.Choice(("csv", "infinitehbd", "sacct", "sacctmgr", "fta")),
+    help="Found from the first lines if left out.",
 )
 @click.option("--unit", type=click.Choice(("s", "min", "h", "d")), help="Of bare times in a CSV.")
+@click.option(
+    "--dates", help="Form of dates that are not ISO 8601: '%m/%d/%Y %H:%M'; '%s' since 1970."
+)
 @click.option("--new", "is_new", is_flag=True, help="Every node was new when the log began.")
 @click.option("--predict-from", help="Fit until then, and predict the rest: '120 d'.")
 @click.option("--split", help="Retire the worst nodes then, and look at later days: '87 d'.")
@@ -71,6 +74,7 @@ def fit(
     columns: str | None,
     kind: str | None,
     unit: str | None,
+    dates: str | None,
     is_new: bool,
     predict_from: str | None,
     split: str | None,
@@ -83,7 +87,7 @@ def fit(
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Fit rates, repairs, drift and unlike nodes to a fault LOG (CSV, InfiniteHBD, sacct -P).
+    """Fit rates, repairs, drift and unlike nodes to a fault LOG (CSV, Slurm, InfiniteHBD, FTA).
 
     A log holds faults. It does not hold the nodes that never failed, nor how long it was kept:
     --nodes, --from and --to say so.
@@ -98,7 +102,7 @@ def fit(
     _check_outputs(log, out, replay, figure)
     laws = _assumed(out, restart, repair)
     size, first, last = _fleet(nodes, begins, ends)
-    events = read_log(log, kind, columns=_columns(columns), unit=unit)
+    events = read_log(log, kind, columns=_columns(columns), unit=unit, dates=dates)
     from_s, to_s = _time_s(first, events, "--from"), _time_s(last, events, "--to")
     history = observe(events, size, from_s, to_s)
     until = None if predict_from is None else _time_s(predict_from, events, "--predict-from")

@@ -294,7 +294,7 @@ class FaultKind(Frozen):
     observed_on: str | None = None
     """The chip on which the rate was observed; on a pool of another one it is uncertain."""
     replay: ReplayField | None = None
-    """A fault log beside the scenario to replay: CSV, InfiniteHBD JSON or sacct -P."""
+    """A fault log beside the scenario to replay, of any format that `fit` reads."""
     law: Annotated[
         Law,
         BeforeValidator(_read_life),

@@ -32,6 +32,11 @@ _OF_LOGS = {
     "log_slurm_no_repairs": "sacct 不记录节点离线多久：修复时间未知。",
     "log_slurm_unknown_node": "{n} 次故障属于多节点作业，没有说明是哪个节点：请让 sacct 输出"
     " FailedNode。",
+    "log_slurm_no_duplicates": "没有重复的 JobID：如果 sacct 没有使用 -D，"
+    "就会漏掉重新排队的作业的故障。",
+    "log_slurm_events": "被排空的节点与宕机的节点一样计为故障：原因见各自的说明。",
+    "log_slurm_clusters": "{n} 个事件属于整个集群，不是节点故障。",
+    "log_fta_states": "只有不可用的时段（event_type 0）是故障；另外 {n} 行不是。",
     "log_unknown_node": "{n} 次故障没有说明是哪个节点，未计入。",
     "log_outside_window": "{n} 次故障在时间窗之外，未计入。",
     "log_down_at_first": "{n} 次故障在时间窗之前开始，未计入：其节点在起点视为正常。",
@@ -67,6 +72,28 @@ _LAYOUT = {
 _RECOMPUTE = {"selective": "选择性", "full": "完全"}
 
 LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
+
+
+_LEFT_OUT = {
+    "log_left_cells": "单元格的位置无法确定（文本中有竖线或换行，或该行被截断）："
+    "请去掉 JobName 等自由文本列",
+    "log_left_entry": "形式与其他条目不同",
+    "log_left_no_end": "没有结束时间：作业仍在运行，或其记录从未关闭（sacctmgr show runawayjobs）",
+    "log_left_node": "节点名称无法读取",
+    "log_left_order": "结束早于开始",
+    "log_left_time": "时间无法读取：请用 --dates 说明格式，或用 --unit 说明单位",
+}
+
+
+def _rows_left(why: str) -> Callable[[Values], str]:
+    def said(v: Values) -> str:
+        kind = f"{v['kind']}：" if "kind" in v else ""
+        rows = {"lines": "行", "entries": "条"}[v["counted_by"]]
+        more = " 等" if v["n"] > len(v["first"]) else ""
+        which = "、".join(map(str, v["first"]))
+        return f"{kind}日志中有 {v['n']:,} {rows}未计入（第 {which} {rows}{more}）：{why}。"
+
+    return said
 
 
 def _of_log(words: str) -> Callable[[Values], str]:
@@ -438,6 +465,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},
+    **{code: _rows_left(why) for code, why in _LEFT_OUT.items()},
     # analytic
     "carried_on": "{n_runs:,} 次模拟的训练时长由前 {cut_days:.4g} 天外推：按闭式解，之后的进度不变",
     "beyond_several_jobs": lambda v: _beyond(v, f"{v['n_jobs']} 个作业可能互相等待"),

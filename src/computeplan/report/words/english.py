@@ -29,6 +29,13 @@ _OF_LOGS = {
     "log_slurm_no_repairs": "sacct does not say how long a node was away: repairs are not known.",
     "log_slurm_unknown_node": "{n} faults are of jobs on several nodes and do not say which node"
     " failed: ask sacct for FailedNode.",
+    "log_slurm_no_duplicates": "No JobID stands twice: if sacct was not asked with -D, faults of"
+    " jobs that were requeued are missing.",
+    "log_slurm_events": "Nodes that were drained count as faults, like those that went down: the"
+    " causes say why.",
+    "log_slurm_clusters": "{n} events of a whole cluster are not faults of nodes.",
+    "log_fta_states": "Only times in which a node was not available (event_type 0) are faults; {n}"
+    " other rows are not.",
     "log_unknown_node": "{n} faults do not say which node failed and are left out.",
     "log_outside_window": "{n} faults lie outside the window and are left out.",
     "log_down_at_first": "{n} faults began before the window and are left out: their nodes are up"
@@ -36,6 +43,29 @@ _OF_LOGS = {
     "log_merged": "{n} faults began while their node was down: each is one with the earlier fault.",
     "log_without_end": "{n} faults have no end: what they take, and how long, is drawn.",
 }
+
+_LEFT_OUT = {
+    "log_left_cells": "cells that have no certain place (a bar or a line break in a text, or a line"
+    " that was cut): leave out columns of free text such as JobName",
+    "log_left_entry": "not of the form of the others",
+    "log_left_no_end": "no end: the job is still running, or its record was never closed (sacctmgr"
+    " show runawayjobs)",
+    "log_left_node": "no readable name of a node",
+    "log_left_order": "an end before the start",
+    "log_left_time": "a time that cannot be read: say their form with --dates, a unit with --unit",
+}
+
+
+def _rows_left(why: str) -> Callable[[Values], str]:
+    def said(v: Values) -> str:
+        kind = f"{v['kind']}: " if "kind" in v else ""
+        n, by = v["n"], v["counted_by"]
+        rows = by if n > 1 else {"lines": "line", "entries": "entry"}[by]
+        more = ", ..." if n > len(v["first"]) else ""
+        which = f"{rows} {', '.join(map(str, v['first']))}{more}"
+        return f"{kind}{n:,} {rows} of the log left out ({which}): {why}."
+
+    return said
 
 
 def _of_log(words: str) -> Callable[[Values], str]:
@@ -320,6 +350,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},
+    **{code: _rows_left(why) for code, why in _LEFT_OUT.items()},
 }
 
 

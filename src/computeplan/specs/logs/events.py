@@ -4,20 +4,51 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.errors import Problem, ScenarioError
-from computeplan.notes import Note
+from computeplan.notes import Note, note
 
-__all__ = ["UNKNOWN_NODE", "Events", "EventsBuilder", "merged", "node_name"]
+__all__ = [
+    "LEFT_OUT",
+    "UNKNOWN_NODE",
+    "Events",
+    "EventsBuilder",
+    "RowError",
+    "left_out",
+    "merged",
+    "node_name",
+]
+
+_LEFT_OUT = (
+    *(note("log_left_cells"), note("log_left_entry"), note("log_left_no_end")),
+    *(note("log_left_node"), note("log_left_order"), note("log_left_time")),
+)
+LEFT_OUT = {one.code: one for one in _LEFT_OUT}
+"""Notes that say how many rows were left out, by the reason."""
 
 UNKNOWN_NODE = -1
 MAX_PROBLEMS = 20
+LINES_NAMED = 3
 MAX_FAULTS = 5_000_000
 MAX_NAME = 200
+
+
+class RowError(ValueError):
+    """A row that cannot be read, with the code of the note that says why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def left_out(code: str, n: int, counted_by: str, first: tuple[int, ...]) -> Note:
+    """Return the note that `n` rows were left out, of which the first have these numbers."""
+    values = (("n", n), ("counted_by", counted_by), ("first", first))
+    return replace(LEFT_OUT[code], items=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +76,12 @@ class Events:
 
 @dataclass(slots=True)
 class EventsBuilder:
-    """Collects faults row by row, in little memory, and what is wrong with rows."""
+    """Collects faults row by row, in little memory, and counts the rows that are left out."""
 
     file: str
     """Its name in messages."""
+    counted_by: str = "lines"
+    """What the numbers of rows count: ``lines`` of the file, or ``entries`` of a JSON list."""
     start_s: array[float] = field(default_factory=lambda: array("d"))
     end_s: array[float] = field(default_factory=lambda: array("d"))
     node: array[int] = field(default_factory=lambda: array("q"))
@@ -56,6 +89,8 @@ class EventsBuilder:
     nodes: dict[str, int] = field(default_factory=dict)
     causes: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    lost: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    """How many rows are left out, by the code of the reason, and where the first of them stand."""
 
     def add(self, node: str | None, start_s: float, end_s: float, cause: str) -> None:
         """Add one fault; a node of None is not known. Times in [s].
@@ -70,23 +105,36 @@ class EventsBuilder:
         self.end_s.append(end_s)
         self.cause.append(self.causes.setdefault(cause, len(self.causes)))
 
-    def wrong(self, message: str, line: int) -> None:
-        """Remember what is wrong with a line; too many end the reading.
+    def leave_out(self, why: RowError, number: int, n_rows: int = 1) -> None:
+        """Leave out a row, which begins at the line or is the entry of this number, and count it.
 
-        That is a ScenarioError with everything found so far.
+        `n_rows` are the lines of the file that are lost with it.
         """
-        self.problems.append(Problem(message, "", self.file, line, 1 if line else 0))
-        if len(self.problems) >= MAX_PROBLEMS:
-            message = f"stopped reading after {MAX_PROBLEMS} problems"
-            self.problems.append(Problem(message, "", self.file, line + 1, 1))
-            raise ScenarioError(self.problems)
+        n, first = self.lost.get(why.code, (0, ()))
+        first = (*first, number) if len(first) < LINES_NAMED else first
+        self.lost[why.code] = (n + n_rows, first)
+        if len(self.problems) < MAX_PROBLEMS:
+            is_line = self.counted_by == "lines"
+            message = str(why) if is_line else f"event {number}: {why}"
+            line = number if is_line else 0
+            self.problems.append(Problem(message, "", self.file, line, 1 if line else 0))
 
-    def build(self, *, is_dated: bool, notes: tuple[Note, ...] = ()) -> Events:
-        """Return the faults; a ScenarioError if a line was wrong or there is no fault."""
-        if self.problems:
-            raise ScenarioError(self.problems)
+    def build(self, *, is_dated: bool, notes: tuple[Note, ...] = (), n_others: int = 0) -> Events:
+        """Return the faults, with a note for each reason why rows were left out.
+
+        `n_others` are rows that were read and are no faults. A ScenarioError if there is no fault,
+        or if more rows cannot be read than can.
+        """
+        n_left, n_read = sum(n for n, _ in self.lost.values()), len(self.start_s) + n_others
+        if n_left and (n_left > n_read or not self.start_s):
+            raise ScenarioError(self._refusal(n_left, n_read))
         if not self.start_s:
             raise ScenarioError.of("holds no fault", file=self.file)
+        left = (
+            left_out(code, n, self.counted_by, first)
+            for code, (n, first) in sorted(self.lost.items())
+        )
+        notes = (*notes, *left)
         start, end = np.array(self.start_s), np.array(self.end_s)
         nodes, node = _by_name(self.nodes, self.node)
         causes, cause = _by_name(self.causes, self.cause)
@@ -103,6 +151,18 @@ class EventsBuilder:
             _resolution_s(start, end),
             notes,
         )
+
+    def _refusal(self, n_left: int, n_read: int) -> list[Problem]:
+        """Return what is wrong with the first rows, and how many there are."""
+        problems = list(self.problems)
+        if n_read:
+            message = f"{n_left:,} rows cannot be read, and in the {n_read:,} others"
+            message += " there is no fault" if not self.start_s else " there may not be all faults"
+            problems.append(Problem(message, "", self.file))
+        elif len(problems) == MAX_PROBLEMS < n_left:
+            message = f"and {n_left - len(problems):,} more rows that cannot be read"
+            problems.append(Problem(message, "", self.file))
+        return problems
 
 
 def _by_name(names: dict[str, int], index: array[int]) -> tuple[tuple[str, ...], IntArray]:
@@ -176,7 +236,7 @@ def node_name(text: str) -> str:
     """
     name = text.strip()
     if not name:
-        raise ValueError("node is empty")
+        raise RowError("log_left_node", "node is empty")
     if len(name) > MAX_NAME or not name.isprintable():
-        raise ValueError(f"{name[:40]!r} is not the name of a node")
+        raise RowError("log_left_node", f"{name[:40]!r} is not the name of a node")
     return name

@@ -1,8 +1,9 @@
-"""Reads fault logs: CSV, the JSON of InfiniteHBD-Trace, ``sacct -P``.
+"""Reads fault logs: CSV, what Slurm says, the JSON of InfiniteHBD-Trace, the Failure Trace Archive.
 
-A log is a list of faults. Times are numbers whose unit must be given, or dates. A
-row that is wrong is refused with its line; nothing is guessed. The one reader of such files, for
-``computeplan fit`` and for the ``replay`` of a fault kind; messages name options by their words.
+A log is a list of faults. Times are numbers whose unit must be given, or dates. A row that is
+wrong is left out and counted, with its line; a log most of whose rows are wrong is refused, and
+nothing is guessed. The one reader of such files, for ``computeplan fit`` and for the ``replay`` of
+a fault kind; messages name options by their words.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import note, of_some
 from computeplan.specs.documents.document import nearest, nearest_file
 from computeplan.specs.documents.json_file import shown_value
-from computeplan.specs.logs.events import Events, EventsBuilder, node_name
-from computeplan.specs.logs.slurm import read_sacct
-from computeplan.specs.logs.times import Clock
+from computeplan.specs.logs.events import Events, EventsBuilder, RowError, node_name
+from computeplan.specs.logs.slurm import kind_of, read_sacct, read_sacct_json, read_sacctmgr
+from computeplan.specs.logs.times import (
+    EARLIEST_EPOCH_S,
+    LATEST_EPOCH_S,
+    Clock,
+    check_dates,
+)
 from computeplan.units import DAY_S
 
 __all__ = ["COLUMNS", "FORMATS", "read_log"]
 
-FORMATS = ("csv", "infinitehbd", "sacct")
+FORMATS = ("csv", "infinitehbd", "sacct", "sacctmgr", "fta")
 COLUMNS = {
     "node": ("node", "node_id", "host", "hostname", "NodeName"),
     "start": ("start", "start_s", "start_h", "start_d", "begin", "TimeStart"),
@@ -45,6 +51,7 @@ def read_log(
     *,
     columns: Mapping[str, str] | None = None,
     unit: str | None = None,
+    dates: str | None = None,
     shown: str | None = None,
 ) -> Events:
     """Return the faults in a log.
@@ -53,21 +60,25 @@ def read_log(
     ----------
     path : Path
         The file.
-    kind : {"csv", "infinitehbd", "sacct"}, optional
-        Its format; found from its first line if left out.
+    kind : {"csv", "infinitehbd", "sacct", "sacctmgr", "fta"}, optional
+        Its format; found from its first lines if left out.
     columns : mapping of str to str, optional
         Names of the columns for node, start, end and cause, where they have others. CSV only.
     unit : {"s", "min", "h", "d"}, optional
         Of times that are bare numbers, unless the name of their column says it (``start_s``).
+    dates : str, optional
+        The form of dates that are not of ISO 8601, as `datetime.strptime` has it; ``%s`` for
+        seconds since 1970. Of tables only.
     shown : str, optional
         The name of the file in messages; its path if left out.
 
     Raises
     ------
     ScenarioError
-        If the file cannot be read, or with every row that is wrong.
+        If the file cannot be read, holds no fault, or most of its rows are wrong.
     """
     shown = str(path) if shown is None else shown
+    check_dates(dates)
     try:
         if not path.is_file():
             hint = nearest_file(path)
@@ -78,7 +89,7 @@ def read_log(
             if b"\0" in raw.read(65_536):
                 raise ScenarioError.of("is binary, not the text of a log", file=shown)
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read(file, shown, kind, dict(columns or {}), unit)
+            return _read(file, shown, kind, dict(columns or {}), unit, dates)
     except UnicodeDecodeError as error:
         raise ScenarioError.of(f"is not UTF-8 text: {error.reason}", file=shown) from None
     except (OSError, ValueError) as error:
@@ -89,70 +100,106 @@ def read_log(
 
 
 def _read(
-    file: TextIO, shown: str, kind: str | None, columns: dict[str, str], unit: str | None
+    file: TextIO,
+    shown: str,
+    kind: str | None,
+    columns: dict[str, str],
+    unit: str | None,
+    dates: str | None,
 ) -> Events:
-    head = file.read(4096)
-    file.seek(0)
-    if kind is None:
-        first = head.lstrip().partition("\n")[0]
-        is_sacct = "|" in first and {"State", "JobID"} <= set(first.strip().split("|"))
-        kind = "infinitehbd" if first[:1] in "[{" and first else "sacct" if is_sacct else "csv"
+    kind = kind or _kind(file)
     if unit is not None and kind != "csv":
         raise ScenarioError.of("unit is of a CSV; this format has its own times", file=shown)
     if columns and kind != "csv":
         raise ScenarioError.of("columns are of a CSV; this format has its own names", file=shown)
-    if kind == "infinitehbd":
-        return _infinitehbd(file, shown)
+    if dates is not None and kind in ("infinitehbd", "fta"):
+        raise ScenarioError.of("dates are of a table; this format has its own times", file=shown)
+    if kind == "infinitehbd" or (kind == "sacct" and _starts(file) in "{["):
+        return _of_json(file, shown)
     if kind == "sacct":
-        return read_sacct(file, shown)
-    return _csv(file, shown, columns, unit)
+        return read_sacct(file, shown, dates)
+    if kind == "sacctmgr":
+        return read_sacctmgr(file, shown, dates)
+    return _fta(file, shown) if kind == "fta" else _csv(file, shown, columns, Clock(unit, dates))
+
+
+def _starts(file: TextIO) -> str:
+    """Return the first character of a file that is no blank; a blank if there is none."""
+    first = file.read(4096).lstrip()[:1]
+    file.seek(0)
+    return first or " "
+
+
+def _kind(file: TextIO) -> str:
+    """Return the format of a file by its first lines."""
+    if _starts(file) in "{[":
+        return "infinitehbd"
+    first, second = file.readline(), file.readline()
+    file.seek(0)
+    if first.startswith("#") and "event_type" in first:
+        return "fta"
+    return kind_of(first, second) or "csv"
 
 
 # CSV ---------------------------------------------------------------------------------------------
 
 
-def _rows(file: TextIO, shown: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, int, list[str] | RowError]]:
+    """Return the rows of a CSV, each with its last line and how many lines it takes."""
     reader = csv.reader(file, delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        problem = Problem(f"is not CSV: {error}", "", shown, reader.line_num, 1)
-        raise ScenarioError([problem]) from None
+    while True:
+        before = reader.line_num
+        try:
+            row: list[str] | RowError = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            row = RowError("log_left_cells", f"is not CSV: {error}")
+        if row:
+            yield reader.line_num, reader.line_num - before, row
 
 
-def _csv(file: TextIO, shown: str, columns: dict[str, str], unit: str | None) -> Events:
+def _csv(file: TextIO, shown: str, columns: dict[str, str], clock: Clock) -> Events:
     first = file.readline()
     file.seek(0)
-    rows = _rows(file, shown, max(",;|\t", key=first.count))
-    header = [name.strip() for name in next(rows, (0, []))[1]]
+    rows = _rows(file, max(",;|\t", key=first.count))
+    top = next(rows, (0, 0, []))[2]
+    if isinstance(top, RowError):
+        raise ScenarioError([Problem(str(top), "", shown, 1, 1)])
+    header = [name.strip() for name in top]
     if not header:
         raise ScenarioError.of("is empty", file=shown)
     at = _places(header, shown, columns)
     builder = EventsBuilder(shown)
-    clock = Clock(unit)
-    for line, row in rows:
-        if len(row) != len(header):
-            builder.wrong(f"has {len(row)} cells; the header has {len(header)}", line)
-            continue
+    for line, n_lines, row in rows:
         try:
-            node = node_name(row[at["node"]])
-            start = clock.read(row[at["start"]], header[at["start"]])
-            end = math.nan
-            if "end" in at:
-                text = row[at["end"]]
-                is_open = text.strip().lower() in _OPEN
-                end = math.inf if is_open else clock.read(text, header[at["end"]])
-            if end < start:
-                raise ValueError(f"ends at {row[at['end']]}, before it starts")  # noqa: TRY301 - joins what the clock refuses
-        except ValueError as error:
-            builder.wrong(str(error), line)
-            continue
-        cause = row[at["cause"]].strip() if "cause" in at else ""
-        builder.add(node, start, end, cause or NO_CAUSE)
+            builder.add(*_csv_row(row, header, at, clock))
+        except RowError as bad:
+            builder.leave_out(bad, line, n_lines)
     notes = () if "end" in at else (note("log_without_ends"),)
     return builder.build(is_dated=clock.is_dated is True, notes=notes)
+
+
+def _csv_row(
+    row: list[str] | RowError, header: list[str], at: dict[str, int], clock: Clock
+) -> tuple[str, float, float, str]:
+    """Return node, start, end and cause of a fault."""
+    if isinstance(row, RowError):
+        raise row
+    if len(row) != len(header):
+        raise RowError("log_left_cells", f"has {len(row)} cells; the header has {len(header)}")
+    node = node_name(row[at["node"]])
+    start = clock.read(row[at["start"]], header[at["start"]])
+    end = math.nan
+    if "end" in at:
+        text = row[at["end"]]
+        end = math.inf
+        if text.strip().lower() not in _OPEN:
+            end = clock.read(text, header[at["end"]])
+    if end < start:
+        raise RowError("log_left_order", f"ends at {row[at['end']]}, before it starts")
+    cause = row[at["cause"]].strip() if "cause" in at else ""
+    return node, start, end, cause or NO_CAUSE
 
 
 def _places(header: list[str], shown: str, columns: dict[str, str]) -> dict[str, int]:
@@ -181,11 +228,83 @@ def _places(header: list[str], shown: str, columns: dict[str, str]) -> dict[str,
     return at
 
 
-# The JSON of InfiniteHBD-Trace -------------------------------------------------------------------
+# The Failure Trace Archive -----------------------------------------------------------------------
+
+_FTA = {
+    "node": ("node_id",),
+    "state": ("event_type",),
+    "start": ("event_start_time",),
+    "end": ("event_stop_time", "event_end_time"),
+}
+_UNAVAILABLE = "0"
 
 
-def _infinitehbd(file: TextIO, shown: str) -> Events:
-    """Return the faults of a list of starts and ends, times in days."""
+def _fta(file: TextIO, shown: str) -> Events:
+    """Return the times in which nodes were not available, of an ``event_trace.tab``.
+
+    Its header begins with ``#``; cells are apart by tabs, or blanks; times are seconds since 1970,
+    or since the trace began. A node_id is one node of one platform.
+    """
+    first = file.readline()
+    gap = "\t" if "\t" in first else None
+    header = [name.strip() for name in first.lstrip("# ").split(gap)]
+    at = {}
+    for what, names in _FTA.items():
+        found = [name for name in names if name in header]
+        if not found:
+            message = f"looks like the Failure Trace Archive, and lacks the column {names[0]}"
+            raise ScenarioError.of(message, file=shown)
+        at[what] = header.index(found[0])
+    platform = header.index("platform_id") if "platform_id" in header else -1
+    builder, n_other = EventsBuilder(shown), 0
+    for line, text in enumerate(file, 2):
+        row = text.split(gap)
+        if len(row) < len(header):
+            if text.strip():
+                why = f"has {len(row)} cells; the header has {len(header)}"
+                builder.leave_out(RowError("log_left_cells", why), line)
+            continue
+        state, node = row[at["state"]].strip(), row[at["node"]].strip()
+        if state != _UNAVAILABLE and state.isdecimal():
+            n_other += 1
+            continue
+        try:
+            if state != _UNAVAILABLE:
+                why = f"event_type must be a number, got {state[:40]!r}"
+                raise RowError("log_left_cells", why)  # noqa: TRY301 - joins what is wrong
+            name = node_name(node if platform < 0 else f"{row[platform].strip()}/{node}")
+            builder.add(name, *_fta_times(row[at["start"]], row[at["end"]]), NO_CAUSE)
+        except RowError as bad:
+            builder.leave_out(bad, line)
+    notes = of_some(note("log_fta_states", n=n_other))
+    is_dated = min(builder.start_s, default=0.0) >= EARLIEST_EPOCH_S
+    return builder.build(is_dated=is_dated, notes=notes, n_others=n_other)
+
+
+def _fta_times(start: str, end: str) -> tuple[float, float]:
+    """Return when a node was not available, an end that is not known being open. [s]"""
+    times = []
+    for text in (start, end):
+        if text is end and text.strip().lower() in _OPEN:
+            times.append(math.inf)
+            continue
+        try:
+            time_s = float(text)
+        except ValueError:
+            time_s = math.nan
+        if not abs(time_s) < LATEST_EPOCH_S:
+            raise RowError("log_left_time", f"{text.strip()[:40]!r} is not a number of seconds")
+        times.append(time_s)
+    if times[1] < times[0]:
+        raise RowError("log_left_order", f"ends at {end.strip()}, before it starts")
+    return times[0], times[1]
+
+
+# JSON: InfiniteHBD-Trace, sacct --json -----------------------------------------------------------
+
+
+def _of_json(file: TextIO, shown: str) -> Events:
+    """Return the faults of ``sacct --json``, or of a list of starts and ends, times in days."""
     try:
         data = json.load(file)
     except json.JSONDecodeError as error:
@@ -193,17 +312,17 @@ def _infinitehbd(file: TextIO, shown: str) -> Events:
         raise ScenarioError([problem]) from None
     except RecursionError:
         raise ScenarioError.of("is nested too deep", file=shown) from None
+    if isinstance(data, dict):
+        return read_sacct_json(data, shown)
     if not isinstance(data, list):
         raise ScenarioError.of(f"must be a list of events, not {shown_value(data)}", file=shown)
-    builder = EventsBuilder(shown)
+    builder = EventsBuilder(shown, "entries")
     events = []
     for number, item in enumerate(data, 1):
         try:
             events.append((*_hbd_event(item), number))
         except ValueError as error:
-            builder.wrong(f"event {number}: {error}", 0)
-    if builder.problems:
-        raise ScenarioError(builder.problems)
+            builder.leave_out(RowError("log_left_entry", str(error)), number)
     events.sort(key=lambda event: event[0])  # stable: what the file says first at one time is first
     return _paired(builder, events)
 

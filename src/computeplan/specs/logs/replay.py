@@ -26,7 +26,7 @@ from computeplan.errors import ScenarioError
 from computeplan.notes import Note, note, of_some
 from computeplan.specs.documents.document import nearest
 from computeplan.specs.fields import HowWritten, refuse
-from computeplan.specs.logs.events import UNKNOWN_NODE, Events, merged
+from computeplan.specs.logs.events import LEFT_OUT, UNKNOWN_NODE, Events, left_out, merged
 from computeplan.specs.logs.reader import COLUMNS, FORMATS, read_log
 from computeplan.specs.logs.times import UNITS_S, read_time_s
 
@@ -87,7 +87,7 @@ class Replay:
     """Which log to replay, with the words of ``computeplan fit``."""
 
     log: str
-    """A file beside the scenario: CSV, InfiniteHBD JSON or ``sacct -P``."""
+    """A file beside the scenario, in any format of `reader.FORMATS`."""
     begins: str | None = None
     ends: str | None = None
     """The window, as written: ``from`` is time 0 of the simulation, ``to`` its end in the log."""
@@ -96,6 +96,8 @@ class Replay:
     unit: str | None = None
     kind: str | None = None
     """Of bare times in a CSV; the format of the file."""
+    dates: str | None = None
+    """The form of dates that are not of ISO 8601, as ``strptime`` has it."""
     notes: tuple[str, ...] = ()
     """What was done to the log that this one is a plain copy of, as `note_text` writes it."""
 
@@ -107,6 +109,7 @@ _WORDS = {
     "columns": "columns",
     "unit": "unit",
     "format": "kind",
+    "dates": "dates",
     "notes": "notes",
 }
 _OF_LOGS = (
@@ -114,6 +117,12 @@ _OF_LOGS = (
     *(note("log_slurm_unknown_node", n=0), note("log_unknown_node", n=0)),
     *(note("log_outside_window", n=0), note("log_down_at_first", n=0), note("log_merged", n=0)),
     *(note("log_without_end", n=0), note("log_without_start", n=0), note("log_began_again", n=0)),
+    *(note("log_slurm_no_duplicates"), note("log_slurm_events"), note("log_slurm_clusters", n=0)),
+    note("log_fta_states", n=0),
+)
+_LEFT_OUT = re.compile(
+    rf"(?P<code>{'|'.join(LEFT_OUT)}): (?P<n>\d{{1,9}}) "
+    r"\((?P<by>lines|entries) (?P<first>\d{1,9}(?:, \d{1,9}){0,2})\)"
 )
 _KNOWN = {one.code: one for one in _OF_LOGS}
 """Notes on logs by code, as `note_text` writes them to a file, without or with a count."""
@@ -173,6 +182,9 @@ def _word(word: str, value: object) -> object:
 def _read_note(text: str) -> Note:
     """Return a note as `note_text` wrote it; anything else is a sentence of the user's own."""
     code, _, n = text.partition(": ")
+    if (left := _LEFT_OUT.fullmatch(text)) is not None:
+        first = tuple(int(number) for number in left["first"].split(", "))
+        return left_out(left["code"], int(left["n"]), left["by"], first)
     known = _KNOWN.get(code)
     if known is None or not re.fullmatch(r"[0-9]{1,9}" if known.items else "", n):
         return note("log_sentence", text=text)
@@ -189,6 +201,10 @@ def note_text(found: Note) -> str:
     """
     if found.code == "log_sentence":
         return str(found.values["text"])
+    if found.code in LEFT_OUT:
+        values = found.values
+        first = str(values["first"]).strip("(,)")
+        return f"{found.code}: {values['n']} ({values['counted_by']} {first})"
     return f"{found.code}: {found.values['n']}" if "n" in found.values else found.code
 
 
@@ -214,6 +230,7 @@ ReplayField = Annotated[
                         },
                         "unit": {"enum": list(UNITS_S)},
                         "format": {"enum": list(FORMATS)},
+                        "dates": {"type": "string"},
                         "notes": {"type": "array", "items": {"type": "string"}},
                     },
                 },
@@ -229,7 +246,14 @@ def load_replay(replay: Replay, path: Path) -> Replayed:
 
     A ScenarioError if the file cannot be read, a row is wrong, or the window is missing or empty.
     """
-    events = read_log(path, replay.kind, columns=replay.columns, unit=replay.unit, shown=replay.log)
+    events = read_log(
+        path,
+        replay.kind,
+        columns=replay.columns,
+        unit=replay.unit,
+        dates=replay.dates,
+        shown=replay.log,
+    )
     from_s, to_s = _begin_s(replay, events), math.inf
     if replay.ends is not None:
         to_s = read_time_s(replay.ends, is_dated=events.is_dated, option="to")

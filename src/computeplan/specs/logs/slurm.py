@@ -1,81 +1,69 @@
-"""What Slurm writes: ``sacct -P`` tables and node lists such as ``gpu[001-004,7]``.
+"""What Slurm knows of nodes that failed: ``sacct``, also as JSON, and ``sacctmgr show event``.
 
 ``sacct`` knows jobs, not nodes. A job that ended in ``NODE_FAIL`` says when a node failed; which of
 its nodes it was stands in ``FailedNode`` if that field was asked for. Without it, a job on several
-nodes still counts as one fault, on a node that is not known.
+nodes still counts as one fault, on a node that is not known. A job that was requeued keeps its
+JobID, and only ``sacct -D`` shows the record that failed. ``sacctmgr show event`` knows when nodes
+went down or were drained, why, and when they came back.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import TextIO
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+import numpy as np
 
 from computeplan.errors import ScenarioError
-from computeplan.notes import note, of_some
-from computeplan.specs.logs.events import Events, EventsBuilder, node_name
-from computeplan.specs.logs.times import read_date_s
+from computeplan.notes import Notes, note, of_some
+from computeplan.specs.documents.json_file import shown_value
+from computeplan.specs.logs.events import Events, EventsBuilder, RowError, node_name
+from computeplan.specs.logs.nodelist import NO_NODE, expand_nodes
+from computeplan.specs.logs.slurm_table import (
+    FAULT_STATES,
+    STATES,
+    Form,
+    form_of,
+    is_table_row,
+    rows,
+    state_of,
+)
+from computeplan.specs.logs.times import read_date_s, read_epoch_s
 
-__all__ = ["FAULT_STATES", "expand_nodes", "failed_nodes", "read_sacct"]
+__all__ = [
+    "SACCT",
+    "SACCTMGR",
+    "failed_nodes",
+    "kind_of",
+    "read_sacct",
+    "read_sacct_json",
+    "read_sacctmgr",
+]
 
-FAULT_STATES = ("NODE_FAIL", "BOOT_FAIL")
-"""States of jobs that a node ended; FAILED, TIMEOUT, OUT_OF_MEMORY are the jobs' own."""
+SACCT = "sacct -D -a -P --format=JobID,State,NodeList,End,FailedNode -S 2024-01-01 -E now"
+"""What to ask for; -D, as a job that was requeued after its node failed has several records."""
+SACCTMGR = "sacctmgr show event -P start=2024-01-01 format=Cluster,NodeName,Start,End,State,Reason"
 
-MAX_LISTED = 100_000
-_PART = re.compile(r"([^\[\],\s]*)(?:\[([0-9,\-]+)\]([^\[\],\s]*))?(,|\Z)")  # in one way only
-_NO_NODE = {"", "none", "unknown", "none assigned", "(null)"}
-
-
-def expand_nodes(text: str) -> list[str]:
-    """Return the names in a Slurm node list.
-
-    Parameters
-    ----------
-    text : str
-        Names with commas between them; a name may hold one pair of brackets with numbers and
-        ranges, whose leading zeros count.
-
-    Raises
-    ------
-    ValueError
-        If it is not a node list, or names more than 100,000 nodes.
-
-    Examples
-    --------
-    >>> expand_nodes("gpu[001-003,7],login1")
-    ['gpu001', 'gpu002', 'gpu003', 'gpu7', 'login1']
-    >>> expand_nodes("None assigned")
-    []
-    """
-    if text.strip().lower() in _NO_NODE:
-        return []
-    names: list[str] = []
-    listed, at, more = text.strip(), 0, ","
-    while more:
-        match = _PART.match(listed, at)
-        if match is None or match.end() - at == len(match[4]):
-            raise ValueError(f"{text[:60]!r} is not a node list such as gpu[001-004,7]")
-        head, numbers, tail, more = match.groups()
-        middles = [""] if numbers is None else _numbers(numbers, text)
-        names += [f"{head}{middle}{tail or ''}" for middle in middles]
-        if len(names) > MAX_LISTED:
-            raise ValueError(f"{text[:60]!r} names more than {MAX_LISTED:,} nodes")
-        at = match.end()
-    return names
+_NEEDED = ("State", "NodeList", "End")
+_OF_JOBS = ("JobID", "State", "NodeList", "End", "FailedNode", "Cluster")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d{9,}")
+_EPOCH = re.compile(r"\d+(?:\.\d+)?")
 
 
-def _numbers(ranges: str, text: str) -> list[str]:
-    found: list[str] = []
-    for part in ranges.split(","):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
-        if match is None:
-            raise ValueError(f"{text[:60]!r} is not a node list such as gpu[001-004,7]")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or len(found) + last - first >= MAX_LISTED:
-            raise ValueError(f"{text[:60]!r}: {part} is not a range of at most {MAX_LISTED:,}")
-        found += [f"{number:0{len(match[1])}d}" for number in range(first, last + 1)]
-    return found
+def kind_of(first: str, second: str) -> str | None:
+    """Return ``sacct`` or ``sacctmgr`` if the first lines are of such a table, or None."""
+    form = form_of(first, second)
+    names = set() if form is None else set(form.columns)
+    if names & {"JobID", "JobIDRaw"} and names & {"State", "NodeList"}:
+        return None if names & {"node", "start"} else "sacct"
+    if {"State", "NodeList", "End"} <= names:
+        return "sacct"
+    if form is not None and "NodeName" in names and form.separator != ",":
+        return "sacctmgr" if names & {"TimeStart", "Start"} else None
+    return "sacct" if is_table_row(first) else None
 
 
 def failed_nodes(node_list: str, failed: str) -> Sequence[str | None]:
@@ -95,49 +83,217 @@ def failed_nodes(node_list: str, failed: str) -> Sequence[str | None]:
     return nodes if len(nodes) == 1 else [None]
 
 
-def read_sacct(file: TextIO, shown: str) -> Events:
+class _Jobs:
+    """Faults of jobs that a node ended, and what is said of all jobs."""
+
+    def __init__(self, shown: str, counted_by: str = "lines") -> None:
+        self.builder = EventsBuilder(shown, counted_by)
+        self.n_unknown = self.n_other = 0
+        self.ids = array("q")
+
+    def fault(self, state: str, end_s: float, nodes: Sequence[str | None], cluster: str) -> None:
+        """Add the end of one job, on nodes of a cluster, which is empty if it is not named."""
+        head = f"{cluster}/" if cluster else ""
+        names = [None if node is None else node_name(f"{head}{node}") for node in nodes]
+        for name in names:
+            self.n_unknown += name is None
+            self.builder.add(name, end_s, math.nan, state)
+
+    def events(self, *, has_ids: bool) -> Events:
+        """Return the faults, with notes."""
+        notes: Notes = (note("log_slurm_states", n=self.n_other), note("log_slurm_no_repairs"))
+        ids = np.array(self.ids, dtype=np.int64)
+        if has_ids and np.unique(ids).size == ids.size:
+            notes = (*notes, note("log_slurm_no_duplicates"))
+        unknown = of_some(note("log_slurm_unknown_node", n=self.n_unknown))
+        return self.builder.build(is_dated=True, notes=(*notes, *unknown), n_others=self.n_other)
+
+
+def _time_s(text: str, dates: str | None) -> float:
+    """Return a time as Slurm prints it, with SLURM_TIME_FORMAT=%s too. [s]"""
+    if text.lower() in NO_NODE or text == "0":
+        raise RowError("log_left_no_end", f"End is {text!r}: the job has no end")
+    if dates is None and _EPOCH.fullmatch(text):
+        return read_epoch_s(text)
+    return read_date_s(text, dates)
+
+
+def _is_date(dates: str | None) -> Callable[[str], bool]:
+    """Return what tells whether a cell holds a date, or stands for none."""
+
+    def is_date(text: str) -> bool:
+        found = text.strip()
+        if dates is None or found.lower() in NO_NODE:
+            return found.lower() in NO_NODE or _DATE.fullmatch(found) is not None
+        try:
+            read_date_s(found, dates)
+        except ValueError:
+            return False
+        return True
+
+    return is_date
+
+
+def _state(text: str) -> str:
+    """Return a state, of which wide columns may show the begin only."""
+    word = state_of(text)
+    if word in STATES or not word.endswith("+"):
+        return word
+    meant = {state for state in STATES if state.startswith(word[:-1])}
+    if meant & set(FAULT_STATES) and len(meant) > 1:
+        raise RowError("log_left_cells", f"State is cut to {word!r}: ask for the columns with -P")
+    return min(meant, default=word)
+
+
+def _nodes(form: Form, node_list: str, failed: str) -> Sequence[str | None]:
+    if form.spans:  # of which columns may show the begin only
+        failed = "" if failed.endswith("+") else failed
+        if node_list.endswith("+") and not failed:
+            return [None]
+        node_list = node_list.rstrip("+")
+    return failed_nodes("" if failed and form.spans else node_list, failed)
+
+
+def _table(file: TextIO, shown: str, needed: Sequence[str], command: str) -> tuple[Form, set[str]]:
+    """Return the form of a table, the file then being behind its header.
+
+    A ScenarioError that says what to ask Slurm for if the form or a column is missing.
+    """
+    ask = f"ask for {command}"
+    tool = command.split(" ", 1)[0]
+    first = file.readline()
+    place = file.tell()
+    second = file.readline()
+    form = form_of(first, second)
+    if form is None or not form.spans:
+        file.seek(place)
+    if form is None or is_table_row(first):
+        raise ScenarioError.of(
+            f"looks like {tool} output without its header (-n): {ask}", file=shown
+        )
+    names = set(form.columns)
+    missing = [name for name in needed if name not in names]
+    if missing:
+        message = f"looks like {tool} output, and lacks {', '.join(missing)}: {ask}"
+        raise ScenarioError.of(message, file=shown)
+    if not form.separator and not form.spans:
+        message = f"looks like {tool} output in wide columns without their line of dashes: {ask}"
+        raise ScenarioError.of(message, file=shown)
+    double = [name for name in needed if form.columns.count(name) > 1]
+    if double:
+        raise ScenarioError.of(f"has the column {double[0]!r} twice: {ask}", file=shown)
+    return form, names
+
+
+def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
     """Return the ends of jobs that a node ended, as faults whose repair is not known.
 
-    From what ``sacct -P`` printed. A ScenarioError if columns are missing, or with every row that
-    is wrong.
+    From what ``sacct`` printed, in dates of ISO 8601, seconds since 1970, or the form `dates`. A
+    ScenarioError if columns are missing, or with the rows that are wrong if those are most.
     """
-    lines = enumerate(file, 1)  # sacct -P quotes nothing, so this is no CSV
-    header = next(lines, (1, ""))[1].strip().split("|")
-    missing = [name for name in ("State", "NodeList", "End") if name not in header]
-    if missing:
-        message = f"lacks {', '.join(missing)}: sacct -P --format=JobID,State,NodeList,End,"
-        raise ScenarioError.of(f"{message}FailedNode (with -a and a window -S, -E)", file=shown)
-    at = {name: place for place, name in enumerate(header)}
-    builder = EventsBuilder(shown)
-    n_unknown = n_other = 0
-
-    def cell(row: list[str], name: str) -> str:
-        return row[at[name]].strip() if name in at else ""
-
-    for line, text in lines:
-        row = text.rstrip("\r\n").split("|")
-        if len(row) == len(header) + 1 and not row[-1]:
-            row.pop()  # sacct -p ends each line with a bar, -P does not
-        if len(row) != len(header):
-            if text.strip():
-                builder.wrong(f"has {len(row)} cells; the header has {len(header)}", line)
+    form, names = _table(file, shown, _NEEDED, SACCT)
+    jobs = _Jobs(shown)
+    job_id = "JobID" if "JobID" in names else "JobIDRaw"
+    wanted = (job_id, *_OF_JOBS[1:])
+    for line, n_lines, row in rows(file, form, wanted, _NEEDED, _is_date(dates)):
+        if isinstance(row, RowError):
+            jobs.builder.leave_out(row, line, n_lines)
             continue
-        state = cell(row, "State").split(" ")[0]
-        if "." in cell(row, "JobID"):
+        job, text, node_list, end, failed, cluster = row
+        if "." in job:
             continue  # a step fails with its job
-        if state not in FAULT_STATES:
-            n_other += 1
+        try:
+            state = text if text in STATES else _state(text)
+            jobs.ids.append(hash((cluster, job)) if not job.endswith("+") else line)
+            if state not in FAULT_STATES:
+                jobs.n_other += 1
+                continue
+            nodes = _nodes(form, node_list, failed)
+            jobs.fault(state, _time_s(end, dates), nodes, cluster)
+        except RowError as bad:
+            jobs.builder.leave_out(bad, line, n_lines)
+    return jobs.events(has_ids=job_id in names)
+
+
+def read_sacctmgr(file: TextIO, shown: str, dates: str | None = None) -> Events:
+    """Return the times in which nodes were down or drained, with the reason as the cause.
+
+    From what ``sacctmgr show event`` printed; a ScenarioError as of `read_sacct`.
+    """
+    form, names = _table(file, shown, ("NodeName",), SACCTMGR)
+    is_old = "TimeStart" in names  # as the header says it, whatever the format asked for
+    start, end = ("TimeStart", "TimeEnd") if is_old else ("Start", "End")
+    builder, n_other = EventsBuilder(shown), 0
+    wanted = ("NodeName", start, end, "Reason", "Cluster")
+    for line, n_lines, row in rows(file, form, wanted, ("NodeName", start), _is_date(dates)):
+        if isinstance(row, RowError):
+            builder.leave_out(row, line, n_lines)
+            continue
+        node, start_text, end_text, reason, cluster = row
+        if not node:
+            n_other += 1  # an event of the cluster
             continue
         try:
-            end_s = read_date_s(cell(row, "End"))
-            named = failed_nodes(cell(row, "NodeList"), cell(row, "FailedNode"))
-            nodes = [node if node is None else node_name(node) for node in named]
-        except ValueError as error:
-            builder.wrong(str(error), line)
+            name = node_name(f"{cluster}/{node}" if cluster else node)
+            start_s = _time_s(start_text, dates)
+            end_s = math.inf if end in names else math.nan
+            if end_text.lower() not in NO_NODE:
+                end_s = _time_s(end_text, dates)
+            if end_s < start_s:
+                raise RowError("log_left_order", f"ends at {end_text}, before it starts")  # noqa: TRY301
+        except RowError as bad:
+            builder.leave_out(bad, line, n_lines)
             continue
-        for node in nodes:
-            n_unknown += node is None
-            builder.add(node, end_s, math.nan, state)
-    notes = (note("log_slurm_states", n=n_other), note("log_slurm_no_repairs"))
-    unknown = of_some(note("log_slurm_unknown_node", n=n_unknown))
-    return builder.build(is_dated=True, notes=(*notes, *unknown))
+        builder.add(name, start_s, end_s, " ".join(reason.split()) or "down")
+    notes = (note("log_slurm_events"), *of_some(note("log_slurm_clusters", n=n_other)))
+    return builder.build(is_dated=True, notes=notes, n_others=n_other)
+
+
+# JSON --------------------------------------------------------------------------------------------
+
+
+def read_sacct_json(data: dict[str, Any], shown: str) -> Events:
+    """Return the ends of jobs that a node ended, from what ``sacct --json`` printed.
+
+    Slurm has changed that form: a state is a text or a list, a number a number or
+    ``{set, infinite, number}``. A ScenarioError if there are no jobs, or most are not readable.
+    """
+    found = data.get("jobs")
+    if not isinstance(found, list):
+        message = f"is a mapping without the jobs of sacct --json: ask for {SACCT}"
+        raise ScenarioError.of(message, file=shown)
+    jobs = _Jobs(shown, "entries")
+    for number, job in enumerate(found, 1):
+        try:
+            _add_json(jobs, job)
+        except ValueError as error:
+            bad = error if isinstance(error, RowError) else RowError("log_left_entry", str(error))
+            jobs.builder.leave_out(bad, number)
+    return jobs.events(has_ids=all(isinstance(job, dict) and "job_id" in job for job in found))
+
+
+def _add_json(jobs: _Jobs, job: object) -> None:
+    if not isinstance(job, dict):
+        raise RowError("log_left_entry", f"must be a mapping, not {shown_value(job)}")
+    about, times = job.get("state", job.get("job_state")), job.get("time")
+    states = about.get("current") if isinstance(about, dict) else about
+    states = [states] if isinstance(states, str) else states
+    if not isinstance(states, list) or not all(isinstance(one, str) for one in states):
+        raise RowError(
+            "log_left_entry", f"state must be a name or a list, got {shown_value(about)}"
+        )
+    jobs.ids.append(hash((str(job.get("cluster")), str(job.get("job_id")))))
+    state = next((state for one in states if (state := state_of(one)) in FAULT_STATES), None)
+    if state is None:
+        if not any(state_of(one) in STATES for one in states):
+            raise RowError("log_left_entry", f"has no known state, but {shown_value(states)}")
+        jobs.n_other += 1
+        return
+    end = times.get("end") if isinstance(times, dict) else job.get("end_time")
+    if isinstance(end, dict):
+        end = end.get("number") if end.get("set", True) and not end.get("infinite") else None
+    end_s = _time_s(str(0 if end is None or isinstance(end, bool) else end), None)
+    nodes, failed, cluster = (job.get(key) or "" for key in ("nodes", "failed_node", "cluster"))
+    if not (isinstance(nodes, str) and isinstance(failed, str) and isinstance(cluster, str)):
+        raise RowError("log_left_entry", "nodes, failed_node and cluster must be texts")
+    jobs.fault(state, end_s, failed_nodes(nodes, failed), cluster)
