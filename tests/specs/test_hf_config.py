@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -376,7 +377,8 @@ def test_published_counts_are_exact(config, counted, left_out):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_config_gives_the_shape_that_the_catalogue_has(config, name):
-    assert shape(config) == shape_of(load_model(name)[0].architecture())
+    main = replace(shape(config), mtp=0)  # the catalogue has no extra prediction layers
+    assert main == shape_of(load_model(name)[0].architecture())
 
 
 # -- traps ---------------------------------------------------------------------------------------
@@ -519,7 +521,7 @@ def test_a_number_that_is_none_is_refused_under_its_name(bad):
 def test_an_unknown_model_type_is_told_the_known_ones(bad):
     (message,) = problems({**LLAMA, "model_type": bad}).values()
     assert "Known: baichuan, bloom, chatglm," in message
-    assert len(message) < 500
+    assert len(message) < 1000
     assert ("Did you mean 'llama'?" in message) is (bad == "lama")
 
 

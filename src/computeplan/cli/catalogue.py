@@ -14,7 +14,9 @@ from computeplan.errors import ScenarioError
 from computeplan.notes import Notes
 from computeplan.physics.steptime.transformer import (
     flop_per_token,
+    mtp_flop_per_token,
     n_active_parameters,
+    n_mtp_parameters,
     n_parameters,
     shape_of,
     size_class,
@@ -296,6 +298,10 @@ def _model_summary(model: Transformer) -> dict[str, Any]:
         "train_flop_per_token": flop_per_token(shape, SEQ),
         "seq": SEQ,
         "size_class": size_class(shape),
+        "mtp_layers": shape.mtp,
+        "mtp_parameters": n_mtp_parameters(shape),
+        "mtp_active_parameters": n_mtp_parameters(shape, active=True),
+        "mtp_train_flop_per_token": mtp_flop_per_token(shape, SEQ),
     }
 
 
@@ -315,20 +321,65 @@ def _above_model(model: Transformer) -> list[str]:
         f"class: {found['size_class']}",
         f"\nshape, from {shape_source.title if shape_source else model.source}",
     ]
-    for key, value in model.architecture().items():
-        if value is None or (model.mla is not None and key in ("kv_heads", "head_dim")):
-            continue
-        parts = value.items() if isinstance(value, dict) else [("", value)]
-        lines += [f"  {f'{key}.{inner}' if inner else key:24}{number}" for inner, number in parts]
+    lines += [f"  {f'{key} ':24}{number}" for key, number in _shape_lines(model)]
     if model.n_context:
         lines.append(f"  {'context':24}{model.n_context}")
+    further = f"\nextra prediction layers ({found['mtp_layers']}), counted apart"
     return [
         *lines,
         "\nfrom the shape",
-        f"  {'parameters':24}{found['parameters']:,}",
-        f"  {'active parameters':24}{found['active_parameters']:,}",
-        f"  {f'training, seq {SEQ}':24}{found['train_flop_per_token']:.4g} FLOP/token",
+        *_counts(found),
+        *([further, *_counts(found, "mtp_")] if found["mtp_layers"] else []),
     ]
+
+
+def _counts(found: dict[str, Any], of: str = "") -> list[str]:
+    return [
+        f"  {'parameters':24}{found[f'{of}parameters']:,}",
+        f"  {'active parameters':24}{found[f'{of}active_parameters']:,}",
+        f"  {f'training, seq {SEQ}':24}{found[f'{of}train_flop_per_token']:.4g} FLOP/token",
+    ]
+
+
+_ALWAYS = (
+    *("layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab", "gated_mlp"),
+    *("tied_embeddings", "causal", "learned_positions", "norm", "biases", "embedding_norm"),
+)
+"""Numbers of a shape that are shown whatever they are; the others where they say something."""
+
+_IF_SET = ("latent", "key_heads", "gate_rank", "step_rank")
+"""Numbers of a part that are shown where they say something."""
+
+
+def _shape_lines(model: Transformer) -> list[tuple[str, Any]]:
+    """Return the shape as it is written, kinds of layers one by one."""
+    found: list[tuple[str, Any]] = []
+    shape = model.architecture()
+    shape.pop("kinds", None)
+    if model.linear_attention is not None:
+        shape["linear_attention"] = model.linear_attention.model_dump()
+        shape.pop("linear", None)
+    for key, value in {**shape, "full_attention_every": model.full_attention_every}.items():
+        if key not in _ALWAYS and not value:
+            continue
+        if model.mla is not None and key in ("kv_heads", "head_dim"):
+            continue
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        found += [
+            (f"{key}.{inner}" if inner else key, number)
+            for inner, number in parts
+            if number or inner not in _IF_SET
+        ]
+    for kind in model.layer_kinds:
+        changed = kind.model_dump(exclude_unset=True, exclude={"layers"})
+        found.append((f"{kind.layers} layers", _said(changed)[1:-1] or "as above"))
+    return found
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items()) + "}"
+    return "null" if value is None else str(value)
 
 
 models = _command(

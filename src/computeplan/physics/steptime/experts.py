@@ -16,7 +16,7 @@ import numpy as np
 
 from computeplan.physics.steptime.collectives import Fabric, collective_s
 from computeplan.physics.steptime.layout import Layout
-from computeplan.physics.steptime.transformer import Shape
+from computeplan.physics.steptime.transformer import Shape, expert_width
 
 __all__ = ["experts_s"]
 
@@ -45,7 +45,7 @@ def experts_s(fabric: Fabric, shape: Shape, layout: Layout, tokens: Any, token_b
     moe = shape.moe
     assert moe is not None
     ep = layout.ep
-    sent = tokens / layout.tp * shape.hidden * token_bytes
+    sent = tokens / layout.tp * expert_width(shape) * token_bytes
     inside = np.minimum(ep, float(fabric.domain))
     servers = np.maximum(ep / inside, 1.0)
     ranks_met = ep * (1.0 - (1.0 - 1.0 / ep) ** moe.top_k)

@@ -1,6 +1,7 @@
 """One layer on one rank: its matrix products, its element-wise traffic, its messages.
 
-A layer is dense or holds experts; a mixture may have some of both, and each is priced apart.
+A layer is dense or holds experts; a mixture may have some of both, and each is priced apart. Where
+layers differ further (`Shape.kinds`), each of the two is the mean over its kinds.
 
 Tensor parallelism cuts every weight matrix in `tp` parts, the first of a pair by columns, the
 second by rows, so that an all-reduce ends each pair. What stands between (norms, residuals) is done
@@ -8,6 +9,9 @@ by every rank in full, or cut along the sequence with sequence parallelism; the 
 becomes an all-gather before and a reduce-scatter after, of the same volume. Keys and values that
 are fewer than the ranks are repeated. A mixture of experts sends every token to the ranks that hold
 its experts and back; experts are not cut by `tp`.
+
+Long because time, weights and memory of a layer follow from the same products, and are read beside
+them.
 
 Sources
 -------
@@ -17,7 +21,7 @@ Sources
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,12 +34,20 @@ from computeplan.physics.steptime.operators import (
     gemm_s,
     move_s,
 )
-from computeplan.physics.steptime.transformer import Shape, attention_flop_per_token
+from computeplan.physics.steptime.transformer import (
+    Shape,
+    attention_flop_per_token,
+    expert_width,
+    extra_matrices,
+    value_width,
+)
 
 __all__ = [
     "LayerTime",
     "Weights",
     "attention_products",
+    "attention_share",
+    "blocks_of",
     "dense_of_rank",
     "heavy_stages",
     "kv_heads_of_rank",
@@ -109,10 +121,17 @@ def attention_products(shape: Shape, tp: Any) -> list[tuple[Any, Any]]:
     [(768.0, 4096), (4096, 512.0)]
     """
     h, a = shape.hidden, shape.heads
+    extra: list[tuple[Any, Any]] = []
+    for columns, depth, cut in extra_matrices(shape):
+        n = columns / tp if cut == "columns" else columns
+        extra.append((n, depth / tp if cut == "depth" else depth))
+    if not a or shape.linear is not None or shape.compressed is not None:
+        return extra
     if shape.mla is None:
-        d = shape.head_dim
-        qkv = d * (a / tp + 2 * kv_heads_of_rank(shape, tp))
-        return [(float(qkv) if np.ndim(qkv) == 0 else qkv, h), (h, a * d / tp)]
+        d, v = shape.head_dim, value_width(shape)
+        of_keys = d if shape.shared_kv else d + v
+        qkv = d * a / tp + of_keys * kv_heads_of_rank(shape, tp)
+        return [(float(qkv) if np.ndim(qkv) == 0 else qkv, h), (h, a * v / tp), *extra]
     mla = shape.mla
     query = a * (mla.qk_nope_head_dim + mla.qk_rope_head_dim) / tp
     queries = [(query, h)]
@@ -123,6 +142,7 @@ def attention_products(shape: Shape, tp: Any) -> list[tuple[Any, Any]]:
         (mla.kv_lora_rank + mla.qk_rope_head_dim, h),
         (a * (mla.qk_nope_head_dim + mla.v_head_dim) / tp, mla.kv_lora_rank),
         (h, a * mla.v_head_dim / tp),
+        *extra,
     ]
 
 
@@ -149,21 +169,58 @@ def n_with_experts(shape: Shape) -> int:
     return 0 if shape.moe is None else shape.layers - shape.moe.dense_layers
 
 
+def _shares(shape: Shape, *, experts: bool | None = None) -> list[tuple[float, Shape]]:
+    """Return kinds of layers with their shares: of all, or of those with or without experts."""
+    found = [k for k in shape.kinds if experts is None or (k.moe is not None) == experts]
+    total = sum(kind.layers for kind in found)
+    return [(kind.layers / total, kind) for kind in found]
+
+
+def blocks_of(shape: Shape, *, experts: bool) -> float:
+    """Return after how many blocks of a layer the ranks of tensor parallelism add up.
+
+    Two, attention and MLP; one where they stand side by side, or a layer has but one of them.
+    """
+    if shape.kinds:
+        return sum(
+            share * blocks_of(kind, experts=experts)
+            for share, kind in _shares(shape, experts=experts)
+        )
+    if shape.parallel:
+        return 1.0
+    return float((shape.heads > 0) + (shape.ffn > 0 or shape.moe is not None))
+
+
+def attention_share(shape: Shape) -> float:
+    """Return the share of layers that look at keys of other tokens, rather than keep a state."""
+    kinds = _shares(shape) or [(1.0, shape)]
+    return sum(share for share, kind in kinds if kind.heads and kind.linear is None)
+
+
 def dense_of_rank(shape: Shape, tp: Any, *, experts: bool) -> Any:
     """Return the weights of a layer, with experts or without, on one rank; routed ones aside."""
+    if shape.kinds:
+        kinds = _shares(shape, experts=experts)
+        return sum(share * dense_of_rank(kind, tp, experts=experts) for share, kind in kinds)
     weights = weights_of(shape)
     held = (weights.attention + (weights.beside if experts else weights.mlp)) / tp
+    uncut = sum(n * k for n, k, cut in extra_matrices(shape) if cut == "none")
+    held = held + uncut * (1.0 - 1.0 / tp)
+    if not shape.heads or shape.linear is not None or shape.compressed is not None:
+        return held
     if shape.mla is not None:  # projections to latent vectors are not cut: every rank has all
         latent = shape.mla.q_lora_rank + shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim
         return held + latent * shape.hidden * (1.0 - 1.0 / tp)
     repeated = kv_heads_of_rank(shape, tp) - shape.kv_heads / tp
-    return held + 2 * shape.head_dim * shape.hidden * repeated
+    of_keys = shape.head_dim + (0 if shape.shared_kv else value_width(shape))
+    return held + of_keys * shape.hidden * repeated
 
 
 def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
     """Return how many dense layers and layers with experts a stage of a pipeline holds.
 
-    Stages differ by one layer at most, the last ones have fewer; dense layers come first.
+    Stages differ by one layer at most, the last ones have fewer; dense layers come first, or are
+    spread evenly where layers differ further.
 
     Parameters
     ----------
@@ -187,6 +244,9 @@ def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
     n_more = shape.layers - few * stages
     before = stage * few + np.minimum(stage, n_more)
     held = few + (stage < n_more)
+    if shape.kinds:
+        n_dense = held * (1.0 - n_with_experts(shape) / shape.layers)
+        return n_dense, held - n_dense
     n_dense = np.clip(shape.layers - n_with_experts(shape) - before, 0.0, held)
     return n_dense, held - n_dense
 
@@ -199,7 +259,7 @@ def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
     """
     last = stages - 1.0
     n_dense = shape.layers - n_with_experts(shape)
-    if n_dense in (0, shape.layers):
+    if shape.kinds or n_dense in (0, shape.layers):
         return 0.0, last
     few = np.floor(shape.layers / stages)
     n_more = shape.layers - few * stages
@@ -223,13 +283,19 @@ def weights_of(shape: Shape) -> Weights:
     True
     """
     beside = routed = 0.0
-    if shape.moe is not None:
-        one = _size(mlp_products(shape, shape.moe.expert_ffn, 1))
-        beside = shape.moe.shared_experts * one + shape.hidden * shape.moe.experts
-        routed = shape.moe.experts * one
+    moe = shape.moe
+    if moe is not None:
+        one = _size(mlp_products(shape, moe.expert_ffn, 1))
+        beside = moe.shared_experts * one + shape.hidden * (moe.experts + 2 * moe.latent)
+        routed = moe.experts * one * expert_width(shape) / shape.hidden
+    kinds, dense = _shares(shape), _shares(shape, experts=False)
     return Weights(
-        attention=_size(attention_products(shape, 1)),
-        mlp=_size(mlp_products(shape, shape.ffn, 1)),
+        attention=sum(share * _size(attention_products(kind, 1)) for share, kind in kinds)
+        if kinds
+        else _size(attention_products(shape, 1)),
+        mlp=sum(share * _size(mlp_products(kind, kind.ffn, 1)) for share, kind in dense)
+        if kinds
+        else _size(mlp_products(shape, shape.ffn, 1)),
         beside=beside,
         routed=routed,
         embedding=float(shape.vocab * shape.hidden),
@@ -277,19 +343,54 @@ def saved_bytes(
     >>> float(saved_bytes(gpt3, 8, True, seq=2048, dropout=True)) == 34 * 12288 / 8
     True
     """
+    if shape.kinds:
+        kinds = _shares(shape, experts=experts)
+        each = (
+            saved_bytes(
+                kind,
+                tp,
+                sequence_parallel,
+                seq=seq,
+                flash=flash,
+                dropout=dropout,
+                operand_bytes=operand_bytes,
+                experts=experts,
+            )
+            for _, kind in kinds
+        )
+        return sum(share * one for (share, _), one in zip(kinds, each, strict=True))
     h, a = shape.hidden, shape.heads
-    if shape.mla is None:
-        attention = 4.0 * shape.head_dim * (a / tp + kv_heads_of_rank(shape, tp))
-    else:
-        mla = shape.mla
-        wide = mla.qk_nope_head_dim + mla.qk_rope_head_dim
-        attention = 4.0 * a * (wide + mla.v_head_dim) / tp
-        attention = attention + 2.0 * (mla.q_lora_rank + mla.kv_lora_rank)
-    if not flash:
+    attention = _attention_saved(shape, tp)
+    if not flash and shape.linear is None:
         attention = attention + (5.0 if dropout else 2.0) * a * seq / tp
-    around = (4.0 + 2.0 * operand_bytes + (2.0 if dropout else 0.0)) * h
+    blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
+    around = (2.0 + operand_bytes + (1.0 if dropout else 0.0)) * h * blocks
     inside = attention + _mlp_saved(shape, operand_bytes, experts=experts) / tp
     return around / np.where(sequence_parallel, tp, 1.0) + inside
+
+
+def _attention_saved(shape: Shape, tp: Any) -> Any:
+    """Return what attention, or what stands for it, saves of one token. [B/token]"""
+    a = shape.heads
+    if shape.linear is not None:  # each before and after the convolution; the gate, and the output
+        linear = shape.linear
+        inner = linear.heads * linear.value_dim
+        keys = 2 * linear.key_heads * linear.key_dim
+        return 2.0 * (2.0 * (keys + inner) + 2.0 * inner) / tp
+    if not a:
+        return 0.0
+    gate = 2.0 * a * value_width(shape) / tp if shape.gated_attention else 0.0
+    if shape.compressed is not None:
+        part = shape.compressed
+        ranks = part.q_lora_rank + part.o_groups * part.o_lora_rank / tp
+        return 2.0 * (2.0 * a * shape.head_dim / tp + ranks + shape.head_dim)
+    if shape.mla is None:
+        widths = shape.head_dim + value_width(shape)
+        return 2.0 * widths * (a / tp + kv_heads_of_rank(shape, tp)) + gate
+    mla = shape.mla
+    wide = mla.qk_nope_head_dim + mla.qk_rope_head_dim
+    latent = 2.0 * (mla.q_lora_rank + mla.kv_lora_rank)
+    return 4.0 * a * (wide + mla.v_head_dim) / tp + latent + gate
 
 
 def layer_s(
@@ -322,13 +423,28 @@ def layer_s(
     LayerTime
         [s]
     """
+    if shape.kinds:
+        kinds = _shares(shape, experts=experts)
+        parts = [
+            layer_s(device, kind, layout, tokens, seq, flash=flash, experts=experts)
+            for _, kind in kinds
+        ]
+        return LayerTime(
+            *(
+                sum(share * x for (share, _), x in zip(kinds, column, strict=True))
+                for column in zip(*parts, strict=True)
+            )
+        )
     tp, moe = layout.tp, shape.moe
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
     scores = shape.heads / tp * seq * tokens
+    flash = flash or shape.linear is not None  # a state has no scores to save
     core_f, core_b = attention_s(device, core if flash else 2.0 * core, scores, flash=flash)
     saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq, experts=experts)
     moving = ELEMENTWISE * move_s(device, saved * tokens)
-    more = EXPERT_KERNELS if experts else 1.0
+    more = (EXPERT_KERNELS if experts else 1.0) * blocks_of(shape, experts=experts) / 2.0
+    if shape.parallel:
+        more = 1.0
     alone: Any = 0.0
     if experts and moe is not None and device.operand_bytes < 2.0:
         alone = moe.experts / layout.ep
@@ -365,10 +481,15 @@ def _products(
         found.extend([(rows, n, k, times, False), (rows, n_last, k_last, times, True)])
 
     if not experts or moe is None:
-        mlp(tokens, shape.ffn, tp, 1.0)
+        if shape.ffn:
+            mlp(tokens, shape.ffn, tp, 1.0)
         return found
     if moe.shared_experts:
         mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0)
+    if moe.latent:
+        found.append((tokens / tp, moe.latent, shape.hidden, 1.0, False))
+        found.append((tokens / tp, shape.hidden, moe.latent, 1.0, True))
+        shape = replace(shape, hidden=moe.latent)
     rows = tokens / tp * moe.top_k * layout.ep / moe.experts
     mlp(rows, moe.expert_ffn, 1, moe.experts / layout.ep)
     return found
@@ -380,7 +501,7 @@ def _mlp_saved(shape: Shape, operand_bytes: float, *, experts: bool) -> float:
     moe = shape.moe
     if not experts or moe is None:
         return each * shape.ffn
-    copies = operand_bytes * moe.top_k * shape.hidden  # the token as every expert got it
+    copies = operand_bytes * moe.top_k * expert_width(shape)  # the token as every expert got it
     return (moe.top_k + moe.shared_experts) * each * moe.expert_ffn + copies
 
 

@@ -28,6 +28,8 @@ from computeplan.arrays import FloatArray
 from computeplan.physics.steptime.collectives import Fabric, collective_s, point_to_point_s
 from computeplan.physics.steptime.experts import experts_s
 from computeplan.physics.steptime.layer import (
+    attention_share,
+    blocks_of,
     dense_of_rank,
     heavy_stages,
     kv_heads_of_rank,
@@ -40,7 +42,7 @@ from computeplan.physics.steptime.layer import (
 from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.operators import Device, move_s
 from computeplan.physics.steptime.pipeline import pipeline_s
-from computeplan.physics.steptime.transformer import Shape, flop_per_token
+from computeplan.physics.steptime.transformer import Shape, flop_per_token, value_width
 
 __all__ = ["StepTime", "Training", "step_time"]
 
@@ -252,7 +254,7 @@ def _layer_parts(
     free_b = backward - hidden_b - np.where(some, hidden_f, 0.0)
     passes = np.where(full, 2.5 if software.stops_early else 3.0, 2.0)
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
-    tp_forward = 2.0 * software.tp_exposed * reduce
+    tp_forward = blocks_of(shape, experts=experts) * software.tp_exposed * reduce
     ep: Any = 0.0
     if experts:
         one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
@@ -268,9 +270,10 @@ def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
     shape, cp = training.shape, layout.cp
     if not np.any(cp > 1):
         return 0.0
-    width = 2.0 * shape.head_dim * kv_heads_of_rank(shape, layout.tp)
+    width = (shape.head_dim + value_width(shape)) * kv_heads_of_rank(shape, layout.tp)
     if shape.mla is not None:
         width = float(shape.mla.kv_lora_rank + shape.mla.qk_rope_head_dim)
+    width = width * attention_share(shape)  # a state goes on once, and is small
     hop_bytes = 2.0 * width * training.seq * layout.micro_batch / cp
     hop = point_to_point_s(fabric, hop_bytes, crosses=cp * layout.tp > fabric.domain)
     return (cp - 1.0) * hop

@@ -370,6 +370,10 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "other_end": "工作未完成，且 A 止于 {key_a} {a}，B 止于 {key_b} {b}",
     "case_alone": "只有 {of} 有方案 {case}",
     "quoted": lambda v: in_chinese(v["text"]),
+    # models
+    "language_model_only": "{model}：只计语言模型，不计处理图像或声音的部分",
+    "mtp_apart": "{model}：{n} 个额外预测层（多词元预测）单独计数："
+    "不在参数量内；作业不训练它们时也不在 FLOP 内",
     # chips and speeds
     "chip_is_estimate": "{chip}：芯片参数为估计值",
     "peak_is_estimate": lambda v: (

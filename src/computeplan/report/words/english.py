@@ -254,6 +254,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "other_end": "work is unfinished, and A ends at {key_a} {a}, B at {key_b} {b}",
     "case_alone": "only {of} has the case {case}",
     "quoted": "{text}",
+    # models
+    "language_model_only": "{model}: its language model is counted, not what reads images or sound",
+    "mtp_apart": lambda v: (
+        f"{v['model']}: {_counted(v['n'], 'extra prediction layer')} (multi-token prediction)"
+        " counted apart: not in its parameters, and not in its FLOP unless a job trains them"
+    ),
     # chips and speeds
     "chip_is_estimate": "{chip}: its profile is an estimate",
     "peak_is_estimate": "{chip}: its {precision} peak is an estimate ({confidence})",

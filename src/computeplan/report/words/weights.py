@@ -50,6 +50,8 @@ _WEIGHTS = {
     "factor_unused": 48,
     "shrinks_in_proportion": 46,
     "tiers_alone": 44,
+    "language_model_only": 43,
+    "mtp_apart": 43,
     "quoted": 42,
     "tdp_is_estimate": 41,
     "batches_rounded": 40,

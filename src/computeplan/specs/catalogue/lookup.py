@@ -264,7 +264,18 @@ def _parse(
     own = {"name": document.data.get("name", name)}
     if "extends" in document.data:
         own["title"] = document.data.get("title", own["name"])
-    return validate(kind.schema, replace(whole, data={**whole.data, **own})), notes
+    entry = validate(kind.schema, replace(whole, data={**whole.data, **own}))
+    return entry, notes + _counted_apart(entry)
+
+
+def _counted_apart(entry: Chip | Transformer) -> tuple[Note, ...]:
+    """Return what a reader of a count must know of it."""
+    if not isinstance(entry, Transformer):
+        return ()
+    found = [note("language_model_only", model=entry.name)] if entry.of_larger_network else []
+    if entry.mtp:
+        found.append(note("mtp_apart", model=entry.name, n=entry.mtp))
+    return tuple(found)
 
 
 def _extended(
