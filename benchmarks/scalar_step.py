@@ -257,6 +257,10 @@ def _collective_s(
     return latency + (2.0 * volume if operation == "all_reduce" else volume) / rate
 
 
+def _crosses(fabric: Fabric, n: float, stride: float) -> bool:
+    return min(n, max(1.0, fabric.domain // stride)) < n
+
+
 def _send_s(fabric: Fabric, n_bytes: float, *, outside: bool) -> float:
     if outside:
         return fabric.out_step_s + n_bytes / _nic(fabric)
@@ -359,21 +363,40 @@ def _sharded_s(
     backward: float,
     *,
     experts: bool,
-) -> float:
-    """Return what gathering a layer's weights twice and scattering its gradients adds."""
+) -> tuple[float, float, float, float]:
+    """Return what gathering a layer's weights twice and scattering its gradients adds.
+
+    In all, in the backward pass; and for how long this pass has the links of a domain, the network.
+    """
     tp, ep, shard = split.tp, split.ep, split.shard
-    mine = _dense_of_rank(shape, facts, tp, experts=experts)
-    gather = _collective_s(fabric, "all_gather", 2.0 * mine, shard, tp)
-    scatter = _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, shard, tp)
+    held = [(_dense_of_rank(shape, facts, tp, experts=experts), shard, tp)]
     if experts:
-        mine, few = facts.experts / ep, max(shard * tp / ep, 1.0)
-        gather += _collective_s(fabric, "all_gather", 2.0 * mine, few, ep)
-        scatter += _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, few, ep)
-    added = 0.0
-    for sent, computed in ((gather, forward), (gather + scatter, backward)):
-        hidden = software.fsdp_overlap * min(sent, computed)
-        added += sent - hidden
-    return added
+        held.append((facts.experts / ep, max(shard * tp / ep, 1.0), ep))
+    ahead = behind = 0.0
+    busy = [0.0, 0.0]
+    for mine, n, stride in held:
+        gather = _collective_s(fabric, "all_gather", 2.0 * mine, n, stride)
+        both = gather + _collective_s(
+            fabric, "reduce_scatter", software.grad_bytes * mine, n, stride
+        )
+        ahead, behind = ahead + gather, behind + both
+        busy[_crosses(fabric, n, stride)] += both
+    late_f = ahead - software.fsdp_overlap * min(ahead, forward)
+    late_b = behind - software.fsdp_overlap * min(behind, backward)
+    return late_f + late_b, late_b, *busy
+
+
+def _sharded_ends_s(
+    shape: Shape, fabric: Fabric, split: Split, software: Software, facts: Facts, logits: float
+) -> float:
+    """Return what gathering and scattering the embeddings adds to a micro-batch, mean of stages."""
+    embeddings = 1.0 if split.pp == 1.0 and shape.tied_embeddings else 2.0
+    mine = embeddings * facts.embedding / split.tp
+    group = split.shard, split.tp
+    gather = _collective_s(fabric, "all_gather", 2.0 * mine, *group)
+    scatter = _collective_s(fabric, "reduce_scatter", software.grad_bytes * mine, *group)
+    hidden = min(gather, logits / 3.0) + min(scatter, 2.0 * logits / 3.0)
+    return (gather + scatter - software.fsdp_overlap * hidden) / split.pp
 
 
 # A step -------------------------------------------------------------------------------------------
@@ -389,6 +412,9 @@ class _Kind(NamedTuple):
     dp: float = 0.0
     free_f: float = 0.0
     free_b: float = 0.0
+    wait_b: float = 0.0
+    up_b: float = 0.0
+    out_b: float = 0.0
 
 
 def _kind(
@@ -414,6 +440,7 @@ def _kind(
     all_reduce = _collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_round = 2.0 * all_reduce * software.tp_exposed
     cp_f = cp_b = ep_s = dp_s = 0.0
+    behind = (0.0, 0.0, 0.0)
     free_f, free_b = forward, backward  # computing while no keys and values are under way
     if cp > 1.0:
         hop_bytes = 2.0 * _kv_width(shape, tp) * tokens
@@ -430,8 +457,9 @@ def _kind(
         ep_s = 2.0 * rounds * software.schedule.experts * one_way
     if split.zero == 3:
         within = free_f + tp_round, free_b + tp_round
-        dp_s = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
-    return _Kind(forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b)
+        dp_s, *behind = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
+    parts = forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b
+    return _Kind(*parts, *behind)
 
 
 def step_parts(
@@ -470,8 +498,10 @@ def step_parts(
         message = _send_s(fabric, 2.0 * tokens * shape.hidden / tp, outside=ranks > fabric.domain)
         pp_s = 2.0 * pieces * share * message * (n_micro + (pp - 1.0) / pieces)
 
-    free = total.free_f / shape.layers, total.free_b / shape.layers
-    end_s, update_s = _end_s(training, device, fabric, split, software, facts, *free)
+    mean = _Kind(*(seconds / shape.layers for seconds in total))
+    end_s, update_s = _end_s(training, device, fabric, split, software, facts, mean)
+    if split.zero == 3.0:
+        end_s += n_micro * _sharded_ends_s(shape, fabric, split, software, facts, logits)
     lost = 1.0 + (JITTER_PER_DECADE * math.log10(ranks / 8.0) if ranks > 8.0 else 0.0)
     each = n_micro / pp
     return {
@@ -493,8 +523,7 @@ def _end_s(
     split: Split,
     software: Software,
     facts: Facts,
-    free_f: float,
-    free_b: float,
+    mean: _Kind,
 ) -> tuple[float, float]:
     """Return what sums of gradients and new weights add to a step, and the update."""
     shape = training.shape
@@ -523,10 +552,12 @@ def _end_s(
     update_s = _move_s(device, OPTIMIZER_BYTES * updated)
     n_micro = training.batch / (dp * micro_batch)
     window = per_stage * (min(n_micro, pp) * (pieces - 1.0) + 1.0) / pieces  # layers
-    behind = 0.0 if zero == 3 else software.grad_overlap * window * free_b
+    busy = mean.out_b if _crosses(fabric, group / shard, tp * shard) else mean.up_b
+    hidden = software.grad_overlap * (mean.free_b + mean.wait_b)
+    behind = window * max(hidden - busy, 0.0)
     if all_reduces:
         return max(scatter + gather - behind, 0.0), update_s
-    ahead = software.weight_overlap * window * free_f
+    ahead = software.weight_overlap * window * mean.free_f
     return max(scatter - behind, 0.0) + max(gather - ahead, 0.0), update_s
 
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["Fabric", "Link", "Operation", "collective_s", "point_to_point_s"]
+__all__ = ["Fabric", "Link", "Operation", "collective_s", "crosses", "point_to_point_s"]
 
 Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -116,6 +116,19 @@ def collective_s(
         moving = turns * n_bytes * (n - 1.0) / (n * rate)
     seconds: FloatArray = np.where(n > 1, latency + moving, 0.0)
     return seconds
+
+
+def crosses(fabric: Fabric, n: Any, stride: Any = 1.0) -> Any:
+    """Return whether a group lies in several domains, so that its messages take the network.
+
+    Examples
+    --------
+    >>> link = Link(frac=0.7, call_s=0.0, rank_s=0.0)
+    >>> a100 = Fabric(8, 300e9, 300e9, 25e9, {"all_gather": link})
+    >>> [bool(crosses(a100, n)) for n in (8, 16)]
+    [False, True]
+    """
+    return _inside(fabric, n, stride) < n
 
 
 def point_to_point_s(fabric: Fabric, n_bytes: Any, *, crosses: Any) -> FloatArray:

@@ -12,8 +12,7 @@ Sources
        parallelism.
 .. [2] H. Liu, M. Zaharia, P. Abbeel, "Ring attention", arXiv 2310.01889: keys and values go round
        while attention is computed.
-.. [3] S. Rajbhandari et al., "ZeRO", arXiv 1910.02054, section 7: volumes by stage.
-.. [4] MLPerf Training v3.1, GPT-3 on 4,096 to 8,192 GPUs at a fixed batch per replica: 0.7 % more
+.. [3] MLPerf Training v3.1, GPT-3 on 4,096 to 8,192 GPUs at a fixed batch per replica: 0.7 % more
        time for twice the chips.
 """
 
@@ -25,7 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.physics.steptime.collectives import Fabric, collective_s, point_to_point_s
+from computeplan.physics.steptime.collectives import (
+    Fabric,
+    collective_s,
+    crosses,
+    point_to_point_s,
+)
 from computeplan.physics.steptime.experts import experts_s
 from computeplan.physics.steptime.layer import (
     attention_share,
@@ -42,6 +46,7 @@ from computeplan.physics.steptime.layer import (
 from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.operators import Device, move_s
 from computeplan.physics.steptime.pipeline import pipeline_s
+from computeplan.physics.steptime.sharding import sharded_ends_s, sharded_layer_s
 from computeplan.physics.steptime.transformer import Shape, flop_per_token, value_width
 
 __all__ = ["StepTime", "Training", "step_time"]
@@ -50,7 +55,7 @@ OPTIMIZER_BYTES = 30.0
 """Bytes Adam moves for one parameter: gradient, weight, master copy and two moments in fp32 read,
 all but the gradient written; counted."""
 JITTER_PER_DECADE = 0.02
-"""Time lost to the slowest of the ranks, for ten times as many; 1 to 4 % is seen [4]_, an
+"""Time lost to the slowest of the ranks, for ten times as many; 1 to 4 % is seen [3]_, an
 estimate."""
 
 
@@ -119,6 +124,12 @@ class _Parts(NamedTuple):
     """Of the forward pass: computing while no ring of keys and values is under way."""
     free_b: Any
     """Of the backward pass, the same."""
+    wait_b: Any = 0.0
+    """Of the backward pass: waiting for gathered weights."""
+    up_b: Any = 0.0
+    out_b: Any = 0.0
+    """Of the backward pass: while gathered weights and scattered gradients are under way, on the
+    links of a domain and on the network."""
 
     @property
     def all(self) -> Any:
@@ -177,11 +188,12 @@ def step_time(
     slowest = _slowest_stage(shape, p, parts_of, logits)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
-    crosses = layout.n_ranks > fabric.domain
+    leaves = layout.n_ranks > fabric.domain
     boundary = 2.0 * tokens * shape.hidden / layout.tp
     exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
-    message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=crosses)
+    message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=leaves)
     end = _end(training, device, fabric, layout, software, mean)
+    ends = sharded_ends_s(shape, fabric, layout, software, logits)
     parts = {
         "compute_s": n_micro * (per_stage * mean.compute + logits / p),
         "tp_s": n_micro * per_stage * mean.tp,
@@ -189,7 +201,7 @@ def step_time(
         "ep_s": n_micro * per_stage * mean.ep,
         "bubble_s": running - working,
         "pp_s": np.where(p > 1, (n_micro + (p - 1.0) / v) * message, 0.0),
-        "dp_s": n_micro * per_stage * mean.dp + end[0],
+        "dp_s": n_micro * (per_stage * mean.dp + ends) + end[0],
         "optimizer_s": end[1],
     }
     lost = 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(layout.n_ranks / 8.0, 1.0))
@@ -260,9 +272,9 @@ def _layer_parts(
         one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
         ep = 2.0 * passes * software.schedule.experts * one
     free = free_f + tp_forward, free_b + tp_forward
-    dp = _sharded(shape, fabric, layout, software, *free, experts=experts)
+    dp, *behind = sharded_layer_s(shape, fabric, layout, software, *free, experts=experts)
     compute = layer.forward + backward
-    return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b)
+    return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b, *behind)
 
 
 def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
@@ -277,38 +289,6 @@ def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
     hop_bytes = 2.0 * width * training.seq * layout.micro_batch / cp
     hop = point_to_point_s(fabric, hop_bytes, crosses=cp * layout.tp > fabric.domain)
     return (cp - 1.0) * hop
-
-
-def _sharded(
-    shape: Shape,
-    fabric: Fabric,
-    layout: Layout,
-    software: Software,
-    forward: Any,
-    backward: Any,
-    *,
-    experts: bool,
-) -> Any:
-    """Return what gathering and scattering the weights of a layer (zero 3) adds [3]_."""
-    if not np.any(layout.zero == 3):
-        return 0.0
-    stride = layout.tp
-    held = dense_of_rank(shape, layout.tp, experts=experts)
-    gather = collective_s(fabric, "all_gather", 2.0 * held, layout.shard, stride)
-    scatter = collective_s(
-        fabric, "reduce_scatter", software.grad_bytes * held, layout.shard, stride
-    )
-    if experts:
-        mine = weights_of(shape).routed / layout.ep
-        group = np.maximum(layout.shard * layout.tp / layout.ep, 1.0)
-        gather = gather + collective_s(fabric, "all_gather", 2.0 * mine, group, layout.ep)
-        n_bytes = software.grad_bytes * mine
-        scatter = scatter + collective_s(fabric, "reduce_scatter", n_bytes, group, layout.ep)
-    visible = 1.0 - software.fsdp_overlap
-    behind = gather + scatter
-    added = np.maximum(gather - forward, 0.0) + np.maximum(behind - backward, 0.0)
-    added = added + visible * (np.minimum(gather, forward) + np.minimum(behind, backward))
-    return np.where(layout.zero == 3, added, 0.0)
 
 
 def _end(
@@ -352,8 +332,11 @@ def _end(
         more = summed(experts, few, shard, layout.ep)
         scatter, gather, updated = scatter + more[0], gather + more[1], updated + more[2]
     window = (np.minimum(n_micro, p) * (v - 1.0) + 1.0) / v * (shape.layers / p)
-    # With zero 3 the gathering of weights occupies the network: no sum among replicas is hidden.
-    scatter_hidden = np.where(every, 0.0, software.grad_overlap * window * part.free_b)
+    # The sum has its link while no weights are gathered and no gradients scattered over it.
+    between = crosses(fabric, group / layout.shard, layout.tp * layout.shard)
+    busy = np.where(between, part.out_b, part.up_b)
+    free = np.maximum(software.grad_overlap * (part.free_b + part.wait_b) - busy, 0.0)
+    scatter_hidden = window * free
     gather_hidden = software.weight_overlap * window * part.free_f
     exposed = np.where(
         whole | every,  # an all-reduce ends with the gradients, not with the weights
