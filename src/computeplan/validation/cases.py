@@ -336,6 +336,7 @@ def _shape(row: _Model, assumed: list[Note]) -> Shape:
             for key, value in numbers.items()
             if value is not None
             and key != "learned_positions"
+            and (value or key != "value_dim")
             and not (numbers.get("mla") and key in ("kv_heads", "head_dim"))
         }
     )
