@@ -17,13 +17,15 @@ durations = st.integers(1, 400).map(lambda n: f"{n} min")
 def laws(draw: st.DrawFn, longest: int = 300) -> Any:
     """Laws of a duration as people write them, the constant ones included."""
     minutes = draw(st.integers(1, longest))
-    kind = draw(st.sampled_from(["const", "expon", "lognormal", "zero"]))
+    kind = draw(st.sampled_from(["const", "expon", "lognormal", "zero", "seen"]))
     if kind == "const":
         return f"{minutes} min"
     if kind == "zero":
         return "0 s"
     if kind == "expon":
         return {"expon": {"mean": f"{minutes} min"}}
+    if kind == "seen":
+        return {"seen": {f"{minutes} min": 5, f"{3 * minutes} min": 2}}
     return {"lognormal": {"median": f"{minutes} min", "sigma": draw(st.floats(0.1, 1.5))}}
 
 
@@ -145,10 +147,12 @@ def fault_kinds(draw: st.DrawFn) -> dict[str, Any]:
                     {"weibull_min": {"c": 2.5}},
                     {"gamma": {"a": 0.5}},
                     {"lognormal": {"sigma": 1.0}},
+                    {"seen": ["1 h", "2 h", "30 h"]},
                 ]
             )
         )
-        kind["age"] = draw(st.sampled_from(["steady", "new", "20 h"]))
+        ages = ["steady", "new"] if "seen" in kind["law"] else ["steady", "new", "20 h"]
+        kind["age"] = draw(st.sampled_from(ages))
     if sort == "lemons":
         kind["lemons"] = {"cv": draw(st.sampled_from([0.1, 0.7, 1.2, 4.0]))}
         sort = draw(st.sampled_from(["lemons", "relapse", "busy"]))

@@ -127,6 +127,75 @@ def law_mean_too_large(first, second, x, y):
     return sigma**2 / 2 > 600
 
 
+# As they were seen
+
+
+def test_durations_seen_are_counted_in_any_unit_and_order():
+    law = read_law({"seen": ["3 h", "20 min", "1200 s", "0.5 d"]})
+    assert law == read_law({"seen": {"12 h": 1, "20 min": 2, "180 min": 1}})
+    assert law.shapes == (1200.0, 3 * HOUR, 12 * HOUR)
+    assert law.shares == (0.5, 0.25, 0.25)
+    assert read_law({"seen": ["2 h", "120 min"]}) == read_law("2 h")
+    assert read_law({"seen": ["0 s"]}) == read_law("0 s")
+    assert read_law({"seen": {"1 h": 1e299, "2 h": 1e-299}}).shares == (1.0, 0.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 9)), min_size=2, max_size=30))
+def test_a_law_of_what_was_seen_has_the_sums_of_its_durations(counted):
+    """Against the durations written out one by one."""
+    assume(len({x for x, _ in counted}) > 1)
+    seen_s = np.sort(np.repeat(*np.array(counted).T)).astype(float)
+    law = read_law({"seen": [f"{x!r} s" for x in seen_s.tolist()]})
+    assert law_mean_s(law) == pytest.approx(seen_s.mean(), rel=1e-12)
+    assert law_discount(law, 3e-3) == pytest.approx(np.exp(-3e-3 * seen_s).mean(), rel=1e-12)
+    until_s = np.array([0.0, 1.0, 77.0, 5000.5, 1e5])
+    cut_s = np.minimum(seen_s, until_s[:, None]).mean(axis=1)
+    assert law_mean_until_s(law, until_s) == pytest.approx(cut_s, rel=1e-9)
+    each = (np.arange(seen_s.size) + 0.5) / seen_s.size
+    assert quantile_s(law, each).tolist() == seen_s.tolist()
+    hazard = -np.log1p(-each)
+    assert first_lifetime_s(Lifetime(law, 0.0), hazard).tolist() == seen_s.tolist()
+    assert renewed_lifetime_s(Lifetime(law, 0.0), each).tolist() == seen_s.tolist()
+
+
+def test_what_is_left_of_lives_seen():
+    """Of 10, 20 and 60 s: a node of 15 s has 5 or 45 s left, one met at random E[x^2] / 2 E[x]."""
+    law = read_law({"seen": ["10 s", "20 s", "60 s"]})
+    hazard = -np.log1p(-(np.arange(30_000) + 0.5) / 30_000)
+    left_s, n = np.unique(first_lifetime_s(Lifetime(law, 15.0), hazard), return_counts=True)
+    assert left_s.tolist() == [5.0, 45.0]
+    assert n.tolist() == [15_000, 15_000]
+    steady_s = first_lifetime_s(Lifetime(law, None), hazard)
+    assert steady_s.mean() == pytest.approx((100 + 400 + 3600) / (2 * 90), rel=1e-6)
+    assert np.mean(steady_s < 10) == pytest.approx(30 / 90, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ([], "seen: needs the durations that were seen, [20 min, 3 h], or with how often"),
+        ({}, "seen: needs the durations that were seen"),
+        ("1 h", "seen: needs the durations that were seen"),
+        (["1 h", "-3 h"], "seen: a duration must be >= 0, got '-3 h'"),
+        (["1 h", 3], "seen: a duration needs a unit: write it like '5 min', not 3"),
+        (["1 h", None], "seen: a duration needs a unit"),
+        (["1 h", "2 kg"], "'2 kg' is in kilogram, not a time"),
+        (["1 h", "1e400 h"], "'1e400 h' is not a finite number"),
+        ({3: 4}, "seen: a duration needs a unit: write it like '5 min', not 3"),
+        ({"1 h": 0}, "seen.1 h: how often must be > 0, got 0"),
+        ({"1 h": -1}, "seen.1 h: how often must be > 0, got -1"),
+        ({"1 h": math.nan}, "seen.1 h: how often must be a finite number, got nan"),
+        ({"1 h": True}, "seen.1 h: how often must be a finite number"),
+        ({"1 h": 10**400}, "seen.1 h: how often must be a finite number"),
+        (["1 h"] * 10_000_000, "seen: 10000000 durations, and at most 10000 are read: join those"),
+    ],
+    ids=range(15),
+)
+def test_what_was_not_seen_is_refused(written, message):
+    with ends_within(2), pytest.raises(ValueError, match=re.escape(message)):
+        read_law({"seen": written})
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [

@@ -1,7 +1,10 @@
 """Distributions of durations and lifetimes: mean, quantiles, Laplace transform.
 
-A law has support on [0, inf) and a finite mean: always the same duration, or a distribution of
-scipy.stats. How people write one is read in ``specs/durations.py``.
+A law has support on [0, inf) and a finite mean: always the same duration, durations as they were
+seen, or a distribution of scipy.stats. How people write one is read in ``specs/durations.py``.
+
+Durations as seen are a law without parameters: each comes as often as it was counted, and nothing
+between or beyond them ever does. Its mean, quantiles and integrals are sums.
 
 Some laws of scipy.stats have no quantiles of their own, or no digits in their upper tail: scipy
 then solves an equation, or an integral, for each number. Those are integrated once over their
@@ -23,7 +26,15 @@ from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["Law", "frozen_law", "law_discount", "law_mean_s", "law_mean_until_s", "quantile_s"]
+__all__ = [
+    "TIED",
+    "Law",
+    "frozen_law",
+    "law_discount",
+    "law_mean_s",
+    "law_mean_until_s",
+    "quantile_s",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +42,17 @@ class Law:
     """A law of a duration, solved."""
 
     name: str
-    """``const`` or the scipy.stats name."""
+    """``const``, ``seen`` or the scipy.stats name."""
     shapes: tuple[float, ...]
-    """Shape parameters in scipy's order."""
+    """Shape parameters in scipy's order; of ``seen`` the durations over the scale, rising."""
     scale_s: float
     """scipy's scale; for ``const`` the duration, for ``lognorm`` the median. [s]"""
+    shares: tuple[float, ...] = ()
+    """Of ``seen``, the probability of each duration; they add up to 1."""
 
 
+TIED = ("const", "seen")
+"""Laws of which two draws may be the same to the last bit."""
 TOO_SLOW = {"studentized_range": "each value of its density is an integral of an integral"}
 """Laws that are refused by name, and why."""
 N_PANELS = 2048  # on each side of the median
@@ -49,13 +64,15 @@ BISECTIONS = 60  # for the median; to the last digit
 
 @cache
 def frozen_law(law: Law) -> Any:
-    """Return the distribution of a law that is not ``const``: scipy's, frozen, or tabulated.
+    """Return the distribution of a law that is not ``const``: scipy's, frozen, or our own.
 
     Raises
     ------
     ValueError
         If scipy has no distribution with these shapes, or its density cannot be tabulated.
     """
+    if law.name == "seen":
+        return _Seen.of(law)
     import scipy.stats
 
     if law.name in TOO_SLOW:
@@ -79,6 +96,42 @@ def frozen_law(law: Law) -> Any:
 
 
 _INSTEAD = "take gamma, lognormal, weibull_min or burr12, with the same mean and spread"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A distribution of some durations, with the methods of scipy's that are used."""
+
+    values_s: FloatArray
+    """Rising. [s]"""
+    shares: FloatArray
+    until: FloatArray
+    """Probability of a shorter duration than each, and 1."""
+    lived_s: FloatArray
+    """What shorter durations than each, and all, bring to the mean. [s]"""
+
+    @classmethod
+    def of(cls, law: Law) -> _Seen:
+        values_s, shares = np.array(law.shapes) * law.scale_s, np.array(law.shares)
+        until = np.concatenate([[0.0], np.cumsum(shares)])
+        until[-1] = 1.0
+        return cls(values_s, shares, until, np.concatenate([[0.0], np.cumsum(values_s * shares)]))
+
+    def mean(self) -> float:
+        return float(self.values_s @ self.shares)
+
+    def discount(self, rate_per_s: float) -> float:
+        return float(np.exp(-rate_per_s * self.values_s) @ self.shares)
+
+    def mean_until(self, until_s: FloatArray) -> FloatArray:
+        at = np.searchsorted(self.values_s, until_s, "right")
+        return np.asarray(self.lived_s[at] + until_s * (1 - self.until[at]))
+
+    def ppf(self, probability: ArrayLike) -> FloatArray:
+        return np.asarray(self.values_s[np.searchsorted(self.until[1:-1], probability)])
+
+    def cdf(self, time_s: ArrayLike) -> FloatArray:
+        return np.asarray(self.until[np.searchsorted(self.values_s, time_s, "right")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +294,11 @@ def law_discount(law: Law, rate_per_s: float) -> float:
 
     Notes
     -----
-    Exact for ``const`` and ``expon``. Else an integral over the normal quantile z of the duration,
-    where the integrand of steep, wide and heavy-tailed laws is smooth; beyond 9 standard deviations
-    lies less than 1e-18. For ``lognorm`` the integrand is analytic, and the trapezoidal rule errs
-    by ``exp(-pi^2 / (sigma step))``: nothing up to a sigma of 30 [1]_. Others are integrated
-    adaptively, to 1e-11.
+    Exact for ``const``, ``seen`` and ``expon``. Else an integral over the normal quantile z of the
+    duration, where the integrand of steep, wide and heavy-tailed laws is smooth; beyond 9 standard
+    deviations lies less than 1e-18. For ``lognorm`` the integrand is analytic, and the trapezoidal
+    rule errs by ``exp(-pi^2 / (sigma step))``: nothing up to a sigma of 30 [1]_. Others are
+    integrated adaptively, to 1e-11.
 
     .. [1] L. N. Trefethen and J. A. C. Weideman, "The exponentially convergent trapezoidal rule",
            SIAM Review 56(3), 2014, theorem 5.1.
@@ -274,7 +327,7 @@ def _discount_by_quadrature(law: Law, rate_per_s: float) -> float:
     from scipy.integrate import quad
 
     frozen = frozen_law(law)
-    if isinstance(frozen, _Tabulated):
+    if isinstance(frozen, _Tabulated | _Seen):
         return frozen.discount(rate_per_s)
     normal = NormalDist()
 
@@ -296,7 +349,7 @@ def law_mean_until_s(law: Law, until_s: FloatArray) -> FloatArray:
     """Return the mean of the duration, cut off at each of some times, in rising order. [s]
 
     It is the integral of the probability that the duration is not over. Exact for ``const``,
-    ``expon`` and ``lognorm``; else summed from one time to the next, to about 1e-6.
+    ``seen``, ``expon`` and ``lognorm``; else summed from one time to the next, to about 1e-6.
 
     Examples
     --------
@@ -316,7 +369,7 @@ def law_mean_until_s(law: Law, until_s: FloatArray) -> FloatArray:
             z = np.log(until_s / law.scale_s) / sigma
         return np.asarray(law_mean_s(law) * ndtr(z - sigma) + until_s * ndtr(-z))
     frozen = frozen_law(law)
-    if isinstance(frozen, _Tabulated):
+    if isinstance(frozen, _Tabulated | _Seen):
         return frozen.mean_until(until_s)
     first_s = until_s[until_s > 0][:1]
     early_s = np.concatenate([first_s * 0, *(first_s * 2.0**-k for k in range(40, 0, -1))])

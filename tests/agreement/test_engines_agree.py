@@ -416,3 +416,26 @@ def test_long_repairs_of_a_short_job_are_waited_for(engine):
     ledger = engine.play(world_of(**changes), 3, 0, 64)
     assert np.isfinite(ledger.end_s).all()
     assert ledger.job_s[:, 0, BLOCKED].max() > 10 * HOUR_S
+
+
+def test_lives_and_repairs_as_seen_end_together_in_one_order():
+    """A third of 48 nodes fails at one moment, and most of them come back at another."""
+    changes = {
+        "sites.s.pools.p": {"chips": 40, "spares": "8 nodes"},
+        "planned": None,
+        "faults.f": {"mtbf": "200 d", "repair": {"expon": {"mean": "1 h"}}},
+        "faults.lives": {
+            "rate": "1 / 1000 node-days",
+            "law": {"seen": ["10 d", "20 d", "300 d"]},
+            "age": "150 d",
+            "takes": "node",
+            "restart": "5 min",
+            "repair": {"seen": {"1 h": 11, "5 h": 1}},
+        },
+        "jobs.j": {"train_for": "50 d", "chips": 40, "checkpoint": {"every": "1 h"}},
+        "simulate.horizon": "60 d",
+    }
+    world = world_of(**changes)
+    one, other = (engine.play(world, 3, 0, 32) for engine in (batch, event))
+    assert_same_books(one, other, world)
+    assert (one.counts["interruptions"] + one.counts["idle_faults"]).sum() > 32 * 16

@@ -96,6 +96,17 @@ def test_a_chip_without_a_measured_mfu_asks_for_one():
     )
 
 
+def test_no_node_is_older_than_the_longest_life_seen():
+    """Of 1 d and 3 d, with a mean of 5 d by the rate, the longer is 7.5 d."""
+    lives = {"mtbf": "5 d", "per": "node", "law": {"seen": ["1 d", "3 d"]}, "age": "7.4 d"}
+    old = {"faults.f": {**lives, "takes": "nothing", "restart": "5 min"}}
+    old["jobs.j.checkpoint"] = {"every": "1 h", "stall": "5 s"}
+    (kind,) = world_of(**old).pools[0].kinds
+    assert kind.lifetime.law.scale_s * kind.lifetime.law.shapes[-1] == pytest.approx(7.5 * 86_400)
+    with pytest.raises(cp.ScenarioError, match=r"faults\.f\.age: no node lives .* is 7\.5 d"):
+        world_of(**old, **{"faults.f.age": "7.6 d"})
+
+
 def test_a_precision_the_chip_lacks_is_refused_with_what_it_has():
     with pytest.raises(cp.ScenarioError, match=r"jobs\.j\.precision.*no dense bf16 peak.*fp16"):
         world_of(**{"sites.s.pools.p.chip": "nvidia/v100", "jobs.j.mfu": 0.3})

@@ -357,6 +357,14 @@ def test_every_form_of_a_rate_says_the_same(rate):
             "mtbf: 5 d, per: node, takes: nothing, law: {weibull_min: {c: 0.7, mean: 3 d}}",
             "takes shapes only, as {weibull_min: {c: 0.7}}; mean follows from the rate",
         ),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, law: {seen: [3 d, 72 h]}, age: new",
+            "seen: needs two lifetimes at least, all > 0; the rate gives their mean",
+        ),
+        (
+            "mtbf: 5 d, per: node, takes: nothing, law: {seen: [0 d, 3 d]}, age: new",
+            "seen: needs two lifetimes at least, all > 0",
+        ),
         ("mtbf: 5 d, per: node, takes: nothing, age: new", "age has no effect with expon"),
         (
             "mtbf: 5 d, per: node, takes: nothing, law: {uniform: {}}, age: new",

@@ -8,14 +8,16 @@ own, which then stand for all that were observed on another chip. Every note say
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from computeplan.distributions import Law
+from computeplan.errors import ScenarioError
 from computeplan.notes import Notes, note, quoted
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.faults import ASSUMED_FACTOR, ONE_NODE, STAYS, FaultKind
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.uncertain import Factor
+from computeplan.units import DAY_S
 from computeplan.world.faults import Corrupt, Effect, Interrupt, Kind, Lifetime, Outcome, Slow
 
 __all__ = ["kinds_on"]
@@ -107,7 +109,7 @@ def _kind(
         rate,
         _effect(kind, sizes),
         log=log,
-        lifetime=_lifetime(kind, rate),
+        lifetime=_lifetime(kind, rate, f"faults.{name}.age"),
         is_busy=kind.clock == "busy",
         relapse=kind.relapse.after if kind.relapse else None,
         relapse_frac=kind.relapse.share if kind.relapse else 0.0,
@@ -135,14 +137,19 @@ def _effect(kind: FaultKind, sizes: Mapping[str, int]) -> Effect:
     return interrupt if kind.found is None else Corrupt(kind.found, interrupt)
 
 
-def _lifetime(kind: FaultKind, rate_per_node_s: float) -> Lifetime | None:
-    """Return the law of a node's lifetime, if it has a memory."""
+def _lifetime(kind: FaultKind, rate_per_node_s: float, path: str) -> Lifetime | None:
+    """Return the law of a node's lifetime, if it has a memory; `path` is that of its age."""
     if kind.law.name == "expon" or not rate_per_node_s:
         return None
-    law = Law(kind.law.name, kind.law.shapes, kind.law.scale_s / rate_per_node_s)
+    law = replace(kind.law, scale_s=kind.law.scale_s / rate_per_node_s)
     if kind.age == "steady":
         return Lifetime(law, None)
-    return Lifetime(law, 0.0 if kind.age == "new" else float(kind.age or 0.0))
+    age_s = 0.0 if kind.age == "new" else float(kind.age or 0.0)
+    if law.name == "seen" and age_s >= (longest_s := law.shapes[-1] * law.scale_s):
+        days = f"{longest_s / DAY_S:.4g} d"
+        message = f"no node lives that long: the longest lifetime seen, at this rate, is {days}"
+        raise ScenarioError.of(f"{message}; write steady, or a longer one under law", path)
+    return Lifetime(law, age_s)
 
 
 def _outcome(what: str, share: float, sizes: Mapping[str, int]) -> Outcome:

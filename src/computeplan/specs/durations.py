@@ -4,6 +4,9 @@
 scipy.stats with support on [0, inf) and a finite mean, by its own shape names and one statement of
 its scale: ``{weibull_min: {c: 0.7, mean: 3 h}}``. The statement may be ``scale``, ``mean``,
 ``median`` or a percentile such as ``p90``.
+
+Or durations as they were seen: ``{seen: [20 min, 3 h]}``, or each with how often it was,
+``{seen: {20 min: 12, 3 h: 1}}``. Nothing else is then played, of a single one that one.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ __all__ = ["DurationLaw", "UncertainDuration", "read_law"]
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _NAMES = {"lognormal": "lognorm", "exponential": "expon", "weibull": "weibull_min"}
 _HOW = "'5 min' or {lognormal: {median: 8 min, p95: 25 min}}"
+_SEEN = "[20 min, 3 h], or with how often, {20 min: 12, 3 h: 1}"
+MOST_SEEN = 10_000  # a law is a key of tables, which are looked up by all of its numbers
 
 
 def read_law(value: object) -> Law:
@@ -43,6 +48,8 @@ def read_law(value: object) -> Law:
     >>> law = read_law({"lognormal": {"median": "8 min", "p95": "25 min"}})
     >>> f"{law_mean_s(law) / 60:.2f} min"
     '10.17 min'
+    >>> f"{law_mean_s(read_law({'seen': {'20 min': 3, '2 h': 1}})) / 60:.0f} min"
+    '45 min'
     """
     if isinstance(value, Law):
         return value
@@ -52,11 +59,40 @@ def read_law(value: object) -> Law:
         refuse(f"must be one law, such as {_HOW}, not {str(value)[:60]!r}")
     ((written, parameters),) = value.items()
     name = _NAMES.get(str(written), str(written))
+    if name == "seen":
+        return _seen_law(parameters)
     if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
         refuse(f"{written}: needs its parameters, as in {_HOW}")
     law = _lognorm(parameters) if name == "lognorm" else _scipy_law(name, parameters)
     if not math.isfinite(law_mean_s(law)):
         refuse(f"{written}: the mean is not finite; choose a lighter tail")
+    return law
+
+
+def _seen_law(written: object) -> Law:
+    """Return the law of durations that were seen; of a single one, a duration."""
+    if not isinstance(written, list | tuple | dict) or not written:
+        refuse(f"seen: needs the durations that were seen, {_SEEN}, not {str(written)[:60]!r}")
+    if len(written) > MOST_SEEN:
+        refuse(
+            f"seen: {len(written)} durations, and at most {MOST_SEEN} are read: join those that are"
+            " nearly alike and say how often each was seen, {20 min: 12, 3 h: 1},"
+            " as computeplan fit --out does"
+        )
+    counts = written.items() if isinstance(written, dict) else ((text, 1) for text in written)
+    often: dict[float, float] = {}
+    for text, count in counts:
+        duration_s = _duration_s("seen: a duration", text, zero=True)
+        number = _number(f"seen.{text}: how often", count)
+        if number <= 0:
+            refuse(f"seen.{text}: how often must be > 0, got {count!r}")
+        often[duration_s] = often.get(duration_s, 0.0) + number
+    if len(often) == 1:
+        return Law("const", (), next(iter(often)))
+    values_s, total = sorted(often), math.fsum(often.values())
+    law = Law("seen", tuple(values_s), 1.0, tuple(often[x] / total for x in values_s))
+    if not math.isfinite(law_mean_s(law)):
+        refuse("seen: the mean is not finite")
     return law
 
 
@@ -172,7 +208,26 @@ DurationLaw = Annotated[
         {
             "anyOf": [
                 {"type": "string", "examples": ["5 min"]},
-                {"type": "object", "minProperties": 1, "maxProperties": 1},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "properties": {
+                        "seen": {
+                            "anyOf": [
+                                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                                {
+                                    "type": "object",
+                                    "minProperties": 1,
+                                    "additionalProperties": {
+                                        "type": "number",
+                                        "exclusiveMinimum": 0,
+                                    },
+                                },
+                            ]
+                        }
+                    },
+                },
             ]
         }
     ),

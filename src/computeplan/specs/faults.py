@@ -6,12 +6,12 @@ Long because a kind, the readers of its fields and its three effects are read to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from computeplan.distributions import Law
+from computeplan.distributions import Law, law_mean_s
 from computeplan.specs.durations import DurationLaw, read_law
 from computeplan.specs.fields import (
     Count,
@@ -147,11 +147,20 @@ def _read_life(value: object) -> Law:
     if not isinstance(value, dict) or len(value) != 1:
         refuse(f"must be expon or one law with its shapes, as {_LIFE}, not {str(value)[:60]!r}")
     ((name, shapes),) = value.items()
+    if name == "seen":
+        return _seen_life(read_law(value))
     if not isinstance(shapes, dict):
         refuse(f"{name}: needs its shapes, as in {_LIFE}")
     if said := [key for key in shapes if key in ("scale", "mean", "median")]:
         refuse(f"{name}: takes shapes only, as {_LIFE}; {said[0]} follows from the rate")
     return read_law({name: {**shapes, "mean": "1 s"}})
+
+
+def _seen_life(law: Law) -> Law:
+    """Return lifetimes as they were seen, of which the rate gives the mean."""
+    if law.name != "seen" or law.shapes[0] == 0:
+        refuse("seen: needs two lifetimes at least, all > 0; the rate gives their mean")
+    return replace(law, scale_s=1 / law_mean_s(law))
 
 
 _LIFE = "{weibull_min: {c: 0.7}}"

@@ -25,7 +25,7 @@ from hashlib import blake2b
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.distributions import Law
+from computeplan.distributions import TIED, Law
 from computeplan.quantities import FAULT_RATE, STEP_TIME
 from computeplan.trace.arrivals import (
     Arrivals,
@@ -117,7 +117,9 @@ class Trace:
         parts += [self._stops(stop, place, until_s) for stop in place.stops]
         if not parts:
             return no_arrivals(self.n_runs)
-        return parts[0] if len(parts) == 1 else merge(parts)
+        lives = (kind.lifetime for kind in place.kinds)
+        may_tie = any(life is not None and life.law.name in TIED for life in lives)
+        return parts[0] if len(parts) == 1 and not may_tie else merge(parts)
 
     def later(
         self, pool: Pool, kind: Kind, ordinal: IntArray, chain: IntArray, run: IntArray

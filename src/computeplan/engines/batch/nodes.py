@@ -26,6 +26,7 @@ import math
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.distributions import TIED
 from computeplan.engines.batch.books import MISSING, Weights
 from computeplan.ledger import IDLE, REPAIR
 from computeplan.trace.arrivals import BoolArray, NodeArray
@@ -41,14 +42,15 @@ UNTOUCHED_S = -1e-200  # since when nodes are up that were never sent to repair,
 
 
 def _may_tie(pool: Pool) -> bool:
-    """Return whether nodes may come back at one time: some are away for times that are not random.
+    """Return whether nodes may come back at one time: times are known, or are some of a few.
 
     Of two random times to the last bit, that two are the same does not happen.
     """
     repairs = [kind.interrupt.repair for kind in pool.kinds if kind.interrupt]
     is_known = any(kind.log is not None for kind in pool.kinds)
+    is_known |= any(kind.lifetime and kind.lifetime.law.name == "seen" for kind in pool.kinds)
     is_known |= any(stop.effect.n_nodes for stop in pool.stops)
-    return is_known or pool.has_groups or any(law and law.name == "const" for law in repairs)
+    return is_known or pool.has_groups or any(law and law.name in TIED for law in repairs)
 
 
 class Nodes:

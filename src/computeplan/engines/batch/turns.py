@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
+from computeplan.distributions import TIED
 from computeplan.trace import Trace
 from computeplan.trace.arrivals import Arrivals, BoolArray, LevelArray, NodeArray
 from computeplan.world.pools import Pool
@@ -116,7 +117,9 @@ class ReturningTurns(Turns):
         super().__init__(trace, pool)
         self.spec, n_rows = spec, trace.n_runs
         self.may_meet = spec.has_groups or sum(kind.comes_back for kind in spec.kinds) > 1
-        self.may_meet |= any(kind.relapse and kind.relapse.name == "const" for kind in spec.kinds)
+        laws = [kind.relapse for kind in spec.kinds]
+        laws += [kind.lifetime.law for kind in spec.kinds if kind.lifetime]
+        self.may_meet |= any(law and law.name in TIED for law in laws)
         self.rows = np.arange(n_rows)
         self.n_next = np.zeros(n_rows, dtype=np.int64)
         self.due_s = np.full((n_rows, PLACES), np.inf)
