@@ -555,6 +555,10 @@ def _family_of_class(name: str) -> str:
     return ""
 
 
+LEAST_LETTERS = 4
+"""Letters of a name from which one wrong letter is a misspelling rather than another name."""
+
+
 def _misspelt(name: str, known: list[str]) -> str:
     """Return `` Did you mean 'x'?`` for a name of which one letter is wrong, or nothing.
 
@@ -572,7 +576,7 @@ def _misspelt(name: str, known: list[str]) -> str:
             continue
         at = len(short) if n is None else n
         letters = re.sub(r"\d", "", short), re.sub(r"\d", "", long)
-        if re.sub(r"\D", "", short) != re.sub(r"\D", "", long) or not letters[0]:
+        if re.sub(r"\D", "", short) != re.sub(r"\D", "", long) or len(letters[0]) < LEAST_LETTERS:
             continue
         rest = short[at + (len(short) == len(long)) :]
         if len(long) - len(short) <= 1 and rest == long[at + 1 :]:

@@ -203,7 +203,7 @@ def _mamba2(read: JsonReader, prefix: str, heads: str, width: str, state: str) -
         "heads": read.count(heads),
         "value_dim": read.count(width),
         "key_dim": read.count(state),
-        "key_heads": read.count(f"{prefix}n_groups", default=1),
+        "key_heads": read.count(f"{prefix}n_groups"),
         "conv": read.count(f"{prefix}d_conv", "conv_kernel", default=4),
         "rule": "mamba2",
     }
