@@ -15,7 +15,13 @@ from click.testing import CliRunner
 from computeplan.analytic.step_price import price_step
 from computeplan.cli.catalogue import chips, models
 from computeplan.errors import ScenarioError
-from computeplan.physics.steptime.transformer import Shape, flop_per_token, shape_of, size_class
+from computeplan.physics.steptime.transformer import (
+    Shape,
+    flop_per_token,
+    n_parameters,
+    shape_of,
+    size_class,
+)
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue import lookup as catalogue
 from computeplan.specs.catalogue.chips import figures_in
@@ -426,6 +432,31 @@ MLA = "mla: {kv_lora_rank: 8, qk_nope_head_dim: 4, qk_rope_head_dim: 2, v_head_d
         (f"{{{PLAIN}, full_attention_every: 2}}", "full_attention_every needs a sliding_window"),
         (f"{{{PLAIN}, sliding_window: 8, full_attention_every: 0}}", "greater than 0"),
         (f"{{{PLAIN}, source: nowhere}}", "no source 'nowhere'"),
+        (
+            f"{{{PLAIN}, sliding_window: 8, attention_chunk: 8}}",
+            "sliding_window and attention_chunk both say what a layer sees: write layer_kinds",
+        ),
+        (f"{{{PLAIN}, layer_kinds: [{{layers: 3}}]}}", "have 3 layers together; layers is 2"),
+        (
+            f"{{{PLAIN}, sliding_window: 8, full_attention_every: 2,"
+            " layer_kinds: [{layers: 2}]}",
+            "leave out full_attention_every",
+        ),
+        (
+            f"{{{PLAIN}, layer_kinds: [{{layers: 2, attention: none, mlp: none}}]}}",
+            "not both are none",
+        ),
+        (f"{{{PLAIN}, layer_kinds: [{{layers: 2, kv_heads: 3}}]}}", "must divide heads 4 in every"),
+        (f"{{{PLAIN}, linear_attention: {{heads: 4, key_dim: 8}}}}", "'value_dim' is missing"),
+        (
+            f"{{{PLAIN}, linear_attention: {{heads: 4, key_dim: 8, value_dim: 8, key_heads: 3}}}}",
+            "key_heads 3 must divide heads 4",
+        ),
+        (
+            f"{{{PLAIN}, linear_attention: {{heads: 4, key_dim: 8, value_dim: 8, rule: mamba}}}}",
+            "step_rank is of rule: mamba",
+        ),
+        (f"{{{PLAIN}, mtp: -1}}", "greater than or equal to 0"),
     ],
 )
 def test_a_wrong_model_says_what(text, message):
@@ -681,3 +712,55 @@ def test_models_show_takes_files(tmp_path):
     )
     shown = CliRunner().invoke(models, ["show", str(config)])
     assert re.search(r"layers +3\n", shown.output)
+
+
+LINEAR = "linear_attention: {heads: 4, key_dim: 8, value_dim: 16}"
+
+
+def own(text):
+    return shape_of(parse_model(parse_document(text, "own.yaml"), "our/model")[0].architecture())
+
+
+def test_every_nth_layer_in_full_is_two_kinds_of_layers():
+    moe = "moe: {experts: 8, top_k: 2, expert_ffn: 32"
+    short = own(
+        f"{{{PLAIN.replace('layers: 2', 'layers: 8')}, {LINEAR}, full_attention_every: 4,"
+        f" {moe}, dense_layers: 1}}}}"
+    )
+    whole = own(
+        f"{{{PLAIN.replace('layers: 2', 'layers: 8')}, {moe}}}, layer_kinds: ["
+        f"{{layers: 1, {LINEAR}, moe: none}}, {{layers: 2}}, {{layers: 5, {LINEAR}}}]}}"
+    )
+    assert short == whole
+    assert short.moe.dense_layers == 1
+    assert [(kind.layers, kind.linear is None) for kind in short.kinds] == [
+        *((1, False), (2, True), (5, False))
+    ]
+
+
+def test_a_model_whose_layers_all_are_linear_is_one_kind():
+    assert own(f"{{{PLAIN}, {LINEAR}}}").linear.key_heads == 4
+
+
+def test_models_show_counts_extra_layers_apart(tmp_path):
+    model = tmp_path / "mine.yaml"
+    model.write_text(f"{{{PLAIN}, {LINEAR}, full_attention_every: 2, mtp: 1}}", "utf-8")
+    shown = CliRunner().invoke(models, ["show", str(model)])
+    assert shown.exit_code == 0
+    assert "1 extra prediction layer (multi-token prediction) counted" in re.sub(
+        r"\s+", " ", shown.output
+    )
+    assert "extra prediction layers (1), counted apart" in shown.output
+    assert re.search(r"linear_attention.key_dim +8\n", shown.output)
+    found = json.loads(CliRunner().invoke(models, ["show", str(model), "--json"]).output)
+    assert found["mtp_parameters"] > 0
+    assert found["parameters"] == n_parameters(own(model.read_text("utf-8")))
+
+
+def test_models_show_tells_kinds_of_layers(tmp_path):
+    model = tmp_path / "mine.yaml"
+    kinds = "layer_kinds: [{layers: 1}, {layers: 1, mlp: none, sliding_window: 8}]"
+    model.write_text(f"{{{PLAIN}, {kinds}}}", "utf-8")
+    shown = CliRunner().invoke(models, ["show", str(model)]).output
+    assert re.search(r"1 layers +as above\n", shown)
+    assert re.search(r"1 layers +mlp: none, sliding_window: 8\n", shown)

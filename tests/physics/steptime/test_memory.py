@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from computeplan.compiler.hardware import device_of
+from computeplan.physics.steptime.layer import saved_bytes
 from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.memory import RankMemory, memory_of, state_bytes_per_parameter
 from computeplan.physics.steptime.step import Training
-from computeplan.physics.steptime.transformer import Experts, Shape, n_parameters, shape_of
+from computeplan.physics.steptime.transformer import (
+    Experts,
+    LinearAttention,
+    Shape,
+    n_parameters,
+    shape_of,
+)
 from computeplan.specs.catalogue.lookup import load_chip, load_model
 
 GB = 1e9
@@ -155,6 +162,28 @@ def test_a_replica_on_one_rank_holds_all_parameters(name, zero, grad_bytes):
     held = memory_of(Training(shape, S, d), layout, Software(grad_bytes=grad_bytes))
     per_parameter = sum(state_bytes_per_parameter(zero, d, grad_bytes))
     assert state(held) == pytest.approx(n * per_parameter, rel=0.01)
+
+
+LINEAR = LinearAttention(heads=16, key_dim=64, value_dim=64, key_heads=4)
+KINDS = (
+    Shape(3, 1024, 4096, 16, 4, 64, 32_000, linear=LINEAR),
+    Shape(1, 1024, 4096, 16, 4, 64, 32_000, sliding_window=512),
+    Shape(1, 1024, 0, 16, 4, 64, 32_000, gated_attention=True),
+    Shape(1, 1024, 4096, 0, 0, 64, 32_000),
+)
+
+
+def test_layers_of_all_kinds_are_held():
+    shape = dataclasses.replace(KINDS[1], layers=6, kinds=KINDS)
+    held = memory_of(Training(shape, S, 1), Layout.of(), Software())
+    per_parameter = sum(state_bytes_per_parameter(1, 1, 4.0))
+    assert state(held) == pytest.approx(n_parameters(shape) * per_parameter, rel=0.01)
+
+
+def test_kinds_of_layers_keep_the_mean_of_what_each_keeps():
+    kept = [saved_bytes(kind, 1, False, seq=S) * kind.layers for kind in KINDS]
+    shape = dataclasses.replace(KINDS[1], layers=6, kinds=KINDS)
+    assert 6 * saved_bytes(shape, 1, False, seq=S) == pytest.approx(sum(kept))
 
 
 @pytest.mark.parametrize("zero", [1, 2])

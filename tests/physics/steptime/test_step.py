@@ -27,7 +27,12 @@ from computeplan.physics.steptime.operators import (
 )
 from computeplan.physics.steptime.pipeline import SCHEDULES
 from computeplan.physics.steptime.step import StepTime, Training, step_time
-from computeplan.physics.steptime.transformer import Experts, LatentAttention, Shape
+from computeplan.physics.steptime.transformer import (
+    Experts,
+    LatentAttention,
+    LinearAttention,
+    Shape,
+)
 from computeplan.specs.jobs import Parallelism
 
 GB = 1e9
@@ -513,3 +518,47 @@ def test_layouts_broadcast(case):
         for j, tp in enumerate((1, 2, 8)):
             alone = case._replace(splits=case.splits | {"tp": tp, "recompute": recompute})
             assert together.step_s[i, j] == pytest.approx(step_s(alone), rel=1e-12)
+
+
+# -- layers that differ --------------------------------------------------------------------------
+
+KINDS = (
+    Shape(
+        12, 4096, 14336, 32, 8, 128, 128_256,
+        linear=LinearAttention(heads=32, key_dim=128, value_dim=128, key_heads=16),
+    ),
+    Shape(8, 4096, 14336, 32, 8, 128, 128_256, attention_chunk=8192),
+    Shape(6, 4096, 0, 32, 8, 128, 128_256),
+    Shape(6, 4096, 14336, 0, 0, 128, 128_256),
+)  # fmt: skip
+
+
+def test_layers_of_several_kinds_take_what_each_takes():
+    """On one rank, where nothing hides behind anything, a step is the sum of its layers."""
+    mixed = dataclasses.replace(KINDS[1], layers=32, kinds=KINDS)
+
+    def layers_s(shape: Shape) -> float:
+        whole = step_time(Training(shape, 8192, 8), H100, HGX, Layout.of())
+        logits = layer.logits_s(H100, shape, 1.0, 8192.0)
+        return float(whole.compute_s) - 8 * float(logits)
+
+    assert layers_s(mixed) == pytest.approx(sum(layers_s(kind) for kind in KINDS), rel=1e-9)
+
+
+def test_a_state_and_a_chunk_grow_with_tokens_where_attention_grows_with_pairs():
+    def per_token(shape: Shape, seq: int) -> float:
+        return float(step_time(Training(shape, seq, 8), H100, HGX, Layout.of()).step_s) / seq
+
+    full, chunked = LLAMA_8B, dataclasses.replace(LLAMA_8B, attention_chunk=8192)
+    state = dataclasses.replace(LLAMA_8B, linear=KINDS[0].linear)
+    short, long = 16384, 131_072
+    assert per_token(full, long) > 1.5 * per_token(full, short)
+    for shape in (chunked, state):
+        assert per_token(shape, long) <= per_token(shape, short)
+
+
+def test_tensor_parallelism_adds_up_once_where_a_layer_has_one_block():
+    both = step_time(Training(LLAMA_8B, 8192, 8), H100, HGX, Layout.of(tp=8))
+    side_by_side = dataclasses.replace(LLAMA_8B, parallel=True)
+    one = step_time(Training(side_by_side, 8192, 8), H100, HGX, Layout.of(tp=8))
+    assert float(one.tp_s) == pytest.approx(float(both.tp_s) / 2)

@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from computeplan.physics.steptime.transformer import (
+    CompressedAttention,
     Experts,
+    Indexer,
     LatentAttention,
+    LinearAttention,
     Shape,
     attention_flop_per_token,
     flop_per_token,
     forward_flop_per_token,
+    mtp_flop_per_token,
     n_active_parameters,
+    n_mtp_parameters,
     n_parameters,
     shape_of,
     size_class,
@@ -266,3 +271,104 @@ def test_classes_are_steps_of_one_two_five():
     assert size_class(shape_named("deepseek/deepseek-v3")) == "moe 500-1000B, 20-50B active"
     assert size_class(DENSE) == "dense 0-1B"
     assert size_class(dataclasses.replace(DENSE, layers=10**11)) == "dense over 5000000B"
+
+
+# -- layers that differ --------------------------------------------------------------------------
+
+HYBRID = dataclasses.replace(
+    DENSE, linear=LinearAttention(heads=32, key_dim=128, value_dim=64, key_heads=8, rule="mamba2")
+)
+
+
+def test_a_chunk_counts_the_positions_seen_one_by_one():
+    seq, chunk = 5000, 700
+    chunked = dataclasses.replace(DENSE, attention_chunk=chunk)
+    seen = sum(i % chunk + 0.5 for i in range(seq)) / seq
+    per_position = 4 * DENSE.layers * DENSE.heads * DENSE.head_dim
+    assert attention_flop_per_token(chunked, seq) == pytest.approx(per_position * seen, rel=1e-9)
+
+
+def test_a_chunk_is_not_a_window():
+    """Chunks of 8,192 at 32,768: 4,096 keys a token; a window of 8,192 sees 7,168."""
+    per_key = 4 * DENSE.layers * DENSE.heads * DENSE.head_dim
+    chunked = dataclasses.replace(DENSE, attention_chunk=8192)
+    assert attention_flop_per_token(chunked, 32768) == per_key * 4096
+    windowed = dataclasses.replace(DENSE, sliding_window=8192)
+    assert attention_flop_per_token(windowed, 32768) == per_key * 7168
+
+
+@given(shapes, seqs, st.integers(1, 300_000))
+def test_a_chunk_never_costs_more_than_a_window_as_long(shape, seq, length):
+    chunked = dataclasses.replace(shape, attention_chunk=length)
+    windowed = dataclasses.replace(shape, sliding_window=length)
+    most = attention_flop_per_token(windowed, seq) * (1 + 1e-12)
+    assert attention_flop_per_token(chunked, seq) <= most
+
+
+@given(seqs, seqs)
+def test_a_state_costs_the_same_however_long_the_sequence(one, other):
+    core = attention_flop_per_token(HYBRID, one)
+    assert core == attention_flop_per_token(HYBRID, other)
+    assert core == HYBRID.layers * 2 * 2 * 32 * 128 * 64  # updated, and read
+
+
+def test_mamba_2_has_the_matrices_of_its_authors():
+    """in_proj for z, x, B, C and dt; the convolution of x, B and C; out_proj (mamba_ssm 2.2)."""
+    h, inner, groups, state, heads = HYBRID.hidden, 32 * 64, 8, 128, 32
+    linear = h * (2 * inner + 2 * groups * state + heads) + inner * h
+    linear += 4 * (inner + 2 * groups * state)
+    without = dataclasses.replace(HYBRID, heads=0, kv_heads=0, linear=None)
+    norms = HYBRID.layers * HYBRID.hidden  # a layer with one block has one norm
+    assert n_parameters(HYBRID) - n_parameters(without) == HYBRID.layers * linear + norms
+
+
+@given(shapes, shapes, seqs)
+def test_kinds_of_layers_add_up(one, other, seq):
+    """A network of two kinds is what two networks are, less one embedding, head and last norm."""
+    other = dataclasses.replace(
+        other, hidden=one.hidden, vocab=one.vocab, tied_embeddings=one.tied_embeddings,
+        learned_positions=one.learned_positions, norm=one.norm, embedding_norm=one.embedding_norm,
+    )  # fmt: skip
+    both = dataclasses.replace(one, layers=one.layers + other.layers, kinds=(one, other))
+    nothing = dataclasses.replace(one, layers=0)
+    assert n_parameters(both) == n_parameters(one) + n_parameters(other) - n_parameters(nothing)
+    logits = 2.0 * one.hidden * one.vocab
+    together = forward_flop_per_token(one, seq) + forward_flop_per_token(other, seq) - logits
+    assert forward_flop_per_token(both, seq) == pytest.approx(together, rel=1e-12)
+
+
+def test_the_extra_layer_of_deepseek_v3():
+    """One layer with experts, one product that joins, a second head: 1.6e9 of 36.6e9."""
+    shape = shape_of(load_model("deepseek-v3")[0].architecture() | {"mtp": 1})
+    assert n_parameters(shape) == n_parameters(dataclasses.replace(shape, mtp=0))
+    assert n_mtp_parameters(shape) / 1e9 == pytest.approx(11.6, abs=0.05)
+    head = shape.vocab * shape.hidden
+    active = n_mtp_parameters(shape, active=True) + head
+    assert active / 1e9 == pytest.approx(1.615, abs=0.002)
+    more = mtp_flop_per_token(shape, 4096) / flop_per_token(shape, 4096)
+    assert more == pytest.approx(0.045, abs=0.005)
+
+
+def test_an_index_chooses_among_all_keys_and_attention_sees_the_chosen():
+    index = Indexer(heads=4, head_dim=32, top_k=512)
+    shape = dataclasses.replace(DENSE, indexer=index)
+    seq, per_pair = 8192, 2 * DENSE.layers
+    chosen = dataclasses.replace(DENSE, sliding_window=512)
+    scores = per_pair * 4 * 32 * seq / 2
+    both = attention_flop_per_token(chosen, seq) + scores
+    assert attention_flop_per_token(shape, seq) == pytest.approx(both)
+    later = dataclasses.replace(shape, indexer=dataclasses.replace(index, heads=0))
+    assert attention_flop_per_token(later, seq) == attention_flop_per_token(chosen, seq)
+    matrices = DENSE.hidden * (4 * 32 + 32 + 4) * DENSE.layers
+    assert n_parameters(shape) - n_parameters(later) == matrices
+
+
+def test_compressed_keys_are_one_for_every_so_many_tokens():
+    part = CompressedAttention(q_lora_rank=64, o_lora_rank=32, o_groups=2, ratio=128)
+    window = dataclasses.replace(DENSE, sliding_window=128, kv_heads=1)
+    shape = dataclasses.replace(window, compressed=part)
+    none = dataclasses.replace(window, compressed=dataclasses.replace(part, ratio=0))
+    seq, per_key = 8192, 4 * DENSE.layers * DENSE.heads * DENSE.head_dim
+    assert attention_flop_per_token(none, seq) == attention_flop_per_token(window, seq)
+    more = attention_flop_per_token(shape, seq) - attention_flop_per_token(none, seq)
+    assert more == pytest.approx(per_key * seq / 2 / 128)
