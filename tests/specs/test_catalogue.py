@@ -411,6 +411,7 @@ def test_a_model_of_ones_own_may_extend():
 
 
 PLAIN = "layers: 2, hidden: 64, ffn: 128, heads: 4, vocab: 100"
+TWO = "layer_kinds: [{layers: 2}]"
 MLA = "mla: {kv_lora_rank: 8, qk_nope_head_dim: 4, qk_rope_head_dim: 2, v_head_dim: 4}"
 
 
@@ -438,8 +439,7 @@ MLA = "mla: {kv_lora_rank: 8, qk_nope_head_dim: 4, qk_rope_head_dim: 2, v_head_d
         ),
         (f"{{{PLAIN}, layer_kinds: [{{layers: 3}}]}}", "have 3 layers together; layers is 2"),
         (
-            f"{{{PLAIN}, sliding_window: 8, full_attention_every: 2,"
-            " layer_kinds: [{layers: 2}]}",
+            f"{{{PLAIN}, sliding_window: 8, full_attention_every: 2, {TWO}}}",
             "leave out full_attention_every",
         ),
         (

@@ -185,6 +185,19 @@ class Transformer(Frozen):
             "is of a Hugging Face config.json, which is taken as it is: {config: my/config.json}",
         ),
         (
+            "kinds layer_types blocks pattern hybrid_override_pattern",
+            "write layer_kinds: [{layers: 36, linear_attention: {...}}, {layers: 12}]",
+        ),
+        (
+            "chunk attention_chunk_size chunk_size",
+            "write attention_chunk: 8192, and full_attention_every: 4",
+        ),
+        (
+            "mamba ssm state_space linear recurrence",
+            "write linear_attention: {heads: 64, key_dim: 128, value_dim: 64, rule: mamba2}",
+        ),
+        ("num_nextn_predict_layers mtp_layers", "write mtp: 1"),
+        (
             "num_experts n_experts experts num_local_experts n_routed_experts top_k",
             "write moe: {experts: 128, top_k: 8, expert_ffn: 1536}",
         ),
