@@ -6,9 +6,13 @@ import math
 import numpy as np
 import pytest
 from bounds import ends_within
+from hypothesis import given
+from hypothesis import strategies as st
 from places import REPO
 from scipy import stats
 
+from computeplan.compiler.compile import compile_world
+from computeplan.engines.batch import engine as batch
 from computeplan.errors import ScenarioError
 from computeplan.fitting.drift import drift, wander
 from computeplan.fitting.fit import MAX_CAUSES, fit_faults
@@ -19,11 +23,14 @@ from computeplan.fitting.persistence import lasting
 from computeplan.fitting.played import unplayed
 from computeplan.fitting.rates import dispersion, gamma_poisson
 from computeplan.fitting.retirement import lemon_gain, top_share
+from computeplan.fitting.seen import as_seen, grouped
 from computeplan.fitting.survival import fit_law, median_s
+from computeplan.ledger import REPAIR
 from computeplan.notes import note
 from computeplan.report.faults_yaml import faults_block, kind_name, read_assumed
 from computeplan.report.fit import fit_document
 from computeplan.report.words import sentence
+from computeplan.specs.documents.document import parse_document
 from computeplan.specs.logs.events import Events
 from computeplan.specs.logs.nodelist import expand_nodes
 from computeplan.specs.logs.reader import read_log
@@ -578,6 +585,119 @@ def test_what_lasts_is_found_as_often_as_it_should():
         rates = rng.gamma(1 / 1.44, 1.44, 5000)
         squares.append(lasting(*rng.poisson(rates, (2, 5000))).cv ** 2)
     assert abs(np.mean(squares) - 1.44) < 4 * np.std(squares) / math.sqrt(200)
+
+
+# Repairs as they were seen
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=2, max_size=40).filter(
+        lambda drawn: any(ended for _, ended in drawn)
+    )
+)
+def test_what_was_seen_is_weighed_as_kaplan_and_meier_do(drawn):
+    length_s, ended = (np.array(column) for column in zip(*drawn, strict=True))
+    seen = as_seen(Durations(length_s[ended] * 1.0, length_s[~ended] * 1.0, 0, 1.0))
+    ended[(length_s == length_s.max())] = True  # the longest counts as ended
+    data = stats.CensoredData(uncensored=length_s[ended], right=length_s[~ended])
+    survival = stats.ecdf(data).sf
+    left = 1 - np.cumsum(seen.often) / length_s.size
+    assert survival.evaluate(seen.durations_s) == pytest.approx(left, abs=1e-9)
+    assert seen.often.sum() == pytest.approx(length_s.size)
+
+
+def test_groups_keep_the_mean_and_what_is_long():
+    rng = np.random.default_rng(5)
+    known_s = np.round(rng.lognormal(4, 2, 20_000)) + 1
+    seen = as_seen(Durations(known_s, np.zeros(0), 0, 1.0))
+    durations_s, often = grouped(seen)
+    assert durations_s.size <= 50
+    assert often.sum() == 20_000
+    assert durations_s @ often == pytest.approx(known_s.sum(), rel=1e-12)
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999):
+        at = durations_s[np.searchsorted(np.cumsum(often) / 20_000, level)]
+        assert abs(np.mean(known_s <= at) - level) < max(0.04 * (1 - level), 0.02) + 0.005
+    shares = often / 20_000 + durations_s * often / known_s.sum()
+    assert np.median(shares) < 2 / 40
+
+
+def nodes_in_repair(block, n_nodes, days, runs):
+    """Return the mean number of nodes in repair in a simulation of a faults: block."""
+    scenario = load(
+        {
+            "computeplan": 1,
+            "name": "fitted",
+            "sites": {"s": {"pue": 1, "pools": {"p": {**ONE, "spares": f"{n_nodes - 1} nodes"}}}},
+            "faults": parse_document(block, "block").data["faults"],
+            "jobs": {"j": {"train_for": f"{days} d", "chips": 1, "checkpoint": DAILY}},
+            "simulate": {"horizon": f"{days} d", "runs": runs, "seed": 1},
+        }
+    )
+    ledger = batch.play(compile_world(scenario), 1, 0, runs)
+    in_repair_s = ledger.chip_s[..., REPAIR].sum()
+    return in_repair_s / (runs * days * DAY_S)
+
+
+ONE = {"chip": "nvidia/h100-sxm", "chips": 1, "chips_per_node": 1}
+DAILY = {"every": "1 d", "stall": "0 s"}
+
+
+def down_of(history):
+    """Return the mean number of nodes in repair that a log itself shows."""
+    begun_s = np.maximum(history.start_s, 0)
+    return np.nansum(history.end_s - begun_s) / history.length_s
+
+
+def test_repairs_that_no_law_has_are_written_and_played_as_seen(call, tmp_path):
+    """Of 60 repairs 55 last about an hour and five weeks: no law has their mean."""
+    rng = np.random.default_rng(13)
+    length_h = np.append(rng.lognormal(0.2, 0.4, 55), [420.0, 510, 590, 640, 700])
+    start_h = np.sort(rng.random(60)) * (80 * 24 - 720)
+    rows = "".join(
+        f"n{i},{start},{start + length}\n"
+        for i, (start, length) in enumerate(zip(start_h, rng.permutation(length_h), strict=True))
+    )
+    log = written(tmp_path, f"node,start_h,end_h\n{rows}")
+    out = tmp_path / "faults.yaml"
+    asked = ["fit", str(log), "--nodes", "200", "--from", "0 d", "--to", "80 d"]
+    said = call(*asked, "--restart", "10 min", "--out", str(out))
+    assert "as seen" in said.split("laws by")[0]
+    assert "Repairs are played as they were seen, because no law has their mean:" in said
+    block = out.read_text("utf-8")
+    own = down_of(observe(read_log(log), 200, 0.0, 80 * DAY_S))
+    assert own > 1.4
+    assert nodes_in_repair(block, 2000, 800, 8) == pytest.approx(10 * own, rel=0.1)
+    assert json.loads(call(*asked, "--json"))["all"]["repairs_as_seen"]["n_events"] == 60
+    ahead = call(*asked, "--predict-from", "60 d")
+    assert "repairs: as seen" in ahead
+
+
+def test_a_law_that_fits_stays_a_law():
+    rng = np.random.default_rng(3)
+    start_d = np.sort(rng.random(2000)) * 300
+    events = events_of(start_d, start_d + rng.weibull(0.7, 2000), np.arange(2000))
+    fit = fit_faults(observe(events, 5000, 0.0, 400.0))
+    assert fit.all.repairs_as_seen is None
+    assert "repair: {weibull_min" in faults_block(fit, "10 min")
+
+
+def test_a_cause_with_few_and_long_repairs_keeps_their_mean(tmp_path):
+    """100 repairs of about an hour, and four of 500 h under another cause."""
+    rng = np.random.default_rng(4)
+    start_d = np.sort(rng.random(104)) * 150
+    is_long = np.arange(104) % 26 == 0
+    length_d = np.where(is_long, np.arange(104) + 450, rng.weibull(2.0, 104)) / 24
+    events = events_of(start_d * DAY_S, (start_d + length_d) * DAY_S, np.arange(104), is_long * 1)
+    history = observe(events, 300, 0.0, 200 * DAY_S)
+    block = faults_block(fit_faults(history), "10 min")
+    assert nodes_in_repair(block, 3000, 2000, 4) == pytest.approx(10 * down_of(history), rel=0.1)
+
+
+@needs_real
+def test_nodes_in_repair_are_those_of_the_real_log(real, real_fit):
+    assert down_of(real) == pytest.approx(11.67, abs=0.01)
+    block = faults_block(real_fit, "10 min")
+    assert nodes_in_repair(block, 400, 1740, 16) == pytest.approx(down_of(real), rel=0.1)
 
 
 def test_names_of_causes_become_names_of_kinds():

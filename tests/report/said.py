@@ -136,6 +136,11 @@ NOTES = {
         {"median_s": 1e5, "mean_s": 4e5, "longest_s": 9e6, "shape": 0.5, "high": 0.6}
     ],
     "repair_law_untested": [{"law": "lognorm", "n_laws": n} for n in (1, 2)],
+    "repairs_as_seen": [
+        {"law": "lognorm", "cause": "GPU", "law_mean_s": 3e4, "seen_mean_s": 2e5}
+        | {"n": n, "n_causes": n}
+        for n in (1, 2)
+    ],
     "repair_law_fits": [{"law": "lognorm", "p": 0.4}],
     "repair_law_fits_badly": [{"law": "lognorm", "p": 0.001, "n_laws": n} for n in (1, 2)],
     "row_assumed": [{"field": "attention", "value": "flash", "framework": "q9"}],

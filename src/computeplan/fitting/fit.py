@@ -12,9 +12,11 @@ from computeplan.fitting.drift import Drift, Wander, drift, wander
 from computeplan.fitting.history import Durations, FaultHistory, gaps, repairs, up_node_s
 from computeplan.fitting.persistence import Lasting, lasting
 from computeplan.fitting.rates import Dispersion, dispersion, poisson_interval, share_interval
+from computeplan.fitting.seen import Seen, seen_instead
 from computeplan.fitting.survival import (
     GAP_LAWS,
     REPAIR_LAWS,
+    SURE,
     Interval,
     LawFit,
     best_law,
@@ -23,12 +25,11 @@ from computeplan.fitting.survival import (
 )
 from computeplan.notes import Note, note
 
-__all__ = ["ALL", "MAX_CAUSES", "SURE", "CauseFit", "FleetFit", "fit_faults"]
+__all__ = ["ALL", "MAX_CAUSES", "CauseFit", "FleetFit", "fit_faults"]
 
 ALL = "all causes"
 MAX_CAUSES = 20
 """More are joined into the last."""
-SURE = 0.01  # p value below which a test is said to have found something
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,15 @@ class CauseFit:
     """By Kaplan and Meier, whatever the law. [s]"""
     durations: Durations
     """The repairs."""
+    repairs_as_seen: Seen | None
+    """The repairs one by one, where no law of them stands for them (see `seen.seen_instead`)."""
     lasting: Lasting
     """How far nodes that were worse stay worse."""
+
+    @property
+    def repair(self) -> LawFit | Seen | None:
+        """What repairs are played by; None where too few are known."""
+        return self.repairs_as_seen or best_law(self.repairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class FleetFit:
     """All causes together."""
     causes: tuple[CauseFit, ...]
     """Most frequent first."""
+    few_repairs: LawFit | Seen | None
+    """What repairs of causes are played by of which too few are known, all of them together."""
     dispersion: Dispersion
     """Between nodes."""
     drift: Drift
@@ -94,8 +104,26 @@ def fit_faults(history: FaultHistory, *, is_new: bool = False) -> FleetFit:
         *_about_nodes(between),
         *_about_gaps(everything, history, is_new=is_new),
         *_about_repairs(everything),
+        *_about_seen(causes),
     ]
-    return FleetFit(history, everything, causes, between, over_time, wandering, tuple(found))
+    few = _few_repairs(causes) if everything.repairs else None
+    findings = tuple(found)
+    return FleetFit(history, everything, causes, few, between, over_time, wandering, findings)
+
+
+def _few_repairs(causes: tuple[CauseFit, ...]) -> LawFit | Seen | None:
+    """Return what stands for the repairs of all causes that have too few for a law of their own."""
+    few = [cause.durations for cause in causes if not cause.repairs]
+    if not few:
+        return None
+    together = Durations(
+        np.concatenate([one.known_s for one in few]),
+        np.concatenate([one.longer_s for one in few]),
+        sum(one.n_short for one in few),
+        few[0].resolution_s,
+    )
+    laws = fit_laws(REPAIR_LAWS, together)
+    return seen_instead(laws, together) or best_law(laws)
 
 
 def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[Note]]:
@@ -113,6 +141,7 @@ def _few_causes(history: FaultHistory) -> tuple[FaultHistory, list[Note]]:
 def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> CauseFit:
     n, half_s = int(history.of_cause(cause).sum()), history.length_s / 2
     between, away = gaps(history, cause, is_new=is_new), repairs(history, cause)
+    laws = fit_laws(REPAIR_LAWS, away)
     return CauseFit(
         ALL if cause is None else history.causes[cause],
         n,
@@ -120,9 +149,10 @@ def _fit_cause(history: FaultHistory, cause: int | None, *, is_new: bool) -> Cau
         poisson_interval(n, history.n_nodes * history.length_s),
         share_interval(*history.n_repaired(cause)),
         fit_laws(GAP_LAWS, between),
-        fit_laws(REPAIR_LAWS, away),
+        laws,
         median_s(away),
         away,
+        seen_instead(laws, away) if laws else None,
         lasting(history.per_node(to_s=half_s, cause=cause), history.per_node(half_s, cause=cause)),
     )
 
@@ -200,6 +230,20 @@ def _about_repairs(fit: CauseFit) -> Iterator[Note]:
         yield note("repair_law_fits", law=best.name, p=best.p_fit)
     else:
         yield note("repair_law_fits_badly", law=best.name, p=best.p_fit, n_laws=len(laws))
+
+
+def _about_seen(causes: tuple[CauseFit, ...]) -> Iterator[Note]:
+    """Yield that no law stands for repairs, with the cause where that counts most."""
+    off = [
+        (cause, law, cause.repairs_as_seen.mean_s.value)
+        for cause in causes
+        if cause.repairs_as_seen and (law := best_law(cause.repairs))
+    ]
+    if off:
+        cause, law, mean_s = max(off, key=lambda one: one[0].n * abs(one[1].mean_s.value - one[2]))
+        means = {"law_mean_s": law.mean_s.value, "seen_mean_s": mean_s}
+        number = {"n": len(off), "n_causes": len(causes)}
+        yield note("repairs_as_seen", cause=cause.name, law=law.name, **means, **number)
 
 
 def _values(shape: Interval) -> dict[str, float]:

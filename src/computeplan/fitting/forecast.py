@@ -3,7 +3,8 @@
 Fit to the days before, then draw: parameters from their sampling distribution, then the future from
 the parameters. Rates are refitted to counts drawn from the fitted model (parametric bootstrap), and
 so is the share of faults that send a node to repair; the parameters of the repair law come from the
-normal law of their maximum-likelihood estimates. Open repairs go on from the age they have.
+normal law of their maximum-likelihood estimates, and repairs that are played as they were seen are
+drawn again from themselves. Open repairs go on from the age they have.
 Percentiles of the draws are the interval. Nothing widens it afterwards: a constant rate that meets
 a fleet which drifts is meant to be seen to fail.
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -27,6 +29,7 @@ from computeplan.errors import ScenarioError
 from computeplan.fitting.drift import Wander, wander, windows_s
 from computeplan.fitting.history import FaultHistory, cut, repairs
 from computeplan.fitting.rates import gamma_poisson
+from computeplan.fitting.seen import Seen, seen_instead
 from computeplan.fitting.survival import REPAIR_LAWS, LawFit, best_law, fit_laws
 
 __all__ = ["MODELS", "Forecast", "Model", "Prediction", "UniformSource", "nodes_down", "predict"]
@@ -80,8 +83,8 @@ class Prediction:
     """Fitted before the first, predicted from there to the second. [s]"""
     forecasts: tuple[Forecast, ...]
     """Faults; mean and 95th percentile (over time) of nodes down, where repairs are known."""
-    repair: LawFit | None
-    """The law of repairs that was played."""
+    repair: LawFit | Seen | None
+    """The law of repairs that was played, or the repairs that were seen."""
     n_draws: int
 
 
@@ -123,7 +126,9 @@ def predict(
     n_faults = stats.poisson.ppf(uniforms.random(means.shape), means).astype(np.int64)
     true_faults = float(np.sum(seen.fault_s >= fit_until_s))
     forecasts = [_forecast("faults", n_faults.sum(axis=1).astype(np.float64), true_faults)]
-    law = best_law(fit_laws(REPAIR_LAWS, repairs(before)))
+    away = repairs(before)
+    laws = fit_laws(REPAIR_LAWS, away)
+    law = (seen_instead(laws, away) or best_law(laws)) if laws else None
     if law is not None:
         edges = windows_s(fit_until_s, to_s)
         down = _down(before, law, edges, n_faults, uniforms)
@@ -229,9 +234,37 @@ def _gamma_of(normal: FloatArray, shape: float) -> FloatArray:
 # Nodes down --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Durations, each as likely, with the methods of scipy's laws that are used."""
+
+    sorted_s: FloatArray
+
+    def sf(self, time_s: FloatArray) -> FloatArray:
+        return 1 - np.searchsorted(self.sorted_s, time_s, "right") / self.sorted_s.size
+
+    def isf(self, probability: FloatArray) -> FloatArray:
+        place = ((1 - probability) * self.sorted_s.size).astype(np.int64)
+        return np.asarray(self.sorted_s[np.minimum(place, self.sorted_s.size - 1)])
+
+
+def _again(law: LawFit | Seen, n_sets: int, uniforms: UniformSource) -> Iterator[Any]:
+    """Yield laws that might have been found instead, had the same been seen once more."""
+    if isinstance(law, Seen):
+        until = np.cumsum(law.often / law.often.sum())[:-1]
+        for _ in range(n_sets):
+            again = np.searchsorted(until, uniforms.random(law.n_events))
+            yield _Drawn(np.sort(law.durations_s[again]))
+        return
+    normal = stats.norm.ppf(np.maximum(uniforms.random((n_sets, law.logs.size)), 1e-300))
+    for logs in law.logs + normal @ np.linalg.cholesky(law.covariance).T:
+        *shapes, scale = np.exp(logs)
+        yield getattr(stats, law.name)(*shapes, scale=scale)
+
+
 def _down(
     before: FaultHistory,
-    law: LawFit,
+    law: LawFit | Seen,
     edges: FloatArray,
     n_faults: np.typing.NDArray[np.int64],
     uniforms: UniformSource,
@@ -239,16 +272,14 @@ def _down(
     """Return mean and 95th percentile of nodes down of each draw; shape (n_draws, 2)."""
     n_draws = len(n_faults)
     n_sets = math.ceil(n_draws / FUTURES)
-    normal = stats.norm.ppf(np.maximum(uniforms.random((n_sets, law.logs.size)), 1e-300))
-    logs = law.logs + normal @ np.linalg.cholesky(law.covariance).T
+    laws_again = _again(law, n_sets, uniforms)
     n_repaired, n_known = before.n_repaired()
     shares = stats.binom.ppf(uniforms.random(n_sets), n_known, n_repaired / n_known) / n_known
     open_s = before.length_s - np.maximum(before.start_s[before.is_open], 0.0)
     rows = []
     for i in range(n_sets):
         counts = n_faults[i * FUTURES : (i + 1) * FUTURES]
-        *shapes, scale = np.exp(logs[i])
-        law_again = getattr(stats, law.name)(*shapes, scale=scale)
+        law_again = next(laws_again)
         still = law_again.sf(open_s) * (1 - uniforms.random((len(counts), open_s.size)))
         left = np.maximum(law_again.isf(np.maximum(still, 1e-300)) - open_s, 0.0)
         flat = counts.ravel()

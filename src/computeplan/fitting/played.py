@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from computeplan.fitting.fit import SURE, CauseFit, FleetFit
-from computeplan.fitting.survival import best_law
+from computeplan.fitting.fit import CauseFit, FleetFit
+from computeplan.fitting.survival import SURE, best_law
 from computeplan.notes import Note, note
 from computeplan.specs.faults import MOST_CV
 

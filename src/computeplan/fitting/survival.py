@@ -29,17 +29,21 @@ from computeplan.fitting.history import Durations
 __all__ = [
     "GAP_LAWS",
     "REPAIR_LAWS",
+    "SURE",
     "Interval",
     "LawFit",
     "best_law",
     "fit_law",
     "fit_laws",
     "median_s",
+    "wald",
 ]
 
 GAP_LAWS = ("expon", "weibull_min", "lognorm", "gamma")
 REPAIR_LAWS = ("lognorm", "weibull_min", "expon")
 LEVEL = 0.95
+SURE = 0.01
+"""p value below which a test is said to have found something."""
 LEAST_EVENTS = 8  # below, two parameters are noise
 _SHAPES = {"expon": (), "weibull_min": ("c",), "lognorm": ("s",), "gamma": ("a",)}
 _COARSE = {"gtol": 1e-3, "eps": 1e-6}  # of logarithms, in units of one fault: 1e-4 of an error
@@ -196,7 +200,7 @@ def _law_fit(
     durations: Durations,
 ) -> LawFit:
     logs = logs + np.append(np.zeros(logs.size - 1), log_unit_s)
-    intervals = [_wald(float(x), float(v)) for x, v in zip(logs, np.diag(covariance), strict=True)]
+    intervals = [wald(float(x), float(v)) for x, v in zip(logs, np.diag(covariance), strict=True)]
 
     def of(function: Callable[[Any], float]) -> Interval:
         """Return a quantity by the delta method on its logarithm."""
@@ -205,7 +209,7 @@ def _law_fit(
             return math.log(max(function(_frozen(name, at)), 1e-300))
 
         slope = optimize.approx_fprime(logs, log_of, 1e-6)
-        return _wald(log_of(logs), float(slope @ covariance @ slope))
+        return wald(log_of(logs), float(slope @ covariance @ slope))
 
     return LawFit(
         name,
@@ -223,7 +227,8 @@ def _law_fit(
     )
 
 
-def _wald(log_value: float, variance: float) -> Interval:
+def wald(log_value: float, variance: float) -> Interval:
+    """Return the interval of a quantity from its logarithm and the variance of that."""
     half = float(stats.norm.isf((1 - LEVEL) / 2)) * math.sqrt(max(variance, 0.0))
     low, value, high = (math.exp(min(log_value + k * half, 700.0)) for k in (-1, 0, 1))
     return Interval(value, low, high)

@@ -1,8 +1,9 @@
 """The fitted laws as a ``faults:`` block that ``computeplan run`` reads.
 
-What is written is faults without memory at a constant rate per node, with repairs of any law, and
-with rates that differ between nodes where such a difference is seen to last. What was fitted beyond
-that stands in comments: nothing is passed off as played.
+What is written is faults without memory at a constant rate per node, with repairs of any law, or as
+they were seen where none stands for them (`fitting.seen`), and with rates that differ between nodes
+where such a difference is seen to last. What was fitted beyond that stands in comments: nothing is
+passed off as played.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,13 +19,17 @@ import numpy as np
 from computeplan.errors import ScenarioError
 from computeplan.fitting.fit import CauseFit, FleetFit
 from computeplan.fitting.played import is_lasting, rates_cv, unplayed
+from computeplan.fitting.seen import MOST_WRITTEN, Seen, grouped
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
 from computeplan.specs.durations import read_law
-from computeplan.units import DAY_S, HOUR_S
+from computeplan.units import DAY_S, HOUR_S, MINUTE_S
 
 __all__ = ["faults_block", "kind_name", "read_assumed"]
+
+LINE = 100  # characters of a line of durations
+FIXED = "\xa0"  # a space at which no line breaks
 
 
 def kind_name(cause: str, used: set[str]) -> str:
@@ -80,6 +86,38 @@ def _law_text(fit: LawFit) -> str:
     return f"{{{fit.name}: {{{fit.shape_name}: {_number(fit.shape.value)}, scale: {scale}}}}}"
 
 
+def _why_seen(laws: tuple[LawFit, ...], seen: Seen) -> str:
+    """Return why repairs are written as they were seen, and what is lost."""
+    why = f"as seen, {seen.n_events} repairs of mean {seen.mean_s.value / HOUR_S:.3g} h"
+    if law := best_law(laws):
+        why += f": that of {law.name} is {law.mean_s.value / HOUR_S:.3g} h"
+    if seen.durations_s.size > MOST_WRITTEN:
+        why += "; in groups, each with its mean"
+    return why
+
+
+def _seen_lines(seen: Seen, why: str) -> Iterator[str]:
+    """Yield the repairs of a kind as they were seen."""
+    often: dict[str, float] = {}
+    for duration_s, count in zip(*grouped(seen), strict=True):
+        text = _duration(float(duration_s))
+        often[text] = often.get(text, 0.0) + float(count)
+    is_once = all(count == 1 for count in often.values())
+    parts = [text if is_once else f"{text}: {count:.6g}" for text, count in often.items()]
+    whole = ", ".join(part.replace(" ", FIXED) for part in parts)  # a key stands on one line
+    written = f"[{whole}]" if is_once else f"{{{whole}}}"
+    yield f"    repair:  # {why}"
+    yield "      seen:"
+    yield from (f"        {line.replace(FIXED, ' ')}" for line in textwrap.wrap(written, LINE))
+
+
+def _duration(duration_s: float) -> str:
+    """Return a duration in the largest unit of which it has one."""
+    units = {"d": DAY_S, "h": HOUR_S, "min": MINUTE_S}
+    name = next((name for name, unit_s in units.items() if duration_s >= unit_s), "s")
+    return f"{_number(duration_s / units.get(name, 1.0))} {name}"
+
+
 def _number(value: float) -> str:
     return f"{value:.4g}" if 1e-4 <= value < 1e15 else f"{value:.4e}"
 
@@ -110,20 +148,19 @@ def faults_block(fit: FleetFit, restart: str, repair: str | None = None) -> str:
         "faults:",
     ]
     used: set[str] = set()
-    pooled = best_law(fit.all.repairs)
     for cause in fit.causes:
         name = kind_name(cause.name, used)
         used.add(name)
         lines += [
             f"  {json.dumps(name, ensure_ascii=False)}:",
-            *_kind(cause, pooled, restart, repair, len(fit.causes)),
+            *_kind(cause, fit.few_repairs, restart, repair, len(fit.causes)),
         ]
     text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     return f"{text}\n"
 
 
 def _kind(
-    cause: CauseFit, pooled: LawFit | None, restart: str, repair: str | None, n_causes: int
+    cause: CauseFit, pooled: LawFit | Seen | None, restart: str, repair: str | None, n_causes: int
 ) -> Iterator[str]:
     rate = cause.per_up_s
     low, value, high = (x * 1000 * DAY_S for x in (rate.low, rate.value, rate.high))
@@ -144,7 +181,7 @@ def _kind(
     yield f"    restart: {restart}  # ASSUMED: a fault log does not hold it"
     if share == 0:
         return
-    own = best_law(cause.repairs)
+    own = cause.repair
     law = own or pooled
     seen = cause.durations.known_s
     if seen.size > 1 and np.ptp(seen) <= cause.durations.resolution_s * 1.5:
@@ -156,9 +193,12 @@ def _kind(
     if law is None:
         yield f"    repair: {repair}  # ASSUMED: the log holds too few repairs"
     else:
+        whose = "" if own else "; of all causes with too few"
+        if isinstance(law, Seen):
+            yield from _seen_lines(law, f"{_why_seen(cause.repairs, law)}{whose}")
+            return
         about = f"its mean is {law.mean_s.value / HOUR_S:.3g} h"
         about += f", that of repairs seen {seen.mean() / HOUR_S:.3g} h" if seen.size else ""
-        whose = "" if own else "; of all causes, as this one has too few"
         yield f"    repair: {_law_text(law)}  # {about}{whose}"
 
 

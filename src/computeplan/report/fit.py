@@ -22,6 +22,7 @@ from computeplan.fitting.fit import FleetFit
 from computeplan.fitting.forecast import Prediction
 from computeplan.fitting.played import unplayed
 from computeplan.fitting.retirement import LemonGain
+from computeplan.fitting.seen import Seen
 from computeplan.fitting.survival import Interval, LawFit, best_law
 from computeplan.notes import Note
 from computeplan.report import Language
@@ -50,7 +51,14 @@ _FORECASTS = {
     "nodes down, mean": "nodes_down_mean",
     "nodes down, 95th percentile": "nodes_down_p95",
 }
-_HIDDEN = {"history", "durations", "covariance", "repair"}  # long, or said elsewhere
+_HIDDEN = {
+    "history",
+    "durations",
+    "covariance",
+    "repair",
+    "durations_s",
+    "often",
+}  # long, or said elsewhere
 
 
 def _of(interval: Interval, language: Language, scale: float = 1.0, digits: int = 3) -> str:
@@ -71,7 +79,7 @@ def causes_table(fit: FleetFit, *, language: Language = "en") -> Table:
     """Return one row for each cause and one for all: rates, what they take, repairs."""
     rows = []
     for cause in (fit.all, *fit.causes):
-        best = best_law(cause.repairs)
+        best = cause.repair
         share = cause.takes_node
         rows.append(
             (
@@ -82,7 +90,7 @@ def causes_table(fit: FleetFit, *, language: Language = "en") -> Table:
                 "" if math.isnan(share.value) else _of(share, language, digits=2),
                 "" if math.isnan(cause.repair_median_s) else f"{cause.repair_median_s / DAY_S:.3g}",
                 "" if best is None else _of(best.mean_s, language, DAY_S),
-                "" if best is None else best.name,
+                _law_name(best, language),
             )
         )
     codes = (
@@ -99,6 +107,13 @@ def causes_table(fit: FleetFit, *, language: Language = "en") -> Table:
     title = phrase("faults_of_nodes", language, n=fit.all.n, n_nodes=n_nodes, days=days)
     notes = (*sentences(fit.history.notes, language), phrase("how_intervals", language))
     return Table(title, _heads(codes, language), tuple(rows), notes)
+
+
+def _law_name(law: LawFit | Seen | None, language: Language) -> str:
+    """Return what a law is called in tables, nothing for none."""
+    if isinstance(law, Seen):
+        return phrase("as_seen", language)
+    return "" if law is None else law.name
 
 
 def _heads(codes: Iterable[str], language: Language) -> tuple[str, ...]:
@@ -170,7 +185,7 @@ def prediction_table(predictions: Sequence[Prediction], *, language: Language = 
     first = predictions[0]
     until, to = first.fit_until_s / DAY_S, first.to_s / DAY_S
     codes = ("rate", "of_what", "expected", "interval_95", "truth", "truth_is", "draws_below")
-    law = first.repair.name if first.repair else None
+    law = _law_name(first.repair, language)
     notes = [phrase("how_predicted", language, law=law, n=first.n_draws)]
     n_windows = math.ceil(first.fit_until_s / WINDOW_S)
     if n_windows < LEAST_WINDOWS:

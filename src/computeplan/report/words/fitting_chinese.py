@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.units import DAY_S
+from computeplan.units import DAY_S, HOUR_S
 
 __all__ = ["FITTING"]
 
@@ -52,6 +52,10 @@ def _gaps_not_exponential(v: Values) -> str:
 
 def _others(v: Values) -> str:
     return "其他分布也不更好" if v["n_laws"] > 1 else "其他分布无法拟合"
+
+
+def _of_causes(v: Values) -> str:
+    return "" if v["n_causes"] == 1 else f"{v['n_causes']} 种原因中有 {v['n']} 种，"
 
 
 def _unplayed_nodes(v: Values) -> str:
@@ -136,6 +140,12 @@ FITTING: dict[str, str | Callable[[Values], str]] = {
     "repair_law_fits": lambda v: f"修复时间取 {v['law']} 分布，拟合良好（{_p(v['p'])}）。",
     "repair_law_fits_badly": lambda v: (
         f"修复时间取 {v['law']} 分布，拟合不够好，但{_others(v)}（{_p(v['p'])}）。"
+    ),
+    "repairs_as_seen": lambda v: (
+        f"{_of_causes(v)}修复时间按日志中所见取值，因为没有分布符合其均值："
+        f"{v['law']} 为 {v['law_mean_s'] / HOUR_S:.3g} 小时，所见为"
+        f" {v['seen_mean_s'] / HOUR_S:.3g} 小时"
+        f"{'' if v['n_causes'] == 1 else '（' + v['cause'] + '）'}。"
     ),
     # what a published row does not say
     "row_assumed": lambda v: (

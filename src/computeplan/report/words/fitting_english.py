@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.units import DAY_S
+from computeplan.units import DAY_S, HOUR_S
 
 __all__ = ["FITTING"]
 
@@ -44,6 +44,14 @@ def _gaps_not_exponential(v: Values) -> str:
 
 def _others(v: Values) -> str:
     return "no other fits better" if v["n_laws"] > 1 else "no other law could be fitted"
+
+
+def _of_causes(v: Values) -> str:
+    return "" if v["n_causes"] == 1 else f" for {v['n']} of {v['n_causes']} causes"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / HOUR_S:.3g}"
 
 
 def _unplayed_nodes(v: Values) -> str:
@@ -134,6 +142,11 @@ FITTING: dict[str, str | Callable[[Values], str]] = {
     "repair_law_fits": lambda v: f"Of the repair laws, {v['law']} fits ({_p(v['p'])}).",
     "repair_law_fits_badly": lambda v: (
         f"Of the repair laws, {v['law']} does not fit well, though {_others(v)} ({_p(v['p'])})."
+    ),
+    "repairs_as_seen": lambda v: (
+        f"Repairs are played as they were seen{_of_causes(v)}, because no law has their mean:"
+        f" {_hours(v['law_mean_s'])} h by {v['law']}, {_hours(v['seen_mean_s'])} h seen"
+        f"{'' if v['n_causes'] == 1 else ' (' + v['cause'] + ')'}."
     ),
     # what a published row does not say
     "row_assumed": "{field}: {value} ({framework})",

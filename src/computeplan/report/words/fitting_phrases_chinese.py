@@ -18,6 +18,7 @@ FITTING_PHRASES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "median_repair_d": "修复时间\n中位数 [d]",
     "mean_repair_d": "修复时间\n分布均值 [d]",
     "law": "分布",
+    "as_seen": "按所见",
     "how_intervals": "区间均为 95 %：故障率与占比为精确区间（Garwood、Clopper-Pearson），"
     "分布参数为对数尺度上的 Wald 区间（由 Hessian 矩阵得到）；中位数由 Kaplan-Meier 法估计",
     "laws_fitted": "最大似然法拟合的分布",

@@ -18,6 +18,7 @@ FITTING_PHRASES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "median_repair_d": "median\nrepair [d]",
     "mean_repair_d": "mean of the law\nof repairs [d]",
     "law": "law",
+    "as_seen": "as seen",
     "how_intervals": "95 % intervals: of rates and shares exact (Garwood; Clopper-Pearson), of laws"
     " Wald's from the Hessian in logarithms; medians are Kaplan and Meier's",
     "laws_fitted": "laws by maximum likelihood",
