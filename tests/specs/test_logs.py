@@ -2,8 +2,13 @@
 
 import json
 import math
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from computeplan.errors import ScenarioError
 from computeplan.report.words import sentence
@@ -306,7 +311,7 @@ def test_dates_of_another_form_are_read_by_their_form(tmp_path):
     assert events.is_dated
     found = refusal(tmp_path, AMERICAN, columns=NAMED)
     assert "'6/21/2005 10:54' in column 'Start' is not a time: write a date such as 2024" in found
-    assert "say another form by dates, as strptime has it: '%m/%d/%Y %H:%M'" in found
+    assert "say another form by dates (--dates '%m/%d/%Y %H:%M', as strptime has it)" in found
     epochs = read(tmp_path, f"node,start\na,{epoch(0)}\n", dates="%s")
     assert epochs.start_s.tolist() == [epoch(0)]
     sacct = f"{HEAD}1|NODE_FAIL|gpu1|23/07/24-08:00|\n2|NODE_FAIL|gpu2|24/07/24-08:00|\n"
@@ -343,3 +348,81 @@ def test_hostile_tables_are_refused_or_read(tmp_path):
     assert "is not" in refusal(tmp_path, (HEAD + rows).replace("\0", "\x01"))
     late = "a,1\n" * 20_000 + "b\0,2\nc,3\n"
     assert left_out(read(tmp_path, f"node,start_s\n{late}")) == {"log_left_node": (1, (20_002,))}
+
+
+# What no mangling may do -------------------------------------------------------------------------
+
+WORDS = ("a", " ", '"', ",", "7", "NODE_FAIL", "COMPLETED", "gpu9", "2024-07-01T08:00:00")
+MORE = ("JobName", "Comment", "AdminComment", "SubmitLine", "ExitCode", "Partition", "Elapsed")
+STATES = ("NODE_FAIL", "COMPLETED", "BOOT_FAIL", "CANCELLED by 1000", "FAILED")
+
+
+@st.composite
+def tables(draw, pieces=(*WORDS, "|", "\n"), more=MORE):
+    """Return a table as sacct prints it, and its true faults: node and time."""
+    more = draw(st.lists(st.sampled_from(more), unique=True))
+    if with_cluster := draw(st.booleans()):
+        more.append("Cluster")
+    columns = draw(st.permutations(["JobID", "State", "NodeList", "End", "FailedNode", *more]))
+    free = st.lists(st.sampled_from(pieces), max_size=6).map("".join)
+    is_epoch, is_closed = draw(st.booleans()), draw(st.booleans())
+    lines, faults = ["|".join(columns)], set()
+    for i in draw(st.permutations(range(draw(st.integers(1, 5))))):
+        state, end_s = draw(st.sampled_from(STATES)), epoch(i)
+        cluster, is_many = draw(st.sampled_from(["east", "west"])), draw(st.booleans())
+        end = str(end_s) if is_epoch else f"{datetime.fromtimestamp(end_s, UTC):%Y-%m-%dT%H:%M:%S}"
+        cells = {
+            "JobID": f"{draw(st.sampled_from([5, 6]))}{draw(st.sampled_from(['', '_1', '+0']))}",
+            "State": state,
+            "NodeList": f"gpu[{i},{i + 10}-12]" if is_many else f"gpu{i}",
+            "End": end,
+            "FailedNode": f"gpu{i}" if is_many else draw(st.sampled_from(["", f"gpu{i}"])),
+            "ExitCode": "0:1",
+            "Partition": "long,short",
+            "Elapsed": "1-02:03:04",
+            "Cluster": cluster,
+        }
+        lines.append("|".join(cells[name] if name in cells else draw(free) for name in columns))
+        if state in ("NODE_FAIL", "BOOT_FAIL"):
+            faults.add((f"{cluster}/gpu{i}" if with_cluster else f"gpu{i}", float(end_s)))
+    return "".join(f"{line}{'|' if is_closed else ''}\n" for line in lines), faults
+
+
+def faults_of(text):
+    """Return the faults that are read, as a list, and how many rows are said to be left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        events = read(Path(folder), text)
+    nodes = ["" if node < 0 else events.nodes[node] for node in events.node]
+    n_left = sum(n for n, _ in left_out(events).values())
+    return sorted(zip(nodes, events.start_s.tolist(), strict=True)), n_left
+
+
+@settings(max_examples=250, deadline=None)
+@given(tables())
+def test_a_mangled_table_loses_and_invents_no_fault_in_silence(table):
+    text, faults = table
+    try:
+        found, n_left = faults_of(text)
+    except ScenarioError as error:
+        is_silent = "holds no fault" in str(error)
+        found, n_left = [], 0 if is_silent else len(faults)
+    assert set(found) <= faults
+    assert len(found) == len(set(found))
+    assert len(faults) - len(found) <= n_left
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(pieces=WORDS))
+def test_a_table_without_bars_and_breaks_is_read_whole(table):
+    text, faults = table
+    if faults:
+        assert faults_of(text) == (sorted(faults), 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(pieces=(*WORDS, "|"), more=("JobName", *MORE[4:])))
+def test_bars_in_one_text_lose_nothing(table):
+    """Then each row has one reading, whatever the text says."""
+    text, faults = table
+    if faults:
+        assert faults_of(text) == (sorted(faults), 0)

@@ -123,8 +123,8 @@ def _is_date(dates: str | None) -> Callable[[str], bool]:
 
     def is_date(text: str) -> bool:
         found = text.strip()
-        if dates is None or found.lower() in NO_NODE:
-            return found.lower() in NO_NODE or _DATE.fullmatch(found) is not None
+        if not found or dates is None or found.lower() in NO_NODE:
+            return found.lower() in NO_NODE - {""} or _DATE.fullmatch(found) is not None
         try:
             read_date_s(found, dates)
         except ValueError:
@@ -204,12 +204,12 @@ def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
             continue  # a step fails with its job
         try:
             state = text if text in STATES else _state(text)
-            jobs.ids.append(hash((cluster, job)) if not job.endswith("+") else line)
+            jobs.ids.append(line if job[-1:] == "+" else hash((cluster, job)))
             if state not in FAULT_STATES:
                 jobs.n_other += 1
                 continue
-            nodes = _nodes(form, node_list, failed)
-            jobs.fault(state, _time_s(end, dates), nodes, cluster)
+            nodes = _nodes(form, node_list.strip(), failed.strip())
+            jobs.fault(state, _time_s(end.strip(), dates), nodes, cluster.strip())
         except RowError as bad:
             jobs.builder.leave_out(bad, line, n_lines)
     return jobs.events(has_ids=job_id in names)
@@ -229,7 +229,7 @@ def read_sacctmgr(file: TextIO, shown: str, dates: str | None = None) -> Events:
         if isinstance(row, RowError):
             builder.leave_out(row, line, n_lines)
             continue
-        node, start_text, end_text, reason, cluster = row
+        node, start_text, end_text, reason, cluster = map(str.strip, row)
         if not node:
             n_other += 1  # an event of the cluster
             continue

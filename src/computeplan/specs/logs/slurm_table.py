@@ -15,8 +15,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import TextIO
 
 from computeplan.specs.logs.events import RowError
@@ -60,6 +62,7 @@ TEXTS = frozenset(
 MAX_LINES = 200  # of one row
 MAX_EXTRA = 1000  # cells of one row
 MAX_WAYS = 1000  # to lay the cells of one row
+_MANY: frozenset[tuple[str, ...]] = frozenset({(), ("",)})  # more ways than are looked at
 _JOB = re.compile(r"\d+[\w\[\]\-+.,%]*")
 _SEPARATOR = re.compile(r"\w+(\W+?)\w")
 _RULER = re.compile(r"-+")
@@ -82,7 +85,7 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
     **dict.fromkeys(("NodeList", "FailedNode", "NodeName"), _is_list),
     "State": lambda text: state_of(text) in STATES,
     "ExitCode": lambda text: re.fullmatch(r"\d+:\d+", text) is not None,
-    "Elapsed": lambda text: re.fullmatch(r"[\d:.-]*", text) is not None,
+    "Elapsed": lambda text: re.fullmatch(r"[\d:.-]+", text) is not None,
     **dict.fromkeys(("NNodes", "AllocNodes", "NCPUS", "AllocCPUS"), lambda text: text.isdecimal()),
 }
 _SURE = ("JobID", "JobIDRaw", "State")
@@ -91,7 +94,7 @@ _DATES = ("Start", "End", "Submit", "Eligible", "TimeStart", "TimeEnd")
 
 def state_of(text: str) -> str:
     """Return the state without who cancelled the job."""
-    return text.split(" ", 1)[0]
+    return text.strip().split(" ", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,8 @@ def rows(
         row = None if reader.broken else reader.layout.plain(line)
         if row is not None:
             if reader.held is not None:
-                yield reader.held[:3]
-            reader.held = (number, 1, row, line)
+                yield reader.held[0]
+            reader.held = (number, 1, row), line
         elif line.strip() or reader.broken:
             yield from reader.take(number, line)
     yield from reader.end()
@@ -195,9 +198,10 @@ class _Reader:
         is_date: Callable[[str], bool],
     ) -> None:
         self.wanted, self.needed, self.is_date = wanted, needed, is_date
-        self.held: tuple[int, int, Row, str] | None = None
+        self.held: tuple[tuple[int, int, Row], str] | None = None
         self.broken: list[str] = []
         self.first = 0  # line of what is broken
+        self.doubt = ""  # lines before it that were left out and may go on in it
         self.take_form(form)
 
     def take_form(self, form: Form) -> None:
@@ -222,17 +226,17 @@ class _Reader:
 
     def _hold(self, number: int, n: int, row: Row, text: str) -> Iterator[Found]:
         yield from self._release()
-        self.held = (number, n, row, text)
+        self.held = (number, n, row), text
 
     def _release(self) -> Iterator[Found]:
         if self.held is not None:
-            yield self.held[:3]
+            yield self.held[0]
             self.held = None
 
     def _drop(self) -> Iterator[Found]:
         if self.broken:
             yield self.first, len(self.broken), _bad("is cut off, or a text in it has a line break")
-            self.broken = []
+            self.broken, self.doubt = [], ""
 
     def _is_header(self, line: str) -> bool:
         if not all(name in line for name in self.needed):
@@ -246,50 +250,62 @@ class _Reader:
 
     def _begin(self, number: int, line: str) -> Iterator[Found]:
         """Take a line that is no plain row where nothing is broken."""
-        row = self.layout.laid(line)
+        layout, row = self.layout, self.layout.laid(line)
         if isinstance(row, tuple):
             yield from self._hold(number, 1, row, line)
-        elif row is not None:
-            yield from self._release()
-            yield number, 1, row
-        elif self.held is None or self.layout.begins(line) or self.layout.begins_in_text:
-            yield from self._release()
-            self.broken, self.first = [line], number
-        elif not self.layout.ends_in_text:  # which may hold what follows it
-            first, n, _, text = self.held
-            self.held = None
+            return
+        if self.held is not None and not layout.begins(line):
+            if layout.ends_in_text and layout.tells_begins:
+                return  # what it goes on with
+            (first, n, before), text = self.held
             whole = f"{text}\n{line}"
-            row = self.layout.laid(whole)
-            if isinstance(row, tuple):
-                self.held = (first, n + 1, row, whole)
-            else:
+            both = layout.laid(whole)
+            if layout.tells_begins and isinstance(both, tuple):
+                self.held = (first, n + 1, both), whole
+                return
+            if layout.tells_begins or layout.is_unlike(whole, before):
+                self.held = None
                 yield first, n + 1, _bad("goes on in the next line, and its cells have no place")
+                return
+        yield from self._release()
+        if row is None:
+            self.broken, self.first = [line], number
+        else:
+            yield number, 1, row
 
     def _go_on(self, number: int, line: str) -> Iterator[Found]:
         """Take a line behind lines that are less than a row."""
-        layout, whole = self.layout, "\n".join((*self.broken, line))
-        is_new = layout.begins(line)
-        if not is_new and isinstance(layout.laid(line), tuple):
-            is_new = any(self.form.separator in text for text in self.broken)
-        row = None if is_new else layout.laid(whole)
-        if is_new:
+        layout, before = self.layout, "\n".join(self.broken)
+        whole = f"{before}\n{line}"
+        alone, begins = layout.laid(line), layout.begins(line)
+        if isinstance(alone, tuple):  # a row, or the rest of one
+            if layout.is_unlike(whole, alone):
+                self.broken.append(line)
+                yield from self._drop()
+            elif layout.ways(whole) and self.form.separator not in before:
+                yield from self._finish(alone, line)
+            else:
+                yield from self._drop()
+                yield from self._hold(number, 1, alone, line)
+        elif begins:
             yield from self._drop()
-            yield from self._again(number, line)
-        elif isinstance(row, tuple):
-            n, self.broken = len(self.broken) + 1, []
-            yield from self._hold(self.first, n, row, whole)
+            self.broken, self.first, self.doubt = [line], number, before
+        elif isinstance(row := layout.laid(whole), tuple):
+            yield from self._finish(row, line)
         else:
             self.broken.append(line)
             if row is not None or len(self.broken) >= MAX_LINES:
                 yield from self._drop()
 
-    def _again(self, number: int, line: str) -> Iterator[Found]:
-        """Take a line now that nothing is broken."""
-        row = self.layout.plain(line)
-        if row is not None:
-            yield from self._hold(number, 1, row, line)
+    def _finish(self, row: Row, line: str) -> Iterator[Found]:
+        """Take the last line of what is broken, which is whole with it."""
+        self.broken.append(line)
+        text = "\n".join(self.broken)
+        if self.doubt and self.layout.is_unlike(f"{self.doubt}\n{text}", row):
+            yield from self._drop()
         else:
-            yield from self._begin(number, line)
+            n, self.broken, self.doubt = len(self.broken), [], ""
+            yield from self._hold(self.first, n, row, text)
 
 
 def _bad(why: str) -> RowError:
@@ -303,6 +319,7 @@ class _Layout:
         self.form, self.n = form, len(form.columns)
         place = {name: i for i, name in enumerate(form.columns)}
         self.wanted = [place.get(name, -1) for name in wanted]
+        self.pick = itemgetter(*(place.get(name, self.n) for name in wanted))
         self.state = place.get("State", -1) if "State" in wanted else -1
         self.job = place.get("JobID", place.get("JobIDRaw", -1))
         checks = {**_CHECKS, **dict.fromkeys(_DATES, is_date)}
@@ -312,9 +329,10 @@ class _Layout:
         self.may_quote = form.separator == ","  # which stands in lists of nodes, too
         wide = TEXTS | ({"NodeList", "FailedNode"} if self.may_quote else set())
         self.texts = [i for i, name in enumerate(form.columns) if name in wide]
-        self.begins_in_text = self.texts[:1] == [0]
         self.ends_in_text = self.texts[-1:] == [self.n - 1] and not form.is_closed
         self.blocks = self._blocks()
+        begin = form.columns[: self.blocks[0][1]]
+        self.tells_begins = bool({*_SURE, *_DATES} & set(begin))
 
     def _blocks(self) -> list[tuple[int, int]]:
         """Return runs of columns, begin and end, that lie between texts and keep together."""
@@ -331,45 +349,62 @@ class _Layout:
     def plain(self, line: str) -> Row | None:
         """Return the cells of a row that has as many as the header, and a state in its place."""
         cells = self.form.cells(line)
-        if cells is None or len(cells) != self.n or (self.may_quote and '"' in line):
+        if cells is None or len(cells) != self.n:
             return None
         if self.state < 0:
             is_plain = all(check(cells[i]) for i, check in self.checks.items())
         else:
-            state = state_of(cells[self.state].strip())
+            state = cells[self.state]
+            if state not in STATES:
+                state = state_of(state)
             is_plain = state in STATES or (bool(self.form.spans) and state.endswith("+"))
             if state in FAULT_STATES and self.job >= 0:
-                is_plain = _JOB.match(cells[self.job].strip()) is not None
-        if not is_plain:
+                is_plain = _JOB.match(cells[self.job]) is not None
+        if not is_plain or (self.may_quote and '"' in line):
             return None
-        return tuple([cells[i].strip() if i >= 0 else "" for i in self.wanted])
+        cells.append("")  # of columns that are not there
+        row: Row = self.pick(cells)
+        return row
+
+    def is_unlike(self, text: str, row: Row) -> bool:
+        """Return whether lines may also be one row that says something else than a row of them.
+
+        The JobID says nothing of a fault.
+        """
+        skip = int(self.state >= 0)
+        return any(one[skip:] != row[skip:] for one in self.ways(text))
 
     def begins(self, line: str) -> bool:
         """Return whether a line looks like the begin of a row: what stands before any text."""
         cells = line.split(self.form.separator)[: self.blocks[0][1]]
         checked = [i for i in range(len(cells)) if i in self.checks]
-        is_sure = any(self.form.columns[i] in (*_SURE, *_DATES) for i in checked)
+        is_sure = any(cells[i] and self.form.columns[i] in (*_SURE, *_DATES) for i in checked)
         return is_sure and all(self.checks[i](cells[i]) for i in checked)
 
     def laid(self, text: str) -> Row | RowError | None:
         """Return the cells of a row, which may have too many; None if it has too few."""
+        cells = self._cells(text)
+        if cells is None:
+            return None
+        found = self.ways(text)
+        if len(found) == 1:
+            return next(iter(found))
+        if self.state >= 0 and found and found is not _MANY:
+            at = self.wanted.index(self.state)
+            if not any(state_of(row[at]) in FAULT_STATES for row in found):
+                return min(found)  # no fault, whichever it is
+        if len(cells) > self.n:
+            return _bad(f"has {len(cells)} cells; the header has {self.n}")
+        return _bad("has cells that are not of their columns")
+
+    def _cells(self, text: str) -> list[str] | None:
+        """Return the cells of a row, or None if they are too few."""
         if text.count(self.form.separator) + 1 < self.n:
             return None
         cells = self.form.cells(text)
         if cells is not None and self.may_quote and '"' in text:
             cells = self._unquoted(text, cells)
-        if cells is None or len(cells) < self.n:
-            return None
-        found = self._ways(cells)
-        if self.state >= 0 and len(found) > 1:
-            at = self.wanted.index(self.state)
-            if not any(state_of(row[at]) in FAULT_STATES for row in found):
-                return min(found)  # no fault, whichever it is
-        if len(found) == 1:
-            return found.pop()
-        if len(cells) > self.n:
-            return _bad(f"has {len(cells)} cells; the header has {self.n}")
-        return _bad("has cells that are not of their columns")
+        return None if cells is None or len(cells) < self.n else cells
 
     def _unquoted(self, text: str, cells: list[str]) -> list[str]:
         """Return the cells of a row that a program wrote as CSV, with quotes."""
@@ -379,11 +414,14 @@ class _Layout:
             return cells
         return quoted if len(quoted) == self.n else cells
 
-    def _ways(self, cells: list[str]) -> set[Row]:
+    def ways(self, text: str) -> AbstractSet[Row]:
         """Return the cells wanted, in all ways to give those that are too many to the texts."""
-        extra = len(cells) - self.n
-        if extra > (MAX_EXTRA if self.texts else 0):
+        cells = self._cells(text)
+        extra = -1 if cells is None else len(cells) - self.n
+        if cells is None or (extra and not self.texts):
             return set()
+        if extra > MAX_EXTRA:
+            return _MANY
         last = len(self.blocks) - 1
         ways: list[tuple[int, ...]] = [()]
         for k, (begin, end) in enumerate(self.blocks):
@@ -395,7 +433,7 @@ class _Layout:
             ]
             ways = [(*way, shift) for way in ways for shift in fits if not way or shift >= way[-1]]
             if len(ways) > MAX_WAYS:
-                return set()
+                return _MANY
         return {row for way in ways if (row := self._row(cells, way)) is not None}
 
     def _fits(self, i: int, cell: str, extra: int) -> bool:
@@ -420,5 +458,5 @@ class _Layout:
             is_free = i in self.texts and self.form.columns[i] in TEXTS
             if not is_free and not self._fits(i, cell, len(cells) - self.n):
                 return None
-            row.append(cell.strip())
+            row.append(cell)
         return tuple(row)

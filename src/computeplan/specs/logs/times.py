@@ -32,8 +32,8 @@ LATEST_EPOCH_S = 253402300800.0
 """The year 10,000, which no date reaches. [s]"""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HOW_DATED = (
-    "a date such as 2024-07-23T08:00:00Z; say another form by dates, as strptime has it:"
-    " '%m/%d/%Y %H:%M'"
+    "a date such as 2024-07-23T08:00:00Z; say another form by dates (--dates '%m/%d/%Y %H:%M', as"
+    " strptime has it)"
 )
 
 
