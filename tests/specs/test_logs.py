@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from computeplan.errors import ScenarioError
+from computeplan.fitting.history import observe
 from computeplan.report.words import sentence
 from computeplan.specs.logs.nodelist import expand_nodes
 from computeplan.specs.logs.reader import read_log
@@ -182,6 +183,22 @@ def test_each_form_of_sacct_is_read(tmp_path, form):
     assert abs(events.start_s[1] - events.start_s[0] - 86_400) < 1
     assert (events.is_dated, left_out(events)) == (True, {})
     assert events.causes in (("NODE_FAIL",), ("BOOT_FAIL", "NODE_FAIL"))
+
+
+def test_what_sacct_prints_of_jobs_is_no_surprise(tmp_path):
+    """Steps, arrays, heterogeneous jobs, jobs without nodes or end; two tasks on one node."""
+    rows = (
+        f"1|NODE_FAIL|gpu1|{DAYS[0]}|\r\n1.batch|CANCELLED|gpu1|{DAYS[0]}|\r\n"
+        f"2_7|NODE_FAIL|gpu2|{DAYS[1]}|\r\n2_8|NODE_FAIL|gpu2|{DAYS[1]}|\r\n"
+        "2_[9-99%4]|PENDING|None assigned|Unknown|\r\n"
+        f"3+0|BOOT_FAIL|gpu3|{DAYS[2]}|\r\n3+1|CANCELLED by 1000|gpu[1-4]|{DAYS[2]}|\r\n"
+        f"4|RUNNING|gpu5|Unknown|\r\n5|CANCELLED by 1000|None assigned|{DAYS[3]}|\r\n"
+    )
+    events = read(tmp_path, f"\ufeff{HEAD}{rows}{HEAD}6|NODE_FAIL|gpu4|{DAYS[0]}|")
+    assert events.nodes == ("gpu1", "gpu2", "gpu3", "gpu4")
+    assert (events.start_s.size, left_out(events)) == (5, {})
+    history = observe(events, 9, events.start_s[0] - 60, events.start_s[-1] + 60)
+    assert history.fault_s.size == 4
 
 
 def test_jobs_that_ended_without_an_end_are_left_out_of_json(tmp_path):
@@ -397,7 +414,7 @@ def faults_of(text):
     return sorted(zip(nodes, events.start_s.tolist(), strict=True)), n_left
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables())
 def test_a_mangled_table_loses_and_invents_no_fault_in_silence(table):
     text, faults = table
@@ -411,7 +428,7 @@ def test_a_mangled_table_loses_and_invents_no_fault_in_silence(table):
     assert len(faults) - len(found) <= n_left
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables(pieces=WORDS))
 def test_a_table_without_bars_and_breaks_is_read_whole(table):
     text, faults = table
@@ -419,7 +436,7 @@ def test_a_table_without_bars_and_breaks_is_read_whole(table):
         assert faults_of(text) == (sorted(faults), 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables(pieces=(*WORDS, "|"), more=("JobName", *MORE[4:])))
 def test_bars_in_one_text_lose_nothing(table):
     """Then each row has one reading, whatever the text says."""

@@ -24,6 +24,7 @@ from computeplan.specs.logs.events import Events, EventsBuilder, RowError, node_
 from computeplan.specs.logs.nodelist import NO_NODE, expand_nodes
 from computeplan.specs.logs.slurm_table import (
     FAULT_STATES,
+    PLAIN_STATES,
     STATES,
     Form,
     form_of,
@@ -102,8 +103,8 @@ class _Jobs:
     def events(self, *, has_ids: bool) -> Events:
         """Return the faults, with notes."""
         notes: Notes = (note("log_slurm_states", n=self.n_other), note("log_slurm_no_repairs"))
-        ids = np.array(self.ids, dtype=np.int64)
-        if has_ids and np.unique(ids).size == ids.size:
+        ids = np.sort(np.array(self.ids, dtype=np.int64))
+        if has_ids and (np.diff(ids) != 0).all():
             notes = (*notes, note("log_slurm_no_duplicates"))
         unknown = of_some(note("log_slurm_unknown_node", n=self.n_unknown))
         return self.builder.build(is_dated=True, notes=(*notes, *unknown), n_others=self.n_other)
@@ -195,6 +196,7 @@ def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
     jobs = _Jobs(shown)
     job_id = "JobID" if "JobID" in names else "JobIDRaw"
     wanted = (job_id, *_OF_JOBS[1:])
+    remember, n_other = jobs.ids.append, 0
     for line, n_lines, row in rows(file, form, wanted, _NEEDED, _is_date(dates)):
         if isinstance(row, RowError):
             jobs.builder.leave_out(row, line, n_lines)
@@ -202,16 +204,20 @@ def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
         job, text, node_list, end, failed, cluster = row
         if "." in job:
             continue  # a step fails with its job
+        remember(line if job[-1:] == "+" else hash(f"{cluster}/{job}" if cluster else job))
+        if text in PLAIN_STATES:
+            n_other += 1
+            continue
         try:
-            state = text if text in STATES else _state(text)
-            jobs.ids.append(line if job[-1:] == "+" else hash((cluster, job)))
+            state = _state(text)
             if state not in FAULT_STATES:
-                jobs.n_other += 1
+                n_other += 1
                 continue
             nodes = _nodes(form, node_list.strip(), failed.strip())
             jobs.fault(state, _time_s(end.strip(), dates), nodes, cluster.strip())
         except RowError as bad:
             jobs.builder.leave_out(bad, line, n_lines)
+    jobs.n_other = n_other
     return jobs.events(has_ids=job_id in names)
 
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from operator import itemgetter
 from typing import TextIO
 
@@ -26,6 +26,7 @@ from computeplan.specs.logs.nodelist import NO_NODE
 
 __all__ = [
     "FAULT_STATES",
+    "PLAIN_STATES",
     "STATES",
     "Form",
     "Found",
@@ -59,9 +60,10 @@ TEXTS = frozenset(
 )  # fmt: skip
 """Columns in which people or programs write what they like."""
 
+PLAIN_STATES = STATES - set(FAULT_STATES)
 MAX_LINES = 200  # of one row
-MAX_EXTRA = 1000  # cells of one row
-MAX_WAYS = 1000  # to lay the cells of one row
+MAX_EXTRA = 500  # cells of one row
+MAX_WAYS = 100  # to lay the cells of one row
 _MANY: frozenset[tuple[str, ...]] = frozenset({(), ("",)})  # more ways than are looked at
 _JOB = re.compile(r"\d+[\w\[\]\-+.,%]*")
 _SEPARATOR = re.compile(r"\w+(\W+?)\w")
@@ -173,8 +175,7 @@ def rows(
     reader = _Reader(form, wanted, needed, is_date)
     for number, text in enumerate(file, 3 if form.spans else 2):
         line = text.rstrip("\r\n")
-        row = None if reader.broken else reader.layout.plain(line)
-        if row is not None:
+        if not reader.broken and (row := reader.layout.plain(line)) is not None:
             if reader.held is not None:
                 yield reader.held[0]
             reader.held = (number, 1, row), line
@@ -319,7 +320,9 @@ class _Layout:
         self.form, self.n = form, len(form.columns)
         place = {name: i for i, name in enumerate(form.columns)}
         self.wanted = [place.get(name, -1) for name in wanted]
-        self.pick = itemgetter(*(place.get(name, self.n) for name in wanted))
+        self.pick: Callable[[list[str]], Row] = itemgetter(
+            *(place.get(name, self.n) for name in wanted)
+        )
         self.state = place.get("State", -1) if "State" in wanted else -1
         self.job = place.get("JobID", place.get("JobIDRaw", -1))
         checks = {**_CHECKS, **dict.fromkeys(_DATES, is_date)}
@@ -329,6 +332,8 @@ class _Layout:
         self.may_quote = form.separator == ","  # which stands in lists of nodes, too
         wide = TEXTS | ({"NodeList", "FailedNode"} if self.may_quote else set())
         self.texts = [i for i, name in enumerate(form.columns) if name in wide]
+        self.is_simple = bool(form.separator) and not (form.is_closed or self.may_quote)
+        self.is_simple &= self.state >= 0
         self.ends_in_text = self.texts[-1:] == [self.n - 1] and not form.is_closed
         self.blocks = self._blocks()
         begin = form.columns[: self.blocks[0][1]]
@@ -348,23 +353,25 @@ class _Layout:
 
     def plain(self, line: str) -> Row | None:
         """Return the cells of a row that has as many as the header, and a state in its place."""
+        if self.is_simple:  # nearly all rows of a large file
+            cells = line.split(self.form.separator)
+            if len(cells) == self.n and cells[self.state] in PLAIN_STATES:
+                cells.append("")  # of columns that are not there
+                return self.pick(cells)
+        return self._plain(line)
+
+    def _plain(self, line: str) -> Row | None:
         cells = self.form.cells(line)
-        if cells is None or len(cells) != self.n:
+        if cells is None or len(cells) != self.n or (self.may_quote and '"' in line):
             return None
         if self.state < 0:
             is_plain = all(check(cells[i]) for i, check in self.checks.items())
         else:
-            state = cells[self.state]
-            if state not in STATES:
-                state = state_of(state)
+            state = state_of(cells[self.state])
             is_plain = state in STATES or (bool(self.form.spans) and state.endswith("+"))
             if state in FAULT_STATES and self.job >= 0:
                 is_plain = _JOB.match(cells[self.job]) is not None
-        if not is_plain or (self.may_quote and '"' in line):
-            return None
-        cells.append("")  # of columns that are not there
-        row: Row = self.pick(cells)
-        return row
+        return self.pick([*cells, ""]) if is_plain else None
 
     def is_unlike(self, text: str, row: Row) -> bool:
         """Return whether lines may also be one row that says something else than a row of them.
@@ -431,7 +438,8 @@ class _Layout:
                 for shift in shifts
                 if all(self._fits(i, cells[i + shift], extra) for i in range(begin, end))
             ]
-            ways = [(*way, shift) for way in ways for shift in fits if not way or shift >= way[-1]]
+            more = ((*way, to) for way in ways for to in fits if not way or to >= way[-1])
+            ways = list(islice(more, MAX_WAYS + 1))
             if len(ways) > MAX_WAYS:
                 return _MANY
         return {row for way in ways if (row := self._row(cells, way)) is not None}
