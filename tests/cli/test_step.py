@@ -113,3 +113,47 @@ def test_a_batch_of_a_decimal_prefix_and_a_long_seq_are_questioned(call):
     assert "beyond the context" not in out
     out = call("step", *options, "--seq", "262144")
     assert "seq 262,144 is beyond the context of meta/llama-3.1-8b" in " ".join(out.split())
+
+
+ASCEND = ("step", "--model", "llama-3.1-70b", "--chip", "910B2", "--chips", "64", "--batch", "512")
+
+
+def test_auto_takes_what_was_published_and_says_how_many_layouts_are_within_the_error(call):
+    (found,) = json.loads(call(*ASCEND, "--json"))
+    assert all(found["layouts"][i]["layout"]["zero"] < 3 for i in range(10))
+    assert 1 < found["n_within"] < found["n_fitting"]
+    assert found["marks"] == []
+    out = " ".join(call(*ASCEND).split())
+    assert f"within the error (22% between two layouts): {found['n_within']} layouts" in out
+    assert "most like published runs of Chinese accelerators" in out
+    chinese = "".join(call(*ASCEND, "--lang", "zh").split())
+    assert f"误差以内（两种并行策略之间22%）：{found['n_within']}种策略" in chinese
+
+
+def test_an_extrapolation_in_kind_is_named(call):
+    out = " ".join(call(*ASCEND, "--zero", "3", "--recompute", "full").split())
+    assert "zero 3: none of the 42 published runs of Chinese accelerators had it" in out
+    assert "within the error" not in out
+    assert "extrapolated in kind" not in call(*ASCEND, "--tp", "8", "--pp", "4")
+
+
+MLU590 = """
+name: mlu590
+vendor: Cambricon
+peak_dense: {bf16: 450 TFLOP/s}
+memory: {capacity: 80 GB, bandwidth: 2 TB/s}
+scale_up: {bandwidth: 200 GB/s, domain: 8}
+scale_out: {bandwidth: 200 Gbit/s}
+"""
+
+
+def test_a_chip_with_a_data_sheet_only_does_not_quietly_beat_a_measured_one(call, tmp_path):
+    chip = tmp_path / "mlu590.yaml"
+    chip.write_text(MLU590, "utf-8")
+    promised, measured = json.loads(call(*ASCEND, "--chip", str(chip), "--json"))[::-1]
+    assert promised["step_s"] < measured["step_s"]
+    assert promised["high_s"] > measured["step_s"]  # which is faster is not known
+    assert promised["high_s"] / promised["low_s"] > measured["high_s"] / measured["low_s"]
+    assert (promised["marks"], measured["marks"]) == (["data_sheet_only"], [])
+    assert promised["family"] == "Ascend 910B"
+    assert "(data sheet only)" in call(*ASCEND, "--chip", str(chip))

@@ -101,6 +101,27 @@ NOTES = {
         CLOSED | {"days_of_inputs": (45.0, 78.0)},
     ],
     "lacking": [LACKING, LACKING | {"long_run_frac": 1e-6}],
+    "within_error": [
+        {"chip": "acme/x1", "chips": chips, "n": 37, "error": 0.2, "slower": slower}
+        for chips, slower in (("NVIDIA Hopper and Ada", 0.109), ("q9", 0.0))
+    ],
+    "new_in_kind": [
+        {
+            "chip": "acme/x1", "chips": "q9", "n_runs": 42, "new": ("zero", "cp"),
+            "layout": tuple((LAYOUT | {"cp": 2}).items()),
+        }
+    ],
+    "mfu_above_published": [
+        {"chip": "acme/x1", "mfu": 0.61, "best": 0.53, "of": "q8", "chips": chips}
+        for chips in ("Chinese accelerators", "q9")
+    ],
+    "mfu_outside_band": [
+        {
+            "chip": "acme/x1", "mfu": 0.33, "like": "q1", "software": "q2", "low": 0.36,
+            "high": 0.52, "framework": "q3", "layout": layout,
+        }
+        for layout in (None, (("tp", 8), ("recompute", 2)))
+    ],
     "mfu_measured": [MFU, MFU | {"estimate": False, "remark": ""}],
     "no_closed_form": [{"path": "q.a", "about": "k1", "why": "replay"}, {"path": "q.a", "why": ""}],
     "beside_failed": [{"what": what, "error": "e1", "why": "q9"} for what in ("expected",)],

@@ -256,3 +256,18 @@ def test_a_case_that_is_done_in_some_runs_only_is_not_compared_by_those():
     assert not any("told apart" in line for line in lines)
     lines = answer(result_of(seldom=seldom, best=days(55)))
     assert lines[1].startswith("Against seldom, the first case: > ")
+
+
+def test_a_speed_that_nobody_has_shown_is_marked_wherever_its_case_is_named():
+    above = note("mfu_above_published", chip="x", mfu=0.6, best=0.5, of="r", chips="c")
+    result = result_of(base=days(60), fast=days(40, 1.0), same=days(60, 1.0, 2))
+    result.cases["fast"].facts["mfu_above_published"] = above
+    lines = answer(result)
+    assert lines[0].startswith("Fastest of 3 cases: fast [MFU above any published], 40")
+    result.cases["base"].facts["data_sheet_only"] = above
+    result.cases["fast"].facts["data_sheet_only"] = above
+    assert "fast [MFU above any published; data sheet only], 40" in answer(result)[0]
+    assert answer(result)[1].startswith("Against base [data sheet only], the first case:")
+    assert "fast【MFU 高于已发表的最高值、仅有规格书】" in answer(result, "zh")[0]
+    table = " ".join(result.summary().text().split())
+    assert "(MFU above any published; data sheet only)" in table

@@ -137,6 +137,7 @@ def test_a_phrase_without_words_is_seen():
 TERMS = """
     AIC CIE CO2e CP DP EP ETTR FLOP Garwood Clopper-Pearson Hessian Kaplan-Meier Akritas
     A100 H100 GB NVLink MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
+    NVIDIA Ampere Hopper Ada Blackwell Megatron ModelLink
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
     Noto Sans CJK logits planned token s d h W kWh USD CNY GiB p z M bf16 fp16 fp8 summary.csv
     notes.md kg Mtoken Mitoken ktoken Kitoken

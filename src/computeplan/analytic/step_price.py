@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from computeplan.compiler.hardware import Band
+from computeplan.compiler.published import marks_of
 from computeplan.compiler.speed import beyond_context, price
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Notes
@@ -34,7 +35,7 @@ PRECISIONS = ("bf16", "fp16", "fp8")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StepPrice:
-    """What a step takes; arrays are of the layouts found, fastest first."""
+    """What a step takes; arrays are of the layouts found, best first."""
 
     model: str
     chip: str
@@ -64,12 +65,19 @@ class StepPrice:
     n_priced: int
     n_fitting: int
     """Layouts looked at and those that fit; 1 and 1 where the layout was given."""
+    n_within: int
+    """Those whose times are within the error of the fastest one's."""
     notes: Notes
 
     @property
     def step_s(self) -> float:
         """Seconds of a step with the first layout. [s]"""
         return float(self.time.step_s[0])
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What stands beside its name; see `compiler.published.marks_of`."""
+        return tuple(mark for note in self.notes for mark in marks_of(note))
 
     @property
     def tok_per_s(self) -> float:
@@ -141,7 +149,7 @@ def price_step(
     precision : str
         Of the linear layers.
     parallelism : Parallelism or "auto"
-        A layout, or the fastest that fits.
+        A layout, or the best that fits; see `search.best_layouts`.
     framework : str, optional
         Whose switches to take.
     out_bytes_per_s : float, optional
@@ -196,6 +204,7 @@ def price_step(
         numbers=family_of(part.kin, precision)[1],
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
+        n_within=choices.n_within,
         notes=tuple(dict.fromkeys((*of_model, *of_name, *of_seq, *found.notes))),
     )
 

@@ -85,8 +85,8 @@ def step(
 ) -> None:
     """Price a step of training: time with its band, what it is spent on, memory, best layouts.
 
-    Without --tp and the like, the fastest layout that fits is found; it never changes batch,
-    sequence or precision.
+    Without --tp and the like, the best layout that fits is found: of those that cannot be told from
+    the fastest, the one most like published runs. Batch, sequence and precision stay.
     """
     from computeplan.analytic.step_price import price_step
     from computeplan.compiler.speed import of_decimal_batch

@@ -1,7 +1,7 @@
 """How fast a job trains on a pool: as given, as measured elsewhere, or as priced.
 
 A job that gives `mfu`, `achieved` or `step` trains at that. Else one that gives `parallelism` is
-priced: the layout it names, or with `auto` the fastest that fits. One that gives neither has the
+priced: the layout it names, or with `auto` the best that fits. One that gives neither has the
 utilisation measured on such a chip with such a model. Where a job gives both, its layout must fit,
 and what it would be priced at stands beside the speed that it has.
 
@@ -14,18 +14,27 @@ nominal value.
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, peak_of, software_of
 from computeplan.compiler.job_on_pool import JobOnPool
+from computeplan.compiler.published import (
+    above_published,
+    as_items,
+    layout_of,
+    new_in_kind,
+    outside_measured,
+    practice_on,
+    within_error,
+)
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note
 from computeplan.physics.steptime.collectives import Fabric
-from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
+from computeplan.physics.steptime.layout import Software
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.operators import Device
+from computeplan.physics.steptime.practice import Practice
 from computeplan.physics.steptime.search import Choices, best_layouts, check_fits
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import size_class
@@ -42,7 +51,6 @@ __all__ = [
     "Speed",
     "beyond_context",
     "binary_batch",
-    "layout_of",
     "layout_problem",
     "of_decimal_batch",
     "price",
@@ -112,7 +120,8 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
             raise at.error(str(error), "precision") from None
         peak = math.nan
     if (given := _given(at, batch, peak)) is not None:
-        return given, (*_peak_notes(chip, job.precision), *_check(at, batch, given))
+        above = above_published(chip, job.precision, given.mfu)
+        return given, (*_peak_notes(chip, job.precision), *above, *_check(at, batch, given))
     if at.model is None:
         if job.train_for is not None:
             return unknown, ()
@@ -183,13 +192,6 @@ def _price(at: JobOnPool, training: Training) -> Priced:
         )
     except InfeasibleError as error:
         raise InfeasibleError(f"jobs.{at.name} on {at.chip.name}: {error}") from None
-
-
-def layout_of(given: Parallelism) -> Layout:
-    """Return a layout as the physics takes it."""
-    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule"})
-    recompute = RECOMPUTE.index(given.recompute)
-    return Layout.of(pieces=given.virtual_stages, recompute=recompute, **same)
 
 
 def layout_problem(training: Training, given: Parallelism) -> str:
@@ -345,7 +347,7 @@ def price(
     fabric, of_links = fabric_of(chip, network.per_chip, network.oversubscription, n_chips)
     n_ranks = n_chips * chip.ranks_per_chip
     if parallelism == "auto":
-        choices = _search(training, device, fabric, n_ranks, software)
+        choices = _search(training, device, fabric, n_ranks, software, practice_on(chip))
     else:
         problem = layout_problem(training, parallelism)
         if not problem and parallelism.n_ranks > n_ranks:
@@ -367,6 +369,13 @@ def price(
         notes.append(note("experts_not_fitted"))
     if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
         notes.append(note("long_sequences"))
+    first = choices.layout.flat().at(0)
+    at_one = float(choices.time.step_s.flat[0]) * float(first.n_ranks) * device.flop_per_s
+    mfu = training.flop / at_one
+    notes += [*new_in_kind(chip, first), *above_published(chip, precision, mfu)]
+    if parallelism == "auto":
+        notes += within_error(chip, choices)
+        notes += outside_measured(chip, training, precision, taken, mfu, band)
     return Priced(choices, device, used, band, family, taken, tuple(notes))
 
 
@@ -436,7 +445,7 @@ def _step_note(at: JobOnPool, found: Priced) -> Note:
         extrapolated=band.extrapolated,
         n_chips=found.n_chips,
         chip=at.chip.name,
-        layout=tuple((part.name, int(getattr(layout, part.name))) for part in fields(layout)),
+        layout=as_items(layout),
     )
 
 
@@ -452,7 +461,12 @@ def _other_batch(at: JobOnPool, training: Training) -> str:
 
 @lru_cache(maxsize=1024)
 def _search(
-    training: Training, device: Device, fabric: Fabric, n_ranks: int, software: Software
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    n_ranks: int,
+    software: Software,
+    practice: Practice,
 ) -> Choices:
     """Cases of a scenario, and jobs alike, ask the same again and again."""
-    return best_layouts(training, device, fabric, n_ranks, software)
+    return best_layouts(training, device, fabric, n_ranks, software, practice=practice)

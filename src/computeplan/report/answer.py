@@ -37,10 +37,12 @@ from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 from computeplan.units import CURRENCIES
 
-__all__ = ["Question", "answer", "question_of"]
+__all__ = ["MARKS", "Question", "answer", "question_of"]
 
 MOST_NAMED = 4
 """Cases named in a sentence; the others are counted."""
+MARKS = {"mfu_above_published": "head_mfu", "data_sheet_only": "head_sheet"}
+"""Facts that stand beside the name of a case wherever it is told, and their words."""
 _TOTALS = {
     "energy": ("energy_kwh",),
     "cost": tuple(in_currency("cost_usd", unit) for unit in CURRENCIES),
@@ -128,7 +130,7 @@ def answer(result: Result, language: Language = "en") -> list[str]:
     values = {case: _values(result, case, name) for case in result.cases}
     if name == DONE and (safe := [case for case, v in values.items() if (v == 1).all()])[1:]:
         least = _told(result, safe[0], question, language)
-        said = {"cases": _named(safe, language), "n": result.n_runs, "value": least}
+        said = {"cases": _named(result, safe, language), "n": result.n_runs, "value": least}
         lines = [phrase("all_in_time", language, **said)]
         rest = _time_question(result)
         return lines if rest is None else lines + _of_several(result, rest, language)
@@ -192,7 +194,8 @@ def _with_unit(text: str, scale: Scale) -> str:
 def _of_several(result: Result, question: Question, language: Language) -> list[str]:
     order = _ranked(result, question)
     best, first = order[0], next(iter(result.cases))
-    said = {"n": len(order), "case": best, "value": _told(result, best, question, language)}
+    case = _marked(result, best, language)
+    said = {"n": len(order), "case": case, "value": _told(result, best, question, language)}
     name = question.quantity.name
     to_best = {
         case: found.get(name, Estimate.of([]))
@@ -209,16 +212,25 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
     in_part = [case for case in others if 0 < n_done[case] < result.n_runs]
     alike = [case for case in others if case not in in_part and _holds_zero(to_best[case])]
     if alike:
-        lines.append(phrase("not_told_apart", language, cases=_named(alike, language)))
+        lines.append(phrase("not_told_apart", language, cases=_named(result, alike, language)))
     if in_part:
         most = max(n_done[case] for case in in_part)
-        told = {"cases": _named(in_part, language), "n": result.n_runs, "n_done": most}
+        told = {"cases": _named(result, in_part, language), "n": result.n_runs, "n_done": most}
         lines.append(phrase("known_in_part", language, **told))
     return lines
 
 
-def _named(cases: list[str], language: Language) -> str:
-    shown = phrase("names", language).join(cases[:MOST_NAMED])
+def _marked(result: Result, case: str, language: Language) -> str:
+    """Return the name of a case, with a mark where nobody has shown the speed it trains at."""
+    facts = result.cases[case].facts
+    marks = [phrase(code, language) for name, code in MARKS.items() if name in facts]
+    said = phrase("names", language).join(marks)
+    return phrase("marked", language, case=case, marks=said) if marks else case
+
+
+def _named(result: Result, cases: list[str], language: Language) -> str:
+    named = (_marked(result, case, language) for case in cases[:MOST_NAMED])
+    shown = phrase("names", language).join(named)
     n_more = len(cases) - MOST_NAMED
     return shown if n_more <= 0 else phrase("and_more", language, names=shown, n=n_more)
 
@@ -257,7 +269,7 @@ def _against(
     both = differences(result.cases[best], result.cases[other], names=[quantity.name])
     found = both.get(quantity.name, Estimate.of([]))
     role = "first" if other == next(iter(result.cases)) else "next"
-    case = phrase(role, language, case=other)
+    case = phrase(role, language, case=_marked(result, other, language))
     if not found.n or math.isnan(found.mean):
         value = _told(result, other, question, language)
         return phrase("no_difference", language, case=case, value=value)

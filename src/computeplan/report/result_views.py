@@ -16,7 +16,7 @@ import numpy as np
 
 from computeplan.quantities import JOB_QUANTITIES, Quantity, in_currency, significant
 from computeplan.report import Language
-from computeplan.report.answer import answer, question_of
+from computeplan.report.answer import MARKS, answer, question_of
 from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
     PER_TOKEN,
@@ -188,7 +188,7 @@ def _headed(result: Result, names: Iterable[str], language: Language) -> str:
 def _with_head(result: Result, name: str, language: Language) -> str:
     """Return the name of a case with what it leaves open, or does not use, below it."""
     head = []
-    for fact in result.cases[name].facts.values():
+    for key, fact in result.cases[name].facts.items():
         values: Mapping[str, Any] = fact.values
         if fact.code == "saves_at_best":
             minutes = values["interval_s"] / MINUTE_S
@@ -197,6 +197,8 @@ def _with_head(result: Result, name: str, language: Language) -> str:
             counts = {"n_used": values["n_used"], "n_chips": values["n_chips"]}
             batch = values.get("batch_of_all")
             head.append(phrase("head_unused", language, **counts, batch=batch))
+        elif key in MARKS:
+            head.append(phrase(MARKS[key], language))
     if not head:
         return name
     return phrase("with_head", language, case=name, head=phrase("names", language).join(head))

@@ -14,6 +14,7 @@ from computeplan.physics.steptime.layout import RECOMPUTE
 from computeplan.physics.steptime.memory import GIB, RankMemory
 from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
+from computeplan.report.answer import MARKS
 from computeplan.report.style import drawn, label, new_axes
 from computeplan.report.table import Table
 from computeplan.report.words import layout_words, phrase, sentences
@@ -71,12 +72,12 @@ def step_table(prices: Sequence[StepPrice], *, language: Language = "en") -> Tab
         tokens=first.batch * first.seq,
         precision=first.precision,
     )
-    head = ("", *(p.chip for p in prices))
+    head = ("", *(_headed(p, language) for p in prices))
     return Table(title, head, tuple(rows), _notes(prices, language))
 
 
 def best_table(price: StepPrice, *, language: Language = "en") -> Table:
-    """Return the layouts of a price, fastest first."""
+    """Return the layouts of a price, the best first."""
     total = price.memory.total
     rows = tuple(
         (
@@ -144,9 +145,10 @@ def breakdown(
 
 
 def as_document(price: StepPrice, *, language: Language = "en") -> dict[str, Any]:
-    """Return a price as plain data for JSON, in SI, layouts fastest first, notes in a language."""
+    """Return a price as plain data for JSON, in SI, layouts best first, notes in a language."""
     what = ("model", "chip", "chips", "chips_used", "precision", "seq")
-    found = ("mfu", "family", "memory_bytes", "n_priced", "n_fitting")
+    found = ("mfu", "marks", "family", "memory_bytes")
+    searched = ("n_priced", "n_fitting", "n_within")
     return {
         **{name: getattr(price, name) for name in what},
         "batch_sequences": price.batch,
@@ -156,7 +158,7 @@ def as_document(price: StepPrice, *, language: Language = "en") -> dict[str, Any
         "high_s": price.step_s * price.band.high,
         "extrapolated": price.band.extrapolated,
         "tokens_per_s": price.tok_per_s,
-        **{name: getattr(price, name) for name in found},
+        **{name: getattr(price, name) for name in (*found, *searched)},
         "layouts": [_layout(price, place) for place in range(price.memory.total.size)],
         "notes": [*sentences(price.notes, language), *_rests_on([price], language)],
     }
@@ -193,6 +195,14 @@ def _layout(price: StepPrice, place: int) -> dict[str, Any]:
 def _peak_flop(price: StepPrice, place: int) -> float:
     seconds = float(price.time.step_s[place])
     return seconds * float(price.layout.n_ranks[place]) * price.peak_flop_per_s
+
+
+def _headed(price: StepPrice, language: Language) -> str:
+    """Return the chip of a price, with a mark where nobody has shown such a speed."""
+    if not price.marks:
+        return price.chip
+    marks = phrase("names", language).join(phrase(MARKS[mark], language) for mark in price.marks)
+    return phrase("with_head", language, case=price.chip, head=marks)
 
 
 def _band(price: StepPrice, language: Language) -> str:

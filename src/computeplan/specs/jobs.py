@@ -236,7 +236,7 @@ class Job(Frozen):
     parallelism: (
         Annotated[Parallelism | Literal["auto"], BeforeValidator(_read_parallelism)] | None
     ) = None
-    """Ranks by kind, or auto for the fastest layout that fits; prices steps. Where mfu, achieved or
+    """Ranks by kind, or auto for the best layout that fits; prices steps. Where mfu, achieved or
     step is given, that is the speed, and the price of the layout a check of it."""
     chips: Count | None = None
     """Chips the job wants; follows from parallelism where that is given."""

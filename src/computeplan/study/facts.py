@@ -14,6 +14,7 @@ from computeplan.analytic.expected import (
     spares_needed,
     why_no_closed_form,
 )
+from computeplan.compiler.published import marks_of
 from computeplan.notes import Note, Notes, NoteValue, note
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -61,6 +62,7 @@ def facts_of(world: World) -> dict[str, Note]:
     if steps:
         n_more = max(0, len(steps) - MOST_STEPS)
         facts["step"] = note("steps", steps=steps[:MOST_STEPS], n_more=n_more)
+    facts |= {name: note for note in world.notes for name in marks_of(note)}
     facts |= _of_job_alone(world)
     theory, failed = beside("expected", _closed_form, world)
     return facts | ({"expected": failed[0]} if theory is None else theory)

@@ -1,13 +1,15 @@
 """Which layouts fit, and which of those that fit is fastest.
 
-`parallelism: auto` prices the whole grid of ``grid.py`` and takes the fastest layout that
-fits; it never changes batch, sequence or precision. A layout that does not fit is an
+`parallelism: auto` prices the whole grid of ``grid.py``. Of the layouts that fit and that the
+model cannot tell from the fastest, it takes the one most like published runs, and of those the
+fastest; it never changes batch, sequence or precision. A layout that does not fit is an
 `InfeasibleError` that says by how much it misses and what would help.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +22,7 @@ from computeplan.physics.steptime.grid import all_layouts
 from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
 from computeplan.physics.steptime.memory import GIB, RankMemory, memory_of
 from computeplan.physics.steptime.operators import Device
+from computeplan.physics.steptime.practice import Practice
 from computeplan.physics.steptime.step import StepTime, Training, step_time
 
 __all__ = ["Choices", "best_layouts", "check_fits", "in_parts", "in_words"]
@@ -33,7 +36,7 @@ BLOCK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The fastest layouts that fit, fastest first."""
+    """The best layouts that fit, best first."""
 
     layout: Layout
     time: StepTime
@@ -42,6 +45,10 @@ class Choices:
     n_priced: int
     n_fitting: int
     """Layouts looked at, and those that fit."""
+    n_within: int = 1
+    """Of these, those whose times are within the error of the fastest one's."""
+    fastest_s: float = math.nan
+    """Seconds of a step of the fastest of all, if they were compared. [s]"""
 
 
 def best_layouts(
@@ -51,8 +58,12 @@ def best_layouts(
     n_ranks: int,
     software: Software = Software(),  # noqa: B008 - frozen
     n_best: int = 10,
+    practice: Practice = Practice(),  # noqa: B008 - frozen
 ) -> Choices:
-    """Return the fastest layouts on at most `n_ranks` ranks that leave some memory free.
+    """Return the best layouts on at most `n_ranks` ranks that leave some memory free.
+
+    First those whose times the model cannot tell from the fastest one's, by what of them no
+    published run had and then by time; behind them the others, by time.
 
     Parameters
     ----------
@@ -64,6 +75,9 @@ def best_layouts(
     software : Software
     n_best : int
         How many to return at most.
+    practice : Practice
+        What published runs of such chips had, and the error between two layouts; left out, the
+        fastest is the best.
 
     Raises
     ------
@@ -72,8 +86,10 @@ def best_layouts(
     """
     limit = device.memory_bytes * (1.0 - HEADROOM)
     n_priced = n_fitting = 0
-    kept: list[Layout] = []  # the fastest of every block
+    kept: list[Layout] = []  # the fastest of every block, of each degree of novelty
     kept_s: list[FloatArray] = []
+    near_s: list[FloatArray] = []  # times near that of the fastest so far
+    fastest_s = math.inf
     least: tuple[float, Layout] | None = None
     for block in all_layouts(training.shape, training.seq, training.batch, n_ranks, fabric.domain):
         # With a flash kernel there is nothing to leave out selectively: the same as none.
@@ -89,19 +105,25 @@ def best_layouts(
                 continue
             n_fitting += fitting.tp.size
             seconds = step_time(training, device, fabric, fitting, software).step_s
-            chosen = _fastest(seconds, fitting, n_best)
+            chosen = _fastest_of_each(seconds, fitting, n_best, practice.n_new(fitting))
             kept.append(fitting.at(chosen))
             kept_s.append(seconds[chosen])
+            fastest_s = min(fastest_s, float(seconds.min()))
+            near_s.append(seconds[seconds <= fastest_s * math.exp(practice.error)])
     if not kept:
         raise InfeasibleError(_nothing_fits(training, device, least, n_priced, n_ranks, software))
-    best = Layout.concatenate(kept)
-    best = best.at(_fastest(np.concatenate(kept_s), best, n_best))
+    best, best_s = Layout.concatenate(kept), np.concatenate(kept_s)
+    within_s = fastest_s * math.exp(practice.error)
+    novelty = np.where(best_s <= within_s, practice.n_new(best), math.inf)
+    best = best.at(_fastest(best_s, best, n_best, novelty))
     return Choices(
         layout=best,
         time=step_time(training, device, fabric, best, software),
         memory=memory_of(training, best, software),
         n_priced=n_priced,
         n_fitting=n_fitting,
+        n_within=sum(int((near <= within_s).sum()) for near in near_s),
+        fastest_s=fastest_s,
     )
 
 
@@ -155,8 +177,10 @@ def check_fits(
     )
 
 
-def in_parts(layout: Layout) -> tuple[tuple[str, int | str], ...]:
+def in_parts(layout: Layout, only: Iterable[str] = ()) -> tuple[tuple[str, int | str], ...]:
     """Return what there is to say of a single layout, by field, without what is 1.
+
+    Of some fields only, if any are named.
 
     Examples
     --------
@@ -176,11 +200,12 @@ def in_parts(layout: Layout) -> tuple[tuple[str, int | str], ...]:
             parts.append(("shard", int(layout.shard)))
     if layout.tp > 1 and not layout.sequence_parallel:
         parts.append(("sequence_parallel", "none"))
-    return tuple(parts)
+    named = tuple(only) or [name for name, _ in parts]
+    return tuple(part for part in parts if part[0] in named)
 
 
-def in_words(layout: Layout) -> str:
-    """Return a single layout as a person would write it, without what is 1.
+def in_words(layout: Layout, only: Iterable[str] = ()) -> str:
+    """Return a single layout as a person would write it, as `in_parts`.
 
     Examples
     --------
@@ -192,7 +217,7 @@ def in_words(layout: Layout) -> str:
         "no sequence parallelism"
         if name == "sequence_parallel"
         else f"{names.get(name, name)} {value}"
-        for name, value in in_parts(layout)
+        for name, value in in_parts(layout, only)
     )
 
 
@@ -201,11 +226,26 @@ def _blocks(layout: Layout) -> Iterator[Layout]:
         yield layout.at(slice(start, start + BLOCK))
 
 
-def _fastest(seconds: FloatArray, layout: Layout, n_best: int) -> Any:
-    """Return the places of the fastest; of equals the one with fewer ranks, then smaller splits."""
+def _fastest(seconds: FloatArray, layout: Layout, n_best: int, first: FloatArray) -> Any:
+    """Return the places of the fastest; of equals the one with fewer ranks, then smaller splits.
+
+    Those for which `first` is less come before all others.
+    """
     equal = np.round(seconds / seconds.min(), 9)
-    order = np.lexsort((layout.pieces, layout.pp, layout.tp, layout.cp, layout.n_ranks, equal))
+    order = np.lexsort(
+        (layout.pieces, layout.pp, layout.tp, layout.cp, layout.n_ranks, equal, first)
+    )
     return order[:n_best]
+
+
+def _fastest_of_each(seconds: FloatArray, layout: Layout, n_best: int, group: FloatArray) -> Any:
+    """Return the places of the fastest of each group, as `_fastest`."""
+    found = []
+    for value in np.unique(group):
+        places = np.flatnonzero(group == value)
+        ordered = _fastest(seconds[places], layout.at(places), n_best, group[places])
+        found.append(places[ordered])
+    return np.concatenate(found)
 
 
 def _changes(layout: Layout, training: Training) -> Iterator[tuple[str, Layout]]:

@@ -15,6 +15,9 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     # heads of cases, and a line below the table
     "with_head": "{case}\n（{head}）",
     "head_saves": "每 {minutes:.3g} 分钟保存",
+    "head_mfu": "MFU 高于已发表的最高值",
+    "head_sheet": "仅有规格书",
+    "marked": "{case}【{marks}】",
     "head_unused": lambda v: (
         f"{v['n_chips']:,} 卡中用 {v['n_used']:,} 卡"
         + (f"；批大小 {v['batch'] / 1e6:.3g} Mtoken 时用 {v['n_chips']:,} 卡" if v["batch"] else "")

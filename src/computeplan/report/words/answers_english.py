@@ -15,6 +15,9 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     # heads of cases, and a line below the table
     "with_head": "{case}\n({head})",
     "head_saves": "saves every {minutes:.3g} min",
+    "head_mfu": "MFU above any published",
+    "head_sheet": "data sheet only",
+    "marked": "{case} [{marks}]",
     "head_unused": lambda v: (
         f"{v['n_used']:,} of {v['n_chips']:,} chips used"
         + (f"; {v['n_chips']:,} with batch {v['batch'] / 1e6:.3g} Mtoken" if v["batch"] else "")

@@ -6,6 +6,7 @@ closed form 闭式解, the cap of a run 时限, chip-hours 卡时.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -42,6 +43,13 @@ _OF_LOGS = {
     "log_down_at_first": "{n} 次故障在时间窗之前开始，未计入：其节点在起点视为正常。",
     "log_merged": "{n} 次故障发生时节点已经下线：各与前一次故障合并为一次。",
     "log_without_end": "{n} 次故障没有结束时间：其影响范围和时长由抽样得到。",
+}
+LEAST_SLOWER = 0.0005  # relative; what one digit of a percent shows
+_CLASSES = {
+    "NVIDIA to Ampere": " NVIDIA Ampere 及更早芯片",
+    "NVIDIA Hopper and Ada": " NVIDIA Hopper、Ada 芯片",
+    "NVIDIA Blackwell": " NVIDIA Blackwell 芯片",
+    "Chinese accelerators": "国产芯片",
 }
 _CONFIDENCE = {
     "datasheet": "规格书",
@@ -145,11 +153,42 @@ def _not_like_for_like(v: Values) -> str:
     return f"不可直接比较：各方案的 MFU 来自不同的训练（{'；'.join(kinds)}）"
 
 
-def layout_words(layout: Layout) -> tuple[str, ...]:
-    """Return what there is to say of a single layout, a part each."""
+def layout_words(layout: Layout, only: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return what there is to say of a single layout, or of some fields of it, a part each."""
     return tuple(
         _LAYOUT.get(name, f"{name.upper()} {{}}").format(_RECOMPUTE.get(str(value), value))
-        for name, value in in_parts(layout)
+        for name, value in in_parts(layout, only)
+    )
+
+
+def _new_in_kind(v: Values) -> str:
+    new = "、".join(layout_words(Layout.of(**dict(v["layout"])), v["new"]))
+    return (
+        f"{v['chip']}：{_of_class(v['chips'])}的 {v['n_runs']} 组公开训练数据都没有用过 {new}，"
+        "其单步用时属于类型上的外推"
+    )
+
+
+def _within_error(v: Values) -> str:
+    slower = f"，比最快的慢 {v['slower']:.1%}" if v["slower"] >= LEAST_SLOWER else ""
+    return (
+        f"{v['chip']}：误差以内（两种并行策略之间 {math.expm1(v['error']):.0%}）："
+        f"{v['n']:,} 种策略；取其中最接近{_of_class(v['chips'])}公开训练数据的一种{slower}"
+    )
+
+
+def _of_class(name: str) -> str:
+    return _CLASSES.get(name, f" {name} ")
+
+
+def _mfu_outside_band(v: Values) -> str:
+    how = f"该次训练使用 {v['software']}"
+    if v["layout"] is not None:
+        how += f"，{'、'.join(layout_words(Layout.of(**dict(v['layout']))))}"
+    return (
+        f"{v['chip']}：同类模型的实测 MFU {v['mfu']:.3g}（{_like(v['like'])}）"
+        "在所选并行策略的区间之外"
+        f"（{v['low']:.3g} 至 {v['high']:.3g}，框架选项取自 {v['framework']}）：{how}"
     )
 
 
@@ -400,6 +439,13 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     " {largest:,} 卡",
     "experts_not_fitted": "MoE 模型：没有拟合过公开训练，只对比过六组（0.6 至 1.5 倍）",
     "long_sequences": "长序列跨多个上下文并行进程：torchtitan 的公开训练用时可达所给值的 1.9 倍",
+    "new_in_kind": _new_in_kind,
+    "within_error": _within_error,
+    "mfu_above_published": lambda v: (
+        f"{v['chip']}：MFU {v['mfu']:.3g} 高于{_of_class(v['chips'])}已发表的最高值 {v['best']:.3g}"
+        f"（{v['of']}）"
+    ),
+    "mfu_outside_band": _mfu_outside_band,
     "numbers_of_other_family": "{chip}：没有 {precision} 的公开训练数据，借用 {family}"
     " 的拟合参数（估计值）",
     "products_of_other_chip": "{chip}：矩阵乘法效率取自 {other} 的实测（估计值）",

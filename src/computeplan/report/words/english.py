@@ -5,6 +5,7 @@ Long because it is a table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -79,6 +80,7 @@ def _mfu_measured(v: Values) -> str:
     return f"mfu {v['mfu']:g} on {v['chip']} is {how} {run}{remark}"
 
 
+LEAST_SLOWER = 0.0005  # relative; what one digit of a percent shows
 LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
 
 
@@ -122,9 +124,37 @@ def _not_like_for_like(v: Values) -> str:
     return f"not like for like: MFUs of different runs ({'; '.join(kinds)})"
 
 
-def layout_words(layout: Layout) -> tuple[str, ...]:
-    """Return what there is to say of a single layout, a part each."""
-    return tuple(in_words(layout).split(", "))
+def layout_words(layout: Layout, only: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return what there is to say of a single layout, or of some fields of it, a part each."""
+    return tuple(in_words(layout, only).split(", "))
+
+
+def _new_in_kind(v: Values) -> str:
+    new = ", ".join(layout_words(Layout.of(**dict(v["layout"])), v["new"]))
+    return (
+        f"{v['chip']}: {new}: none of the {v['n_runs']} published runs of {v['chips']} had it, so"
+        " its time is extrapolated in kind"
+    )
+
+
+def _within_error(v: Values) -> str:
+    slower = f", {v['slower']:.1%} behind the fastest" if v["slower"] >= LEAST_SLOWER else ""
+    return (
+        f"{v['chip']}: within the error ({math.expm1(v['error']):.0%} between two layouts):"
+        f" {_counted(v['n'], 'layout')}; of these the one most like published runs of"
+        f" {v['chips']}{slower}"
+    )
+
+
+def _mfu_outside_band(v: Values) -> str:
+    how = f"it ran {v['software']}"
+    if v["layout"] is not None:
+        how += f" with {in_words(Layout.of(**dict(v['layout'])))}"
+    return (
+        f"{v['chip']}: the MFU measured with such a model, {v['mfu']:.3g} ({v['like']}), is outside"
+        f" the band of the layout found, {v['low']:.3g} to {v['high']:.3g} with the switches of"
+        f" {v['framework']}: {how}"
+    )
 
 
 def _chips_unused(v: Values) -> str:
@@ -287,6 +317,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     " times)",
     "long_sequences": "long sequences over several context parallel ranks: public runs of"
     " torchtitan took up to 1.9 times what is said",
+    "within_error": _within_error,
+    "new_in_kind": _new_in_kind,
+    "mfu_above_published": "{chip}: MFU {mfu:.3g} is above the best one published for {chips},"
+    " {best:.3g} ({of})",
+    "mfu_outside_band": _mfu_outside_band,
     "numbers_of_other_family": "{chip}: no published training run at {precision}; takes the fitted"
     " numbers of {family} (estimate)",
     "products_of_other_chip": "{chip}: matrix products as measured on {other} (estimate)",

@@ -123,7 +123,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "reserve": "预留",
     "memory_in_all": "合计",
     "from_to": "{low} 至 {high}",
-    "best_layouts": "放得下的 {n_fitting:,} 种并行策略中最快的 {n} 种（共评估 {n_priced:,} 种）",
+    "best_layouts": "放得下的 {n_fitting:,} 种并行策略中最好的 {n} 种（共评估 {n_priced:,} 种）",
     "seconds_of_step": "单步 s",
     "ranks": "进程数",
     "fewer_chips_are_faster": "{chip}：{n_chips:,} 卡中只用 {n_used:,} 卡；在放得下且能整除批大小的"

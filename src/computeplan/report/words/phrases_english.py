@@ -123,7 +123,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "reserve": "reserve",
     "memory_in_all": "in all",
     "from_to": "{low} to {high}",
-    "best_layouts": "the {n} fastest of {n_fitting:,} layouts that fit ({n_priced:,} looked at)",
+    "best_layouts": "the {n} best of {n_fitting:,} layouts that fit ({n_priced:,} looked at)",
     "seconds_of_step": "step s",
     "ranks": "ranks",
     "fewer_chips_are_faster": "{chip}: {n_used:,} of {n_chips:,} chips are used: no layout that"

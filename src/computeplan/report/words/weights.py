@@ -39,6 +39,9 @@ _WEIGHTS = {
     # how speeds are known
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,
+    "mfu_above_published": 73,
+    "new_in_kind": 57,
+    "mfu_outside_band": 57,
     "numbers_of_other_family": 56,
     "experts_not_fitted": 56,
     "long_sequences": 56,
@@ -56,6 +59,7 @@ _WEIGHTS = {
     "tdp_is_estimate": 41,
     "batches_rounded": 40,
     "holds_whole_nodes": 40,
+    "within_error": 29,
     "watts_as_of_compute": 28,
     "watts_are_shares_of_tdp": 27,
     "exchange_rate": 25,

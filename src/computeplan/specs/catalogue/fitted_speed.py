@@ -30,6 +30,7 @@ __all__ = [
     "class_of",
     "family_of",
     "framework_of",
+    "is_measured",
     "lineage",
     "speed_tables",
 ]
@@ -189,6 +190,19 @@ def lineage(chip: str) -> tuple[str, ...]:
 
 def _letters(name: str) -> str:
     return re.sub("[^a-z]", "", name.casefold())
+
+
+def is_measured(chip: str) -> bool:
+    """Return whether products were measured or runs fitted on a chip, or on one of its die.
+
+    Examples
+    --------
+    >>> is_measured("nvidia/b200"), is_measured("cambricon/mlu370-x8")
+    (True, False)
+    """
+    tables = speed_tables()
+    fitted = any(chip in family.chips for family in tables.families.values())
+    return fitted or chip in tables.operators or chip in tables.same_die
 
 
 def attention_frac(kernel: str, chip: str) -> float:

@@ -16,6 +16,7 @@ from computeplan.specs.catalogue.chips import Precision, Source
 from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Count, Fraction, Frozen, Positive, refuse
+from computeplan.specs.jobs import Parallelism
 
 __all__ = ["MfuDefault", "MfuTable", "default_mfu", "default_mfus", "mfu_table"]
 
@@ -39,6 +40,8 @@ class MfuDefault(Frozen):
     """The utilisation."""
     tokens_per_s_per_chip: Positive | None = None
     """The throughput it was computed from; null where the source states a utilisation."""
+    layout: Parallelism | None = None
+    """How it was split over chips; null if not stated."""
     software: str
     """What trained it."""
     date: str | None
