@@ -742,6 +742,12 @@ def test_a_model_whose_layers_all_are_linear_is_one_kind():
     assert own(f"{{{PLAIN}, {LINEAR}}}").linear.key_heads == 4
 
 
+def test_how_a_files_ending_is_written_does_not_matter(tmp_path):
+    model = tmp_path / "MINE.YML"
+    model.write_text(f"{{{PLAIN}}}", "utf-8")
+    assert CliRunner().invoke(models, ["show", str(model)]).exit_code == 0
+
+
 def test_models_show_counts_extra_layers_apart(tmp_path):
     model = tmp_path / "mine.yaml"
     model.write_text(f"{{{PLAIN}, {LINEAR}, full_attention_every: 2, mtp: 1}}", "utf-8")

@@ -140,16 +140,16 @@ def load_model(
 
 def find_chip(name: str) -> tuple[Chip, tuple[Note, ...]]:
     """Return a chip by any of its names, or out of a YAML file, and notes; as `load_chip`."""
-    if name.endswith((".yaml", ".yml")):
+    if name.casefold().endswith((".yaml", ".yml")):
         return parse_chip(load_document(Path(name), name), name)
     return load_chip(name)
 
 
 def find_model(name: str) -> tuple[Transformer, tuple[Note, ...]]:
     """Return a model by any of its names, or out of a YAML file or a Hugging Face config.json."""
-    if name.endswith(".json"):
+    if name.casefold().endswith(".json"):
         return parse_model(load_config(Path(name), name), name)
-    if name.endswith((".yaml", ".yml")):
+    if name.casefold().endswith((".yaml", ".yml")):
         return parse_model(load_document(Path(name), name), name)
     return load_model(name)
 

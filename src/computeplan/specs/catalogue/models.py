@@ -254,7 +254,7 @@ class Transformer(Frozen):
     """What chooses the keys that a token attends to."""
     compressed: CompressedAttention | None = None
     """Compressed keys in place of kv_heads."""
-    layer_kinds: tuple[LayerKind, ...] = ()
+    layer_kinds: Annotated[tuple[LayerKind, ...], Field(max_length=100)] = ()
     """Layers that differ, by kind; what is not said there is as said here."""
     mtp: Annotated[int, Field(ge=0, le=100)] = 0
     """Extra layers that each predict one token further (multi-token prediction), counted apart."""
