@@ -635,8 +635,30 @@ def test_a_job_takes_a_config_beside_the_scenario(tmp_path):
     )
 
 
-def test_what_is_saved_runs_again_without_the_file(tmp_path):
-    scenario = load(folder_with(tmp_path, "{config: llama/config.json}"))
+HYBRID = {
+    "model_type": "nemotron_h",
+    "hidden_size": 2688,
+    "intermediate_size": 1856,
+    "hybrid_override_pattern": "MEM*E-",
+    "mamba_num_heads": 64,
+    "mamba_head_dim": 64,
+    "n_groups": 8,
+    "ssm_state_size": 128,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "n_routed_experts": 16,
+    "num_experts_per_tok": 6,
+    "moe_intermediate_size": 1856,
+    "moe_shared_expert_intermediate_size": 3712,
+    "num_nextn_predict_layers": 1,
+    "vocab_size": 131072,
+}
+
+
+@pytest.mark.parametrize("config", [LLAMA, HYBRID])
+def test_what_is_saved_runs_again_without_the_file(tmp_path, config):
+    scenario = load(folder_with(tmp_path, "{config: llama/config.json}", config=config))
     alone = load(parse_document(scenario.to_yaml(), "saved.yaml").data)
     assert alone.catalogue.models == scenario.catalogue.models
     assert alone.to_yaml() == scenario.to_yaml()
