@@ -445,6 +445,7 @@ def test_a_misspelt_family_is(name, meant):
         ("num_experts", 8),
         ("n_routed_experts", 64),
         ("kv_lora_rank", 512),
+        ("index_n_heads", 64),
         ("ssm_state_size", 128),
         ("linear_num_value_heads", 32),
         ("hidden_size_per_layer_input", 256),

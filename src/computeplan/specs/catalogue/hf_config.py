@@ -587,6 +587,7 @@ def _misspelt(name: str, known: list[str]) -> str:
 _TELLING = {
     "moe": ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
     "mla": ("kv_lora_rank",),
+    "indexer": ("index_n_heads",),
     "linear_attention": (
         *("linear_num_value_heads", "linear_attn_config", "mamba_d_state", "ssm_state_size"),
         "mamba_num_heads",
