@@ -168,7 +168,7 @@ def price_step(
     --------
     >>> price = price_step("llama-3.1-8b", "H100-SXM", 8, batch=128)
     >>> price.words(), f"{price.step_s:.1f}"
-    ('dp 8, micro-batch 1, zero 3', '15.1')
+    ('dp 8, micro-batch 1, zero 3', '15.2')
     """
     _check_arguments(chips, seq, batch, precision, parallelism)
     fabric = _network(out_bytes_per_s, oversubscription)
