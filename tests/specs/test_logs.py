@@ -96,6 +96,37 @@ def test_what_has_no_certain_place_is_left_out_and_said(tmp_path):
     assert "2:1 has 6 cells; the header has 5: leave out columns of free text" in found
 
 
+GOOD = "".join(f"{DAYS[3]}|good|gpu8|{n}|NODE_FAIL|\n" for n in range(8))
+NAMED_HEAD = "JobID|JobName|State|NodeList|End|FailedNode\n"
+ODD_HEAD = "FailedNode|Comment|State|JobID|End|JobName|NodeList\n"
+ODD = f"gpu8||NODE_FAIL|1|{DAYS[3]}||gpu8\n"
+LATE = f"{DAYS[0]}|\n{DAYS[1]}|x\ny|gpu0|5|NODE_FAIL|\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes", "n_left"),
+    [
+        # A name that holds the rest of a row, and goes on in the next line.
+        (f"{NAMED_HEAD}7|x|COMPLETED|a|b|c\nfoo|NODE_FAIL|gpu1|{DAYS[0]}|\n", {"gpu1"}, 0),
+        # One row with a line break, or a row that was cut and one of another node?
+        (f"NodeList|JobName|State|End\ngpu0|\na||NODE_FAIL|{DAYS[0]}\n", None, 2),
+        (f"End|JobName|NodeList|JobID|State|Comment\n{LATE}{GOOD}", {"gpu8"}, 3),
+        # A row whose node stands in the next line, or is not known.
+        (f"{ODD_HEAD}{3 * ODD}|x|NODE_FAIL|5|{DAYS[1]}||\n|gpu1\n", {"gpu8"}, 2),
+        # What is no text has no line break.
+        (f"JobName|JobID|State|NodeList|End\nx|1|NODE_FAIL|gpu1|{DAYS[0]}\nfoo\n", {"gpu1"}, 1),
+        (f"JobName|State|End|NodeList\nx|NODE_FAIL|{DAYS[0]}|\ngpu7\n", {""}, 1),
+    ],
+)
+def test_lines_that_may_be_one_row_or_several_invent_no_fault(tmp_path, text, nodes, n_left):
+    if nodes is None:
+        assert "is cut off, or a text in it has a line break" in refusal(tmp_path, text)
+        return
+    events = read(tmp_path, text)
+    assert {"" if node < 0 else events.nodes[node] for node in events.node} == nodes
+    assert sum(n for n, _ in left_out(events).values()) == n_left
+
+
 def test_one_bad_row_loses_no_log(tmp_path):
     rows = f"1|NODE_FAIL|g3|{DAYS[0]}|\n2|NODE_FAIL|g5|Unknown|\n3|NODE_FAIL|g[6|{DAYS[1]}|g[6\n"
     rows += f"4|NODE_FAIL|g7|soon|\n5|NODE_FAIL|g6|{DAYS[2]}|\n6|COMPLETED|g1|{DAYS[3]}|\n"
