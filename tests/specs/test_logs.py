@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import REPO
 
 from computeplan.errors import ScenarioError
 from computeplan.fitting.history import observe
@@ -16,7 +17,7 @@ from computeplan.report.words import sentence
 from computeplan.specs.logs.nodelist import expand_nodes
 from computeplan.specs.logs.reader import read_log
 from computeplan.specs.logs.replay import Replay, load_replay, note_text
-from computeplan.specs.logs.slurm import SACCT
+from computeplan.specs.logs.slurm import SACCT, SACCTMGR
 
 HEAD = "JobID|State|NodeList|End|FailedNode\n"
 DAYS = tuple(f"2024-07-{day}T08:00:00" for day in (23, 24, 25, 26))
@@ -262,6 +263,12 @@ def test_what_cannot_be_read_is_answered_with_the_command(tmp_path, text, why):
     assert why in found
     assert f"ask for {SACCT}" in found
     assert "sacct -D -a -P --format=JobID,State,NodeList,End,FailedNode -S" in found
+
+
+def test_the_docs_advise_what_messages_advise():
+    text = (REPO / "docs/fit.md").read_text("utf-8")
+    assert SACCT in text
+    assert SACCTMGR in text
 
 
 def test_the_same_name_on_two_clusters_is_two_nodes(tmp_path):
