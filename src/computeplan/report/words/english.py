@@ -53,7 +53,7 @@ _LEFT_OUT = {
     " show runawayjobs)",
     "log_left_node": "no readable name of a node",
     "log_left_order": "an end before the start",
-    "log_left_time": "a time that cannot be read: say its form with --dates, or its unit with --unit",
+    "log_left_time": "a time that cannot be read: say its form with --dates, its unit with --unit",
 }
 
 
