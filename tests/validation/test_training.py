@@ -308,6 +308,53 @@ def test_a_row_that_cannot_be_priced_keeps_its_place_with_the_reason(tmp_path, c
     assert not found[1].case.skipped
 
 
+def test_chips_and_models_of_files_beside_the_rows(tmp_path):
+    """The B200 and Llama 3 8B again, as a chip that extends it and as a config.json."""
+    (tmp_path / "own.yaml").write_text("extends: nvidia/b200\ntitle: Mine\n", "utf-8")
+    config = {
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "tie_word_embeddings": False,
+    }
+    (tmp_path / "llama").mkdir()
+    (tmp_path / "llama/config.json").write_text(json.dumps(config), "utf-8")
+    of_files = {"chip": "own.yaml", "model": {"config": "llama/config.json"}}
+    rows = row(), row(**of_files), row(**of_files | {"model": {**of_files["model"], "layers": 16}})
+    known, mine, half = predict(read_cases(rows_file(tmp_path, *rows)))
+    assert mine.case.question.chip.title == "Mine"
+    assert mine.case.model == "llama/config.json"
+    assert mine.case.question.training == known.case.question.training
+    assert mine.predicted_s == known.predicted_s
+    assert 0.45 < half.predicted_s / known.predicted_s < 0.6
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"chip": "no.yaml"}, "no.yaml: cannot be read: No such file"),
+        ({"chip": "../b.yaml"}, "'../b.yaml' lies outside the case file's folder; copy it there"),
+        ({"chip": "/etc/passwd.yaml"}, "lies outside the case file's folder"),
+        ({"chip": "bad.yaml"}, "bad.yaml: 1:1  bought: unknown key 'bought'"),
+        ({"model": {"config": "no/config.json"}}, "no/config.json: cannot be read"),
+        ({"model": {"config": "../config.json"}}, "lies outside the case file's folder"),
+        ({"model": {"config": "bad.json"}}, "bad.json:"),
+        ({"model": {"config": 3}}, "model.config"),
+    ],
+)
+def test_a_file_that_cannot_be_read_costs_its_row_alone(tmp_path, changes, reason):
+    (tmp_path / "bad.yaml").write_text("bought: 2024\nextends: nvidia/b200\n", "utf-8")
+    (tmp_path / "bad.json").write_text("[1", "utf-8")
+    bad, good = predict(read_cases(rows_file(tmp_path, row(**changes), row(id="good"))))
+    assert reason in bad.case.skipped
+    assert "\n" not in bad.case.skipped
+    assert not good.case.skipped
+
+
 @pytest.mark.parametrize("text", ["", "cases: 3", "- 1", "cases:\n- 3\n- {id: 4}", "\0", "a: [1"])
 def test_a_file_that_is_no_list_of_rows(tmp_path, text):
     path = tmp_path / "mine.yaml"

@@ -25,7 +25,8 @@ def validate() -> None:
     "--cases",
     "file",
     type=click.Path(path_type=Path),
-    help="Rows of your own, in the format of the shipped ones (data/published/training.yaml).",
+    help="Rows of your own, in the format of the shipped ones (data/published/training.yaml); a"
+    " chip may be a YAML file beside them, a model {config: my-model/config.json}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")

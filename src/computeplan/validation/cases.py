@@ -2,7 +2,10 @@
 
 A row may leave out what its source does not say: the architecture is then that of the catalogue
 under the model's name, the switches are those of its framework in ``data/software.yaml``. What was
-assumed is listed. A row that cannot be priced keeps its place with the reason.
+assumed is listed. A row that cannot be priced keeps its place with the reason. A chip may be a YAML
+file beside the rows, a model a Hugging Face ``config.json`` there.
+
+Long because a row, what it leaves out and the question it makes are read together.
 """
 
 from __future__ import annotations
@@ -26,14 +29,17 @@ from computeplan.physics.steptime.step import Training
 from computeplan.physics.steptime.transformer import Shape, shape_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fitted_speed import framework_of
-from computeplan.specs.catalogue.lookup import load_chip, load_model
+from computeplan.specs.catalogue.hf_config import load_config
+from computeplan.specs.catalogue.lookup import load_chip, load_model, parse_chip, parse_model
 from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.resolve import beside
 from computeplan.specs.documents.document import load_document
 from computeplan.specs.fields import Count, Frozen
 from computeplan.specs.jobs import Parallelism
 
 __all__ = ["Case", "Question", "published_cases", "read_cases"]
 
+FILE = "the case file"
 FIRST_YEAR, LAST_YEAR = 2017, 2035
 ZERO = {"none": 0, "zero0": 0, "zero1": 1, "zero2": 2, "zero3": 3, "fsdp": 3, "hsdp": 3}
 ROUNDS = {"v0.7": 2020.6, "v1.0": 2021.5, "v1.1": 2021.9, "v2.0": 2022.5, "v2.1": 2022.9}
@@ -70,6 +76,7 @@ class _Model(_Loose):
     """The model of a row."""
 
     name: str = ""
+    config: str | None = None
     layers: Count | None = None
     hidden: Count | None = None
     ffn: Count | None = None
@@ -183,10 +190,11 @@ def read_cases(path: Path, shown: str | None = None) -> tuple[Case, ...]:
     rows = document.data.get("cases") if isinstance(document.data, dict) else None
     if not isinstance(rows, list):
         raise ScenarioError([document.problem((), "needs a list of rows under 'cases'")])
-    return tuple(_case(row, place) for place, row in enumerate(rows))
+    folder = path.parent.resolve()
+    return tuple(_case(row, place, folder) for place, row in enumerate(rows))
 
 
-def _case(written: Any, place: int) -> Case:
+def _case(written: Any, place: int, folder: Path) -> Case:
     try:
         row = _Row.model_validate(written)
     except ValidationError as error:
@@ -197,18 +205,20 @@ def _case(written: Any, place: int) -> Case:
     measured_s: float | None = None
     year: float | None = None
     try:
-        question = _question(row, assumed)
+        question = _question(row, assumed, folder)
         measured_s = _measured_s(row)
         year = _year(row)
         skipped = ""
     except ValidationError as error:
         question, skipped = None, _first(error)
+    except ScenarioError as error:  # in a file that the row names
+        question, skipped = None, "; ".join(f"{one.file}: {one}" for one in error.problems)
     except ValueError as error:
         question, skipped = None, str(error)
     stated = (row.tp, row.pp, row.dp, row.micro_batch, row.recompute, row.sequence_parallel)
     return Case(
         id=row.id,
-        model=row.model.name,
+        model=row.model.name or row.model.config or "",
         source=row.source,
         release=row.release or row.source or row.id,
         verified=row.verified,
@@ -241,8 +251,26 @@ def _measured_s(row: _Row) -> float:
     return row.global_batch * row.seq_len / (row.measured.tokens_s_chip * row.chips)
 
 
-def _question(row: _Row, assumed: list[Note]) -> Question:
-    chip, _ = load_chip(row.chip)
+def _chip(name: str, folder: Path) -> Chip:
+    """Return the chip of a row: one of the catalogue, or out of a YAML file beside the rows."""
+    if name.casefold().endswith((".yaml", ".yml")):
+        return parse_chip(load_document(beside(name, folder, FILE), name), name)[0]
+    return load_chip(name)[0]
+
+
+def _model(row: _Model, folder: Path) -> Transformer | None:
+    """Return the model that a row names, in a config.json or in the catalogue; None for none."""
+    if row.config is not None:
+        path = beside(row.config, folder, FILE)
+        return parse_model(load_config(path, row.config), row.name or row.config)[0]
+    try:
+        return load_model(row.name)[0]
+    except ValueError:
+        return None
+
+
+def _question(row: _Row, assumed: list[Note], folder: Path) -> Question:
+    chip = _chip(row.chip, folder)
     missing = [n for n in ("chips", "seq_len", "global_batch") if getattr(row, n) is None]
     if row.tp is None and row.pp is None and row.dp is None:
         missing.append("tp, pp and dp")
@@ -258,7 +286,7 @@ def _question(row: _Row, assumed: list[Note]) -> Question:
     software, kernel, name = software_of(row.framework, precision)
     assumed.append(note("row_assumed", field="attention", value=kernel, framework=name))
     fabric, _ = fabric_of(chip, _nic(row.network, chip))
-    training = Training(_shape(row.model, assumed), row.seq_len, row.global_batch)
+    training = Training(_shape(row.model, assumed, folder), row.seq_len, row.global_batch)
     problem = _problem(layout, training)
     if problem:
         raise ValueError(problem)
@@ -312,13 +340,11 @@ def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:
     )
 
 
-def _shape(row: _Model, assumed: list[Note]) -> Shape:
-    """Return the shape of a row: what it states, over what the catalogue has under its name."""
-    written = row.model_dump(exclude_none=True, exclude={"name"})
-    try:
-        known = load_model(row.name)[0].architecture()
-    except ValueError:
-        known = {}
+def _shape(row: _Model, assumed: list[Note], folder: Path) -> Shape:
+    """Return the shape of a row: what it states, over what the model that it names has."""
+    written = row.model_dump(exclude_none=True, exclude={"name", "config"})
+    model = _model(row, folder)
+    known = {} if model is None else model.architecture()
     if not known and any(key not in written for key in ("layers", "hidden", "heads", "vocab")):
         raise ValueError(
             f"no model {row.name!r} in the catalogue, and the row does not state its shape"
@@ -341,7 +367,7 @@ def _shape(row: _Model, assumed: list[Note]) -> Shape:
         }
     )
     left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
-    if left:
+    if left and row.config is None:
         assumed.append(note("row_as_catalogue", fields=tuple(left), model=row.name))
     return shape_of(checked.architecture())
 

@@ -176,15 +176,17 @@ def _config(name: object, folder: Path | None) -> Document:
     return load_config(beside(name, folder), name)
 
 
-def beside(name: str, folder: Path | None) -> Path:
-    """Return the path of a file that a scenario names.
+def beside(name: str, folder: Path | None, of: str = "the scenario") -> Path:
+    """Return the path of a file that a scenario, or another file, names.
 
     Parameters
     ----------
     name : str
         As the scenario writes it.
     folder : Path or None
-        Of the scenario; None where it is not from a file.
+        Of the scenario, without links; None where it is not from a file.
+    of : str
+        What names the file, in messages.
 
     Raises
     ------
@@ -197,5 +199,5 @@ def beside(name: str, folder: Path | None) -> Path:
         raise ValueError(f"{name!r} is not the name of a file")
     path = Path(os.path.realpath(folder / name))  # of links in a loop, resolve() makes an error
     if not path.is_relative_to(folder):
-        raise ValueError(f"{name!r} lies outside the scenario's folder; copy it there")
+        raise ValueError(f"{name!r} lies outside {of}'s folder; copy it there")
     return path
