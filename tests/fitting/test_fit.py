@@ -6,12 +6,13 @@ import math
 import numpy as np
 import pytest
 from bounds import ends_within
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from places import REPO
 from scipy import stats
 
 from computeplan.compiler.compile import compile_world
+from computeplan.distributions import law_mean_s
 from computeplan.engines.batch import engine as batch
 from computeplan.errors import ScenarioError
 from computeplan.fitting.drift import drift, wander
@@ -27,10 +28,11 @@ from computeplan.fitting.seen import as_seen, grouped
 from computeplan.fitting.survival import fit_law, median_s
 from computeplan.ledger import REPAIR
 from computeplan.notes import note
-from computeplan.report.faults_yaml import faults_block, kind_name, read_assumed
+from computeplan.report.faults_yaml import faults_block, kind_name, read_assumed, seen_lines
 from computeplan.report.fit import fit_document
 from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
+from computeplan.specs.durations import read_law
 from computeplan.specs.logs.events import Events
 from computeplan.specs.logs.nodelist import expand_nodes
 from computeplan.specs.logs.reader import read_log
@@ -670,6 +672,20 @@ def test_repairs_that_no_law_has_are_written_and_played_as_seen(call, tmp_path):
     assert json.loads(call(*asked, "--json"))["all"]["repairs_as_seen"]["n_events"] == 60
     ahead = call(*asked, "--predict-from", "60 d")
     assert "repairs: as seen" in ahead
+
+
+@given(st.lists(st.floats(1e-6, 1e9), min_size=30, max_size=200, unique=True), st.data())
+def test_what_is_written_as_seen_is_read_with_the_same_mean(lengths_s, data):
+    """Whatever the unit, however many, and with some that were not seen to their end."""
+    n_open = data.draw(st.integers(0, 5))
+    known_s, open_s = np.array(lengths_s[n_open:]), np.array(lengths_s[:n_open])
+    assume(len({f"{x:.4g}" for x in known_s}) > 1)
+    seen = as_seen(Durations(known_s, open_s, 0, 1e-6))
+    text = "\n".join(seen_lines(seen, "why"))
+    law = read_law(parse_document(f"f:\n{text}", "f").data["f"]["repair"])
+    assert law_mean_s(law) == pytest.approx(seen.mean_s.value, rel=1e-3)
+    assert max(map(len, text.splitlines())) <= 110
+    assert len(law.shapes) <= 60
 
 
 def test_a_law_that_fits_stays_a_law():

@@ -26,7 +26,7 @@ from computeplan.specs.documents.document import parse_document
 from computeplan.specs.durations import read_law
 from computeplan.units import DAY_S, HOUR_S, MINUTE_S
 
-__all__ = ["faults_block", "kind_name", "read_assumed"]
+__all__ = ["faults_block", "kind_name", "read_assumed", "seen_lines"]
 
 LINE = 100  # characters of a line of durations
 FIXED = "\xa0"  # a space at which no line breaks
@@ -96,8 +96,8 @@ def _why_seen(laws: tuple[LawFit, ...], seen: Seen) -> str:
     return why
 
 
-def _seen_lines(seen: Seen, why: str) -> Iterator[str]:
-    """Yield the repairs of a kind as they were seen."""
+def seen_lines(seen: Seen, why: str) -> Iterator[str]:
+    """Yield the lines of a kind that say its repairs as they were seen, and why."""
     often: dict[str, float] = {}
     for duration_s, count in zip(*grouped(seen), strict=True):
         text = _duration(float(duration_s))
@@ -195,7 +195,7 @@ def _kind(
     else:
         whose = "" if own else "; of all causes with too few"
         if isinstance(law, Seen):
-            yield from _seen_lines(law, f"{_why_seen(cause.repairs, law)}{whose}")
+            yield from seen_lines(law, f"{_why_seen(cause.repairs, law)}{whose}")
             return
         about = f"its mean is {law.mean_s.value / HOUR_S:.3g} h"
         about += f", that of repairs seen {seen.mean() / HOUR_S:.3g} h" if seen.size else ""
