@@ -36,8 +36,6 @@ ONE_EXPERT_FORWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT
 ONE_EXPERT_BACKWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT_BACKWARD
 JITTER_PER_DECADE = step_estimates.JITTER_PER_DECADE
 OPTIMIZER_BYTES = step_estimates.OPTIMIZER_BYTES
-LOGIT_BYTES_HELD = memory_estimates.LOGIT_BYTES
-FRAGMENTATION = memory_estimates.FRAGMENTATION
 RESERVE_BYTES = memory_estimates.RESERVE_BYTES
 
 SELECTIVE, FULL = 1, 2
@@ -56,6 +54,8 @@ class Split(NamedTuple):
     recompute: float = 0.0
     sequence_parallel: float = 1.0
     zero: float = 1.0
+    full_layers: float = math.inf
+    offload: float = 0.0
     shard: float = 1.0
 
 
@@ -361,6 +361,7 @@ def _sharded_s(
     facts: Facts,
     forward: float,
     backward: float,
+    rounds: float,
     *,
     experts: bool,
 ) -> tuple[float, float, float, float]:
@@ -379,11 +380,13 @@ def _sharded_s(
         both = gather + _collective_s(
             fabric, "reduce_scatter", software.grad_bytes * mine, n, stride
         )
+        if split.pp > 1.0:  # gathered once for all micro-batches
+            both -= gather
         ahead, behind = ahead + gather, behind + both
         busy[_crosses(fabric, n, stride)] += both
     late_f = ahead - software.fsdp_overlap * min(ahead, forward)
     late_b = behind - software.fsdp_overlap * min(behind, backward)
-    return late_f + late_b, late_b, *busy
+    return (late_f + late_b) / rounds, late_b, *busy
 
 
 def _sharded_ends_s(
@@ -456,7 +459,8 @@ def _kind(
         one_way = _dispatch_s(training, fabric, split, software, tokens)
         ep_s = 2.0 * rounds * software.schedule.experts * one_way
     if split.zero == 3:
-        within = free_f + tp_round, free_b + tp_round
+        n_micro = training.batch / (split.dp * split.micro_batch) if split.pp > 1.0 else 1.0
+        within = free_f + tp_round, free_b + tp_round, n_micro
         dp_s, *behind = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
     parts = forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b
     return _Kind(*parts, *behind)
@@ -501,7 +505,9 @@ def step_parts(
     mean = _Kind(*(seconds / shape.layers for seconds in total))
     end_s, update_s = _end_s(training, device, fabric, split, software, facts, mean)
     if split.zero == 3.0:
-        end_s += n_micro * _sharded_ends_s(shape, fabric, split, software, facts, logits)
+        end_s += (n_micro if pp == 1.0 else 1.0) * _sharded_ends_s(
+            shape, fabric, split, software, facts, logits
+        )
     lost = 1.0 + (JITTER_PER_DECADE * math.log10(ranks / 8.0) if ranks > 8.0 else 0.0)
     each = n_micro / pp
     return {
@@ -512,6 +518,7 @@ def step_parts(
         "bubble_s": bubble * lost,
         "pp_s": pp_s * lost,
         "dp_s": (each * total.dp + end_s) * lost,
+        "host_s": 0.0,
         "optimizer_s": update_s * lost,
     }
 
@@ -527,7 +534,7 @@ def _end_s(
 ) -> tuple[float, float]:
     """Return what sums of gradients and new weights add to a step, and the update."""
     shape = training.shape
-    tp, pp, dp, cp, ep, micro_batch, pieces, _, _, zero, shard = split
+    tp, pp, dp, cp, ep, micro_batch, pieces, _, _, zero, _, _, shard = split
     per_stage = shape.layers / pp
     group = dp * cp
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
@@ -585,7 +592,7 @@ def _stage_bytes(
     layers: tuple[int, int],
 ) -> dict[str, float]:
     shape = training.shape
-    tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, shard = split
+    tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, _, _, shard = split
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
     plain, others = (_dense_of_rank(shape, facts, tp, experts=e) for e in (False, True))
     dense = layers[0] * plain + layers[1] * others
@@ -597,9 +604,14 @@ def _stage_bytes(
     weights = sum(2.0 * n / (ranks if zero >= 3 else 1.0) for n, ranks in shares)
     weights *= software.schedule.weights
     if zero >= 3 and group > 1.0:  # two layers gathered at a time
-        weights += 2.0 * 2.0 * (others + facts.experts / ep if layers[1] else plain)
+        if pp > 1.0:
+            weights += 2.0 * (dense + experts)
+        else:
+            weights += 2.0 * 2.0 * (others + facts.experts / ep if layers[1] else plain)
+            weights += 2.0 * facts.embedding / tp
     grad = software.grad_bytes
-    gradients = sum(grad * n / (ranks if zero >= 2 else 1.0) for n, ranks in shares)
+    cut = zero == 2.0 or (zero == 3.0 and pp == 1.0)
+    gradients = sum(grad * n / (ranks if cut else 1.0) for n, ranks in shares)
     optimizer = sum(12.0 * n / (ranks if zero >= 1 else 1.0) for n, ranks in shares)
 
     tokens = training.seq * micro_batch / cp
@@ -629,7 +641,7 @@ def _stage_bytes(
         kept_scores = 0.0 if recompute == SELECTIVE else of_scores
         of_stage = sum(layers[i] * saved(kept_scores, experts=bool(i)) for i in (0, 1) if layers[i])
         activations = tokens * kept * of_stage
-    logits = LOGIT_BYTES_HELD * tokens * shape.vocab / tp if after == 0.0 else 0.0
+    logits = software.logit_bytes * tokens * shape.vocab / tp if after == 0.0 else 0.0
     rest = weights + gradients + optimizer + activations + logits
     return {
         "weights": weights,
@@ -637,5 +649,5 @@ def _stage_bytes(
         "optimizer": optimizer,
         "activations": activations,
         "logits": logits,
-        "reserve": RESERVE_BYTES + FRAGMENTATION * rest,
+        "reserve": RESERVE_BYTES + software.fragmentation * rest,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,7 +52,10 @@ BIGGEST = 100_000_000
 @click.option("--ep", type=click.IntRange(1, BIGGEST), help="Expert parallel ranks.")
 @click.option("--micro-batch", type=click.IntRange(1, BIGGEST), help="Sequences at a time.")
 @click.option("--virtual-stages", type=click.IntRange(1, BIGGEST), help="Pieces of a stage.")
-@click.option("--recompute", type=click.Choice(("none", "selective", "full")))
+@click.option(
+    "--recompute", help="none, selective, full, full:4 (layers of a stage), or norms,activation,..."
+)
+@click.option("--offload", type=click.Choice(("none", "inputs", "optimizer", "both")))
 @click.option("--zero", type=click.IntRange(0, 3), help="What data parallel ranks share out.")
 @click.option("--shard", type=click.IntRange(1, BIGGEST), help="Ranks that share weights (HSDP).")
 @click.option("--no-sequence-parallel", is_flag=True, help="Without sequence parallelism.")
@@ -75,6 +79,7 @@ def step(
     precision: str,
     no_sequence_parallel: bool,
     recompute: str | None,
+    offload: str | None,
     schedule: str | None,
     framework: str | None,
     network: str | None,
@@ -92,7 +97,8 @@ def step(
     from computeplan.compiler.speed import of_decimal_batch
     from computeplan.report.steps import as_document
 
-    given = dict(layout) | {"recompute": recompute, "schedule": schedule}
+    given = dict(layout) | {"recompute": _recompute(recompute), "offload": offload}
+    given["schedule"] = schedule
     rate = None if network is None else _quantity(network, "B/s", "--network")
     prices = [
         price_step(
@@ -140,8 +146,18 @@ def _draw(prices: list[StepPrice], path: Path, language: Language) -> None:
     say_unseen(unseen(names), language, err=True)
 
 
+def _recompute(text: str | None) -> object:
+    """Return what recompute says, as a scenario would say it."""
+    if text is None or text in ("none", "selective", "full"):
+        return text
+    if text.startswith("full:"):
+        layers = text.removeprefix("full:")
+        return {"full": int(layers) if layers.isdecimal() else layers}
+    return [name.strip() for name in text.split(",")]
+
+
 def _layout(
-    given: dict[str, int | str | None], chips: int, chip: str, *, sequence_parallel: bool
+    given: dict[str, object], chips: int, chip: str, *, sequence_parallel: bool
 ) -> Parallelism | Literal["auto"]:
     """Return the layout that the options name, filled up with data parallel replicas, or auto."""
     from pydantic import ValidationError
@@ -166,12 +182,14 @@ def _layout(
             raise
         except ValueError as error:
             raise ScenarioError.of(str(error)) from None
-        others = int(numbers.get("tp", 1)) * int(numbers.get("pp", 1)) * int(numbers.get("cp", 1))
+        others = math.prod(int(str(numbers.get(name, 1))) for name in ("tp", "pp", "cp"))
         numbers["dp"] = max(1, ranks // others)
     try:
         return Parallelism.model_validate(numbers | {"sequence_parallel": sequence_parallel})
     except ValidationError as error:
-        raise ScenarioError.of(error.errors()[0]["msg"]) from None
+        first = error.errors()[0]
+        option = "".join(f"--{str(part).replace('_', '-')} " for part in first["loc"][:1])
+        raise ScenarioError.of(option + first["msg"].removeprefix("Value error, ")) from None
 
 
 def _sequences(batch: str, seq: int) -> int:

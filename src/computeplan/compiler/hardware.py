@@ -110,6 +110,8 @@ def software_of(
     ('unfused', 'Megatron-LM')
     """
     name, entry = framework_of(framework)
+    if precision == "fp8" and entry.in_fp8 is not None:
+        name, entry = framework_of(entry.in_fp8)
     software = Software(
         flash=entry.attention != "unfused",
         dropout=entry.dropout,
@@ -119,6 +121,9 @@ def software_of(
         grad_overlap=entry.grad_overlap,
         weight_overlap=entry.weight_overlap,
         operand_bytes=_operand_bytes(precision),
+        selective=entry.selective,
+        logit_bytes=entry.logit_bytes,
+        fragmentation=entry.fragmentation,
         schedule=SCHEDULES[schedule],
     )
     return software, entry.attention, name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Any
 
 from computeplan.compiler.hardware import Band
 from computeplan.notes import Note, Notes, note
-from computeplan.physics.steptime.layout import RECOMPUTE, Layout
+from computeplan.physics.steptime.kept import known
+from computeplan.physics.steptime.layout import OFFLOAD, RECOMPUTE, Layout
 from computeplan.physics.steptime.practice import Practice
 from computeplan.physics.steptime.search import Choices
 from computeplan.physics.steptime.step import Training
@@ -15,7 +16,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.fitted_speed import is_measured
 from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.catalogue.practice import best_mfu, practice_of, practice_table
-from computeplan.specs.jobs import Parallelism
+from computeplan.specs.jobs import FullLayers, Parallelism
 
 __all__ = [
     "above_published",
@@ -65,16 +66,28 @@ def new_in_kind(chip: Chip, layout: Layout) -> Notes:
     )
 
 
-def as_items(layout: Layout) -> tuple[tuple[str, int], ...]:
+def as_items(layout: Layout) -> tuple[tuple[str, Any], ...]:
     """Return a single layout as the value of a note."""
-    return tuple((part.name, int(getattr(layout, part.name))) for part in fields(layout))
+    return tuple(layout.numbers().items())
 
 
 def layout_of(given: Parallelism) -> Layout:
     """Return a layout as the physics takes it."""
-    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule"})
-    recompute = RECOMPUTE.index(given.recompute)
-    return Layout.of(pieces=given.virtual_stages, recompute=recompute, **same)
+    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule", "offload"})
+    again: dict[str, Any] = {}
+    if isinstance(given.recompute, FullLayers):
+        word, again["full_layers"] = "full", given.recompute.full
+    elif isinstance(given.recompute, tuple):
+        word, again["modules"] = "selective", known(given.recompute)
+    else:
+        word = given.recompute
+    return Layout.of(
+        pieces=given.virtual_stages,
+        recompute=RECOMPUTE.index(word),
+        offload=OFFLOAD.index(given.offload),
+        **again,
+        **same,
+    )
 
 
 def marks_of(said: Note) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 
 from computeplan.analytic.step_price import StepPrice
-from computeplan.physics.steptime.layout import RECOMPUTE
+from computeplan.physics.steptime.layout import OFFLOAD, RECOMPUTE
 from computeplan.physics.steptime.memory import GIB, RankMemory
+from computeplan.physics.steptime.search import in_parts
 from computeplan.physics.steptime.step import StepTime
 from computeplan.report import Language
 from computeplan.report.answer import MARKS
@@ -29,6 +30,7 @@ PARTS = {
     "dp_s": "#CC79A7",
     "cp_s": "#999933",
     "ep_s": "#117733",
+    "host_s": "#882255",
     "optimizer_s": "#7F7F7F",
 }
 """Colours of the parts of a step."""
@@ -172,7 +174,8 @@ def _layout(price: StepPrice, place: int) -> dict[str, Any]:
             for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "zero", "shard")
         }
         | {
-            "recompute": RECOMPUTE[int(layout.recompute)],
+            "recompute": dict(in_parts(layout)).get("recompute", RECOMPUTE[0]),
+            "offload": OFFLOAD[int(layout.offload)],
             "virtual_stages": int(layout.pieces),
             "sequence_parallel": bool(layout.sequence_parallel),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -27,6 +27,41 @@ from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFractio
 __all__ = ["Checkpoint", "Job", "Parallelism"]
 
 
+Module = Literal[
+    "core_attn",
+    "norms",
+    "layernorm",
+    "mla_up_proj",
+    "activation",
+    "moe_act",
+    "mlp",
+    "shared_experts",
+    "moe",
+    "second_products",
+]
+
+
+class FullLayers(Frozen):
+    """Full recomputation of some layers only."""
+
+    full: Count
+    """Layers of each stage, or virtual stage, that are computed again; the first ones."""
+
+
+def _read_recompute(value: object) -> object:
+    words, modules = ("none", "selective", "full"), get_args(Module)
+    if isinstance(value, list) and value and all(name in modules for name in value):
+        return tuple(value)
+    if isinstance(value, dict) and set(value) == {"full"} and isinstance(value["full"], int):
+        return FullLayers(full=value["full"])
+    if value in words or isinstance(value, tuple | FullLayers):
+        return value
+    return refuse(
+        f"must be one of {', '.join(words)}; {{full: 4}} for so many layers of each stage; or a"
+        f" list of {', '.join(modules)}; not {value!r}"
+    )
+
+
 class Parallelism(Frozen):
     """How a job is split over ranks; tp x pp x dp x cp ranks in all."""
 
@@ -47,7 +82,15 @@ class Parallelism(Frozen):
         ("vpp vp virtual_pipeline interleave interleaved", "write virtual_stages: 2"),
         (
             "recomputation activation_checkpointing activation_recompute gradient_checkpointing",
-            "write recompute: full (or selective, none)",
+            "write recompute: full (or selective, none, {full: 4}, [norms, activation])",
+        ),
+        (
+            "recompute_modules recompute_granularity recompute_num_layers recompute_method",
+            "write recompute: [norms, activation], or {full: 4}",
+        ),
+        (
+            "cpu_offload offload_optimizer cpu_offloading optimizer_cpu_offload host_offload",
+            "write offload: inputs (or optimizer, both)",
         ),
         ("fsdp zero3", "write zero: 3"),
         ("hsdp", "write zero: 3 and shard: 64, the ranks that share out the weights"),
@@ -71,8 +114,16 @@ class Parallelism(Frozen):
     """Sequences that go through the pipeline at a time."""
     virtual_stages: Count = 1
     """Pieces of a pipeline stage that take turns (interleaving)."""
-    recompute: Literal["none", "selective", "full"] = "none"
-    """What the backward pass computes again: nothing, the attention core, whole layers."""
+    recompute: Annotated[
+        Literal["none", "selective", "full"]
+        | Annotated[tuple[Module, ...], Field(min_length=1)]
+        | FullLayers,
+        BeforeValidator(_read_recompute),
+    ] = "none"
+    """What the backward pass computes again: nothing, what the framework means by selective, whole
+    layers, some of each stage ({full: 4}), or modules ([norms, mla_up_proj, activation])."""
+    offload: Literal["none", "inputs", "optimizer", "both"] = "none"
+    """What lies in the memory of the host: inputs of layers, the optimizer's state, or both."""
     sequence_parallel: bool = True
     """Whether what stands between matrix products is cut along the sequence too."""
     zero: Annotated[int, Field(ge=0, le=3)] = 1

@@ -7,7 +7,6 @@ error between two layouts is of the fitted numbers: after a new fit it is to be 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +112,7 @@ def _asked(case: Case) -> Question:
 
 def _kind(layout: Layout) -> tuple[float, ...]:
     """Return a layout without its data parallel replicas."""
-    own = (field.name for field in fields(Layout) if field.name not in ("dp", "shard"))
+    own = (name for name in Layout.arrays() if name not in ("dp", "shard"))
     return tuple(float(getattr(layout, name)) for name in own)
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from computeplan.compiler.hardware import device_of
+from computeplan.analytic.step_price import price_step
+from computeplan.compiler.hardware import device_of, fabric_of
+from computeplan.errors import InfeasibleError
+from computeplan.physics.steptime.kept import ALIASES, MODULES, known
 from computeplan.physics.steptime.layer import saved_bytes
 from computeplan.physics.steptime.layout import Layout, Software
-from computeplan.physics.steptime.memory import RankMemory, memory_of, state_bytes_per_parameter
-from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.memory import (
+    GIB,
+    RankMemory,
+    memory_of,
+    state_bytes_per_parameter,
+)
+from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import (
     Experts,
     LinearAttention,
@@ -22,6 +32,7 @@ from computeplan.physics.steptime.transformer import (
     shape_of,
 )
 from computeplan.specs.catalogue.lookup import load_chip, load_model
+from computeplan.specs.jobs import Module, Parallelism
 
 GB = 1e9
 NONE, SELECTIVE, FULL = 0, 1, 2
@@ -297,6 +308,126 @@ def test_llama_3_fits_as_it_ran():
     layout = Layout.of(tp=8, pp=16, dp=128, zero=2)
     held = memory_of(Training(model("llama-3.1-405b"), 8192, 2048), layout)
     assert float(held.total) < capacity("h100-sxm")
+
+
+# Modules that are computed again ------------------------------------------------------------------
+
+
+def priced(model_name, chip, chips, framework="torchtitan", precision="bf16", **layout):
+    """Return the price of full sharding with two sequences of 8,192 tokens a rank."""
+    part = CHIP_96 if chip == "h100-96" else chip
+    return price_step(
+        model_name,
+        str(part),
+        chips,
+        batch=2 * chips,
+        precision=precision,
+        parallelism=Parallelism(dp=chips, zero=3, micro_batch=2, **layout),
+        framework=framework,
+    )
+
+
+CHIP_96 = Path(__file__).parent / "h100-96.yaml"
+PEAKS = [
+    # pytorch/torchtitan, benchmarks/llama3_h100_202412_torchtitan.md, tables 1 and 3
+    ("h100-96", 8, "torchtitan", "bf16", 82.4),
+    ("h100-96", 128, "torchtitan", "bf16", 67.0),
+    ("h100-96", 8, "torchtitan (compiled)", "bf16", 77.0),
+    ("h100-96", 128, "torchtitan (compiled)", "bf16", 62.0),
+    # benchmarks/llama3-8b_h200_202506_trainy-whitefiber.md; compiled, its runs in FP8 say
+    ("h200", 32, "torchtitan", "fp8", 47.96),
+    ("h200", 64, "torchtitan", "fp8", 46.97),
+]
+
+
+@pytest.mark.parametrize(("chip", "chips", "framework", "precision", "gib"), PEAKS)
+def test_llama_3_8b_peaks_as_published(chip, chips, framework, precision, gib):
+    found = priced("llama-3.1-8b", chip, chips, framework, precision, recompute="selective")
+    assert float(found.memory.total[0]) / GIB == pytest.approx(gib, rel=0.1)
+
+
+def test_half_of_the_products_are_kept_with_pytorch():
+    """Input and attention of a layer, and its queries, values, gate and last product.
+
+    8,192 + 8,192 + 2 x (4096 + 1024 + 14336 + 4096) bytes a token of Llama 3.1 8B; the products
+    that run again are keys, output and up: 0.37 of the work of a layer's products.
+    """
+    found = priced("llama-3.1-8b", "h200", 32, precision="fp8", recompute="selective")
+    each = 8192 + 8192 + 2 * (4096 + 1024 + 14336 + 4096)
+    assert float(found.memory.activations[0]) == pytest.approx(each * 16_384 * 32)
+    plain = priced("llama-3.1-8b", "h200", 32, precision="fp8")
+    assert found.time.compute_s[0] > 1.05 * plain.time.compute_s[0]
+
+
+def test_llama_2_70b_runs_on_64_a100_with_half_of_its_products_kept():
+    """foundation-model-stack/fms-fsdp, README: selective activation checkpointing, batch 1."""
+    layout = Parallelism(dp=64, zero=3, recompute="selective")
+    price_step(
+        *("llama-2-70b", "A100-80GB", 64),
+        seq=4096,
+        batch=64,
+        parallelism=layout,
+        framework="torchtitan",
+    )
+
+
+def deepseek_v3(**changed):
+    layout = {"pp": 16, "dp": 128, "ep": 64, "schedule": "dualpipe"} | changed
+    return price_step(
+        *("deepseek-v3", "H800", 2048),
+        seq=4096,
+        batch=15_360,
+        precision="fp8",
+        parallelism=Parallelism.model_validate(layout),
+    )
+
+
+def test_deepseek_v3_fits_with_the_modules_its_authors_compute_again():
+    """DeepSeek-AI, arXiv 2412.19437, section 3.2.3; deepseek-ai/profile-data, issue 18: 74.8 GB."""
+    found = deepseek_v3(recompute=["norms", "mla_up_proj", "activation"])
+    assert float(found.memory.total[0]) / GB == pytest.approx(74.8, rel=0.1)
+    same = deepseek_v3(recompute=["layernorm", "mla_up_proj", "moe_act"])
+    assert same.step_s == found.step_s
+    assert "recompute norms + mla_up_proj + activation" in found.words()
+    full = deepseek_v3(recompute="full")
+    assert found.step_s < full.step_s
+    with pytest.raises(InfeasibleError, match=r"activations 8\d"):
+        deepseek_v3()
+
+
+def test_full_recomputation_of_some_layers_lies_between_none_and_all():
+    some = [deepseek_v3(recompute={"full": n}) for n in (2, 3, 4)]
+    held = [float(found.memory.activations[0]) for found in some]
+    assert held == sorted(held, reverse=True)
+    assert [found.step_s for found in some] == sorted(found.step_s for found in some)
+    assert some[-1].step_s == deepseek_v3(recompute="full").step_s
+    assert "recompute full x 2" in some[0].words()
+
+
+def test_what_lies_at_the_host_is_not_on_the_chip_and_is_moved():
+    """405.9e9 parameters on 64 ranks: 12 bytes each of state, in and out at once at 25 GB/s."""
+    training = Training(model("llama-3.1-405b"), 8192, 64)
+    device = device_of(load_chip("h100-sxm")[0], "bf16", "flash-3").device
+    fabric = fabric_of(load_chip("h100-sxm")[0])[0]
+    layouts = [Layout.of(tp=8, dp=8, zero=3, recompute=FULL, offload=n) for n in range(4)]
+    here, inputs, optimizer, both = (memory_of(training, layout) for layout in layouts)
+    per_layer = 2 * 8192 * 16_384 / 8  # all but two of 126 inputs
+    assert float(here.activations - inputs.activations) == pytest.approx(
+        (8 * 126 - 2 * 8) / 8 * per_layer
+    )
+    assert float(optimizer.optimizer) == pytest.approx(float(here.optimizer) * 2 / 126)
+    assert float(both.total) < float(inputs.total) < float(here.total)
+    moved = [float(step_time(training, device, fabric, one).host_s) for one in layouts]
+    assert moved[0] == moved[1] == 0  # inputs move behind the layers
+    assert moved[2] == pytest.approx(12 * 405.9e9 / 64 / 25e9, rel=0.05)
+
+
+def test_names_of_modules_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="list of core_attn, norms"):
+        Parallelism(recompute=["attention"])
+    with pytest.raises(ValueError, match="known: core_attn"):
+        known(["attention"])
+    assert {*MODULES, *ALIASES} == set(get_args(Module))
 
 
 # Laws ---------------------------------------------------------------------------------------------

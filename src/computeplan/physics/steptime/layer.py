@@ -26,6 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from computeplan.physics.steptime.kept import (
+    dropped_bytes,
+    kept_of_products,
+    runs_again,
+    share_again,
+    split_products,
+)
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.operators import (
     Device,
@@ -108,6 +115,8 @@ class LayerTime(NamedTuple):
     """Of the backward pass: the attention core."""
     last: Any
     """Of the forward pass: the last product, whose output no backward pass needs."""
+    again: Any
+    """Of the modules that selective recomputation computes again."""
 
 
 def attention_products(shape: Shape, tp: Any) -> list[tuple[Any, Any]]:
@@ -312,6 +321,7 @@ def saved_bytes(
     dropout: bool = False,
     operand_bytes: float = 2.0,
     experts: bool = False,
+    modules: tuple[str, ...] = (),
 ) -> Any:
     """Return what one layer saves of one token for the backward pass, on one rank [1]_.
 
@@ -330,6 +340,8 @@ def saved_bytes(
         Of one number in the input of a linear layer. [B]
     experts : bool
         Whether the layer holds experts.
+    modules : tuple of str
+        What is computed again instead, of `kept.MODULES`.
 
     Returns
     -------
@@ -355,18 +367,53 @@ def saved_bytes(
                 dropout=dropout,
                 operand_bytes=operand_bytes,
                 experts=experts,
+                modules=modules,
             )
             for _, kind in kinds
         )
         return sum(share * one for (share, _), one in zip(kinds, each, strict=True))
     h, a = shape.hidden, shape.heads
+    if "second_products" in modules:
+        products = _one_by_one(shape, tp, experts=experts)
+        return kept_of_products(shape, tp, sequence_parallel, products)
     attention = _attention_saved(shape, tp)
-    if not flash and shape.linear is None:
+    if not flash and shape.linear is None and "core_attn" not in modules:
         attention = attention + (5.0 if dropout else 2.0) * a * seq / tp
     blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
     around = (2.0 + operand_bytes + (1.0 if dropout else 0.0)) * h * blocks
     inside = attention + _mlp_saved(shape, operand_bytes, experts=experts) / tp
-    return around / np.where(sequence_parallel, tp, 1.0) + inside
+    whole = around / np.where(sequence_parallel, tp, 1.0) + inside
+    return whole - dropped_bytes(
+        shape,
+        tp,
+        sequence_parallel,
+        modules,
+        operand_bytes=operand_bytes,
+        experts=experts,
+        blocks=blocks,
+    )
+
+
+def _one_by_one(shape: Shape, tp: Any, *, experts: bool) -> list[tuple[Any, Any]]:
+    """Return width and depth of each product of a layer on one rank, none in one with another."""
+    found = split_products(
+        shape, attention_products(shape, tp), kv_heads_of_rank(shape, tp) if shape.heads else 0, tp
+    )
+
+    def mlp(width: float, copies: float = 1.0) -> None:
+        gates = 2 if shape.gated_mlp else 1
+        found.extend([(copies * width / tp, shape.hidden)] * gates)
+        found.append((shape.hidden if copies == 1.0 else copies * shape.hidden / tp, width / tp))
+
+    moe = shape.moe
+    if not experts or moe is None:
+        if shape.ffn:
+            mlp(shape.ffn)
+        return found
+    if moe.shared_experts:
+        mlp(moe.shared_experts * moe.expert_ffn)
+    mlp(moe.expert_ffn, moe.top_k)
+    return found
 
 
 def _attention_saved(shape: Shape, tp: Any) -> Any:
@@ -402,6 +449,7 @@ def layer_s(
     *,
     flash: bool,
     experts: bool = False,
+    modules: tuple[str, ...] = ("core_attn",),
 ) -> LayerTime:
     """Return the time of a layer, messages aside.
 
@@ -417,6 +465,8 @@ def layer_s(
     flash : bool
     experts : bool
         Whether it is a layer with experts.
+    modules : tuple of str
+        What selective recomputation computes again, of `kept.MODULES`.
 
     Returns
     -------
@@ -426,7 +476,9 @@ def layer_s(
     if shape.kinds:
         kinds = _shares(shape, experts=experts)
         parts = [
-            layer_s(device, kind, layout, tokens, seq, flash=flash, experts=experts)
+            layer_s(
+                device, kind, layout, tokens, seq, flash=flash, experts=experts, modules=modules
+            )
             for _, kind in kinds
         ]
         return LayerTime(
@@ -453,12 +505,24 @@ def layer_s(
     backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * more)
     backward = backward + ONE_EXPERT_S * ONE_EXPERT_BACKWARD * alone
     last: Any = 0.0
-    for m, n, k, times, ends in _products(shape, layout, tokens, experts=experts):
+    products: Any = 0.0
+    again = core_f if "core_attn" in modules else 0.0
+    for m, n, k, times, ends, part in _products(shape, layout, tokens, experts=experts):
         product = times * gemm_s(device, m, n, k)
-        forward = forward + product
+        products = products + product
         backward = backward + times * backward_gemm_s(device, m, n, k)
         last = last + product if ends else last
-    return LayerTime(forward, backward, core_f, core_b, last)
+        again = again + product if runs_again(modules, part, ends=ends) else again
+    forward = forward + products
+    if "second_products" in modules:
+        share = share_again(_one_by_one(shape, tp, experts=experts))
+        again = forward - core_f - (1.0 - share) * products
+    elif modules != ("core_attn",):
+        kept = saved_bytes(
+            shape, tp, layout.sequence_parallel, seq=seq, experts=experts, modules=modules
+        )
+        again = again + ELEMENTWISE * move_s(device, (saved - kept) * tokens)
+    return LayerTime(forward, backward, core_f, core_b, last, again)
 
 
 def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
@@ -471,27 +535,32 @@ def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
 
 def _products(
     shape: Shape, layout: Layout, tokens: Any, *, experts: bool
-) -> list[tuple[Any, Any, Any, Any, bool]]:
-    """Return rows, columns, depth, how often in the layer, and whether it ends the layer."""
+) -> list[tuple[Any, Any, Any, Any, bool, str]]:
+    """Return rows, columns, depth, how often in the layer, whether it ends it, and its part."""
     tp, moe = layout.tp, shape.moe
-    found = [(tokens, n, k, 1.0, False) for n, k in attention_products(shape, tp)]
+    latents = () if shape.mla is None else (shape.mla.q_lora_rank, shape.mla.kv_lora_rank)
+    found = [
+        (tokens, n, k, 1.0, False, "up" if np.ndim(k) == 0 and k in latents else "attention")
+        for n, k in attention_products(shape, tp)
+    ]
 
-    def mlp(rows: Any, width: Any, parts: Any, times: Any) -> None:
+    def mlp(rows: Any, width: Any, parts: Any, times: Any, part: str) -> None:
         (n, k), (n_last, k_last) = mlp_products(shape, width, parts)
-        found.extend([(rows, n, k, times, False), (rows, n_last, k_last, times, True)])
+        found.append((rows, n, k, times, False, part))
+        found.append((rows, n_last, k_last, times, True, part))
 
     if not experts or moe is None:
         if shape.ffn:
-            mlp(tokens, shape.ffn, tp, 1.0)
+            mlp(tokens, shape.ffn, tp, 1.0, "mlp")
         return found
     if moe.shared_experts:
-        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0)
+        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0, "shared")
     if moe.latent:
-        found.append((tokens / tp, moe.latent, shape.hidden, 1.0, False))
-        found.append((tokens / tp, shape.hidden, moe.latent, 1.0, True))
+        found.append((tokens / tp, moe.latent, shape.hidden, 1.0, False, "routed"))
+        found.append((tokens / tp, shape.hidden, moe.latent, 1.0, True, "routed"))
         shape = replace(shape, hidden=moe.latent)
     rows = tokens / tp * moe.top_k * layout.ep / moe.experts
-    mlp(rows, moe.expert_ffn, 1, moe.experts / layout.ep)
+    mlp(rows, moe.expert_ffn, 1, moe.experts / layout.ep, "routed")
     return found
 
 

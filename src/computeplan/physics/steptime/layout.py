@@ -7,7 +7,7 @@ pipeline crosses the machine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,22 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.physics.steptime.pipeline import SCHEDULES, Schedule
 
-__all__ = ["RECOMPUTE", "Layout", "Software"]
+__all__ = ["OFFLOAD", "RECOMPUTE", "Layout", "Software"]
 
 RECOMPUTE = ("none", "selective", "full")
-"""What the backward pass computes again: nothing, the attention core, the whole layer."""
+"""What the backward pass computes again: nothing, some modules, the whole layer."""
+
+OFFLOAD = ("none", "inputs", "optimizer", "both")
+"""What lies in the memory of the host: inputs of layers, the optimizer's state."""
+
+
+COMMON = ("modules", "stages")
+"""Fields of a `Layout` that all its layouts have in common."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Splits of a job; every field an array, all of shapes that broadcast."""
+    """Splits of a job; every field an array, all of shapes that broadcast, but those in common."""
 
     tp: FloatArray
     pp: FloatArray
@@ -43,8 +50,18 @@ class Layout:
     zero: FloatArray
     """What the data parallel ranks share out: 0 nothing, 1 the optimizer's state, 2 also the
     gradients, 3 also the weights (FSDP)."""
+    full_layers: FloatArray
+    """Layers of a virtual stage that full recomputation computes again, the first ones; all of
+    them if infinite, nothing of the others."""
+    offload: FloatArray
+    """Place in `OFFLOAD`."""
     shard: FloatArray
     """Ranks that share out the weights with zero 3, fewer than dp x cp for hybrid sharding."""
+    modules: tuple[str, ...] = ()
+    """What selective recomputation computes again, of `kept.MODULES`; if empty, what the software
+    means by it."""
+    stages: tuple[int, ...] = ()
+    """Layers on every stage; if empty, dealt evenly."""
 
     @classmethod
     def of(
@@ -60,7 +77,11 @@ class Layout:
         recompute: Any = 0,
         sequence_parallel: Any = True,
         zero: Any = 1,
+        full_layers: Any = np.inf,
+        offload: Any = 0,
         shard: Any = None,
+        modules: Any = (),
+        stages: Any = (),
     ) -> Layout:
         """Return the layouts of these numbers or arrays; one rank by default.
 
@@ -69,12 +90,18 @@ class Layout:
         >>> Layout.of(tp=[1, 2, 4], dp=8).n_ranks
         array([ 8., 16., 32.])
         """
-        given = (tp, pp, dp, cp, ep, micro_batch, pieces, recompute, sequence_parallel, zero)
+        splits = (tp, pp, dp, cp, ep, micro_batch, pieces)
+        given = (*splits, recompute, sequence_parallel, zero, full_layers, offload)
         arrays = [np.asarray(value, dtype=np.float64) for value in given]
         whole = arrays[2] * arrays[3]
         group = whole if shard is None else np.minimum(np.asarray(shard, dtype=np.float64), whole)
-        names = [field.name for field in fields(cls)]
-        return cls(**dict(zip(names, [*arrays, np.asarray(group)], strict=True)))
+        named = dict(zip(cls.arrays(), [*arrays, np.asarray(group)], strict=True))
+        return cls(**named, modules=tuple(modules), stages=tuple(stages))
+
+    @classmethod
+    def arrays(cls) -> list[str]:
+        """Return the names of the fields that are arrays."""
+        return [field.name for field in fields(cls) if field.name not in COMMON]
 
     @property
     def n_ranks(self) -> FloatArray:
@@ -83,20 +110,35 @@ class Layout:
 
     def at(self, chosen: Any) -> Layout:
         """Return some of the layouts, by index or mask; what all have in common stays single."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return Layout(*(value[chosen] if value.ndim else value for value in values))
+        values = {name: getattr(self, name) for name in self.arrays()}
+        return self.with_arrays(
+            {n: value[chosen] if value.ndim else value for n, value in values.items()}
+        )
 
     @classmethod
     def concatenate(cls, layouts: Sequence[Layout]) -> Layout:
-        """Return the layouts of several as one, flat."""
+        """Return the layouts of several as one, flat; they have the same in common."""
         whole = [layout.flat() for layout in layouts]
-        names = [field.name for field in fields(cls)]
-        return cls(**{n: np.concatenate([getattr(one, n) for one in whole]) for n in names})
+        names = cls.arrays()
+        return whole[0].with_arrays(
+            {n: np.concatenate([getattr(one, n) for one in whole]) for n in names}
+        )
 
     def flat(self) -> Layout:
         """Return the same layouts with all arrays of one shape, in one dimension."""
-        arrays = [getattr(self, field.name) for field in fields(self)]
-        return Layout(*(np.ravel(array) for array in np.broadcast_arrays(*arrays)))
+        names = self.arrays()
+        arrays = np.broadcast_arrays(*(getattr(self, name) for name in names))
+        return self.with_arrays({n: np.ravel(a) for n, a in zip(names, arrays, strict=True)})
+
+    def with_arrays(self, arrays: dict[str, Any]) -> Layout:
+        """Return layouts of other arrays, by name, with the same in common."""
+        return replace(self, **arrays)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what a single layout is made of, for `of`; what is infinite is left out."""
+        each = {name: float(getattr(self, name)) for name in self.arrays()}
+        finite = {name: int(value) for name, value in each.items() if value < np.inf}
+        return finite | {"modules": self.modules, "stages": self.stages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +171,11 @@ class Software:
     """Of one number in the saved input of a linear layer. [B]"""
     expert_bytes: float = 2.0
     """Of one number sent to an expert. [B]"""
+    selective: tuple[str, ...] = ("core_attn",)
+    """Modules that selective recomputation computes again; see ``kept.py``."""
+    logit_bytes: float = 6.0
+    """Held for one logit when the loss is computed. [B]"""
+    fragmentation: float = 0.01
+    """Share of the rest that the allocator holds and cannot use, at least."""
     schedule: Schedule = SCHEDULES["1f1b"]
     """Of the pipeline."""

@@ -34,7 +34,7 @@ from computeplan.physics.steptime.layer import (
 )
 from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.pipeline import in_flight
-from computeplan.physics.steptime.step import Training
+from computeplan.physics.steptime.step import STATE_BYTES, Training
 from computeplan.physics.steptime.transformer import Shape, n_parameters
 
 __all__ = [
@@ -46,15 +46,9 @@ __all__ = [
 ]
 
 GIB = float(2**30)
-STATE_BYTES = 12.0
-"""Master copy and two moments in fp32 [2]_."""
-LOGIT_BYTES = 6.0
-"""Of one logit: in half precision, and in fp32 for the loss, where its gradient replaces it."""
 RESERVE_BYTES = 1.0 * GIB
 """Contexts and buffers of the runtime and the collectives: the least of the 1 to 8 GiB seen, so
 that what has run is not refused. Leave room in a plan. An estimate."""
-FRAGMENTATION = 0.01
-"""Share of the rest that the allocator cannot use, at least; an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +167,7 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     shape, tp, p = training.shape, layout.tp, layout.pp
     n_micro = training.micro_batches(layout)
     n_dense, n_experts = stage_layers(shape, p, stage)
+    last = stage == p - 1.0
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
     both = (p == 1) & (not shape.tied_embeddings)
@@ -187,19 +182,30 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
     copies = software.schedule.weights
     one = np.where(n_experts > 0, beside + weights.routed / layout.ep, plain)
-    live = 2.0 * 2.0 * one  # two layers, gathered
+    live = 2.0 * 2.0 * one + np.where(last, 2.0 * weights.embedding / tp, 0.0)  # two layers
+    live = np.where(p > 1, 2.0 * (dense + experts), live)  # all, for all micro-batches
     held = copies * (dense * of_dense[0] + experts * of_experts[0])
     held = held + np.where((layout.zero >= 3) & (group > 1), live, 0.0)
+    of_dense, of_experts = (
+        (each[0], np.where((layout.zero >= 3) & (p > 1), software.grad_bytes, each[1]), each[2])
+        for each in (of_dense, of_experts)
+    )
     gradients = dense * of_dense[1] + experts * of_experts[1]
     state = dense * of_dense[2] + experts * of_experts[2]
+    under_way = np.minimum(2.0 / np.maximum(n_dense + n_experts, 1.0), 1.0)  # two layers' worth
+    state = np.where(layout.offload >= 2, under_way, 1.0) * state
     tokens = training.seq * layout.micro_batch / layout.cp
     kept = in_flight(stage, p, n_micro, layout.pieces) * software.schedule.activations
     activations = tokens * _kept_bytes(training, layout, software, (n_dense, n_experts), kept)
-    computing = np.where(stage == p - 1.0, LOGIT_BYTES, 0.0)
-    logits = computing * tokens * shape.vocab / tp
+    logits = np.where(last, software.logit_bytes, 0.0) * tokens * shape.vocab / tp
     rest = held + gradients + state + activations + logits
     return RankMemory(
-        held, gradients, state, activations, logits, RESERVE_BYTES + FRAGMENTATION * rest
+        held,
+        gradients,
+        state,
+        activations,
+        logits,
+        RESERVE_BYTES + software.fragmentation * rest,
     )
 
 
@@ -208,36 +214,42 @@ def _kept_bytes(
 ) -> Any:
     """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
     shape, sp = training.shape, layout.sequence_parallel
+    chosen = layout.modules or software.selective
 
-    def saved(*, flash: bool, experts: bool) -> Any:
+    def saved(experts: bool, modules: tuple[str, ...] = ()) -> Any:
         return saved_bytes(
             shape,
             layout.tp,
             sp,
             seq=training.seq,
-            flash=flash,
+            flash=software.flash,
             dropout=software.dropout,
             operand_bytes=software.operand_bytes,
             experts=experts,
+            modules=modules,
         )
 
     only_input = 2.0 * shape.hidden / np.where(sp > 0, layout.tp, 1.0)
-    layers = held[0] + held[1]
-    some: Any = 0.0
+    full = np.minimum(layout.full_layers * layout.pieces, held[0] + held[1])
+    full = np.where(layout.recompute == 2, full, 0.0)  # of the first layers
+    some = layout.recompute == 1
+    kept_all: Any = 0.0
     largest: Any = 0.0
+    before: Any = 0.0
     for experts, n in zip((False, True), held, strict=True):
         if not np.any(n):
             continue
-        full = layer = saved(flash=software.flash, experts=experts)
-        if not software.flash:
-            layer = np.where(layout.recompute >= 1, saved(flash=True, experts=experts), full)
-        some = some + n * layer
-        largest = np.maximum(largest, np.where(n > 0, full, 0.0))
-    return np.where(
-        layout.recompute == 2,
-        (layers * kept - 1.0) * only_input + largest,  # one layer at a time is computed again
-        kept * some,
-    )
+        layer = whole = saved(experts)
+        if np.any(some) and not (software.flash and chosen == ("core_attn",)):
+            layer = np.where(some, saved(experts, chosen), whole)
+        covered = np.clip(full - before, 0.0, n)
+        before = before + n
+        kept_all = kept_all + (n - covered) * layer + covered * only_input
+        largest = np.maximum(largest, np.where(covered > 0, whole - only_input, 0.0))
+    moved = (layout.offload == 1) | (layout.offload == 3)
+    at_host = np.maximum(kept * (held[0] + held[1]) - 2.0, 0.0) * only_input  # two stay
+    # One layer at a time is whole again.
+    return kept * kept_all + largest - np.where(moved, at_host, 0.0)
 
 
 def _multiplied(shape: Shape) -> float:

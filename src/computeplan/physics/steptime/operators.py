@@ -83,6 +83,9 @@ class Device:
     """Training products over measured inference kernels; fitted."""
     launch_s: float = 0.0
     """Time lost per kernel on the host and to small kernels; fitted. [s]"""
+    host_bytes_per_s: float = 25e9
+    """To the memory of the host, in one direction: four fifths of 16 lanes of PCIe 4.0. An
+    estimate. [B/s]"""
 
 
 def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:

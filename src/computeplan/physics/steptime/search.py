@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from computeplan.arrays import FloatArray
 from computeplan.errors import InfeasibleError
 from computeplan.physics.steptime.collectives import Fabric
 from computeplan.physics.steptime.grid import all_layouts
-from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
+from computeplan.physics.steptime.layout import OFFLOAD, RECOMPUTE, Layout, Software
 from computeplan.physics.steptime.memory import GIB, RankMemory, memory_of
 from computeplan.physics.steptime.operators import Device
 from computeplan.physics.steptime.practice import Practice
@@ -92,8 +93,9 @@ def best_layouts(
     fastest_s = math.inf
     least: tuple[float, Layout] | None = None
     for block in all_layouts(training.shape, training.seq, training.batch, n_ranks, fabric.domain):
-        # With a flash kernel there is nothing to leave out selectively: the same as none.
-        grid = block.at(block.recompute != 1) if software.flash else block
+        # With a flash kernel an attention core is nothing to leave out: the same as none.
+        nothing_selective = software.flash and software.selective == ("core_attn",)
+        grid = block.at(block.recompute != 1) if nothing_selective else block
         for part in _blocks(grid):
             n_priced += part.tp.size
             needed = np.broadcast_to(memory_of(training, part, software).total, part.tp.shape)
@@ -192,8 +194,12 @@ def in_parts(layout: Layout, only: Iterable[str] = ()) -> tuple[tuple[str, int |
         (name, int(getattr(layout, name))) for name in splits if getattr(layout, name) > 1
     ]
     parts.append(("micro_batch", int(layout.micro_batch)))
+    if layout.stages:
+        parts.append(("stages", _runs(layout.stages)))
     if layout.recompute > 0:
-        parts.append(("recompute", RECOMPUTE[int(layout.recompute)]))
+        parts.append(("recompute", _again(layout)))
+    if layout.offload > 0:
+        parts.append(("offload", OFFLOAD[int(layout.offload)]))
     if layout.dp * layout.cp > 1:
         parts.append(("zero", int(layout.zero)))
         if layout.zero == 3 and layout.shard < layout.dp * layout.cp:
@@ -202,6 +208,26 @@ def in_parts(layout: Layout, only: Iterable[str] = ()) -> tuple[tuple[str, int |
         parts.append(("sequence_parallel", "none"))
     named = tuple(only) or [name for name, _ in parts]
     return tuple(part for part in parts if part[0] in named)
+
+
+def _again(layout: Layout) -> str:
+    """Return what is computed again: a word, modules, or the word and how many layers."""
+    if layout.recompute == 1 and layout.modules:
+        return " + ".join(layout.modules)
+    few = layout.recompute == 2 and np.isfinite(layout.full_layers)
+    return RECOMPUTE[int(layout.recompute)] + (f" x {int(layout.full_layers)}" if few else "")
+
+
+def _runs(stages: tuple[int, ...]) -> str:
+    """Return how many layers stages have, equal neighbours together.
+
+    Examples
+    --------
+    >>> _runs((3, 4, 4, 4, 1))
+    '3 3*4 1'
+    """
+    found = [(n, len(list(same))) for n, same in groupby(stages)]
+    return " ".join(f"{times}*{n}" if times > 1 else f"{n}" for n, times in found)
 
 
 def in_words(layout: Layout, only: Iterable[str] = ()) -> str:
@@ -250,14 +276,20 @@ def _fastest_of_each(seconds: FloatArray, layout: Layout, n_best: int, group: Fl
 
 def _changes(layout: Layout, training: Training) -> Iterator[tuple[str, Layout]]:
     """Yield single changes that save memory, in words and as layouts that can be."""
-    has = {field.name: float(getattr(layout, field.name)) for field in fields(Layout)}
+    has = layout.numbers()
     ranks = has["dp"] * has["cp"]
 
-    def changed(**new: float) -> Layout:
+    def changed(**new: Any) -> Layout:
         return Layout.of(**{**has, **new})
 
-    if has["recompute"] < 2:
-        yield "recompute: full", changed(recompute=2)
+    if has["recompute"] < 2 or "full_layers" in has:
+        yield "recompute: full", changed(recompute=2, full_layers=np.inf, modules=())
+    if has["offload"] in (0, 2):
+        inputs = OFFLOAD[1 if has["offload"] == 0 else 3]
+        yield (
+            f"recompute: full with offload: {inputs}",
+            changed(recompute=2, offload=OFFLOAD.index(inputs), full_layers=np.inf, modules=()),
+        )
     if has["zero"] < 1 and ranks > 1:
         yield "zero: 1", changed(zero=1)
     if has["zero"] < 3 and ranks > 1:
@@ -271,7 +303,7 @@ def _changes(layout: Layout, training: Training) -> Iterator[tuple[str, Layout]]
         twice, holders = 2 * has[name], has["tp"] * ranks / (2 if name == "pp" else 1)
         possible = {
             "tp": shape.heads % twice == 0,
-            "pp": shape.layers >= twice and has["pieces"] == 1,
+            "pp": shape.layers >= twice and has["pieces"] == 1 and not layout.stages,
             "cp": training.seq % twice == 0,
         }
         if possible[name] and has["dp"] % 2 == 0 and holders % has["ep"] == 0:

@@ -1,5 +1,9 @@
 """Weights that ranks share out (zero 3): gathered for each layer, gradients scattered after it.
 
+Where there is one stage, weights are gathered anew for every micro-batch and pass; the stages of a
+pipeline gather theirs once a step and keep them, as PyTorch's do: else every micro-batch would
+gather them.
+
 A group inside a scale-up domain uses its links, a larger one the network. What the two carry is
 kept apart, because the sum of gradients among replicas (hybrid sharding) has the network while no
 weights are gathered over it.
@@ -30,6 +34,7 @@ def sharded_layer_s(
     software: Software,
     forward: Any,
     backward: Any,
+    n_micro: Any,
     *,
     experts: bool,
 ) -> tuple[Any, Any, Any, Any]:
@@ -43,6 +48,8 @@ def sharded_layer_s(
     software : Software
     forward, backward : array_like
         What hides messages in each pass. [s]
+    n_micro : array_like
+        Micro-batches; stages of a pipeline gather once for all of them.
     experts : bool
         Whether the layer holds experts.
 
@@ -66,15 +73,17 @@ def sharded_layer_s(
         gather, scatter = _gather_s(fabric, software, held, n, stride)
         remote = crosses(fabric, n, stride)
         ahead = ahead + gather
-        up = up + np.where(remote, 0.0, gather + scatter)
-        out = out + np.where(remote, gather + scatter, 0.0)
+        behind = scatter + np.where(layout.pp > 1, 0.0, gather)
+        up = up + np.where(remote, 0.0, behind)
+        out = out + np.where(remote, behind, 0.0)
     waiting = _shown(up + out, backward, software.fsdp_overlap)
     added = _shown(ahead, forward, software.fsdp_overlap) + waiting
+    added = added / np.where(layout.pp > 1, n_micro, 1.0)
     return tuple(np.where(every, seconds, 0.0) for seconds in (added, waiting, up, out))  # type: ignore[return-value]
 
 
 def sharded_ends_s(
-    shape: Shape, fabric: Fabric, layout: Layout, software: Software, logits: Any
+    shape: Shape, fabric: Fabric, layout: Layout, software: Software, logits: Any, n_micro: Any
 ) -> Any:
     """Return what gathering the embeddings adds to a micro-batch, mean over the stages.
 
@@ -86,6 +95,8 @@ def sharded_ends_s(
     software : Software
     logits : array_like
         Time of the logits, behind which it hides. [s]
+    n_micro : array_like
+        Micro-batches.
 
     Returns
     -------
@@ -99,7 +110,9 @@ def sharded_ends_s(
     gather, scatter = _gather_s(fabric, software, held, layout.shard, layout.tp)
     added = _shown(gather, logits / 3.0, software.fsdp_overlap)
     added = added + _shown(scatter, logits * (2.0 / 3.0), software.fsdp_overlap)
-    return np.where(layout.zero == 3, added / layout.pp, 0.0)
+    return np.where(
+        layout.zero == 3, added / (layout.pp * np.where(layout.pp > 1, n_micro, 1.0)), 0.0
+    )
 
 
 def _gather_s(fabric: Fabric, software: Software, held: Any, n: Any, stride: Any) -> Any:

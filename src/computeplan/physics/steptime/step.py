@@ -14,6 +14,7 @@ Sources
        while attention is computed.
 .. [3] MLPerf Training v3.1, GPT-3 on 4,096 to 8,192 GPUs at a fixed batch per replica: 0.7 % more
        time for twice the chips.
+.. [4] S. Rajbhandari et al., "ZeRO", arXiv 1910.02054, section 3.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ __all__ = ["StepTime", "Training", "step_time"]
 OPTIMIZER_BYTES = 30.0
 """Bytes Adam moves for one parameter: gradient, weight, master copy and two moments in fp32 read,
 all but the gradient written; counted."""
+STATE_BYTES = 12.0
+"""Of one parameter: master copy and two moments in fp32 [4]_."""
 JITTER_PER_DECADE = 0.02
 """Time lost to the slowest of the ranks, for ten times as many; 1 to 4 % is seen [3]_, an
 estimate."""
@@ -101,6 +104,8 @@ class StepTime:
     """Exposed messages between stages. [s]"""
     dp_s: FloatArray
     """Exposed summing of gradients and gathering of weights. [s]"""
+    host_s: FloatArray
+    """Exposed moves to the memory of the host and back. [s]"""
     optimizer_s: FloatArray
     """The update. [s]"""
 
@@ -119,7 +124,9 @@ class _Parts(NamedTuple):
     cp: Any
     ep: Any
     dp: Any
-    """Computing, and the messages of each kind of parallelism that it does not hide."""
+    host: Any
+    """Computing, and the messages of each kind of parallelism, and moves to the host, that it does
+    not hide."""
     free_f: Any
     """Of the forward pass: computing while no ring of keys and values is under way."""
     free_b: Any
@@ -133,7 +140,7 @@ class _Parts(NamedTuple):
 
     @property
     def all(self) -> Any:
-        return self.compute + self.tp + self.cp + self.ep + self.dp
+        return self.compute + self.tp + self.cp + self.ep + self.dp + self.host
 
 
 def step_time(
@@ -193,7 +200,7 @@ def step_time(
     exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
     message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=leaves)
     end = _end(training, device, fabric, layout, software, mean)
-    ends = sharded_ends_s(shape, fabric, layout, software, logits)
+    ends = sharded_ends_s(shape, fabric, layout, software, logits, n_micro)
     parts = {
         "compute_s": n_micro * (per_stage * mean.compute + logits / p),
         "tp_s": n_micro * per_stage * mean.tp,
@@ -202,6 +209,7 @@ def step_time(
         "bubble_s": running - working,
         "pp_s": np.where(p > 1, (n_micro + (p - 1.0) / v) * message, 0.0),
         "dp_s": n_micro * (per_stage * mean.dp + ends) + end[0],
+        "host_s": n_micro * per_stage * mean.host + end[2],
         "optimizer_s": end[1],
     }
     lost = 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(layout.n_ranks / 8.0, 1.0))
@@ -250,31 +258,59 @@ def _layer_parts(
 ) -> _Parts:
     """Return the time of one micro-batch in a layer, with experts or without."""
     shape, tp = training.shape, layout.tp
+    modules = layout.modules or software.selective
     layer = layer_s(
-        device, shape, layout, tokens, training.seq, flash=software.flash, experts=experts
+        device,
+        shape,
+        layout,
+        tokens,
+        training.seq,
+        flash=software.flash,
+        experts=experts,
+        modules=modules,
     )
     again = layer.forward - (layer.last if software.stops_early else 0.0)
-    full, some = layout.recompute == 2, layout.recompute >= 1
-    backward = layer.backward + np.where(full, again, np.where(some, layer.core_forward, 0.0))
+    some = layout.recompute == 1
+    covered = np.minimum(layout.full_layers * layout.pieces * layout.pp / shape.layers, 1.0)
+    full = np.where(layout.recompute == 2, covered, 0.0)  # share of the layers
+    core = full + some * ("core_attn" in modules)
+    backward = layer.backward + full * again + np.where(some, layer.again, 0.0)
     ring = _ring_s(training, fabric, layout)
     visible = 1.0 - software.cp_overlap
     hidden_f = np.minimum(ring, layer.core_forward)
     hidden_b = np.minimum(2.0 * ring, layer.core_backward)
     cp_f = ring - hidden_f + visible * hidden_f
-    cp_b = 2.0 * ring - hidden_b + visible * hidden_b + np.where(some, cp_f, 0.0)
+    cp_b = 2.0 * ring - hidden_b + visible * hidden_b + core * cp_f
     free_f = layer.forward - hidden_f
-    free_b = backward - hidden_b - np.where(some, hidden_f, 0.0)
-    passes = np.where(full, 2.5 if software.stops_early else 3.0, 2.0)
+    free_b = backward - hidden_b - core * hidden_f
+    passes = 2.0 + full * (0.5 if software.stops_early else 1.0)
+    regathered = some * (0.5 * ("second_products" in modules))
+    resent = some * (1.0 * ("moe" in modules))
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_forward = blocks_of(shape, experts=experts) * software.tp_exposed * reduce
     ep: Any = 0.0
     if experts:
         one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
-        ep = 2.0 * passes * software.schedule.experts * one
+        ep = 2.0 * (passes + resent) * software.schedule.experts * one
     free = free_f + tp_forward, free_b + tp_forward
-    dp, *behind = sharded_layer_s(shape, fabric, layout, software, *free, experts=experts)
-    compute = layer.forward + backward
-    return _Parts(compute, tp_forward * passes, cp_f + cp_b, ep, dp, free_f, free_b, *behind)
+    n_micro = training.micro_batches(layout)
+    dp, *behind = sharded_layer_s(shape, fabric, layout, software, *free, n_micro, experts=experts)
+    host = _inputs_s(shape, device, layout, tokens, layer.forward, backward)
+    compute, tp_s = layer.forward + backward, tp_forward * (passes + regathered)
+    return _Parts(compute, tp_s, cp_f + cp_b, ep, dp, host, free_f, free_b, *behind)
+
+
+def _inputs_s(
+    shape: Shape, device: Device, layout: Layout, tokens: Any, forward: Any, backward: Any
+) -> Any:
+    """Return what moving a layer's input to the host, and back, adds to a micro-batch."""
+    moved = (layout.offload == 1) | (layout.offload == 3)
+    if not np.any(moved):
+        return 0.0
+    cut = np.where(layout.sequence_parallel > 0, layout.tp, 1.0)
+    one_way = 2.0 * tokens * shape.hidden / cut / device.host_bytes_per_s
+    shown = np.maximum(one_way - forward, 0.0) + np.maximum(one_way - backward, 0.0)
+    return np.where(moved, shown, 0.0)
 
 
 def _ring_s(training: Training, fabric: Fabric, layout: Layout) -> Any:
@@ -298,8 +334,8 @@ def _end(
     layout: Layout,
     software: Software,
     part: _Parts,
-) -> tuple[Any, Any]:
-    """Return what summing gradients and gathering weights, and the update, add to a step.
+) -> tuple[Any, Any, Any]:
+    """Return what summing gradients and gathering weights, the update, and moving its state add.
 
     Gradients of a piece can be summed once its last micro-batch is through: with virtual stages
     that is long before the step ends.
@@ -343,4 +379,5 @@ def _end(
         np.maximum(scatter + gather - scatter_hidden, 0.0),
         np.maximum(scatter - scatter_hidden, 0.0) + np.maximum(gather - gather_hidden, 0.0),
     )
-    return exposed, move_s(device, OPTIMIZER_BYTES * updated)
+    moved = np.where(layout.offload >= 2, STATE_BYTES * updated / device.host_bytes_per_s, 0.0)
+    return exposed, move_s(device, OPTIMIZER_BYTES * updated), moved  # in and out at once

@@ -76,8 +76,16 @@ _LAYOUT = {
     "zero": "ZeRO-{}",
     "shard": "分片组 {}",
     "sequence_parallel": "不用序列并行",
+    "stages": "各流水线段层数 {}",
+    "offload": "{}存放于主机内存",
 }
-_RECOMPUTE = {"selective": "选择性", "full": "完全"}
+_VALUES = {
+    "selective": "选择性",
+    "full": "完全",
+    "inputs": "层输入",
+    "optimizer": "优化器状态",
+    "both": "层输入与优化器状态",
+}
 
 LEAST_SHORT = 1e-4  # share of time that two digits of a percent show
 
@@ -155,8 +163,13 @@ def _not_like_for_like(v: Values) -> str:
 
 def layout_words(layout: Layout, only: Iterable[str] = ()) -> tuple[str, ...]:
     """Return what there is to say of a single layout, or of some fields of it, a part each."""
+
+    def said(value: object) -> str:
+        first, *rest = str(value).split(" ", 1)
+        return " ".join((_VALUES.get(first, first), *rest))
+
     return tuple(
-        _LAYOUT.get(name, f"{name.upper()} {{}}").format(_RECOMPUTE.get(str(value), value))
+        _LAYOUT.get(name, f"{name.upper()} {{}}").format(said(value))
         for name, value in in_parts(layout, only)
     )
 

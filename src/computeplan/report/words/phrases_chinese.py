@@ -113,6 +113,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "dp_s": "数据并行通信",
     "cp_s": "上下文并行通信",
     "ep_s": "专家并行通信",
+    "host_s": "主机内存传输",
     "optimizer_s": "优化器更新",
     "memory_of": "显存 [GiB]，容量",
     "weights": "权重",

@@ -113,6 +113,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "dp_s": "data parallel",
     "cp_s": "context parallel",
     "ep_s": "expert parallel",
+    "host_s": "host memory",
     "optimizer_s": "optimizer",
     "memory_of": "memory, GiB of",
     "weights": "weights",

@@ -77,6 +77,14 @@ class Framework(Frozen):
     """What it recomputes where a run does not say."""
     zero: int
     """ZeRO stage where a run does not say."""
+    selective: tuple[str, ...] = ("core_attn",)
+    """Modules that its selective recomputation computes again."""
+    logit_bytes: float = 6.0
+    """Held for one logit when the loss is computed. [B]"""
+    fragmentation: float = 0.01
+    """Share of the rest that its allocator holds and cannot use."""
+    in_fp8: str | None = None
+    """The entry that its runs in FP8 take instead."""
     dropout: bool = False
     stops_early: bool = False
     tp_exposed: float
