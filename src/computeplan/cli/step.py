@@ -79,7 +79,6 @@ def step(
     precision: str,
     no_sequence_parallel: bool,
     recompute: str | None,
-    offload: str | None,
     schedule: str | None,
     framework: str | None,
     network: str | None,
@@ -97,8 +96,7 @@ def step(
     from computeplan.compiler.speed import of_decimal_batch
     from computeplan.report.steps import as_document
 
-    given = dict(layout) | {"recompute": _recompute(recompute), "offload": offload}
-    given["schedule"] = schedule
+    given = dict(layout) | {"recompute": _recompute(recompute), "schedule": schedule}
     rate = None if network is None else _quantity(network, "B/s", "--network")
     prices = [
         price_step(

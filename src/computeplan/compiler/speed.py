@@ -31,7 +31,7 @@ from computeplan.compiler.published import (
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note
 from computeplan.physics.steptime.collectives import Fabric
-from computeplan.physics.steptime.layout import Software
+from computeplan.physics.steptime.layout import OFFLOAD, Software
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.operators import Device
 from computeplan.physics.steptime.practice import Practice
@@ -367,6 +367,7 @@ def price(
     notes = [*of_chip, *of_links]
     if experts:
         notes.append(note("experts_not_fitted"))
+    notes += _of_host(chip, choices) if parallelism == "auto" else ()
     if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
         notes.append(note("long_sequences"))
     first = choices.layout.flat().at(0)
@@ -377,6 +378,12 @@ def price(
         notes += within_error(chip, choices)
         notes += outside_measured(chip, training, precision, taken, mfu, band)
     return Priced(choices, device, used, band, family, taken, tuple(notes))
+
+
+def _of_host(chip: Chip, choices: Choices) -> Notes:
+    """Return that a layout that was found uses the memory of the host, if it does."""
+    what = OFFLOAD[int(choices.layout.offload.flat[0])]
+    return () if what == "none" else (note("few_fit_without_host", chip=chip.name, what=what),)
 
 
 def _batch_of_all(at: JobOnPool, training: Training, n_used: int) -> int | None:

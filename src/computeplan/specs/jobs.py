@@ -24,7 +24,7 @@ from computeplan.specs.fields import (
 )
 from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFraction
 
-__all__ = ["Checkpoint", "Job", "Parallelism"]
+__all__ = ["Checkpoint", "FullLayers", "Job", "Module", "Parallelism"]
 
 
 Module = Literal[

@@ -22,6 +22,7 @@ Sources
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -481,12 +482,9 @@ def layer_s(
             )
             for _, kind in kinds
         ]
-        return LayerTime(
-            *(
-                sum(share * x for (share, _), x in zip(kinds, column, strict=True))
-                for column in zip(*parts, strict=True)
-            )
-        )
+        shares = [share for share, _ in kinds]
+        columns = zip(*parts, strict=True)
+        return LayerTime(*(sum(map(mul, shares, column)) for column in columns))
     tp, moe = layout.tp, shape.moe
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
     scores = shape.heads / tp * seq * tokens
@@ -494,9 +492,8 @@ def layer_s(
     core_f, core_b = attention_s(device, core if flash else 2.0 * core, scores, flash=flash)
     saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq, experts=experts)
     moving = ELEMENTWISE * move_s(device, saved * tokens)
-    more = (EXPERT_KERNELS if experts else 1.0) * blocks_of(shape, experts=experts) / 2.0
-    if shape.parallel:
-        more = 1.0
+    blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
+    more = 1.0 if shape.parallel else (EXPERT_KERNELS if experts else 1.0) * blocks / 2.0
     alone: Any = 0.0
     if experts and moe is not None and device.operand_bytes < 2.0:
         alone = moe.experts / layout.ep
@@ -504,25 +501,54 @@ def layer_s(
     forward = forward + ONE_EXPERT_S * ONE_EXPERT_FORWARD * alone
     backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * more)
     backward = backward + ONE_EXPERT_S * ONE_EXPERT_BACKWARD * alone
-    last: Any = 0.0
-    products: Any = 0.0
-    again = core_f if "core_attn" in modules else 0.0
-    for m, n, k, times, ends, part in _products(shape, layout, tokens, experts=experts):
-        product = times * gemm_s(device, m, n, k)
-        products = products + product
-        backward = backward + times * backward_gemm_s(device, m, n, k)
-        last = last + product if ends else last
-        again = again + product if runs_again(modules, part, ends=ends) else again
+    products, behind, last, again = _products_s(
+        device, _products(shape, layout, tokens, experts=experts), modules
+    )
+    backward = backward + behind
     forward = forward + products
     if "second_products" in modules:
         share = share_again(_one_by_one(shape, tp, experts=experts))
         again = forward - core_f - (1.0 - share) * products
-    elif modules != ("core_attn",):
-        kept = saved_bytes(
-            shape, tp, layout.sequence_parallel, seq=seq, experts=experts, modules=modules
-        )
-        again = again + ELEMENTWISE * move_s(device, (saved - kept) * tokens)
+    else:
+        again = again + _beside_products_s(device, shape, layout, tokens, core_f, modules, experts)
     return LayerTime(forward, backward, core_f, core_b, last, again)
+
+
+def _products_s(
+    device: Device,
+    products: list[tuple[Any, Any, Any, Any, bool, str]],
+    modules: tuple[str, ...],
+) -> tuple[Any, Any, Any, Any]:
+    """Return the time of products: forward, backward, of the last, of those that run again."""
+    forward = backward = last = again = 0.0
+    for m, n, k, times, ends, part in products:
+        one = times * gemm_s(device, m, n, k)
+        forward = forward + one
+        backward = backward + times * backward_gemm_s(device, m, n, k)
+        last = last + one if ends else last
+        again = again + one if runs_again(modules, part, ends=ends) else again
+    return forward, backward, last, again
+
+
+def _beside_products_s(
+    device: Device,
+    shape: Shape,
+    layout: Layout,
+    tokens: Any,
+    core: Any,
+    modules: tuple[str, ...],
+    experts: bool,
+) -> Any:
+    """Return the time of modules that are computed again, products aside."""
+    again = core if "core_attn" in modules else 0.0
+    if modules == ("core_attn",):
+        return again
+    cut = layout.sequence_parallel
+    blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
+    dropped = dropped_bytes(
+        shape, layout.tp, cut, modules, operand_bytes=2.0, experts=experts, blocks=blocks
+    )
+    return again + ELEMENTWISE * move_s(device, dropped * tokens)
 
 
 def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:

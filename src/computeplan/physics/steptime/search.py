@@ -31,6 +31,8 @@ __all__ = ["Choices", "best_layouts", "check_fits", "in_parts", "in_words"]
 HEADROOM = 0.08
 """Share of the memory that a layout chosen here leaves free: what a published run needed is known
 to the GiB, what a new one needs is not. An estimate."""
+FEW_FIT = 1e-3
+"""Share of the layouts: if fewer fit, those that use the memory of the host are priced, too."""
 BLOCK = 8192
 """Layouts priced at a time: their arrays stay in the cache."""
 
@@ -86,34 +88,30 @@ def best_layouts(
         If none fits, with what the smallest of them lacks.
     """
     limit = device.memory_bytes * (1.0 - HEADROOM)
-    n_priced = n_fitting = 0
+    seen = [0, 0]  # layouts looked at, and those that fit
     kept: list[Layout] = []  # the fastest of every block, of each degree of novelty
     kept_s: list[FloatArray] = []
     near_s: list[FloatArray] = []  # times near that of the fastest so far
     fastest_s = math.inf
     least: tuple[float, Layout] | None = None
-    for block in all_layouts(training.shape, training.seq, training.batch, n_ranks, fabric.domain):
-        # With a flash kernel an attention core is nothing to leave out: the same as none.
-        nothing_selective = software.flash and software.selective == ("core_attn",)
-        grid = block.at(block.recompute != 1) if nothing_selective else block
-        for part in _blocks(grid):
-            n_priced += part.tp.size
-            needed = np.broadcast_to(memory_of(training, part, software).total, part.tp.shape)
-            smallest = int(needed.argmin())
-            if least is None or needed[smallest] < least[0]:
-                least = float(needed[smallest]), part.at(smallest)
-            fitting = part.at(needed <= limit)
-            if not fitting.tp.size:
-                continue
-            n_fitting += fitting.tp.size
-            seconds = step_time(training, device, fabric, fitting, software).step_s
-            chosen = _fastest_of_each(seconds, fitting, n_best, practice.n_new(fitting))
-            kept.append(fitting.at(chosen))
-            kept_s.append(seconds[chosen])
-            fastest_s = min(fastest_s, float(seconds.min()))
-            near_s.append(seconds[seconds <= fastest_s * math.exp(practice.error)])
+    for part in _to_price(training, fabric, n_ranks, software, seen):
+        seen[0] += part.tp.size
+        needed = np.broadcast_to(memory_of(training, part, software).total, part.tp.shape)
+        smallest = int(needed.argmin())
+        if least is None or needed[smallest] < least[0]:
+            least = float(needed[smallest]), part.at(smallest)
+        fitting = part.at(needed <= limit)
+        if not fitting.tp.size:
+            continue
+        seen[1] += fitting.tp.size
+        seconds = step_time(training, device, fabric, fitting, software).step_s
+        chosen = _fastest_of_each(seconds, fitting, n_best, practice.n_new(fitting))
+        kept.append(fitting.at(chosen))
+        kept_s.append(seconds[chosen])
+        fastest_s = min(fastest_s, float(seconds.min()))
+        near_s.append(seconds[seconds <= fastest_s * math.exp(practice.error)])
     if not kept:
-        raise InfeasibleError(_nothing_fits(training, device, least, n_priced, n_ranks, software))
+        raise InfeasibleError(_nothing_fits(training, device, least, seen[0], n_ranks, software))
     best, best_s = Layout.concatenate(kept), np.concatenate(kept_s)
     within_s = fastest_s * math.exp(practice.error)
     novelty = np.where(best_s <= within_s, practice.n_new(best), math.inf)
@@ -122,11 +120,29 @@ def best_layouts(
         layout=best,
         time=step_time(training, device, fabric, best, software),
         memory=memory_of(training, best, software),
-        n_priced=n_priced,
-        n_fitting=n_fitting,
+        n_priced=seen[0],
+        n_fitting=seen[1],
         n_within=sum(int((near <= within_s).sum()) for near in near_s),
         fastest_s=fastest_s,
     )
+
+
+def _to_price(
+    training: Training, fabric: Fabric, n_ranks: int, software: Software, seen: list[int]
+) -> Iterator[Layout]:
+    """Yield the grid in blocks; where hardly a layout fits, what people do then: use the host."""
+    # With a flash kernel an attention core is nothing to leave out: the same as none.
+    nothing_selective = software.flash and software.selective == ("core_attn",)
+    asked = (training.shape, training.seq, training.batch, n_ranks, fabric.domain)
+    for offload in (0, OFFLOAD.index("inputs"), OFFLOAD.index("both")):
+        for block in all_layouts(*asked):
+            grid = block.at(block.recompute != 1) if nothing_selective else block
+            if offload:
+                grid = block.at(block.recompute == 2)
+                grid = grid.with_arrays({"offload": np.full(grid.tp.shape, float(offload))})
+            yield from _blocks(grid)
+        if seen[1] >= FEW_FIT * seen[0]:
+            return
 
 
 def check_fits(

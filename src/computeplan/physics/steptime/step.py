@@ -270,11 +270,9 @@ def _layer_parts(
         modules=modules,
     )
     again = layer.forward - (layer.last if software.stops_early else 0.0)
-    some = layout.recompute == 1
-    covered = np.minimum(layout.full_layers * layout.pieces * layout.pp / shape.layers, 1.0)
-    full = np.where(layout.recompute == 2, covered, 0.0)  # share of the layers
+    full, some = _again(shape, layout)
     core = full + some * ("core_attn" in modules)
-    backward = layer.backward + full * again + np.where(some, layer.again, 0.0)
+    backward = layer.backward + full * again + some * layer.again
     ring = _ring_s(training, fabric, layout)
     visible = 1.0 - software.cp_overlap
     hidden_f = np.minimum(ring, layer.core_forward)
@@ -298,6 +296,12 @@ def _layer_parts(
     host = _inputs_s(shape, device, layout, tokens, layer.forward, backward)
     compute, tp_s = layer.forward + backward, tp_forward * (passes + regathered)
     return _Parts(compute, tp_s, cp_f + cp_b, ep, dp, host, free_f, free_b, *behind)
+
+
+def _again(shape: Shape, layout: Layout) -> tuple[Any, Any]:
+    """Return the shares of the layers that are computed again, in full and some modules of them."""
+    covered = np.minimum(layout.full_layers * layout.pieces * layout.pp / shape.layers, 1.0)
+    return np.where(layout.recompute == 2, covered, 0.0), np.where(layout.recompute == 1, 1.0, 0.0)
 
 
 def _inputs_s(

@@ -315,6 +315,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     " at most {largest:,} chips",
     "experts_not_fitted": "models with experts: no run is fitted, six were compared (0.6 to 1.5"
     " times)",
+    "few_fit_without_host": "{chip}: hardly a layout fits the memory of the chips alone: as people"
+    " do then, the memory of the host is used (offload: {what}), at 25 GB/s a chip (estimate)",
     "long_sequences": "long sequences over several context parallel ranks: public runs of"
     " torchtitan took up to 1.9 times what is said",
     "within_error": _within_error,
