@@ -65,7 +65,9 @@ def grid() -> Layout:
 
 LAYOUTS = grid()
 N_LAYOUTS = LAYOUTS.tp.size
-COLUMNS = np.column_stack([getattr(LAYOUTS, name) for name in scalar_step.Split._fields])
+COLUMNS = np.column_stack(
+    [np.broadcast_to(getattr(LAYOUTS, name), N_LAYOUTS) for name in scalar_step.Split._fields]
+)
 CHOSEN = np.sort(np.random.default_rng(SEED).choice(N_LAYOUTS, N_SCALAR, replace=False))
 SPLITS = [scalar_step.Split(*row) for row in COLUMNS[CHOSEN].tolist()]
 
