@@ -603,7 +603,9 @@ def _stage_bytes(
     shares = [(dense, sharing), (experts, max(sharing * tp / ep, 1.0))]
     weights = sum(2.0 * n / (ranks if zero >= 3 else 1.0) for n, ranks in shares)
     weights *= software.schedule.weights
-    if zero >= 3 and group > 1.0:  # two layers gathered at a time
+    if zero >= 3 and (
+        group > 1.0 or (layers[1] and shares[1][1] > 1.0)
+    ):  # two layers gathered at a time
         if pp > 1.0:
             weights += 2.0 * (dense + experts)
         else:

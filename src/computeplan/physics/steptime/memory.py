@@ -185,7 +185,8 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     live = 2.0 * 2.0 * one + np.where(last, 2.0 * weights.embedding / tp, 0.0)  # two layers
     live = np.where(p > 1, 2.0 * (dense + experts), live)  # all, for all micro-batches
     held = copies * (dense * of_dense[0] + experts * of_experts[0])
-    held = held + np.where((layout.zero >= 3) & (group > 1), live, 0.0)
+    apart = (group > 1) | ((n_experts > 0) & (few > 1))  # some rank lacks some of the weights
+    held = held + np.where((layout.zero >= 3) & apart, live, 0.0)
     of_dense, of_experts = (
         (each[0], np.where((layout.zero >= 3) & (p > 1), software.grad_bytes, each[1]), each[2])
         for each in (of_dense, of_experts)

@@ -451,10 +451,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "step_rests_on": "{chip} {precision}：单步用时依据 {n_runs} 组公开训练数据（{family}），最多"
     " {largest:,} 卡",
     "experts_not_fitted": "MoE 模型：没有拟合过公开训练，只对比过六组（0.6 至 1.5 倍）",
-    "few_fit_without_host": lambda v: (
-        f"{v['chip']}：仅靠芯片显存几乎没有可用的并行策略：按通行做法，"
-        f"{_VALUES.get(v['what'], v['what'])}存放于主机内存（offload），每卡 25 GB/s（估计值）"
-    ),
+    "few_fit_without_host": "{chip}：仅靠芯片显存几乎没有可用的并行策略：按通行做法使用主机内存"
+    "（存放：{what}），每卡 25 GB/s（估计值）",
     "long_sequences": "长序列跨多个上下文并行进程：torchtitan 的公开训练用时可达所给值的 1.9 倍",
     "new_in_kind": _new_in_kind,
     "within_error": _within_error,
