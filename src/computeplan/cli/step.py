@@ -52,6 +52,9 @@ BIGGEST = 100_000_000
 @click.option("--ep", type=click.IntRange(1, BIGGEST), help="Expert parallel ranks.")
 @click.option("--micro-batch", type=click.IntRange(1, BIGGEST), help="Sequences at a time.")
 @click.option("--virtual-stages", type=click.IntRange(1, BIGGEST), help="Pieces of a stage.")
+@click.option("--first-stage-layers", type=click.IntRange(1, BIGGEST), help="If not as the others.")
+@click.option("--last-stage-layers", type=click.IntRange(1, BIGGEST), help="If not as the others.")
+@click.option("--stages", help="Layers of every stage, as Megatron-LM: 'Et*3|(tt|)*29,m|L'.")
 @click.option(
     "--recompute", help="none, selective, full, full:4 (layers of a stage), or norms,activation,..."
 )

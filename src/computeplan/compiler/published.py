@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from computeplan.compiler.hardware import Band
+from computeplan.compiler.stages import stages_of
 from computeplan.notes import Note, Notes, note
 from computeplan.physics.steptime.kept import known
 from computeplan.physics.steptime.layout import OFFLOAD, RECOMPUTE, Layout
@@ -71,9 +72,11 @@ def as_items(layout: Layout) -> tuple[tuple[str, Any], ...]:
     return tuple(layout.numbers().items())
 
 
-def layout_of(given: Parallelism) -> Layout:
-    """Return a layout as the physics takes it."""
-    same = given.model_dump(exclude={"virtual_stages", "recompute", "schedule", "offload"})
+def layout_of(given: Parallelism, layers: int) -> Layout:
+    """Return a layout of a model with so many layers as the physics takes it."""
+    other = {"virtual_stages", "recompute", "schedule", "offload"}
+    other |= {"first_stage_layers", "last_stage_layers", "stages"}
+    same = given.model_dump(exclude=other)
     again: dict[str, Any] = {}
     if isinstance(given.recompute, FullLayers):
         word, again["full_layers"] = "full", given.recompute.full
@@ -85,6 +88,7 @@ def layout_of(given: Parallelism) -> Layout:
         pieces=given.virtual_stages,
         recompute=RECOMPUTE.index(word),
         offload=OFFLOAD.index(given.offload),
+        stages=stages_of(given, layers),
         **again,
         **same,
     )
@@ -146,6 +150,8 @@ def outside_measured(
     found = default_mfu(chip.name, size_class(training.shape), precision)
     if found is None or mfu / band.high <= found.mfu <= mfu / band.low:
         return ()
+    layers = training.shape.layers
+    measured = None if found.layout is None else layout_of(found.layout, layers)
     return (
         note(
             "mfu_outside_band",
@@ -153,7 +159,7 @@ def outside_measured(
             mfu=found.mfu,
             like=found.like,
             software=found.software,
-            layout=None if found.layout is None else as_items(layout_of(found.layout)),
+            layout=None if measured is None else as_items(measured),
             low=mfu / band.high,
             high=mfu / band.low,
             framework=framework,

@@ -28,6 +28,7 @@ from computeplan.compiler.published import (
     practice_on,
     within_error,
 )
+from computeplan.compiler.stages import stages_of
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note
 from computeplan.physics.steptime.collectives import Fabric
@@ -230,6 +231,10 @@ def layout_problem(training: Training, given: Parallelism) -> str:
             f"shard {given.shard} asks for zero: 3 and must divide the {given.dp * given.cp} ranks"
             " of dp x cp"
         )
+    try:
+        stages_of(given, shape.layers)
+    except ValueError as error:
+        return str(error)
     if given.ep == 1:
         return ""
     if shape.moe is None:
@@ -357,7 +362,7 @@ def price(
             )
         if problem:
             raise ValueError(problem)
-        layout = layout_of(parallelism).flat()
+        layout = layout_of(parallelism, training.shape.layers).flat()
         check_fits(training, device, layout.at(0), software)
         time = step_time(training, device, fabric, layout, software)
         choices = Choices(layout, time, memory_of(training, layout, software), 1, 1)

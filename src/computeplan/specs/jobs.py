@@ -48,6 +48,9 @@ class FullLayers(Frozen):
     """Layers of each stage, or virtual stage, that are computed again; the first ones."""
 
 
+MAX_STAGES_TEXT = 10_000
+
+
 def _read_recompute(value: object) -> object:
     words, modules = ("none", "selective", "full"), get_args(Module)
     if isinstance(value, list) and value and all(name in modules for name in value):
@@ -83,6 +86,18 @@ class Parallelism(Frozen):
         (
             "recomputation activation_checkpointing activation_recompute gradient_checkpointing",
             "write recompute: full (or selective, none, {full: 4}, [norms, activation])",
+        ),
+        (
+            "pipeline_model_parallel_layout pipeline_layout pp_layout",
+            'write stages: "Et*3|(tt|)*29,m|L"',
+        ),
+        (
+            "num_layers_in_first_pipeline_stage decoder_first_pipeline_num_layers",
+            "write first_stage_layers: 3",
+        ),
+        (
+            "num_layers_in_last_pipeline_stage decoder_last_pipeline_num_layers",
+            "write last_stage_layers: 2",
         ),
         (
             "recompute_modules recompute_granularity recompute_num_layers recompute_method",
@@ -130,6 +145,12 @@ class Parallelism(Frozen):
     """What data parallel ranks share out: 0 nothing, 1 optimizer, 2 gradients, 3 weights (FSDP)."""
     shard: Count | None = None
     """Ranks that share out the weights with zero 3, if not all (HSDP)."""
+    first_stage_layers: Count | None = None
+    last_stage_layers: Count | None = None
+    """Layers on the first and the last stage, if not as many as on the others."""
+    stages: Annotated[str, Field(max_length=MAX_STAGES_TEXT)] | None = None
+    """Layers of every stage, as Megatron-LM writes them: "Et*3|(tt|)*29,m|L" (E embedding, t layer,
+    m extra prediction layer, L loss), a part for every stage and virtual stage."""
     schedule: Literal["1f1b", "zb-h1", "zb-h2", "dualpipe"] = "1f1b"
     """Of the pipeline; 1f1b is interleaved where there are virtual stages."""
 

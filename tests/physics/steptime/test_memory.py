@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from computeplan.analytic.step_price import price_step
 from computeplan.compiler.hardware import device_of, fabric_of
-from computeplan.errors import InfeasibleError
+from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.physics.steptime.kept import ALIASES, MODULES, known
 from computeplan.physics.steptime.layer import saved_bytes
 from computeplan.physics.steptime.layout import Layout, Software
@@ -420,6 +420,43 @@ def test_what_lies_at_the_host_is_not_on_the_chip_and_is_moved():
     moved = [float(step_time(training, device, fabric, one).host_s) for one in layouts]
     assert moved[0] == moved[1] == 0  # inputs move behind the layers
     assert moved[2] == pytest.approx(12 * 405.9e9 / 64 / 25e9, rel=0.05)
+
+
+def test_the_heaviest_stage_of_deepseek_v3_has_four_layers_of_experts():
+    """61 layers on 16 stages: 4 x 4 experts x 3 x 7168 x 2048 a rank, in two bytes each, twice.
+
+    Beside them attention (187e6), the shared expert and the router of four layers, and a matrix of
+    embeddings, which every stage is counted to have.
+    """
+    found = deepseek_v3(recompute=["norms", "mla_up_proj", "activation"])
+    experts = 4 * 4 * 3 * 7168 * 2048
+    assert experts == pytest.approx(704.6e6, rel=1e-3)
+    beside = 4 * (187.1e6 + 3 * 7168 * 2048 + 7168 * 256) + 129_280 * 7168
+    assert float(found.memory.weights[0]) / 2 / 2 == pytest.approx(experts + beside, rel=0.01)
+
+
+def test_stages_that_are_given_decide_time_and_memory():
+    """Lighter ends: the slowest stage no longer has the logits on top, nor the fullest the most."""
+    even = deepseek_v3(recompute="full")
+    ends = deepseek_v3(recompute="full", first_stage_layers=3, last_stage_layers=2)
+    text = deepseek_v3(recompute="full", stages="Et*3|(tttt|)*14,ttL")
+    assert (ends.step_s, float(ends.memory.total[0])) == (text.step_s, float(text.memory.total[0]))
+    assert ends.time.compute_s[0] == even.time.compute_s[0]
+    assert "stages 3 14*4 2" in ends.words()
+    heavy = deepseek_v3(recompute="full", first_stage_layers=10)
+    assert heavy.step_s > 1.5 * even.step_s
+    assert heavy.memory.total[0] > even.memory.total[0]
+    with pytest.raises(ScenarioError, match="the model has 61"):
+        deepseek_v3(stages="Et*3|(tttt|)*14,tL")
+
+
+def test_stages_given_as_they_are_dealt_change_nothing():
+    dealt, written = (
+        deepseek_v3(recompute="full", **layout)
+        for layout in ({}, {"stages": "E" + "|".join(["tttt"] * 13 + ["ttt"] * 3) + "L"})
+    )
+    assert written.step_s == pytest.approx(dealt.step_s, rel=1e-12)
+    assert float(written.memory.total[0]) == pytest.approx(float(dealt.memory.total[0]), rel=1e-12)
 
 
 def test_names_of_modules_that_are_none_are_refused():

@@ -58,6 +58,7 @@ __all__ = [
     "blocks_of",
     "dense_of_rank",
     "heavy_stages",
+    "held_by",
     "kv_heads_of_rank",
     "layer_s",
     "logits_s",
@@ -65,6 +66,7 @@ __all__ = [
     "n_with_experts",
     "saved_bytes",
     "stage_layers",
+    "stages_to_see",
     "weights_of",
 ]
 
@@ -280,6 +282,36 @@ def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
         n_more + np.floor((n_dense - in_larger) / np.maximum(few, 1.0)),
     )
     return 0.0, mixed, np.minimum(mixed + 1.0, last), last
+
+
+def held_by(shape: Shape, layout: Layout, stage: Any) -> tuple[Any, Any]:
+    """Return how many dense layers and layers with experts a stage holds, as dealt or as given.
+
+    Examples
+    --------
+    >>> from computeplan.physics.steptime.transformer import Experts
+    >>> shape = Shape(layers=8, hidden=64, ffn=256, heads=4, kv_heads=4, head_dim=16, vocab=100,
+    ...               moe=Experts(experts=8, top_k=2, expert_ffn=64, dense_layers=3))
+    >>> given = Layout.of(pp=3, stages=(2, 4, 2))
+    >>> [tuple(float(n) for n in held_by(shape, given, stage)) for stage in (0, 1, 2)]
+    [(2.0, 0.0), (1.0, 3.0), (0.0, 2.0)]
+    """
+    if not layout.stages:
+        return stage_layers(shape, layout.pp, stage)
+    held = np.array(layout.stages, dtype=np.float64)
+    before = (np.cumsum(held) - held)[int(stage)]
+    if shape.kinds:
+        n_dense = held[int(stage)] * (1.0 - n_with_experts(shape) / shape.layers)
+    else:
+        n_dense = np.clip(shape.layers - n_with_experts(shape) - before, 0.0, held[int(stage)])
+    return n_dense, held[int(stage)] - n_dense
+
+
+def stages_to_see(shape: Shape, layout: Layout) -> tuple[Any, ...]:
+    """Return the stages one of which has most to do, and most to keep: all where they are given."""
+    if layout.stages:
+        return tuple(float(stage) for stage in range(len(layout.stages)))
+    return heavy_stages(shape, layout.pp)
 
 
 def weights_of(shape: Shape) -> Weights:

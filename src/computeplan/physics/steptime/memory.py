@@ -26,10 +26,10 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.physics.steptime.layer import (
     dense_of_rank,
-    heavy_stages,
+    held_by,
     n_with_experts,
     saved_bytes,
-    stage_layers,
+    stages_to_see,
     weights_of,
 )
 from computeplan.physics.steptime.layout import Layout, Software
@@ -150,7 +150,7 @@ def memory_of(
     '159 GB'
     """
     fullest = _stage(training, layout, software, 0.0)
-    for stage in heavy_stages(training.shape, layout.pp)[1:]:
+    for stage in stages_to_see(training.shape, layout)[1:]:
         other = _stage(training, layout, software, stage)
         fuller = fullest.total >= other.total
         fullest = RankMemory(
@@ -166,7 +166,7 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     """Return what a rank of a stage holds."""
     shape, tp, p = training.shape, layout.tp, layout.pp
     n_micro = training.micro_batches(layout)
-    n_dense, n_experts = stage_layers(shape, p, stage)
+    n_dense, n_experts = held_by(shape, layout, stage)
     last = stage == p - 1.0
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp

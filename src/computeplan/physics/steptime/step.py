@@ -36,12 +36,13 @@ from computeplan.physics.steptime.layer import (
     attention_share,
     blocks_of,
     dense_of_rank,
-    heavy_stages,
+    held_by,
     kv_heads_of_rank,
     layer_s,
     logits_s,
     n_with_experts,
     stage_layers,
+    stages_to_see,
     weights_of,
 )
 from computeplan.physics.steptime.layout import Layout, Software
@@ -192,7 +193,7 @@ def step_time(
     per_stage = shape.layers / p
     everywhere = stage_layers(shape, 1.0, 0.0)  # the layers of all stages together
     total = _layers_s(everywhere, parts_of) + logits
-    slowest = _slowest_stage(shape, p, parts_of, logits)
+    slowest = _slowest_stage(shape, layout, parts_of, logits)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
     leaves = layout.n_ranks > fabric.domain
@@ -231,12 +232,12 @@ def _mean_layer(shape: Shape, parts_of: dict[bool, _Parts]) -> _Parts:
     return _Parts(*(sum(s * x for s, x in zip(shares, column, strict=True)) for column in columns))
 
 
-def _slowest_stage(shape: Shape, stages: Any, parts_of: dict[bool, _Parts], logits: Any) -> Any:
+def _slowest_stage(shape: Shape, layout: Layout, parts_of: dict[bool, _Parts], logits: Any) -> Any:
     """Return the time of one micro-batch in the slowest stage, by its whole layers."""
     slowest: Any = 0.0
-    for stage in heavy_stages(shape, stages):
-        working = _layers_s(stage_layers(shape, stages, stage), parts_of)
-        computing = working + np.where(stage == stages - 1.0, logits, 0.0)
+    for stage in stages_to_see(shape, layout):
+        working = _layers_s(held_by(shape, layout, stage), parts_of)
+        computing = working + np.where(stage == layout.pp - 1.0, logits, 0.0)
         slowest = np.maximum(slowest, computing)
     return slowest
 
