@@ -593,7 +593,9 @@ def _stage_bytes(
 ) -> dict[str, float]:
     shape = training.shape
     tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, _, _, shard = split
-    embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
+    embeddings = float(stage == 0.0) + float(stage == pp - 1.0)
+    if pp == 1.0 and shape.tied_embeddings:
+        embeddings = 1.0
     plain, others = (_dense_of_rank(shape, facts, tp, experts=e) for e in (False, True))
     dense = layers[0] * plain + layers[1] * others
     dense += embeddings * facts.embedding / tp + facts.vectors / pp

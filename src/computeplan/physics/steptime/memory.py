@@ -170,10 +170,11 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     last = stage == p - 1.0
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
-    both = (p == 1) & (not shape.tied_embeddings)
+    # The first stage has the input embedding, the last one the output matrix: the same if tied.
+    matrices = np.where(p == 1, 1.0 + (not shape.tied_embeddings), (stage == 0.0) * 1.0 + last)
     plain, beside = (dense_of_rank(shape, tp, experts=experts) for experts in (False, True))
     dense = n_dense * plain + n_experts * beside
-    dense = dense + weights.embedding * (1.0 + both) / tp + small / p
+    dense = dense + weights.embedding * matrices / tp + small / p
     experts = n_experts * weights.routed / layout.ep
     group = layout.dp * layout.cp
     shared = np.where(layout.zero >= 3, layout.shard, group)
