@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from computeplan.physics.steptime import experts as expert_estimates
 from computeplan.physics.steptime import layer as layer_estimates
 from computeplan.physics.steptime import memory as memory_estimates
 from computeplan.physics.steptime import operators as operator_estimates
@@ -29,11 +30,8 @@ SCORE_BYTES_FORWARD = operator_estimates.SCORE_BYTES_FORWARD
 SCORE_BYTES_BACKWARD = operator_estimates.SCORE_BYTES_BACKWARD
 ELEMENTWISE = layer_estimates.ELEMENTWISE
 LOGIT_BYTES_MOVED = layer_estimates.LOGIT_BYTES
-EXPERT_KERNELS = layer_estimates.EXPERT_KERNELS
 KERNELS_FORWARD = layer_estimates.KERNELS_FORWARD
 KERNELS_BACKWARD = layer_estimates.KERNELS_BACKWARD
-ONE_EXPERT_FORWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT_FORWARD
-ONE_EXPERT_BACKWARD_S = layer_estimates.ONE_EXPERT_S * layer_estimates.ONE_EXPERT_BACKWARD
 JITTER_PER_DECADE = step_estimates.JITTER_PER_DECADE
 OPTIMIZER_BYTES = step_estimates.OPTIMIZER_BYTES
 RESERVE_BYTES = memory_estimates.RESERVE_BYTES
@@ -57,6 +55,7 @@ class Split(NamedTuple):
     full_layers: float = math.inf
     offload: float = 0.0
     shard: float = 1.0
+    etp: float = 1.0
 
 
 class Facts(NamedTuple):
@@ -142,11 +141,16 @@ def _dense_of_rank(shape: Shape, facts: Facts, tp: float, *, experts: bool) -> f
     return (dense - shape.kv_heads * keys_and_values) / tp + keys_and_values
 
 
-def _stages(shape: Shape, facts: Facts, pp: float) -> list[tuple[int, int]]:
+def _stages(shape: Shape, facts: Facts, pp: float, pieces: float) -> list[tuple[int, int]]:
     """Return how many layers without and with experts every stage has."""
-    dealt = [int(shape.layers // pp)] * int(pp)
-    for stage in range(int(shape.layers % pp)):
-        dealt[stage] += 1
+    each = int(pieces * math.ceil(shape.layers / (pp * pieces)))
+    rest = shape.layers - each * (int(pp) - 1)
+    if rest > 0:
+        dealt = [each] * (int(pp) - 1) + [rest]
+    else:
+        dealt = [int(shape.layers // pp)] * int(pp)
+        for stage in range(int(shape.layers % pp)):
+            dealt[stage] += 1
     found, done = [], 0
     for n in dealt:
         plain = sum(1 for layer in range(done, done + n) if layer < facts.plain)
@@ -191,6 +195,7 @@ def _saved_bytes(
     operand_bytes: float,
     dropout: bool,
     experts: bool,
+    routed: bool = True,
 ) -> float:
     """Return what one token saves in a layer on one rank; `scores_bytes` of all heads."""
     h, moe, mla = shape.hidden, shape.moe, shape.mla
@@ -205,8 +210,9 @@ def _saved_bytes(
     number = 2.0 * (2.0 if shape.gated_mlp else 1.0) + operand_bytes
     mlp = number * shape.ffn
     if experts:
-        mlp = number * moe.expert_ffn * (moe.top_k + moe.shared_experts)
-        mlp += operand_bytes * moe.top_k * h
+        mlp = number * moe.expert_ffn * moe.shared_experts
+        if routed:
+            mlp += (number * moe.expert_ffn + operand_bytes * h) * moe.top_k
     tp = split.tp
     return around / (tp if split.sequence_parallel else 1.0) + (inside + mlp + scores_bytes) / tp
 
@@ -214,19 +220,21 @@ def _saved_bytes(
 # Operators and messages ---------------------------------------------------------------------------
 
 
-def _gemm_s(device: Device, m: float, n: float, k: float, *, half: bool = False) -> float:
-    if half:
+def _gemm_s(device: Device, m: float, n: float, k: float, kind: str = "linear") -> float:
+    reached = device.gemm_frac
+    curve, peak, width = device.gemm, device.flop_per_s, device.operand_bytes
+    if kind == "half":
         curve, peak, width = device.half_gemm, device.half_flop_per_s, 2.0
-    else:
-        curve, peak, width = device.gemm, device.flop_per_s, device.operand_bytes
+    elif kind == "grouped" and device.grouped_gemm is not None:
+        curve, reached = device.grouped_gemm, 1.0
     frac = curve.best * m / (m + curve.m_half) * n / (n + curve.n_half) * k / (k + curve.k_half)
-    computing = 2.0 * m * n * k / (peak * frac * device.gemm_frac)
+    computing = 2.0 * m * n * k / (peak * frac * reached)
     moving = _move_s(device, width * (m * k + k * n) + 2.0 * m * n)
     return max(moving, computing)
 
 
-def _backward_s(device: Device, m: float, n: float, k: float, *, half: bool = False) -> float:
-    return _gemm_s(device, m, k, n, half=half) + _gemm_s(device, n, k, m, half=half)
+def _backward_s(device: Device, m: float, n: float, k: float, kind: str = "linear") -> float:
+    return _gemm_s(device, m, k, n, kind) + _gemm_s(device, n, k, m, kind)
 
 
 def _move_s(device: Device, n_bytes: float) -> float:
@@ -290,20 +298,20 @@ def _layer_s(
         forward += _gemm_s(device, tokens, n, k)
         backward += _backward_s(device, tokens, n, k)
 
-    mlps = [(1.0, tokens, shape.ffn / tp)]  # how often, rows, width
-    alone = 0.0
+    mixture, kind = software.mixture, "linear"
+    mlps = [(1.0, tokens, shape.ffn / tp, kind)]  # how often, rows, width
     if experts:
         local = moe.experts / split.ep
-        mlps = [(1.0, tokens, moe.shared_experts * moe.expert_ffn / tp)]
-        mlps.append((local, tokens / tp * moe.top_k / local, moe.expert_ffn))
-        alone = local if device.operand_bytes < 2.0 else 0.0
-    for times, rows, width in mlps:
+        rows = tokens / tp * split.etp * moe.top_k / local * mixture.imbalance
+        mlps = [(1.0, tokens, moe.shared_experts * moe.expert_ffn / tp, kind)]
+        mlps.append((local, rows, moe.expert_ffn / split.etp, "grouped"))
+    for times, rows, width, kind in mlps:
         if times > 0.0 and width > 0.0:
-            down = _gemm_s(device, rows, h, width)
-            forward += times * (_gemm_s(device, rows, gate * width, h) + down)
+            down = _gemm_s(device, rows, h, width, kind)
+            forward += times * (_gemm_s(device, rows, gate * width, h, kind) + down)
             last += times * down
-            backward += times * _backward_s(device, rows, gate * width, h)
-            backward += times * _backward_s(device, rows, h, width)
+            backward += times * _backward_s(device, rows, gate * width, h, kind)
+            backward += times * _backward_s(device, rows, h, width, kind)
 
     peak = device.half_flop_per_s * device.attention_frac
     products = facts.core_flop * tokens / tp / peak
@@ -313,21 +321,57 @@ def _layer_s(
         scores = shape.heads / tp * training.seq * tokens
         core = 2.0 * products + _move_s(device, SCORE_BYTES_FORWARD * scores)
         core_back = 4.0 * products + _move_s(device, SCORE_BYTES_BACKWARD * scores)
-    saved = _saved_bytes(shape, split, 0.0, operand_bytes=2.0, dropout=False, experts=experts)
+    saved = _saved_bytes(
+        shape, split, 0.0, operand_bytes=2.0, dropout=False, experts=experts, routed=False
+    )
     moving = _move_s(device, ELEMENTWISE * saved * tokens)
-    launch_s = device.launch_s * (EXPERT_KERNELS if experts else 1.0)
-    forward += core + moving + KERNELS_FORWARD * launch_s + alone * ONE_EXPERT_FORWARD_S
-    backward += core_back + 2.0 * moving
-    backward += KERNELS_BACKWARD * launch_s + alone * ONE_EXPERT_BACKWARD_S
+    forward += moving
+    backward += 2.0 * moving
+    if experts:
+        core, core_back = core / mixture.attention_gain, core_back / mixture.attention_gain
+        around = _around_experts(training, device, split, software)
+        slow = device.traffic * mixture.imbalance
+        forward += slow * _move_s(device, around[0] * tokens / tp)
+        backward += slow * _move_s(device, around[1] * tokens / tp)
+    else:
+        forward += KERNELS_FORWARD * device.launch_s
+        backward += KERNELS_BACKWARD * device.launch_s
+    forward, backward = forward + core, backward + core_back
     return forward, backward, core, core_back, last
 
 
 def _logits_s(training: Training, device: Device, tp: float, tokens: float) -> float:
     n, k = training.shape.vocab / tp, float(training.shape.hidden)
-    products = _gemm_s(device, tokens, n, k, half=True) + _backward_s(
-        device, tokens, n, k, half=True
-    )
+    products = _gemm_s(device, tokens, n, k, "half")
+    products += _backward_s(device, tokens, n, k, "half")
     return products + _move_s(device, LOGIT_BYTES_MOVED * n * tokens)
+
+
+def _around_experts(
+    training: Training, device: Device, split: Split, software: Software
+) -> tuple[float, float]:
+    """Return the bytes that a token moves around its experts, forward and backward."""
+    shape, mixture, moe = training.shape, software.mixture, training.shape.moe
+    copies, inner = moe.top_k * shape.hidden, moe.top_k * moe.expert_ffn
+    quantized = device.operand_bytes < 2.0
+    sorts = 0.5 + 0.5 * split.etp
+    router = expert_estimates.ROUTER_BYTES * shape.hidden
+    if mixture.fused:
+        both = sorts * expert_estimates.FUSED_PERMUTE * copies + router
+        both += expert_estimates.FUSED_ACTIVATION * inner
+        if quantized:
+            both += expert_estimates.FUSED_QUANTIZE * copies
+        return both, both
+    once = mixture.sends_once
+    each = expert_estimates.PERMUTE_ONCE_BYTES if once else expert_estimates.PERMUTE_BYTES
+    both = sorts * each * copies + router
+    kernels = expert_estimates.UNFUSED_BIASES if shape.biases == "all" else 1.0
+    forward = both + kernels * expert_estimates.ACTIVATION_FORWARD * inner
+    backward = both + kernels * expert_estimates.ACTIVATION_BACKWARD * inner
+    if quantized:
+        forward += expert_estimates.QUANTIZE_BYTES * (copies + inner)
+        backward += expert_estimates.QUANTIZE_BYTES * (copies + 2.0 * inner)
+    return forward, backward
 
 
 def _dispatch_s(
@@ -338,19 +382,30 @@ def _dispatch_s(
     tokens: float,
 ) -> float:
     """Return the time to send a layer's tokens to their experts, or back."""
-    moe, ep = training.shape.moe, split.ep
+    moe, ep, etp, mixture = training.shape.moe, split.ep, split.etp, software.mixture
     sent = tokens / split.tp * training.shape.hidden * software.expert_bytes
-    inside = min(ep, float(fabric.domain))
-    ranks_met = ep * (1.0 - (1.0 - 1.0 / ep) ** moe.top_k)
-    longest = _collective_s(fabric, "all_to_all", sent * ranks_met, inside)
+    waiting = _collective_s(fabric, "all_gather", sent * moe.top_k * etp, etp)
+    if mixture.gathers:
+        return waiting + _collective_s(fabric, "all_gather", sent * ep, ep, etp)
+    if ep <= 1.0:
+        return waiting
+    inside = min(ep, max(1.0, fabric.domain // etp))
     servers = ep / inside
-    if servers > 1.0:
-        servers_met = servers * (1.0 - (1.0 - 1.0 / servers) ** moe.top_k)
+    k = float(moe.top_k)
+    if mixture.sends_once:
+        ranks_met = ep - ep * (1.0 - 1.0 / ep) ** k
+        servers_met = servers - servers * (1.0 - 1.0 / servers) ** k
         if moe.groups_per_token:
             servers_met = min(servers_met, moe.groups_per_token)
-        crossing = sent * servers_met * (1.0 - 1.0 / servers)
-        longest = max(longest, fabric.out_step_s + crossing / _nic(fabric))
-    return longest
+        near, far = ranks_met * (1.0 - 1.0 / inside), servers_met * (1.0 - 1.0 / servers)
+    else:
+        near, far = k * (inside - 1.0) / ep, k * (1.0 - inside / ep)
+    link = fabric.links["all_to_all"]
+    up = min(fabric.up_bytes_per_s, max(inside - 1.0, 1.0) * fabric.pair_bytes_per_s)
+    longest = link.call_s + link.rank_s * (inside - 1.0) + sent * near / (up * mixture.link_frac)
+    if servers > 1.0:
+        longest = max(longest, fabric.out_step_s + sent * far / _nic(fabric))
+    return waiting + longest
 
 
 def _sharded_s(
@@ -372,7 +427,8 @@ def _sharded_s(
     tp, ep, shard = split.tp, split.ep, split.shard
     held = [(_dense_of_rank(shape, facts, tp, experts=experts), shard, tp)]
     if experts:
-        held.append((facts.experts / ep, max(shard * tp / ep, 1.0), ep))
+        whole = ep * split.etp
+        held.append((facts.experts / whole, max(shard * tp / whole, 1.0), whole))
     ahead = behind = 0.0
     busy = [0.0, 0.0]
     for mine, n, stride in held:
@@ -457,13 +513,23 @@ def _kind(
             cp_b, free_b = cp_b + cp_f, free_b - behind_f
     if experts:
         one_way = _dispatch_s(training, fabric, split, software, tokens)
-        ep_s = 2.0 * rounds * software.schedule.experts * one_way
+        ep_s = 2.0 * rounds * software.schedule.experts * software.mixture.imbalance * one_way
+        if split.pp == 1.0 or split.pieces > 1.0:
+            ep_s -= software.mixture.overlap * min(ep_s, forward + backward)
     if split.zero == 3:
         n_micro = training.batch / (split.dp * split.micro_batch) if split.pp > 1.0 else 1.0
         within = free_f + tp_round, free_b + tp_round, n_micro
         dp_s, *behind = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
     parts = forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b
-    return _Kind(*parts, *behind)
+    kind = _Kind(*parts, *behind)
+    if not experts:
+        return kind
+    mixture = software.mixture
+    ops = mixture.ops + mixture.expert_ops * shape.moe.experts / split.ep
+    if mixture.overlap and (split.pp == 1.0 or split.pieces > 1.0):
+        ops *= expert_estimates.OVERLAPPED_OPS
+    chip_s, host_s = sum(kind[:5]), ops * device.op_s * rounds / 2.0
+    return kind._replace(compute=kind.compute + math.hypot(chip_s, host_s) - chip_s)
 
 
 def step_parts(
@@ -490,8 +556,10 @@ def step_parts(
 
     logits = _logits_s(training, device, tp, tokens)
     whole = [sum(kind[:5]) for kind in kinds]
-    stages = [plain * whole[0] + others * whole[1] for plain, others in _stages(shape, facts, pp)]
-    stages[-1] += logits
+    dealt = _stages(shape, facts, pp, pieces)
+    stages = [plain * whole[0] + others * whole[1] for plain, others in dealt]
+    head = logits + training.mtp * (logits + whole[1 if n_of[1] else 0])
+    stages[-1] += head
     slowest, everything = max(stages), sum(stages)
     waits = (everything - slowest) * software.schedule.bubble / pieces
     bubble = n_micro * slowest + waits - n_micro * everything / pp
@@ -511,7 +579,7 @@ def step_parts(
     lost = 1.0 + (JITTER_PER_DECADE * math.log10(ranks / 8.0) if ranks > 8.0 else 0.0)
     each = n_micro / pp
     return {
-        "compute_s": each * (total.compute + logits) * lost,
+        "compute_s": each * (total.compute + head) * lost,
         "tp_s": each * total.tp * lost,
         "cp_s": each * total.cp * lost,
         "ep_s": each * total.ep * lost,
@@ -534,7 +602,8 @@ def _end_s(
 ) -> tuple[float, float]:
     """Return what sums of gradients and new weights add to a step, and the update."""
     shape = training.shape
-    tp, pp, dp, cp, ep, micro_batch, pieces, _, _, zero, _, _, shard = split
+    tp, pp, dp, cp, ep, micro_batch, pieces, _, _, zero, _, _, shard, etp = split
+    ep *= etp
     per_stage = shape.layers / pp
     group = dp * cp
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
@@ -575,7 +644,10 @@ def memory_parts(
     training: Training, split: Split, software: Software, facts: Facts
 ) -> dict[str, float]:
     """Return the bytes of the fullest stage, by the fields of ``RankMemory``."""
-    held = _stages(training.shape, facts, split.pp)
+    held = _stages(training.shape, facts, split.pp, split.pieces)
+    held[-1] = tuple(
+        n + training.mtp * (i == (training.shape.moe is not None)) for i, n in enumerate(held[-1])
+    )
     stages = [
         _stage_bytes(training, split, software, facts, float(stage), layers)
         for stage, layers in enumerate(held)
@@ -592,7 +664,8 @@ def _stage_bytes(
     layers: tuple[int, int],
 ) -> dict[str, float]:
     shape = training.shape
-    tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, _, _, shard = split
+    tp, pp, dp, cp, ep, micro_batch, pieces, recompute, seq_parallel, zero, _, _, shard, etp = split
+    ep *= etp
     embeddings = float(stage == 0.0) + float(stage == pp - 1.0)
     if pp == 1.0 and shape.tied_embeddings:
         embeddings = 1.0

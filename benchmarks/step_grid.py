@@ -36,7 +36,7 @@ BATCH = 1_920
 AUTO_BATCH, AUTO_CHIPS = 2_520, 5_128
 TRAINING = Training(shape_of(load_model("mt-nlg-530b")[0].architecture()), seq=2_048, batch=BATCH)
 CHIP = load_chip("nvidia/a100-80gb")[0]
-DEVICE = device_of(CHIP, "bf16", "flash-2").device
+DEVICE = device_of(CHIP, "bf16", "flash-2", "megatron-core").device
 FABRIC = fabric_of(CHIP)[0]
 SOFTWARE = Software()
 FACTS = scalar_step.facts_of(TRAINING)

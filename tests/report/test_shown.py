@@ -57,7 +57,7 @@ def test_a_result_is_a_few_lines_at_a_prompt():
 
 def test_a_price_is_one_line_at_a_prompt():
     price = cp.price_step("llama-3.1-8b", "H100-SXM", 8, batch=128)
-    assert repr(price).startswith("<StepPrice meta/llama-3.1-8b on 8 nvidia/h100-sxm: 15.2")
+    assert repr(price).startswith("<StepPrice meta/llama-3.1-8b on 8 nvidia/h100-sxm: 12.44 s")
     assert len(repr(price)) < 200
     assert Tags(price._repr_html_()).tags <= {
         "table",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from scipy.stats import binom
 
 import computeplan as cp
 from computeplan.compiler.hardware import device_of
@@ -18,9 +19,15 @@ from computeplan.specs.catalogue.fitted_speed import class_of, family_of, lineag
 from computeplan.specs.catalogue.lookup import chip_names
 from computeplan.validation import calibration as fitting
 from computeplan.validation import operator_curves as operators
-from computeplan.validation.calibration import FAMILIES, fit, out_of_sample, rows_of
-from computeplan.validation.cases import published_cases, read_cases
-from computeplan.validation.training import predict, ranking, scores, to_json
+from computeplan.validation.calibration import FAMILIES, SHARES, fit, rows_of
+from computeplan.validation.cases import mixture_cases, published_cases, read_cases
+from computeplan.validation.training import (
+    precision_pairs,
+    predict,
+    ranking,
+    scores,
+    to_json,
+)
 
 MAPE = {"A100": 0.10, "H100 BF16": 0.10, "H100 FP8": 0.06, "Ascend 910B": 0.10}
 """Largest mean absolute percentage error in seconds per step, written down before the fit."""
@@ -32,8 +39,29 @@ def predictions():
 
 
 @cache
-def outside():
-    return out_of_sample(published_cases())
+def mixtures():
+    return predict(mixture_cases())
+
+
+@cache
+def outside(group):
+    """Return the rows left out of the fit, by a name of `calibration`."""
+    dense = {"stacks": fitting.stacks_left_out, "chips": fitting.chips_left_out}
+    if group in dense:
+        return dense[group](published_cases())
+    what, _, name = group.partition(" of ")
+    key = {"release": fitting._release, "model family": fitting._model_family}[what]
+    if name == "experts":
+        return fitting.experts_left_out("NVIDIA", mixture_cases(), key)
+    return fitting.left_out(name, published_cases(), key)
+
+
+def errors(parts):
+    return np.expm1(np.concatenate([part.errors for part in parts]))
+
+
+def mape(parts):
+    return np.abs(errors(parts)).mean()
 
 
 @pytest.mark.parametrize("family", MAPE)
@@ -55,12 +83,20 @@ def test_every_verified_row_that_states_a_layout_is_priced():
     assert all("layout is not stated" in case.skipped for case in skipped)
 
 
-def test_runs_with_experts_are_never_fitted_and_lie_within_thirty_percent():
-    rows = [p for p in predictions() if p.family == "MoE"]
+def test_rows_with_experts_that_are_not_fitted_lie_within_a_quarter():
+    rows = [p for p in predictions() if p.family.startswith("MoE")]
     assert len(rows) == 4
-    assert all(abs(p.error) <= 0.30 for p in rows)
-    fitted = {case.id for name in FAMILIES for case in rows_of(name, published_cases())}
-    assert not fitted & {p.case.id for p in rows}
+    assert all(abs(p.error) <= 0.25 for p in rows)
+
+
+def test_the_errors_of_mixtures():
+    """Two numbers for all NVIDIA chips; other makers take them, and are marked."""
+    rows = [p for p in mixtures() if p.case.verified]
+    nvidia = [p for p in rows if p.family == "MoE NVIDIA"]
+    assert (len(rows), len(nvidia)) == (118, 95)
+    assert np.mean([abs(p.error) for p in nvidia]) <= 0.12
+    assert np.mean([abs(p.error) for p in rows]) <= 0.15
+    assert scores(rows)["MoE NVIDIA"].parameters == 2
 
 
 def test_layouts_of_one_model_are_ranked_as_measured():
@@ -75,7 +111,7 @@ def test_layouts_of_one_model_are_ranked_as_measured():
 def fits(case):
     """Return whether we say that the row's layout fits the memory of its chip."""
     ask = case.question
-    device = device_of(ask.chip, ask.precision, ask.kernel).device
+    device = device_of(ask.chip, ask.precision, ask.kernel, ask.stack).device
     return memory_of(ask.training, ask.layout, ask.software).total <= device.memory_bytes
 
 
@@ -88,27 +124,59 @@ def test_every_published_layout_fits():
 # -- out of sample -------------------------------------------------------------------------------
 
 
-def test_the_newest_software_is_foretold_by_its_date():
-    found = outside()["H100 FP8: newest, by date"]
-    assert found["NeMo 24.07"]["n"] == 9
-    assert found["NeMo 24.07"]["mape"] <= 0.18
+def test_a_chip_is_foretold_by_the_numbers_of_others():
+    """All rows of the H100 by those of the A100, and back; the 910B by NVIDIA's, too fast."""
+    found = {part.part: part for part in outside("chips")}
+    assert mape([found["nvidia/h100-sxm"]]) <= 0.10
+    assert mape([found["nvidia/a100"]]) <= 0.10
+    ascend = errors([found["huawei/ascend-910b2"]])
+    assert ascend.size == 42
+    assert -0.20 <= ascend.mean() <= -0.12
 
 
-def test_the_ascend_is_foretold_by_the_numbers_of_the_a100():
-    found = outside()["Ascend 910B: the whole chip"]["numbers of the A100"]
-    assert found["n"] == 42
-    assert found["mape"] <= 0.15
+def test_software_is_foretold_by_what_stands_in_for_it():
+    found = outside("stacks")
+    assert {part.part for part in found} == {"megatron-2022", "eager", "megatron-core"}
+    assert mape(found) <= 0.12
 
 
-def test_every_release_and_every_model_family_is_left_out_once():
-    families = outside()["Ascend 910B: a model family"]
-    assert sum(part["n"] for name, part in families.items() if name != "all") == 42
-    assert families["all"]["mape"] <= 0.12
-    for name in ("A100", "H100 BF16", "H100 FP8"):
-        parts = outside()[f"{name}: a release"]
-        rows = rows_of(name, published_cases())
-        assert set(parts) - {"all"} == {row.release for row in rows}
-        assert parts["all"]["mape"] <= 0.15
+@pytest.mark.parametrize("name", ["A100", "H100 BF16", "H100 FP8"])
+def test_every_release_is_left_out_once(name):
+    found = outside(f"release of {name}")
+    rows = rows_of(name, published_cases())
+    assert {part.part for part in found} == {row.release for row in rows}
+    assert mape(found) <= 0.15
+
+
+def test_mixtures_of_a_release_are_foretold_by_the_others():
+    found = outside("release of experts")
+    assert sum(part.errors.size for part in found) == 95
+    assert mape(found) <= 0.13
+
+
+def test_mixtures_on_hopper_and_blackwell_foretell_each_other():
+    found = fitting.experts_left_out("NVIDIA", mixture_cases(), fitting._generation)
+    assert {part.part for part in found} == {"Hopper", "Blackwell"}
+    for part in found:
+        assert mape([part]) <= 0.15
+
+
+def test_nine_of_ten_rows_left_out_lie_in_their_band():
+    """Left out by model family, software, chip; the bands are those of what was not fitted."""
+    families = {name: outside(f"model family of {name}") for name in FAMILIES}
+    families["experts"] = outside("model family of experts")
+    rates = {}
+    for name, parts in families.items():
+        inside = [hit for part in parts for hit in part.inside()]
+        rates[name] = np.mean(inside)
+        if len(inside) >= 40:
+            assert 0.85 <= rates[name] <= 0.95, rates
+        else:
+            assert binom.cdf(sum(inside), len(inside), 0.9) >= 0.05, rates
+    whole_chips = [hit for part in outside("chips") for hit in part.inside()]
+    assert np.mean(whole_chips) >= 0.85
+    every = [*outside("chips"), *outside("stacks"), *(p for ps in families.values() for p in ps)]
+    assert 0.85 <= np.mean([hit for part in every for hit in part.inside()]) <= 0.95
 
 
 def test_nine_of_ten_rows_lie_in_their_band():
@@ -117,42 +185,102 @@ def test_nine_of_ten_rows_lie_in_their_band():
     assert 0.85 <= np.mean(inside) <= 0.97
 
 
+MEGATRON_BF16 = {f"dgxc-{name}" for name in ("8b-8", "8b-128", "70b-64", "70b-2048", "405b-512")}
+MEGATRON_BF16 |= {"dgxc-405b-576", "dgxc-nem15", "dgxc-nem340", "mlm-qwen2.5-32b-h200"}
+
+
 def test_rows_that_nothing_was_fitted_to():
     """H100 with newer software, and three chips that have no row in the fit."""
     path = Path(cp.__file__).parent / "data" / "published" / "training_unseen.yaml"
     found = predict(read_cases(path))
-    dense = [p for p in found if p.family != "MoE"]
+    dense = [p for p in found if not p.family.startswith("MoE") and p.case.id not in MEGATRON_BF16]
     assert len(dense) == 12
-    assert np.mean([abs(p.error) for p in dense]) <= 0.12  # 8.1 % when they were read
+    assert np.mean([abs(p.error) for p in dense]) <= 0.12
     assert np.mean([p.low_s <= p.case.measured_s <= p.high_s for p in found]) >= 0.8
+
+
+def test_megatron_at_bf16_on_the_h100():
+    """NVIDIA's own recipes, never fitted: no row of Megatron-Core at BF16 is."""
+    path = Path(cp.__file__).parent / "data" / "published" / "training_unseen.yaml"
+    rows = [p for p in predict(read_cases(path)) if p.case.id in MEGATRON_BF16]
+    assert len(rows) == 9
+    assert np.mean([abs(p.error) for p in rows]) <= 0.10
+    assert all(p.low_s <= p.case.measured_s <= p.high_s for p in rows)
+
+
+@cache
+def pairs():
+    """Return rows of one chip, model, size, framework and layout at both precisions."""
+    return {(pair.fp8, pair.half): pair for pair in precision_pairs([*predictions(), *mixtures()])}
+
+
+PAIRS = (
+    ("mosaic-H100-SXM-80G-3b-s32768-n8-fp8", "mosaic-H100-SXM-80G-3b-s32768-n8-bf16"),
+    ("mosaic-H100-SXM-80G-3b-s8192-n8-fp8", "mosaic-H100-SXM-80G-3b-s8192-n8-bf16"),
+    ("mbridge2511-gb300-dsv3", "mbridge2511-gb300-dsv3-bf16"),
+    ("modelzoo-h100-mixtral-8x22b-fp8", "modelzoo-h100-mixtral-8x22b-dropless"),
+    ("modelzoo-h100-mixtral-8x22b-fp8", "modelzoo-h100-mixtral-8x22b-forced"),
+    ("modelzoo-h100-mixtral-8x22b-fp8", "modelzoo-h100-mixtral-8x22b-drop"),
+    ("folding-h100-8x22b-fold-fp8", "folding-h100-8x22b-fold"),
+    ("maxtext-tpu7x-dsv3-128-fp8", "maxtext-tpu7x-dsv3-128"),
+    ("maxtext-tpu7x-dsv3-256-fp8", "maxtext-tpu7x-dsv3-256"),
+    ("maxtext-tpu7x-qwen3-235b-256-fp8", "maxtext-tpu7x-qwen3-235b-256"),
+)
+
+
+@pytest.mark.parametrize("rows", PAIRS)
+def test_fp8_over_bf16(rows):
+    pair = pairs()[rows]
+    assert abs(pair.said / pair.measured - 1) <= 0.12
+
+
+def test_every_pair_of_precisions_is_compared():
+    assert set(pairs()) == set(PAIRS)
 
 
 # -- calibration ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_fitted_numbers_are_what_the_fit_gives(name):
-    shipped, rows = speed_tables().families[name], rows_of(name, published_cases())
-    numbers, year = fit(rows)
-    assert numbers.gemm_frac == pytest.approx(shipped.gemm_frac, rel=2e-3)
-    assert numbers.launch_s == pytest.approx(shipped.launch_s, rel=0.02)
-    assert year == shipped.software_year
-    assert len(rows) == shipped.rows
-    assert max(row.question.n_chips for row in rows) == shipped.largest_chips
+@pytest.mark.parametrize("share", SHARES)
+def test_the_fitted_numbers_are_what_the_fit_gives(share):
+    tables = speed_tables()
+    rows = [row for name in SHARES[share] for row in rows_of(name, published_cases())]
+    found = fit(rows)
+    assert found.gemm_frac == pytest.approx(tables.shares[share].gemm_frac, rel=2e-3)
+    assert len(rows) == tables.shares[share].rows
+    assert set(found.launch_s) == {k for k, v in tables.stacks.items() if v.share == share}
+    for stack, launch_s in found.launch_s.items():
+        assert launch_s == pytest.approx(tables.stacks[stack].launch_s, rel=0.02, abs=1e-7)
+        assert found.year[stack] == tables.stacks[stack].software_year
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_has_enough_rows_for_its_numbers(name):
-    family, rows = speed_tables().families[name], rows_of(name, published_cases())
-    of_the_chip = [
-        case
-        for case in published_cases()
-        if case.question is not None and case.question.chip.name in family.chips
-    ]
-    one_source = len({case.release for case in of_the_chip}) == 1
-    assert len(rows) >= 15
-    assert family.sources >= 2 or one_source
-    assert len(family.fitted) <= min(3, len(rows) // 8)
+def test_the_numbers_of_experts_are_what_the_fit_gives():
+    shipped = speed_tables().experts["NVIDIA"]
+    traffic, op_s = fitting.fit_experts(fitting.mixture_rows("NVIDIA", mixture_cases()))
+    assert traffic == pytest.approx(shipped.traffic, rel=0.01)
+    assert op_s == pytest.approx(shipped.op_s, rel=0.01)
+
+
+def test_there_are_enough_rows_for_the_numbers():
+    """At least 15 verified rows for a number of its own, and eight rows for each."""
+    tables = speed_tables()
+    for share, entry in tables.shares.items():
+        stacks = [stack for stack in tables.stacks.values() if stack.share == share]
+        assert entry.rows == sum(stack.rows for stack in stacks)
+        assert 1 + len(stacks) <= entry.rows // 8
+        assert all(stack.rows >= 15 for stack in stacks)
+    for numbers in tables.experts.values():
+        assert numbers.rows >= 16
+
+
+def test_the_cost_of_a_kernel_belongs_to_the_software():
+    """That of eager PyTorch is many times Megatron's, on the A100 alone and on the H100 alone."""
+    ampere, hopper = (
+        fit(rows_of(name, published_cases())).launch_s["eager"] for name in ("A100", "H100 BF16")
+    )
+    stacks = speed_tables().stacks
+    megatron = max(stacks[name].launch_s for name in ("megatron-2022", "megatron-core"))
+    assert min(ampere, hopper) > 3 * megatron
 
 
 @pytest.mark.parametrize("chip", operators.MEASURED_AS)
@@ -210,22 +338,20 @@ def test_too_few_rows_are_not_fitted():
 
 
 def test_rows_left_out_do_not_take_part_in_their_own_fit():
-    cases = published_cases()
-    errors = fitting.left_out("H100 FP8", cases, lambda case: case.release)
-    rows = rows_of("H100 FP8", cases)
-    whole, year = fit(rows)
-    for release, left in errors.items():
-        inside = fitting._errors([r for r in rows if r.release == release], whole, year)
-        assert left.shape == inside.shape
-        assert np.abs(left).mean() > 0.95 * np.abs(inside).mean()
-        assert not np.allclose(left, inside, rtol=1e-6)
+    whole = fit([row for name in SHARES["NVIDIA"] for row in rows_of(name, published_cases())])
+    found = outside("release of A100")
+    inside = [fitting._errors(part.cases, whole) for part in found]
+    for part, errors in zip(found, inside, strict=True):
+        assert part.errors.shape == errors.shape
+        assert not np.allclose(part.errors, errors, rtol=1e-6)
+    assert mape(found) > np.abs(np.expm1(np.concatenate(inside))).mean()
 
 
 def test_bands_of_runs_with_experts_are_their_own():
-    rows = [p for p in predictions() if p.family == "MoE"]
+    rows = [p for p in predictions() if p.family == "MoE NVIDIA"]
     assert all(p.low_s <= p.case.measured_s <= p.high_s for p in rows)
     dense = next(p for p in predictions() if p.family == "H100 FP8")
-    assert all(p.high_s / p.low_s > 1.5 * dense.high_s / dense.low_s for p in rows)
+    assert all(p.high_s / p.low_s > 1.3 * dense.high_s / dense.low_s for p in rows)
 
 
 # -- reading rows --------------------------------------------------------------------------------
@@ -386,7 +512,7 @@ def test_windows_and_latent_attention_come_from_the_catalogue():
 
 
 def test_json_has_the_promised_shape():
-    document = json.loads(to_json(predictions(), outside()))
+    document = json.loads(to_json(predictions(), {}))
     assert document["suite"] == "training"
     score = {"n", "parameters", "bias", "mape", "median", "p90", "baseline_mape"}
     assert all(set(found) == score for found in document["families"].values())
@@ -396,5 +522,5 @@ def test_json_has_the_promised_shape():
     assert first["error"] == pytest.approx(first["predicted"] / first["measured"] - 1)
     assert first["low"] < first["predicted"] < first["high"]
     assert sum(found["skipped"] is not None for found in document["rows"]) == 3
-    assert {found["family"] for found in document["rows"]} >= {*MAPE, "MoE", "unverified"}
+    assert {found["family"] for found in document["rows"]} >= {*MAPE, "MoE NVIDIA", "unverified"}
     assert "unverified" not in document["families"]

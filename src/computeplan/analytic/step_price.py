@@ -25,6 +25,7 @@ from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
+from computeplan.specs.software import Switches
 
 __all__ = ["StepPrice", "default_batch", "price_step"]
 
@@ -130,11 +131,14 @@ def price_step(
     batch: int | None = None,
     precision: str = "bf16",
     parallelism: Parallelism | Literal["auto"] = "auto",
-    framework: str | None = None,
+    framework: Switches | str | None = None,
+    mtp: int = 0,
     out_bytes_per_s: float | None = None,
     oversubscription: float = 1.0,
 ) -> StepPrice:
     """Return what a step of training takes.
+
+    Long because it takes all that a step depends on.
 
     Parameters
     ----------
@@ -150,8 +154,10 @@ def price_step(
         Of the linear layers.
     parallelism : Parallelism or "auto"
         A layout, or the best that fits; see `search.best_layouts`.
-    framework : str, optional
-        Whose switches to take.
+    framework : Switches or str, optional
+        Whose switches to take, and its switches where they are not the usual ones.
+    mtp : int
+        Extra prediction layers that are trained too.
     out_bytes_per_s : float, optional
         Out of the scale-up domain, per chip, instead of the data sheet's. [B/s]
     oversubscription : float
@@ -168,7 +174,7 @@ def price_step(
     --------
     >>> price = price_step("llama-3.1-8b", "H100-SXM", 8, batch=128)
     >>> price.words(), f"{price.step_s:.1f}"
-    ('dp 8, micro-batch 1, zero 3', '15.2')
+    ('dp 8, micro-batch 1, zero 3', '12.4')
     """
     _check_arguments(chips, seq, batch, precision, parallelism)
     fabric = _network(out_bytes_per_s, oversubscription)
@@ -176,8 +182,9 @@ def price_step(
         network, of_model = find_model(model)
         part, of_name = find_chip(chip)
         sequences = default_batch(chips, seq) if batch is None else batch
-        training = Training(shape_of(network.architecture()), seq, sequences)
-        found = price(part, training, precision, parallelism, chips, framework, fabric)
+        training = Training(shape_of(network.architecture()), seq, sequences, mtp)
+        software = framework if isinstance(framework, Switches) else Switches(name=framework)
+        found = price(part, training, precision, parallelism, chips, software, fabric)
     except ScenarioError:
         raise
     except ValueError as error:

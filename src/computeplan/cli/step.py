@@ -17,10 +17,13 @@ from computeplan.report import Language
 if TYPE_CHECKING:
     from computeplan.analytic.step_price import StepPrice
     from computeplan.specs.jobs import Parallelism
+    from computeplan.specs.software import Switches
 
 __all__ = ["step"]
 
 BIGGEST = 100_000_000
+DISPATCHERS = ("alltoall", "deepep", "hybridep", "allgather", "none")
+GROUPED = ("te", "kernel", "fused")
 
 
 @click.command()
@@ -50,6 +53,8 @@ BIGGEST = 100_000_000
 @click.option("--dp", type=click.IntRange(1, BIGGEST), help="Data parallel replicas.")
 @click.option("--cp", type=click.IntRange(1, BIGGEST), help="Context parallel ranks.")
 @click.option("--ep", type=click.IntRange(1, BIGGEST), help="Expert parallel ranks.")
+@click.option("--etp", type=click.IntRange(1, BIGGEST), help="Ranks that cut every expert.")
+@click.option("--mtp", type=click.IntRange(0, 100), default=0, help="Extra prediction layers.")
 @click.option("--micro-batch", type=click.IntRange(1, BIGGEST), help="Sequences at a time.")
 @click.option("--virtual-stages", type=click.IntRange(1, BIGGEST), help="Pieces of a stage.")
 @click.option("--first-stage-layers", type=click.IntRange(1, BIGGEST), help="If not as the others.")
@@ -64,6 +69,13 @@ BIGGEST = 100_000_000
 @click.option("--no-sequence-parallel", is_flag=True, help="Without sequence parallelism.")
 @click.option("--schedule", type=click.Choice(("1f1b", "zb-h1", "zb-h2", "dualpipe")))
 @click.option("--framework", help="Training software whose switches to take.")
+@click.option("--date", help="Month of its release, such as 2026-05; the newest if left out.")
+@click.option(
+    "--dispatcher", type=click.Choice(DISPATCHERS), help="How tokens are sent to their experts."
+)
+@click.option("--expert-overlap/--no-expert-overlap", default=None, help="Hide these messages.")
+@click.option("--graphs", help="CUDA graphs: none, full, or attn+moe_router+moe_preprocess.")
+@click.option("--grouped", type=click.Choice(GROUPED), help="How products of experts are launched.")
 @click.option(
     "--network", help="Out of a server, per chip, instead of the data sheet's: 200 Gbit/s."
 )
@@ -84,6 +96,12 @@ def step(
     recompute: str | None,
     schedule: str | None,
     framework: str | None,
+    date: str | None,
+    dispatcher: str | None,
+    expert_overlap: bool | None,
+    graphs: str | None,
+    grouped: str | None,
+    mtp: int,
     network: str | None,
     oversubscription: float,
     figure: Path | None,
@@ -92,6 +110,8 @@ def step(
 ) -> None:
     """Price a step of training: time with its band, what it is spent on, memory, best layouts.
 
+    Long because every option is an argument.
+
     Without --tp and the like, the best layout that fits is found: of those that cannot be told from
     the fastest, the one most like published runs. Batch, sequence and precision stay.
     """
@@ -99,6 +119,14 @@ def step(
     from computeplan.compiler.speed import of_decimal_batch
     from computeplan.report.steps import as_document
 
+    switches = _switches(
+        name=framework,
+        date=date,
+        dispatcher=dispatcher,
+        expert_overlap=expert_overlap,
+        graphs=graphs,
+        grouped=grouped,
+    )
     given = dict(layout) | {"recompute": _recompute(recompute), "schedule": schedule}
     rate = None if network is None else _quantity(network, "B/s", "--network")
     prices = [
@@ -110,7 +138,8 @@ def step(
             batch=None if batch is None else _sequences(batch, seq),
             precision=precision,
             parallelism=_layout(given, chips, name, sequence_parallel=not no_sequence_parallel),
-            framework=framework,
+            framework=switches,
+            mtp=mtp,
             out_bytes_per_s=rate,
             oversubscription=oversubscription,
         )
@@ -202,6 +231,19 @@ def _sequences(batch: str, seq: int) -> int:
     if not 0 < count <= BIGGEST:
         raise ScenarioError.of(f"--batch must be 1 to {BIGGEST:,} sequences, got {batch!r}")
     return count
+
+
+def _switches(**given: object) -> Switches:
+    from pydantic import ValidationError
+
+    from computeplan.specs.software import Switches
+
+    try:
+        return Switches.model_validate({k: v for k, v in given.items() if v is not None})
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = f"--{str(found['loc'][0]).replace('_', '-')}"
+        raise ScenarioError.of(f"{where} {found['msg'].removeprefix('Value error, ')}") from None
 
 
 def _quantity(text: str, unit: str, option: str) -> float:

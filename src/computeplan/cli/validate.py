@@ -46,28 +46,30 @@ def _training(
     from computeplan.report.scatter import save_axes
     from computeplan.report.validation import (
         family_table,
+        left_out_document,
         out_of_sample_table,
+        precision_table,
         rows_table,
         scatter_of,
     )
     from computeplan.report.words import sentence
     from computeplan.validation.calibration import out_of_sample
-    from computeplan.validation.cases import published_cases, read_cases
+    from computeplan.validation.cases import mixture_cases, published_cases, read_cases
     from computeplan.validation.training import predict, scores, to_json
 
     _one_form(as_json=as_json, as_markdown=as_markdown)
-    cases = published_cases() if file is None else read_cases(file)
+    cases = (*published_cases(), *mixture_cases()) if file is None else read_cases(file)
     predictions = predict(cases)
     outside = {}
     if file is None:
         with Console(stderr=True).status("fitting without each release ..."):
-            outside = out_of_sample(cases)
+            outside = out_of_sample(published_cases(), mixture_cases())
     if figure is not None and scores(predictions):
         save_axes(scatter_of(predictions), figure)
     if as_json:
-        click.echo(to_json(predictions, outside))
+        click.echo(to_json(predictions, left_out_document(outside)))
         return
-    tables = [rows_table(predictions), family_table(predictions)]
+    tables = [rows_table(predictions), family_table(predictions), precision_table(predictions)]
     if outside:
         tables.append(out_of_sample_table(outside))
     _print(tables, as_markdown=as_markdown)

@@ -8,21 +8,22 @@ what it takes from a relative is said in a note.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 from computeplan.notes import Notes, note
 from computeplan.physics.steptime.collectives import Fabric, Link, Operation
-from computeplan.physics.steptime.layout import Software
 from computeplan.physics.steptime.memory import GIB
 from computeplan.physics.steptime.operators import Device, GemmCurve
-from computeplan.physics.steptime.pipeline import SCHEDULES
 from computeplan.specs.catalogue.chips import Chip, Figure
 from computeplan.specs.catalogue.fitted_speed import (
-    Family,
+    Stack,
     attention_frac,
+    experts_of,
     family_of,
-    framework_of,
+    launch_of,
     lineage,
+    share_of,
     speed_tables,
 )
 from computeplan.specs.catalogue.lookup import is_of_catalogue
@@ -36,9 +37,9 @@ __all__ = [
     "device_of",
     "fabric_of",
     "numbers_of",
+    "operand_bytes",
     "peak_of",
     "software_factor",
-    "software_of",
 ]
 
 HALF = ("bf16", "fp16")
@@ -53,9 +54,15 @@ SAME_DIE_SPREAD, RELATIVE_SPREAD, DECADE_SPREAD = 0.08, 0.15, 0.10
 """Standard deviation of the logarithm of a prediction, on top of its family's: for a chip of the
 same die, for any other relative, for ten times the chips of the largest run that was fitted.
 Estimates."""
-EXPERT_SPREAD = 0.25
-"""The same for models with experts, to whose runs nothing is fitted: root mean square of the
-logarithm of predicted over measured, of the six published runs."""
+SOFTWARE_SPREAD = 0.10
+"""The same for software of which no row was fitted: what leaving a whole stack out adds to the
+spread of rows left out otherwise (0.17 against 0.14). An estimate."""
+LEAST_FACTOR = 1.5
+"""Ends of the band of a chip of which a data sheet is all that is known, at least. A choice."""
+GROUPED_FP8, GROUPED_HALF = 0.66, 128.0
+"""Share of the FP8 peak that grouped products reach, and the rows and columns at which each factor
+is one half: within 8 % of 1,288 and 1,093 TFLOP/s on the H800 (deepseek-ai/DeepGEMM) and 2,672 on
+the GB200 (NVIDIA/Megatron-LM, roadmap)."""
 INTERVAL = 1.645
 """Standard deviations from the middle to the ends of a 90 % interval."""
 
@@ -71,10 +78,12 @@ class Band(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """The fitted numbers of a family."""
+    """The fitted numbers of a chip with some software."""
 
     gemm_frac: float
     launch_s: float
+    traffic: float
+    op_s: float
 
 
 class RankDevice(NamedTuple):
@@ -85,96 +94,101 @@ class RankDevice(NamedTuple):
     notes: Notes
 
 
-def numbers_of(family: Family) -> Numbers:
-    """Return the fitted numbers of a family."""
-    return Numbers(family.gemm_frac, family.launch_s)
+def numbers_of(chip: str, stack: str) -> Numbers:
+    """Return the fitted numbers of a chip, by its full name, with some software."""
+    experts = experts_of(chip)[1]
+    return Numbers(
+        gemm_frac=share_of(chip)[1].gemm_frac,
+        launch_s=launch_of(chip, stack)[1].launch_s,
+        traffic=experts.traffic,
+        op_s=experts.op_s,
+    )
 
 
-def software_of(
-    framework: str | None, precision: str = "bf16", schedule: str = "1f1b"
-) -> tuple[Software, str, str]:
-    """Return the switches of a framework, its attention kernel, and the entry that was used.
+def band_of(
+    chip: Chip,
+    precision: str,
+    n_chips: int,
+    stack: str,
+    *,
+    experts: bool = False,
+    unseen: Collection[str] = (),
+) -> Band:
+    """Return the 90 % band around a predicted time.
 
     Parameters
     ----------
-    framework : str or None
-        By any name that begins as an entry of the software table does.
-    precision : str
-        Of the linear layers.
-    schedule : str
-        Of the pipeline, a key of `SCHEDULES`.
-
-    Examples
-    --------
-    >>> software_of("Megatron-LM")[1:]
-    ('unfused', 'Megatron-LM')
-    """
-    name, entry = framework_of(framework)
-    if precision == "fp8" and entry.in_fp8 is not None:
-        name, entry = framework_of(entry.in_fp8)
-    software = Software(
-        flash=entry.attention != "unfused",
-        dropout=entry.dropout,
-        stops_early=entry.stops_early,
-        grad_bytes=entry.grad_bytes,
-        tp_exposed=entry.tp_exposed,
-        grad_overlap=entry.grad_overlap,
-        weight_overlap=entry.weight_overlap,
-        operand_bytes=_operand_bytes(precision),
-        selective=entry.selective,
-        logit_bytes=entry.logit_bytes,
-        fragmentation=entry.fragmentation,
-        schedule=SCHEDULES[schedule],
-    )
-    return software, entry.attention, name
-
-
-def band_of(chip: Chip, precision: str, n_chips: int, *, experts: bool = False) -> Band:
-    """Return the 90 % band around a predicted time; `experts` is whether the model has some.
+    chip : Chip
+    precision, stack : str
+        Of the linear layers, of the framework.
+    n_chips : int
+    experts : bool
+        Whether the model has some.
+    unseen : collection of str
+        What to take for unknown though rows of it were fitted: ``software``, ``chip``.
 
     Examples
     --------
     >>> from computeplan.specs.catalogue.lookup import load_chip
-    >>> band_of(load_chip("H100-SXM")[0], "fp8", 21504).extrapolated
+    >>> band_of(load_chip("H100-SXM")[0], "fp8", 21504, "megatron-core").extrapolated
     2.0
     """
+    tables = speed_tables()
     _, family, own = family_of(chip.kin, precision)
     extrapolated = n_chips / family.largest_chips
-    variance = family.spread**2 + (EXPERT_SPREAD**2 if experts else 0.0)
-    if not own or chip.relative is not None:
-        same = chip.name in speed_tables().same_die
-        variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
+    variance = family.spread**2
+    if experts:
+        variance = max(variance, _expert_spread(chip.kin) ** 2)
+    elif "software" in unseen or launch_of(chip.kin, stack)[0] != stack:
+        variance += SOFTWARE_SPREAD**2
     variance += (DECADE_SPREAD * max(0.0, math.log10(extrapolated))) ** 2
+    own = own and chip.relative is None and "chip" not in unseen
+    known = own or chip.name in tables.same_die or chip.kin in tables.operators
+    if not known:  # a data sheet, and the numbers of another chip
+        spread = math.sqrt(variance + tables.unseen_chip.spread**2)
+        least = math.log(LEAST_FACTOR)
+        low = min(-least, -tables.unseen_chip.bias - INTERVAL * spread)
+        high = max(least, -tables.unseen_chip.bias + INTERVAL * spread)
+        return Band(math.exp(low), math.exp(high), extrapolated)
+    if not own:
+        same = chip.name in tables.same_die
+        variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
     factor = math.exp(INTERVAL * math.sqrt(variance))
     return Band(1.0 / factor, factor, extrapolated)
 
 
-def software_factor(year: float | None, family: Family) -> float:
-    """Return the time of a step with software of a year over that of the family's.
+def _expert_spread(chip: str) -> float:
+    """Return the spread of layers with experts; wider for makers to whose rows none is fitted."""
+    _, numbers, _ = experts_of(chip)
+    makers = {known.partition("/")[0] for known in numbers.chips}
+    return numbers.spread if chip.partition("/")[0] in makers else numbers.other_spread
+
+
+def software_factor(year: float | None, stack: Stack) -> float:
+    """Return the time of a step with software of a year over that of the rows that were fitted.
 
     Examples
     --------
-    >>> _, family, _ = family_of("nvidia/h100-sxm", "fp8")
-    >>> software_factor(None, family)
+    >>> software_factor(None, launch_of("nvidia/h100-sxm", "eager")[1])
     1.0
     """
     if year is None:
         return 1.0
-    return math.exp(-SOFTWARE_PER_YEAR * (year - family.software_year))
+    return math.exp(-SOFTWARE_PER_YEAR * (year - stack.software_year))
 
 
 def device_of(
-    chip: Chip, precision: str, kernel: str, numbers: Numbers | None = None
+    chip: Chip, precision: str, kernel: str, stack: str, numbers: Numbers | None = None
 ) -> RankDevice:
     """Return what one rank of a chip computes with.
 
     Parameters
     ----------
     chip : Chip
-    precision, kernel : str
-        Of the linear layers, and of the attention core.
+    precision, kernel, stack : str
+        Of the linear layers, of the attention core, of the framework.
     numbers : Numbers, optional
-        Fitted numbers instead of the family's.
+        Fitted numbers instead of the catalogue's.
 
     Raises
     ------
@@ -184,15 +198,15 @@ def device_of(
     Examples
     --------
     >>> from computeplan.specs.catalogue.lookup import load_chip
-    >>> rank = device_of(load_chip("H100-SXM")[0], "fp8", "flash-3")
+    >>> rank = device_of(load_chip("H100-SXM")[0], "fp8", "flash-3", "megatron-core")
     >>> rank.family, f"{rank.device.flop_per_s:.4g}"
     ('H100 FP8', '1.979e+15')
     """
     peak = peak_of(chip, precision)
     half = _half_peak(chip, precision)
-    name, family, own = family_of(chip.kin, precision)
+    name, _, own = family_of(chip.kin, precision)
     own = own and chip.relative is None
-    fitted = numbers_of(family) if numbers is None else numbers
+    fitted = numbers_of(chip.kin, stack) if numbers is None else numbers
     curve, measured_on = _curve(chip.kin, precision)
     half_curve, _ = _curve(chip.kin, "bf16")
     ranks = chip.ranks_per_chip
@@ -205,9 +219,12 @@ def device_of(
         memory_bytes=_capacity(chip) / ranks,
         memory_bytes_per_s=_needed(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
         / ranks,
-        operand_bytes=_operand_bytes(precision),
+        operand_bytes=operand_bytes(precision),
         gemm_frac=fitted.gemm_frac,
         launch_s=fitted.launch_s,
+        grouped_gemm=_grouped(curve, half_curve, precision, fitted.gemm_frac),
+        traffic=fitted.traffic,
+        op_s=fitted.op_s,
     )
     notes = []
     if not own:
@@ -276,7 +293,8 @@ def fabric_of(
     return fabric, notes
 
 
-def _operand_bytes(precision: str) -> float:
+def operand_bytes(precision: str) -> float:
+    """Return the bytes of one number that the linear layers multiply."""
     return 1.0 if precision == "fp8" else 2.0
 
 
@@ -318,6 +336,15 @@ def _curve(chip: str, precision: str) -> tuple[GemmCurve, str]:
             found = measured.gemm[wanted]
             return GemmCurve(found.best, found.m_half, found.n_half, found.k_half), name
     raise ValueError(f"no matrix product was measured in {precision}")
+
+
+def _grouped(
+    curve: GemmCurve, half_curve: GemmCurve, precision: str, gemm_frac: float
+) -> GemmCurve:
+    """Return the curve of grouped products: tiles of many experts fill the chip together."""
+    if precision == "fp8":
+        return GemmCurve(GROUPED_FP8, GROUPED_HALF, GROUPED_HALF, half_curve.k_half)
+    return GemmCurve(gemm_frac * curve.best, GROUPED_HALF, curve.n_half, curve.k_half)
 
 
 def _capacity(chip: Chip) -> float:

@@ -11,6 +11,7 @@ from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import Document
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.sites import Network
+from computeplan.specs.software import Switches
 from computeplan.world.pools import Pool
 
 __all__ = ["JobOnPool"]
@@ -41,6 +42,11 @@ class JobOnPool(NamedTuple):
             return self.job.chips
         assert self.job.layout is not None  # validated
         return -(-self.job.layout.n_ranks // self.chip.ranks_per_chip)
+
+    @property
+    def switches(self) -> Switches:
+        """Training software of the job; the usual one if it names none."""
+        return self.job.framework or Switches()
 
     def error(self, message: str, *path: str) -> ScenarioError:
         """Return what is wrong with the job, at a path below it."""

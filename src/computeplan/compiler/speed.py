@@ -14,10 +14,11 @@ nominal value.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, peak_of, software_of
+from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, peak_of
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.published import (
     above_published,
@@ -28,6 +29,7 @@ from computeplan.compiler.published import (
     practice_on,
     within_error,
 )
+from computeplan.compiler.software import software_of
 from computeplan.compiler.stages import stages_of
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note
@@ -38,13 +40,15 @@ from computeplan.physics.steptime.operators import Device
 from computeplan.physics.steptime.practice import Practice
 from computeplan.physics.steptime.search import Choices, best_layouts, check_fits
 from computeplan.physics.steptime.step import Training, step_time
-from computeplan.physics.steptime.transformer import size_class
+from computeplan.physics.steptime.transformer import Shape, size_class
 from computeplan.specs.catalogue.chips import Chip, Precision
-from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
+from computeplan.specs.catalogue.fitted_speed import experts_of, family_of, launch_of
 from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.software import software_table, stack_of
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
+from computeplan.specs.software import Switches
 from computeplan.specs.uncertain import Factor
 
 __all__ = [
@@ -163,7 +167,7 @@ def _given(at: JobOnPool, batch: float, peak: float) -> Speed | None:
 
 def _training(at: JobOnPool, batch: float) -> Training:
     assert at.job.seq is not None  # validated
-    return Training(at.shape, at.job.seq, round(batch / at.job.seq))
+    return Training(at.shape, at.job.seq, round(batch / at.job.seq), at.job.mtp)
 
 
 def _check(at: JobOnPool, batch: float, given: Speed) -> Notes:
@@ -189,7 +193,13 @@ def _price(at: JobOnPool, training: Training) -> Priced:
     assert job.parallelism is not None
     try:
         return price(
-            at.chip, training, job.precision, job.parallelism, at.n_chips, job.framework, at.network
+            at.chip,
+            training,
+            job.precision,
+            job.parallelism,
+            at.n_chips,
+            at.switches,
+            at.network,
         )
     except InfeasibleError as error:
         raise InfeasibleError(f"jobs.{at.name} on {at.chip.name}: {error}") from None
@@ -235,16 +245,23 @@ def layout_problem(training: Training, given: Parallelism) -> str:
         stages_of(given, shape.layers)
     except ValueError as error:
         return str(error)
-    if given.ep == 1:
+    return _experts_problem(shape, given)
+
+
+def _experts_problem(shape: Shape, given: Parallelism) -> str:
+    """Return what makes it impossible to share out the experts so, empty if nothing does."""
+    if given.ep == given.etp == 1:
         return ""
     if shape.moe is None:
-        return f"ep {given.ep} asks for experts, and the model has none"
+        return f"ep {given.ep}, etp {given.etp} ask for experts, and the model has none"
     holders = given.tp * given.cp * given.dp
-    if shape.moe.experts % given.ep or holders % given.ep:
+    if shape.moe.experts % given.ep or holders % (given.ep * given.etp):
         return (
-            f"ep {given.ep} must divide the {shape.moe.experts} experts and the"
-            f" {holders} ranks of tp x cp x dp"
+            f"ep {given.ep} must divide the {shape.moe.experts} experts, and ep x etp"
+            f" ({given.ep * given.etp}) the {holders} ranks of tp x cp x dp"
         )
+    if shape.moe.expert_ffn % given.etp:
+        return f"etp {given.etp} does not divide the {shape.moe.expert_ffn} columns of an expert"
     return ""
 
 
@@ -317,7 +334,7 @@ def price(
     precision: str,
     parallelism: Parallelism | Literal["auto"],
     n_chips: int,
-    framework: str | None = None,
+    framework: Switches = Switches(),  # noqa: B008 - frozen
     network: Network = Network(),  # noqa: B008 - frozen
 ) -> Priced:
     """Return the layout of a job on a chip, or the ten best, with time and memory.
@@ -331,8 +348,8 @@ def price(
     parallelism : Parallelism or "auto"
     n_chips : int
         Chips there are.
-    framework : str, optional
-        Whose switches to use.
+    framework : Switches
+        Training software and its switches.
     network : Network
         Between servers.
 
@@ -344,34 +361,22 @@ def price(
         If the layout does not fit the memory of the chip, or none does.
     """
     schedule = "1f1b" if parallelism == "auto" else parallelism.schedule
-    software, kernel, taken = software_of(framework, precision, schedule)
-    if framework is not None and taken == "default" != framework:
-        known = ", ".join(speed_tables().frameworks)
-        raise ValueError(f"no framework {framework!r}; known: {known}")
-    device, family, of_chip = device_of(chip, precision, kernel)
+    software, kernel, taken = software_of(framework, precision, schedule, chip.kin)
+    if framework.name is not None and taken == "default" != framework.name:
+        known = ", ".join(software_table().frameworks)
+        raise ValueError(f"no framework {framework.name!r}; known: {known}")
+    stack = stack_of(framework.name, precision)
+    device, family, of_chip = device_of(chip, precision, kernel, stack)
     fabric, of_links = fabric_of(chip, network.per_chip, network.oversubscription, n_chips)
     n_ranks = n_chips * chip.ranks_per_chip
     if parallelism == "auto":
         choices = _search(training, device, fabric, n_ranks, software, practice_on(chip))
     else:
-        problem = layout_problem(training, parallelism)
-        if not problem and parallelism.n_ranks > n_ranks:
-            problem = (
-                f"tp x pp x dp x cp is {parallelism.n_ranks} ranks, and {n_chips} x {chip.name} are"
-                f" {n_ranks}"
-            )
-        if problem:
-            raise ValueError(problem)
-        layout = layout_of(parallelism, training.shape.layers).flat()
-        check_fits(training, device, layout.at(0), software)
-        time = step_time(training, device, fabric, layout, software)
-        choices = Choices(layout, time, memory_of(training, layout, software), 1, 1)
+        choices = _given_layout(training, device, fabric, software, parallelism, chip, n_chips)
     used = -(-int(choices.layout.n_ranks.flat[0]) // chip.ranks_per_chip)
     experts = training.shape.moe is not None
-    band = band_of(chip, precision, used, experts=experts)
-    notes = [*of_chip, *of_links]
-    if experts:
-        notes.append(note("experts_not_fitted"))
+    band = band_of(chip, precision, used, stack, experts=experts)
+    notes = [*of_chip, *of_links, *_borrowed(chip, stack, taken, experts=experts)]
     notes += _of_host(chip, choices) if parallelism == "auto" else ()
     if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
         notes.append(note("long_sequences"))
@@ -383,6 +388,41 @@ def price(
         notes += within_error(chip, choices)
         notes += outside_measured(chip, training, precision, taken, mfu, band)
     return Priced(choices, device, used, band, family, taken, tuple(notes))
+
+
+def _given_layout(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    software: Software,
+    given: Parallelism,
+    chip: Chip,
+    n_chips: int,
+) -> Choices:
+    """Return a layout by numbers, priced; a ValueError if it contradicts itself."""
+    problem, n_ranks = layout_problem(training, given), n_chips * chip.ranks_per_chip
+    if not problem and given.n_ranks > n_ranks:
+        problem = (
+            f"tp x pp x dp x cp is {given.n_ranks} ranks, and {n_chips} x {chip.name} are {n_ranks}"
+        )
+    if problem:
+        raise ValueError(problem)
+    layout = layout_of(given, training.shape.layers).flat()
+    check_fits(training, device, layout.at(0), software)
+    time = step_time(training, device, fabric, layout, software)
+    return Choices(layout, time, memory_of(training, layout, software), 1, 1)
+
+
+def _borrowed(chip: Chip, stack: str, framework: str, *, experts: bool) -> Notes:
+    """Return which fitted numbers are those of other software, or of other chips."""
+    notes: list[Note] = []
+    found, _ = launch_of(chip.kin, stack)
+    if found != stack and not experts:
+        notes.append(note("software_not_fitted", framework=framework, stack=stack, other=found))
+    name, _, own = experts_of(chip.kin)
+    if experts and not own:
+        notes.append(note("experts_not_fitted", chip=chip.name, other=name))
+    return tuple(notes)
 
 
 def _of_host(chip: Chip, choices: Choices) -> Notes:
@@ -400,10 +440,10 @@ def _batch_of_all(at: JobOnPool, training: Training, n_used: int) -> int | None:
     sequences, rest = divmod(training.batch * at.n_chips, n_used)
     if rest or job.parallelism is None:
         return None
-    larger = Training(at.shape, training.seq, sequences)
+    larger = replace(training, batch=sequences)
     try:
         found = price(
-            at.chip, larger, job.precision, job.parallelism, at.n_chips, job.framework, at.network
+            at.chip, larger, job.precision, job.parallelism, at.n_chips, at.switches, at.network
         )
     except (InfeasibleError, ValueError):
         return None

@@ -16,15 +16,18 @@ from computeplan.report.scatter import scatter
 from computeplan.report.table import Table
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue.fitted_speed import speed_tables
+from computeplan.validation.calibration import LeftOut
 from computeplan.validation.reliability import Check
-from computeplan.validation.training import Prediction, ranking, scores
+from computeplan.validation.training import Prediction, precision_pairs, ranking, scores
 
 __all__ = [
     "checks_json",
     "checks_table",
     "family_table",
+    "left_out_document",
     "markdown",
     "out_of_sample_table",
+    "precision_table",
     "rows_table",
     "scatter_of",
 ]
@@ -97,19 +100,57 @@ def family_table(predictions: Sequence[Prediction]) -> Table:
     return Table("by family", head, tuple(rows), tuple(notes))
 
 
-def out_of_sample_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    """Return the errors on rows that were left out of the fit."""
+def left_out_document(
+    found: Mapping[str, Sequence[LeftOut]],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return rows, bias, mean absolute error and share in their band, by what was left out."""
+    document: dict[str, dict[str, dict[str, float]]] = {}
+    for label, parts in found.items():
+        whole = [("all", list(parts))] if len(parts) > 1 else []
+        for name, some in [*((part.part, [part]) for part in parts), *whole]:
+            relative = np.expm1(np.concatenate([part.errors for part in some]))
+            document.setdefault(label, {})[name] = {
+                "n": relative.size,
+                "bias": float(relative.mean()),
+                "mape": float(np.abs(relative).mean()),
+                "in_band": float(np.mean([hit for part in some for hit in part.inside()])),
+            }
+    return document
+
+
+def precision_table(predictions: Sequence[Prediction]) -> Table:
+    """Return time in FP8 over time in half precision, of runs that differ in nothing else."""
     rows = tuple(
-        (label, part, f"{numbers['n']:.0f}", f"{numbers['bias']:+.1%}", f"{numbers['mape']:.1%}")
-        for label, parts in found.items()
-        for part, numbers in parts.items()
+        (p.fp8, p.half, f"{p.measured:.3f}", f"{p.said:.3f}", f"{p.said / p.measured - 1:+.1%}")
+        for p in precision_pairs(predictions)
     )
+    head = ("in FP8", "in half precision", "measured", "predicted", "error")
+    notes = ("rows of one chip, model, size, layout and release that differ in their precision",)
+    return Table("FP8 over half precision", head, rows, notes)
+
+
+def out_of_sample_table(found: Mapping[str, Sequence[LeftOut]]) -> Table:
+    """Return the errors on rows that were left out of the fit."""
+    rows = [
+        (
+            label,
+            name,
+            f"{numbers['n']:.0f}",
+            f"{numbers['bias']:+.1%}",
+            f"{numbers['mape']:.1%}",
+            f"{numbers['in_band']:.0%}",
+        )
+        for label, parts in left_out_document(found).items()
+        for name, numbers in parts.items()
+    ]
+    everything = [part for parts in found.values() for part in parts]
+    hits = [hit for part in everything for hit in part.inside()]
     notes = (
-        "left out: all rows of a release, of a model family, of the newest software, of the chip",
-        "where fewer than eight rows are left, those of the parent family are used",
+        "left out: all rows of a release, of a model family, of a software stack, of a chip",
+        f"in band: share inside their 90 % band; {np.mean(hits):.0%} of all {len(hits):,}",
     )
-    head = ("left out", "rows of", "n", "bias", "MAPE")
-    return Table("out of sample: fitted without them", head, rows, notes)
+    head = ("left out", "rows of", "n", "bias", "MAPE", "in band")
+    return Table("out of sample: fitted without them", head, tuple(rows), notes)
 
 
 def checks_table(found: Sequence[Check]) -> Table:

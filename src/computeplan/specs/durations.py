@@ -44,7 +44,7 @@ def read_law(value: object) -> Law:
     Examples
     --------
     >>> read_law("5 min")
-    Law(name='const', shapes=(), scale_s=300.0)
+    Law(name='const', shapes=(), scale_s=300.0, shares=())
     >>> law = read_law({"lognormal": {"median": "8 min", "p95": "25 min"}})
     >>> f"{law_mean_s(law) / 60:.2f} min"
     '10.17 min'

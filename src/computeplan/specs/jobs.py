@@ -1,4 +1,7 @@
-"""A training run: its model, its work, the chips it wants and how it saves."""
+"""A training run: its model, its work, the chips it wants and how it saves.
+
+Long because a job has many keys, each with what people try instead.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from computeplan.specs.fields import (
     Frozen,
     Name,
     PositiveDuration,
-    Title,
     Tokens,
     instead,
     refuse,
     said_once,
 )
+from computeplan.specs.software import Switches, read_framework
 from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFraction
 
 __all__ = ["Checkpoint", "FullLayers", "Job", "Module", "Parallelism"]
@@ -125,6 +128,8 @@ class Parallelism(Frozen):
     """Context parallel ranks."""
     ep: Count = 1
     """Expert parallel ranks, among those of tp, cp and dp."""
+    etp: Count = 1
+    """Ranks that cut every expert."""
     micro_batch: Count = 1
     """Sequences that go through the pipeline at a time."""
     virtual_stages: Count = 1
@@ -269,6 +274,10 @@ class Job(Frozen):
             "prices are of sites and pools: sites.NAME.price, pools.NAME.rent",
         ),
         ("software backend", "write framework: Megatron-LM"),
+        (
+            "dispatcher expert_overlap graphs grouped cuda_graphs",
+            "stands in framework: {name: Megatron-Bridge, dispatcher: hybridep, graphs: full}",
+        ),
     )
 
     model: (
@@ -312,8 +321,18 @@ class Job(Frozen):
     step is given, that is the speed, and the price of the layout a check of it."""
     chips: Count | None = None
     """Chips the job wants; follows from parallelism where that is given."""
-    framework: Title | None = None
-    """Training software whose switches price the step, such as Megatron-Bridge or torchtitan."""
+    framework: Annotated[
+        Switches | None,
+        BeforeValidator(read_framework),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string"}, {"type": "object"}], "examples": ["Megatron-Bridge"]}
+        ),
+    ] = None
+    """Training software whose switches price the step: a name such as Megatron-Bridge, or
+    {name: Megatron-Bridge, date: 2026-05, dispatcher: hybridep, expert_overlap: true, graphs: full,
+    grouped: fused}; what is left out is usual with it."""
+    mtp: Annotated[int, Field(ge=0, le=100)] = 0
+    """Extra prediction layers that are trained too."""
     mfu: UncertainFraction | dict[Name, UncertainFraction] | None = None
     """Model FLOPs utilisation, one number or one by pool: 0.41, or 0.40 +- 0.03 (its 5 % and 95 %
     points) where it is not known exactly; else priced, or as measured elsewhere."""

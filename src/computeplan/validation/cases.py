@@ -6,10 +6,13 @@ assumed is listed. A row that cannot be priced keeps its place with the reason. 
 file beside the rows, a model a Hugging Face ``config.json`` there.
 
 Long because a row, what it leaves out and the question it makes are read together.
+
+Long because it holds the whole way from a row to a question.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -19,25 +22,28 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from computeplan.compiler.hardware import fabric_of, software_of
+from computeplan.compiler.hardware import fabric_of
+from computeplan.compiler.software import software_of
 from computeplan.compiler.speed import layout_problem
 from computeplan.errors import ScenarioError
 from computeplan.notes import Note, note
 from computeplan.physics.steptime.collectives import Fabric
+from computeplan.physics.steptime.kept import known
 from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
 from computeplan.physics.steptime.step import Training
 from computeplan.physics.steptime.transformer import Shape, shape_of
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.fitted_speed import framework_of
 from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import load_chip, load_model, parse_chip, parse_model
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.resolve import beside
+from computeplan.specs.catalogue.software import framework_of, stack_of
 from computeplan.specs.documents.document import load_document
 from computeplan.specs.fields import Count, Frozen
 from computeplan.specs.jobs import Parallelism
+from computeplan.specs.software import Switches
 
-__all__ = ["Case", "Question", "published_cases", "read_cases"]
+__all__ = ["Case", "Question", "mixture_cases", "published_cases", "read_cases"]
 
 FILE = "the case file"
 FIRST_YEAR, LAST_YEAR = 2017, 2035
@@ -111,6 +117,16 @@ class _Row(_Loose):
     recompute: str | None = None
     sequence_parallel: bool | None = None
     dp_sharding: str | None = None
+    dispatcher: str | None = None
+    ep_overlap: bool | None = None
+    cuda_graph: str | None = None
+    grouped: str | None = None
+    router: str | None = None
+    etp: Count = 1
+    mtp: Annotated[int, Field(ge=0, le=100)] = 0
+    recompute_modules: list[str] | None = None
+    recompute_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    layout_assumed: list[str] | None = None
     measured: _Measured
     verified: bool = True
     source: str = ""
@@ -127,6 +143,8 @@ class Question(NamedTuple):
     layout: Layout
     software: Software
     kernel: str
+    stack: str
+    """Of the framework."""
     fabric: Fabric
     n_chips: int
 
@@ -154,6 +172,8 @@ class Case:
     """What the row left out, and what was assumed for it."""
     states_layout: bool = False
     """Whether the row itself says all that decides the memory."""
+    is_guessed: bool = False
+    """Whether a part of the layout is a guess, which the row lists under ``layout_assumed``."""
 
 
 @cache
@@ -168,6 +188,13 @@ def published_cases() -> tuple[Case, ...]:
     """
     path = Path(str(resources.files("computeplan"))) / "data" / "published" / "training.yaml"
     return read_cases(path, "published training.yaml")
+
+
+@cache
+def mixture_cases() -> tuple[Case, ...]:
+    """Return the rows with experts that ship with computeplan."""
+    path = Path(str(resources.files("computeplan"))) / "data" / "published" / "mixtures.yaml"
+    return read_cases(path, "published mixtures.yaml")
 
 
 def read_cases(path: Path, shown: str | None = None) -> tuple[Case, ...]:
@@ -229,6 +256,7 @@ def _case(written: Any, place: int, folder: Path) -> Case:
         assumed=tuple(assumed),
         states_layout=all(value is not None for value in stated[:5])
         and (row.sequence_parallel is not None or row.tp == 1),
+        is_guessed=bool(row.layout_assumed),
     )
 
 
@@ -283,14 +311,38 @@ def _question(row: _Row, assumed: list[Note], folder: Path) -> Question:
     precision = row.precision.casefold()
     if re.fullmatch(r"(mx)?fp8([-_]\w+)?", precision):
         precision = "fp8"
-    software, kernel, name = software_of(row.framework, precision)
+    software, kernel, name = software_of(_switches(row), precision, chip=chip.kin)
     assumed.append(note("row_assumed", field="attention", value=kernel, framework=name))
     fabric, _ = fabric_of(chip, _nic(row.network, chip))
-    training = Training(_shape(row.model, assumed, folder), row.seq_len, row.global_batch)
+    shape = _shape(row.model, assumed, folder)
+    training = Training(shape, row.seq_len, row.global_batch, row.mtp)
     problem = _problem(layout, training)
     if problem:
         raise ValueError(problem)
-    return Question(chip, precision, training, layout, software, kernel, fabric, row.chips)
+    stack = stack_of(row.framework, precision)
+    return Question(chip, precision, training, layout, software, kernel, stack, fabric, row.chips)
+
+
+def _switches(row: _Row) -> Switches:
+    """Return the switches that a row states."""
+    routing = None
+    capacity = None
+    if row.router is not None:
+        routing = "real" if row.router.startswith("real") else "balanced"
+        if row.router.startswith("token drop"):
+            stated = re.search(r"capacity factor (\d+(?:\.\d+)?)", row.router)
+            capacity = float(stated[1]) if stated else 1.0
+    stated_of = {
+        "name": row.framework,
+        "date": _year(row),
+        "dispatcher": row.dispatcher,
+        "expert_overlap": row.ep_overlap,
+        "graphs": row.cuda_graph,
+        "grouped": row.grouped,
+        "routing": routing,
+        "capacity": capacity,
+    }
+    return Switches.model_validate({k: v for k, v in stated_of.items() if v is not None})
 
 
 def _problem(layout: Layout, training: Training) -> str:
@@ -313,14 +365,20 @@ def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:
         assumed.append(note("row_assumed", field=key, value=otherwise, framework=name))
         return otherwise
 
+    tp, pp = default("tp", 1), default("pp", 1)
     sharding = default("dp_sharding", f"zero{framework.zero}")
     recompute = default("recompute", framework.recompute)
+    modules = known(row.recompute_modules or ())
+    if modules and recompute == "none":
+        recompute = "selective"
+    pieces, full_layers = default("vpp", 1), math.inf
+    if row.recompute_share is not None and row.model.layers is not None:
+        recompute, full_layers = "full", row.recompute_share * row.model.layers / (pp * pieces)
     if sharding not in ZERO or recompute not in RECOMPUTE:
         raise ValueError(
             f"dp_sharding must be one of {', '.join(ZERO)} and recompute one of"
             f" {', '.join(RECOMPUTE)}, got {sharding!r} and {recompute!r}"
         )
-    tp, pp = default("tp", 1), default("pp", 1)
     dp = row.dp or max(1, n_ranks // (tp * pp * row.cp))
     if tp * pp * row.cp * dp != n_ranks:
         raise ValueError(
@@ -332,9 +390,12 @@ def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:
         dp=dp,
         cp=row.cp,
         ep=row.ep,
+        etp=row.etp,
         micro_batch=default("micro_batch", 1),
-        pieces=default("vpp", 1),
+        pieces=pieces,
+        full_layers=full_layers,
         recompute=RECOMPUTE.index(recompute),
+        modules=modules,
         sequence_parallel=default("sequence_parallel", False),
         zero=ZERO[sharding],
     )
@@ -344,7 +405,10 @@ def _shape(row: _Model, assumed: list[Note], folder: Path) -> Shape:
     """Return the shape of a row: what it states, over what the model that it names has."""
     written = row.model_dump(exclude_none=True, exclude={"name", "config"})
     model = _model(row, folder)
-    known = {} if model is None else model.architecture()
+    about = {"title", "vendor", "source", "sources", "parameters", "context"}
+    known: dict[str, Any] = {}
+    if model is not None:
+        known = model.model_dump(exclude_none=True, exclude_unset=True, exclude=about)
     if not known and any(key not in written for key in ("layers", "hidden", "heads", "vocab")):
         raise ValueError(
             f"no model {row.name!r} in the catalogue, and the row does not state its shape"
@@ -355,17 +419,11 @@ def _shape(row: _Model, assumed: list[Note], folder: Path) -> Shape:
         stated = {names.get(k, k): v for k, v in experts.items() if k != "dense_ffn"}
         written["moe"] = (known.get("moe") or {}) | stated
         written.setdefault("ffn", experts.get("dense_ffn", known.get("ffn", row.moe.expert_ffn)))
-    numbers = known | written
-    checked = Transformer.model_validate(
-        {
-            key: value
-            for key, value in numbers.items()
-            if value is not None
-            and key != "learned_positions"
-            and (value or key != "value_dim")
-            and not (numbers.get("mla") and key in ("kv_heads", "head_dim"))
+    if known.get("mla"):  # latent attention has no heads of keys and values
+        written = {
+            key: value for key, value in written.items() if key not in ("kv_heads", "head_dim")
         }
-    )
+    checked = Transformer.model_validate(known | written)
     left = [key for key in ("sliding_window", "mla") if known.get(key) is not None]
     if left and row.config is None:
         assumed.append(note("row_as_catalogue", fields=tuple(left), model=row.name))

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -21,7 +21,13 @@ from scipy.stats import kendalltau
 from computeplan.arrays import FloatArray
 from computeplan.compiler.hardware import Numbers, band_of, device_of, software_factor
 from computeplan.physics.steptime.step import step_time
-from computeplan.specs.catalogue.fitted_speed import family_of, speed_tables
+from computeplan.specs.catalogue.fitted_speed import (
+    experts_of,
+    family_of,
+    launch_of,
+    share_of,
+    speed_tables,
+)
 from computeplan.validation.cases import Case
 
 __all__ = [
@@ -29,7 +35,9 @@ __all__ = [
     "LOSS_SCALE",
     "UNVERIFIED",
     "FamilyScore",
+    "PrecisionPair",
     "Prediction",
+    "precision_pairs",
     "predict",
     "ranking",
     "scores",
@@ -102,12 +110,14 @@ def seconds(case: Case, numbers: Numbers | None = None, year: float | None = Non
     """
     ask = case.question
     assert ask is not None
-    device = device_of(ask.chip, ask.precision, ask.kernel, numbers).device
+    device = device_of(ask.chip, ask.precision, ask.kernel, ask.stack, numbers).device
     time = step_time(ask.training, device, ask.fabric, ask.layout, ask.software)
-    _, family, _ = family_of(ask.chip.kin, ask.precision)
+    if ask.training.shape.moe is not None:  # their switches carry the date
+        return float(time.step_s)
+    _, stack = launch_of(ask.chip.kin, ask.stack)
     if year is not None:
-        family = family.model_copy(update={"software_year": year})
-    return float(time.step_s) * software_factor(case.year, family)
+        stack = stack.model_copy(update={"software_year": year})
+    return float(time.step_s) * software_factor(case.year, stack)
 
 
 def predict(cases: Iterable[Case]) -> tuple[Prediction, ...]:
@@ -119,12 +129,11 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, FamilyScore]:
     """Return how well each family is predicted; unverified rows gate nothing and are left out."""
     found: dict[str, FamilyScore] = {}
     families = speed_tables().families
-    names = [*families, EXPERTS, *(p.family for p in predictions)]
+    names = [*families, *(p.family for p in predictions)]
     for name in dict.fromkeys(names):
         rows = [p for p in predictions if p.family == name and not math.isnan(p.error)]
         if rows and name not in ("", UNVERIFIED):
-            parameters = len(families[name].fitted) if name in families else 0
-            found[name] = _score(rows, parameters)
+            found[name] = _score(rows, _n_parameters(rows))
     return found
 
 
@@ -148,12 +157,62 @@ def ranking(predictions: Iterable[Prediction]) -> tuple[float, int]:
     return (total / n_pairs if n_pairs else math.nan), n_pairs
 
 
-def to_json(predictions: Sequence[Prediction], out_of_sample: dict[str, Any]) -> str:
+class PrecisionPair(NamedTuple):
+    """A run in FP8 beside one that differs from it in its precision alone."""
+
+    fp8: str
+    half: str
+    """Rows."""
+    measured: float
+    said: float
+    """Time of a token in FP8 over that in half precision."""
+
+
+def precision_pairs(predictions: Iterable[Prediction]) -> list[PrecisionPair]:
+    """Return the verified rows of one chip, model, size, layout and release at both precisions."""
+    priced = [p for p in predictions if p.case.verified and not math.isnan(p.error)]
+    found = []
+    for eight in priced:
+        for half in priced:
+            one, other = eight.case.question, half.case.question
+            assert one is not None
+            assert other is not None
+            if (one.precision == "fp8") and (other.precision != "fp8") and _are_alike(eight, half):
+                tokens = other.training.tokens / one.training.tokens
+                measured = (eight.case.measured_s or 0.0) / (half.case.measured_s or 1.0) * tokens
+                said = eight.predicted_s / half.predicted_s * tokens
+                found.append(PrecisionPair(eight.case.id, half.case.id, measured, said))
+    return found
+
+
+def _are_alike(one: Prediction, other: Prediction) -> bool:
+    """Return whether two rows differ in nothing but their precision."""
+    a, b = one.case.question, other.case.question
+    assert a is not None
+    assert b is not None
+    same = [
+        (
+            q.chip.name,
+            q.n_chips,
+            q.training.shape,
+            q.training.seq,
+            q.software.mixture.overlap,
+        )
+        for q in (a, b)
+    ]
+    layouts = [q.layout.numbers() for q in (a, b)]
+    return (
+        one.case.release == other.case.release and same[0] == same[1] and layouts[0] == layouts[1]
+    )
+
+
+def to_json(predictions: Sequence[Prediction], out_of_sample: Any) -> str:
     """Return everything as JSON; errors are fractions."""
     document = {
         "suite": "training",
         "families": {name: asdict(score) for name, score in scores(predictions).items()},
         "out_of_sample": out_of_sample,
+        "fp8_over_half": [pair._asdict() for pair in precision_pairs(predictions)],
         "rows": [
             {
                 "id": p.case.id,
@@ -183,7 +242,7 @@ def _predict(case: Case) -> Prediction:
     except ValueError as error:
         return replace(skipped, case=replace(case, question=None, skipped=str(error)))
     experts = ask.training.shape.moe is not None
-    band = band_of(ask.chip, ask.precision, ask.n_chips, experts=experts)
+    band = band_of(ask.chip, ask.precision, ask.n_chips, ask.stack, experts=experts)
     return Prediction(
         case=case,
         chip=ask.chip.name,
@@ -202,8 +261,24 @@ def _family(case: Case) -> str:
     if not case.verified:
         return UNVERIFIED
     if ask.training.shape.moe is not None:
-        return EXPERTS
+        return f"{EXPERTS} {ask.chip.vendor}"
     return name if own else f"{ask.chip.name} {ask.precision} as {name}"
+
+
+def _n_parameters(rows: Sequence[Prediction]) -> int:
+    """Return how many fitted numbers stand behind rows: a share, and one for every stack.
+
+    They are shared with other families of the maker.
+    """
+    found = set()
+    for row in rows:
+        assert row.case.question is not None
+        kin = row.case.question.chip.kin
+        if row.case.question.training.shape.moe is not None:
+            found |= {"traffic", "op_s"} if experts_of(kin)[2] else set()
+        elif family_of(kin, row.case.question.precision)[2]:
+            found |= {share_of(kin)[0], launch_of(kin, row.case.question.stack)[0]}
+    return len(found)
 
 
 def _score(rows: Sequence[Prediction], parameters: int) -> FamilyScore:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from computeplan.compiler.hardware import device_of, fabric_of, software_of
+from computeplan.compiler.hardware import device_of, fabric_of
+from computeplan.compiler.software import software_of
 from computeplan.physics.steptime.grid import all_layouts
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.memory import memory_of
@@ -16,12 +17,13 @@ from computeplan.physics.steptime.search import HEADROOM, best_layouts
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import Shape
 from computeplan.specs.catalogue.lookup import load_chip
+from computeplan.specs.software import Switches
 
 SMALL = Shape(layers=6, hidden=1024, ffn=4096, heads=8, kv_heads=4, head_dim=128, vocab=32000)
 TRAINING = Training(SMALL, 4096, 24)
 CHIP = load_chip("nvidia/a100-80gb")[0]
-SOFTWARE, KERNEL, _ = software_of(None)
-DEVICE, FABRIC = device_of(CHIP, "bf16", KERNEL).device, fabric_of(CHIP)[0]
+SOFTWARE, KERNEL, _ = software_of(Switches())
+DEVICE, FABRIC = device_of(CHIP, "bf16", KERNEL, "megatron-core").device, fabric_of(CHIP)[0]
 
 practices = st.builds(
     Practice,

@@ -16,8 +16,8 @@ from computeplan.compiler.hardware import (
     device_of,
     fabric_of,
     software_factor,
-    software_of,
 )
+from computeplan.compiler.software import software_of
 from computeplan.compiler.speed import layout_problem, price
 from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.physics.steptime.grid import _divisors, all_layouts
@@ -27,9 +27,10 @@ from computeplan.physics.steptime.search import HEADROOM, best_layouts, check_fi
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import Shape, shape_of
 from computeplan.report.words import sentence, sentences
-from computeplan.specs.catalogue.fitted_speed import family_of
+from computeplan.specs.catalogue.fitted_speed import launch_of
 from computeplan.specs.catalogue.lookup import chip_names, load_chip, load_model
 from computeplan.specs.jobs import Parallelism
+from computeplan.specs.software import Switches
 
 MT_NLG = Shape(
     layers=105,
@@ -48,8 +49,12 @@ SPARSE = shape_of(load_model("qwen3-30b-a3b")[0].architecture())
 
 def parts(chip="nvidia/a100-80gb", precision="bf16"):
     entry = load_chip(chip)[0]
-    software, kernel, _ = software_of(None)
-    return device_of(entry, precision, kernel).device, fabric_of(entry)[0], software
+    software, kernel, _ = software_of(Switches(), precision, chip=entry.kin)
+    return (
+        device_of(entry, precision, kernel, "megatron-core").device,
+        fabric_of(entry)[0],
+        software,
+    )
 
 
 # -- the grid ------------------------------------------------------------------------------------
@@ -234,7 +239,7 @@ def test_memory_sold_in_gb_is_gib_and_gib_is_gib():
     memory = "{capacity: 64 GiB, bandwidth: 1 TB/s}"
     text = f"{{name: me/x, peak_dense: {{bf16: 100 TFLOP/s}}, memory: {memory}}}"
     chip, _ = parse_chip(parse_document(text, "chip"))
-    assert device_of(chip, "bf16", "flash-2").device.memory_bytes == 64 * 2**30
+    assert device_of(chip, "bf16", "flash-2", "mindspeed").device.memory_bytes == 64 * 2**30
 
 
 def test_what_a_chip_does_not_publish_is_named():
@@ -245,7 +250,7 @@ def test_what_a_chip_does_not_publish_is_named():
     with pytest.raises(
         ValueError, match=r"memory.capacity is missing; .* your chip memory: .capacity: 80 GB"
     ):
-        device_of(chip, "bf16", "flash-2")
+        device_of(chip, "bf16", "flash-2", "mindspeed")
     with pytest.raises(ValueError, match=r"scale_out.bandwidth is missing"):
         fabric_of(chip)
     assert fabric_of(chip, 25e9)[0].domain == 1
@@ -274,7 +279,7 @@ def test_every_chip_is_priced_or_says_what_it_lacks(name):
 
 def test_the_band_widens_for_relatives_and_beyond_what_was_fitted():
     def width(chip, *args):
-        band = band_of(load_chip(chip)[0], *args)
+        band = band_of(load_chip(chip)[0], *args, "megatron-core")
         return band.high / band.low
 
     own = width("nvidia/h100-sxm", "bf16", 128)
@@ -282,12 +287,12 @@ def test_the_band_widens_for_relatives_and_beyond_what_was_fitted():
     assert width("nvidia/h100-sxm", "bf16", 16384) > own
     assert width("nvidia/h200", "bf16", 128) > own
     assert width("nvidia/gb200", "bf16", 128) > width("nvidia/h200", "bf16", 128)
-    assert band_of(load_chip("910B2")[0], "bf16", 96).extrapolated == 1
+    assert band_of(load_chip("910B2")[0], "bf16", 96, "mindspeed").extrapolated == 1
 
 
 def test_newer_software_takes_less_time():
-    family = family_of("nvidia/h100-sxm", "fp8")[1]
-    old, now, new = (software_factor(family.software_year + d, family) for d in (-1, 0, 1))
+    stack = launch_of("nvidia/h100-sxm", "megatron-core")[1]
+    old, now, new = (software_factor(stack.software_year + d, stack) for d in (-1, 0, 1))
     assert old > now == 1 > new > 0.9
 
 

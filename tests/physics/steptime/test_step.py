@@ -15,7 +15,7 @@ from computeplan.analytic.step_price import price_step
 from computeplan.physics.steptime import layer
 from computeplan.physics.steptime import step as steptime
 from computeplan.physics.steptime.collectives import Fabric, Link
-from computeplan.physics.steptime.layout import Layout, Software
+from computeplan.physics.steptime.layout import Layout, Mixture, Software
 from computeplan.physics.steptime.memory import memory_of
 from computeplan.physics.steptime.operators import (
     Device,
@@ -130,6 +130,21 @@ devices = st.builds(
     operand_bytes=st.sampled_from([1.0, 2.0]),
     gemm_frac=st.floats(0.7, 1.0),
     launch_s=st.sampled_from([0.0, 1e-5, 2e-4]),
+    grouped_gemm=st.one_of(st.none(), curves),
+    traffic=st.floats(1.0, 5.0),
+    op_s=st.sampled_from([0.0, 2e-5]),
+)
+mixtures = st.builds(
+    Mixture,
+    sends_once=st.booleans(),
+    gathers=st.booleans(),
+    link_frac=st.floats(0.3, 1.0),
+    overlap=st.sampled_from([0.0, 0.6]),
+    ops=st.floats(0.0, 200.0),
+    expert_ops=st.floats(0.0, 20.0),
+    fused=st.booleans(),
+    attention_gain=st.sampled_from([1.0, 2.0]),
+    imbalance=st.floats(1.0, 1.5),
 )
 links = st.builds(Link, st.floats(0.5, 0.9), st.floats(0, 5e-5), st.floats(0, 5e-6))
 softwares = st.builds(
@@ -147,6 +162,7 @@ softwares = st.builds(
     operand_bytes=st.sampled_from([1.0, 2.0]),
     expert_bytes=st.sampled_from([1.0, 2.0]),
     schedule=st.sampled_from(list(SCHEDULES.values())),
+    mixture=mixtures,
 )
 
 
@@ -183,8 +199,11 @@ def cases(draw: st.DrawFn) -> Case:
         "zero": draw(st.integers(0, 3)),
         "shard": min(draw(powers(6)), dp * cp),
     }
+    if shape.moe:
+        splits["etp"] = min(draw(powers(3)), tp * cp * dp // splits["ep"])
     seq = draw(st.sampled_from([2048, 8192, 131_072]))
-    training = Training(shape, seq, dp * micro_batch * draw(st.integers(1, 64)))
+    batch = dp * micro_batch * draw(st.integers(1, 64))
+    training = Training(shape, seq, batch, mtp=draw(st.integers(0, 2)))
     return Case(training, draw(devices), draw(fabrics()), splits, draw(softwares))
 
 
@@ -233,8 +252,8 @@ def test_one_rank_is_the_roofline():
     one_layer += (layer.KERNELS_FORWARD + layer.KERNELS_BACKWARD) * device.launch_s
     logits = (tokens, 128_256, h)
     head = float(
-        gemm_s(device, *logits, half=True)
-        + backward_gemm_s(device, *logits, half=True)
+        gemm_s(device, *logits, "half")
+        + backward_gemm_s(device, *logits, "half")
         + move_s(device, layer.LOGIT_BYTES * tokens * 128_256)
     )
     weights = 32 * (2 * 128 * (32 + 8) * h + 3 * f * h) + 2 * 128_256 * h
@@ -260,8 +279,8 @@ def test_one_rank_only_computes(case):
     [
         (12, [3, 3, 3, 3]),
         (11, [3, 3, 3, 2]),
-        (62, [8] * 6 + [7] * 2),  # as Llama 3 405B, two layers less than divide
-        (7, [3, 2, 2]),
+        (62, [8] * 7 + [6]),  # as Llama 3 405B, two layers less than divide
+        (7, [3, 3, 1]),
         (10, [2, 2, 2, 2, 1, 1]),
     ],
 )

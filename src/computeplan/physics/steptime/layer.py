@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from computeplan.physics.steptime.experts import mixture_bytes
 from computeplan.physics.steptime.kept import (
     dropped_bytes,
     kept_of_products,
@@ -34,9 +35,10 @@ from computeplan.physics.steptime.kept import (
     share_again,
     split_products,
 )
-from computeplan.physics.steptime.layout import Layout
+from computeplan.physics.steptime.layout import Layout, Mixture
 from computeplan.physics.steptime.operators import (
     Device,
+    Product,
     attention_s,
     backward_gemm_s,
     gemm_s,
@@ -72,15 +74,6 @@ __all__ = [
 
 KERNELS_FORWARD, KERNELS_BACKWARD = 8.0, 16.0
 """Kernels of a dense layer that `launch_s` counts: products, attention, norms, activation."""
-EXPERT_KERNELS = 1.5
-"""Kernels of a layer with experts over those of a dense one: router, top-k, dispatch and combine;
-counted, an estimate."""
-ONE_EXPERT_FORWARD, ONE_EXPERT_BACKWARD = 8.0, 10.0
-"""Operators of every local expert where operands are quantized: two products forward, four
-backward, and what scales, casts and transposes their operands; counted. In half precision one
-grouped kernel does all experts."""
-ONE_EXPERT_S = 35e-6
-"""Time of the host for one of these operators. An estimate, set to the FP8 rows with experts."""
 ELEMENTWISE = 2.0
 """Bytes that element-wise kernels move for a byte saved: written once, read once. Between 1 and 3
 the fit to published runs hardly changes."""
@@ -228,17 +221,18 @@ def dense_of_rank(shape: Shape, tp: Any, *, experts: bool) -> Any:
     return held + of_keys * shape.hidden * repeated
 
 
-def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
+def stage_layers(shape: Shape, stages: Any, pieces: Any, stage: Any) -> tuple[Any, Any]:
     """Return how many dense layers and layers with experts a stage of a pipeline holds.
 
-    Stages differ by one layer at most, the last ones have fewer; dense layers come first, or are
-    spread evenly where layers differ further.
+    Pieces of stages are equal, and the last one is short of what does not divide: it has the logits
+    to compute. Where it lacks more than it has, stages differ by one layer at most, and the last
+    ones have fewer. Dense layers come first, or are spread evenly where layers differ further.
 
     Parameters
     ----------
     shape : Shape
-    stages, stage : array_like
-        Number of stages, and which one, from 0.
+    stages, pieces, stage : array_like
+        Number of stages, pieces of each, and which one, from 0.
 
     Returns
     -------
@@ -249,13 +243,12 @@ def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
     >>> from computeplan.physics.steptime.transformer import Experts
     >>> shape = Shape(layers=61, hidden=64, ffn=256, heads=4, kv_heads=4, head_dim=16, vocab=100,
     ...               moe=Experts(experts=8, top_k=2, expert_ffn=64, dense_layers=3))
-    >>> [tuple(float(n) for n in stage_layers(shape, 16, stage)) for stage in (0, 1, 15)]
-    [(3.0, 1.0), (0.0, 4.0), (0.0, 3.0)]
+    >>> [tuple(float(n) for n in stage_layers(shape, 16, 1, stage)) for stage in (0, 1, 15)]
+    [(3.0, 1.0), (0.0, 4.0), (0.0, 1.0)]
     """
-    few = np.floor(shape.layers / stages)
-    n_more = shape.layers - few * stages
+    few, n_more, equal = _dealt(shape, stages, pieces)
     before = stage * few + np.minimum(stage, n_more)
-    held = few + (stage < n_more)
+    held = np.where(equal & (stage == stages - 1.0), shape.layers - before, few + (stage < n_more))
     if shape.kinds:
         n_dense = held * (1.0 - n_with_experts(shape) / shape.layers)
         return n_dense, held - n_dense
@@ -263,7 +256,15 @@ def stage_layers(shape: Shape, stages: Any, stage: Any) -> tuple[Any, Any]:
     return n_dense, held - n_dense
 
 
-def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
+def _dealt(shape: Shape, stages: Any, pieces: Any) -> tuple[Any, Any, Any]:
+    """Return the layers of a stage, how many stages have one more, and if only the last lacks."""
+    whole = pieces * np.ceil(shape.layers / (stages * pieces))
+    equal = whole * (stages - 1.0) < shape.layers
+    few = np.where(equal, whole, np.floor(shape.layers / stages))
+    return few, np.where(equal, 0.0, shape.layers - few * stages), equal
+
+
+def heavy_stages(shape: Shape, stages: Any, pieces: Any) -> tuple[Any, ...]:
     """Return the stages one of which has most to do, and most to keep.
 
     The first one, the one with the first layer with experts and the next, and the last one, which
@@ -273,14 +274,14 @@ def heavy_stages(shape: Shape, stages: Any) -> tuple[Any, ...]:
     n_dense = shape.layers - n_with_experts(shape)
     if shape.kinds or n_dense in (0, shape.layers):
         return 0.0, last
-    few = np.floor(shape.layers / stages)
-    n_more = shape.layers - few * stages
+    few, n_more, _ = _dealt(shape, stages, pieces)
     in_larger = n_more * (few + 1.0)
     mixed = np.where(
         n_dense < in_larger,
         np.floor(n_dense / (few + 1.0)),
         n_more + np.floor((n_dense - in_larger) / np.maximum(few, 1.0)),
     )
+    mixed = np.minimum(mixed, last)
     return 0.0, mixed, np.minimum(mixed + 1.0, last), last
 
 
@@ -297,7 +298,7 @@ def held_by(shape: Shape, layout: Layout, stage: Any) -> tuple[Any, Any]:
     [(2.0, 0.0), (1.0, 3.0), (0.0, 2.0)]
     """
     if not layout.stages:
-        return stage_layers(shape, layout.pp, stage)
+        return stage_layers(shape, layout.pp, layout.pieces, stage)
     held = np.array(layout.stages, dtype=np.float64)
     before = (np.cumsum(held) - held)[int(stage)]
     if shape.kinds:
@@ -311,7 +312,7 @@ def stages_to_see(shape: Shape, layout: Layout) -> tuple[Any, ...]:
     """Return the stages one of which has most to do, and most to keep: all where they are given."""
     if layout.stages:
         return tuple(float(stage) for stage in range(len(layout.stages)))
-    return heavy_stages(shape, layout.pp)
+    return heavy_stages(shape, layout.pp, layout.pieces)
 
 
 def weights_of(shape: Shape) -> Weights:
@@ -481,8 +482,8 @@ def layer_s(
     seq: float,
     *,
     flash: bool,
-    experts: bool = False,
     modules: tuple[str, ...] = ("core_attn",),
+    mixture: Mixture | None = None,
 ) -> LayerTime:
     """Return the time of a layer, messages aside.
 
@@ -496,28 +497,25 @@ def layer_s(
     seq : float
         Length of the sequences. [token]
     flash : bool
-    experts : bool
-        Whether it is a layer with experts.
     modules : tuple of str
         What selective recomputation computes again, of `kept.MODULES`.
+    mixture : Mixture, optional
+        Of a layer with experts: what the software does about them.
 
     Returns
     -------
     LayerTime
         [s]
     """
+    experts = mixture is not None
     if shape.kinds:
         kinds = _shares(shape, experts=experts)
-        parts = [
-            layer_s(
-                device, kind, layout, tokens, seq, flash=flash, experts=experts, modules=modules
-            )
-            for _, kind in kinds
-        ]
+        options: dict[str, Any] = {"flash": flash, "modules": modules, "mixture": mixture}
+        parts = [layer_s(device, kind, layout, tokens, seq, **options) for _, kind in kinds]
         shares = [share for share, _ in kinds]
         columns = zip(*parts, strict=True)
         return LayerTime(*(sum(map(mul, shares, column)) for column in columns))
-    tp, moe = layout.tp, shape.moe
+    tp = layout.tp
     core = attention_flop_per_token(shape, seq) / shape.layers * tokens / tp
     scores = shape.heads / tp * seq * tokens
     flash = flash or shape.linear is not None  # a state has no scores to save
@@ -525,16 +523,19 @@ def layer_s(
     saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq, experts=experts)
     moving = ELEMENTWISE * move_s(device, saved * tokens)
     blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
-    more = 1.0 if shape.parallel else (EXPERT_KERNELS if experts else 1.0) * blocks / 2.0
-    alone: Any = 0.0
-    if experts and moe is not None and device.operand_bytes < 2.0:
-        alone = moe.experts / layout.ep
-    forward = core_f + moving + device.launch_s * (KERNELS_FORWARD * more)
-    forward = forward + ONE_EXPERT_S * ONE_EXPERT_FORWARD * alone
-    backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * more)
-    backward = backward + ONE_EXPERT_S * ONE_EXPERT_BACKWARD * alone
+    if mixture is None:
+        forward = core_f + moving + device.launch_s * (KERNELS_FORWARD * blocks / 2.0)
+        backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * blocks / 2.0)
+    else:  # the host's part is in ``experts.host_s``
+        core_f, core_b = core_f / mixture.attention_gain, core_b / mixture.attention_gain
+        moving = ELEMENTWISE * move_s(device, (saved - _routed_saved(shape, 2.0) / tp) * tokens)
+        quantized = device.operand_bytes < 2.0
+        around = mixture_bytes(shape, mixture, layout.etp, quantized=quantized)
+        scale = device.traffic * mixture.imbalance
+        more_f, more_b = (scale * move_s(device, n * tokens / tp) for n in around)
+        forward, backward = core_f + moving + more_f, core_b + 2.0 * moving + more_b
     products, behind, last, again = _products_s(
-        device, _products(shape, layout, tokens, experts=experts), modules
+        device, _products(shape, layout, tokens, mixture), modules
     )
     backward = backward + behind
     forward = forward + products
@@ -546,17 +547,28 @@ def layer_s(
     return LayerTime(forward, backward, core_f, core_b, last, again)
 
 
+class _Product(NamedTuple):
+    """One matrix product of a layer: its sides, how often, whether it ends the layer."""
+
+    m: Any
+    n: Any
+    k: Any
+    times: Any = 1.0
+    ends: bool = False
+    part: str = "attention"
+    """Of which module, for what is computed again."""
+    kind: Product = "linear"
+
+
 def _products_s(
-    device: Device,
-    products: list[tuple[Any, Any, Any, Any, bool, str]],
-    modules: tuple[str, ...],
+    device: Device, products: list[_Product], modules: tuple[str, ...]
 ) -> tuple[Any, Any, Any, Any]:
     """Return the time of products: forward, backward, of the last, of those that run again."""
     forward = backward = last = again = 0.0
-    for m, n, k, times, ends, part in products:
-        one = times * gemm_s(device, m, n, k)
+    for m, n, k, times, ends, part, kind in products:
+        one = times * gemm_s(device, m, n, k, kind)
         forward = forward + one
-        backward = backward + times * backward_gemm_s(device, m, n, k)
+        backward = backward + times * backward_gemm_s(device, m, n, k, kind)
         last = last + one if ends else last
         again = again + one if runs_again(modules, part, ends=ends) else again
     return forward, backward, last, again
@@ -586,50 +598,57 @@ def _beside_products_s(
 def logits_s(device: Device, shape: Shape, tp: Any, tokens: Any) -> Any:
     """Return forward and backward time of logits and loss, in half precision. [s]"""
     columns = shape.vocab / tp
-    products = gemm_s(device, tokens, columns, shape.hidden, half=True)
-    products = products + backward_gemm_s(device, tokens, columns, shape.hidden, half=True)
+    products = gemm_s(device, tokens, columns, shape.hidden, "half")
+    products = products + backward_gemm_s(device, tokens, columns, shape.hidden, "half")
     return products + move_s(device, LOGIT_BYTES * tokens * columns)
 
 
-def _products(
-    shape: Shape, layout: Layout, tokens: Any, *, experts: bool
-) -> list[tuple[Any, Any, Any, Any, bool, str]]:
-    """Return rows, columns, depth, how often in the layer, whether it ends it, and its part."""
+def _products(shape: Shape, layout: Layout, tokens: Any, mixture: Mixture | None) -> list[_Product]:
+    """Return the matrix products of a layer on one rank."""
     tp, moe = layout.tp, shape.moe
     latents = () if shape.mla is None else (shape.mla.q_lora_rank, shape.mla.kv_lora_rank)
     found = [
-        (tokens, n, k, 1.0, False, "up" if np.ndim(k) == 0 and k in latents else "attention")
+        _Product(tokens, n, k, part="up" if np.ndim(k) == 0 and k in latents else "attention")
         for n, k in attention_products(shape, tp)
     ]
 
-    def mlp(rows: Any, width: Any, parts: Any, times: Any, part: str) -> None:
+    def mlp(rows: Any, width: Any, parts: Any, times: Any, part: str, kind: Product) -> None:
         (n, k), (n_last, k_last) = mlp_products(shape, width, parts)
-        found.append((rows, n, k, times, False, part))
-        found.append((rows, n_last, k_last, times, True, part))
+        found.append(_Product(rows, n, k, times, False, part, kind))
+        found.append(_Product(rows, n_last, k_last, times, True, part, kind))
 
-    if not experts or moe is None:
+    if mixture is None or moe is None:
         if shape.ffn:
-            mlp(tokens, shape.ffn, tp, 1.0, "mlp")
+            mlp(tokens, shape.ffn, tp, 1.0, "mlp", "linear")
         return found
     if moe.shared_experts:
-        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0, "shared")
+        mlp(tokens, moe.shared_experts * moe.expert_ffn, tp, 1.0, "shared", "linear")
     if moe.latent:
-        found.append((tokens / tp, moe.latent, shape.hidden, 1.0, False, "routed"))
-        found.append((tokens / tp, shape.hidden, moe.latent, 1.0, True, "routed"))
+        found.append(_Product(tokens / tp, moe.latent, shape.hidden, part="routed"))
+        found.append(_Product(tokens / tp, shape.hidden, moe.latent, ends=True, part="routed"))
         shape = replace(shape, hidden=moe.latent)
-    rows = tokens / tp * moe.top_k * layout.ep / moe.experts
-    mlp(rows, moe.expert_ffn, 1, moe.experts / layout.ep, "routed")
+    rows = tokens / tp * layout.etp * moe.top_k * layout.ep / moe.experts
+    local = moe.experts / layout.ep
+    mlp(mixture.imbalance * rows, moe.expert_ffn, layout.etp, local, "routed", "grouped")
     return found
 
 
 def _mlp_saved(shape: Shape, operand_bytes: float, *, experts: bool) -> float:
     """Return what the MLP of a layer saves of one token, over all tp ranks. [B/token]"""
     each = (4.0 if shape.gated_mlp else 2.0) + operand_bytes
-    moe = shape.moe
-    if not experts or moe is None:
+    if not experts or shape.moe is None:
         return each * shape.ffn
+    shared = shape.moe.shared_experts * each * shape.moe.expert_ffn
+    return shared + _routed_saved(shape, operand_bytes)
+
+
+def _routed_saved(shape: Shape, operand_bytes: float) -> float:
+    """Return what the routed experts save of one token, over all tp ranks. [B/token]"""
+    moe = shape.moe
+    assert moe is not None
+    each = (4.0 if shape.gated_mlp else 2.0) + operand_bytes
     copies = operand_bytes * moe.top_k * expert_width(shape)  # the token as every expert got it
-    return (moe.top_k + moe.shared_experts) * each * moe.expert_ffn + copies
+    return moe.top_k * each * moe.expert_ffn + copies
 
 
 def _size(products: list[tuple[Any, Any]]) -> float:

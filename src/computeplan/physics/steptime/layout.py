@@ -15,7 +15,7 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.physics.steptime.pipeline import SCHEDULES, Schedule
 
-__all__ = ["OFFLOAD", "RECOMPUTE", "Layout", "Software"]
+__all__ = ["OFFLOAD", "RECOMPUTE", "Layout", "Mixture", "Software"]
 
 RECOMPUTE = ("none", "selective", "full")
 """What the backward pass computes again: nothing, some modules, the whole layer."""
@@ -57,6 +57,8 @@ class Layout:
     """Place in `OFFLOAD`."""
     shard: FloatArray
     """Ranks that share out the weights with zero 3, fewer than dp x cp for hybrid sharding."""
+    etp: FloatArray
+    """Ranks that cut every expert; ep x etp of them hold all experts once."""
     modules: tuple[str, ...] = ()
     """What selective recomputation computes again, of `kept.MODULES`; if empty, what the software
     means by it."""
@@ -80,6 +82,7 @@ class Layout:
         full_layers: Any = np.inf,
         offload: Any = 0,
         shard: Any = None,
+        etp: Any = 1,
         modules: Any = (),
         stages: Any = (),
     ) -> Layout:
@@ -95,7 +98,8 @@ class Layout:
         arrays = [np.asarray(value, dtype=np.float64) for value in given]
         whole = arrays[2] * arrays[3]
         group = whole if shard is None else np.minimum(np.asarray(shard, dtype=np.float64), whole)
-        named = dict(zip(cls.arrays(), [*arrays, np.asarray(group)], strict=True))
+        every = [*arrays, np.asarray(group), np.asarray(etp, dtype=np.float64)]
+        named = dict(zip(cls.arrays(), every, strict=True))
         return cls(**named, modules=tuple(modules), stages=tuple(stages))
 
     @classmethod
@@ -142,6 +146,31 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """What software does about a mixture of experts; see ``experts.py``."""
+
+    sends_once: bool = False
+    """Whether a token is sent once to a rank, however many of its experts are there."""
+    gathers: bool = False
+    """Whether every rank gets all tokens instead."""
+    link_frac: float = 0.7
+    """Share of the scale-up links' rate that sending tokens reaches."""
+    overlap: float = 0.0
+    """Share of the messages that computing hides at best: that of another micro-batch, which there
+    is without a pipeline or with virtual stages."""
+    ops: float = 150.0
+    """Operators of a layer, forward and backward, that the host launches one by one."""
+    expert_ops: float = 8.0
+    """The same of every local expert."""
+    fused: bool = False
+    """Whether one kernel does the whole MLP of the experts."""
+    attention_gain: float = 1.0
+    """Rate of the attention core over that in half precision."""
+    imbalance: float = 1.0
+    """Work of the busiest rank over the mean."""
+
+
+@dataclass(frozen=True, slots=True)
 class Software:
     """Switches of a training framework that change the time of a step."""
 
@@ -179,3 +208,5 @@ class Software:
     """Share of the rest that the allocator holds and cannot use, at least."""
     schedule: Schedule = SCHEDULES["1f1b"]
     """Of the pipeline."""
+    mixture: Mixture = Mixture()
+    """What it does about experts."""

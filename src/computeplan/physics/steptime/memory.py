@@ -163,11 +163,19 @@ def memory_of(
 
 
 def _stage(training: Training, layout: Layout, software: Software, stage: Any) -> RankMemory:
-    """Return what a rank of a stage holds."""
+    """Return what a rank of a stage holds.
+
+    Long because it adds up all that a rank holds.
+    """
     shape, tp, p = training.shape, layout.tp, layout.pp
     n_micro = training.micro_batches(layout)
     n_dense, n_experts = held_by(shape, layout, stage)
     last = stage == p - 1.0
+    extra = np.where(last, float(training.mtp), 0.0)
+    if shape.moe is None:
+        n_dense = n_dense + extra
+    else:
+        n_experts = n_experts + extra
     weights = weights_of(shape)
     small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
     # The first stage has the input embedding, the last one the output matrix: the same if tied.
@@ -175,14 +183,14 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     plain, beside = (dense_of_rank(shape, tp, experts=experts) for experts in (False, True))
     dense = n_dense * plain + n_experts * beside
     dense = dense + weights.embedding * matrices / tp + small / p
-    experts = n_experts * weights.routed / layout.ep
+    experts = n_experts * weights.routed / (layout.ep * layout.etp)
     group = layout.dp * layout.cp
     shared = np.where(layout.zero >= 3, layout.shard, group)
-    few = np.maximum(shared * tp / layout.ep, 1.0)
+    few = np.maximum(shared * tp / (layout.ep * layout.etp), 1.0)
     of_dense = state_bytes_per_parameter(layout.zero, shared, software.grad_bytes)
     of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
     copies = software.schedule.weights
-    one = np.where(n_experts > 0, beside + weights.routed / layout.ep, plain)
+    one = np.where(n_experts > 0, beside + weights.routed / (layout.ep * layout.etp), plain)
     live = 2.0 * 2.0 * one + np.where(last, 2.0 * weights.embedding / tp, 0.0)  # two layers
     live = np.where(p > 1, 2.0 * (dense + experts), live)  # all, for all micro-batches
     held = copies * (dense * of_dense[0] + experts * of_experts[0])

@@ -22,13 +22,15 @@ Sources
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
 
-__all__ = ["Device", "GemmCurve", "attention_s", "backward_gemm_s", "gemm_s", "move_s"]
+__all__ = ["Device", "GemmCurve", "Product", "attention_s", "backward_gemm_s", "gemm_s", "move_s"]
+
+Product = Literal["linear", "half", "grouped"]
 
 HBM_FRAC = 0.85
 """Share of the memory bandwidth that streaming kernels reach [1]_: 0.82 to 0.86."""
@@ -86,9 +88,23 @@ class Device:
     host_bytes_per_s: float = 25e9
     """To the memory of the host, in one direction: four fifths of 16 lanes of PCIe 4.0. An
     estimate. [B/s]"""
+    grouped_gemm: GemmCurve | None = None
+    """Curve of the grouped products of experts; that of other products if left out."""
+    traffic: float = 1.0
+    """Time of the kernels around experts over that of a stream of the same bytes; fitted."""
+    op_s: float = 0.0
+    """Time of the host for one operator of a layer with experts; fitted. [s]"""
+
+    def rate(self, product: Product) -> tuple[GemmCurve, float, float]:
+        """Return curve, peak in FLOP/s with what training reaches, bytes of an operand."""
+        if product == "half":
+            return self.half_gemm, self.half_flop_per_s * self.gemm_frac, 2.0
+        if product == "grouped" and self.grouped_gemm is not None:
+            return self.grouped_gemm, self.flop_per_s, self.operand_bytes
+        return self.gemm, self.flop_per_s * self.gemm_frac, self.operand_bytes
 
 
-def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:
+def gemm_s(device: Device, m: Any, n: Any, k: Any, product: Product = "linear") -> Any:
     """Return the time of one matrix product of m x k with k x n.
 
     Parameters
@@ -96,8 +112,9 @@ def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any
     device : Device
     m, n, k : array_like
         Sides.
-    half : bool
-        Whether it runs in half precision whatever the linear layers do.
+    product : str
+        Of a linear layer; ``half`` runs in half precision whatever the linear layers do;
+        ``grouped`` is one of many experts, in one kernel.
 
     Returns
     -------
@@ -111,18 +128,16 @@ def gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any
     >>> f"{1e3 * gemm_s(h100, 8192, 4096, 4096):.3f} ms"
     '0.348 ms'
     """
-    curve = device.half_gemm if half else device.gemm
-    peak = device.half_flop_per_s if half else device.flop_per_s
-    scale = 2.0 / (peak * device.gemm_frac * curve.best)
+    curve, flop_per_s, operand_bytes = device.rate(product)
+    scale = 2.0 / (flop_per_s * curve.best)
     computing = (m + curve.m_half) * (n + curve.n_half) * (k + curve.k_half) * scale
-    operand_bytes = 2.0 if half else device.operand_bytes
     moved = operand_bytes * (m * k + k * n) + 2.0 * (m * n)
     return np.maximum(computing, move_s(device, moved))
 
 
-def backward_gemm_s(device: Device, m: Any, n: Any, k: Any, *, half: bool = False) -> Any:
+def backward_gemm_s(device: Device, m: Any, n: Any, k: Any, product: Product = "linear") -> Any:
     """Return the time of both products of the backward pass: of the input, of the weights. [s]"""
-    return gemm_s(device, m, k, n, half=half) + gemm_s(device, n, k, m, half=half)
+    return gemm_s(device, m, k, n, product) + gemm_s(device, n, k, m, product)
 
 
 def attention_s(device: Device, flop: Any, scores: Any, *, flash: bool = True) -> tuple[Any, Any]:

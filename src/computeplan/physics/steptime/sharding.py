@@ -64,8 +64,9 @@ def sharded_layer_s(
         return 0.0, 0.0, 0.0, 0.0
     groups = [(dense_of_rank(shape, layout.tp, experts=experts), layout.shard, layout.tp)]
     if experts:
-        few = np.maximum(layout.shard * layout.tp / layout.ep, 1.0)
-        groups.append((weights_of(shape).routed / layout.ep, few, layout.ep))
+        holders = layout.ep * layout.etp
+        few = np.maximum(layout.shard * layout.tp / holders, 1.0)
+        groups.append((weights_of(shape).routed / holders, few, holders))
     ahead: Any = 0.0
     up: Any = 0.0
     out: Any = 0.0

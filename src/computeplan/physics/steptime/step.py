@@ -6,6 +6,8 @@ of the pipeline follows from the slowest stage and all stages together (``pipeli
 simulated: a layout is priced by some hundreds of array operations, and a million layouts by the
 same ones.
 
+Long because a step is one sum: its parts and what hides what stand together.
+
 Sources
 -------
 .. [1] D. Narayanan et al., arXiv 2104.04473, section 3: messages of tensor, pipeline and data
@@ -19,7 +21,7 @@ Sources
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +33,7 @@ from computeplan.physics.steptime.collectives import (
     crosses,
     point_to_point_s,
 )
-from computeplan.physics.steptime.experts import experts_s
+from computeplan.physics.steptime.experts import exchange_s, host_s, overlap
 from computeplan.physics.steptime.layer import (
     attention_share,
     blocks_of,
@@ -49,7 +51,12 @@ from computeplan.physics.steptime.layout import Layout, Software
 from computeplan.physics.steptime.operators import Device, move_s
 from computeplan.physics.steptime.pipeline import pipeline_s
 from computeplan.physics.steptime.sharding import sharded_ends_s, sharded_layer_s
-from computeplan.physics.steptime.transformer import Shape, flop_per_token, value_width
+from computeplan.physics.steptime.transformer import (
+    Shape,
+    flop_per_token,
+    mtp_flop_per_token,
+    value_width,
+)
 
 __all__ = ["StepTime", "Training", "step_time"]
 
@@ -73,6 +80,8 @@ class Training:
     """Length of the sequences. [token]"""
     batch: int
     """Sequences of one step."""
+    mtp: int = 0
+    """Extra prediction layers that are trained too: each is one more layer, and logits again."""
 
     @property
     def tokens(self) -> float:
@@ -82,7 +91,8 @@ class Training:
     @property
     def flop(self) -> float:
         """Model FLOP of one step."""
-        return flop_per_token(self.shape, self.seq) * self.tokens
+        extra = mtp_flop_per_token(replace(self.shape, mtp=self.mtp), self.seq) if self.mtp else 0.0
+        return (flop_per_token(self.shape, self.seq) + extra) * self.tokens
 
     def micro_batches(self, layout: Layout) -> FloatArray:
         """Return how many micro-batches one replica sends through in a step."""
@@ -191,9 +201,10 @@ def step_time(
     logits = logits_s(device, shape, layout.tp, tokens)
     mean = _mean_layer(shape, parts_of)
     per_stage = shape.layers / p
-    everywhere = stage_layers(shape, 1.0, 0.0)  # the layers of all stages together
-    total = _layers_s(everywhere, parts_of) + logits
-    slowest = _slowest_stage(shape, layout, parts_of, logits)
+    head = logits + training.mtp * (logits + parts_of[_kinds(shape)[-1]].all)
+    everywhere = stage_layers(shape, 1.0, 1.0, 0.0)  # the layers of all stages together
+    total = _layers_s(everywhere, parts_of) + head
+    slowest = _slowest_stage(shape, layout, parts_of, head)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
     leaves = layout.n_ranks > fabric.domain
@@ -203,7 +214,7 @@ def step_time(
     end = _end(training, device, fabric, layout, software, mean)
     ends = sharded_ends_s(shape, fabric, layout, software, logits, n_micro)
     parts = {
-        "compute_s": n_micro * (per_stage * mean.compute + logits / p),
+        "compute_s": n_micro * (per_stage * mean.compute + head / p),
         "tp_s": n_micro * per_stage * mean.tp,
         "cp_s": n_micro * per_stage * mean.cp,
         "ep_s": n_micro * per_stage * mean.ep,
@@ -232,12 +243,12 @@ def _mean_layer(shape: Shape, parts_of: dict[bool, _Parts]) -> _Parts:
     return _Parts(*(sum(s * x for s, x in zip(shares, column, strict=True)) for column in columns))
 
 
-def _slowest_stage(shape: Shape, layout: Layout, parts_of: dict[bool, _Parts], logits: Any) -> Any:
+def _slowest_stage(shape: Shape, layout: Layout, parts_of: dict[bool, _Parts], head: Any) -> Any:
     """Return the time of one micro-batch in the slowest stage, by its whole layers."""
     slowest: Any = 0.0
     for stage in stages_to_see(shape, layout):
         working = _layers_s(held_by(shape, layout, stage), parts_of)
-        computing = working + np.where(stage == layout.pp - 1.0, logits, 0.0)
+        computing = working + np.where(stage == layout.pp - 1.0, head, 0.0)
         slowest = np.maximum(slowest, computing)
     return slowest
 
@@ -257,9 +268,13 @@ def _layer_parts(
     *,
     experts: bool,
 ) -> _Parts:
-    """Return the time of one micro-batch in a layer, with experts or without."""
+    """Return the time of one micro-batch in a layer, with experts or without.
+
+    Long because the parts of a layer hide one another.
+    """
     shape, tp = training.shape, layout.tp
     modules = layout.modules or software.selective
+    mixture = software.mixture if experts else None
     layer = layer_s(
         device,
         shape,
@@ -267,8 +282,8 @@ def _layer_parts(
         tokens,
         training.seq,
         flash=software.flash,
-        experts=experts,
         modules=modules,
+        mixture=mixture,
     )
     again = layer.forward - (layer.last if software.stops_early else 0.0)
     full, some = _again(shape, layout)
@@ -287,16 +302,40 @@ def _layer_parts(
     resent = some * (1.0 * ("moe" in modules))
     reduce = collective_s(fabric, "all_reduce", 2.0 * tokens * shape.hidden, tp)
     tp_forward = blocks_of(shape, experts=experts) * software.tp_exposed * reduce
+    computing = layer.forward + backward
     ep: Any = 0.0
-    if experts:
-        one = experts_s(fabric, shape, layout, tokens, software.expert_bytes)
-        ep = 2.0 * (passes + resent) * software.schedule.experts * one
+    if mixture is not None:
+        ep = _experts_s(training, fabric, layout, software, passes + resent, computing)
     free = free_f + tp_forward, free_b + tp_forward
     n_micro = training.micro_batches(layout)
     dp, *behind = sharded_layer_s(shape, fabric, layout, software, *free, n_micro, experts=experts)
-    host = _inputs_s(shape, device, layout, tokens, layer.forward, backward)
-    compute, tp_s = layer.forward + backward, tp_forward * (passes + regathered)
-    return _Parts(compute, tp_s, cp_f + cp_b, ep, dp, host, free_f, free_b, *behind)
+    moved = _inputs_s(shape, device, layout, tokens, layer.forward, backward)
+    tp_s = tp_forward * (passes + regathered)
+    parts = _Parts(computing, tp_s, cp_f + cp_b, ep, dp, moved, free_f, free_b, *behind)
+    if mixture is None:
+        return parts
+    return _beside_the_host(parts, host_s(device, shape, layout, mixture) * passes / 2.0)
+
+
+def _beside_the_host(parts: _Parts, host: Any) -> _Parts:
+    """Return a layer whose host runs beside the chip and waits for it once."""
+    waits = np.hypot(parts.all, host) - parts.all
+    return parts._replace(compute=parts.compute + waits)
+
+
+def _experts_s(
+    training: Training,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software,
+    times: Any,
+    computing: Any,
+) -> Any:
+    """Return what shows of sending tokens to their experts and back, `times` over."""
+    mixture, tokens = software.mixture, training.seq * layout.micro_batch / layout.cp
+    one = exchange_s(fabric, training.shape, layout, mixture, tokens, software.expert_bytes)
+    sent = 2.0 * times * software.schedule.experts * mixture.imbalance * one
+    return sent - overlap(layout, mixture) * np.minimum(sent, computing)
 
 
 def _again(shape: Shape, layout: Layout) -> tuple[Any, Any]:
@@ -353,7 +392,8 @@ def _end(
     dense = (shape.layers - n_experts) * dense_of_rank(shape, layout.tp, experts=False) / p
     dense = dense + n_experts * dense_of_rank(shape, layout.tp, experts=True) / p
     dense = dense + weights.embedding * (1.0 + both) / layout.tp
-    experts = weights.routed * n_experts / (p * layout.ep)
+    holders = layout.ep * layout.etp
+    experts = weights.routed * n_experts / (p * holders)
     group = layout.dp * layout.cp
     whole, every = layout.zero < 1, layout.zero == 3
     back = np.where(whole | every, software.grad_bytes, 2.0)
@@ -369,8 +409,8 @@ def _end(
 
     scatter, gather, updated = summed(dense, group, layout.shard, layout.tp)
     if shape.moe is not None:
-        few, shard = (np.maximum(n * layout.tp / layout.ep, 1.0) for n in (group, layout.shard))
-        more = summed(experts, few, shard, layout.ep)
+        few, shard = (np.maximum(n * layout.tp / holders, 1.0) for n in (group, layout.shard))
+        more = summed(experts, few, shard, holders)
         scatter, gather, updated = scatter + more[0], gather + more[1], updated + more[2]
     window = (np.minimum(n_micro, p) * (v - 1.0) + 1.0) / v * (shape.layers / p)
     # The sum has its link while no weights are gathered and no gradients scattered over it.

@@ -450,7 +450,9 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}：单步用时依据 {n_runs} 组公开训练数据（{family}），最多"
     " {largest:,} 卡",
-    "experts_not_fitted": "MoE 模型：没有拟合过公开训练，只对比过六组（0.6 至 1.5 倍）",
+    "experts_not_fitted": "{chip}：没有可拟合的 MoE 模型公开训练数据，借用 {other} 芯片的数值",
+    "software_not_fitted": "{framework}：这类芯片上没有此类软件（{stack}）的公开训练数据，"
+    "每个核的损耗时间借用 {other}",
     "few_fit_without_host": "{chip}：仅靠芯片显存几乎没有可用的并行策略：按通行做法使用主机内存"
     "（存放：{what}），每卡 25 GB/s（估计值）",
     "long_sequences": "长序列跨多个上下文并行进程：torchtitan 的公开训练用时可达所给值的 1.9 倍",

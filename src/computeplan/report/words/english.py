@@ -313,8 +313,10 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}: step times rest on {n_runs} published runs ({family}) of"
     " at most {largest:,} chips",
-    "experts_not_fitted": "models with experts: no run is fitted, six were compared (0.6 to 1.5"
-    " times)",
+    "experts_not_fitted": "{chip}: no published run of a model with experts is fitted; takes the"
+    " numbers of {other}'s chips",
+    "software_not_fitted": "{framework}: no published run of such software ({stack}) is fitted on"
+    " these chips; takes the time per kernel of {other}",
     "few_fit_without_host": "{chip}: hardly a layout fits the memory of the chips alone: as people"
     " do then, the memory of the host is used (offload: {what}), at 25 GB/s a chip (estimate)",
     "long_sequences": "long sequences over several context parallel ranks: public runs of"

@@ -44,6 +44,7 @@ _WEIGHTS = {
     "mfu_outside_band": 57,
     "numbers_of_other_family": 56,
     "experts_not_fitted": 56,
+    "software_not_fitted": 56,
     "few_fit_without_host": 57,
     "long_sequences": 56,
     "step_rests_on": 55,

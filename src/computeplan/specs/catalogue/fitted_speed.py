@@ -1,37 +1,40 @@
 """What the price of a step rests on besides a chip's data sheet: measured, published, fitted.
 
-Four files of the catalogue: ``operators.yaml`` (curves of matrix products and collectives, fitted
-to measured tables), ``software.yaml`` (what frameworks do), ``families.yaml`` (numbers fitted to
-published training runs, with what they rest on) and ``relatives.yaml`` (whose numbers a chip takes
-that has none).
+Three files of the catalogue: ``operators.yaml`` (curves of matrix products and collectives, fitted
+to measured tables), ``families.yaml`` (numbers fitted to published training runs, with what they
+rest on) and ``relatives.yaml`` (whose numbers a chip takes that has none).
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
 
 from pydantic import Field
 
-from computeplan.specs.catalogue.chips import Source
+from computeplan.specs.catalogue.software import software_table
 from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.fields import Frozen
 
 __all__ = [
     "ChipClass",
+    "ExpertNumbers",
     "Family",
-    "Framework",
     "GemmNumbers",
     "LinkNumbers",
     "Operators",
+    "Share",
     "SpeedTables",
+    "Stack",
+    "UnseenChip",
     "attention_frac",
     "class_of",
+    "experts_of",
     "family_of",
-    "framework_of",
     "is_measured",
+    "launch_of",
     "lineage",
+    "share_of",
     "speed_tables",
 ]
 
@@ -68,47 +71,55 @@ class Operators(Frozen):
     links: dict[str, LinkNumbers] | None
 
 
-class Framework(Frozen):
-    """What a training framework does."""
+class Share(Frozen):
+    """What training products reach of measured inference kernels, for chips of one maker."""
 
-    attention: str
-    """Kernel of the attention core."""
-    recompute: str
-    """What it recomputes where a run does not say."""
-    zero: int
-    """ZeRO stage where a run does not say."""
-    selective: tuple[str, ...] = ("core_attn",)
-    """Modules that its selective recomputation computes again."""
-    logit_bytes: float = 6.0
-    """Held for one logit when the loss is computed. [B]"""
-    fragmentation: float = 0.01
-    """Share of the rest that its allocator holds and cannot use."""
-    in_fp8: str | None = None
-    """The entry that its runs in FP8 take instead."""
-    dropout: bool = False
-    stops_early: bool = False
-    tp_exposed: float
-    grad_bytes: float
-    grad_overlap: float
-    weight_overlap: float
-    source: str
-    remark: str
+    chips: list[str]
+    """Chips whose rows were fitted."""
+    gemm_frac: float
+    rows: int
+
+
+class Stack(Frozen):
+    """The time lost per kernel with some software, and what its rows rest on."""
+
+    share: str
+    """The chips its rows ran on, a key of `shares`."""
+    launch_s: float
+    software_year: float
+    """Mean year of the software that was fitted."""
+    rows: int
+    sources: int
+
+
+class ExpertNumbers(Frozen):
+    """What layers with experts take besides, fitted to published runs."""
+
+    chips: list[str]
+    traffic: float
+    op_s: float
+    rows: int
+    sources: int
+    spread: float
+    """Standard deviation of the logarithm of predicted over measured, out of sample."""
+    other_spread: float
+    """The same on chips of other makers, to whose rows nothing is fitted."""
+
+
+class UnseenChip(Frozen):
+    """How the rows of a maker are predicted by the numbers of another."""
+
+    bias: float
+    spread: float
+    """Mean and standard deviation of the logarithm of predicted over measured."""
 
 
 class Family(Frozen):
-    """Numbers fitted to published runs of some chips at some precision."""
+    """Published runs of some chips at some precision: how well they are predicted."""
 
     chips: list[str]
     """Chips whose rows were fitted."""
     precisions: list[str]
-    parent: str | None
-    """The family whose numbers stand where this one has none of its own."""
-    fitted: list[str]
-    """Which numbers are its own."""
-    gemm_frac: float
-    launch_s: float
-    software_year: float
-    """Mean year of the software that was fitted."""
     rows: int
     """Published runs behind it."""
     sources: int
@@ -134,31 +145,32 @@ class ChipClass(Frozen):
 
 
 class SpeedTables(Frozen):
-    """The four files together."""
+    """The three files together."""
 
     operators: dict[str, Operators]
-    attention: dict[str, dict[str, Any]]
-    frameworks: dict[str, Framework]
+    shares: dict[str, Share]
+    stacks: dict[str, Stack]
+    experts: dict[str, ExpertNumbers]
     families: dict[str, Family]
+    unseen_chip: UnseenChip
     classes: dict[str, ChipClass]
     default_relative: str
     same_die: list[str]
-    sources: dict[str, Source] = Field(default_factory=dict)
 
 
 @cache
 def speed_tables() -> SpeedTables:
     """Return the tables of the catalogue."""
-    operators, software, families, relatives = (
+    operators, families, relatives = (
         load_document(DATA / f"{name}.yaml", f"catalogue {name}.yaml")
-        for name in ("operators", "software", "families", "relatives")
+        for name in ("operators", "families", "relatives")
     )
     data = {
         "operators": operators.data["chips"],
-        "attention": software.data["attention"],
-        "frameworks": software.data["frameworks"],
-        "sources": software.data["sources"],
-        "families": families.data["families"],
+        **{
+            key: families.data[key]
+            for key in ("shares", "stacks", "experts", "families", "unseen_chip")
+        },
         "classes": relatives.data["classes"],
         "default_relative": relatives.data["default"],
         "same_die": relatives.data["same_die"],
@@ -226,29 +238,52 @@ def attention_frac(kernel: str, chip: str) -> float:
     >>> attention_frac("flash-2", "nvidia/h200")
     0.35
     """
-    tables = speed_tables()
-    if kernel not in tables.attention:
-        known = ", ".join(tables.attention)
-        raise ValueError(f"no attention kernel {kernel!r}; known: {known}")
-    shares = tables.attention[kernel]
+    attention = software_table().attention
+    if kernel not in attention:
+        raise ValueError(f"no attention kernel {kernel!r}; known: {', '.join(attention)}")
+    shares = attention[kernel]
     return float(next(shares[name] for name in lineage(chip) if name in shares))
 
 
-def framework_of(name: str | None) -> tuple[str, Framework]:
-    """Return the entry of a framework: of its full name, else of what its name begins with.
+def launch_of(chip: str, stack: str) -> tuple[str, Stack]:
+    """Return whose time per kernel some software has on a chip, and that entry.
+
+    Its own where rows of the chip's makers were fitted, else that of what stands in for it, else
+    that of what runs on the chip.
 
     Examples
     --------
-    >>> framework_of("ModelLink (Megatron)")[0], framework_of("something new")[0]
-    ('ModelLink', 'default')
+    >>> launch_of("nvidia/h200", "eager")[0], launch_of("huawei/ascend-910c", "eager")[0]
+    ('eager', 'mindspeed')
     """
-    frameworks = speed_tables().frameworks
-    given = (name or "").casefold()
-    begins = [
-        known for known in frameworks if known != "default" and given.startswith(known.casefold())
-    ]
-    found = max(begins, key=len, default="default")
-    return found, frameworks[found]
+    tables = speed_tables()
+    line = share_of(chip)[0]
+    tried = [stack, software_table().stands_in.get(stack, stack)]
+    tried += [name for name, entry in tables.stacks.items() if entry.share == line]
+    found = next(
+        name for name in tried if name in tables.stacks and tables.stacks[name].share == line
+    )
+    return found, tables.stacks[found]
+
+
+def share_of(chip: str) -> tuple[str, Share]:
+    """Return name and entry of what training products reach on a chip or its nearest relative."""
+    for ancestor in lineage(chip):
+        for name, share in speed_tables().shares.items():
+            if ancestor in share.chips:
+                return name, share
+    raise ValueError(f"no published row was fitted for a relative of {chip}")
+
+
+def experts_of(chip: str) -> tuple[str, ExpertNumbers, bool]:
+    """Return the numbers of layers with experts, and whether the chip's own rows were fitted."""
+    found = speed_tables().experts
+    for ancestor in lineage(chip):
+        for name, numbers in found.items():
+            if ancestor in numbers.chips:
+                return name, numbers, ancestor == chip
+    name = next(iter(found))
+    return name, found[name], False
 
 
 def family_of(chip: str, precision: str) -> tuple[str, Family, bool]:
