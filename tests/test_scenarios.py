@@ -161,23 +161,21 @@ def test_one_cloud_many_chips_is_as_told():
 def test_fastest_first_ends_days_sooner_than_silo_and_takes_less_energy():
     difference = result_of("one-cloud-many-chips", 12).differences("silo")["fastest-first"]
     days, kwh = difference["makespan_days"], difference["energy_kwh"]
-    assert days.high < -1.5
+    assert days.high < -2.5
     assert kwh.high < 0
 
 
-def test_least_energy_takes_the_least_and_neither_it_nor_fastest_first_lowers_the_bill():
+def test_least_energy_takes_the_least_and_neither_it_nor_fastest_first_changes_the_bill_much():
     cases = result_of("one-cloud-many-chips", 12).cases
     energy = {name: case.estimate("energy_kwh").mean for name, case in cases.items()}
     assert min(energy, key=energy.get) == "least-energy"
-    assert 0.02 < 1 - energy["least-energy"] / energy["silo"] < 0.045
-    assert 0.01 < 1 - energy["fastest-first"] / energy["silo"] < 0.025
-    for name in ("least-energy", "fastest-first"):
-        bills = result_of("one-cloud-many-chips", 12).differences("silo")[name]["cost_usd"]
-        assert bills.high > 0
+    assert 0.03 < 1 - energy["least-energy"] / energy["silo"] < 0.07
+    assert 0.02 < 1 - energy["fastest-first"] / energy["silo"] < 0.05
     bill = {name: case.estimate("cost_usd").mean for name, case in cases.items()}
+    for name in ("least-energy", "fastest-first"):
+        assert abs(1 - bill[name] / bill["silo"]) < 0.025
     jobs = {name: case.estimate("energy_jobs_kwh").mean for name, case in cases.items()}
     assert min(jobs, key=jobs.get) == "least-energy"
-    assert min(bill, key=bill.get) != "least-energy"
 
 
 def test_no_two_policies_schedule_alike():
@@ -329,14 +327,15 @@ def test_the_best_interval_is_the_best_of_the_sweep():
         assert ettr[name] == pytest.approx(closed, abs=0.002)
 
 
-def test_a_910b_fleet_matches_the_h100_up_to_8_times_the_fault_rate():
+def test_a_910b_fleet_matches_the_h100_up_to_3_times_the_fault_rate():
     result = result_of("910b-fault-rate", 100, "fixed")
     speed = {name: result.case(name).estimate("goodput_tok_per_s").mean for name in result.cases}
     h100 = speed.pop("2,048 H100")
     ratios = [value / h100 for value in speed.values()]
-    assert ratios[0] == pytest.approx(1.39, abs=0.01)
+    assert ratios[0] == pytest.approx(1.11, abs=0.01)
     assert ratios == sorted(ratios, reverse=True)
-    assert ratios[-2] > 1 > ratios[-1]
+    assert ratios[2] == pytest.approx(1.0, abs=0.01)
+    assert ratios[1] > 1 > ratios[3]
 
 
 def test_a_910b_fleet_and_the_h100_cannot_be_told_apart_within_their_bands():
@@ -344,7 +343,7 @@ def test_a_910b_fleet_and_the_h100_cannot_be_told_apart_within_their_bands():
     speed = {name: case.values["goodput_tok_per_s"] for name, case in result.cases.items()}
     ratio = speed["8,192 910B2, rate x 1"] / speed["2,048 H100"]
     low, high = np.quantile(ratio, [0.05, 0.95])
-    assert (low, high) == pytest.approx((0.9, 2.2), abs=0.06)
+    assert (low, high) == pytest.approx((0.7, 1.8), abs=0.06)
     (said,) = [sentence(n) for n in result.notes if n.code == "break_even"]
     assert "cannot be told apart" in said
 

@@ -384,9 +384,14 @@ def test_no_shipped_scenario_departs(name, is_told, runs, seed):
 
 def test_a_fleet_of_910b_has_the_ettr_of_its_closed_form():
     """A fault every 46 minutes and less: means of restarts were 0.7 to 1.8 points too low here."""
-    cases = compile_cases(scenario := cp.load("910b-fault-rate")).cases
+    often = {"faults.unexpected.observed.interruptions": 8 * 419}
+    scenario = cp.load("910b-fault-rate").with_(
+        {"cases": {"x 8": often, "x 10": {key: n * 10 // 8 for key, n in often.items()}}}
+    )
+    cases = compile_cases(scenario).cases
     result = run(scenario)
-    for case in cases[-2:]:
+    assert len(cases) == 2
+    for case in cases:
         ettr = result.cases[case.name].estimate("ettr")
         assert expect(case.world).ettr == pytest.approx(ettr.mean, abs=1.5 * ettr.ci95)
 

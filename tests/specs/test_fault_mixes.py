@@ -367,7 +367,7 @@ def test_a_break_even_lets_the_interval_follow_the_rate_where_it_is_optimal():
 
 
 def test_the_break_even_of_a_shipped_comparison_is_where_its_simulation_puts_it():
-    # "at 3 times that rate still as fast, at 4 times slower", says the scenario of its 200 runs
+    # "at 3 times that rate still as fast; at 4 times slower", says the scenario of its 200 runs
     (said,) = [
         n
         for n in sentences(notes_of(compile_cases(cp.load("910b-fault-rate")).cases))
