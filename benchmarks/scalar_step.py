@@ -511,16 +511,18 @@ def _kind(
         free_f, free_b = forward - behind_f, backward - behind_b
         if split.recompute:  # keys and values go round once more
             cp_b, free_b = cp_b + cp_f, free_b - behind_f
+    computing = forward + backward
     if experts:
+        computing /= software.schedule.chip_frac
         one_way = _dispatch_s(training, fabric, split, software, tokens)
         ep_s = 2.0 * rounds * software.schedule.experts * software.mixture.imbalance * one_way
         if split.pp == 1.0 or split.pieces > 1.0:
-            ep_s -= software.mixture.overlap * min(ep_s, forward + backward)
+            ep_s -= software.mixture.overlap * min(ep_s, computing)
     if split.zero == 3:
         n_micro = training.batch / (split.dp * split.micro_batch) if split.pp > 1.0 else 1.0
         within = free_f + tp_round, free_b + tp_round, n_micro
         dp_s, *behind = _sharded_s(shape, fabric, split, software, facts, *within, experts=experts)
-    parts = forward + backward, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b
+    parts = computing, tp_round * rounds, cp_f + cp_b, ep_s, dp_s, free_f, free_b
     kind = _Kind(*parts, *behind)
     if not experts:
         return kind

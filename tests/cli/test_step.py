@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+from computeplan.validation import calibration
+from computeplan.validation.cases import published_cases
+
 STEP = ("step", "--model", "llama-3.1-8b", "--chip", "H100-SXM", "--chips", "16")
 
 
@@ -74,7 +77,10 @@ def test_what_step_refuses(call, options, code, message):
     assert message in result
 
 
-def test_validate_training_prints_rows_families_and_what_was_left_out(call, tmp_path):
+def test_validate_training_prints_rows_families_and_what_was_left_out(call, tmp_path, monkeypatch):
+    # All ways to leave rows out take a minute; tests/validation holds them to their bounds.
+    few = {"software": calibration.stacks_left_out(published_cases())}
+    monkeypatch.setattr(calibration, "out_of_sample", lambda *_: few)
     figure = tmp_path / "scatter.png"
     out = call("validate", "training", "--figure", str(figure))
     assert "263 of 266 verified rows priced" in out
@@ -160,3 +166,50 @@ def test_a_chip_with_a_data_sheet_only_does_not_quietly_beat_a_measured_one(call
     assert (promised["marks"], measured["marks"]) == (["data_sheet_only"], [])
     assert promised["family"] == "Ascend 910B"
     assert "(data sheet only)" in call(*ASCEND, "--chip", str(chip))
+
+
+MIXTURE = ("step", "--model", "qwen3-30b-a3b", "--chip", "H100", "--chips", "16", "--seq", "4096")
+MIXTURE += ("--batch", "256", "--dp", "16", "--ep", "16", "--framework", "Megatron-Bridge")
+
+
+def test_the_switches_of_a_framework_change_the_step(call):
+    def took(*options):
+        (found,) = json.loads(call(*MIXTURE, *options, "--json"))
+        return found["step_s"]
+
+    old = took("--date", "2025-03")
+    assert took("--date", "2026-05") < old
+    assert took("--date", "2025-03", "--dispatcher", "hybridep", "--expert-overlap") < old
+    assert took("--date", "2025-03", "--graphs", "full", "--grouped", "fused") < old
+    assert "--graphs must be none, full, or some of" in call(*MIXTURE, "--graphs", "all", expect=2)
+    assert "--date must be a month" in call(*MIXTURE, "--date", "yesterday", expect=2)
+
+
+def test_a_job_states_the_switches_of_its_framework(tmp_path, call):
+    (tmp_path / "a.yaml").write_text(
+        """
+computeplan: 1
+name: a
+sites: {s: {pue: 1.2, pools: {p: {chip: H100, chips: 16}}}}
+jobs:
+  j:
+    model: qwen3-30b-a3b
+    tokens: 1 Gtoken
+    seq: 4096
+    batch: 1 Mitoken
+    parallelism: {dp: 16, ep: 16}
+    framework: {name: Megatron-Bridge, dispatcher: alltoall, expert_overlap: false}
+cases:
+  as it is: {}
+  hybridep: {jobs.j.framework.dispatcher: hybridep}
+  by name: {jobs.j.framework: Megatron-Bridge}
+simulate: {runs: 1}
+""",
+        encoding="utf-8",
+    )
+    out = call("run", str(tmp_path / "a.yaml"), "--no-figures", "--out", str(tmp_path / "r"))
+    assert "hybridep" in out
+    again = call(
+        "run", str(tmp_path / "r" / "scenario.yaml"), "--no-figures", "--out", str(tmp_path / "q")
+    )
+    assert again.splitlines()[0] == out.splitlines()[0]

@@ -19,7 +19,8 @@ Sources
        third of the wait, ZB-H2 none at twice the activations.
 .. [4] DeepSeek-AI, arXiv 2412.19437, table 2: DualPipe waits (p/2 - 1) x (F&B + B - 3W), about a
        third of 1F1B, for two copies of the weights and p + 1 micro-batches in flight; section
-       3.2.1: messages to and from experts are hidden behind another micro-batch.
+       3.2.1: messages to and from experts are hidden behind another micro-batch; section 3.2.2:
+       they take 20 of the 132 multiprocessors of the H800.
 """
 
 from __future__ import annotations
@@ -46,13 +47,17 @@ class Schedule:
     """Copies of the weights."""
     experts: float = 1.0
     """Share of the messages to and from experts that no computation hides."""
+    chip_frac: float = 1.0
+    """Share of the chip that layers with experts have while such messages are under way."""
 
 
 SCHEDULES = {
     "1f1b": Schedule(bubble=1.0, activations=1.0, weights=1.0),
     "zb-h1": Schedule(bubble=1 / 3, activations=1.0, weights=1.0),
     "zb-h2": Schedule(bubble=0.0, activations=2.0, weights=1.0),
-    "dualpipe": Schedule(bubble=1 / 3, activations=1.0, weights=2.0, experts=0.0),
+    "dualpipe": Schedule(
+        bubble=1 / 3, activations=1.0, weights=2.0, experts=0.0, chip_frac=112 / 132
+    ),
 }
 """By the name people use; `1f1b` is interleaved wherever a stage is cut in pieces."""
 

@@ -305,6 +305,7 @@ def _layer_parts(
     computing = layer.forward + backward
     ep: Any = 0.0
     if mixture is not None:
+        computing = computing / software.schedule.chip_frac
         ep = _experts_s(training, fabric, layout, software, passes + resent, computing)
     free = free_f + tp_forward, free_b + tp_forward
     n_micro = training.micro_batches(layout)
