@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -58,6 +59,8 @@ SHARES = {"NVIDIA": ("A100", "H100 BF16", "H100 FP8"), "Ascend": ("Ascend 910B",
 MIXTURES = {"NVIDIA": ("nvidia/h100-sxm", "nvidia/b300", "nvidia/gb300")}
 """Chips whose rows with experts are fitted together."""
 START = {"share": 0.85, "stack": 5e-5, "traffic": 3.0, "op_s": 2e-5}
+STEP = 1e-4
+"""Of a logarithm, to find slopes."""
 BOUNDS = {"share": (0.3, 1.5), "stack": (1e-8, 2e-3), "traffic": (0.5, 20.0), "op_s": (1e-7, 1e-3)}
 HEAD = """\
 # Made by python -m computeplan.validation.calibration from published/: do not edit.
@@ -74,10 +77,10 @@ HEAD = """\
 class Fitted:
     """The numbers of the chips of one maker."""
 
-    gemm_frac: float
-    launch_s: dict[str, float]
+    gemm_frac: Any
+    launch_s: dict[str, Any]
     year: dict[str, float]
-    """By stack."""
+    """By stack; the first two are floats, or arrays of as many guesses."""
 
     def of(self, case: Case, like: str | None = None) -> tuple[Numbers, float]:
         """Return numbers and year for a row, whose stack takes those of another if it has none."""
@@ -166,7 +169,7 @@ def fit(cases: Sequence[Case], fewest: int = FEWEST_ROWS) -> Fitted:
     year = {name: _mean_year(of_stack[name]) for name in stacks}
 
     def fitted(logs: FloatArray) -> Fitted:
-        share, *launches = (float(x) for x in np.exp(logs))
+        share, *launches = np.exp(logs)
         return Fitted(share, dict(zip(stacks, launches, strict=True)), year)
 
     kinds = ["share", *("stack" for _ in stacks)]
@@ -347,11 +350,21 @@ def _spread(*ways: Iterable[LeftOut]) -> float:
 
 
 def _least(errors: Callable[[FloatArray], FloatArray], kinds: Sequence[str]) -> FloatArray:
-    """Return the logarithms of the numbers with the least loss."""
+    """Return the logarithms of the numbers with the least loss.
+
+    All numbers of one look, those beside them included, are priced at once: as arrays.
+    """
     bounds = np.log([BOUNDS[kind] for kind in kinds]).T
+    aside = np.column_stack([np.zeros(len(kinds)), STEP * np.eye(len(kinds))])
+
+    def slopes(logs: FloatArray) -> FloatArray:
+        found = errors(logs[:, None] + aside)
+        return np.asarray((found[:, 1:] - found[:, :1]) / STEP)
+
     found = least_squares(
         errors,
         np.log([START[kind] for kind in kinds]),
+        jac=slopes,
         loss="soft_l1",
         ftol=1e-5,
         xtol=1e-4,
@@ -371,7 +384,7 @@ def _errors(cases: Sequence[Case], fitted: Fitted) -> FloatArray:
     )
 
 
-def _expert_errors(cases: Sequence[Case], traffic: float, op_s: float) -> FloatArray:
+def _expert_errors(cases: Sequence[Case], traffic: Any, op_s: Any) -> FloatArray:
     found = []
     for case in cases:
         assert case.question is not None

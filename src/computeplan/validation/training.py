@@ -1,7 +1,7 @@
 """Published training runs against what we say: every row, and the errors of each family.
 
-A family is a chip at a precision with fitted numbers of its own. Runs with experts are a family
-that nothing is fitted to; so is every chip that has the numbers of a relative. Errors are of
+A family is a chip at a precision whose rows were fitted. Runs with experts are families by maker;
+so is every chip that has the numbers of a relative. Errors are of
 seconds per step, predicted over measured less one. The baseline is one utilisation for the whole
 family, fitted to the same rows with the same loss.
 """
@@ -91,7 +91,7 @@ class FamilyScore:
     """Of one utilisation for all rows."""
 
 
-def seconds(case: Case, numbers: Numbers | None = None, year: float | None = None) -> float:
+def seconds(case: Case, numbers: Numbers | None = None, year: float | None = None) -> Any:
     """Return the predicted seconds of a step of one row.
 
     Parameters
@@ -99,9 +99,9 @@ def seconds(case: Case, numbers: Numbers | None = None, year: float | None = Non
     case : Case
         With a question.
     numbers : Numbers, optional
-        Fitted numbers instead of the family's.
+        Fitted numbers instead of the catalogue's; of floats, or of arrays of as many guesses.
     year : float, optional
-        The year that `numbers` hold for, instead of the family's.
+        The year that `numbers` hold for, instead of the stack's.
 
     Raises
     ------
@@ -113,11 +113,11 @@ def seconds(case: Case, numbers: Numbers | None = None, year: float | None = Non
     device = device_of(ask.chip, ask.precision, ask.kernel, ask.stack, numbers).device
     time = step_time(ask.training, device, ask.fabric, ask.layout, ask.software)
     if ask.training.shape.moe is not None:  # their switches carry the date
-        return float(time.step_s)
+        return time.step_s
     _, stack = launch_of(ask.chip.kin, ask.stack)
     if year is not None:
         stack = stack.model_copy(update={"software_year": year})
-    return float(time.step_s) * software_factor(case.year, stack)
+    return time.step_s * software_factor(case.year, stack)
 
 
 def predict(cases: Iterable[Case]) -> tuple[Prediction, ...]:
@@ -237,7 +237,7 @@ def _predict(case: Case) -> Prediction:
     if ask is None or case.measured_s is None:
         return skipped
     try:
-        predicted = seconds(case)
+        predicted = float(seconds(case))
         peak = ask.chip.peak_flop_per_s(ask.precision)
     except ValueError as error:
         return replace(skipped, case=replace(case, question=None, skipped=str(error)))
