@@ -249,10 +249,35 @@ def _world() -> Iterator[str]:
 
 
 GLOSSARY = """\
-Made by `make docs` from `quantities.py`, `ledger.py` and the docstrings of `world/`: to change a
-line, change it there. Names carry their unit: `_s` seconds, `_j` joules, `_w` watts, `_frac` a
-share from 0 to 1, `n_` a count.
+Made by `make docs` from `quantities.py`, `ledger.py`, the docstrings of `world/` and the words of
+`docs/make_docs.py`: to change a line, change it there. Names carry their unit: `_s` seconds, `_j`
+joules, `_w` watts, `_frac` a share from 0 to 1, `n_` a count.
 """
+
+WORDS = {
+    "stack": "Software whose kernels are launched alike, such as eager PyTorch or Megatron-Core:"
+    " the time lost per kernel is fitted for each.",
+    "family": "Published rows that are reported together, by chip and precision; their spread makes"
+    " the band.",
+    "band": "Where a time is expected nine times out of ten, from rows left out of the fit.",
+    "kind of layer": "Layers of one shape. A network is the sum of its kinds, each priced alone.",
+    "mixture of experts": "Layers in which each token goes to some of many MLPs, its experts.",
+    "dispatcher": "What sends tokens to the ranks of their experts and back: a copy for every"
+    " expert (`alltoall`), one for every rank or server (`deepep`, `hybridep`), all to all"
+    " (`allgather`).",
+    "expert overlap": "Messages to experts beside the computing of another micro-batch.",
+    "graphs": "CUDA graphs: parts of a layer whose kernels the host launches at once.",
+    "grouped product": "The matrix products of all experts of a rank, launched together.",
+    "routing": "How tokens choose experts: `real`, the busiest rank has more than the mean;"
+    " `balanced`, forced to be even.",
+    "capacity": "Tokens that an expert takes at most, over the mean; the rest is dropped.",
+    "`etp`": "Ranks that cut every expert, as `tp` cuts other matrices.",
+    "`mtp`": "Extra prediction layers, each of which predicts one token further ahead.",
+    "recomputation": "What is not kept for the backward pass and computed again there: modules,"
+    " some layers, or all.",
+    "offload": "Inputs of layers or the optimizer's state in the memory of the host.",
+}
+"""Words of the price of a step."""
 
 
 def glossary() -> str:
@@ -270,6 +295,10 @@ def glossary() -> str:
         "## The world\n",
         "What an engine reads, and nothing else: a scenario compiled to SI numbers.\n",
         *_world(),
+        "## The price of a step\n",
+        "More in [step.md](step.md).\n",
+        "| word | meaning |\n|---|---|",
+        *(f"| {word} | {_cell(about)} |" for word, about in WORDS.items()),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
