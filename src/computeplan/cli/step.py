@@ -110,11 +110,10 @@ def step(
 ) -> None:
     """Price a step of training: time with its band, what it is spent on, memory, best layouts.
 
-    Long because every option is an argument.
-
     Without --tp and the like, the best layout that fits is found: of those that cannot be told from
     the fastest, the one most like published runs. Batch, sequence and precision stay.
     """
+    # Long because every option is an argument.
     from computeplan.analytic.step_price import price_step
     from computeplan.compiler.speed import of_decimal_batch
     from computeplan.report.steps import as_document
