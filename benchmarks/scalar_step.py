@@ -369,8 +369,8 @@ def _around_experts(
     forward = both + kernels * expert_estimates.ACTIVATION_FORWARD * inner
     backward = both + kernels * expert_estimates.ACTIVATION_BACKWARD * inner
     if quantized:
-        forward += expert_estimates.QUANTIZE_BYTES * (copies + inner)
-        backward += expert_estimates.QUANTIZE_BYTES * (copies + 2.0 * inner)
+        forward += expert_estimates.QUANTIZE_BYTES * (split.etp * copies + inner)
+        backward += expert_estimates.QUANTIZE_BYTES * (split.etp * copies + 2.0 * inner)
     return forward, backward
 
 
@@ -530,7 +530,8 @@ def _kind(
     ops = mixture.ops + mixture.expert_ops * shape.moe.experts / split.ep
     if mixture.overlap and (split.pp == 1.0 or split.pieces > 1.0):
         ops *= expert_estimates.OVERLAPPED_OPS
-    chip_s, host_s = sum(kind[:5]), ops * device.op_s * rounds / 2.0
+    ops *= 4.0 / 3.0 if split.recompute == FULL else 1.0
+    chip_s, host_s = sum(kind[:5]), ops * device.op_s
     return kind._replace(compute=kind.compute + math.hypot(chip_s, host_s) - chip_s)
 
 
@@ -560,7 +561,10 @@ def step_parts(
     whole = [sum(kind[:5]) for kind in kinds]
     dealt = _stages(shape, facts, pp, pieces)
     stages = [plain * whole[0] + others * whole[1] for plain, others in dealt]
-    head = logits + training.mtp * (logits + whole[1 if n_of[1] else 0])
+    wide = 2.0 * shape.hidden
+    join = _gemm_s(device, tokens, shape.hidden, wide)
+    join += _backward_s(device, tokens, shape.hidden, wide)
+    head = logits + training.mtp * (logits + whole[1 if n_of[1] else 0] + join)
     stages[-1] += head
     slowest, everything = max(stages), sum(stages)
     waits = (everything - slowest) * software.schedule.bubble / pieces
@@ -609,8 +613,12 @@ def _end_s(
     per_stage = shape.layers / pp
     group = dp * cp
     embeddings = 2.0 if pp == 1.0 and not shape.tied_embeddings else 1.0
-    n_experts = shape.layers - facts.plain
-    dense = facts.plain / pp * _dense_of_rank(shape, facts, tp, experts=False)
+    n_plain, n_experts = facts.plain, shape.layers - facts.plain
+    if shape.moe is None:
+        n_plain += training.mtp
+    else:
+        n_experts += training.mtp
+    dense = n_plain / pp * _dense_of_rank(shape, facts, tp, experts=False)
     dense += n_experts / pp * _dense_of_rank(shape, facts, tp, experts=True)
     dense += embeddings * facts.embedding / tp
     held = [(dense, group, shard, tp)]  # weights, ranks that hold the same, shards, stride
@@ -721,6 +729,7 @@ def _stage_bytes(
         of_stage = sum(layers[i] * saved(kept_scores, experts=bool(i)) for i in (0, 1) if layers[i])
         activations = tokens * kept * of_stage
     logits = software.logit_bytes * tokens * shape.vocab / tp if after == 0.0 else 0.0
+    logits *= 1.0 + training.mtp
     rest = weights + gradients + optimizer + activations + logits
     return {
         "weights": weights,

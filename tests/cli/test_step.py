@@ -141,7 +141,7 @@ def test_auto_takes_what_was_published_and_says_how_many_layouts_are_within_the_
 
 def test_an_extrapolation_in_kind_is_named(call):
     out = " ".join(call(*ASCEND, "--zero", "3", "--recompute", "full").split())
-    assert "zero 3: none of the 42 published runs of Chinese accelerators had it" in out
+    assert re.search(r"zero 3: none of the \d+ published runs of Chinese accelerators had it", out)
     assert "within the error" not in out
     assert "extrapolated in kind" not in call(*ASCEND, "--tp", "8", "--pp", "4")
 

@@ -56,6 +56,13 @@ NOTES = {
     ],
     "saves_at_best": [{"interval_s": 330.0}],
     "spares_needed": [{"lacking_frac": 1e-3, "n_run": 44, "n_long_run": 53}],
+    "expert_switches": [
+        {
+            "framework": "Megatron-Bridge", "dispatcher": "hybridep", "overlap": True,
+            "graphs": graphs, "grouped": "te",
+        }
+        for graphs in ((), ("attn", "moe_router"), ("attn", "full"))
+    ],
     "mtp_apart": [{"model": "acme/m1", "n": 1}, {"model": "config.json", "n": 3}],
     "quoted": [{"text": "Mixtral is read as mistral/mixtral-8x7b"}, {"text": "q9"}],
     "peak_is_estimate": [{"chip": "acme/x1", "precision": "bf16", "confidence": "recalled"}],

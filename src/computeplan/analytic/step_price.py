@@ -20,7 +20,7 @@ from computeplan.physics.steptime.memory import RankMemory
 from computeplan.physics.steptime.search import in_words
 from computeplan.physics.steptime.step import StepTime, Training
 from computeplan.physics.steptime.transformer import shape_of
-from computeplan.specs.catalogue.fitted_speed import Family, family_of
+from computeplan.specs.catalogue.fitted_speed import ExpertNumbers, Family
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Parallelism
@@ -61,8 +61,8 @@ class StepPrice:
     """Dense peak of one rank. [FLOP/s]"""
     band: Band
     family: str
-    numbers: Family
-    """Band around the time; family of the chip, and its fitted numbers."""
+    numbers: Family | ExpertNumbers
+    """Band around the time; the published runs it rests on: their name, and how many."""
     n_priced: int
     n_fitting: int
     """Layouts looked at and those that fit; 1 and 1 where the layout was given."""
@@ -208,7 +208,7 @@ def price_step(
         peak_flop_per_s=found.device.flop_per_s,
         band=found.band,
         family=found.family,
-        numbers=family_of(part.kin, precision)[1],
+        numbers=found.rows,
         n_priced=choices.n_priced,
         n_fitting=choices.n_fitting,
         n_within=choices.n_within,

@@ -241,7 +241,8 @@ def _switches(**given: object) -> Switches:
         return Switches.model_validate({k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
         found = error.errors()[0]
-        where = f"--{str(found['loc'][0]).replace('_', '-')}"
+        key = str(found["loc"][0])
+        where = f"--{'framework' if key == 'name' else key.replace('_', '-')}"
         raise ScenarioError.of(f"{where} {found['msg'].removeprefix('Value error, ')}") from None
 
 

@@ -55,8 +55,8 @@ SAME_DIE_SPREAD, RELATIVE_SPREAD, DECADE_SPREAD = 0.08, 0.15, 0.10
 same die, for any other relative, for ten times the chips of the largest run that was fitted.
 Estimates."""
 SOFTWARE_SPREAD = 0.10
-"""The same for software of which no row was fitted: what leaving a whole stack out adds to the
-spread of rows left out otherwise (0.17 against 0.14). An estimate."""
+"""The same for software of which no row was fitted, or none at the precision. An estimate: leaving
+a whole stack out shifts its rows by -9 to +5 %."""
 LEAST_FACTOR = 1.5
 """Ends of the band of a chip of which a data sheet is all that is known, at least. A choice."""
 GROUPED_FP8, GROUPED_HALF = 0.66, 128.0
@@ -138,12 +138,14 @@ def band_of(
     extrapolated = n_chips / family.largest_chips
     variance = family.spread**2
     if experts:
-        variance = max(variance, _expert_spread(chip.kin) ** 2)
-    elif "software" in unseen or launch_of(chip.kin, stack)[0] != stack:
+        _, numbers, own = experts_of(chip.kin)
+        extrapolated = n_chips / numbers.largest_chips
+        variance = _expert_spread(chip.kin) ** 2
+    if "software" in unseen or not _is_fitted(chip.kin, stack, precision, experts=experts):
         variance += SOFTWARE_SPREAD**2
     variance += (DECADE_SPREAD * max(0.0, math.log10(extrapolated))) ** 2
     own = own and chip.relative is None and "chip" not in unseen
-    known = own or chip.name in tables.same_die or chip.kin in tables.operators
+    known = own or chip.name in tables.same_die or chip.name in tables.operators
     if not known:  # a data sheet, and the numbers of another chip
         spread = math.sqrt(variance + tables.unseen_chip.spread**2)
         least = math.log(LEAST_FACTOR)
@@ -155,6 +157,14 @@ def band_of(
         variance += (SAME_DIE_SPREAD if same else RELATIVE_SPREAD) ** 2
     factor = math.exp(INTERVAL * math.sqrt(variance))
     return Band(1.0 / factor, factor, extrapolated)
+
+
+def _is_fitted(chip: str, stack: str, precision: str, *, experts: bool) -> bool:
+    """Return whether rows of such software at such a precision were fitted for a chip's maker."""
+    if experts:
+        return stack in experts_of(chip)[1].stacks
+    name, entry = launch_of(chip, stack)
+    return name == stack and precision in entry.precisions
 
 
 def _expert_spread(chip: str) -> float:

@@ -38,7 +38,7 @@ def practice_on(chip: Chip) -> Practice:
     --------
     >>> from computeplan.specs.catalogue.lookup import load_chip
     >>> sorted(practice_on(load_chip("910B2")[0]).splits)
-    ['cp', 'pieces', 'pp', 'tp']
+    ['cp', 'ep', 'pieces', 'pp', 'tp']
     """
     runs = practice_of(chip.kin).runs
     return Practice(

@@ -80,7 +80,9 @@ def _mixture(switches: Switches, precision: str, chip: str) -> Mixture:
     """Return what switches come to: shares, and operators that the host launches."""
     assert switches.dispatcher is not None
     assert switches.graphs is not None
-    dispatcher = software_table().dispatchers[switches.dispatcher]
+    # Without a dispatcher every rank has all experts; those that are apart are sent to by NCCL.
+    name = "alltoall" if switches.dispatcher == "none" else switches.dispatcher
+    dispatcher = software_table().dispatchers[name]
     shares = dispatcher.link_frac
     launched = 1.0 - sum(GRAPH_SCOPES.get(part, 0.0) for part in switches.graphs)
     one_by_one = switches.grouped == "te" and switches.capacity is None

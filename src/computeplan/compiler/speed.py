@@ -18,7 +18,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from computeplan.compiler.hardware import Band, band_of, device_of, fabric_of, peak_of
+from computeplan.compiler.hardware import (
+    Band,
+    band_of,
+    device_of,
+    fabric_of,
+    peak_of,
+    software_factor,
+)
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.published import (
     above_published,
@@ -42,10 +49,16 @@ from computeplan.physics.steptime.search import Choices, best_layouts, check_fit
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import Shape, size_class
 from computeplan.specs.catalogue.chips import Chip, Precision
-from computeplan.specs.catalogue.fitted_speed import experts_of, family_of, launch_of
+from computeplan.specs.catalogue.fitted_speed import (
+    ExpertNumbers,
+    Family,
+    experts_of,
+    family_of,
+    launch_of,
+)
 from computeplan.specs.catalogue.mfu import default_mfu
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.catalogue.software import software_table, stack_of
+from computeplan.specs.catalogue.software import software_table, stack_of, switches_of
 from computeplan.specs.jobs import Parallelism
 from computeplan.specs.sites import Network
 from computeplan.specs.software import Switches
@@ -97,8 +110,10 @@ class Priced(NamedTuple):
     band: Band
     """Around the time of the first layout."""
     family: str
+    rows: Family | ExpertNumbers
+    """The published runs behind it: their name, how many, how large."""
     framework: str
-    """Whose fitted numbers and whose switches were used."""
+    """Whose switches were used."""
     notes: Notes
 
 
@@ -245,6 +260,9 @@ def layout_problem(training: Training, given: Parallelism) -> str:
         stages_of(given, shape.layers)
     except ValueError as error:
         return str(error)
+    n_extra = (given.stages or "").count("m")
+    if n_extra not in (0, training.mtp):
+        return f"stages has {n_extra} extra prediction layers (m), and mtp is {training.mtp}"
     return _experts_problem(shape, given)
 
 
@@ -373,10 +391,13 @@ def price(
         choices = _search(training, device, fabric, n_ranks, software, practice_on(chip))
     else:
         choices = _given_layout(training, device, fabric, software, parallelism, chip, n_chips)
+    if framework.date is not None and training.shape.moe is None:  # else the switches say it
+        of_date = software_factor(framework.date, launch_of(chip.kin, stack)[1])
+        choices = replace(choices, time=choices.time.times(of_date))
     used = -(-int(choices.layout.n_ranks.flat[0]) // chip.ranks_per_chip)
     experts = training.shape.moe is not None
     band = band_of(chip, precision, used, stack, experts=experts)
-    notes = [*of_chip, *of_links, *_borrowed(chip, stack, taken, experts=experts)]
+    notes = [*of_chip, *of_links, *_software_notes(chip, stack, taken, framework, experts=experts)]
     notes += _of_host(chip, choices) if parallelism == "auto" else ()
     if choices.layout.cp.flat[0] > 1 and training.seq > LONG_SEQUENCE:
         notes.append(note("long_sequences"))
@@ -387,7 +408,9 @@ def price(
     if parallelism == "auto":
         notes += within_error(chip, choices)
         notes += outside_measured(chip, training, precision, taken, mfu, band)
-    return Priced(choices, device, used, band, family, taken, tuple(notes))
+    rows = experts_of(chip.kin)[1] if experts else family_of(chip.kin, precision)[1]
+    family = f"{experts_of(chip.kin)[0]}, with experts" if experts else family
+    return Priced(choices, device, used, band, family, rows, taken, tuple(notes))
 
 
 def _given_layout(
@@ -413,13 +436,27 @@ def _given_layout(
     return Choices(layout, time, memory_of(training, layout, software), 1, 1)
 
 
-def _borrowed(chip: Chip, stack: str, framework: str, *, experts: bool) -> Notes:
-    """Return which fitted numbers are those of other software, or of other chips."""
+def _software_notes(
+    chip: Chip, stack: str, framework: str, given: Switches, *, experts: bool
+) -> Notes:
+    """Return what is taken of software, and which fitted numbers are of other software or chips."""
     notes: list[Note] = []
     found, _ = launch_of(chip.kin, stack)
     if found != stack and not experts:
         notes.append(note("software_not_fitted", framework=framework, stack=stack, other=found))
     name, _, own = experts_of(chip.kin)
+    if experts:
+        taken = switches_of(stack, chip.kin, given)
+        notes.append(
+            note(
+                "expert_switches",
+                framework=framework,
+                dispatcher=taken.dispatcher,
+                overlap=taken.expert_overlap,
+                graphs=tuple(sorted(taken.graphs or ())),
+                grouped=taken.grouped,
+            )
+        )
     if experts and not own:
         notes.append(note("experts_not_fitted", chip=chip.name, other=name))
     return tuple(notes)
@@ -468,15 +505,14 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
             batch_of_all=_batch_of_all(at, training, found.n_chips),
         )
         notes.append(unused)
-    numbers = family_of(chip.kin, job.precision)[1]
     notes += [*_peak_notes(chip, job.precision), *found.notes]
     rests_on = note(
         "step_rests_on",
         chip=chip.name,
         precision=job.precision,
-        n_runs=numbers.rows,
+        n_runs=found.rows.rows,
         family=found.family,
-        largest=numbers.largest_chips,
+        largest=found.rows.largest_chips,
     )
     step_s = float(found.choices.time.step_s.flat[0])
     flop_per_s = training.flop / (step_s * found.n_chips)

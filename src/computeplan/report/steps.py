@@ -171,7 +171,7 @@ def _layout(price: StepPrice, place: int) -> dict[str, Any]:
     return {
         "layout": {
             name: int(getattr(layout, name))
-            for name in ("tp", "pp", "dp", "cp", "ep", "micro_batch", "zero", "shard")
+            for name in ("tp", "pp", "dp", "cp", "ep", "etp", "micro_batch", "zero", "shard")
         }
         | {
             "recompute": dict(in_parts(layout)).get("recompute", RECOMPUTE[0]),

@@ -18,7 +18,7 @@ from computeplan.report.words import sentence
 from computeplan.specs.catalogue.fitted_speed import speed_tables
 from computeplan.validation.calibration import LeftOut
 from computeplan.validation.reliability import Check
-from computeplan.validation.training import Prediction, precision_pairs, ranking, scores
+from computeplan.validation.training import Prediction, precision_ratios, ranking, scores
 
 __all__ = [
     "checks_json",
@@ -119,13 +119,26 @@ def left_out_document(
 
 
 def precision_table(predictions: Sequence[Prediction]) -> Table:
-    """Return time in FP8 over time in half precision, of runs that differ in nothing else."""
+    """Return time in FP8 over time in half precision, wherever rows have both."""
     rows = tuple(
-        (p.fp8, p.half, f"{p.measured:.3f}", f"{p.said:.3f}", f"{p.said / p.measured - 1:+.1%}")
-        for p in precision_pairs(predictions)
+        (
+            r.chip,
+            r.model,
+            f"{r.n_chips:,}",
+            r.framework,
+            f"{r.seq:,}",
+            f"{r.n_rows}",
+            f"{r.measured:.3f}",
+            f"{r.said:.3f}",
+            f"{r.said / r.measured - 1:+.1%}",
+        )
+        for r in precision_ratios(predictions)
     )
-    head = ("in FP8", "in half precision", "measured", "predicted", "error")
-    notes = ("rows of one chip, model, size, layout and release that differ in their precision",)
+    head = ("chip", "model", "chips", "framework", "seq", "rows", "measured", "predicted", "error")
+    notes = (
+        "time of a token in FP8 over that in half precision: geometric means, by chip and model",
+        "rows of one size, framework and sequence, whatever their release and layout",
+    )
     return Table("FP8 over half precision", head, rows, notes)
 
 

@@ -20,7 +20,8 @@ GRAPH_SCOPES = {
 """Share of the operators of a layer with experts that a CUDA graph of this part launches at once;
 counted, an estimate."""
 WHOLE = ("full", "full_iteration", "xla")
-DATE = re.compile(r"(20\d{2})(?:-(0[1-9]|1[0-2]))?(?:-\d{2})?")
+FIRST_YEAR, LAST_YEAR = 2010, 2030
+DATE = re.compile(r"(20[12]\d)(?:-(0[1-9]|1[0-2])(?:-\d{2})?)?")
 
 
 def _read_graphs(value: object) -> object:
@@ -34,7 +35,7 @@ def _read_graphs(value: object) -> object:
 
 
 def _read_date(value: object) -> object:
-    if isinstance(value, float):
+    if isinstance(value, float) and FIRST_YEAR <= value < LAST_YEAR and value % 1:
         return value
     found = DATE.fullmatch(str(value))
     if found is None:

@@ -24,6 +24,7 @@ from scipy.optimize import least_squares
 
 from computeplan.arrays import FloatArray
 from computeplan.compiler.hardware import INTERVAL, Band, Numbers, band_of, numbers_of
+from computeplan.specs.catalogue.fitted_speed import HALF
 from computeplan.specs.catalogue.software import software_table
 from computeplan.validation.cases import Case, mixture_cases, published_cases
 from computeplan.validation.training import LOSS_SCALE, seconds
@@ -69,7 +70,7 @@ HEAD = """\
 # stream, time of the host for one operator [s]; other_spread: on chips of other makers. families:
 # rows reported together. spread: standard deviation of the logarithm of predicted over measured,
 # from rows left out: a release or a model family at a time. unseen_chip: rows of a maker predicted
-# by the numbers of another.
+# by the numbers of another, the 910B by those of NVIDIA: one chip.
 """
 
 
@@ -82,10 +83,10 @@ class Fitted:
     year: dict[str, float]
     """By stack; the first two are floats, or arrays of as many guesses."""
 
-    def of(self, case: Case, like: str | None = None) -> tuple[Numbers, float]:
+    def of(self, case: Case) -> tuple[Numbers, float]:
         """Return numbers and year for a row, whose stack takes those of another if it has none."""
         assert case.question is not None
-        stack = like or case.question.stack
+        stack = case.question.stack
         if stack not in self.launch_s:
             stack = software_table().stands_in[stack]
         if stack not in self.launch_s:
@@ -145,7 +146,7 @@ def mixture_rows(name: str, cases: Iterable[Case]) -> list[Case]:
 def fit(cases: Sequence[Case], fewest: int = FEWEST_ROWS) -> Fitted:
     """Return the share of some chips of one maker, and the time lost per kernel by stack.
 
-    Stacks with fewer than eight rows have none of their own.
+    Stacks with fewer than `fewest` rows have none of their own.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def fit(cases: Sequence[Case], fewest: int = FEWEST_ROWS) -> Fitted:
     for case in cases:
         assert case.question is not None
         of_stack.setdefault(case.question.stack, []).append(case)
-    stacks = sorted(name for name, rows in of_stack.items() if len(rows) >= ROWS_PER_NUMBER)
+    stacks = sorted(name for name, rows in of_stack.items() if len(rows) >= fewest)
     year = {name: _mean_year(of_stack[name]) for name in stacks}
 
     def fitted(logs: FloatArray) -> Fitted:
@@ -204,7 +205,7 @@ def left_out(name: str, cases: Sequence[Case], group: Callable[[Case], str]) -> 
         kept = [row for row in every if group(row) != out]
         rest = [row for row in mine if group(row) == out]
         if len(kept) >= FEWEST_ROWS:
-            found.append(LeftOut(out, rest, _errors(rest, fit(kept))))
+            found.append(LeftOut(out, rest, _errors(rest, fit(kept, ROWS_PER_NUMBER))))
     return found
 
 
@@ -230,7 +231,9 @@ def stacks_left_out(cases: Sequence[Case]) -> list[LeftOut]:
             kept = [row for row in every if _stack(row) != out]
             if len(kept) >= FEWEST_ROWS:
                 rest = [row for row in every if _stack(row) == out]
-                found.append(LeftOut(out, rest, _errors(rest, fit(kept)), ("software",)))
+                found.append(
+                    LeftOut(out, rest, _errors(rest, fit(kept, ROWS_PER_NUMBER)), ("software",))
+                )
     return found
 
 
@@ -247,7 +250,7 @@ def chips_left_out(cases: Sequence[Case]) -> list[LeftOut]:
             rest = [row for row in of_maker if _chip(row) == out]
             kept = [row for row in of_maker if _chip(row) != out]
             kept = kept or [row for row in every if _chip(row) != out]
-            found.append(LeftOut(out, rest, _errors(rest, fit(kept)), ("chip",)))
+            found.append(LeftOut(out, rest, _errors(rest, fit(kept, ROWS_PER_NUMBER)), ("chip",)))
     return found
 
 
@@ -291,8 +294,9 @@ def families_yaml(cases: Sequence[Case], mixtures: Sequence[Case]) -> str:
         for stack, launch_s in fitted.launch_s.items():
             rows = [row for row in every if _stack(row) == stack]
             stacks.append(
-                f"  {stack}: {{share: {share}, launch_s: {launch_s:.4g}, software_year:"
-                f" {fitted.year[stack]:.1f}, {_rests_on(rows)}}}\n"
+                f"  {stack}: {{share: {share}, precisions: [{', '.join(_precisions(rows))}],"
+                f" launch_s: {launch_s:.4g}, software_year: {fitted.year[stack]:.1f},"
+                f" {_rests_on(rows)}}}\n"
             )
     for name, (of_family, precisions) in FAMILIES.items():
         labels = (f"{name}: a release", f"{name}: a model family")
@@ -301,25 +305,22 @@ def families_yaml(cases: Sequence[Case], mixtures: Sequence[Case]) -> str:
         largest = max(row.question.n_chips for row in rows if row.question)
         families.append(
             f"  {name}: {{chips: [{', '.join(of_family)}], precisions: [{', '.join(precisions)}],"
-            f" {_rests_on(rows)}, largest_chips: {largest}, spread: {_spread(*ways):.2g}}}\n"
+            f" {_rests_on(rows)}, largest_chips: {largest}, spread: {_up(_spread(*ways))}}}\n"
         )
     experts = ["experts:\n"]
     for name, chips_of in MIXTURES.items():
         rows = mixture_rows(name, mixtures)
         traffic, op_s = fit_experts(rows)
-        parts = [
-            part
-            for label, found in outside.items()
-            if label.startswith("experts")
-            for part in found
-        ]
+        ways = [parts for label, parts in outside.items() if label.startswith("experts")]
         others = [row for row in mixtures if _is_usable(row) and _chip(row) not in chips_of]
         other = LeftOut("", others, _expert_errors(others, traffic, op_s))
         fitted_rows = [row for row in rows if not row.is_guessed]
+        stacks_of = sorted({_stack(row) for row in fitted_rows})
         experts.append(
-            f"  {name}: {{chips: [{', '.join(chips_of)}], traffic: {traffic:.4g}, op_s: {op_s:.4g},"
-            f" {_rests_on(fitted_rows)}, spread: {_spread(parts):.2g}, other_spread:"
-            f" {_spread([other]):.2g}}}\n"
+            f"  {name}: {{chips: [{', '.join(chips_of)}], stacks: [{', '.join(stacks_of)}],"
+            f" traffic: {traffic:.4g}, op_s: {op_s:.4g}, {_rests_on(fitted_rows)},"
+            f" largest_chips: {max(r.question.n_chips for r in fitted_rows if r.question)},"
+            f" spread: {_up(_spread(*ways))}, other_spread: {_up(_spread([other]))}}}\n"
         )
     alone = [part for part in outside["a chip"] if len(_makers(part, cases)) == 1]
     errors = np.concatenate([part.errors for part in alone])
@@ -341,6 +342,17 @@ def _makers(part: LeftOut, cases: Sequence[Case]) -> set[str]:
 
 def _rests_on(rows: Sequence[Case]) -> str:
     return f"rows: {len(rows)}, sources: {len({row.release for row in rows})}"
+
+
+def _up(spread: float) -> str:
+    """Return a spread as it is written: rounded up, so that no band gets narrower."""
+    return f"{np.ceil(1000 * spread) / 1000:.3f}"
+
+
+def _precisions(rows: Sequence[Case]) -> list[str]:
+    """Return the precisions of rows; with one of two half-precision formats, both."""
+    found = {row.question.precision for row in rows if row.question}
+    return sorted(found | set(HALF) if found & set(HALF) else found)
 
 
 def _spread(*ways: Iterable[LeftOut]) -> float:

@@ -46,6 +46,7 @@ from computeplan.specs.software import Switches
 __all__ = ["Case", "Question", "mixture_cases", "published_cases", "read_cases"]
 
 FILE = "the case file"
+ROUTERS = ("real", "forced balance", "random routing", "token drop", "dropless")
 FIRST_YEAR, LAST_YEAR = 2017, 2035
 ZERO = {"none": 0, "zero0": 0, "zero1": 1, "zero2": 2, "zero3": 3, "fsdp": 3, "hsdp": 3}
 ROUNDS = {"v0.7": 2020.6, "v1.0": 2021.5, "v1.1": 2021.9, "v2.0": 2022.5, "v2.1": 2022.9}
@@ -170,6 +171,8 @@ class Case:
     """Why there is no question."""
     assumed: tuple[Note, ...] = ()
     """What the row left out, and what was assumed for it."""
+    framework: str = ""
+    """The entry of the software table."""
     states_layout: bool = False
     """Whether the row itself says all that decides the memory."""
     is_guessed: bool = False
@@ -256,6 +259,7 @@ def _case(written: Any, place: int, folder: Path) -> Case:
         assumed=tuple(assumed),
         states_layout=all(value is not None for value in stated[:5])
         and (row.sequence_parallel is not None or row.tp == 1),
+        framework=framework_of(row.framework)[0],
         is_guessed=bool(row.layout_assumed),
     )
 
@@ -328,6 +332,8 @@ def _switches(row: _Row) -> Switches:
     routing = None
     capacity = None
     if row.router is not None:
+        if not row.router.startswith(ROUTERS):
+            raise ValueError(f"router must begin with one of {', '.join(ROUTERS)}: {row.router!r}")
         routing = "real" if row.router.startswith("real") else "balanced"
         if row.router.startswith("token drop"):
             stated = re.search(r"capacity factor (\d+(?:\.\d+)?)", row.router)
@@ -349,7 +355,7 @@ def _problem(layout: Layout, training: Training) -> str:
     """Return what makes a layout impossible; interleaving in part rounds is left to the row."""
     pieces = int(layout.pieces)
     rounds = float(training.micro_batches(layout)) % float(layout.pp) == 0
-    names = ("tp", "pp", "dp", "cp", "ep", "micro_batch")
+    names = ("tp", "pp", "dp", "cp", "ep", "etp", "micro_batch")
     same = {name: int(getattr(layout, name)) for name in names}
     return layout_problem(training, Parallelism(**same, virtual_stages=pieces if rounds else 1))
 
@@ -372,7 +378,9 @@ def _layout(row: _Row, n_ranks: int, assumed: list[Note]) -> Layout:
     if modules and recompute == "none":
         recompute = "selective"
     pieces, full_layers = default("vpp", 1), math.inf
-    if row.recompute_share is not None and row.model.layers is not None:
+    if row.recompute_share is not None:
+        if row.model.layers is None:
+            raise ValueError("recompute_share needs the layers of the model in the row")
         recompute, full_layers = "full", row.recompute_share * row.model.layers / (pp * pieces)
     if sharding not in ZERO or recompute not in RECOMPUTE:
         raise ValueError(

@@ -17,7 +17,7 @@ from computeplan.physics.steptime.layout import RECOMPUTE, Layout
 from computeplan.physics.steptime.practice import SPLITS
 from computeplan.specs.catalogue.fitted_speed import class_of, speed_tables
 from computeplan.specs.catalogue.mfu import mfu_table
-from computeplan.validation.cases import Case, Question, published_cases, read_cases
+from computeplan.validation.cases import Case, Question, mixture_cases, published_cases, read_cases
 from computeplan.validation.training import Prediction, predict
 
 __all__ = ["LayoutError", "layout_error", "practice_yaml", "runs"]
@@ -43,7 +43,7 @@ class LayoutError(NamedTuple):
 def runs() -> tuple[Prediction, ...]:
     """Return the verified rows that are priced, those that nothing was fitted to included."""
     unseen = Path(str(resources.files("computeplan"))) / "data/published/training_unseen.yaml"
-    cases = [*published_cases(), *read_cases(unseen)]
+    cases = [*published_cases(), *mixture_cases(), *read_cases(unseen)]
     return tuple(p for p in predict(cases) if p.case.verified and not np.isnan(p.error))
 
 
@@ -51,7 +51,7 @@ def layout_error(predictions: Iterable[Prediction]) -> LayoutError:
     """Return how well layouts of one model, chip, precision and release are told apart.
 
     Layouts that differ in data parallel replicas only are one, at the mean of their errors. Runs
-    with experts are left out, as they are from every fit.
+    with experts are left out: their switches differ as much as their layouts.
 
     Parameters
     ----------

@@ -35,9 +35,9 @@ __all__ = [
     "LOSS_SCALE",
     "UNVERIFIED",
     "FamilyScore",
-    "PrecisionPair",
+    "PrecisionRatio",
     "Prediction",
-    "precision_pairs",
+    "precision_ratios",
     "predict",
     "ranking",
     "scores",
@@ -157,53 +157,51 @@ def ranking(predictions: Iterable[Prediction]) -> tuple[float, int]:
     return (total / n_pairs if n_pairs else math.nan), n_pairs
 
 
-class PrecisionPair(NamedTuple):
-    """A run in FP8 beside one that differs from it in its precision alone."""
+class PrecisionRatio(NamedTuple):
+    """Runs in FP8 beside runs in half precision, of one chip, model, size, framework, sequence."""
 
-    fp8: str
-    half: str
-    """Rows."""
+    chip: str
+    model: str
+    n_chips: int
+    framework: str
+    seq: int
+    n_rows: int
+    """Rows at both precisions together."""
     measured: float
     said: float
-    """Time of a token in FP8 over that in half precision."""
+    """Time of a token in FP8 over that in half precision; geometric means of the rows."""
 
 
-def precision_pairs(predictions: Iterable[Prediction]) -> list[PrecisionPair]:
-    """Return the verified rows of one chip, model, size, layout and release at both precisions."""
-    priced = [p for p in predictions if p.case.verified and not math.isnan(p.error)]
+def precision_ratios(predictions: Iterable[Prediction]) -> list[PrecisionRatio]:
+    """Return the ratio of FP8 to half precision wherever verified rows have both."""
+    groups: dict[tuple[Any, ...], dict[bool, list[Prediction]]] = {}
+    for p in predictions:
+        ask = p.case.question
+        if ask is None or not p.case.verified or math.isnan(p.error):
+            continue
+        key = (p.chip, p.case.model.casefold(), ask.n_chips, p.case.framework, ask.training.seq)
+        groups.setdefault(key, {}).setdefault(ask.precision == "fp8", []).append(p)
     found = []
-    for eight in priced:
-        for half in priced:
-            one, other = eight.case.question, half.case.question
-            assert one is not None
-            assert other is not None
-            if (one.precision == "fp8") and (other.precision != "fp8") and _are_alike(eight, half):
-                tokens = other.training.tokens / one.training.tokens
-                measured = (eight.case.measured_s or 0.0) / (half.case.measured_s or 1.0) * tokens
-                said = eight.predicted_s / half.predicted_s * tokens
-                found.append(PrecisionPair(eight.case.id, half.case.id, measured, said))
+    for key, rows in groups.items():
+        if len(rows) < 2:
+            continue
+        measured, said = (
+            math.exp(_mean_log(rows[True], of) - _mean_log(rows[False], of))
+            for of in ("measured", "said")
+        )
+        n_rows = sum(len(some) for some in rows.values())
+        found.append(PrecisionRatio(*key, n_rows, measured, said))
     return found
 
 
-def _are_alike(one: Prediction, other: Prediction) -> bool:
-    """Return whether two rows differ in nothing but their precision."""
-    a, b = one.case.question, other.case.question
-    assert a is not None
-    assert b is not None
-    same = [
-        (
-            q.chip.name,
-            q.n_chips,
-            q.training.shape,
-            q.training.seq,
-            q.software.mixture.overlap,
-        )
-        for q in (a, b)
-    ]
-    layouts = [q.layout.numbers() for q in (a, b)]
-    return (
-        one.case.release == other.case.release and same[0] == same[1] and layouts[0] == layouts[1]
-    )
+def _mean_log(rows: Iterable[Prediction], of: str) -> float:
+    """Return the mean logarithm of the time of a token."""
+    logs = []
+    for row in rows:
+        assert row.case.question is not None
+        took = row.case.measured_s if of == "measured" else row.predicted_s
+        logs.append(math.log((took or math.nan) / row.case.question.training.tokens))
+    return float(np.mean(logs))
 
 
 def to_json(predictions: Sequence[Prediction], out_of_sample: Any) -> str:
@@ -212,7 +210,7 @@ def to_json(predictions: Sequence[Prediction], out_of_sample: Any) -> str:
         "suite": "training",
         "families": {name: asdict(score) for name, score in scores(predictions).items()},
         "out_of_sample": out_of_sample,
-        "fp8_over_half": [pair._asdict() for pair in precision_pairs(predictions)],
+        "fp8_over_half": [ratio._asdict() for ratio in precision_ratios(predictions)],
         "rows": [
             {
                 "id": p.case.id,

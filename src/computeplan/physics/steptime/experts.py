@@ -79,8 +79,8 @@ def mixture_bytes(shape: Shape, mixture: Mixture, etp: Any, *, quantized: bool) 
     forward = each + biases * ACTIVATION_FORWARD * k * f
     backward = each + biases * ACTIVATION_BACKWARD * k * f
     if quantized:
-        forward += QUANTIZE_BYTES * k * (h + f)
-        backward += QUANTIZE_BYTES * k * (h + 2.0 * f)
+        forward = forward + QUANTIZE_BYTES * k * (etp * h + f)
+        backward = backward + QUANTIZE_BYTES * k * (etp * h + 2.0 * f)
     return forward, backward
 
 

@@ -13,7 +13,7 @@ module                    not kept                            computed again
 ``activation``            inputs of the last MLP products     the activation
 ``mlp``                   inside of a dense MLP               its products but the last
 ``shared_experts``        inside of shared experts            their products but the last
-``moe``                   inside of all experts               their products, and messages
+``moe``                   inside of all experts               their products, traffic, messages
 ``second_products``       all but the layer's input, the      every second product and all that
                           output of the attention core and    is no product; not the attention
                           of every second product             core
@@ -214,4 +214,5 @@ def runs_again(modules: tuple[str, ...], part: str, *, ends: bool) -> bool:
         "shared": {"moe", "shared_experts"},
         "routed": {"moe"},
     }
-    return not ends and bool(of_part.get(part, set()) & set(modules))
+    whole = part == "routed"  # the tokens come back again, too, so the last product is needed
+    return (whole or not ends) and bool(of_part.get(part, set()) & set(modules))

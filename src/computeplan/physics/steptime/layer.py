@@ -8,7 +8,7 @@ second by rows, so that an all-reduce ends each pair. What stands between (norms
 by every rank in full, or cut along the sequence with sequence parallelism; the all-reduce then
 becomes an all-gather before and a reduce-scatter after, of the same volume. Keys and values that
 are fewer than the ranks are repeated. A mixture of experts sends every token to the ranks that hold
-its experts and back; experts are not cut by `tp`.
+its experts and back; experts are cut by `etp`, not by `tp`.
 
 Long because time, weights and memory of a layer follow from the same products, and are read beside
 them.
@@ -487,6 +487,8 @@ def layer_s(
 ) -> LayerTime:
     """Return the time of a layer, messages aside.
 
+    Long because all that a layer does is added up here.
+
     Parameters
     ----------
     device : Device
@@ -523,6 +525,7 @@ def layer_s(
     saved = saved_bytes(shape, tp, layout.sequence_parallel, seq=seq, experts=experts)
     moving = ELEMENTWISE * move_s(device, saved * tokens)
     blocks = 2.0 if shape.parallel else blocks_of(shape, experts=experts)
+    routed_again: Any = 0.0
     if mixture is None:
         forward = core_f + moving + device.launch_s * (KERNELS_FORWARD * blocks / 2.0)
         backward = core_b + 2.0 * moving + device.launch_s * (KERNELS_BACKWARD * blocks / 2.0)
@@ -534,6 +537,7 @@ def layer_s(
         scale = device.traffic * mixture.imbalance
         more_f, more_b = (scale * move_s(device, n * tokens / tp) for n in around)
         forward, backward = core_f + moving + more_f, core_b + 2.0 * moving + more_b
+        routed_again = more_f if "moe" in modules else 0.0
     products, behind, last, again = _products_s(
         device, _products(shape, layout, tokens, mixture), modules
     )
@@ -544,6 +548,7 @@ def layer_s(
         again = forward - core_f - (1.0 - share) * products
     else:
         again = again + _beside_products_s(device, shape, layout, tokens, core_f, modules, experts)
+        again = again + routed_again
     return LayerTime(forward, backward, core_f, core_b, last, again)
 
 

@@ -208,6 +208,7 @@ def _stage(training: Training, layout: Layout, software: Software, stage: Any) -
     kept = in_flight(stage, p, n_micro, layout.pieces) * software.schedule.activations
     activations = tokens * _kept_bytes(training, layout, software, (n_dense, n_experts), kept)
     logits = np.where(last, software.logit_bytes, 0.0) * tokens * shape.vocab / tp
+    logits = logits * (1.0 + training.mtp)
     rest = held + gradients + state + activations + logits
     return RankMemory(
         held,

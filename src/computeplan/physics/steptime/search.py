@@ -205,7 +205,7 @@ def in_parts(layout: Layout, only: Iterable[str] = ()) -> tuple[tuple[str, int |
     >>> in_parts(Layout.of(tp=8, recompute=1))
     (('tp', 8), ('micro_batch', 1), ('recompute', 'selective'))
     """
-    splits = ("tp", "pp", "dp", "cp", "ep", "pieces")
+    splits = ("tp", "pp", "dp", "cp", "ep", "etp", "pieces")
     parts: list[tuple[str, int | str]] = [
         (name, int(getattr(layout, name))) for name in splits if getattr(layout, name) > 1
     ]

@@ -48,7 +48,7 @@ from computeplan.physics.steptime.layer import (
     weights_of,
 )
 from computeplan.physics.steptime.layout import Layout, Software
-from computeplan.physics.steptime.operators import Device, move_s
+from computeplan.physics.steptime.operators import Device, backward_gemm_s, gemm_s, move_s
 from computeplan.physics.steptime.pipeline import pipeline_s
 from computeplan.physics.steptime.sharding import sharded_ends_s, sharded_layer_s
 from computeplan.physics.steptime.transformer import (
@@ -126,6 +126,10 @@ class StepTime:
         total: FloatArray = sum(getattr(self, field.name) for field in fields(self))
         return total
 
+    def times(self, factor: float) -> StepTime:
+        """Return a step every part of which takes some times as long."""
+        return StepTime(*(getattr(self, field.name) * factor for field in fields(self)))
+
 
 class _Parts(NamedTuple):
     """One micro-batch through a layer, forward and backward: time by what it is for."""
@@ -201,7 +205,11 @@ def step_time(
     logits = logits_s(device, shape, layout.tp, tokens)
     mean = _mean_layer(shape, parts_of)
     per_stage = shape.layers / p
-    head = logits + training.mtp * (logits + parts_of[_kinds(shape)[-1]].all)
+    head = logits
+    if training.mtp:  # joins two vectors of a token, then a layer, then the logits again
+        join = gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
+        join = join + backward_gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
+        head = logits + training.mtp * (logits + parts_of[_kinds(shape)[-1]].all + join)
     everywhere = stage_layers(shape, 1.0, 1.0, 0.0)  # the layers of all stages together
     total = _layers_s(everywhere, parts_of) + head
     slowest = _slowest_stage(shape, layout, parts_of, head)
@@ -315,7 +323,8 @@ def _layer_parts(
     parts = _Parts(computing, tp_s, cp_f + cp_b, ep, dp, moved, free_f, free_b, *behind)
     if mixture is None:
         return parts
-    return _beside_the_host(parts, host_s(device, shape, layout, mixture) * passes / 2.0)
+    launched = 1.0 + (full + some * ("moe" in modules)) / 3.0  # a forward pass is a third of all
+    return _beside_the_host(parts, launched * host_s(device, shape, layout, mixture))
 
 
 def _beside_the_host(parts: _Parts, host: Any) -> _Parts:
@@ -382,6 +391,8 @@ def _end(
 ) -> tuple[Any, Any, Any]:
     """Return what summing gradients and gathering weights, the update, and moving its state add.
 
+    Long because what is summed, gathered and hidden at the end of a step is one account.
+
     Gradients of a piece can be summed once its last micro-batch is through: with virtual stages
     that is long before the step ends.
     """
@@ -390,7 +401,12 @@ def _end(
     n_micro = training.micro_batches(layout)
     both = (p == 1) & (not shape.tied_embeddings)
     n_experts = n_with_experts(shape)
-    dense = (shape.layers - n_experts) * dense_of_rank(shape, layout.tp, experts=False) / p
+    n_dense = shape.layers - n_experts
+    if shape.moe is None:
+        n_dense += training.mtp
+    else:
+        n_experts += training.mtp
+    dense = n_dense * dense_of_rank(shape, layout.tp, experts=False) / p
     dense = dense + n_experts * dense_of_rank(shape, layout.tp, experts=True) / p
     dense = dense + weights.embedding * (1.0 + both) / layout.tp
     holders = layout.ep * layout.etp

@@ -451,6 +451,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "step_rests_on": "{chip} {precision}：单步用时依据 {n_runs} 组公开训练数据（{family}），最多"
     " {largest:,} 卡",
     "experts_not_fitted": "{chip}：没有可拟合的 MoE 模型公开训练数据，借用 {other} 芯片的数值",
+    "expert_switches": lambda v: (
+        f"MoE：分发 {v['dispatcher']}，通信重叠{'开' if v['overlap'] else '关'}，计算图捕获"
+        f"{'全部' if 'full' in v['graphs'] else '+'.join(v['graphs']) or '无'}，分组矩阵乘 "
+        f"{v['grouped']}；作业给出或 {v['framework']} 的通常设置"
+    ),
     "software_not_fitted": "{framework}：这类芯片上没有此类软件（{stack}）的公开训练数据，"
     "每个核的损耗时间借用 {other}",
     "few_fit_without_host": "{chip}：仅靠芯片显存几乎没有可用的并行策略：按通行做法使用主机内存"

@@ -315,6 +315,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     " at most {largest:,} chips",
     "experts_not_fitted": "{chip}: no published run of a model with experts is fitted; takes the"
     " numbers of {other}'s chips",
+    "expert_switches": lambda v: (
+        f"experts: dispatcher {v['dispatcher']}, overlap {'on' if v['overlap'] else 'off'}, CUDA"
+        f" graphs {'full' if 'full' in v['graphs'] else '+'.join(v['graphs']) or 'none'}, grouped"
+        f" products {v['grouped']}, as stated or usual with {v['framework']}"
+    ),
     "software_not_fitted": "{framework}: no published run of such software ({stack}) is fitted on"
     " these chips; takes the time per kernel of {other}",
     "few_fit_without_host": "{chip}: hardly a layout fits the memory of the chips alone: as people"

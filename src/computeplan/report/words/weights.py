@@ -45,6 +45,7 @@ _WEIGHTS = {
     "numbers_of_other_family": 56,
     "experts_not_fitted": 56,
     "software_not_fitted": 56,
+    "expert_switches": 20,
     "few_fit_without_host": 57,
     "long_sequences": 56,
     "step_rests_on": 55,

@@ -85,6 +85,8 @@ class Stack(Frozen):
 
     share: str
     """The chips its rows ran on, a key of `shares`."""
+    precisions: list[str]
+    """Of its rows; half-precision formats are alike."""
     launch_s: float
     software_year: float
     """Mean year of the software that was fitted."""
@@ -96,10 +98,14 @@ class ExpertNumbers(Frozen):
     """What layers with experts take besides, fitted to published runs."""
 
     chips: list[str]
+    stacks: list[str]
+    """Chips and software of the rows."""
     traffic: float
     op_s: float
     rows: int
     sources: int
+    largest_chips: int
+    """Largest number of chips among the rows."""
     spread: float
     """Standard deviation of the logarithm of predicted over measured, out of sample."""
     other_spread: float

@@ -148,13 +148,13 @@ def switches_of(stack: str, chip: str, given: Switches) -> Switches:
     ('hybridep', 'fused')
     """
     date = math.inf if given.date is None else given.date
-    usual = [
+    fitting = [
         line
         for line in software_table().usual
         if stack in line.stacks
-        and line.since <= date
         and (not line.chips or any(chip.startswith(known) for known in line.chips))
-    ][-1]
+    ]
+    usual = ([line for line in fitting if line.since <= date] or fitting[:1])[-1]
     stated = {
         "dispatcher": usual.dispatcher,
         "expert_overlap": usual.overlap,
