@@ -442,7 +442,7 @@ def _software_notes(
     """Return what is taken of software, and which fitted numbers are of other software or chips."""
     notes: list[Note] = []
     found, _ = launch_of(chip.kin, stack)
-    if found != stack and not experts:
+    if found != stack and not experts and given.name is not None:
         notes.append(note("software_not_fitted", framework=framework, stack=stack, other=found))
     name, _, own = experts_of(chip.kin)
     if experts:
