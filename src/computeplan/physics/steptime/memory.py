@@ -19,7 +19,7 @@ Sources
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -149,9 +149,10 @@ def memory_of(
     >>> f"{float(held.weights + held.gradients + held.optimizer) / 1e9:.0f} GB"
     '159 GB'
     """
-    fullest = _stage(training, layout, software, 0.0)
+    facts = _facts(training, layout, software)
+    fullest = _stage(training, layout, software, facts, 0.0)
     for stage in stages_to_see(training.shape, layout)[1:]:
-        other = _stage(training, layout, software, stage)
+        other = _stage(training, layout, software, facts, stage)
         fuller = fullest.total >= other.total
         fullest = RankMemory(
             *(
@@ -162,76 +163,59 @@ def memory_of(
     return fullest
 
 
-def _stage(training: Training, layout: Layout, software: Software, stage: Any) -> RankMemory:
-    """Return what a rank of a stage holds.
+class _Facts(NamedTuple):
+    """What is the same on every stage of a layout."""
 
-    Long because it adds up all that a rank holds.
-    """
-    shape, tp, p = training.shape, layout.tp, layout.pp
-    n_micro = training.micro_batches(layout)
-    n_dense, n_experts = held_by(shape, layout, stage)
-    last = stage == p - 1.0
-    extra = np.where(last, float(training.mtp), 0.0)
-    if shape.moe is None:
-        n_dense = n_dense + extra
-    else:
-        n_experts = n_experts + extra
-    weights = weights_of(shape)
-    small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
-    # The first stage has the input embedding, the last one the output matrix: the same if tied.
-    matrices = np.where(p == 1, 1.0 + (not shape.tied_embeddings), (stage == 0.0) * 1.0 + last)
-    plain, beside = (dense_of_rank(shape, tp, experts=experts) for experts in (False, True))
-    dense = n_dense * plain + n_experts * beside
-    dense = dense + weights.embedding * matrices / tp + small / p
-    experts = n_experts * weights.routed / (layout.ep * layout.etp)
-    group = layout.dp * layout.cp
-    shared = np.where(layout.zero >= 3, layout.shard, group)
-    few = np.maximum(shared * tp / (layout.ep * layout.etp), 1.0)
-    of_dense = state_bytes_per_parameter(layout.zero, shared, software.grad_bytes)
-    of_experts = state_bytes_per_parameter(layout.zero, few, software.grad_bytes)
-    copies = software.schedule.weights
-    one = np.where(n_experts > 0, beside + weights.routed / (layout.ep * layout.etp), plain)
-    live = 2.0 * 2.0 * one + np.where(last, 2.0 * weights.embedding / tp, 0.0)  # two layers
-    live = np.where(p > 1, 2.0 * (dense + experts), live)  # all, for all micro-batches
-    held = copies * (dense * of_dense[0] + experts * of_experts[0])
-    apart = (group > 1) | ((n_experts > 0) & (few > 1))  # some rank lacks some of the weights
-    held = held + np.where((layout.zero >= 3) & apart, live, 0.0)
-    of_dense, of_experts = (
-        (each[0], np.where((layout.zero >= 3) & (p > 1), software.grad_bytes, each[1]), each[2])
-        for each in (of_dense, of_experts)
-    )
-    gradients = dense * of_dense[1] + experts * of_experts[1]
-    state = dense * of_dense[2] + experts * of_experts[2]
-    under_way = np.minimum(2.0 / np.maximum(n_dense + n_experts, 1.0), 1.0)  # two layers' worth
-    state = np.where(layout.offload >= 2, under_way, 1.0) * state
-    tokens = training.seq * layout.micro_batch / layout.cp
-    kept = in_flight(stage, p, n_micro, layout.pieces) * software.schedule.activations
-    activations = tokens * _kept_bytes(training, layout, software, (n_dense, n_experts), kept)
-    logits = np.where(last, software.logit_bytes, 0.0) * tokens * shape.vocab / tp
-    logits = logits * (1.0 + training.mtp)
-    rest = held + gradients + state + activations + logits
-    return RankMemory(
-        held,
-        gradients,
-        state,
-        activations,
-        logits,
-        RESERVE_BYTES + software.fragmentation * rest,
+    plain: Any
+    beside: Any
+    routed: Any
+    """Weights of a layer on one rank: without experts; with them, those aside; the experts."""
+    of_dense: tuple[Any, Any, Any]
+    of_experts: tuple[Any, Any, Any]
+    """Weight, gradient and optimizer state of one parameter. [B]"""
+    is_apart: Any
+    experts_are_apart: Any
+    """Whether some rank lacks some of the weights, of the experts."""
+    saved: dict[bool, tuple[Any, Any]]
+    """What a layer without and with experts keeps of a token, and all that it has. [B/token]"""
+
+
+def _facts(training: Training, layout: Layout, software: Software) -> _Facts:
+    shape, tp, zero = training.shape, layout.tp, layout.zero
+    holders, group = layout.ep * layout.etp, layout.dp * layout.cp
+    shared = np.where(zero >= 3, layout.shard, group)
+    few = np.maximum(shared * tp / holders, 1.0)
+    all_gradients = (zero >= 3) & (layout.pp > 1)  # kept whole, for all micro-batches
+
+    def state(ranks: Any) -> tuple[Any, Any, Any]:
+        weight, gradient, rest = state_bytes_per_parameter(zero, ranks, software.grad_bytes)
+        return weight, np.where(all_gradients, software.grad_bytes, gradient), rest
+
+    n = n_with_experts(shape)
+    kinds = (False,) * (n < shape.layers) + (True,) * (n > 0)
+    return _Facts(
+        plain=dense_of_rank(shape, tp, experts=False),
+        beside=dense_of_rank(shape, tp, experts=True),
+        routed=weights_of(shape).routed / holders,
+        of_dense=state(shared),
+        of_experts=state(few),
+        is_apart=group > 1,
+        experts_are_apart=few > 1,
+        saved={experts: _saved(training, layout, software, experts) for experts in kinds},
     )
 
 
-def _kept_bytes(
-    training: Training, layout: Layout, software: Software, held: tuple[Any, Any], kept: Any
-) -> Any:
-    """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
-    shape, sp = training.shape, layout.sequence_parallel
+def _saved(
+    training: Training, layout: Layout, software: Software, experts: bool
+) -> tuple[Any, Any]:
+    """Return what a layer keeps of a token with its recomputation, and without. [B/token]"""
     chosen = layout.modules or software.selective
 
-    def saved(experts: bool, modules: tuple[str, ...] = ()) -> Any:
+    def kept(modules: tuple[str, ...] = ()) -> Any:
         return saved_bytes(
-            shape,
+            training.shape,
             layout.tp,
-            sp,
+            layout.sequence_parallel,
             seq=training.seq,
             flash=software.flash,
             dropout=software.dropout,
@@ -240,19 +224,64 @@ def _kept_bytes(
             modules=modules,
         )
 
-    only_input = 2.0 * shape.hidden / np.where(sp > 0, layout.tp, 1.0)
+    whole, some = kept(), layout.recompute == 1
+    if not np.any(some) or (software.flash and chosen == ("core_attn",)):
+        return whole, whole
+    return np.where(some, kept(chosen), whole), whole
+
+
+def _stage(
+    training: Training, layout: Layout, software: Software, facts: _Facts, stage: Any
+) -> RankMemory:
+    """Return what a rank of a stage holds."""
+    shape, tp, p = training.shape, layout.tp, layout.pp
+    n_dense, n_experts = held_by(shape, layout, stage)
+    last = stage == p - 1.0
+    extra = np.where(last, float(training.mtp), 0.0)
+    if shape.moe is None:
+        n_dense = n_dense + extra
+    else:
+        n_experts = n_experts + extra
+    embedding = weights_of(shape).embedding / tp
+    small = n_parameters(shape) - _multiplied(shape)  # norms and biases, not cut by tp
+    # The first stage has the input embedding, the last one the output matrix: the same if tied.
+    matrices = np.where(p == 1, 1.0 + (not shape.tied_embeddings), (stage == 0.0) * 1.0 + last)
+    dense = n_dense * facts.plain + n_experts * facts.beside + embedding * matrices + small / p
+    experts = n_experts * facts.routed
+    one = np.where(n_experts > 0, facts.beside + facts.routed, facts.plain)
+    live = 2.0 * 2.0 * one + np.where(last, 2.0 * embedding, 0.0)  # two layers
+    live = np.where(p > 1, 2.0 * (dense + experts), live)  # all, for all micro-batches
+    parts = [
+        dense * of_dense + experts * of_experts
+        for of_dense, of_experts in zip(facts.of_dense, facts.of_experts, strict=True)
+    ]
+    gathered = (layout.zero >= 3) & (facts.is_apart | ((n_experts > 0) & facts.experts_are_apart))
+    held = software.schedule.weights * parts[0] + np.where(gathered, live, 0.0)
+    under_way = np.minimum(2.0 / np.maximum(n_dense + n_experts, 1.0), 1.0)  # two layers' worth
+    state = np.where(layout.offload >= 2, under_way, 1.0) * parts[2]
+    tokens = training.seq * layout.micro_batch / layout.cp
+    kept = in_flight(stage, p, training.micro_batches(layout), layout.pieces)
+    kept = kept * software.schedule.activations
+    activations = tokens * _kept_bytes(shape, layout, facts, (n_dense, n_experts), kept)
+    logits = np.where(last, software.logit_bytes, 0.0) * tokens * shape.vocab / tp
+    logits = logits * (1.0 + training.mtp)
+    rest = held + parts[1] + state + activations + logits
+    reserve = RESERVE_BYTES + software.fragmentation * rest
+    return RankMemory(held, parts[1], state, activations, logits, reserve)
+
+
+def _kept_bytes(
+    shape: Shape, layout: Layout, facts: _Facts, held: tuple[Any, Any], kept: Any
+) -> Any:
+    """Return what the layers of a stage keep, per token of a micro-batch. [B/token]"""
+    only_input = 2.0 * shape.hidden / np.where(layout.sequence_parallel > 0, layout.tp, 1.0)
     full = np.minimum(layout.full_layers * layout.pieces, held[0] + held[1])
     full = np.where(layout.recompute == 2, full, 0.0)  # of the first layers
-    some = layout.recompute == 1
     kept_all: Any = 0.0
     largest: Any = 0.0
     before: Any = 0.0
-    for experts, n in zip((False, True), held, strict=True):
-        if not np.any(n):
-            continue
-        layer = whole = saved(experts)
-        if np.any(some) and not (software.flash and chosen == ("core_attn",)):
-            layer = np.where(some, saved(experts, chosen), whole)
+    for experts, (layer, whole) in facts.saved.items():
+        n = held[experts]
         covered = np.clip(full - before, 0.0, n)
         before = before + n
         kept_all = kept_all + (n - covered) * layer + covered * only_input
