@@ -447,6 +447,35 @@ def test_hybrid_sharding_is_never_slower_than_full_sharding_on_a_slower_network(
     assert waits[0] <= waits[1] * (1 + 1e-9)
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="6.5 % slower: the sum between replicas hides behind layers, and not behind the logits",
+)
+def test_hybrid_sharding_of_a_small_model_with_a_large_vocabulary():
+    """Eight layers of 1,024 beside 256,000 tokens: embeddings are nearly all that is sent."""
+    link = Link(frac=0.5, call_s=0.0, rank_s=0.0)
+    fabric = Fabric(4, 1e11, 1e11, 1.953125e9, dict.fromkeys(OPERATIONS, link))
+    shape = Shape(
+        layers=8,
+        hidden=1024,
+        ffn=1024,
+        heads=16,
+        kv_heads=1,
+        head_dim=64,
+        vocab=256_000,
+        gated_mlp=False,
+        causal=False,
+    )
+    curve = GemmCurve(1.0, 50.0, 50.0, 50.0)
+    device = Device(1e14, 1e14, curve, curve, 0.5, 80e9, 5e11)
+    software = Software(grad_bytes=2.0, grad_overlap=0.5, fsdp_overlap=0.5)
+    splits = {"dp": 12, "zero": 3}
+    full = Case(Training(shape, 4096, 12), device, fabric, splits, software)
+    found = [step_of(full), step_of(full._replace(splits=splits | {"shard": 4}))]
+    waits = [float(one.step_s - one.optimizer_s) for one in found]
+    assert waits[1] <= waits[0] * (1 + 1e-9)
+
+
 def a100s(model, framework, network, micro_batch, **layout):
     """Return the price of full sharding on 128 A100 of 80 GB, a micro-batch a step."""
     return price_step(
