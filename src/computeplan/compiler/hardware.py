@@ -17,6 +17,7 @@ from computeplan.physics.steptime.memory import GIB
 from computeplan.physics.steptime.operators import Device, GemmCurve
 from computeplan.specs.catalogue.chips import Chip, Figure
 from computeplan.specs.catalogue.fitted_speed import (
+    HALF,
     Stack,
     attention_frac,
     experts_of,
@@ -42,7 +43,6 @@ __all__ = [
     "software_factor",
 ]
 
-HALF = ("bf16", "fp16")
 OPERATIONS: tuple[Operation, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 
 

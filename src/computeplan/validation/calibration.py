@@ -25,7 +25,7 @@ from scipy.optimize import least_squares
 from computeplan.arrays import FloatArray
 from computeplan.compiler.hardware import INTERVAL, Band, Numbers, band_of, numbers_of
 from computeplan.specs.catalogue.fitted_speed import HALF
-from computeplan.specs.catalogue.software import software_table
+from computeplan.specs.catalogue.software import standing_in
 from computeplan.validation.cases import Case, mixture_cases, published_cases
 from computeplan.validation.training import LOSS_SCALE, seconds
 
@@ -86,11 +86,7 @@ class Fitted:
     def of(self, case: Case) -> tuple[Numbers, float]:
         """Return numbers and year for a row, whose stack takes those of another if it has none."""
         assert case.question is not None
-        stack = case.question.stack
-        if stack not in self.launch_s:
-            stack = software_table().stands_in[stack]
-        if stack not in self.launch_s:
-            stack = next(iter(self.launch_s))
+        stack = standing_in(case.question.stack, self.launch_s)
         usual = numbers_of(case.question.chip.kin, stack)
         numbers = usual._replace(gemm_frac=self.gemm_frac, launch_s=self.launch_s[stack])
         return numbers, self.year[stack]

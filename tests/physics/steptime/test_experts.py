@@ -9,8 +9,9 @@ from computeplan.compiler.hardware import device_of, fabric_of
 from computeplan.compiler.software import software_of
 from computeplan.errors import ScenarioError
 from computeplan.physics.steptime.experts import exchange_s
+from computeplan.physics.steptime.layer import logits_s
 from computeplan.physics.steptime.layout import Layout
-from computeplan.physics.steptime.operators import gemm_s
+from computeplan.physics.steptime.operators import backward_gemm_s, gemm_s
 from computeplan.physics.steptime.step import Training, step_time
 from computeplan.physics.steptime.transformer import Experts, Shape
 from computeplan.specs.catalogue.lookup import load_chip
@@ -126,6 +127,23 @@ def test_a_layer_that_is_predicted_besides_takes_its_share():
     assert trained.flop / apart.flop == pytest.approx(1.045, abs=0.01)
     assert 1.01 < trained.step_s / apart.step_s < 1.15  # it all lies on the last stage
     assert trained.memory.total[0] >= apart.memory.total[0]
+
+
+def test_an_extra_prediction_layer_is_a_layer_a_join_and_the_logits_again():
+    """On one stage: as a model with one layer more, and two products more."""
+    device = device_of(load_chip("gb300")[0], "fp8", "flash-3", "megatron-core").device
+    fabric, layout = fabric_of(load_chip("gb300")[0])[0], Layout.of()
+    software, _, _ = software_of(Switches(), "fp8", chip="nvidia/gb300")
+
+    def compute_s(layers, mtp):
+        training = Training(dataclasses.replace(MODEL, layers=layers), 4096, 2, mtp=mtp)
+        return float(step_time(training, device, fabric, layout, software).compute_s)
+
+    h = MODEL.hidden
+    join = gemm_s(device, 4096, h, 2 * h) + backward_gemm_s(device, 4096, h, 2 * h)
+    logits = logits_s(device, MODEL, 1.0, 4096)
+    more = 2 * float(join + logits)  # two micro-batches
+    assert compute_s(8, 1) == pytest.approx(compute_s(9, 0) + more, rel=1e-9)
 
 
 def test_the_published_run_of_deepseek_v3():

@@ -12,7 +12,7 @@ from functools import cache
 
 from pydantic import Field
 
-from computeplan.specs.catalogue.software import software_table
+from computeplan.specs.catalogue.software import software_table, standing_in
 from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.fields import Frozen
 
@@ -262,14 +262,9 @@ def launch_of(chip: str, stack: str) -> tuple[str, Stack]:
     >>> launch_of("nvidia/h200", "eager")[0], launch_of("huawei/ascend-910c", "eager")[0]
     ('eager', 'mindspeed')
     """
-    tables = speed_tables()
-    line = share_of(chip)[0]
-    tried = [stack, software_table().stands_in.get(stack, stack)]
-    tried += [name for name, entry in tables.stacks.items() if entry.share == line]
-    found = next(
-        name for name in tried if name in tables.stacks and tables.stacks[name].share == line
-    )
-    return found, tables.stacks[found]
+    line, stacks = share_of(chip)[0], speed_tables().stacks
+    found = standing_in(stack, (name for name, entry in stacks.items() if entry.share == line))
+    return found, stacks[found]
 
 
 def share_of(chip: str) -> tuple[str, Share]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "framework_of",
     "software_table",
     "stack_of",
+    "standing_in",
     "switches_of",
 ]
 
@@ -128,6 +130,26 @@ def framework_of(name: str | None, precision: str = "bf16") -> tuple[str, Framew
     if precision == "fp8":
         found = frameworks[found].in_fp8 or found
     return found, frameworks[found]
+
+
+def standing_in(stack: str, fitted: Iterable[str]) -> str:
+    """Return the stack whose numbers software takes: its own, what stands in for it, any fitted.
+
+    Parameters
+    ----------
+    stack : str
+        Of the software.
+    fitted : iterable of str
+        Stacks that have numbers, at least one.
+
+    Examples
+    --------
+    >>> standing_in("compiled", ["eager", "megatron-core"]), standing_in("eager", ["mindspeed"])
+    ('megatron-core', 'mindspeed')
+    """
+    known = list(fitted)
+    tried = (stack, software_table().stands_in.get(stack, stack), *known)
+    return next(name for name in tried if name in known)
 
 
 def switches_of(stack: str, chip: str, given: Switches) -> Switches:
