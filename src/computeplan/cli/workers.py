@@ -41,12 +41,24 @@ def executor_of(n_workers: int) -> Iterator[Executor | None]:
     except BaseException as error:
         for worker in multiprocessing.active_children():
             worker.kill()
+        _end_half_results(pool)
         if isinstance(error, BrokenProcessPool):
             message = "a worker was killed, perhaps for lack of memory; try fewer --workers or"
             raise ComputePlanError(f"{message} --runs") from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_half_results(pool: ProcessPoolExecutor) -> None:
+    """Close the end of the pipe of results that workers write to, which this process has too.
+
+    A worker that was killed while it sent leaves a part of a result. Who reads waits for the rest
+    for ever, and so does who waits for the pool, while anybody has that end open.
+    """
+    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    if writer is not None:
+        writer.close()
 
 
 def _begin_worker() -> None:
