@@ -41,6 +41,7 @@ __all__ = [
     "GIB",
     "RankMemory",
     "memory_of",
+    "memory_of_stage",
     "saved_bytes_per_parameter",
     "state_bytes_per_parameter",
 ]
@@ -149,10 +150,12 @@ def memory_of(
     >>> f"{float(held.weights + held.gradients + held.optimizer) / 1e9:.0f} GB"
     '159 GB'
     """
-    facts = _facts(training, layout, software)
-    fullest = _stage(training, layout, software, facts, 0.0)
-    for stage in stages_to_see(training.shape, layout)[1:]:
-        other = _stage(training, layout, software, facts, stage)
+    facts, shape = _facts(training, layout, software), training.shape
+    first, *others = stages_to_see(shape, layout)
+    fullest = _stage(training, layout, software, facts, first, held_by(shape, layout, first))
+    for stage in others:
+        held = held_by(shape, layout, stage)
+        other = _stage(training, layout, software, facts, stage, held)
         fuller = fullest.total >= other.total
         fullest = RankMemory(
             *(
@@ -161,6 +164,37 @@ def memory_of(
             )
         )
     return fullest
+
+
+def memory_of_stage(
+    training: Training,
+    layout: Layout,
+    stage: Any,
+    layers: Any,
+    software: Software = Software(),  # noqa: B008 - frozen
+) -> RankMemory:
+    """Return what a rank of one stage holds, whatever the other stages hold.
+
+    Parameters
+    ----------
+    training : Training
+    layout : Layout
+        One or many; `pp` are the stages in all, the rest is of this stage.
+    stage : array_like
+        From 0.
+    layers : array_like
+        On this stage, of the mean kind.
+    software : Software
+
+    Returns
+    -------
+    RankMemory
+        Arrays of the shape that all broadcast to. [B]
+    """
+    n = np.asarray(layers, dtype=np.float64)
+    n_experts = n * n_with_experts(training.shape) / training.shape.layers
+    facts = _facts(training, layout, software)
+    return _stage(training, layout, software, facts, stage, (n - n_experts, n_experts))
 
 
 class _Facts(NamedTuple):
@@ -231,11 +265,16 @@ def _saved(
 
 
 def _stage(
-    training: Training, layout: Layout, software: Software, facts: _Facts, stage: Any
+    training: Training,
+    layout: Layout,
+    software: Software,
+    facts: _Facts,
+    stage: Any,
+    layers: tuple[Any, Any],
 ) -> RankMemory:
-    """Return what a rank of a stage holds."""
+    """Return what a rank of a stage holds, with so many layers without and with experts."""
     shape, tp, p = training.shape, layout.tp, layout.pp
-    n_dense, n_experts = held_by(shape, layout, stage)
+    n_dense, n_experts = layers
     last = stage == p - 1.0
     extra = np.where(last, float(training.mtp), 0.0)
     if shape.moe is None:

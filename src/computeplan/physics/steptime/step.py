@@ -58,7 +58,15 @@ from computeplan.physics.steptime.transformer import (
     value_width,
 )
 
-__all__ = ["StepTime", "Training", "step_time"]
+__all__ = [
+    "StageTime",
+    "StepTime",
+    "Training",
+    "slowest_rank",
+    "stage_end_s",
+    "stage_time",
+    "step_time",
+]
 
 OPTIMIZER_BYTES = 30.0
 """Bytes Adam moves for one parameter: gradient, weight, master copy and two moments in fp32 read,
@@ -196,29 +204,14 @@ def step_time(
     ['12.4', '6.7']
     """
     shape, p, v = training.shape, layout.pp, layout.pieces
-    tokens = training.seq * layout.micro_batch / layout.cp
     n_micro = training.micro_batches(layout)
-    parts_of = {
-        experts: _layer_parts(training, device, fabric, layout, software, tokens, experts=experts)
-        for experts in _kinds(shape)
-    }
-    logits = logits_s(device, shape, layout.tp, tokens)
-    mean = _mean_layer(shape, parts_of)
+    parts_of, mean, logits, head, message = _pieces(training, device, fabric, layout, software)
     per_stage = shape.layers / p
-    head = logits
-    if training.mtp:  # joins two vectors of a token, then a layer, then the logits again
-        join = gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
-        join = join + backward_gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
-        head = logits + training.mtp * (logits + parts_of[_kinds(shape)[-1]].all + join)
     everywhere = stage_layers(shape, 1.0, 1.0, 0.0)  # the layers of all stages together
     total = _layers_s(everywhere, parts_of) + head
     slowest = _slowest_stage(shape, layout, parts_of, head)
     running = pipeline_s(slowest, total, n_micro, v, software.schedule.bubble)
     working = n_micro * total / p
-    leaves = layout.n_ranks > fabric.domain
-    boundary = 2.0 * tokens * shape.hidden / layout.tp
-    exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
-    message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=leaves)
     end = _end(training, device, fabric, layout, software, mean)
     ends = sharded_ends_s(shape, fabric, layout, software, logits, n_micro)
     parts = {
@@ -232,8 +225,128 @@ def step_time(
         "host_s": n_micro * per_stage * mean.host + end[2],
         "optimizer_s": end[1],
     }
-    lost = 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(layout.n_ranks / 8.0, 1.0))
+    lost = slowest_rank(layout.n_ranks)
     return StepTime(**{name: seconds * lost for name, seconds in parts.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """One micro-batch on a stage of a pipeline, by what it has; arrays of the layouts. [s]"""
+
+    layer_s: FloatArray
+    """The mean layer, forward and backward, with the messages that no computation hides."""
+    head_s: FloatArray
+    """Logits and loss, which the last stage has."""
+    message_s: FloatArray
+    """Messages to the other stages that no computation hides, at each stage."""
+
+
+def stage_time(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    layout: Layout,
+    software: Software = Software(),  # noqa: B008 - frozen
+) -> StageTime:
+    """Return what a stage is busy with, for stages that do not all have the same layers or chips.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    fabric : Fabric
+    layout : Layout
+        One or many; its ranks in all say whether stages are in one domain.
+    software : Software
+
+    Returns
+    -------
+    StageTime
+        With equal stages, ``(m + p - 1) * (layers * layer_s + message_s)`` for m micro-batches and
+        p stages is the step less its end and its logits, before `slowest_rank`.
+    """
+    found = _pieces(training, device, fabric, layout, software)
+    return StageTime(*(np.asarray(s) for s in (found.mean.all, found.head, found.message)))
+
+
+def stage_end_s(
+    training: Training,
+    device: Device,
+    fabric: Fabric,
+    layout: Layout,
+    layers: Any,
+    software: Software = Software(),  # noqa: B008 - frozen
+) -> FloatArray:
+    """Return what summing the gradients of a stage and updating its weights adds to a step.
+
+    Parameters
+    ----------
+    training : Training
+    device : Device
+    fabric : Fabric
+    layout : Layout
+        One or many, with one piece a stage.
+    layers : array_like
+        Of the stage.
+    software : Software
+
+    Returns
+    -------
+    ndarray
+        Before `slowest_rank`. [s]
+    """
+    held = layout.with_arrays({"pp": training.shape.layers / np.asarray(layers, dtype=np.float64)})
+    mean = _pieces(training, device, fabric, layout, software).mean
+    seconds: FloatArray = sum(_end(training, device, fabric, held, software, mean))
+    return seconds
+
+
+def slowest_rank(n_ranks: Any) -> Any:
+    """Return the time of a step over that of its mean rank: the more ranks, the slower the slowest.
+
+    Examples
+    --------
+    >>> f"{slowest_rank(800):.2f}"
+    '1.04'
+    """
+    return 1.0 + JITTER_PER_DECADE * np.log10(np.maximum(n_ranks / 8.0, 1.0))
+
+
+class _Pieces(NamedTuple):
+    """What a step is made of, one micro-batch on one rank. [s]"""
+
+    parts_of: dict[bool, _Parts]
+    """A layer without experts, and with."""
+    mean: _Parts
+    """The mean layer."""
+    logits: Any
+    head: Any
+    """Logits, and extra prediction layers."""
+    message: Any
+    """Shown messages of a stage."""
+
+
+def _pieces(
+    training: Training, device: Device, fabric: Fabric, layout: Layout, software: Software
+) -> _Pieces:
+    shape, v = training.shape, layout.pieces
+    tokens = training.seq * layout.micro_batch / layout.cp
+    parts_of = {
+        experts: _layer_parts(training, device, fabric, layout, software, tokens, experts=experts)
+        for experts in _kinds(shape)
+    }
+    logits = logits_s(device, shape, layout.tp, tokens)
+    mean = _mean_layer(shape, parts_of)
+    head = logits
+    if training.mtp:  # joins two vectors of a token, then a layer, then the logits again
+        join = gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
+        join = join + backward_gemm_s(device, tokens, shape.hidden, 2 * shape.hidden)
+        head = logits + training.mtp * (logits + parts_of[_kinds(shape)[-1]].all + join)
+    leaves = layout.n_ranks > fabric.domain
+    boundary = 2.0 * tokens * shape.hidden / layout.tp
+    exposed = np.where(v > 1, software.pp_exposed_interleaved, software.pp_exposed)
+    message = 2.0 * v * exposed * point_to_point_s(fabric, boundary, crosses=leaves)
+    return _Pieces(parts_of, mean, logits, head, message)
 
 
 def _kinds(shape: Shape) -> tuple[bool, ...]:
