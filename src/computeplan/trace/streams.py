@@ -47,6 +47,11 @@ class Stream(enum.IntEnum):
     AUTOMATIC = 7
     REPLACED = 8
     STEP = 9  # the quantile of the step time; that of the fault rate is FACTOR
+    JOB_ARRIVAL = 10  # of generated jobs, keyed by their workload
+    JOB_CHIPS = 11
+    JOB_LENGTH = 12
+    JOB_KIND = 13
+    JOB_TENANT = 14
 
 
 def generator(

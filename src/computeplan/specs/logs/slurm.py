@@ -37,11 +37,14 @@ from computeplan.specs.logs.times import read_date_s, read_epoch_s
 __all__ = [
     "SACCT",
     "SACCTMGR",
+    "date_check",
     "failed_nodes",
     "kind_of",
+    "open_table",
     "read_sacct",
     "read_sacct_json",
     "read_sacctmgr",
+    "slurm_time_s",
 ]
 
 SACCT = "sacct -D -a -P --format=JobID,State,NodeList,End,FailedNode -S 2024-01-01 -E now"
@@ -110,7 +113,7 @@ class _Jobs:
         return self.builder.build(is_dated=True, notes=(*notes, *unknown), n_others=self.n_other)
 
 
-def _time_s(text: str, dates: str | None) -> float:
+def slurm_time_s(text: str, dates: str | None) -> float:
     """Return a time as Slurm prints it, with SLURM_TIME_FORMAT=%s too. [s]"""
     if text.lower() in NO_NODE or text == "0":
         raise RowError("log_left_no_end", f"End is {text!r}: the job has no end")
@@ -119,7 +122,7 @@ def _time_s(text: str, dates: str | None) -> float:
     return read_date_s(text, dates)
 
 
-def _is_date(dates: str | None) -> Callable[[str], bool]:
+def date_check(dates: str | None) -> Callable[[str], bool]:
     """Return what tells whether a cell holds a date, or stands for none."""
 
     def is_date(text: str) -> bool:
@@ -155,7 +158,9 @@ def _nodes(form: Form, node_list: str, failed: str) -> Sequence[str | None]:
     return failed_nodes("" if failed and form.spans else node_list, failed)
 
 
-def _table(file: TextIO, shown: str, needed: Sequence[str], command: str) -> tuple[Form, set[str]]:
+def open_table(
+    file: TextIO, shown: str, needed: Sequence[str], command: str
+) -> tuple[Form, set[str]]:
     """Return the form of a table, the file then being behind its header.
 
     A ScenarioError that says what to ask Slurm for if the form or a column is missing.
@@ -192,12 +197,12 @@ def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
     From what ``sacct`` printed, in dates of ISO 8601, seconds since 1970, or the form `dates`. A
     ScenarioError if columns are missing, or with the rows that are wrong if those are most.
     """
-    form, names = _table(file, shown, _NEEDED, SACCT)
+    form, names = open_table(file, shown, _NEEDED, SACCT)
     jobs = _Jobs(shown)
     job_id = "JobID" if "JobID" in names else "JobIDRaw"
     wanted = (job_id, *_OF_JOBS[1:])
     remember, n_other = jobs.ids.append, 0
-    for line, n_lines, row in rows(file, form, wanted, _NEEDED, _is_date(dates)):
+    for line, n_lines, row in rows(file, form, wanted, _NEEDED, date_check(dates)):
         if isinstance(row, RowError):
             jobs.builder.leave_out(row, line, n_lines)
             continue
@@ -214,7 +219,7 @@ def read_sacct(file: TextIO, shown: str, dates: str | None = None) -> Events:
                 n_other += 1
                 continue
             nodes = _nodes(form, node_list.strip(), failed.strip())
-            jobs.fault(state, _time_s(end.strip(), dates), nodes, cluster.strip())
+            jobs.fault(state, slurm_time_s(end.strip(), dates), nodes, cluster.strip())
         except RowError as bad:
             jobs.builder.leave_out(bad, line, n_lines)
     jobs.n_other = n_other
@@ -226,12 +231,12 @@ def read_sacctmgr(file: TextIO, shown: str, dates: str | None = None) -> Events:
 
     From what ``sacctmgr show event`` printed; a ScenarioError as of `read_sacct`.
     """
-    form, names = _table(file, shown, ("NodeName",), SACCTMGR)
+    form, names = open_table(file, shown, ("NodeName",), SACCTMGR)
     is_old = "TimeStart" in names  # as the header says it, whatever the format asked for
     start, end = ("TimeStart", "TimeEnd") if is_old else ("Start", "End")
     builder, n_other = EventsBuilder(shown), 0
     wanted = ("NodeName", start, end, "Reason", "Cluster")
-    for line, n_lines, row in rows(file, form, wanted, ("NodeName", start), _is_date(dates)):
+    for line, n_lines, row in rows(file, form, wanted, ("NodeName", start), date_check(dates)):
         if isinstance(row, RowError):
             builder.leave_out(row, line, n_lines)
             continue
@@ -241,10 +246,10 @@ def read_sacctmgr(file: TextIO, shown: str, dates: str | None = None) -> Events:
             continue
         try:
             name = node_name(f"{cluster}/{node}" if cluster else node)
-            start_s = _time_s(start_text, dates)
+            start_s = slurm_time_s(start_text, dates)
             end_s = math.inf if end in names else math.nan
             if end_text.lower() not in NO_NODE:
-                end_s = _time_s(end_text, dates)
+                end_s = slurm_time_s(end_text, dates)
             if end_s < start_s:
                 raise RowError("log_left_order", f"ends at {end_text}, before it starts")  # noqa: TRY301
         except RowError as bad:
@@ -298,7 +303,7 @@ def _add_json(jobs: _Jobs, job: object) -> None:
     end = times.get("end") if isinstance(times, dict) else job.get("end_time")
     if isinstance(end, dict):
         end = end.get("number") if end.get("set", True) and not end.get("infinite") else None
-    end_s = _time_s(str(0 if end is None or isinstance(end, bool) else end), None)
+    end_s = slurm_time_s(str(0 if end is None or isinstance(end, bool) else end), None)
     nodes, failed, cluster = (job.get(key) or "" for key in ("nodes", "failed_node", "cluster"))
     if not (isinstance(nodes, str) and isinstance(failed, str) and isinstance(cluster, str)):
         raise RowError("log_left_entry", "nodes, failed_node and cluster must be texts")

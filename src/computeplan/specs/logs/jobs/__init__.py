@@ -1,0 +1,3 @@
+"""Job traces from elsewhere, read as columns."""
+
+__all__: list[str] = []
