@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from places import REPO
+from places import TRACES
 from strategies import Script, scripted
 
 from computeplan.cli.main import main
@@ -25,10 +25,9 @@ settings.load_profile("computeplan")
 @pytest.fixture(scope="session")
 def traces() -> Path:
     """Return the folder of real traces, which lies next to the clone and is not part of it."""
-    folder = REPO.parent / "shared" / "traces"
-    if not folder.is_dir():
+    if not TRACES.is_dir():
         pytest.skip("the real traces are not on this machine")
-    return folder
+    return TRACES
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from computeplan.scheduling.registry import policy_names
+from computeplan.testing import PolicyError
+
 REPO = Path(__file__).resolve().parents[1]
 SRC = REPO / "src" / "computeplan"
 PAGES = (
@@ -93,6 +96,7 @@ def test_files_that_a_page_names_exist(page):
     text = page.read_text("utf-8")
     named = set(re.findall(r"`([\w./-]+\.(?:py|yaml|toml|md|csv))`", text))
     own = {"mine.yaml", "my-chip.yaml", "faults.csv", "faults.yaml", "faults.json"}
+    own |= {"throughput.csv", "jobs.csv"}  # of an import
     own |= {"runs.csv", "summary.csv", "notes.md", "notes.zh.md"}  # of a result
     named -= {one for one in named if re.search(r"[A-Z]{4}", one) and "/" in one}  # VENDOR, KIND
     places = ("", "docs/", "data/")
@@ -122,6 +126,22 @@ def test_pages_use_the_words_of_the_field(page):
         text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
     lines = text.splitlines()
     assert not [line for line in lines if OTHER_WORDS.search(line)]
+
+
+def test_all_policies_stand_in_one_table():
+    page = (REPO / "docs" / "scheduling.md").read_text("utf-8")
+    table = page.split("## All policies")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == policy_names()
+
+
+def test_the_policy_of_the_page_keeps_the_rules():
+    page = (REPO / "docs" / "scheduling.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "check_policy(" in example
+    exec(compile(example, "docs/scheduling.md", "exec"), {"__name__": "my_package"})  # noqa: S102
+    broken = example.replace("free[pool] -= view.nodes(job, pool)", "pass")
+    with pytest.raises(PolicyError):
+        exec(compile(broken, "docs/scheduling.md", "exec"), {"__name__": "my_package"})  # noqa: S102
 
 
 def test_tests_that_keep_a_rule_exist():

@@ -142,9 +142,11 @@ def check(ledger, world) -> None:
     if ledger.spans is not None:
         check_timeline(ledger)
     chips = np.array([pool.n_chips for pool in world.pools], dtype=float)
-    total = ledger.chip_s.sum(axis=(1, 3))
+    total = ledger.chip_s.sum(axis=(1, 3)) + ledger.served[..., 0].sum(axis=1)
     np.testing.assert_allclose(total, chips * ledger.wall_s[:, None], rtol=1e-9)
     assert (ledger.chip_s >= -1e-6 * chips.max()).all()
+    if not len(world.jobs):
+        return
     # a job's seconds are the time from its arrival to its end, or to the end of the run
     arrival_s = np.array([job.arrival_s for job in world.jobs])
     until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from computeplan.analytic.mixed_price import MixPrice, price_mix
     from computeplan.analytic.step_price import StepPrice, price_step
     from computeplan.errors import (
         ComputePlanError,
@@ -40,6 +41,7 @@ __all__ = [
     "ComputePlanError",
     "Estimate",
     "InfeasibleError",
+    "MixPrice",
     "Need",
     "Parallelism",
     "Result",
@@ -52,6 +54,7 @@ __all__ = [
     "load",
     "load_result",
     "need",
+    "price_mix",
     "price_step",
     "run",
     "save_result",
@@ -63,6 +66,7 @@ _WHERE = {
     "ComputePlanError": "errors",
     "Estimate": "results.estimates",
     "InfeasibleError": "errors",
+    "MixPrice": "analytic.mixed_price",
     "Need": "planner.need",
     "Parallelism": "specs.jobs",
     "Result": "study.result",
@@ -74,6 +78,7 @@ _WHERE = {
     "load": "specs.scenario",
     "load_result": "study.store",
     "need": "planner.need",
+    "price_mix": "analytic.mixed_price",
     "price_step": "analytic.step_price",
     "run": "study.run",
     "save_result": "study.store",

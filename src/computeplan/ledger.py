@@ -1,9 +1,9 @@
 """The books of a block of runs: every chip-second once.
 
 An engine writes one ledger; every number we report is arithmetic on it. The conservation law is
-checked whenever a ledger is made: over jobs and phases, the chip-seconds of a pool add up to its
-chips times the length of the run. Engines book idle time from its own spans, never as what is
-left over, so that the law can fail.
+checked whenever a ledger is made: over jobs, phases and services, the chip-seconds of a pool add up
+to its chips times the length of the run. Engines book idle time from its own spans, never as what
+is left over, so that the law can fail.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ COUNTS = {
     "retired": "nodes taken out for good, by pool; until new ones stand there, their chips are"
     " booked as in repair",
     "in_repair": "nodes in repair when the last job ends, by pool; 0 where the run was cut",
+    "stays": "times that a job was given nodes, by job",
     "from_start": "times that a job began again because every save kept may hold damage, by job",
 }
 """What is counted, by name; the last axis is kinds, pools or jobs of the world."""
@@ -75,14 +76,25 @@ class Ledger:
     job_s: FloatArray
     """Seconds of a job by phase; the last column is the queue; shape (n_runs, n_jobs, n_phases +
     1). [s]"""
+    kept_frac: FloatArray
+    """The share of its work that each job kept; shape (n_runs, n_jobs)."""
     first_start_s: FloatArray
     """inf if never; shape (n_runs, n_jobs). [s]"""
     end_s: FloatArray
     """inf if unfinished where the run was cut; shape (n_runs, n_jobs). [s]"""
     wall_s: FloatArray
     """Length of the run; shape (n_runs,). [s]"""
+    waiting_idle_chip_s: FloatArray
+    """Chip-seconds that nobody held while a job waited; shape (n_runs,). [s]"""
+    peak_w: FloatArray
+    """The most drawn at a time, if what is held trains; shape (n_runs,). [W]"""
     step_factor: FloatArray
     """How many times its nominal training time each job took; shape (n_runs, n_jobs, n_pools)."""
+    served: FloatArray
+    """Chip-seconds times a weight that services hold; shape (n_runs, n_services, n_pools,
+    n_weights). [s x weight]"""
+    lacked_chip_s: FloatArray
+    """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
     counts: Mapping[str, IntArray]
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
@@ -126,7 +138,7 @@ def make_ledger(
     AssertionError
         If a pool's books do not add up: an engine is wrong.
     """
-    booked = ledger.chip_s.sum(axis=(1, 3))
+    booked = ledger.chip_s.sum(axis=(1, 3)) + ledger.served[..., 0].sum(axis=1)
     due = np.asarray(n_chips, dtype=np.float64) * ledger.wall_s[:, None]
     for pools in map(list, sharing):
         booked[:, pools] = booked[:, pools].sum(axis=1, keepdims=True)
@@ -147,10 +159,15 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
     return Ledger(
         booked=np.concatenate([one.booked for one in ledgers]),
         job_s=np.concatenate([one.job_s for one in ledgers]),
+        kept_frac=np.concatenate([one.kept_frac for one in ledgers]),
         first_start_s=np.concatenate([one.first_start_s for one in ledgers]),
         end_s=np.concatenate([one.end_s for one in ledgers]),
         wall_s=np.concatenate([one.wall_s for one in ledgers]),
+        waiting_idle_chip_s=np.concatenate([one.waiting_idle_chip_s for one in ledgers]),
+        peak_w=np.concatenate([one.peak_w for one in ledgers]),
         step_factor=np.concatenate([one.step_factor for one in ledgers]),
+        served=np.concatenate([one.served for one in ledgers]),
+        lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
         counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
         weights=first.weights,
         spans=first.spans,

@@ -33,8 +33,9 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     one does not exist; inf for the time to train and the makespan where the run was cut before.
     Those that depend on the window are counted from `by_site`.
     """
+    measures = _MEASURES if len(world.jobs) else {**dict.fromkeys(_MEASURES, _no_jobs), **_ANYWAY}
     with np.errstate(all="ignore"):
-        values = {name: function(ledger, world) for name, function in _MEASURES.items()}
+        values = {name: function(ledger, world) for name, function in measures.items()}
     for i, phase in enumerate(PHASES):
         if i != IDLE:
             values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
@@ -50,13 +51,13 @@ def measure_jobs(ledger: Ledger, world: World) -> dict[str, FloatArray]:
 
     Wait, completion time, start and end [h], the share of the work kept, whether done in time.
     """
-    arrival_s = np.array([job.arrival_s for job in world.jobs])
+    arrival_s = world.jobs.arrival_s
     values = {
         "wait_h": ledger.job_s[..., QUEUE] / HOUR_S,
         "jct_h": (ledger.end_s - arrival_s) / HOUR_S,
         "start_h": ledger.first_start_s / HOUR_S,
         "end_h": ledger.end_s / HOUR_S,
-        "kept_frac": _kept_frac(ledger, world),
+        "kept_frac": ledger.kept_frac,
         "done_by_deadline_frac": _done_by_deadline(ledger, world),
     }
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in values.items()}
@@ -69,38 +70,34 @@ def _floats(values: ArrayLike) -> FloatArray:
 
 def _held_chips(world: World) -> FloatArray:
     """Return the chips each job holds on each pool; nan where it can never run."""
-    nodes = np.array([job.n_nodes for job in world.jobs], dtype=np.float64)
+    nodes = world.n_nodes * 1.0
     chips = nodes * np.array([pool.chips_per_node for pool in world.pools])
     return np.where(chips > 0, chips, np.nan)
 
 
 def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
-    """Return the seconds at full size and speed of each job in train or lost, by pool. [s]
+    """Return the seconds at full size and speed in train or lost, by pool. [s]
 
-    Shape (n_runs, n_jobs, n_pools).
+    Of each job, or kind of job where the ledger has no more; shape (n_runs, n_groups, n_pools).
     """
     slow_chip_s = ledger.weighted("slow")[:, :-1, :, phase]
-    seconds = (ledger.chip_s[:, :-1, :, phase] - slow_chip_s) / _held_chips(world)
+    held = _held_chips(world)[world.jobs.firsts]
+    seconds = (ledger.chip_s[:, :-1, :, phase] - slow_chip_s) / held
     return np.nan_to_num(seconds, nan=0.0)
 
 
 def _tok_per_s(ledger: Ledger, world: World) -> FloatArray:
-    """Return the speed that each job had, shape (n_runs, n_jobs, n_pools)."""
-    return _floats(np.array([job.tok_per_s for job in world.jobs]) / ledger.step_factor)
+    """Return the speed that each job, or kind, had; shape (n_runs, n_groups, n_pools)."""
+    firsts = world.jobs.firsts
+    return _floats(world.jobs.of_kind("tok_per_s")[firsts] / ledger.step_factor[:, firsts])
 
 
 def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
     """Return the tokens processed in some phases, per run; nan where the speed is not known."""
     seconds = sum(_seconds(ledger, world, phase) for phase in phases)
     tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(ledger, world)).sum(axis=(1, 2))
-    unknown = any(np.isnan(job.tok_per_s).all() for job in world.jobs)
+    unknown = any(np.isnan(job.tok_per_s).all() for job in world.jobs.kinds)
     return np.full_like(tokens, math.nan) if unknown else tokens
-
-
-def _kept_frac(ledger: Ledger, world: World) -> FloatArray:
-    """Return the share of the work of each job that was kept, shape (n_runs, n_jobs)."""
-    due = np.array([job.train_s for job in world.jobs]) * world.work_factor(ledger.step_factor)
-    return _floats(np.nan_to_num(_seconds(ledger, world, TRAIN) / due, nan=0.0).sum(axis=2))
 
 
 def _weights(world: World) -> FloatArray:
@@ -118,7 +115,8 @@ def _goodput_frac(ledger: Ledger, world: World) -> FloatArray:
     """Seconds at full size and speed over seconds, weighted by chips: of one job, tokens."""
     weights = _weights(world)
     at_full_s = _seconds(ledger, world, TRAIN).sum(axis=2)
-    return _floats((at_full_s @ weights) / (ledger.job_s.sum(axis=2) @ weights))
+    of_groups = weights[world.jobs.firsts]
+    return _floats((at_full_s @ of_groups) / (ledger.job_s.sum(axis=2) @ weights))
 
 
 def _available(ledger: Ledger, world: World) -> FloatArray:
@@ -129,7 +127,7 @@ def _available(ledger: Ledger, world: World) -> FloatArray:
 
 def _makespan_days(ledger: Ledger, world: World) -> FloatArray:
     """Return the time from the first arrival to the last end; inf where a job is unfinished."""
-    first_s = min(job.arrival_s for job in world.jobs)
+    first_s = world.jobs.arrival_s.min()
     return _floats((ledger.end_s.max(axis=1) - first_s) / DAY_S)
 
 
@@ -147,6 +145,15 @@ def _none(ledger: Ledger) -> FloatArray:
     return np.full(ledger.n_runs, math.nan)
 
 
+def _no_jobs(ledger: Ledger, _world: World) -> FloatArray:
+    return _none(ledger)
+
+
+def _of_services(chip_s: Callable[[Ledger], FloatArray]) -> Measure:
+    """Return the measure of chip-hours of services; none where there are none."""
+    return lambda led, w: chip_s(led) / HOUR_S if w.services else _none(led)
+
+
 def _count(name: str, effect: type = object) -> Measure:
     """Return the measure of what the ledger counts; none where no fault has the effect."""
 
@@ -160,7 +167,7 @@ def _count(name: str, effect: type = object) -> Measure:
 
 
 def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
-    deadline_s = np.array([job.deadline_s for job in world.jobs])
+    deadline_s = world.jobs.deadline_s
     until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])  # later ones may yet be met
     late = (until_s > deadline_s) & np.isfinite(deadline_s)
     return _floats(late.sum(axis=1).astype(np.float64))
@@ -172,7 +179,7 @@ def _done_by_deadline(ledger: Ledger, world: World) -> FloatArray:
     Unknown is a job that is unfinished where the run was cut before its deadline. Shape
     (n_runs, n_jobs).
     """
-    deadline_s = np.array([job.deadline_s for job in world.jobs])
+    deadline_s = world.jobs.deadline_s
     done = np.where(ledger.end_s <= deadline_s, 1.0, 0.0)
     unknown = np.isinf(ledger.end_s) & (ledger.wall_s[:, None] < deadline_s)
     return _floats(np.where(unknown | np.isinf(deadline_s), math.nan, done))
@@ -180,7 +187,7 @@ def _done_by_deadline(ledger: Ledger, world: World) -> FloatArray:
 
 def _done_by_deadline_frac(ledger: Ledger, world: World) -> FloatArray:
     """Return 1 where all jobs with a deadline meet it, 0 where one does not; nan if unknown."""
-    has_one = np.isfinite([job.deadline_s for job in world.jobs])
+    has_one = np.isfinite(world.jobs.deadline_s)
     if not has_one.any():
         return _none(ledger)
     done = _done_by_deadline(ledger, world)[:, has_one]
@@ -188,7 +195,7 @@ def _done_by_deadline_frac(ledger: Ledger, world: World) -> FloatArray:
 
 
 def by_site(ledger: Ledger, world: World) -> BySite:
-    """Return what jobs and idle chips take at each site until the end of a run, and idle after."""
+    """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
     names = tuple(dict.fromkeys(pool.site for pool in world.pools))
     to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
     rates = _rates(world)
@@ -207,7 +214,10 @@ def by_site(ledger: Ledger, world: World) -> BySite:
             return {name: booked(chip_s, name) for name in MEASURES}
 
     parts = every(of_jobs), every(of_idle), every(after_s)
-    return BySite(names, world.currency, ledger.wall_s, *parts)
+    of_services = np.zeros(of_idle.shape)
+    of_services[..., TRAIN] = ledger.served[..., 0].sum(axis=1)
+    services = every(of_services) if world.services else None
+    return BySite(names, world.currency, ledger.wall_s, *parts, services)
 
 
 def _rates(world: World) -> dict[str, FloatArray]:
@@ -233,7 +243,7 @@ def _rates(world: World) -> dict[str, FloatArray]:
 
 def _goodput(ledger: Ledger, world: World) -> FloatArray:
     """Return tokens kept over the time that jobs used: first arrival to last end, or the cut."""
-    first_s = min(job.arrival_s for job in world.jobs)
+    first_s = world.jobs.arrival_s.min()
     last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
     return _floats(_tokens(ledger, world, TRAIN) / (last_s - first_s))
 
@@ -244,11 +254,72 @@ def _throughput(ledger: Ledger, world: World) -> FloatArray:
 
 
 def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
-    arrival_s = np.array([job.arrival_s for job in world.jobs])
+    arrival_s = world.jobs.arrival_s
     return _floats((ledger.end_s - arrival_s).mean(axis=1) / HOUR_S)
 
 
-_MEASURES: dict[str, Measure] = {
+def _jct_percentile(percent: int) -> Measure:
+    """Return the measure of a percentile over jobs of the completion time; none of one job."""
+
+    def measured(ledger: Ledger, world: World) -> FloatArray:
+        if len(world.jobs) == 1:
+            return _none(ledger)
+        jct_s = ledger.end_s - world.jobs.arrival_s
+        found = np.percentile(np.where(np.isinf(jct_s), np.nan, jct_s), percent, axis=1)
+        return _floats(found / HOUR_S)
+
+    return measured
+
+
+def _mean_slowdown(ledger: Ledger, world: World) -> FloatArray:
+    if len(world.jobs) == 1:
+        return _none(ledger)
+    return _floats(((ledger.end_s - world.jobs.arrival_s) / world.wall_s.min(axis=1)).mean(axis=1))
+
+
+def _fairness(ledger: Ledger, world: World) -> FloatArray:
+    """Return the 95th percentile of completion times over those with an equal share."""
+    if len(world.jobs) == 1:
+        return _none(ledger)
+    arrival_s, (pace, share) = world.jobs.arrival_s, _equal_pace(world)
+    rho = np.empty(ledger.end_s.shape)
+    for run, end_s in enumerate(ledger.end_s):
+        jct_s = end_s - arrival_s
+        rho[run] = jct_s * pace / np.maximum(_mean_present(arrival_s, end_s), share)
+    return _floats(np.percentile(np.where(np.isfinite(rho), rho, np.nan), 95, axis=1))
+
+
+def _equal_pace(world: World) -> tuple[FloatArray, FloatArray]:
+    """Return what each job would have of all pools: pace, and gangs that they hold at a time.
+
+    With a share of one of m it has an m-th of both, but at most one gang. Each of shape (n_jobs,).
+    [work/s, 1]
+    """
+    table, n_nodes = world.job_table, world.pool_table.n_nodes
+    with np.errstate(divide="ignore"):
+        pace = np.where(table.n_nodes > 0, n_nodes / np.maximum(table.n_nodes, 1), 0.0)
+        each = np.where(table.n_nodes > 0, 1.0 / table.wall_s, 0.0)
+    by_kind = (pace * each).sum(axis=1)
+    return _floats(by_kind[table.kind] / table.work), _floats(pace.sum(axis=1)[table.kind])
+
+
+def _mean_present(arrival_s: FloatArray, end_s: FloatArray) -> FloatArray:
+    """Return the mean number of jobs there while each was, itself included; shape (n_jobs,)."""
+    times_s = np.concatenate([arrival_s, end_s])
+    order = np.argsort(times_s, kind="stable")
+    change = np.concatenate([np.ones(len(arrival_s)), -np.ones(len(end_s))])[order]
+    sorted_s = times_s[order]
+    with np.errstate(invalid="ignore"):
+        steps = np.cumsum(change)[:-1] * np.diff(sorted_s)
+    until = np.concatenate([[0.0], np.cumsum(np.nan_to_num(steps, posinf=np.inf))])
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    n = len(arrival_s)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _floats((until[place[n:]] - until[place[:n]]) / (end_s - arrival_s))
+
+
+_ANYWAY: dict[str, Measure] = {
     "n_unexpected": lambda led, w: (
         led.counts["interruptions"][:, : w.n_fault_kinds].sum(axis=1) * 1.0
     ),
@@ -256,19 +327,34 @@ _MEASURES: dict[str, Measure] = {
     "n_slowdowns": _count("slowdowns", Slow),
     "n_idle_faults": _count("idle_faults"),
     "n_node_repairs": _count("repairs"),
-    "n_from_start": _count("from_start", Corrupt),
     "n_retired": _count("retired"),
+    "wall_days": lambda led, _: led.wall_s / DAY_S,
+    "service_chip_h": _of_services(lambda led: led.served[..., 0].sum(axis=(1, 2))),
+    "service_lacked_chip_h": _of_services(lambda led: led.lacked_chip_s.sum(axis=1)),
     "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
+}
+"""What there is without jobs too."""
+
+_MEASURES: dict[str, Measure] = {
+    **_ANYWAY,
+    "n_from_start": _count("from_start", Corrupt),
     "n_deadlines_missed": _deadlines_missed,
     "done_by_deadline_frac": _done_by_deadline_frac,
     "goodput_frac": _goodput_frac,
     "ettr": _ettr,
     "available_frac": _available,
-    "wall_days": lambda led, _: led.wall_s / DAY_S,
     **{name: _time(name) for name in TIMES},
     "kept_gtok": lambda led, w: _tokens(led, w, TRAIN) / 1e9,
     "goodput_tok_per_s": _goodput,
     "throughput_tok_per_s": _of_one(_throughput),  # speeds do not add up over time
     "mean_jct_h": _mean_jct_h,
+    **{f"jct_p{p}_h": _jct_percentile(p) for p in (50, 95, 99)},
+    "mean_slowdown_x": _mean_slowdown,
+    "fairness_p95_x": _fairness,
+    "n_preemptions": lambda led, _: np.maximum(led.counts["stays"] - 1, 0).sum(axis=1) * 1.0,
+    "idle_while_waiting_frac": lambda led, w: (
+        led.waiting_idle_chip_s / (sum(w.n_chips) * led.wall_s)
+    ),
+    "peak_power_kw": lambda led, _: led.peak_w / 1e3,
     "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
 }

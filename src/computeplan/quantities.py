@@ -3,6 +3,8 @@
 A name carries its unit, values are SI or what people pay in (kWh, USD, days, hours), ratios are
 fractions in [0, 1]. A quantity that does not exist in a run (the energy per token of a run that
 kept none) is not a number there, never zero.
+
+Long because it is one table.
 """
 
 from __future__ import annotations
@@ -254,8 +256,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "energy_kwh", "kWh", "Energy", "能耗",
-        "Energy of the sites to the end of the window: of jobs and of idle chips, with nodes, "
-        "network, cooling and power delivery (IT energy x PUE).", 4,
+        "Energy of the sites to the end of the window: of jobs, services and idle chips, with "
+        "nodes, network, cooling and power delivery (IT energy x PUE).", 4,
     ),
     Quantity(
         "energy_jobs_kwh", "kWh", "Energy of jobs", "作业能耗",
@@ -264,6 +266,10 @@ QUANTITIES = _table(
     Quantity(
         "energy_idle_kwh", "kWh", "Energy of idle chips", "空闲芯片能耗",
         "Site energy of chips that no job holds, to the end of the window.", 4,
+    ),
+    Quantity(
+        "energy_services_kwh", "kWh", "Energy of services", "服务能耗",
+        "Site energy of chips that services hold, which draw as in training.", 4,
     ),
     Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
@@ -325,7 +331,42 @@ QUANTITIES = _table(
         "mean_wait_h", "h", "Mean wait", "平均排队时间",
         "Mean over jobs of the time in the queue, without chips.",
     ),
+    *(
+        Quantity(
+            f"jct_p{p}_h", "h", f"Job completion time, {p}th percentile", f"作业完成时间 {p} 分位",
+            f"The {p}th percentile over jobs of end - arrival; none where one is unfinished.",
+        )
+        for p in (50, 95, 99)
+    ),
+    Quantity(
+        "mean_slowdown_x", "x", "Mean slowdown", "平均减速比",
+        "Mean over jobs of the completion time / the expected time of the job alone on its best "
+        "pool.",
+    ),
+    Quantity(
+        "fairness_p95_x", "x", "Finish-time fairness, 95th percentile", "完成时间公平性 95 分位",
+        "The 95th percentile over jobs of the completion time / that with an equal share of every "
+        "pool: one of m, the mean number of jobs there while it was; above 1 it did worse.",
+    ),
+    Quantity(
+        "n_preemptions", "", "Preemptions", "抢占次数",
+        "Times that a job saved, gave back its chips and waited again.",
+    ),
+    Quantity(
+        "idle_while_waiting_frac", "", "Chips idle while jobs wait", "有作业等待时的空闲芯片占比",
+        "Chip time that no job holds while one waits / chip time of all pools to the end of the "
+        "run: what fragmentation, reservations and quotas leave unused.",
+    ),
+    Quantity(
+        "peak_power_kw", "kW", "Peak power", "峰值功率",
+        "The most that all sites draw at a time if all chips that jobs hold train, others idle.",
+    ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
+    _chip_h("service", "Chip-hours of services", "服务卡时", "Chip time that services hold."),
+    _chip_h(
+        "service_lacked", "Chip-hours that services lacked", "服务欠缺卡时",
+        "Chip time that services needed by the hour and did not have.",
+    ),
     _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
     _chip_h(
         "lost", "Training, lost", "回退损失",

@@ -35,6 +35,7 @@ from computeplan.ledger import (
     TRAIN,
     Ledger,
 )
+from computeplan.world.jobs import Jobs
 from computeplan.world.world import World
 
 N_RUNS = 3
@@ -333,7 +334,7 @@ def assert_same(data: Data, one: World, other: World, tolerance: float = 1e-9) -
 def test_a_job_that_needs_all_its_replicas_waits(data, share_spares, resize_min):
     """It never trains with fewer, so there is nothing to resize, whatever that costs."""
     waits = world_of(data, share_spares=share_spares)
-    waits = replace(waits, jobs=tuple(replace(job, shrinking=None) for job in waits.jobs))
+    waits = replace(waits, jobs=Jobs([replace(job, shrinking=None) for job in waits.jobs]))
     for job in data["jobs"].values():
         n = job["chips"] // data["sites"]["s"]["pools"][job["home"]]["chips_per_node"]
         resize = f"{resize_min} min"
@@ -440,7 +441,7 @@ def test_who_never_writes_takes_no_bandwidth(data, every_min, write_min):
     saving, other = world.jobs
     through = ("s",) * len(world.pools)
     shared = [replace(saving, storage=through), replace(other, storage=through)]
-    alone = replace(world, jobs=(shared[0], other))
-    both = replace(world, jobs=tuple(shared))
+    alone = replace(world, jobs=Jobs([shared[0], other]))
+    both = replace(world, jobs=Jobs(shared))
     assert_same(data, both, alone)
     assert_same(data, alone, world)

@@ -44,6 +44,8 @@ COMMANDS = {
     "need": ("need", "s.yaml", *NEED, "--until", "ettr >= 0.5", "--runs", "8"),
     "step": (*STEP, "--figure", "step.svg"),
     "best layouts": (*STEP[:5], *STEP[7:]),
+    "mix": ("mix", "--model", "llama-3.1-8b", "--chips", "h100:8,910b2:16", "--split", "layers"),
+    "mix by batch": ("mix", "--model", "llama-3.1-8b", "--chips", "h100:8,910b2:16"),
     "fit": (*FIT, "--predict-from", "60 d", "--split", "50 d", "--figure", "fit.svg"),
 }
 FIGURES = {"step": "step_seconds_and_band", "fit": "faults_a_week"}

@@ -20,7 +20,7 @@ from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
 from computeplan.report.words import sentences
 from computeplan.trace import Trace
 from computeplan.trace.trace import Arrivals
-from computeplan.world.jobs import Tier
+from computeplan.world.jobs import Jobs, Tier
 from computeplan.world.world import World
 
 FAULT, STOP = 0, 1
@@ -214,7 +214,7 @@ def as_tiers(world: World) -> World:
             for every_s, save_s in zip(job.interval_s, job.save_s, strict=True)
         ]
         jobs.append(dataclasses.replace(job, tiers=tuple(one)))
-    return dataclasses.replace(world, jobs=tuple(jobs))
+    return dataclasses.replace(world, jobs=Jobs(jobs))
 
 
 @given(scenarios(), st.sampled_from([batch, event]))

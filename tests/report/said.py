@@ -197,6 +197,20 @@ NOTES = {
             "log_left_order", "log_left_time",
         )
     },
+    **{
+        code: [{"n": 3000, "first": (4, 17, 123)}, {"n": 1, "first": (4,)}]
+        for code in (
+            "job_left_cells", "job_left_number", "job_left_text", "job_left_time",
+            "job_left_length", "job_left_cancelled", "job_left_waiting", "job_left_running",
+            "job_left_no_chips", "job_left_no_time", "job_left_part",
+        )
+    },
+    "job_log_begins": [{"epoch_s": 1.7e9}],
+    "job_log_unused": [{"columns": ("q1",)}, {"columns": ("q1",) * 20}],
+    "throughput_missing": [
+        {"n": 5, "n_sorts": 2, "sorts": (("q1", 8), ("q2", 4))},
+        {"n": 5, "n_sorts": 20, "sorts": (("q1", 8),)},
+    ],
 }  # fmt: skip
 
 PHRASES = {
@@ -217,6 +231,10 @@ PHRASES = {
         }
     ],
     "need_failed": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
+    "mix_bound": [
+        {"bound": name, "of": "acme/x1"}
+        for name in ("sum of homogeneous", "equal count", "even split")
+    ],
     "need_skipped": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
     "need_untold": [
         {"n_runs": 100, "limit": "q1", "first": "q2", "last": "q3", "one": one, "sure": sure}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import THREE_CHIPS
 
 import computeplan as cp
 from computeplan.results.cases import in_one_window
@@ -49,7 +50,7 @@ def test_counting_in_two_steps_is_counting_once(end, more, most):
 @pytest.fixture(scope="module")
 def one_cloud():
     fixed = {"simulate.inputs": "fixed"}
-    return cp.run(cp.load("one-cloud-many-chips").with_(fixed))
+    return cp.run(cp.load(THREE_CHIPS).with_(fixed))
 
 
 def test_all_cases_of_a_result_are_counted_to_the_latest_end(one_cloud):
@@ -81,7 +82,7 @@ def test_one_window_turns_the_conclusion_of_one_cloud(one_cloud):
 def test_the_window_is_what_a_horizon_plays(one_cloud):
     """An oracle that plays idle chips: the same differences where every run lasts 25 days."""
     change = {"simulate.inputs": "fixed", "simulate.horizon": "25 d"}
-    played = cp.run(cp.load("one-cloud-many-chips").with_(change)).differences("silo")
+    played = cp.run(cp.load(THREE_CHIPS).with_(change)).differences("silo")
     found = one_cloud.differences("silo")
     for name in played:
         expected = played[name]["energy_kwh"].mean
@@ -100,7 +101,7 @@ def test_a_case_that_is_cut_unfinished_is_no_window_for_the_others():
 
 
 def test_energy_of_jobs_does_not_depend_on_the_other_cases(one_cloud):
-    alone = cp.load("one-cloud-many-chips").with_(
+    alone = cp.load(THREE_CHIPS).with_(
         {"simulate.inputs": "fixed", "cases": {"silo": {"policy": "silo"}}}
     )
     one, other = cp.run(alone).cases["silo"], one_cloud.cases["silo"]

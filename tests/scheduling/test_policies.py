@@ -3,47 +3,46 @@
 import bisect
 import copy
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from views import placed, view
 
 from computeplan.scheduling import registry
+from computeplan.scheduling.policies import preempting, queueing
 from computeplan.scheduling.profile import Profile
-from computeplan.scheduling.registry import load_policy, policy_names
-from computeplan.scheduling.view import View
+from computeplan.scheduling.registry import load_policy, needs_of, policy_names, starves
 
-POLICIES = ["fastest-first", "fifo-backfill", "first-fit", "least-energy", "silo"]
+BY_NAME = {
+    "fifo": queueing.fifo,
+    "silo": queueing.silo,
+    "first-fit": queueing.first_fit,
+    "fifo-backfill": queueing.fifo_backfill,
+    "conservative-backfill": queueing.conservative_backfill,
+    "fastest-first": queueing.fastest_first,
+    "least-energy": queueing.least_energy,
+    "least-carbon": queueing.least_carbon,
+    "shortest-first": queueing.shortest_first,
+    "shortest-remaining": preempting.ShortestRemaining(),
+    "priority": preempting.Priority(),
+}
+ALL = pytest.mark.parametrize("policy", BY_NAME.values(), ids=BY_NAME)
 
 
-def view(free, jobs, *, running=None, now_s=0.0, queue=None):
-    """Return a view of jobs written as dicts of lists by pool: nodes, wall, energy."""
-    n_pools = len(free)
-
-    def matrix(key, other):
-        return np.array([job.get(key, [other] * n_pools) for job in jobs], dtype=float)
-
-    return View(
-        now_s=now_s,
-        queue=tuple(range(len(jobs))) if queue is None else tuple(queue),
-        free=tuple(free),
-        running=tuple(tuple(ends) for ends in running or [()] * n_pools),
-        n_nodes=matrix("nodes", 1).astype(np.int64),
-        wall_s=matrix("wall", 10.0),
-        energy_j=matrix("energy", 1.0),
-        deadline_s=np.array([job.get("deadline", math.inf) for job in jobs]),
-        home=np.array([job.get("home", -1) for job in jobs]),
-    )
+def starts(name, seen):
+    """Return who starts where, by the policy of a name."""
+    return placed(BY_NAME[name](seen))
 
 
 # -- every policy --------------------------------------------------------------------------------
 
 
 @st.composite
-def views(draw):
+def moments(draw):
+    """Draw what `view` takes."""
     n_pools, n_jobs = draw(st.integers(1, 3)), draw(st.integers(0, 6))
     size = draw(st.lists(st.integers(1, 8), min_size=n_pools, max_size=n_pools))
     now_s = draw(st.floats(0, 100))
@@ -67,61 +66,87 @@ def views(draw):
                 "energy": [draw(st.floats(1, 9)) for _ in size],
                 "deadline": draw(st.floats(1, 100) | st.just(math.inf)),
                 "home": draw(st.sampled_from(homes)),
+                "priority": draw(st.integers(0, 2)),
             }
         )
-    return view(free, jobs, running=running, now_s=now_s)
+    return {"free": free, "jobs": jobs, "running": running, "now_s": now_s}
 
 
-@pytest.mark.parametrize("name", POLICIES)
-@given(seen=views())
-def test_gangs_fit_whole_and_once_and_the_same_view_gives_the_same(name, seen):
-    policy, before = load_policy(name), copy.deepcopy(seen)
-    placed = policy(seen)
-    assert policy(seen) == placed
-    for field in ("now_s", "queue", "free", "running"):
-        assert getattr(seen, field) == getattr(before, field)
-    for field in ("n_nodes", "wall_s", "energy_j", "deadline_s", "home"):
-        np.testing.assert_array_equal(getattr(seen, field), getattr(before, field))
-    jobs = [job for job, _ in placed]
+views = moments().map(lambda moment: view(**moment))
+
+
+@ALL
+@given(seen=views)
+def test_gangs_fit_whole_and_once_and_the_same_view_gives_the_same(policy, seen):
+    names = ("now_s", "queue", "free", "ends", "n_changes", "n_surprises", "held", "memory")
+    before = copy.deepcopy([getattr(seen, name) for name in names])
+    jobs_before = copy.deepcopy(seen.jobs)
+    decision = policy(seen)
+    again = policy(seen)
+    assert (decision.start, decision.stop) == (again.start, again.stop)
+    assert [getattr(seen, name) for name in names] == before
+    for name in ("n_nodes", "wall_s", "energy_j", "deadline_s", "home"):
+        np.testing.assert_array_equal(getattr(seen.jobs, name), getattr(jobs_before, name))
+    jobs = [start.job for start in decision.start]
     assert len(set(jobs)) == len(jobs)
     assert set(jobs) <= set(seen.queue)
-    taken = [0] * len(seen.free)
-    for job, pool in placed:
-        assert seen.n_nodes[job, pool] > 0
-        taken[pool] += seen.n_nodes[job, pool]
-    assert all(t <= f for t, f in zip(taken, seen.free, strict=True))
+    assert set(decision.stop) <= set(seen.running)
+    assert len(set(decision.stop)) == len(decision.stop)
+    free = list(seen.free)
+    for job in decision.stop:
+        free[seen.running[job].pool] += seen.running[job].n_nodes
+    for job, pool in placed(decision):
+        assert seen.nodes(job, pool) > 0
+        free[pool] -= seen.nodes(job, pool)
+    assert all(left >= 0 for left in free)
 
 
-@pytest.mark.parametrize("name", POLICIES)
-@given(seen=views())
-def test_the_first_in_the_queue_never_waits_in_an_empty_cloud(name, seen):
-    if not seen.queue or any(seen.running):
+@ALL
+@given(seen=views)
+def test_a_policy_asked_again_with_its_memory_says_the_same(policy, seen):
+    """Nothing has been done yet of what it decided, so nothing has changed."""
+    decision = policy(seen)
+    if decision.stop:
+        return  # it waits for those who stop
+    seen.memory = decision.memory
+    assert policy(seen).start == decision.start
+
+
+@ALL
+@given(seen=views)
+def test_the_first_in_the_queue_never_waits_in_an_empty_cloud(policy, seen):
+    if not seen.queue or seen.running:
         return
-    assert 0 in [job for job, _ in load_policy(name)(seen)]
+    first = min(seen.queue, key=lambda job: (-seen.jobs.priority[job], job))
+    shortest = min(seen.queue, key=lambda j: min(seen.wall_s(j, p) for p in seen.pools_for(j)))
+    wants = {BY_NAME["priority"]: first}
+    for name in ("shortest-first", "shortest-remaining"):
+        wants[BY_NAME[name]] = shortest
+    assert wants.get(policy, 0) in [job for job, _ in placed(policy(seen))]
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_gang_gets_all_its_nodes_or_none(name):
-    assert load_policy(name)(view([3], [{"nodes": [4]}], running=[[(5.0, 1)]])) == []
-    assert load_policy(name)(view([4], [{"nodes": [4]}])) == [(0, 0)]
+@ALL
+def test_a_gang_gets_all_its_nodes_or_none(policy):
+    assert placed(policy(view([3], [{"nodes": [4]}], running=[[(5.0, 1)]]))) == []
+    assert placed(policy(view([4], [{"nodes": [4]}]))) == [(0, 0)]
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_an_empty_queue_places_no_job(name):
-    assert load_policy(name)(view([4], [{}], queue=[])) == []
+@ALL
+def test_an_empty_queue_places_no_job(policy):
+    assert placed(policy(view([4], [{}], queue=[]))) == []
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_the_order_of_the_queue_counts_and_not_that_of_the_jobs(name):
+@ALL
+def test_the_order_of_the_queue_counts_and_not_that_of_the_jobs(policy):
     seen = view([1], [{"nodes": [1]}, {"nodes": [1]}], queue=[1, 0])
-    assert load_policy(name)(seen) == [(1, 0)]
+    assert placed(policy(seen)) == [(1, 0)]
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_pool_with_too_many_nodes_in_repair_is_waited_for(name):
+@ALL
+def test_a_pool_with_too_many_nodes_in_repair_is_waited_for(policy):
     """2 of 8 nodes are in repair: the end is not known, and no policy gives up."""
     seen = view([6], [{"nodes": [8]}])
-    assert load_policy(name)(seen) == []
+    assert placed(policy(seen)) == []
 
 
 # -- silo ----------------------------------------------------------------------------------------
@@ -129,8 +154,8 @@ def test_a_pool_with_too_many_nodes_in_repair_is_waited_for(name):
 
 def test_silo_runs_each_job_at_home_only():
     jobs = [{"nodes": [4, 4], "home": 1}, {"nodes": [4, 4], "home": 0}]
-    assert load_policy("silo")(view([4, 4], jobs)) == [(0, 1), (1, 0)]
-    assert load_policy("silo")(view([8, 0], [jobs[0]])) == []
+    assert starts("silo", view([4, 4], jobs)) == [(0, 1), (1, 0)]
+    assert starts("silo", view([8, 0], [jobs[0]])) == []
 
 
 def test_silo_is_first_come_first_served_on_each_pool():
@@ -139,11 +164,11 @@ def test_silo_is_first_come_first_served_on_each_pool():
         {"nodes": [1, 1], "home": 0},
         {"nodes": [1, 1], "home": 1},
     ]
-    assert load_policy("silo")(view([4, 4], jobs)) == [(2, 1)]
+    assert starts("silo", view([4, 4], jobs)) == [(2, 1)]
 
 
 def test_without_a_home_the_only_pool_is_home():
-    assert load_policy("silo")(view([4], [{"nodes": [4]}])) == [(0, 0)]
+    assert starts("silo", view([4], [{"nodes": [4]}])) == [(0, 0)]
 
 
 # -- first-fit -----------------------------------------------------------------------------------
@@ -151,7 +176,7 @@ def test_without_a_home_the_only_pool_is_home():
 
 def test_first_fit_takes_the_first_pool_with_room_and_passes_those_who_wait():
     jobs = [{"nodes": [2, 2]}, {"nodes": [9, 9]}, {"nodes": [3, 3]}, {"nodes": [0, 2]}]
-    assert load_policy("first-fit")(view([3, 5], jobs)) == [(0, 0), (2, 1), (3, 1)]
+    assert starts("first-fit", view([3, 5], jobs)) == [(0, 0), (2, 1), (3, 1)]
 
 
 # -- fifo-backfill -------------------------------------------------------------------------------
@@ -169,29 +194,29 @@ def test_first_fit_takes_the_first_pool_with_room_and_passes_those_who_wait():
 def test_easy_backfills_what_does_not_delay_the_head(backfilled, runs):
     """4 free, 6 come back at 10: the head takes 8 of 10 then and leaves 2 over."""
     seen = view([4], [{"nodes": [8]}, backfilled], running=[[(10.0, 6)]])
-    assert load_policy("fifo-backfill")(seen) == ([(1, 0)] if runs else [])
+    assert starts("fifo-backfill", seen) == ([(1, 0)] if runs else [])
 
 
 def test_easy_counts_what_the_backfilled_take_of_the_nodes_to_spare():
     long = {"nodes": [1], "wall": [99.0]}
     seen = view([4], [{"nodes": [8]}, long, long, long], running=[[(10.0, 6)]])
-    assert load_policy("fifo-backfill")(seen) == [(1, 0), (2, 0)]
+    assert starts("fifo-backfill", seen) == [(1, 0), (2, 0)]
 
 
 def test_easy_reserves_for_the_head_only():
     """The second in the queue may be delayed: that is what makes it EASY."""
     jobs = [{"nodes": [8]}, {"nodes": [6]}, {"nodes": [4], "wall": [10.0]}]
-    assert load_policy("fifo-backfill")(view([4], jobs, running=[[(10.0, 4)]])) == [(2, 0)]
+    assert starts("fifo-backfill", view([4], jobs, running=[[(10.0, 4)]])) == [(2, 0)]
 
 
 def test_easy_reserves_where_the_head_starts_soonest():
     """Pool 1 frees 8 at 5, pool 0 only at 10: pool 0 stays open to every job."""
     jobs = [{"nodes": [8, 8]}, {"nodes": [2, 2], "wall": [99.0, 99.0]}]
     running = [[(10.0, 6)], [(5.0, 6)]]
-    assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running)) == [(1, 0)]
+    assert starts("fifo-backfill", view([2, 2], jobs, running=running)) == [(1, 0)]
     jobs[1]["nodes"] = [0, 2]
-    assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running)) == []
-    assert load_policy("fifo-backfill")(view([2, 2], jobs, running=running[::-1])) == [(1, 1)]
+    assert starts("fifo-backfill", view([2, 2], jobs, running=running)) == []
+    assert starts("fifo-backfill", view([2, 2], jobs, running=running[::-1])) == [(1, 1)]
 
 
 def test_jobs_started_now_count_in_the_reservation_of_the_head():
@@ -202,60 +227,94 @@ def test_jobs_started_now_count_in_the_reservation_of_the_head():
         {"nodes": [1], "wall": [4.0]},
     ]
     seen = view([5], jobs, running=[[(10.0, 3)]])
-    assert load_policy("fifo-backfill")(seen) == [(0, 0), (2, 0)]  # 5 - 4 + 4 - 4 = 1 to spare
+    assert starts("fifo-backfill", seen) == [(0, 0), (2, 0)]  # 5 - 4 + 4 - 4 = 1 to spare
     seen = view([4], [jobs[0], jobs[1]], running=[[(10.0, 4)]])
-    assert load_policy("fifo-backfill")(seen) == [(0, 0)]
+    assert starts("fifo-backfill", seen) == [(0, 0)]
 
 
 def test_easy_counts_all_that_comes_free_at_the_time_of_the_head():
     """2 free, 3 and 3 come back at 10: the head takes 4 of 8 then and leaves 4 over, not 1."""
     seen = view([2], [{"nodes": [4]}, {"nodes": [2], "wall": [99.0]}], running=[[(10.0, 3)] * 2])
-    assert load_policy("fifo-backfill")(seen) == [(1, 0)]
-    later = replace(seen, running=(((10.0, 3), (10.1, 3)),))
-    assert load_policy("fifo-backfill")(later) == []
+    assert starts("fifo-backfill", seen) == [(1, 0)]
+    apart = [[(10.0, 3), (10.1, 3)]]
+    seen = view([2], [{"nodes": [4]}, {"nodes": [2], "wall": [99.0]}], running=apart)
+    assert starts("fifo-backfill", seen) == []
 
 
-@given(views())
-def test_how_many_jobs_hold_the_nodes_that_come_free_together_changes_nothing(seen):
-    split = tuple(tuple((end_s, 1) for end_s, n in ends for _ in range(n)) for ends in seen.running)
-    policy = load_policy("fifo-backfill")
-    assert policy(replace(seen, running=split)) == policy(seen)
+@given(moments())
+def test_how_many_jobs_hold_the_nodes_that_come_free_together_changes_nothing(moment):
+    split = [[(end_s, 1) for end_s, n in ends for _ in range(n)] for ends in moment["running"]]
+    whole = starts("fifo-backfill", view(**moment))
+    assert starts("fifo-backfill", view(**{**moment, "running": split})) == whole
 
 
-@given(views())
+@given(views)
 def test_backfill_never_delays_the_reservation_of_the_head(seen):
     """An oracle by counting: after all placements the head still finds its nodes in time."""
-    placed = dict(load_policy("fifo-backfill")(seen))
-    free, running, head = list(seen.free), [list(ends) for ends in seen.running], None
+    started = dict(starts("fifo-backfill", seen))
+    free, running, head = list(seen.free), [list(ends) for ends in seen.ends], None
     for job in seen.queue:  # what is placed before the first that must wait
-        if job not in placed:
+        if job not in started:
             head = job
             break
-        start(seen, job, placed[job], free, running)
+        start(seen, job, started[job], free, running)
     if head is None:
         return
     best_s = min(soonest(seen, head, p, free, running) for p in seen.pools_for(head))
     for job in list(seen.queue)[list(seen.queue).index(head) + 1 :]:
-        if job in placed:
-            start(seen, job, placed[job], free, running)
+        if job in started:
+            start(seen, job, started[job], free, running)
     after_s = min(soonest(seen, head, p, free, running) for p in seen.pools_for(head))
     assert after_s <= best_s
 
 
 def start(seen, job, pool, free, running):
-    nodes = int(seen.n_nodes[job, pool])
+    nodes = seen.nodes(job, pool)
     free[pool] -= nodes
-    running[pool].append((seen.now_s + float(seen.wall_s[job, pool]), nodes))
+    running[pool].append((seen.now_s + seen.wall_s(job, pool), job, nodes))
 
 
 def soonest(seen, job, pool, free, running):
-    for at_s in sorted({seen.now_s, *(end_s for end_s, _ in running[pool])}):
-        if (
-            free[pool] + sum(n for end_s, n in running[pool] if end_s <= at_s)
-            >= seen.n_nodes[job, pool]
-        ):
+    for at_s in sorted({seen.now_s, *(end_s for end_s, _, _ in running[pool])}):
+        there = free[pool] + sum(n for end_s, _, n in running[pool] if end_s <= at_s)
+        if there >= seen.nodes(job, pool):
             return at_s
     return math.inf
+
+
+# -- fifo ----------------------------------------------------------------------------------------
+
+
+def test_fifo_is_blocked_by_the_first_that_does_not_fit():
+    jobs = [{"nodes": [2]}, {"nodes": [9]}, {"nodes": [1]}]
+    assert starts("fifo", view([4], jobs, running=[[(5.0, 6)]])) == [(0, 0)]
+
+
+def test_fifo_takes_the_fastest_pool_with_room_and_the_first_of_equals():
+    jobs = [{"nodes": [2, 2], "wall": [9.0, 3.0]}] * 2 + [{"nodes": [1, 1], "wall": [4.0, 4.0]}]
+    assert starts("fifo", view([4, 3], jobs)) == [(0, 1), (1, 0), (2, 0)]
+
+
+# -- conservative-backfill -----------------------------------------------------------------------
+
+
+def test_conservative_keeps_the_place_of_every_job_that_waits():
+    """As in `test_easy_reserves_for_the_head_only`: here the second may not be delayed either."""
+    jobs = [{"nodes": [8]}, {"nodes": [6]}, {"nodes": [4], "wall": [10.0]}]
+    assert starts("conservative-backfill", view([4], jobs, running=[[(10.0, 4)]])) == [(2, 0)]
+    jobs = [{"nodes": [5]}, {"nodes": [8]}, {"nodes": [3], "wall": [20.0]}]
+    running = [[(10.0, 4)]]  # 0 runs from 10 to 20, 1 from 20: 2 would be in the way of 1 until 20
+    assert starts("conservative-backfill", view([4], jobs, running=running)) == [(2, 0)]
+    jobs[2]["wall"] = [20.1]
+    assert starts("conservative-backfill", view([4], jobs, running=running)) == []
+    assert starts("fifo-backfill", view([4], jobs, running=running)) == [(2, 0)]
+
+
+def test_conservative_starts_where_that_is_soonest_and_not_where_it_ends_soonest():
+    jobs = [{"nodes": [4, 4], "wall": [90.0, 10.0]}]
+    seen = view([4, 0], jobs, running=[[], [(1.0, 4)]])
+    assert starts("conservative-backfill", seen) == [(0, 0)]
+    assert starts("fastest-first", seen) == []
 
 
 # -- fastest-first -------------------------------------------------------------------------------
@@ -270,7 +329,7 @@ def soonest(seen, job, pool, free, running):
 )
 def test_fastest_first_waits_where_that_ends_sooner(wall, placed):
     seen = view([4, 0], [{"nodes": [4, 4], "wall": wall}], running=[[], [(5.0, 4)]])
-    assert load_policy("fastest-first")(seen) == placed
+    assert starts("fastest-first", seen) == placed
 
 
 def test_a_job_that_waits_keeps_its_place():
@@ -280,15 +339,15 @@ def test_a_job_that_waits_keeps_its_place():
         {"nodes": [0, 2], "wall": [1.0, 5.0]},
     ]
     seen = view([0, 2], jobs, running=[[], [(5.0, 2)]])
-    assert load_policy("fastest-first")(seen) == [(1, 1)]
+    assert starts("fastest-first", seen) == [(1, 1)]
     jobs[1]["wall"] = [1.0, 5.1]
     seen = view([0, 2], jobs, running=[[], [(5.0, 2)]])
-    assert load_policy("fastest-first")(seen) == []
+    assert starts("fastest-first", seen) == []
 
 
 def test_the_fast_pool_goes_to_the_first_and_the_second_goes_elsewhere():
     job = {"nodes": [4, 4], "wall": [12.0, 10.0]}
-    assert load_policy("fastest-first")(view([4, 4], [job, job])) == [(0, 1), (1, 0)]
+    assert starts("fastest-first", view([4, 4], [job, job])) == [(0, 1), (1, 0)]
 
 
 # -- least-energy --------------------------------------------------------------------------------
@@ -305,7 +364,7 @@ def test_the_fast_pool_goes_to_the_first_and_the_second_goes_elsewhere():
 )
 def test_least_energy_that_meets_the_deadline(deadline, placed):
     job = {"nodes": [4, 4], "wall": [30.0, 10.0], "energy": [5.0, 7.0], "deadline": deadline}
-    assert load_policy("least-energy")(view([4, 4], [job])) == placed
+    assert starts("least-energy", view([4, 4], [job])) == placed
 
 
 @pytest.mark.parametrize(("deadline", "placed"), [(math.inf, []), (39.0, [(0, 1)])])
@@ -313,12 +372,36 @@ def test_least_energy_waits_for_the_thrifty_pool_unless_that_is_too_late(deadlin
     """The thrifty pool is free at 10, then takes 30: at 40."""
     job = {"nodes": [4, 4], "wall": [30.0, 10.0], "energy": [5.0, 7.0], "deadline": deadline}
     seen = view([0, 4], [job], running=[[(10.0, 4)], []])
-    assert load_policy("least-energy")(seen) == placed
+    assert starts("least-energy", seen) == placed
 
 
 def test_of_two_pools_with_the_same_energy_the_sooner_counts():
     job = {"nodes": [4, 4], "wall": [30.0, 10.0], "energy": [5.0, 5.0]}
-    assert load_policy("least-energy")(view([4, 4], [job])) == [(0, 1)]
+    assert starts("least-energy", view([4, 4], [job])) == [(0, 1)]
+
+
+def test_least_carbon_counts_the_electricity_of_the_site():
+    """5 J at 3 kg/J against 7 J at 2 kg/J."""
+    job = {"nodes": [4, 4], "wall": [30.0, 10.0], "energy": [5.0, 7.0]}
+    seen = view([4, 4], [job], kg_per_j=[3.0, 2.0])
+    assert starts("least-carbon", seen) == [(0, 1)]
+    assert starts("least-energy", seen) == [(0, 0)]
+    late = view([4, 0], [{**job, "deadline": 35.0}], running=[[], [(30.0, 4)]], kg_per_j=[3.0, 2.0])
+    assert starts("least-carbon", late) == [(0, 0)]  # 40 on the cleaner pool is too late
+
+
+# -- shortest-first ------------------------------------------------------------------------------
+
+
+def test_the_shortest_that_fits_starts_on_the_pool_where_it_is_shortest():
+    jobs = [
+        {"nodes": [2, 2], "wall": [9.0, 7.0]},
+        {"nodes": [9, 9], "wall": [1.0, 1.0]},  # the shortest, but fits nowhere now
+        {"nodes": [2, 2], "wall": [5.0, 6.0]},
+        {"nodes": [1, 1], "wall": [5.0, 5.0]},
+    ]
+    running = [[(9.0, 7)], [(9.0, 7)]]
+    assert starts("shortest-first", view([2, 2], jobs, running=running)) == [(2, 0), (3, 1)]
 
 
 # -- Profile -------------------------------------------------------------------------------------
@@ -347,21 +430,70 @@ def test_a_job_that_is_overdue_still_holds_its_nodes():
     profile = Profile(10.0, 1, [(4.0, 3)])
     assert profile.earliest(1, 5.0) == 10.0
     assert profile.earliest(4, 5.0) > 10.0
-    for name in ("fastest-first", "least-energy"):
+    for name in ("conservative-backfill", "fastest-first", "least-energy"):
         seen = view([1], [{"nodes": [4]}], running=[[(4.0, 3)]], now_s=10.0)
-        assert load_policy(name)(seen) == []
+        assert starts(name, seen) == []
 
 
 def test_a_profile_that_never_has_the_nodes_says_never():
     assert Profile(0.0, 2, [(5.0, 2)]).earliest(5, 1.0) == math.inf
 
 
+@given(st.integers(0, 6), ends_of, st.lists(st.tuples(*[st.integers(1, 30)] * 3), max_size=8))
+def test_what_stays_free_from_now_on(free, ends, taken):
+    profile = Profile(0.0, free, [(float(end), n) for end, n in ends])
+    for start, wall, nodes in taken:
+        if profile.earliest(nodes, float(wall)) <= start:
+            profile.reserve(profile.earliest(nodes, float(wall)), float(wall), nodes)
+    time_s, levels = profile.time_s.tolist(), profile.free.tolist()
+    found = profile.free_until()
+    assert [n for n, _ in found] == sorted({n for n, _ in found}, reverse=True)
+    for n in range(1, free + 1):
+        lacks = next((t for t, f in zip(time_s, levels, strict=True) if f < n), math.inf)
+        assert max((until_s for most, until_s in found if most >= n), default=0.0) == lacks
+    assert profile.free_now() == levels[0]
+
+
+def test_a_profile_moves_on():
+    profile = Profile(0.0, 2, [(10.0, 6), (20.0, 1)])
+    profile.reserve(10.0, 5.0, 8)
+    profile.move(4.0)
+    assert profile.time_s.tolist() == [4.0, 10.0, 15.0, 20.0]
+    assert profile.earliest(2, 6.0) == 4.0
+    assert profile.earliest(2, 7.0) == 15.0
+    profile.move(30.0)
+    assert (profile.time_s.tolist(), profile.free.tolist()) == ([30.0], [9])
+
+
 # -- the registry --------------------------------------------------------------------------------
 
 
 def test_the_policies_of_the_house_are_registered():
-    assert set(POLICIES) <= set(policy_names())
+    assert set(BY_NAME) <= set(policy_names())
+    for name, policy in BY_NAME.items():
+        assert load_policy(name) == policy
     assert policy_names() == sorted(policy_names())
+
+
+def test_what_policies_need_and_who_may_starve():
+    assert needs_of("silo") == {"home"}
+    assert needs_of("least-energy") == {"watts"}
+    assert needs_of("fifo-backfill") == frozenset()
+    assert starves("first-fit")
+    assert starves("shortest-remaining")
+    assert not starves("fifo-backfill")
+    assert needs_of("no-such-policy") == frozenset()
+
+
+def test_a_policy_with_settings_comes_with_its_own():
+    point = SimpleNamespace(name="x", value="a:F", load=lambda: preempting.Priority)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "entry_points", lambda **_: [point])
+        registry._found.cache_clear()
+        assert load_policy("x") == preempting.Priority()
+        assert load_policy("x", {"restart_cost_s": 9.0}) == preempting.Priority(restart_cost_s=9.0)
+        assert registry.settings_of("x") == {"restart_cost_s": 0.0}
+    registry._found.cache_clear()
 
 
 def test_an_unknown_policy_suggests_the_nearest():
@@ -369,7 +501,7 @@ def test_an_unknown_policy_suggests_the_nearest():
         load_policy("first-fti")
     message = str(caught.value)
     assert message.startswith("no policy 'first-fti'. Did you mean 'first-fit'?  Policies: ")
-    assert all(name in message for name in POLICIES)
+    assert all(name in message for name in BY_NAME)
 
 
 def test_two_policies_of_one_name_are_an_error(monkeypatch):

@@ -1253,11 +1253,19 @@ def test_the_json_schema_speaks_json_schema():
     known = {
         *("$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
         *("examples", "exclusiveMinimum", "exclusiveMaximum", "items", "maxLength", "maximum"),
-        *("maxProperties", "minItems", "minLength", "minProperties", "minimum", "pattern"),
+        *(
+            "maxItems",
+            "maxProperties",
+            "minItems",
+            "minLength",
+            "minProperties",
+            "minimum",
+            "pattern",
+        ),
         *("oneOf", "propertyNames", "required", "title", "type", "if", "then", "else"),
     }
     assert set(keywords(json_schema())) <= known
-    assert json_schema()["required"] == ["computeplan", "name", "sites", "jobs"]
+    assert json_schema()["required"] == ["computeplan", "name", "sites"]
     assert json_schema()["additionalProperties"] is False
     json.dumps(json_schema(), allow_nan=False)
 

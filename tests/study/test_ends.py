@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import THREE_CHIPS
 from strategies import eventful_scenarios, scenarios
 from worlds import assert_same_books
 
@@ -167,7 +168,7 @@ def test_a_run_that_is_short_beside_its_faults_and_saves_tells_no_pace():
 
 def test_the_probability_is_that_all_jobs_are_in_time_and_unknown_where_a_run_was_cut():
     """Of the runs that are known, the early ones are more than of all."""
-    scenario = cp.load("one-cloud-many-chips").with_({"simulate.runs": 12})
+    scenario = cp.load(THREE_CHIPS).with_({"simulate.runs": 12})
     (case,) = cp.run(
         scenario.with_({"cases": {"least-energy": {"policy": "least-energy"}}})
     ).cases.values()

@@ -21,6 +21,7 @@ from computeplan.report.words import sentence
 from computeplan.specs.uncertain import Factor
 from computeplan.trace.streams import BLOCK
 from computeplan.trace.trace import Trace, step_factors
+from computeplan.world.jobs import Jobs
 from computeplan.world.world import World
 
 H100, B200, NO_LINKS = "nvidia/h100-sxm", "nvidia/b200", "metax/c500"
@@ -152,7 +153,7 @@ def test_a_world_without_uncertain_inputs_has_the_books_that_it_had(engine):
     """Factors of 1, drawn from a band of no width, change not one bit."""
     plain = world_of(0.4)
     job = replace(plain.jobs[0], step_factor=(Factor(1.0, math.nextafter(1.0, 2.0), "lognormal"),))
-    drawn = replace(plain, jobs=(job,))
+    drawn = replace(plain, jobs=Jobs([job]))
     one, other = engine.play(plain, 7, 0, 8), engine.play(drawn, 7, 0, 8)
     kept = np.flatnonzero(other.step_factor[:, 0, 0] == 1.0)
     assert kept.size

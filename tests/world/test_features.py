@@ -53,6 +53,11 @@ def lines(world: World) -> dict[str, str]:
         ({"planned__m": {"every": "9 h", "lasts": "1 h"}}, "planned_stops", "planned.m.lasts"),
         ({"jobs__j__checkpoint__write": "1 min"}, "asynchronous_saves", "jobs.j.checkpoint"),
         ({"simulate__horizon": "1 d"}, "horizon", "simulate.horizon"),
+        (
+            {"services__web": {"pool": "p", "chips": 1}, "simulate__horizon": "1 d"},
+            "services",
+            "services.web",
+        ),
     ],
 )
 def test_a_world_names_what_it_asks_for_and_where(changes, name, path):

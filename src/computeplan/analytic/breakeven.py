@@ -86,7 +86,7 @@ def break_evens(worlds: Mapping[str, World]) -> list[Note]:
 
 def why_no_break_even(world: World) -> Note | None:
     """Return why a world cannot be compared, with the line that asks for it, or None."""
-    (p, *_) = world.jobs[0].pools_under(world.policy)
+    p = world.jobs[0].pools_under(world.policy)[0] if len(world.jobs) else None
     refused = first_refused(world.features, PLAYS, pool=p)
     if refused is None:
         return None

@@ -43,7 +43,7 @@ from computeplan.physics.reliability import down_frac_over_time, lacking_share, 
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features, first_refused
-from computeplan.world.jobs import Job
+from computeplan.world.jobs import Job, Jobs
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
@@ -139,6 +139,8 @@ def why_no_closed_form(world: World) -> Note | None:
 
 
 def _place(world: World) -> int:
+    if not len(world.jobs):
+        return 0  # there are services, which are refused whatever the pool
     return world.jobs[0].pools_under(world.policy)[0]
 
 
@@ -178,7 +180,7 @@ def _at_points(world: World, p: int) -> Iterator[World]:
         pools = [*world.pools]
         pools[p] = replace(pool, kinds=tuple(kinds))
         known = replace(job, train_s=job.train_s * slower[i], step_factor=())
-        yield replace(world, jobs=(known,), pools=tuple(pools))
+        yield replace(world, jobs=Jobs([known]), pools=tuple(pools))
 
 
 def _over_inputs(found: Sequence[Expected]) -> Expected | None:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -22,7 +23,9 @@ COMMANDS = {
     "need": "Find how many chips, spares, ... are needed for a goal.",
     "compare": "Compare two results, or two scenarios.",
     "fit": "Fit fault laws to a fault log.",
+    "import": "Turn a job trace from elsewhere into the jobs of a scenario.",
     "step": "Price a step of training: time, memory, the best layouts.",
+    "mix": "Price one job on chips of several kinds: how to split it, what it loses.",
     "validate": "Compare published measurements with what is said of them.",
     "plot": "Draw the figures of a saved result again.",
     "chips": "List the chips of the catalogue, or show one with its sources.",
@@ -45,7 +48,9 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = "catalogue" if cmd_name in ("chips", "models") else cmd_name
-        command: click.Command = getattr(import_module(f"computeplan.cli.{module}"), cmd_name)
+        suffix = "_" if iskeyword(cmd_name) else ""
+        found = import_module(f"computeplan.cli.{module}{suffix}")
+        command: click.Command = getattr(found, f"{cmd_name}{suffix}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -19,8 +19,10 @@ __all__ = [
     "PARTIAL",
     "language_option",
     "load_with",
+    "quantity",
     "say_unseen",
     "scenario_options",
+    "sequences",
     "show_lines",
     "show_table",
 ]
@@ -125,3 +127,40 @@ def show_lines(texts: Iterable[str]) -> None:
     lines = [wrap(text, _columns(), hang=2 if text.startswith("- ") else 0) for text in texts]
     if lines:
         click.echo("\n".join(lines) + "\n")
+
+
+def quantity(text: str, unit: str, option: str) -> float:
+    """Return what an option says with a unit, as a number of another.
+
+    Raises
+    ------
+    ScenarioError
+        If it is no such quantity, naming the option.
+    """
+    from computeplan.errors import ScenarioError
+    from computeplan.units import parse
+
+    try:
+        return parse(text, unit)
+    except ValueError as error:
+        raise ScenarioError.of(f"{option}: {error}") from None
+
+
+def sequences(batch: str, seq: int) -> int:
+    """Return what ``--batch`` says as whole sequences; with a unit, of so many tokens each.
+
+    Raises
+    ------
+    ScenarioError
+        If it is no batch.
+    """
+    from computeplan.errors import ScenarioError
+    from computeplan.specs.fields import MAX_COUNT
+
+    if batch.strip().isdecimal():
+        count = int(batch)
+    else:
+        count = round(quantity(batch, "token", "--batch") / seq)
+    if not 0 < count <= MAX_COUNT:
+        raise ScenarioError.of(f"--batch must be 1 to {MAX_COUNT:,} sequences, got {batch!r}")
+    return count

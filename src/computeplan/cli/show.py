@@ -26,6 +26,8 @@ class Shown:
     language: Language
     jobs: bool = False
     """A table of jobs for each case."""
+    tenants: bool = False
+    """A table of tenants."""
     versus: str | None = None
     """The case to which differences are shown."""
     notes: bool = False
@@ -33,7 +35,7 @@ class Shown:
 
     def show(self, result: Result) -> None:
         """Print a result on standard output."""
-        from computeplan.report.result_views import answer, jobs, missing, summary, versus
+        from computeplan.report.result_views import answer, jobs, missing, summary, tenants, versus
 
         for line in missing(result, self.language):
             click.echo(line)
@@ -43,6 +45,8 @@ class Shown:
         show_table(summary(result, language=self.language))
         if self.versus is not None:
             show_table(versus(result, self.versus, language=self.language))
+        if self.tenants and (by_tenant := tenants(result, language=self.language)) is not None:
+            show_table(by_tenant)
         for name in result.cases if self.jobs else ():
             show_table(jobs(result, name, language=self.language))
         show_lines(notes[n_above:])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from computeplan.cli.options import language_option, say_unseen
+from computeplan.cli.options import language_option, quantity, say_unseen, sequences
 from computeplan.errors import ScenarioError
 from computeplan.report import Language
 
@@ -127,14 +127,14 @@ def step(
         grouped=grouped,
     )
     given = dict(layout) | {"recompute": _recompute(recompute), "schedule": schedule}
-    rate = None if network is None else _quantity(network, "B/s", "--network")
+    rate = None if network is None else quantity(network, "B/s", "--network")
     prices = [
         price_step(
             model,
             name,
             chips,
             seq=seq,
-            batch=None if batch is None else _sequences(batch, seq),
+            batch=None if batch is None else sequences(batch, seq),
             precision=precision,
             parallelism=_layout(given, chips, name, sequence_parallel=not no_sequence_parallel),
             framework=switches,
@@ -145,7 +145,7 @@ def step(
         for name in chip_names
     ]
     if batch is not None and not batch.strip().isdecimal():
-        of_batch = of_decimal_batch(prices[0].model, _quantity(batch, "token", "--batch"), seq)
+        of_batch = of_decimal_batch(prices[0].model, quantity(batch, "token", "--batch"), seq)
         prices = [replace(price, notes=(*of_batch, *price.notes)) for price in prices]
     if figure is not None:
         _draw(prices, figure, language)
@@ -221,17 +221,6 @@ def _layout(
         raise ScenarioError.of(option + first["msg"].removeprefix("Value error, ")) from None
 
 
-def _sequences(batch: str, seq: int) -> int:
-    """Return a batch as whole sequences."""
-    if batch.strip().isdecimal():
-        count = int(batch)
-    else:
-        count = round(_quantity(batch, "token", "--batch") / seq)
-    if not 0 < count <= BIGGEST:
-        raise ScenarioError.of(f"--batch must be 1 to {BIGGEST:,} sequences, got {batch!r}")
-    return count
-
-
 def _switches(**given: object) -> Switches:
     from pydantic import ValidationError
 
@@ -244,12 +233,3 @@ def _switches(**given: object) -> Switches:
         key = str(found["loc"][0])
         where = f"--{'framework' if key == 'name' else key.replace('_', '-')}"
         raise ScenarioError.of(f"{where} {found['msg'].removeprefix('Value error, ')}") from None
-
-
-def _quantity(text: str, unit: str, option: str) -> float:
-    from computeplan.units import parse
-
-    try:
-        return parse(text, unit)
-    except ValueError as error:
-        raise ScenarioError.of(f"{option}: {error}") from None

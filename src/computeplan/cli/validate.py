@@ -122,6 +122,47 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
         raise SystemExit(1)
 
 
+@validate.command("scheduling")
+@click.option(
+    "--cases",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Cases of your own, in the format of the shipped ones (data/published/scheduling.yaml).",
+)
+@click.option(
+    "--traces",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Where traces and tables of speeds are looked for, if not beside the cases.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+def _scheduling(file: Path | None, folder: Path | None, as_json: bool, as_markdown: bool) -> None:
+    """Play published schedules; ends with 1 where a tolerance is missed without a reason given."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from computeplan.report.validation import schedules_json, schedules_table
+    from computeplan.validation.scheduling import predict, read_cases
+
+    _one_form(as_json=as_json, as_markdown=as_markdown)
+    console = Console(stderr=True)
+    rows = [
+        row
+        for case in track(read_cases(file, folder), "playing", console=console, transient=True)
+        for row in predict([case])
+    ]
+    if as_json:
+        click.echo(schedules_json(rows))
+    else:
+        _print([schedules_table(rows)], as_markdown=as_markdown)
+        for row in rows:
+            if row.missed and row.within is False:
+                click.echo(f"- {row.id}, {row.quantity}: {row.missed}")
+    if any(row.within is False and not row.missed for row in rows):
+        raise SystemExit(1)
+
+
 def _one_form(*, as_json: bool, as_markdown: bool) -> None:
     if as_json and as_markdown:
         raise ScenarioError.of("--json and --markdown are two forms of one output: ask for one")
@@ -132,3 +173,13 @@ def _print(tables: list[Table], *, as_markdown: bool) -> None:
 
     for table in tables:
         click.echo(f"## {table.title}\n\n{markdown(table)}\n" if as_markdown else f"{table}\n")
+
+
+@validate.command("mixed")
+def _mixed() -> None:
+    """Show published runs of one job on several kinds of chips, each with its bound."""
+    from computeplan.cli.options import show_table
+    from computeplan.report.mixed import published_table
+    from computeplan.validation.mixed import mixed_runs, predict_mixed
+
+    show_table(published_table(predict_mixed(mixed_runs())))

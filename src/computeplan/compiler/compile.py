@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,9 +18,13 @@ from computeplan.compiler.feasibility import check_feasible, check_size
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
+from computeplan.compiler.scheduling import policy_settings, tenants_of
+from computeplan.compiler.services import services_of
 from computeplan.compiler.speed import of_decimal_batch
+from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
+from computeplan.scheduling.registry import load_policy
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
@@ -38,7 +43,7 @@ def compile_world(scenario: Scenario) -> World:
     ScenarioError
         If a speed or a size is not known and not given.
     InfeasibleError
-        If a job fits on no pool.
+        If a job fits on no pool, or a service can never have its least.
 
     Examples
     --------
@@ -48,27 +53,14 @@ def compile_world(scenario: Scenario) -> World:
     (2048, 'pretrain')
     """
     check_size(scenario)
+    settings = policy_settings(scenario)
     catalogue, planned = scenario.catalogue, scenario.planned
     fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
-    pools: list[Pool] = []
-    for site_name, site in scenario.sites.items():
-        for name, spec in site.pools.items():
-            pool, of_pool = pool_of(
-                name,
-                spec,
-                site_name,
-                site,
-                chips=catalogue.chips,
-                faults=scenario.faults,
-                logs=scenario.logs,
-                planned=planned,
-                worth=scenario.worth,
-                fixed=fixed,
-            )
-            pools.append(pool)
-            notes += of_pool
-    jobs, of_jobs = _jobs(scenario, pools)
+    pools, of_pools = _pools(scenario, fixed=fixed)
+    notes += of_pools
+    places_of = partial(_places, scenario, pools)
+    jobs, of_jobs = _jobs(scenario, places_of)
     if fixed:
         jobs = [
             replace(job, step_factor=tuple(factor.fixed() for factor in job.step_factor))
@@ -76,41 +68,70 @@ def compile_world(scenario: Scenario) -> World:
         ]
         notes.append(note("inputs_fixed"))
     sharing = _sharing(scenario.sites, pools)
-    sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy)
-    notes += _rate(scenario)
+    sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy.name)
+    all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
+    notes += [*of_workloads, *_rate(scenario)]
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     world = World(
         name=scenario.name,
         currency=scenario.currency,
-        policy=scenario.policy,
+        policy=scenario.policy.name,
+        decide=load_policy(scenario.policy.name, settings),
+        tenants=tenants_of(scenario, pools, all_jobs.tenant_names),
         pools=tuple(pools),
-        jobs=sharers,
+        jobs=all_jobs,
         kind_names=(*scenario.faults, *planned),
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),
         sharing=sharing,
+        services=services_of(scenario, pools),
         at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)
     return world
 
 
-def _jobs(scenario: Scenario, pools: Sequence[Pool]) -> tuple[list[Job], list[Note]]:
-    """Return all jobs, or raise everything that is wrong with any."""
-    catalogue, document = scenario.catalogue, scenario.document
+def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
+    """Return all pools, in the order of the scenario."""
+    pools, notes = list[Pool](), list[Note]()
+    for site_name, site in scenario.sites.items():
+        for name, spec in site.pools.items():
+            pool, of_pool = pool_of(
+                name,
+                spec,
+                site_name,
+                site,
+                chips=scenario.catalogue.chips,
+                faults=scenario.faults,
+                logs=scenario.logs,
+                planned=scenario.planned,
+                worth=scenario.worth,
+                fixed=fixed,
+            )
+            pools.append(pool)
+            notes += of_pool
+    return pools, notes
+
+
+def _places(scenario: Scenario, pools: Sequence[Pool], name: str, spec: JobSpec) -> list[JobOnPool]:
+    """Return a job on every pool."""
     chips = [scenario.chip_of(pool.name) for pool in pools]
     networks = [scenario.pool(pool.name).network for pool in pools]
     storages = [scenario.sites[pool.site].storage for pool in pools]
+    model = None if spec.model is None else scenario.catalogue.models[spec.model]
+    return [
+        JobOnPool(name, spec, model, *place, scenario.document)
+        for place in zip(pools, chips, networks, storages, strict=True)
+    ]
+
+
+def _jobs(scenario: Scenario, places_of: PlacesOf) -> tuple[list[Job], list[Note]]:
+    """Return all jobs that are written, or raise everything that is wrong with any."""
     jobs, notes, problems = list[Job](), list[Note](), list[Problem]()
     for name, spec in scenario.jobs.items():
-        model = None if spec.model is None else catalogue.models[spec.model]
-        places = [
-            JobOnPool(name, spec, model, *place, document)
-            for place in zip(pools, chips, networks, storages, strict=True)
-        ]
         try:
-            job, of_job = job_of(places, scenario.policy)
+            job, of_job = job_of(places_of(name, spec), scenario.policy.name)
         except ScenarioError as error:
             problems += error.problems
         else:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import AT_HOME, BY_ENERGY, load_policy
+from computeplan.scheduling.registry import needs_of
 from computeplan.specs.scenario import Scenario
 from computeplan.units import DAY_S, YEAR_S
 from computeplan.world.world import World
 
 __all__ = ["check_feasible", "check_size"]
 
-MOST_PAIRS = 1_000_000  # of a job and a pool: each is compiled, and booked in each run
+MOST_PAIRS = 1_000_000  # of a job that is written and a pool: each is compiled
 
 MOST_NODES = 4_000_000  # of all pools: each takes some 80 bytes of a run
 MOST_ARRIVALS = 200_000  # of faults and stops in one run: 64 runs take some 0.5 GB
@@ -65,17 +65,21 @@ def check_feasible(scenario: Scenario, world: World) -> None:
 
 def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
     document = scenario.document
-    try:
-        load_policy(scenario.policy)
-    except ValueError as error:
-        yield document.problem(("policy",), str(error))
-    if scenario.policy in BY_ENERGY and np.isnan(world.energy_j[world.n_nodes > 0]).any():
+    if "watts" in needs_of(world.policy) and np.isnan(world.energy_j[world.n_nodes > 0]).any():
         needs = "needs the watts of every pool: give power where no TDP is known"
-        yield document.problem(("policy",), f"{scenario.policy} {needs}")
-    if scenario.policy in AT_HOME and len(world.pools) > 1:
-        for job in world.jobs:
-            if job.home < 0:
-                only = f"policy {scenario.policy} runs each job on its home pool only"
+        yield document.problem(("policy",), f"{world.policy} {needs}")
+    pools = world.pool_table
+    for what, values, give in (
+        ("carbon", pools.kg_per_j, "carbon: 400 g/kWh at each site"),
+        ("prices", pools.usd_per_node_s, "price: 0.08 USD/kWh at each site, or rent of each pool"),
+    ):
+        if what in needs_of(world.policy) and not (values > 0).all():
+            needs = f"{world.policy} weighs pools by {what}, and some have none: give {give}"
+            yield document.problem(("policy",), needs)
+    if "home" in needs_of(world.policy) and len(world.pools) > 1:
+        for job in world.jobs.kinds:
+            if job.home < 0 and job.name in scenario.jobs:
+                only = f"policy {world.policy} runs each job on its home pool only"
                 yield document.problem(("jobs", job.name), f"home is missing: {only}")
 
 
@@ -94,21 +98,24 @@ def _too_many_nodes(scenario: Scenario, world: World) -> Iterator[Problem]:
 
 def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
     have = ", ".join(f"{pool.name} {pool.n_nodes * pool.chips_per_node}" for pool in world.pools)
-    for job in world.jobs:
+    for job in world.jobs.kinds:
+        if job.name not in scenario.jobs:
+            continue  # of a workload, which has looked already
         spec, at = scenario.jobs[job.name], ("jobs", job.name)
         if not job.n_nodes.any():
             key = "chips" if spec.chips else "parallelism"
             wants = f"{spec.chips} chips" if spec.chips else "more chips"
             message = f"wants {wants}, but no pool has so many (chips: {have})"
             yield scenario.document.problem((*at, key), message)
-        elif scenario.policy in AT_HOME and job.home >= 0 and not job.n_nodes[job.home]:
+        elif "home" in needs_of(world.policy) and job.home >= 0 and not job.n_nodes[job.home]:
             yield scenario.document.problem((*at, "home"), "the job is larger than its home pool")
 
 
 def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
     if np.isfinite(world.cut_s):
         return
-    for j, job in enumerate(world.jobs):
+    for j in world.jobs.longest:
+        job = world.jobs[j]
         walls_s = [world.long_run_wall_s(j, int(p)) for p in np.flatnonzero(job.n_nodes)]
         if walls_s and not min(walls_s) < LONGEST_S:
             message = (
@@ -161,7 +168,7 @@ def _what_to_try(world: World, name: str) -> str:
 def _too_many_saves(scenario: Scenario, world: World) -> Iterator[Problem]:
     """Yield the job with the most saves that are events, as others may write meanwhile."""
     counts = {}
-    for job in world.jobs:
+    for job in world.jobs.kinds:
         here = [p for p, site in enumerate(job.storage) if site]
         counts[job.name] = max((float(job.train_s[p] / job.interval_s[p]) for p in here), default=0)
     n_saves = sum(counts.values())

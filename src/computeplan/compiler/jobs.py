@@ -15,7 +15,7 @@ from computeplan.compiler.speed import Speed, beyond_context, speed_on
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.steptime.transformer import flop_per_token
-from computeplan.scheduling.registry import AT_HOME
+from computeplan.scheduling.registry import needs_of
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.world.jobs import Job, Shrinking
 
@@ -49,7 +49,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     on = []
     for at in places:
         # Of a job that runs at its home only, what it could not do elsewhere does not matter.
-        may_run = policy not in AT_HOME or job.home in (None, at.pool.name)
+        may_run = "home" not in needs_of(policy) or job.home in (None, at.pool.name)
         found, of_place = _on_pool(at, may_run=may_run)
         on.append(found)
         notes += of_place
@@ -62,6 +62,8 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         name=name,
         model=model.name if model is not None else "",
         tenant=job.tenant or "",
+        priority=job.priority,
+        preference=tuple(at.preference for at in places),
         arrival_s=job.arrival,
         deadline_s=math.inf if job.deadline is None else job.arrival + job.deadline,
         home=next((i for i, at in enumerate(places) if at.pool.name == job.home), -1),
@@ -94,7 +96,8 @@ def n_sequences(job: JobSpec) -> int | None:
 def _on_pool(at: JobOnPool, *, may_run: bool) -> tuple[_OnPool, Notes]:
     """Return what a job is on a pool: nodes, training time, speed, saving."""
     name, job, pool = at.name, at.job, at.pool
-    if at.n_chips > pool.n_nodes * pool.chips_per_node:
+    is_barred = at.preference < 0 or at.ready_frac == 0
+    if is_barred or at.n_chips > pool.n_nodes * pool.chips_per_node:
         return _OnPool(), ()
     sequences = n_sequences(job)
     batch = (job.batch or 1.0) if sequences is None else float(sequences * (job.seq or 1))
@@ -110,8 +113,8 @@ def _on_pool(at: JobOnPool, *, may_run: bool) -> tuple[_OnPool, Notes]:
     token_flop = tok_per_s = math.nan
     if at.model is not None and job.seq is not None:
         token_flop = flop_per_token(at.shape, job.seq)
-        tok_per_s = speed.n_chips * speed.flop_per_s / token_flop
-    train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s)
+        tok_per_s = speed.n_chips * speed.flop_per_s * at.ready_frac / token_flop
+    train_s = _train_s(job, token_flop, speed.n_chips * speed.flop_per_s) / at.ready_frac
     saving = saving_on(at, n_nodes, train_s)
     shrinking = shrinking_on(at, n_nodes) if may_run else None
     if shrinking is not None:

@@ -106,6 +106,8 @@ def chip_time(result: Result, ax: Axes | None, language: Language) -> Axes:
 
 def parts_of(result: Result, quantity: Quantity) -> tuple[Quantity, Quantity] | None:
     """Return the parts of an amount, of jobs and of idle chips, if both are worth a look."""
+    if any(case.by_site and case.by_site.services for case in result.cases.values()):
+        return None  # a third part
     head, _, unit = quantity.name.partition("_")
     names = (f"{head}_jobs_{unit}", f"{head}_idle_{unit}")
     if not all(name in case.values for name in names for case in result.cases.values()):

@@ -3,23 +3,27 @@
 A cell holds the middle of the runs and their 90 % range, in one multiple of the unit for all
 cases. What is alike in all cases is said once, below; cases that are alike in everything share a
 row. Means and their intervals, which more runs narrow, are in ``summary.csv``.
+
+Long because the tables of one result stand side by side.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from computeplan.quantities import JOB_QUANTITIES, Quantity, in_currency, significant
+from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, Quantity, in_currency, significant
 from computeplan.report import Language
 from computeplan.report.answer import MARKS, answer, question_of
 from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
     PER_TOKEN,
+    Scale,
     counts_idle_later,
     difference,
     headline,
@@ -33,7 +37,16 @@ from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 from computeplan.units import CURRENCIES, MINUTE_S
 
-__all__ = ["answer", "figures", "jobs", "missing", "notes_page", "summary", "versus"]
+__all__ = [
+    "answer",
+    "figures",
+    "jobs",
+    "missing",
+    "notes_page",
+    "summary",
+    "tenants",
+    "versus",
+]
 
 _OF_ENERGY = {
     in_currency(name, currency)
@@ -354,9 +367,46 @@ def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
     return Table(title, head, rows, tuple(lines))
 
 
+def tenants(result: Result, *, language: Language = "en") -> Table | None:
+    """Return one row per case and tenant, of its jobs; None where there is one tenant only.
+
+    Means and percentiles are over the jobs of a run; those that are unfinished do not count.
+    """
+    first = next(iter(result.cases.values()))
+    names = sorted({*first.job_facts.get("tenant", ())})
+    if len(names) < 2:
+        return None
+    chosen = [QUANTITIES[name] for name in ("mean_wait_h", "mean_jct_h", "jct_p95_h")]
+    rows = []
+    for case, found in result.cases.items():
+        whose = np.array(found.job_facts["tenant"])
+        for name in names:
+            mine = whose == name
+            wait_h, jct_h = found.jobs["wait_h"][:, mine], found.jobs["jct_h"][:, mine]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a run in which none has ended
+                values = (
+                    np.nanmean(wait_h, axis=1),
+                    np.nanmean(jct_h, axis=1),
+                    np.nanpercentile(jct_h, 95, axis=1),
+                )
+            texts = []
+            for quantity, column in zip(chosen, values, strict=True):
+                scale = Scale(1.0, quantity.unit)
+                middle, ends = middle_and_range(quantity, Estimate.of(column), scale, language)
+                texts.append(f"{middle}, {ends}" if ends else middle)
+            rows.append((f"{case}: {name or '-'}", f"{int(mine.sum()):,}", *texts))
+    head = (
+        f"{phrase('case', language)}: {phrase('tenant', language)}",
+        phrase("n_of_jobs", language),
+        *(quantity.axis(language) for quantity in chosen),
+    )
+    return Table(phrase("tenants_of", language, n=result.n_runs), head, tuple(rows))
+
+
 def _fact_label(name: str, language: Language) -> str:
     return phrase(name, language) if name in _JOB_FACTS else name
 
 
-_JOB_FACTS = ("model", "pool", "deadline_h")
+_JOB_FACTS = ("model", "tenant", "pool", "deadline_h")
 """Facts of jobs that have words."""

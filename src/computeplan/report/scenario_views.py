@@ -67,6 +67,7 @@ def _rows(scenario: Scenario) -> list[tuple[str, list[str]]]:
     blocks: dict[str, Iterable[str]] = {
         "pools": pools,
         "jobs": jobs,
+        "services": scenario.services,
         "faults": scenario.faults,
         "planned": scenario.planned,
         "cases": scenario.cases,

@@ -18,6 +18,7 @@ from computeplan.report.words import sentence
 from computeplan.specs.catalogue.fitted_speed import speed_tables
 from computeplan.validation.calibration import LeftOut
 from computeplan.validation.reliability import Check
+from computeplan.validation.scheduling import Row
 from computeplan.validation.training import Prediction, precision_ratios, ranking, scores
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "precision_table",
     "rows_table",
     "scatter_of",
+    "schedules_json",
+    "schedules_table",
 ]
 
 
@@ -184,6 +187,35 @@ def checks_json(found: Sequence[Check], fitted: dict[str, Any] | None = None) ->
     """Return checks as JSON, with what was fitted to a log."""
     checks = [asdict(check) | {"tolerance": sentence(check.tolerance)} for check in found]
     document = {"suite": "reliability", "checks": checks, "log": fitted}
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def schedules_table(rows: Sequence[Row]) -> Table:
+    """Return every quantity of published schedules: theirs, ours, and whether it is near enough."""
+    said = {True: "yes", False: "NO", None: ""}
+    shown = []
+    for row in rows:
+        pair = (row.expected, row.predicted)
+        texts = [f"{len(v)} jobs" if isinstance(v, list) else f"{v:.6g}" for v in pair]
+        error = f"{row.error:+.4f}" if row.quantity == "utilisation" else f"{row.error:+.2%}"
+        holds = "known" if row.missed and row.within is False else said[row.within]
+        shown.append((row.id, row.quantity, *texts, error, holds))
+    judged = [row for row in rows if row.within is not None]
+    notes = [f"{sum(row.within is True for row in judged)} of {len(judged)} are near enough"]
+    head = ("case", "quantity", "published", "ours", "error", "near\nenough")
+    return Table("schedules", head, tuple(shown), tuple(notes))
+
+
+def schedules_json(rows: Sequence[Row]) -> str:
+    """Return rows of published schedules as JSON; a number that does not exist is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    keys = ("id", "quantity", "expected", "predicted", "error", "within")
+    document = {"rows": [{key: plain(getattr(row, key)) for key in keys} for row in rows]}
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 

@@ -1,7 +1,8 @@
 """One window for a comparison: what idle chips take until all cases are counted to the same time.
 
 Energy, cost and carbon of a case are those of its jobs, which do not depend on other cases, and
-those of chips that no job holds, which go on after its last job. A case that ends early is not
+those of chips that no job holds, which go on after its last job; services hold theirs to the end of
+a run, which has a horizon then. A case that ends early is not
 cheaper because its idle chips stop counting. So all cases are counted to one time, in each run the
 latest end over the cases that are done, and what idle chips take after the end of a case is added
 at a steady rate: all chips idle but those of nodes that are in repair when the run ends, as many of
@@ -46,10 +47,15 @@ class BySite:
     """Of chips that no job holds, to the end of the run."""
     idle_per_day: Mapping[str, FloatArray]
     """Of all chips, idle or in repair, after it. [1/d]"""
+    services: Mapping[str, FloatArray] | None = None
+    """Of chips that services hold, to the end of the run; None if there are none."""
 
     def __post_init__(self) -> None:
         shape = (len(self.end_s), len(self.sites))
-        for part in (self.jobs, self.idle, self.idle_per_day):
+        parts = (self.jobs, self.idle, self.idle_per_day, self.services)
+        for part in parts:
+            if part is None:
+                continue
             if set(part) != set(MEASURES) or any(np.shape(v) != shape for v in part.values()):
                 raise ValueError(f"needs {', '.join(MEASURES)}, each of shape (n_runs, n_sites)")
 
@@ -62,7 +68,9 @@ def joined(parts: Sequence[BySite]) -> BySite:
 
     end_s = np.concatenate([part.end_s for part in parts])
     first = parts[0]
-    blocks = join("jobs"), join("idle"), join("idle_per_day")
+    blocks = [join("jobs"), join("idle"), join("idle_per_day")]
+    if first.services is not None:
+        blocks.append(join("services"))
     return BySite(first.sites, first.currency, end_s, *blocks)
 
 
@@ -112,7 +120,10 @@ def counted_to(
         )
         for name, of_idle in by_site.idle.items()
     }
-    total = {name: jobs[name] + idle[name] for name in MEASURES}
+    none = np.zeros(len(by_site.end_s))
+    of_services = by_site.services or {}
+    services = {name: np.sum(of_services.get(name, none[:, None]), axis=1) for name in MEASURES}
+    total = {name: jobs[name] + services[name] + idle[name] for name in MEASURES}
     chip_h = total.pop("chip_h")
     with np.errstate(divide="ignore", invalid="ignore"):
         per_gtok = {
@@ -128,6 +139,7 @@ def counted_to(
         **total,
         "energy_jobs_kwh": jobs["energy_kwh"],
         "energy_idle_kwh": idle["energy_kwh"],
+        "energy_services_kwh": services["energy_kwh"] if of_services else none + np.nan,
         "cost_jobs_usd": jobs["cost_usd"],
         "cost_idle_usd": idle["cost_usd"],
         "carbon_jobs_kg": jobs["carbon_kg"],

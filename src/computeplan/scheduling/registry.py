@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 from computeplan.scheduling.view import Policy
 
-__all__ = ["AT_HOME", "BY_ENERGY", "load_policy", "policy_names"]
+__all__ = [
+    "load_policy",
+    "may_starve",
+    "needs",
+    "needs_of",
+    "policy_names",
+    "settings_of",
+    "starves",
+]
 
 GROUP = "computeplan.policies"
-AT_HOME = frozenset({"silo"})
-"""Policies that run a job on its home pool only."""
-BY_ENERGY = frozenset({"least-energy"})
-"""Policies that need the watts of every pool."""
+NEEDS, STARVES = "needs", "may_starve"  # attributes of a policy
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+P = TypeVar("P", bound=Callable[..., object])
 
 
 @cache
@@ -33,8 +44,8 @@ def policy_names() -> list[str]:
     return sorted(_found())
 
 
-def load_policy(name: str) -> Policy:
-    """Return the policy of a name.
+def load_policy(name: str, settings: Mapping[str, Any] = NO_SETTINGS) -> Policy:
+    """Return the policy of a name, with settings other than its own.
 
     Raises
     ------
@@ -45,5 +56,57 @@ def load_policy(name: str) -> Policy:
         close = difflib.get_close_matches(name, policy_names(), n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise ValueError(f"no policy '{name}'.{hint}  Policies: {', '.join(policy_names())}")
-    policy: Policy = _found()[name].load()
+    loaded = _found()[name].load()
+    policy = loaded() if isinstance(loaded, type) else loaded
+    return cast("Policy", replace(policy, **settings) if settings else policy)
+
+
+def settings_of(name: str) -> dict[str, object]:
+    """Return the settings of the policy of a name, at their own values."""
+    policy = load_policy(name)
+    if not is_dataclass(policy) or isinstance(policy, type):
+        return {}
+    own = {field.name: getattr(policy, field.name) for field in fields(policy)}
+    return {name: value for name, value in own.items() if isinstance(value, bool | float | str)}
+
+
+def needs(*what: str) -> Callable[[P], P]:
+    """Return a decorator that says what a policy must know to decide.
+
+    Parameters
+    ----------
+    *what : str
+        `home` (of every job), `watts` (of every pool), `carbon` (of every site), `prices`.
+    """
+
+    def declare(policy: P) -> P:
+        setattr(policy, NEEDS, frozenset(what))
+        return policy
+
+    return declare
+
+
+def may_starve(policy: P) -> P:
+    """Return a policy, marked as one that may pass over a job for ever under endless load."""
+    setattr(policy, STARVES, True)
     return policy
+
+
+@cache
+def needs_of(name: str) -> frozenset[str]:
+    """Return what the policy of a name must know to decide; nothing if there is none.
+
+    Examples
+    --------
+    >>> sorted(needs_of("silo")), sorted(needs_of("least-carbon"))
+    (['home'], ['carbon', 'watts'])
+    """
+    if name not in _found():
+        return frozenset()
+    found: frozenset[str] = getattr(load_policy(name), NEEDS, frozenset())
+    return found
+
+
+def starves(name: str) -> bool:
+    """Return whether the policy of a name may pass over a job for ever under endless load."""
+    return bool(getattr(load_policy(name), STARVES, False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.specs.catalogue.lookup import is_named
 from computeplan.specs.catalogue.resolve import Catalogue
 from computeplan.specs.documents.document import Document, KeyPath, nearest
 from computeplan.specs.documents.paths import split_path
@@ -33,6 +34,8 @@ def cross_check(
     checks = (
         _pools(scenario, catalogue),
         _names(scenario),
+        _only(scenario, catalogue),
+        _services(scenario),
         _rolling(scenario, catalogue),
         _groups(scenario, catalogue),
         _jobs(scenario, catalogue),
@@ -125,6 +128,39 @@ def _names(scenario: ScenarioFields) -> Found:
             yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
     for name in sorted(scenario.faults.keys() & scenario.planned.keys()):
         yield ("planned", name), "a fault kind has the same name"
+
+
+def _only(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
+    """Check the names of pools or kinds of chips that jobs may run on, and quotas of tenants."""
+    pools = {name: catalogue.chips.get(pool.chip) for _, name, pool in _each_pool(scenario)}
+    for job_name, job in scenario.jobs.items():
+        for key in ("only", "never", "ready"):
+            for name in getattr(job, key) or ():
+                if not any(
+                    name == pool or (chip is not None and is_named(chip, name))
+                    for pool, chip in pools.items()
+                ):
+                    message = f"no pool, and no chip of a pool, is named '{name}'"
+                    known = f"{nearest(name, pools)}  Pools: {', '.join(pools)}"
+                    yield ("jobs", job_name, key), f"{message}.{known}"
+    for tenant_name, tenant in scenario.tenants.items():
+        for pool in tenant.quota or {}:
+            if pool not in pools:
+                at = ("tenants", tenant_name, "quota", pool)
+                yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+
+
+def _services(scenario: ScenarioFields) -> Found:
+    """Check the pools of services, and that a run has an end though they have none."""
+    pools = scenario.pool_names
+    for name, service in scenario.services.items():
+        for pool in service.pool_names:
+            if pool not in pools:
+                at = ("services", name, "pool" if service.pools is None else "pools")
+                yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+    if scenario.services and scenario.simulate.horizon is None:
+        message = "horizon is missing: services have no end; write how long a run is, horizon: 7 d"
+        yield ("simulate",), message
 
 
 def _rolling(scenario: ScenarioFields, catalogue: Catalogue) -> Found:

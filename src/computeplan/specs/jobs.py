@@ -202,18 +202,24 @@ class Job(Frozen):
                 "requests request_rate qps rps queries users prompts prompt_tokens output_tokens"
                 " ttft tpot itl slo latency latency_p99 concurrency serving inference throughput"
             ),
-            "serving is not simulated; a job is a training run, with tokens, train_for or work",
+            (
+                "serving is not simulated; a job is a training run, with tokens, train_for or work,"
+                " and services.NAME.chips states the chips of a service by the hour"
+            ),
         ),
         (
             (
                 "pool pools cluster clusters site sites region regions node_pool partition queue"
                 " placement resources"
             ),
-            "the policy chooses the pool; home: POOL is for a policy that keeps jobs at home",
+            (
+                "the policy chooses the pool; only: [POOL] pins a job, never: [POOL] bars it, and"
+                " home: POOL is for a policy that keeps jobs at home"
+            ),
         ),
         (
             "chip gpu gpu_type accelerator device hardware",
-            "the kind of chip is the pool's: sites.NAME.pools.NAME.chip",
+            "the kind of chip is the pool's; only: [910b2, h100] pins a job to kinds, in order",
         ),
         (
             (
@@ -252,13 +258,15 @@ class Job(Frozen):
         ("start submit submitted start_time arrival_time after", "write arrival: 2 d"),
         ("due due_by until end finish_by", "write deadline: 60 d, from the arrival"),
         (
-            "priority preemptible preemption weight",
+            "preemptible preemption weight",
             (
-                "there are no priorities and no preemption; jobs queue in the order of arrival, and"
-                " policy at the top says who goes first"
+                "write priority: 2, and a policy at the top that heeds it, such as priority;"
+                " weights and quotas are of tenants"
             ),
         ),
         ("user team owner project", "write tenant: NAME"),
+        ("alternatives chips_allowed pinned pin", "write only: [910b2, h100], in order"),
+        ("barred exclude not_on forbidden", "write never: [910b2]"),
         ("policy scheduler", "stands at the top: policy: NAME"),
         (
             "mtbf faults failures failure_rate mttr fault_rate",
@@ -353,6 +361,15 @@ class Job(Frozen):
     """The only pool on which policy silo may run it."""
     tenant: Name | None = None
     """Who it belongs to."""
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """The higher, the sooner, under a policy that heeds it."""
+    only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Pools or kinds of chips that it may run on, in order of preference."""
+    never: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Pools or kinds of chips that it may not run on."""
+    ready: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+    """How ready its software is, by pool or kind of chip: the share of the speed that it would
+    have; 0 where it is not ported."""
 
     @property
     def layout(self) -> Parallelism | None:

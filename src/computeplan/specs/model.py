@@ -30,7 +30,10 @@ from computeplan.specs.fields import (
 from computeplan.specs.jobs import Job
 from computeplan.specs.maintenance import PlannedStop
 from computeplan.specs.money import Currency, Exchange, Money, read_exchange
+from computeplan.specs.scheduling import Policy, PolicyChoice, Tenant
+from computeplan.specs.services import Service
 from computeplan.specs.sites import Pool, Site
+from computeplan.specs.workloads import Workload
 
 __all__ = ["ScenarioFields", "Simulate"]
 
@@ -115,13 +118,16 @@ class ScenarioFields(Frozen):
             ),
         ),
         (
-            "workload workloads task tasks training train",
+            "workload task tasks training train",
             "write jobs: {NAME: {model: meta/llama-3.1-70b, tokens: 1 Ttoken, chips: 16, ...}}",
         ),
         ("model", "a job names its model: jobs.NAME.model; models holds your own"),
         (
-            "requests request_rate qps inference serving ttft tpot latency slo",
-            "serving is not simulated; a job is a training run, with tokens, train_for or work",
+            "requests request_rate qps inference serving service ttft tpot latency slo",
+            (
+                "serving is not simulated; a service states its chips by the hour: services: {NAME:"
+                " {pool: POOL, chips: 64}}"
+            ),
         ),
         (
             "failure failures mtbf mttf mttr failure_rate",
@@ -185,10 +191,16 @@ class ScenarioFields(Frozen):
     """Fault kinds by name, `mix: NAME` for those of a shipped mix; nothing fails if left out."""
     planned: dict[Name, PlannedStop] = Field(default_factory=dict)
     """Planned stops by name."""
-    jobs: dict[Name, Job] = Field(min_length=1)
+    jobs: dict[Name, Job] = Field(default_factory=dict)
     """Jobs by name."""
-    policy: Name = "first-fit"
-    """Who runs where, when."""
+    workloads: dict[Name, Workload] = Field(default_factory=dict)
+    """Many jobs at once, by name: those of a file, or generated ones."""
+    services: dict[Name, Service] = Field(default_factory=dict)
+    """Services by name: chips held beside the jobs, by the hour."""
+    policy: Policy = PolicyChoice(name="first-fit")
+    """Who runs where, when: the name of a policy, or {name: NAME, SETTING: VALUE}."""
+    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+    """Whose jobs they are, by name: weights and quotas. Jobs may name others too."""
     cases: dict[Title, dict[str, object] | None] = Field(default_factory=dict)
     """Variants to compare: name -> {path: value}."""
     sweep: Annotated[
@@ -199,6 +211,12 @@ class ScenarioFields(Frozen):
     axes; or a list of points, each path -> value, whose paths move together."""
     simulate: Simulate = Field(default_factory=Simulate)
     """Horizon, runs, seed, engine."""
+
+    @model_validator(mode="after")
+    def _has_jobs(self) -> ScenarioFields:
+        if not self.jobs and not self.workloads and not self.services:
+            refuse("say what is to run: jobs, workloads or services")
+        return self
 
     def worth(self, price: Money | None) -> float:
         """Return a price in the currency of the results; nan if there is none."""

@@ -6,6 +6,8 @@ chips and models that it names are found, and the whole is validated and cross-c
 A changed scenario is a changed document on that road again; there is one way to change it
 (`Scenario.with_`), and the command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks
 all go through it.
+
+Long because the road from a file to a scenario, and back to one, is read as a whole.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import PrivateAttr
 
@@ -38,7 +41,10 @@ from computeplan.specs.documents.document import (
 )
 from computeplan.specs.documents.paths import apply, change
 from computeplan.specs.documents.validation import validate
+from computeplan.specs.logs.job_csv import load_jobs, save_jobs
+from computeplan.specs.logs.job_table import JobLog
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
+from computeplan.specs.logs.throughput import Throughput, load_throughput, save_throughput
 from computeplan.specs.model import ScenarioFields
 
 __all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
@@ -54,6 +60,8 @@ class Scenario(ScenarioFields):
     _folder: Path | None = PrivateAttr(default=None)
     _catalogue: Catalogue = PrivateAttr()
     _replays: dict[str, Replayed] = PrivateAttr(default_factory=dict)
+    _job_logs: dict[str, JobLog] = PrivateAttr(default_factory=dict)
+    _throughputs: dict[str, Throughput] = PrivateAttr(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -78,6 +86,22 @@ class Scenario(ScenarioFields):
             for name, found in self._replays.items()
             for said in found.notes
         )
+
+    @property
+    def n_jobs(self) -> int:
+        """How many jobs it has, those of workloads included."""
+        n_generated = sum(one.jobs or 0 for one in self.workloads.values())
+        return len(self.jobs) + n_generated + sum(map(len, self._job_logs.values()))
+
+    @property
+    def job_logs(self) -> Mapping[str, JobLog]:
+        """The jobs of files, by workload."""
+        return self._job_logs
+
+    @property
+    def throughputs(self) -> Mapping[str, Throughput]:
+        """The tables of speeds of workloads that have one, by workload."""
+        return self._throughputs
 
     def __eq__(self, other: object) -> bool:
         """Return whether both say the same, wherever it is written."""
@@ -167,14 +191,21 @@ class Scenario(ScenarioFields):
 
     def input_files(self) -> dict[str, bytes]:
         """Return the fault logs that are replayed, in plain form, by their paths in `to_yaml`."""
-        return {
+        files = {
             _input_path(name): found.csv().encode("utf-8") for name, found in self._replays.items()
         }
+        for name, log in self._job_logs.items():
+            with StringIO() as jobs:
+                save_jobs(log, jobs)
+                files[_input_path(f"{name}-jobs")] = jobs.getvalue().encode("utf-8")
+        for name, table in self._throughputs.items():
+            with StringIO() as speeds:
+                save_throughput(table, speeds)
+                files[_input_path(f"{name}-throughput")] = speeds.getvalue().encode("utf-8")
+        return files
 
     def to_yaml(self) -> str:
         """Return the scenario as YAML: extends resolved, chips inline, logs under ``inputs/``."""
-        from io import StringIO
-
         from ruamel.yaml import YAML
 
         data = {key: value for key, value in self._document.data.items() if key != "extends"}
@@ -187,6 +218,12 @@ class Scenario(ScenarioFields):
             if found.notes:  # the copy does not show what was done
                 copy = {"log": copy, "notes": [*map(note_text, found.notes)]}
             data["faults"][name] = {**data["faults"][name], "replay": copy}
+        copies = (("file", "jobs", self._job_logs), ("throughput", "throughput", self._throughputs))
+        for key, what, found_by in copies:
+            for name in found_by:
+                data["workloads"] = dict(data["workloads"])
+                copy = _input_path(f"{name}-{what}")
+                data["workloads"][name] = {**data["workloads"][name], key: copy}
         yaml, out = YAML(), StringIO()
         yaml.width = 100
         yaml.dump(data, out)
@@ -295,12 +332,18 @@ def _build(
     catalogue = resolve(document, folder)
     scenario = validate(Scenario, document, catalogue.problems)
     replays, problems = _replays(scenario, document, folder)
+    job_logs, wrong = _of_workloads(scenario, document, folder, "file", load_jobs)
+    throughputs, wrong_too = _of_workloads(
+        scenario, document, folder, "throughput", load_throughput
+    )
+    problems += [*wrong, *wrong_too]
     logs = {name: found.log for name, found in replays.items()}
     problems = [*catalogue.problems, *problems, *cross_check(scenario, document, catalogue, logs)]
     if problems:
         raise ScenarioError(problems)
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
     scenario._catalogue, scenario._replays = catalogue, replays  # noqa: SLF001
+    scenario._job_logs, scenario._throughputs = job_logs, throughputs  # noqa: SLF001
     return scenario
 
 
@@ -356,3 +399,30 @@ def _replays(
         except ValueError as error:
             problems.append(document.problem(path, str(error)))
     return replays, problems
+
+
+Read = TypeVar("Read")
+
+
+def _of_workloads(
+    scenario: Scenario,
+    document: Document,
+    folder: Path | None,
+    key: str,
+    read: Callable[[Path, str], Read],
+) -> tuple[dict[str, Read], list[Problem]]:
+    """Return the files that workloads name under a key, and what is wrong with them."""
+    found, problems = dict[str, Read](), list[Problem]()
+    for name, workload in scenario.workloads.items():
+        if (written := getattr(workload, key)) is None:
+            continue
+        path = ("workloads", name, key)
+        try:
+            found[name] = read(beside(written, folder), written)
+        except ScenarioError as error:
+            for wrong in error.problems:
+                line = f" line {wrong.line}:" if wrong.line else ""
+                problems.append(document.problem(path, f"{written!r}{line} {wrong.message}"))
+        except ValueError as error:
+            problems.append(document.problem(path, str(error)))
+    return found, problems

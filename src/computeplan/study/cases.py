@@ -112,7 +112,7 @@ def _points(scenario: Scenario) -> list[dict[str, object]]:
     crossed = [] if isinstance(sweep, list) else list(sweep.values())
     n_points = len(sweep) if isinstance(sweep, list) else math.prod(map(len, crossed))
     n_cases = max(1, len(scenario.cases)) * n_points
-    n_jobs = len(scenario.jobs)
+    n_jobs = scenario.n_jobs
     most = MOST_NUMBERS // (PER_RUN + PER_JOB * n_jobs)
     if n_cases * scenario.simulate.runs > most:
         message = (

@@ -70,7 +70,7 @@ def facts_of(world: World) -> dict[str, Note]:
 
 def _of_job_alone(world: World) -> dict[str, Note]:
     """Return what the scenario leaves open of a single job, and what of its chips is not used."""
-    if len(world.jobs) > 1:
+    if len(world.jobs) != 1:
         return {}
     job = world.jobs[0]
     facts = {note.code: note for note in world.notes if note.code == "chips_unused"}

@@ -154,6 +154,13 @@ class Result:
         """
         return _views().versus(self, case, quantities)
 
+    def tenants(self) -> Any:
+        """Return a table, one row per case and tenant: wait and completion time of its jobs.
+
+        None where all jobs have one tenant.
+        """
+        return _views().tenants(self)
+
     def notes_page(self, language: Literal["en", "zh"] = "en") -> str:
         """Return all notes as Markdown: what could change the answer first, facts of cases last."""
         return str(_views().notes_page(self, language))

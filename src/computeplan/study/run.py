@@ -239,6 +239,8 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         spans = ledger.spans
     used = ledger.chip_s[:, :-1].sum(axis=3)
     pool = np.where(used.max(axis=2) > 0, used.argmax(axis=2), -1)
+    if world.jobs.n_groups < len(world.jobs):  # where each of many jobs ran is not kept
+        pool = np.full((n_runs, len(world.jobs)), -1)
     inputs = Trace(world, seed, first_run, n_runs).quantiles()
     of_jobs, of_sites = measure_jobs(ledger, world), by_site(ledger, world)
     return _Counted(measure(ledger, world), inputs, of_jobs, of_sites, pool, tuple(spans or ()))
@@ -251,8 +253,8 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         names = getattr(counted[0], block)
         return {name: np.concatenate([getattr(c, block)[name] for c in counted]) for name in names}
 
-    def deadline(job: Any) -> str:
-        return "" if math.isinf(job.deadline_s) else f"{job.deadline_s / HOUR_S:g}"
+    def deadline(at_s: float) -> str:
+        return "" if math.isinf(at_s) else f"{at_s / HOUR_S:g}"
 
     pool = np.concatenate([c.pool for c in counted])
     values, jobs, of_time = carried_on(world, join("values"), join("jobs"))
@@ -260,11 +262,12 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         values=values,
         inputs=join("inputs"),
         jobs=jobs,
-        job_names=tuple(job.name for job in world.jobs),
+        job_names=tuple(world.jobs.name(j) for j in range(len(world.jobs))),
         job_facts={
-            "model": tuple(job.model for job in world.jobs),
+            "model": tuple(world.jobs.of_kind("model").tolist()),
+            "tenant": tuple(world.jobs.tenant_names[i] for i in world.jobs.tenant),
             "pool": tuple(_usual_pool(world, pool[:, j]) for j in range(len(world.jobs))),
-            "deadline_h": tuple(deadline(job) for job in world.jobs),
+            "deadline_h": tuple(map(deadline, world.jobs.deadline_s.tolist())),
         },
         facts=facts_of(case.world) | of_time,
         spans=counted[0].spans,

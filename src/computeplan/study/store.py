@@ -19,6 +19,8 @@ same number; an empty cell is a value that does not exist. The same result gives
 Names of cases and jobs are the user's text and are written as they are, even where they begin with
 ``=``, ``+``, ``-`` or ``@`` and a spreadsheet would take them for a formula: a prefix would change
 the name, and the file would no longer say which case it means. Import the columns as text.
+
+Long because what is kept of a case and how it comes back are one format.
 """
 
 from __future__ import annotations
@@ -184,7 +186,15 @@ def _site_header(result: Result) -> Row:
     found = (case.by_site for case in result.cases.values())
     currency = next((by_site.currency for by_site in found if by_site), "USD")
     measures = [in_currency(measure, currency) for measure in MEASURES]
-    return ("case", "run", "site", "end_s", *(f"{part}_{m}" for part in _PARTS for m in measures))
+    parts = _parts(result)
+    return ("case", "run", "site", "end_s", *(f"{part}_{m}" for part in parts for m in measures))
+
+
+def _parts(result: Result) -> tuple[str, ...]:
+    """Return the parts of what is taken at a site, that of services only if there are any."""
+    found = (case.by_site for case in result.cases.values())
+    has_services = any(by_site is not None and by_site.services for by_site in found)
+    return (*_PARTS, "services") if has_services else _PARTS
 
 
 def _site_rows(result: Result) -> Iterable[Row]:
@@ -192,7 +202,9 @@ def _site_rows(result: Result) -> Iterable[Row]:
         found = case.by_site
         if found is None:
             continue
-        parts = [getattr(found, part)[measure] for part in _PARTS for measure in MEASURES]
+        none = dict.fromkeys(MEASURES, np.full((len(found.end_s), len(found.sites)), np.nan))
+        blocks = [getattr(found, part) or none for part in _parts(result)]
+        parts = [block[measure] for block in blocks for measure in MEASURES]
         columns = np.stack(parts, axis=-1).tolist()
         for run, end_s in enumerate(found.end_s.tolist()):
             for i, site in enumerate(found.sites):
@@ -385,7 +397,10 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     jobs, idle, per_day = (
         {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
     )
-    return BySite(names, currency, end_s, jobs, idle, per_day)
+    services = None
+    if rows[0].get("services_chip_h"):
+        services = {m: column(f"services_{in_currency(m, currency)}") for m in MEASURES}
+    return BySite(names, currency, end_s, jobs, idle, per_day, services)
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:

@@ -259,7 +259,7 @@ class Trace:
         """Return the quantiles of all inputs that are uncertain in this world, by name."""
         found = dict[str, FloatArray]()
         for p, pool in enumerate(self.world.pools):
-            factors = (job.step_factor[p] for job in self.world.jobs if job.step_factor)
+            factors = (job.step_factor[p] for job in self.world.jobs.kinds if job.step_factor)
             if any(not factor.is_known for factor in factors):
                 found[f"{STEP_TIME}{pool.chip}"] = self.quantile(Stream.STEP, pool.chip)
             if any(not kind.factor.is_known for kind in pool.kinds):
@@ -352,10 +352,11 @@ def step_factors(world: World, trace: Trace) -> FloatArray:
     Shape (n_runs, n_jobs, n_pools); 1 where it is known.
     """
     found = np.ones((trace.n_runs, len(world.jobs), len(world.pools)))
-    for j, job in enumerate(world.jobs):
+    for k, job in enumerate(world.jobs.kinds):
         for p, pool in enumerate(world.pools):
             if job.step_factor and not (factor := job.step_factor[p]).is_known:
-                found[:, j, p] = factor.at(trace.quantile(Stream.STEP, pool.chip))
+                alike = world.jobs.kind == k
+                found[:, alike, p] = factor.at(trace.quantile(Stream.STEP, pool.chip))[:, None]
     return found
 
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from computeplan.distributions import Law
 from computeplan.world.faults import Corrupt, Kind, Slow
-from computeplan.world.jobs import Job
+from computeplan.world.jobs import Job, Jobs
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
+from computeplan.world.services import Service
 
 __all__ = ["Feature", "features", "features_of", "first_refused"]
 
@@ -82,7 +83,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon", "signals"),
+    *("share_spares", "horizon", "signals", "services"),
 )
 
 
@@ -127,12 +128,13 @@ def _is_random_before_crews(pool: Pool) -> bool:
 
 def features_of(
     pools: Sequence[Pool],
-    jobs: Sequence[Job],
+    jobs: Jobs,
     sharing: Sequence[Sequence[int]],
     policy: str,
     horizon_s: float,
     at_most_s: float,
     signals: Collection[str],
+    services: Sequence[Service] = (),
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
     found = [*_of_jobs(jobs, pools, policy)]
@@ -148,14 +150,20 @@ def features_of(
         found.append(Feature("horizon", "simulate.horizon"))
     elif math.isfinite(at_most_s):
         found.append(Feature("horizon", "simulate.at_most"))
+    if services:
+        about = ", ".join(one.name for one in services)
+        found.append(Feature("services", f"services.{services[0].name}", about=about))
     return tuple(found)
 
 
-def _of_jobs(jobs: Sequence[Job], pools: Sequence[Pool], policy: str) -> Iterator[Feature]:
+def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature]:
     if len(jobs) > 1:
         yield Feature("several_jobs", "jobs", about=str(len(jobs)))
     held = set[int]()
-    for job in jobs:
+    if not jobs.is_written:
+        yield Feature("shared_pool", "workloads")
+        yield Feature("arrives_later", "workloads")
+    for job in jobs.kinds:
         at, places = f"jobs.{job.name}", job.pools_under(policy)
         for name, (key, asks) in _OF_JOBS.items():
             if asks(job):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.notes import Note
 from computeplan.physics.checkpoint import job_ettr
-from computeplan.scheduling.registry import AT_HOME
+from computeplan.scheduling.registry import needs_of
 from computeplan.specs.uncertain import Factor
 from computeplan.world.pools import Pool
 
-__all__ = ["Job", "Shrinking", "Tier"]
+__all__ = ["Job", "Jobs", "Shrinking", "Tier"]
 
 _KNOWN = Factor()
+MOST_BOOKED_APART = 10_000  # jobs whose chip-seconds are kept apart, rather than by kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,12 @@ class Job:
     """Completed saves to the last tier to go back to; 0 if only the newest matters."""
     shrinking: Shrinking | None = None
     """How it goes on without nodes that it lacks; None if it waits for them."""
+    priority: int = 0
+    """The higher, the sooner."""
+    preference: tuple[int, ...] = ()
+    """The place of each pool among those that it would rather have; empty if it has no wish."""
+    step: float = 0.0
+    """The share of its work that is not divided when its nodes are taken from it; 0 if any is."""
     storage: tuple[str, ...] = ()
     """On each pool, the site whose storage it writes to and reads from together with other jobs, so
     that writes and loads are at least as long as `tiers` says; "" where it does not."""
@@ -94,13 +104,18 @@ class Job:
         """Return the tiers on a pool; empty where it saves to one place and waits."""
         return self.tiers[pool] if self.tiers else ()
 
+    def is_arithmetic_on(self, pool: int) -> bool:
+        """Return whether it just trains to its end on a pool where nothing ever happens."""
+        never_saves = math.isinf(self.interval_s[pool]) and not self.tiers_on(pool)
+        return never_saves and not any(self.storage)
+
     def step_factor_on(self, pool: int) -> Factor:
         """Return how many times its nominal one the training time on a pool may be."""
         return self.step_factor[pool] if self.step_factor and not self.is_timed else _KNOWN
 
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""
-        if policy in AT_HOME and self.home >= 0:
+        if "home" in needs_of(policy) and self.home >= 0:
             return [self.home]
         return [int(pool) for pool in np.flatnonzero(self.n_nodes)]
 
@@ -148,3 +163,106 @@ class Shrinking:
         52
         """
         return self.n_replicas - -(-n_lacking * self.n_replicas // n_nodes)
+
+
+class Jobs(Sequence[Job]):
+    """All jobs of a world, as columns: like jobs are one *kind*, compiled once.
+
+    Job `j` is `kinds[kind[j]]` with `scale[j]` times its work, under its own name, arrival,
+    deadline, tenant and priority. A job written by itself is a kind of its own.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[Job],
+        kind: IntArray | None = None,
+        *,
+        scale: FloatArray | None = None,
+        arrival_s: FloatArray | None = None,
+        deadline_s: FloatArray | None = None,
+        tenant: IntArray | None = None,
+        tenant_names: Sequence[str] = ("",),
+        priority: IntArray | None = None,
+        weight: FloatArray | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.kinds = tuple(kinds)
+        self.is_written = kind is None
+        """Whether each job is a kind of its own, as it stands in the scenario."""
+        self.kind = np.arange(len(kinds)) if kind is None else kind
+        n = len(self.kind)
+
+        self.scale = np.ones(n) if scale is None else scale
+        self.arrival_s = self.of_kind("arrival_s") if arrival_s is None else arrival_s
+        self.deadline_s = self.of_kind("deadline_s") if deadline_s is None else deadline_s
+        self.priority = self.of_kind("priority").astype(int) if priority is None else priority
+        self.weight = np.ones(n) if weight is None else weight
+        if tenant is None:
+            tenant_names = tuple(dict.fromkeys(one.tenant for one in self.kinds))
+            index = {name: i for i, name in enumerate(tenant_names)}
+            tenant = np.array([index[one.tenant] for one in self.kinds], dtype=int)[self.kind]
+        self.tenant, self.tenant_names = tenant, tuple(tenant_names)
+        self.names = names
+
+    def __len__(self) -> int:
+        """Return the number of jobs."""
+        return len(self.kind)
+
+    @overload
+    def __getitem__(self, j: int) -> Job: ...
+    @overload
+    def __getitem__(self, j: slice) -> list[Job]: ...
+    def __getitem__(self, j: int | slice) -> Job | list[Job]:
+        """Return a job."""
+        if isinstance(j, slice):
+            return [self[i] for i in range(*j.indices(len(self)))]
+        kind: Job = self.kinds[self.kind[j]]
+        if self.is_written:
+            return kind
+        return replace(
+            kind,
+            name=self.name(j),
+            arrival_s=float(self.arrival_s[j]),
+            deadline_s=float(self.deadline_s[j]),
+            priority=int(self.priority[j]),
+            train_s=kind.train_s * self.scale[j],
+            tenant=self.tenant_names[self.tenant[j]],
+        )
+
+    def name(self, j: int) -> str:
+        """Return the name of a job."""
+        return self.kinds[self.kind[j]].name if self.names is None else self.names[j]
+
+    @cached_property
+    def longest(self) -> list[int]:
+        """All jobs if they are written one by one, else the one with the most work of each kind."""
+        if self.is_written:
+            return list(range(len(self)))
+        order = np.lexsort((self.scale, self.kind))
+        last = np.flatnonzero(np.diff(self.kind[order], append=-1))
+        found: list[int] = order[last].tolist()
+        return found
+
+    def of_kind(self, name: str) -> FloatArray:
+        """Return an attribute of the kind of each job, shape (n_jobs, ...)."""
+        return np.array([getattr(one, name) for one in self.kinds])[self.kind]
+
+    @cached_property
+    def train_s(self) -> FloatArray:
+        """Training time of each job on each pool, shape (n_jobs, n_pools). [s]"""
+        return np.asarray(self.of_kind("train_s") * self.scale[:, None])
+
+    @cached_property
+    def n_groups(self) -> int:
+        """Of how many jobs, or kinds of job, chip-seconds are kept apart."""
+        return len(self) if len(self) <= MOST_BOOKED_APART else len(self.kinds)
+
+    @cached_property
+    def firsts(self) -> IntArray:
+        """The first job of each of those, shape (n_groups,); all of one are of one kind."""
+        return np.unique(self.group, return_index=True)[1]
+
+    @cached_property
+    def group(self) -> IntArray:
+        """Where chip-seconds of each job are kept, shape (n_jobs,)."""
+        return np.arange(len(self)) if len(self) <= MOST_BOOKED_APART else self.kind

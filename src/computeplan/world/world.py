@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,13 +12,15 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import law_mean_s
 from computeplan.errors import InfeasibleError
-from computeplan.ledger import RESTART, TRAIN
+from computeplan.ledger import IDLE, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
+from computeplan.scheduling.view import JobTable, Policy, PoolTable, TenantTable
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
-from computeplan.world.jobs import Job
+from computeplan.world.jobs import Job, Jobs
 from computeplan.world.pools import Pool
+from computeplan.world.services import Service
 from computeplan.world.signals import Signal
 
 __all__ = ["World"]
@@ -51,6 +53,12 @@ def _longer_by_crews(place: Pool) -> float:
     return 1.0 + 1.5 * waits / (place.n_crews * (1 - busy))
 
 
+def _places(job: Job) -> tuple[int, ...]:
+    """Return the pools on which a job may run, those that it would rather have first."""
+    found = map(int, np.flatnonzero(job.n_nodes))
+    return tuple(sorted(found, key=job.preference.__getitem__) if job.preference else found)
+
+
 @dataclass(frozen=True, eq=False)  # equal to itself alone: what is found of it may be kept
 class World:
     """Everything an engine reads."""
@@ -59,7 +67,7 @@ class World:
     policy: str
     """As in the scenario."""
     pools: tuple[Pool, ...]
-    jobs: tuple[Job, ...]
+    jobs: Jobs
     """As compiled."""
     kind_names: tuple[str, ...]
     """Fault kinds, then planned stops."""
@@ -75,6 +83,12 @@ class World:
     """What varies in time, by the name of its weight in the ledger, for each pool."""
     currency: str = "USD"
     """In which the prices of the pools are."""
+    decide: Policy | None = None
+    """The policy with its settings; None for that of the name with its own."""
+    tenants: TenantTable = field(default_factory=TenantTable)
+    services: tuple[Service, ...] = ()
+    """Who holds chips beside jobs, by the hour."""
+    """Who holds chips beside the jobs."""
     at_most_s: float = math.inf
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
 
@@ -108,36 +122,99 @@ class World:
             self.horizon_s,
             self.at_most_s,
             self.signals,
+            self.services,
         )
 
     @cached_property
     def n_nodes(self) -> IntArray:
         """Nodes each job holds on each pool, shape (n_jobs, n_pools); 0 where it can never run."""
-        return np.array([job.n_nodes for job in self.jobs])
+        found = np.asarray(self.jobs.of_kind("n_nodes"), dtype=np.int64)
+        return found.reshape(len(self.jobs), len(self.pools))
+
+    @cached_property
+    def arrival_order(self) -> IntArray:
+        """Jobs in the order in which they come, shape (n_jobs,)."""
+        return np.argsort(self.jobs.arrival_s, kind="stable")
+
+    @cached_property
+    def job_table(self) -> JobTable:
+        """What a policy may see of the jobs; work is counted in jobs as compiled, of their kind."""
+        jobs, pools = self.jobs, range(len(self.pools))
+        kinds = jobs.kinds
+        shape = (len(kinds), len(pools))
+        n_nodes = np.array([one.n_nodes for one in kinds], dtype=np.int64).reshape(shape)
+        train_s = np.array([one.train_s for one in kinds]).reshape(shape)
+        wall_s = [
+            [k.expected_wall_s(p) if k.n_nodes[p] else math.inf for p in pools] for k in kinds
+        ]
+        energy_j = [[self._energy_j(one, p) for p in pools] for one in kinds]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            speed = np.where(n_nodes > 0, 1.0 / train_s, 0.0)
+        known = {name: i for i, name in enumerate(self.tenants.names)}
+        tenant = np.array([known.get(name, 0) for name in jobs.tenant_names], dtype=np.int64)
+        return JobTable(
+            kind=jobs.kind.astype(np.int64),
+            work=np.asarray(jobs.scale, dtype=np.float64),
+            arrival_s=jobs.arrival_s,
+            deadline_s=jobs.deadline_s,
+            home=np.asarray(jobs.of_kind("home"), dtype=np.int64),
+            tenant=tenant[jobs.tenant],
+            priority=jobs.priority,
+            weight=jobs.weight,
+            n_nodes=n_nodes,
+            speed=speed,
+            wall_s=np.array(wall_s).reshape(shape),
+            energy_j=np.array(energy_j).reshape(shape),
+            step=np.array([one.step for one in kinds]),
+            places=tuple(map(_places, kinds)),
+        )
+
+    @cached_property
+    def pool_table(self) -> PoolTable:
+        """What a policy may see of the pools."""
+        chips = np.array([pool.chips_per_node for pool in self.pools])
+        train_w = np.array([self._facility_w(pool)[TRAIN] for pool in self.pools]) * chips
+        prices = np.array([pool.money_per_j for pool in self.pools])
+        rents = np.nan_to_num([pool.rent_money_per_chip_s for pool in self.pools]) * chips
+        return PoolTable(
+            names=tuple(pool.name for pool in self.pools),
+            n_nodes=np.array([pool.n_nodes for pool in self.pools], dtype=np.int64),
+            chips_per_node=chips,
+            usd_per_node_s=train_w * prices + rents,
+            kg_per_j=np.array([pool.kg_per_j for pool in self.pools]),
+            train_w=train_w,
+        )
 
     @cached_property
     def wall_s(self) -> FloatArray:
         """Expected wall time of each job on each pool, inf where it can never run. [s]"""
-        pools = range(len(self.pools))
-        return np.array(
-            [[j.expected_wall_s(p) if j.n_nodes[p] else math.inf for p in pools] for j in self.jobs]
-        )
+        return np.asarray(self.job_table.wall_s[self.jobs.kind] * self.jobs.scale[:, None])
 
     @cached_property
     def energy_j(self) -> FloatArray:
         """Expected facility energy of each job on each pool, shape (n_jobs, n_pools). [J]"""
-        pools = range(len(self.pools))
-        return np.array(
-            [[self.expected_energy_j(j, p) for p in pools] for j in range(len(self.jobs))]
-        )
+        return np.asarray(self.job_table.energy_j[self.jobs.kind] * self.jobs.scale[:, None])
 
-    def expected_energy_j(self, job: int, pool: int) -> float:
+    def draw_w(self, held: Sequence[int]) -> float:
+        """Return what all sites draw if so many nodes of each pool train, and others idle. [W]"""
+        total_w = 0.0
+        for pool, n_held in zip(self.pools, held, strict=True):
+            watts = self._facility_w(pool) * pool.chips_per_node
+            n_idle = pool.n_nodes + pool.n_spare_nodes - n_held
+            total_w += n_held * watts[TRAIN] + n_idle * watts[IDLE]
+        return float(total_w)
+
+    @staticmethod
+    def _facility_w(place: Pool) -> FloatArray:
+        return np.asarray((place.chip_w + place.node_overhead_w + place.network_w) * place.pue)
+
+    def _energy_j(self, spec: Job, pool: int) -> float:
         """Return the expected facility energy of a whole job on a pool, never blocked. [J]"""
-        place, spec = self.pools[pool], self.jobs[job]
-        watts = place.chip_w + place.node_overhead_w + place.network_w
+        place = self.pools[pool]
+        watts = self._facility_w(place)
         train_s, wall_s = float(spec.train_s[pool]), spec.expected_wall_s(pool)
         chip_j = watts[TRAIN] * train_s + watts[RESTART] * (wall_s - train_s)
-        return float(chip_j * spec.n_nodes[pool] * place.chips_per_node * place.pue)
+        return float(chip_j * spec.n_nodes[pool] * place.chips_per_node)
 
     def blocked_share(self, job: int, pool: int) -> float:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
@@ -148,7 +225,7 @@ class World:
 
         Both of shape (n_runs, n_jobs, n_pools).
         """
-        is_timed = np.array([job.is_timed for job in self.jobs])
+        is_timed = self.jobs.of_kind("is_timed")
         return np.where(is_timed[:, None], 1.0, step_factor)
 
     def long_run_wall_s(self, job: int, pool: int) -> float:
@@ -199,7 +276,8 @@ class World:
 
     def look_s(self, pool: int) -> float:
         """Return how far to draw samples on a pool, at first. [s]"""
-        looks_s = [self.first_look_s(j, pool) for j, n in enumerate(self.n_nodes[:, pool]) if n]
+        jobs = self.jobs.longest
+        looks_s = [self.first_look_s(j, pool) for j in jobs if self.n_nodes[j, pool]]
         return max(looks_s, default=self.longest_look_s)
 
     def arrival_rate(self, pool: int) -> float:
@@ -223,12 +301,13 @@ class World:
     @cached_property
     def longest_look_s(self) -> float:
         """How far to draw samples for any job on any pool, at first. [s]"""
-        return max(
+        looks_s = (
             self.first_look_s(j, p)
-            for j in range(len(self.jobs))
+            for j in self.jobs.longest
             for p in range(len(self.pools))
             if self.n_nodes[j, p]
         )
+        return max(looks_s, default=self.horizon_s)
 
     def longer_look_s(self, until_s: float, waiting: str) -> float:
         """Return how far to draw samples after `until_s` was not enough, without a horizon. [s]

@@ -22,6 +22,7 @@ from computeplan.ledger import BLOCKED, LOST, RESTART, SAVE, TRAIN
 from computeplan.metrics import measure
 from computeplan.report.numbers import headline
 from computeplan.report.words import sentence, sentences
+from computeplan.world.jobs import Jobs
 
 FAULT, STOP = 0, 1
 NO_SPARES = {"sites.s.pools.p.spares": "0 nodes"}
@@ -405,7 +406,7 @@ def test_nothing_changes_where_no_node_is_lacking(data):
     scenario = cp.load(data)
     world = compile_world(scenario)
     waits = dataclasses.replace(
-        world, jobs=tuple(dataclasses.replace(job, shrinking=None) for job in world.jobs)
+        world, jobs=Jobs([dataclasses.replace(job, shrinking=None) for job in world.jobs])
     )
     seed = scenario.simulate.seed
     ledger = event.play(world, seed, 0, 4)

@@ -23,6 +23,7 @@ from computeplan.engines.event.calendar import Calendar, Rank
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import InfeasibleError, UnsupportedByEngine
 from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN
+from computeplan.world.jobs import Jobs
 from computeplan.world.world import World
 
 # By hand: 100 s of training on pools of 4 nodes, 1 TB over 100 GB/s: 10 s alone
@@ -192,7 +193,7 @@ def test_a_job_alone_at_the_storage_is_played_as_one_with_its_own_bandwidth(data
             data["planned"] = {}
     world = compile_world(cp.load(data))
     jobs = [replace(job, storage=(job.name,) * len(world.pools)) for job in world.jobs]
-    alone = event.play(replace(world, jobs=tuple(jobs)), seed, 0, 2, timeline=True)
+    alone = event.play(replace(world, jobs=Jobs(jobs)), seed, 0, 2, timeline=True)
     assert_same_books(alone, event.play(world, seed, 0, 2), world)
     held_s = sum(span.end_s - span.start_s for span in alone.spans)
     assert held_s == pytest.approx(alone.job_s[0, :, :QUEUE].sum(), rel=1e-9, abs=1e-6)

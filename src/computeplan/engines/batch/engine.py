@@ -163,14 +163,17 @@ class _Books:
     def __init__(self, world: World, slower: FloatArray, wall_s: FloatArray) -> None:
         self.world, self.wall_s, self.weights = world, wall_s, ("seconds", *world.signals)
         self.slower, n_runs = slower, len(wall_s)
+        self.factor = world.work_factor(slower)
         n_jobs, n_pools, n_kinds = len(world.jobs), len(world.pools), len(world.kind_names)
         self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), len(self.weights)))
         self.chip_s = self.booked[..., 0]
         self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
+        self.n_held = [0] * n_pools
+        self.kept_frac = np.zeros((n_runs, n_jobs))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
         by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
         shapes = dict.fromkeys(("repairs", "retired", "in_repair"), by_pool)
-        shapes["from_start"] = (n_runs, n_jobs)
+        shapes |= dict.fromkeys(("from_start", "stays"), (n_runs, n_jobs))
         self.counts = {n: np.zeros(shapes.get(n, by_kind), dtype=np.int64) for n in COUNTS}
 
     def add(self, rows: Rows, pool: int, job: int | None) -> None:
@@ -203,6 +206,10 @@ class _Books:
             self.chip_s[:, job, pool, phase] = seconds * (rows.n_held * chips)
         # What it lacks, all the while.
         self.chip_s[:, job, pool, BLOCKED] -= rows.missing_node_s * chips
+        work_s = self.world.jobs[job].train_s[pool] * self.factor[:, job, pool]
+        self.n_held[pool] = rows.n_held
+        self.kept_frac[:, job] = phases[TRAIN] / work_s
+        self.counts["stays"][:, job] = 1
         self.end_s[:, job] = rows.end_s
         if rows.weights:
             weighted = rows.weights.booked * chips
@@ -215,10 +222,15 @@ class _Books:
         return Ledger(
             booked=self.booked,
             job_s=self.job_s,
+            kept_frac=self.kept_frac,
             first_start_s=np.zeros_like(self.end_s),
             end_s=self.end_s,
             wall_s=self.wall_s,
+            waiting_idle_chip_s=np.zeros(len(self.wall_s)),
+            peak_w=np.full(len(self.wall_s), self.world.draw_w(self.n_held)),
             step_factor=self.slower,
+            served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
+            lacked_chip_s=np.zeros((len(self.wall_s), 0)),
             counts=self.counts,
             weights=self.weights,
         )

@@ -63,6 +63,10 @@ class Calendar(Environment):
         heappush(self.entries, (time_s, rank, pool, node, next(self.order), entry))
         return entry
 
+    def is_last_at(self, now_s: float) -> bool:
+        """Return whether nothing else happens at a time that has come."""
+        return not self.entries or self.entries[0][0] > now_s
+
     def step(self) -> None:
         """Let the next entry happen, for SimPy's loop, which an empty schedule ends."""
         if not self.entries or self.entries[0] >= self.end:

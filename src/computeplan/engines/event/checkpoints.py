@@ -46,9 +46,9 @@ class Checkpoints:
     A save to the last tier is safe from every fault.
     """
 
-    def __init__(self, tiers: tuple[Tier, ...], n_kept: int) -> None:
-        self.tiers = tiers
-        self.saved = [START] * max(len(tiers), 1)
+    def __init__(self, tiers: tuple[Tier, ...], n_kept: int, start: Save = START) -> None:
+        self.tiers, self.start = tiers, start
+        self.saved = [start] * max(len(tiers), 1)
         self.history = deque[_Saves]()
         self.n_kept, self.n_in_history = n_kept, 0
         self.safe_level = min((tier.survives for tier in tiers), default=0)
@@ -111,11 +111,11 @@ class Checkpoints:
         if level > self.safe_level:
             for i, tier in enumerate(self.tiers):
                 if level > tier.survives:
-                    self.saved[i] = START
+                    self.saved[i] = self.start
 
     def go_back(self, clean_by_s: float) -> bool:
         """Go back to the newest save complete by a time; return whether to the very start."""
-        self.saved = [START] * len(self.saved)
+        self.saved = [self.start] * len(self.saved)
         while self.history:
             last = self.history[-1]
             n_clean = bisect_right(last.numbers, clean_by_s, key=lambda j: last.save(j).when_s)

@@ -4,25 +4,32 @@ What happens is an entry of the calendar, with an exact time and a rank. There i
 end of a restart, and none for a checkpoint but where jobs share storage: between two faults the
 books of a job follow from when it began to train (``job.py``). There is no process per node or
 chip. What faults do is in ``fault_effects.py``.
+
+A job is an object while it holds nodes where something can happen to it; where nothing can, its
+stay is arithmetic (`_Stay`), and before and after that it is a row of columns.
+
+Long because what happens to a job between its arrival and its end is decided here.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from computeplan.arrays import FloatArray
-from computeplan.engines.event.books import joined
-from computeplan.engines.event.calendar import Calendar, Rank
+from computeplan.engines.event.calendar import Calendar, Entry, Rank, cancel
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
+from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.pool import PoolRun
+from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
-from computeplan.ledger import LOST, PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
+from computeplan.ledger import PHASES, Ledger, Span, concatenate, make_ledger
+from computeplan.scheduling.decision import Start
 from computeplan.scheduling.registry import load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
@@ -30,18 +37,21 @@ from computeplan.trace.one_run import RunSamples
 from computeplan.trace.streams import BLOCK
 from computeplan.trace.trace import step_factors
 from computeplan.world.features import features, first_refused
+from computeplan.world.pools import is_slowed
 from computeplan.world.world import World
 
 __all__ = ["PLAYS", "play", "rows_at_once", "why_unsupported"]
 
 MOST_CELLS = 8e6  # of the books of all runs that are played together: some 0.1 GB
+MOST_NAMED = 20  # jobs in a message
+ENDS = 1e-12  # a job with less than this share of its work left has done it, but for rounding
 
 PLAYS = PLAYED | features(
     "several_jobs several_pools shared_pool arrives_later shared_storage shrinks shrinks_never"
     " asynchronous_saves tiers never_saves keeps_several share_spares replay replay_from_0 memory"
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
-    " listed_stops late_stops horizon signals"
+    " listed_stops late_stops horizon signals services"
 )
 
 
@@ -53,7 +63,8 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
 
 def rows_at_once(world: World) -> int:
     """Return how many runs to play together: as many as are drawn together, if their books fit."""
-    cells = (len(world.jobs) + 1) * len(world.pools) * len(PHASES) * (2 + len(world.signals))
+    cells = (world.jobs.n_groups + 1) * len(world.pools) * len(PHASES) * (2 + len(world.signals))
+    cells += len(world.jobs) * (len(PHASES) + 8 + len(world.pools))
     return int(max(1, min(BLOCK, MOST_CELLS / cells)))
 
 
@@ -131,11 +142,24 @@ class _Arrivals:
 
     def _draw_more(self, now_s: float) -> None:
         """Draw farther: some job is still running when what was drawn ends."""
-        jobs = self.run.jobs
-        waiting = ", ".join(job.spec.name for job in jobs if math.isinf(job.end_s))
+        waiting = self.run.unfinished()
         self.look_s = self.run.world.longer_look_s(now_s, waiting)
         self._draw()
         self.run.await_ends(self.pool)
+
+
+@dataclass(slots=True)
+class _Stay:
+    """A job on nodes where nothing can happen but its end, and what the policy decides."""
+
+    job: int
+    pool: int
+    start_s: float
+    from_s: float
+    """Position at the start. [s]"""
+    work_s: float
+    """Position at the end of all its work. [s]"""
+    ending: Entry | None = None
 
 
 class _Run:
@@ -145,15 +169,14 @@ class _Run:
         self, world: World, trace: Trace, run: int, slower: FloatArray, *, timeline: bool
     ) -> None:
         self.world, self.trace, self.run, self.slower = world, trace, run, slower
-        work = world.work_factor(slower)
+        self.factor = world.work_factor(slower)
         self.cut_s = world.cut_s
         self.calendar = Calendar((world.cut_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
-        storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
-        self.jobs = [
-            Job(i, spec, work[i].tolist(), self.calendar, storages, self._end, self.spans)
-            for i, spec in enumerate(world.jobs)
-        ]
+        self.storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
+        self.jobs: dict[int, Job] = {}
+        self.stays: dict[int, _Stay] = {}  # both hold nodes
+        self.changed: list[Job] = []  # whose end is expected at another time
         counted = ("interruptions", "idle_faults", "slowdowns")
         self.counts = {name: [0] * len(world.kind_names) for name in counted}
         self.pools = []
@@ -163,9 +186,19 @@ class _Run:
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
-        self.queue: list[int] = []
-        self.n_open = len(self.jobs)
-        self.policy, self.policy_due = load_policy(world.policy), False
+        self.view = View(world.job_table, world.pool_table, world.tenants)
+        self.view.done_frac = self._done_frac
+        self.books = JobBooks(world, self.factor)
+        parts = (self.pools, self.view, self.calendar, self._stop, self._call_policy)
+        self.services = Services(world.services, *parts)
+        self.train_s, kinds = world.jobs.train_s, world.jobs.kinds
+        pools = range(len(self.pools))
+        self.is_arithmetic = [[kind.is_arithmetic_on(p) for p in pools] for kind in kinds]
+        self.n_open = len(world.jobs)
+        self.policy = world.decide or load_policy(world.policy)
+        self.is_due = False
+        self.again: Entry | None = None
+        self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
         # Whether the next fault is not known, as it may follow from what has not happened yet, or
         # be on nodes of another pool.
         self.is_open = [
@@ -176,140 +209,310 @@ class _Run:
         for p, pool in enumerate(self.pools):
             effects = FaultEffects(pool, trace, run, self.jobs, self.counts)
             self.arrivals.append(_Arrivals(self, p, effects))
+        for p, pool in enumerate(self.pools):
+            has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
+            pool.is_quiet = not (has_events or is_slowed(pool.spec) or world.signals or timeline)
+            pool.nodes.counts_only = pool.is_quiet
 
     def play(self) -> Ledger:
         """Return the books of the run."""
-        for job in self.jobs:
-            arrive = partial(self._arrive, job)
-            self.calendar.at(job.spec.arrival_s, Rank.ARRIVAL, arrive, node=job.index)
+        self._await_arrival(0)
         self.calendar.run()
         if self.n_open and math.isinf(self.cut_s):
-            waiting = ", ".join(self.jobs[j].spec.name for j in self.queue) or "a blocked job"
+            queue = itertools.islice(self.view.queue, MOST_NAMED)
+            waiting = ", ".join(self.world.jobs[j].name for j in queue) or "a blocked job"
             message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
             raise ComputePlanError(message)
         if self.n_open or not self.world.ends_with_work:
             return self._ledger(self.cut_s)
-        return self._ledger(max(job.end_s for job in self.jobs))
+        return self._ledger(self.books.last_end_s)
 
-    def _arrive(self, job: Job, now_s: float) -> None:
-        job.since_s = now_s
-        self.queue.append(job.index)
-        self._call_policy(now_s)
+    def unfinished(self) -> str:
+        """Return the names of jobs that have not ended."""
+        open_jobs = itertools.islice(self.books.unfinished(), MOST_NAMED)
+        return ", ".join(self.world.jobs[j].name for j in open_jobs)
 
-    def _start(self, job: Job, pool: int, now_s: float) -> None:
-        place, n = self.pools[pool], int(job.spec.n_nodes[pool])
-        if n == 0 or n > place.nodes.room:
+    # -- jobs come, run and end ------------------------------------------------------------------
+
+    def _await_arrival(self, i: int) -> None:
+        """Await the job that comes as number `i`, counted from 0."""
+        order, arrival_s = self.world.arrival_order, self.world.job_table.arrival_s
+        if i < len(order):
+            job = int(order[i])
+            then = partial(self._arrive, i)
+            self.calendar.at(float(arrival_s[job]), Rank.ARRIVAL, then, node=job)
+
+    def _arrive(self, i: int, now_s: float) -> None:
+        self.view.enqueue(int(self.world.arrival_order[i]))
+        self._await_arrival(i + 1)
+        self._ask_now(now_s)
+
+    def _start(self, start: Start, now_s: float) -> None:
+        """Let a job that waits hold its nodes of a pool."""
+        index, pool, view = start.job, self.pools[start.pool], self.view
+        n = view.nodes(index, pool.index)
+        if index not in view.queue or n == 0 or n > pool.nodes.room:
+            name = self.world.jobs[index].name
+            what = f"{name} ({n} nodes)" if index in view.queue else f"{name}, which does not wait,"
             message = (
-                f"policy {self.world.policy} placed {job.spec.name} ({n} nodes) on"
-                f" {place.spec.name}, which has room for {place.nodes.room}"
+                f"policy {self.world.policy} placed {what} on {pool.spec.name}, which has room for"
+                f" {pool.nodes.room}"
             )
             raise ComputePlanError(message)
-        place.nodes.n_promised += n
-        place.nodes.give_many(job.index, n, now_s)
-        job.start(pool, place.spec, self.world.signals_of(pool), now_s)
-        place.jobs.append(job)
-        place.set_paces(now_s)
-        self.await_ends(pool)
+        pool.nodes.n_promised += n
+        pool.nodes.give_many(index, n, now_s)
+        has_begun = index in view.left_frac
+        work_s = self.train_s.item(index, pool.index) * self.factor.item(index, pool.index)
+        from_s = work_s * (1.0 - view.left_frac.get(index, 1.0))
+        self.books.begin(index, now_s)
+        stay = _Stay(index, pool.index, now_s, from_s, work_s)
+        is_arithmetic = pool.is_quiet and self.is_arithmetic[view.kind[index]][pool.index]
+        if is_arithmetic and not (has_begun and start.restart_s):
+            self.stays[index] = stay
+            end_s = now_s + (work_s - from_s)
+            view.place(index, pool.index, end_s)
+            until_s = now_s + start.lease_s
+            ends = end_s <= until_s * (1 + ENDS)
+            then = self._end_stay if ends else self._release_stay
+            at_s = end_s if ends else until_s
+            at = (at_s, Rank.JOB_ENDS, partial(then, stay), pool.index, index)
+            stay.ending = self.calendar.at(*at)
+            return
+        job = self._job(stay, start.restart_s if has_begun else None)
+        view.place(index, pool.index, self._expected_end(job, now_s))
+        if start.lease_s < math.inf:
+            then = partial(self._stop, index)
+            job.lease = self.calendar.at(job.ready_s + start.lease_s, Rank.JOB_ENDS, then)
+        pool.set_paces(now_s)
+        self._await_end(job, self._latest_s(pool.index))
+
+    def _job(self, stay: _Stay, restart_s: float | None) -> Job:
+        """Return the job of a stay, which begins where that did."""
+        spec, pool = self.world.jobs[stay.job], self.pools[stay.pool]
+        parts = (self.calendar, self.storages, self._end, self.spans, self.changed)
+        slower = float(self.factor[stay.job, stay.pool])
+        job = self.jobs[stay.job] = Job(stay.job, spec, slower, *parts)
+        signals = self.world.signals_of(stay.pool)
+        job.start(stay.pool, pool.spec, signals, stay.start_s, stay.from_s, restart_s)
+        pool.jobs[stay.job] = job
+        return job
+
+    def _expected_end(self, job: Job, now_s: float) -> float:
+        has_faults = self.world.pools[job.pool].fault_rate_per_node_s > 0
+        return job.expected_end(now_s, has_faults=has_faults)
+
+    def _latest_s(self, pool: int) -> float:
+        """Return until when the ends of jobs on a pool follow from what has happened. [s]"""
+        return min(math.inf if self.is_open[pool] else self.arrivals[pool].next_s, self.cut_s)
 
     def await_ends(self, pool: int) -> None:
         """Await the ends of jobs that train, unless a fault comes before: then look again."""
-        next_s = math.inf if self.is_open[pool] else self.arrivals[pool].next_s
-        latest_s = min(next_s, self.cut_s)
+        latest_s = self._latest_s(pool)
         for near in self.pools[pool].near:
-            for job in near.jobs:
-                if job.ending is None and job.may_end_by(latest_s):
-                    end_s = job.ahead(0.0).end_s
-                    if end_s <= latest_s:
-                        at = (end_s, Rank.JOB_ENDS, partial(self._end, job), near.index, job.index)
-                        job.ending = self.calendar.at(*at)
+            for job in near.jobs.values():
+                self._await_end(job, latest_s)
+
+    def _await_end(self, job: Job, latest_s: float) -> None:
+        if job.ending is None and not job.is_leaving and job.may_end_by(latest_s):
+            end_s = job.ahead(0.0).end_s
+            if end_s <= latest_s:
+                at = (end_s, Rank.JOB_ENDS, partial(self._end, job), job.pool, job.index)
+                job.ending = self.calendar.at(*at)
 
     def _end(self, job: Job, now_s: float) -> None:
         job.end(now_s)
+        self.books.add(job)
+        self._leave(job.index, job.pool, now_s)
+
+    def _end_stay(self, stay: _Stay, now_s: float) -> None:
+        self._book_stay(stay, stay.work_s)
+        self._leave(stay.job, stay.pool, now_s)
+
+    def _leave(self, index: int, at: int, now_s: float) -> None:
+        """Note that a job has done its work."""
+        self.books.end(index, now_s)
         self.n_open -= 1
         if not self.n_open and self.world.ends_with_work:
             self.calendar.entries.clear()  # nothing will ask where its nodes went
+            self.jobs.pop(index, None)
+            self.stays.pop(index, None)
             return
-        pool = self.pools[job.pool]
-        pool.jobs.remove(job)
-        pool.nodes.n_promised -= job.allocation.n_nodes
-        pool.nodes.take_back(job.index, now_s)
-        handed_out = [near.hand_out(now_s) for near in pool.near]
-        if any(handed_out):
-            self.await_ends(job.pool)
+        self._give_back(index, at, now_s)
+        self.view.left_frac.pop(index, None)
+        self._ask_now(now_s)
+
+    def _give_back(self, index: int, at: int, now_s: float) -> None:
+        """Let a job hold no nodes."""
+        pool = self.pools[at]
+        if self.stays.pop(index, None) is None:
+            job = self.jobs.pop(index)
+            del pool.jobs[index]
+            cancel(job.lease)
+        self.view.leave(index)
+        pool.nodes.n_promised -= self.view.nodes(index, at)
+        pool.nodes.take_back(index, now_s)
+        if not pool.is_quiet:
+            handed_out = [near.hand_out(now_s) for near in pool.near]
+            if any(handed_out):
+                self.await_ends(at)
+
+    # -- what the policy decides -----------------------------------------------------------------
+
+    def _stop(self, index: int, now_s: float) -> None:
+        """Let a running job save, give back its nodes, and wait again."""
+        if stay := self.stays.get(index):
+            cancel(stay.ending)
+            self._release_stay(stay, now_s)
+            return
+        job = self.jobs[index]
+        if not job.is_leaving and job.stop(now_s, 0.0):  # else it ends in a moment
+            job.then_leave = partial(self._release, job)
+            self.view.stopping.add(index)
+            job.when_saved(now_s, job.then_leave)
+
+    def _release(self, job: Job, now_s: float) -> None:
+        """Let a job whose save is complete, or was broken by a fault, wait again."""
+        if self.jobs.get(job.index) is not job:
+            return  # it has left
+        job.leave(now_s)
+        self.books.add(job)
+        self._wait_again(job.index, job.pool, job.position_s / job.plan.work_s, now_s)
+
+    def _release_stay(self, stay: _Stay, now_s: float) -> None:
+        position_s = min(stay.from_s + now_s - stay.start_s, stay.work_s)
+        self._book_stay(stay, position_s)
+        self._wait_again(stay.job, stay.pool, position_s / stay.work_s, now_s)
+
+    def _wait_again(self, index: int, at: int, done_frac: float, now_s: float) -> None:
+        self._give_back(index, at, now_s)
+        self.view.enqueue(index, 1.0 - done_frac)
+        self.books.wait(index, now_s)
         self._call_policy(now_s)
 
+    def _book_stay(self, stay: _Stay, position_s: float) -> None:
+        n_chips = self.view.nodes(stay.job, stay.pool) * self.world.pools[stay.pool].chips_per_node
+        self.books.add_stay(stay.job, stay.pool, position_s - stay.from_s, n_chips)
+
+    def _done_frac(self, index: int) -> float:
+        """Return the share of the work of a running job that is done, and may yet be lost."""
+        if stay := self.stays.get(index):
+            return min((stay.from_s + self.view.now_s - stay.start_s) / stay.work_s, 1.0)
+        job = self.jobs[index]
+        return job.position_at(self.view.now_s) / job.plan.work_s
+
+    def _ask_now(self, now_s: float) -> None:
+        """Ask the policy once all is done that happens at this time: at once, if nothing is left.
+
+        For what stands at the end of its event.
+        """
+        if self._has_to_ask(now_s):
+            if self.calendar.is_last_at(now_s) and now_s < self.cut_s:
+                self._ask_policy(now_s)
+            else:
+                self._call_policy(now_s)
+
+    def _has_to_ask(self, now_s: float) -> bool:
+        return not self.is_due and bool(self.view.queue or self.services.is_unsettled(now_s))
+
     def _call_policy(self, now_s: float) -> None:
-        if self.queue and not self.policy_due:
-            self.policy_due = True
+        if self._has_to_ask(now_s):
+            self.is_due = True
             self.calendar.at(now_s, Rank.POLICY, self._ask_policy)
 
+    def _ask_again(self, now_s: float) -> None:
+        self.again = None
+        if not self.is_due:
+            self.is_due = True
+            self._ask_policy(now_s)
+
     def _ask_policy(self, now_s: float) -> None:
-        """Start the jobs that the policy places, and ask again where one took another's nodes.
+        """Do what the policy decides, and ask again where one start took another's nodes.
 
         Pools that share spares offer them together: what one job has borrowed is gone for the next.
         """
-        self.policy_due, asks = False, True
-        while self.queue and asks:
+        self.is_due, view, asks = False, self.view, True
+        view.now_s = now_s
+        self.services.settle(now_s)
+        self._start_deferred(now_s)
+        while asks and not (self.deferred and view.stopping):
             asks = False
-            for n_before, (index, pool) in enumerate(self.policy(self._view(now_s))):
-                nodes, job = self.pools[pool].nodes, self.jobs[index]
-                asks = bool(n_before and nodes.others and job.spec.n_nodes[pool] > nodes.room)
-                if asks:
+            self._look(now_s)
+            decision = self.policy(view)
+            view.memory = decision.memory
+            cancel(self.again)
+            self.again = None
+            if decision.again_s < math.inf:
+                at_s = max(decision.again_s, now_s)
+                self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
+            for index in decision.stop:
+                if index not in view.running:
+                    name = self.world.jobs[index].name
+                    message = f"policy {self.world.policy} stopped {name}, which does not run"
+                    raise ComputePlanError(message)
+                self._stop(index, now_s)
+            if decision.stop:
+                self.deferred = list(decision.start)
+                self._start_deferred(now_s)
+                continue
+            for n_before, start in enumerate(decision.start):
+                nodes, n = self.pools[start.pool].nodes, view.nodes(start.job, start.pool)
+                if n > nodes.room and n_before and nodes.others:
+                    asks = bool(view.queue)
                     break
-                self.queue.remove(index)
-                self._start(job, pool, now_s)
+                self._start(start, now_s)
 
-    def _view(self, now_s: float) -> View:
-        """Return what the policy may see."""
-        running: list[list[tuple[float, int]]] = [[] for _ in self.pools]
-        for job in self.jobs:
-            if job.runs:
-                has_faults = self.world.pools[job.pool].fault_rate_per_node_s > 0
-                end_s = job.expected_end(now_s, has_faults=has_faults)
-                running[job.pool].append((end_s, job.allocation.n_nodes))
-        return View(
-            now_s=now_s,
-            queue=tuple(self.queue),
-            free=tuple(pool.nodes.room for pool in self.pools),
-            running=tuple(map(tuple, running)),
-            n_nodes=self.world.n_nodes,
-            wall_s=self.world.wall_s,
-            energy_j=self.world.energy_j,
-            deadline_s=np.array([job.deadline_s for job in self.world.jobs]),
-            home=np.array([job.home for job in self.world.jobs]),
-        )
+        free = [pool.nodes.n_free for pool in self.pools]
+        self.books.note(now_s, free, view.held, len(view.queue))
+
+    def _start_deferred(self, now_s: float) -> None:
+        """Start what was to follow stops, in its order on each pool, as far as it can be.
+
+        While jobs save before they give back their nodes, who lacks nodes waits for them; after
+        that its start is void.
+        """
+        starts, self.deferred, waits = self.deferred, [], set[int]()
+        for start in starts:
+            n = self.view.nodes(start.job, start.pool)
+            can = start.job in self.view.queue and n <= self.pools[start.pool].nodes.room
+            if can and start.pool not in waits:
+                self._start(start, now_s)
+            elif self.view.stopping:
+                self.deferred.append(start)
+                waits.add(start.pool)
+
+    def _look(self, now_s: float) -> None:
+        """Let the view tell what has changed since it was looked at."""
+        view = self.view
+        for pool in self.pools:
+            view.free[pool.index] = pool.nodes.room
+        for job in self.changed:
+            if job.runs and job.index in view.running:
+                view.expect(job.index, self._expected_end(job, now_s))
+        self.changed.clear()
 
     def _ledger(self, wall_s: float) -> Ledger:
         """Book what is under way at the end of the run, and return the ledger."""
-        world, jobs, pools = self.world, self.jobs, self.pools
+        world, books = self.world, self.books
         is_done = world.ends_with_work and not self.n_open
-        retired = [arrivals.effects.generations.n_retired for arrivals in self.arrivals]
-        n_weights = 2 + len(world.signals)
-        booked = np.zeros((1, len(jobs) + 1, len(pools), len(PHASES), n_weights))
-        for job in jobs:
+        for stay in self.stays.values():
+            self._book_stay(stay, stay.from_s + (wall_s - stay.start_s))
+        for job in self.jobs.values():
             job.close(wall_s)
-            if job.pool >= 0:
-                at = booked[0, job.index, job.pool]
-                at[:, 0], at[:, 2:] = job.books.chip_s[:-1], job.books.weighted
-                at[[TRAIN, LOST], 1] = job.slow_chip_s()
-        for p, pool in enumerate(pools):
+            books.add(job)
+        for pool in self.pools:
             pool.nodes.book(wall_s)
-            at = booked[0, -1, p]
-            at[:, 0], at[:, 2:] = pool.nodes.books.chip_s[:-1], pool.nodes.books.weighted
-        return Ledger(
-            booked=booked,
-            job_s=np.array([[job.books.job_s for job in jobs]]),
-            first_start_s=np.array([[job.start_s for job in jobs]]),
-            end_s=np.array([[job.end_s for job in jobs]]),
-            wall_s=np.array([wall_s]),
-            step_factor=self.slower[None],
-            counts={
-                **{name: np.array([counts]) for name, counts in self.counts.items()},
-                "repairs": np.array([[pool.repairs.n_repairs for pool in pools]]),
-                "retired": np.array([retired]),
-                "in_repair": np.array([[pool.nodes.n_in_repair * is_done for pool in pools]]),
-                "from_start": np.array([[job.n_from_start for job in jobs]]),
+        self.services.close(wall_s)
+        return books.ledger(
+            wall_s,
+            self.slower,
+            [pool.nodes.books for pool in self.pools],
+            self.services.books(2 + len(world.signals)),
+            list(self.view.queue),
+            self.spans,
+            self.counts
+            | {
+                "repairs": [pool.repairs.n_repairs for pool in self.pools],
+                "retired": [arrivals.effects.generations.n_retired for arrivals in self.arrivals],
+                "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],
             },
-            weights=("seconds", "slow", *world.signals),
-            spans=None if self.spans is None else joined(self.spans),
         )

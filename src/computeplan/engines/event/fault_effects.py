@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
 
 from computeplan.engines.event.calendar import Rank, Then
 from computeplan.engines.event.job import Job
-from computeplan.engines.event.pool import FREE, IN_REPAIR, PoolRun, SentTogether
+from computeplan.engines.event.pool import FREE, IN_REPAIR, SERVICE, PoolRun, SentTogether
 from computeplan.trace import Trace
 from computeplan.trace.one_run import Fault, RunSamples
 from computeplan.world.faults import Corrupt, Interrupt, Kind, Slow
@@ -125,11 +125,11 @@ class Generations:
 class FaultEffects:
     """The faults of one pool, and its planned maintenance, in run number `run` of a trace.
 
-    `jobs` are all of the run; `counts`, by kind, are counted up.
+    `jobs` are those that hold nodes; `counts`, by kind, are counted up.
     """
 
     def __init__(
-        self, pool: PoolRun, trace: Trace, run: int, jobs: Sequence[Job], counts: Counts
+        self, pool: PoolRun, trace: Trace, run: int, jobs: Mapping[int, Job], counts: Counts
     ) -> None:
         self.pool, self.jobs, self.counts = pool, jobs, counts
         self.nodes = pool.nodes
@@ -196,7 +196,8 @@ class FaultEffects:
         where = self.nodes.where[node]
         if where == IN_REPAIR:
             return True
-        return self.kinds[kind].is_busy and (where < 0 or self.jobs[where].is_blocked)
+        is_idle = where == FREE or (where >= 0 and self.jobs[where].is_blocked)
+        return self.kinds[kind].is_busy and is_idle
 
     def _slow(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node hold its job back for a while; nothing is interrupted."""
@@ -205,7 +206,7 @@ class FaultEffects:
         if where == IN_REPAIR:
             return
         assert isinstance(effect, Slow)
-        self.counts["idle_faults" if where == FREE else "slowdowns"][kind] += 1
+        self.counts["slowdowns" if where >= 0 else "idle_faults"][kind] += 1
         ticket = object()
         self.pool.slow.setdefault(node, {})[ticket] = effect.to_frac
         self.pool.when_repaired(now_s + fault.lasts_s, node, partial(self._fast, node, ticket))
@@ -222,11 +223,11 @@ class FaultEffects:
     def _corrupt(self, kind: int, fault: Fault, now_s: float) -> None:
         """Damage the job of a node, if it has one; it is found later."""
         where = self.nodes.where[fault.nodes[0]]
-        if where == FREE:
-            self.counts["idle_faults"][kind] += 1
-        elif where != IN_REPAIR:
+        if where >= 0:
             then = partial(self._found, kind, fault, self.jobs[where], now_s)
             self._fault_at(now_s + fault.found_s, fault.nodes[0], then)
+        elif where != IN_REPAIR:
+            self.counts["idle_faults"][kind] += 1
 
     def _found(self, kind: int, fault: Fault, job: Job, since_s: float, now_s: float) -> None:
         """Interrupt a job whose state is damaged since a time; its node goes if it still has it."""
@@ -244,13 +245,13 @@ class FaultEffects:
     def _maintain(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let all jobs save and stop; or take nodes out: idle ones now, others once saved."""
         if not fault.takes:
-            for job in self.pool.jobs:
+            for job in list(self.pool.jobs.values()):
                 self.counts["interruptions"][kind] += job.stop(now_s, fault.lasts_s)
             return
         where = self.nodes.where
         group = list(self.pool.spec.stop(kind).group(fault.nodes[0], len(where)))
         self._take_out(None, group, fault, now_s)
-        for job in [job for pool in self.pool.near for job in pool.jobs]:
+        for job in [job for pool in self.pool.near for job in pool.jobs.values()]:
             own = [node for node in group if where[node] == job.index]
             if own and job.stop(now_s, 0.0):
                 self.counts["interruptions"][kind] += 1
@@ -261,7 +262,7 @@ class FaultEffects:
         is_interrupted = False
         for node in group:
             where = self.nodes.where[node]
-            if where == FREE:
+            if where == FREE or (job is None and where <= SERVICE):
                 self.pool.send_to_repair(node, None, now_s)
             elif job is not None and where == job.index:
                 if not is_interrupted:

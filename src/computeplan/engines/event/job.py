@@ -14,7 +14,7 @@ one event to the next, and a stretch is one interval; other jobs need no event f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from computeplan import ledger
@@ -23,7 +23,7 @@ from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, canc
 from computeplan.engines.event.checkpoints import Checkpoints, Save
 from computeplan.engines.event.storage import Storage
 from computeplan.engines.event.stretch import SLACK, Schedule, Stretch
-from computeplan.ledger import LOST, QUEUE, RESTART, SAVE, TRAIN, Span
+from computeplan.ledger import LOST, RESTART, SAVE, TRAIN, Span
 from computeplan.specs.checkpoints import SURVIVES
 from computeplan.world.jobs import Job as Spec
 from computeplan.world.jobs import Shrinking, Tier
@@ -82,28 +82,31 @@ class Job:
     It is down from `begin_s` for `restart_s`, and trains from `ready_s`; never before
     `stop_until_s`: neither a fault nor another stop ends a planned stop early. `ending` is its end,
     if that is awaited: void once the job is told what changes it. `slower` is how many times its
-    nominal training time it takes on each pool in this run.
+    nominal training time it takes on its pool in this run. Whoever is told when it is expected to
+    end finds it in `changed`, once that is another time.
     """
 
     def __init__(
         self,
         index: int,
         spec: Spec,
-        slower: Sequence[float],
+        slower: float,
         calendar: Calendar,
         storages: Mapping[str, Storage],
         ended: Callable[[Job, float], None],
         spans: list[Span] | None,
+        changed: list[Job],
     ) -> None:
         self.index, self.spec, self.calendar, self.spans = index, spec, calendar, spans
-        self.slower = slower
+        self.slower, self.changed = slower, changed
         self.storages, self.ended = storages, ended  # by site; when it knows that it has [s]
         self.state, self.pool = QUEUED, -1
         self.books = Books((index, -1), (), None)
         self.since_s = self.begin_s = self.ready_s = self.restart_s = self.load_s = 0.0
         self.stop_until_s = self.saving_until_s = self.missing_since_s = 0.0
-        self.start_s = self.end_s = math.inf
-        self.position_s = self.trained_s = self.lost_work_s = 0.0
+        self.position_s = self.from_s = self.trained_s = self.lost_work_s = 0.0
+        self.then_leave: Then | None = None  # what happens once it has saved, if it is to leave
+        self.lease: Entry | None = None
         self.n_from_start, self.pace, self.asked_s = 0, 1.0, 0.0
         self.ending: Entry | None = None
         self.awaited: Entry | None = None
@@ -113,6 +116,11 @@ class Job:
     def is_blocked(self) -> bool:
         """Whether it has too few nodes to train, or waits for some to boot."""
         return self.state == BLOCKED
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it saves before it gives its nodes back."""
+        return self.then_leave is not None
 
     @property
     def runs(self) -> bool:
@@ -153,13 +161,15 @@ class Job:
 
         At its nominal speed: nobody knows beforehand how fast it is in this run.
         """
-        ahead, slower = self.ahead(now_s), self.slower[self.pool]
+        ahead, slower = self.ahead(now_s), self.slower
         if not self.is_blocked and not has_faults and slower == 1.0:
             return ahead.end_s
         resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
         is_under_way = self.storage is None and not self.is_blocked
         trained_s = max(0.0, now_s - self.ready_s) if is_under_way else 0.0
-        left_s = ahead.left_s / float(self.spec.ettr[self.pool]) - trained_s
+        if not (ettr := float(self.spec.ettr[self.pool])):
+            return math.inf
+        left_s = ahead.left_s / ettr - trained_s
         return resumes_s + max(left_s, 1e-6 * self.plan.work_s) / slower
 
     def restart_left_s(self, now_s: float) -> float:
@@ -233,11 +243,21 @@ class Job:
         self.state = DOWN
         self.allocation.take_up()
 
-    def start(self, pool: int, place: Pool, signals: tuple[Signal, ...], now_s: float) -> None:
-        """Begin on a pool whose nodes it has been given."""
+    def start(
+        self,
+        pool: int,
+        place: Pool,
+        signals: tuple[Signal, ...],
+        now_s: float,
+        from_s: float = 0.0,
+        restart_s: float | None = None,
+    ) -> None:
+        """Begin on a pool whose nodes it has been given, with what is done of its work.
+
+        One that has run before restarts first, and loads what it saved.
+        """
         spec, self.pool = self.spec, pool
         self.books = Books((self.index, pool), signals, self.spans)
-        self.books.book(QUEUE, self.since_s, now_s, 0.0)
         interval_s, save_s = float(spec.interval_s[pool]), float(spec.save_s[pool])
         self.tiers = spec.tiers_on(pool)
         plain = Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
@@ -246,21 +266,35 @@ class Job:
         self.varies = is_slowed(place)
         n_nodes, per_node = int(spec.n_nodes[pool]), place.chips_per_node
         self.allocation = Allocation(n_nodes, per_node, spec.shrinking)
-        self.checkpoints = Checkpoints(self.tiers, spec.n_kept)
-        self.start_s = self.since_s = self.begin_s = self.ready_s = now_s
-        self.state, work_s = DOWN, float(spec.train_s[pool]) * self.slower[pool]
+        self.position_s = self.from_s = from_s
+        self.checkpoints = Checkpoints(self.tiers, spec.n_kept, Save(from_s, 0.0, now_s, now_s))
+        self.since_s = self.begin_s = self.ready_s = now_s
+        self.state, work_s = DOWN, float(spec.train_s[pool]) * self.slower
         self.plan = self.alone = Schedule(
             work_s, interval_s, self.tiers, save_s, place.throttle_frac
         )
         if any(spec.storage):
             self._share_storage(self.tiers[0] if self.tiers else plain, save_s)
             self.plan = Schedule(work_s, interval_s, (), save_s, place.throttle_frac)
+        if restart_s is not None:
+            self._begin_restart(restart_s)
+            self._down(now_s)
+        elif self.storage is not None:
             self._resume(now_s)
+
+    def _begin_restart(self, restart_s: float) -> None:
+        load_s, self.restart_s = self.checkpoints.load_s(self.plan.interval_s), restart_s
+        if self.storage is None:
+            self.load_s = load_s
+            self.restart_s += load_s
+        else:
+            self.must_read = load_s > 0
 
     def _meet(self, now_s: float) -> None:
         """Book what the job did until it is told something, which may put off its end."""
         cancel(self.ending)
         self.ending = None
+        self.changed.append(self)
         self.advance(now_s)
 
     def interrupt(
@@ -287,16 +321,13 @@ class Job:
         self.books.undo(save.line_s, save.cut_s)
         if len(self.books.line) > MANY and (floor_s := checkpoints.floor_s):
             self.books.settle(floor_s)
-        self.position_s, self.saving_until_s, self.restart_s = save.position_s, 0.0, restart_s
-        load_s = checkpoints.load_s(self.plan.interval_s)
-        if self.storage is None:
-            self.load_s = load_s
-            self.restart_s += load_s
-        else:
-            self.must_read = load_s > 0
+        self.position_s, self.saving_until_s = save.position_s, 0.0
+        self._begin_restart(restart_s)
         if not self.is_blocked:
             self.allocation.take_up()
             self._down(now_s)
+        if self.then_leave is not None:  # there is nothing left to save
+            self.calendar.at(now_s, Rank.SAVED, self.then_leave, self.pool, self.index)
 
     def _down(self, now_s: float) -> None:
         self.begin_s = now_s
@@ -346,6 +377,7 @@ class Job:
         last as long as the longest.
         """
         self.advance(now_s)
+        self.changed.append(self)
         return self._pause(now_s, lasts_s, is_planned=True)
 
     def _pause(self, now_s: float, lasts_s: float, *, is_planned: bool) -> bool:
@@ -395,14 +427,23 @@ class Job:
     def end(self, now_s: float) -> None:
         """Book the rest of the work, which ends now."""
         self._meet(now_s)
-        self.position_s, self.state, self.end_s = self.plan.work_s, ENDED, now_s
+        self.position_s, self.state = self.plan.work_s, ENDED
+        self.books.settle(math.inf)
+
+    def leave(self, now_s: float) -> None:
+        """Hold no nodes any more; what was saved stands."""
+        self._meet(now_s)
+        if self.state == SAVING:  # it was complete this moment
+            self._saved(now_s)
+        self.position_s = self.checkpoints.newest.position_s
+        cancel(self.awaited)
+        self.state = ENDED
+        self.books.undo(self.checkpoints.newest.line_s, now_s)
         self.books.settle(math.inf)
 
     def close(self, wall_s: float) -> None:
         """Book what is under way at the end of the run."""
-        if self.state == QUEUED:
-            self.books.book(QUEUE, self.spec.arrival_s, max(wall_s, self.spec.arrival_s), 0.0)
-        elif self.runs:
+        if self.runs:
             self.advance(wall_s)
             self.books.settle(math.inf)
 
@@ -411,7 +452,18 @@ class Job:
         if not self.varies:
             return 0.0, 0.0
         full, chip_s = self.allocation.n_nodes * self.allocation.chips_per_node, self.books.chip_s
-        return chip_s[TRAIN] - self.position_s * full, chip_s[LOST] - self.lost_work_s * full
+        return chip_s[TRAIN] - self.kept_s * full, chip_s[LOST] - self.lost_work_s * full
+
+    @property
+    def kept_s(self) -> float:
+        """The work that this stay has done and kept. [s]"""
+        return self.position_s - self.from_s
+
+    def position_at(self, now_s: float) -> float:
+        """Return the work that is done by a time, though it may yet be lost. [s]"""
+        if self.state == TRAINING:
+            return self.stretch.position_s(self.stretch.trained(now_s)[0])
+        return self.position_s
 
     def _share_storage(self, tier: Tier, save_s: float) -> None:
         self.storage = self.storages[self.spec.storage[self.pool] or f" {self.index}"]

@@ -9,14 +9,15 @@ from functools import partial
 from computeplan.engines.event.books import Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.job import Job
-from computeplan.ledger import IDLE, REPAIR
+from computeplan.ledger import IDLE, REPAIR, TRAIN
 from computeplan.world.faults import Slow
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal
 
-__all__ = ["FREE", "IN_REPAIR", "PoolNodes", "PoolRun", "SentTogether"]
+__all__ = ["FREE", "IN_REPAIR", "SERVICE", "PoolNodes", "PoolRun", "SentTogether"]
 
 FREE, IN_REPAIR = -1, -2  # where a node is, if not with a job
+SERVICE = -3  # with the first service; with others at lower numbers
 SentTogether = list[tuple[int, float]]
 """Nodes that were sent to repair together, and how long the repair of each takes. [s]"""
 
@@ -83,18 +84,23 @@ class PoolNodes:
         self.visit = [0] * total
         self.n_free, self.n_in_repair, self.n_promised = total, 0, 0
         self.since_s = 0.0
+        self.counts_only = False  # whether it matters which nodes a job holds
+        self.n_held: dict[int, int] = {}  # by job, where it does not
         self.books = Books((-1, -1), signals, None)
+        self.served: dict[int, Books] = {}  # of services that may hold nodes, by their number
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
 
     def book(self, now_s: float) -> None:
-        """Book idle and repair up to now; before any count changes."""
+        """Book idle, repair and services up to now; before any count changes."""
         if now_s > self.since_s:
             n_chips = self.spec.chips_per_node
             if self.n_free:
                 self.books.book(IDLE, self.since_s, now_s, self.n_free * n_chips)
             if self.n_in_repair:
                 self.books.book(REPAIR, self.since_s, now_s, self.n_in_repair * n_chips)
+            for service, books in self.served.items():
+                books.book(TRAIN, self.since_s, now_s, len(self.held[service]) * n_chips)
             self.since_s = now_s
 
     @property
@@ -139,6 +145,10 @@ class PoolNodes:
     def give_many(self, job: int, n: int, now_s: float) -> None:
         """Move `n` free nodes to a job on this pool; there are as many."""
         self.book(now_s)
+        if self.counts_only:
+            self.n_held[job] = n
+            self.n_free -= n
+            return
         first, last = self.fresh, self.fresh + n
         if last <= len(self.where) and not any(self.visit[first:last]):  # none ever touched
             self.where[first:last] = [job] * n
@@ -151,10 +161,28 @@ class PoolNodes:
 
     def take_back(self, job: int, now_s: float) -> None:
         """Move all nodes of a job that has ended to the free ones, wherever they come from."""
+        if self.counts_only:
+            self.book(now_s)
+            self.n_free += self.n_held.pop(job)
+            return
         for nodes in (self, *self.others):
             nodes.book(now_s)
             for node in sorted(nodes.held.pop(job, ())):
                 nodes.release(node)
+
+    def serve(self, service: int, n: int, now_s: float) -> None:
+        """Move `n` free nodes of this pool to a service; there is room for as many."""
+        self.n_promised += n
+        for _ in range(n):
+            self.give_own(service, now_s)
+
+    def give_up(self, service: int, n: int, now_s: float) -> None:
+        """Move `n` nodes of this pool from a service to the free ones."""
+        self.book(now_s)
+        self.n_promised -= n
+        for node in sorted(self.held[service])[-n:]:
+            self.held[service].discard(node)
+            self.release(node)
 
     def take_spare(self, now_s: float, state: int = 0) -> float:
         """Take the warmest spare, fill its place from the next colder; return how long it boots."""
@@ -174,6 +202,7 @@ class PoolNodes:
             self.n_free -= 1
         else:
             self.held[self.where[node]].discard(node)
+            self.n_promised -= self.where[node] <= SERVICE  # it may take any other
         self.n_in_repair += 1
         self.where[node] = IN_REPAIR
         self.visit[node] += 1
@@ -186,10 +215,17 @@ class PoolNodes:
         self.free.append((node, self.visit[node]))
 
     @property
+    def own_room(self) -> int:
+        """Nodes of this pool that a service could hold now."""
+        return min(self.spec.n_nodes - self.n_promised, self.n_free)
+
+    @property
     def room(self) -> int:
         """Nodes that a job could hold now: spares stand in for what is in repair, no more."""
-        lent = sum(max(other.n_to_spare, 0) for other in self.others)
-        return min(self.n_free + lent, self.spec.n_nodes - self.n_promised)
+        free, open_nodes = self.n_free, self.spec.n_nodes - self.n_promised
+        if self.others:
+            free += sum(max(other.n_to_spare, 0) for other in self.others)
+        return min(open_nodes, free)
 
 
 class PoolRun:
@@ -210,7 +246,8 @@ class PoolRun:
         self.index, self.spec, self.calendar = index, spec, calendar
         self.await_ends, self.call_policy = await_ends, call_policy
         self.nodes = PoolNodes(spec, signals)
-        self.jobs: list[Job] = []
+        self.jobs: dict[int, Job] = {}
+        self.is_quiet = False  # whether nothing ever happens to its nodes
         self.near: tuple[PoolRun, ...] = (self,)  # and those with which it shares spares
         self.repairs = _Repairs(spec.n_crews, self.when_repaired, self.restored)
         # What a node begins when it is restored: order, kind, and what to do then.
@@ -229,8 +266,11 @@ class PoolRun:
         self.calendar.at(time_s, Rank.REPAIRED, then, self.index, node)
 
     def send_to_repair(self, node: int, job: Job | None, now_s: float) -> None:
-        """Send a node to repair, and replace it in its job."""
+        """Send a node to repair, and replace it in its job; a service looks for another."""
+        is_served = self.nodes.where[node] <= SERVICE
         self.nodes.send_to_repair(node, now_s)
+        if is_served:
+            self.call_policy(now_s)
         self.slow.pop(node, None)
         if job is not None:
             self._replace(job, now_s)
@@ -238,8 +278,8 @@ class PoolRun:
 
     def _replace(self, job: Job, now_s: float) -> None:
         nodes = self.nodes
-        if job not in self.jobs:  # it has borrowed the node
-            nodes = next(pool.nodes for pool in self.near if job in pool.jobs)
+        if job.index not in self.jobs:  # it has borrowed the node
+            nodes = next(pool.nodes for pool in self.near if job.index in pool.jobs)
         lender = None
         if not (job.is_blocked and job.allocation.n_short):
             lender = nodes.give(job.index, now_s)
@@ -288,10 +328,11 @@ class PoolRun:
         """Return the jobs among which the next free node goes, if there is one."""
         if not self.nodes.n_free:
             return []
-        lacking = [job for job in self.jobs if job.allocation.n_short]
+        lacking = [job for job in self.jobs.values() if job.allocation.n_short]
         if lacking or self.nodes.n_to_spare <= 0:
             return lacking
-        return [job for pool in self.near[1:] for job in pool.jobs if job.allocation.n_short]
+        others = (job for pool in self.near[1:] for job in pool.jobs.values())
+        return [job for job in others if job.allocation.n_short]
 
     def set_paces(self, now_s: float) -> None:
         """Tell jobs their speed, after nodes have moved: the slowest node sets it.
@@ -308,5 +349,5 @@ class PoolRun:
                 if job not in (FREE, IN_REPAIR):
                     paces[job] = min(paces.get(job, 1.0), *shares.values())
         for pool in self.near:
-            for one in pool.jobs:
+            for one in pool.jobs.values():
                 one.set_pace(now_s, paces.get(one.index, 1.0))

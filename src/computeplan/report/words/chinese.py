@@ -16,6 +16,8 @@ from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_parts
 from computeplan.report.words.data_chinese import in_chinese
 from computeplan.report.words.fitting_chinese import FITTING
+from computeplan.report.words.job_logs_chinese import JOB_LOGS
+from computeplan.report.words.mixing_chinese import MIXING
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -327,6 +329,7 @@ _NO_CLOSED_FORM = {
     "arrives_later": "后到的作业可能要排队",
     "several_pools": "作业可放在 {about} 个资源池，由调度策略决定",
     "share_spares": "各资源池共用备用节点",
+    "services": "服务在作业之外占用芯片（{about}）",
     "replay": "{about}：按日志重放",
     "shrinks": "作业减少副本后继续训练",
     "tiers": "检查点保存到多级存储",
@@ -534,10 +537,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     # fitting and validation
     **FITTING,
+    **MIXING,
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},
     **{code: _rows_left(why) for code, why in _LEFT_OUT.items()},
+    **JOB_LOGS,
     # analytic
     "carried_on": "{n_runs:,} 次模拟的训练时长由前 {cut_days:.4g} 天外推：按闭式解，之后的进度不变",
     "beyond_several_jobs": lambda v: _beyond(v, f"{v['n_jobs']} 个作业可能互相等待"),

@@ -13,6 +13,8 @@ from computeplan.physics.reliability import rate_forms
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_words
 from computeplan.report.words.fitting_english import FITTING
+from computeplan.report.words.job_logs_english import JOB_LOGS
+from computeplan.report.words.mixing_english import MIXING
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -397,10 +399,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     # fitting and validation
     **FITTING,
+    **MIXING,
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},
     **{code: _rows_left(why) for code, why in _LEFT_OUT.items()},
+    **JOB_LOGS,
 }
 
 
@@ -411,6 +415,7 @@ _NO_CLOSED_FORM = {
     "arrives_later": "a job that comes later may have to queue",
     "several_pools": "{about} pools could hold the job, so a policy decides",
     "share_spares": "pools share their spares",
+    "services": "services hold chips beside the jobs ({about})",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
     "tiers": "checkpoints to several places",

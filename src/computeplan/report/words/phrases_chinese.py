@@ -7,6 +7,8 @@ from typing import Any
 
 from computeplan.report.words.answers_chinese import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
+from computeplan.report.words.job_logs_chinese import JOB_LOG_PHRASES
+from computeplan.report.words.mixing_chinese import MIXING_PHRASES
 from computeplan.report.words.planning_chinese import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -62,6 +64,9 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "same_of_jobs": "所有作业的{name}：{value}。",
     "model": "模型",
     "pool": "资源池（占模拟次数）",
+    "tenant": "租户",
+    "n_of_jobs": "作业数",
+    "tenants_of": "按租户：{n:,} 次模拟的中位数与 90 % 区间",
     "deadline_h": "截止时间 [小时]",
     # figures
     "title_of": "{scenario}：{title}",
@@ -131,6 +136,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "并行策略中，用更多的卡不会更快",
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
+    **JOB_LOG_PHRASES,
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
+    **MIXING_PHRASES,
 }

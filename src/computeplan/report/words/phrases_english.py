@@ -7,6 +7,8 @@ from typing import Any
 
 from computeplan.report.words.answers_english import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
+from computeplan.report.words.job_logs_english import JOB_LOG_PHRASES
+from computeplan.report.words.mixing_english import MIXING_PHRASES
 from computeplan.report.words.planning_english import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -62,6 +64,9 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "same_of_jobs": "{name}, of all jobs: {value}.",
     "model": "Model",
     "pool": "Pool (share of the runs)",
+    "tenant": "Tenant",
+    "n_of_jobs": "Jobs",
+    "tenants_of": "by tenant: median and 90 % range of {n:,} runs",
     "deadline_h": "Deadline [h]",
     # figures
     "title_of": "{scenario}: {title}",
@@ -131,6 +136,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     " fits and divides the batch is faster on more of them",
     "price_rests_on": _price_rests_on,
     **FITTING_PHRASES,
+    **JOB_LOG_PHRASES,
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
+    **MIXING_PHRASES,
 }

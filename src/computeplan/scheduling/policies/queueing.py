@@ -1,8 +1,9 @@
 """Policies that start jobs from a queue and never stop them; a job gets all its nodes or none.
 
-Each is a pure function of a `View`: no clock, no randomness, no memory. A job is expected to end at
-``now + wall_s`` of the view; with more faults than expected it ends later, as jobs do that outlast
-the estimates of their users.
+Each is a pure function of a `View`: no clock, no randomness, and what it remembers is in the view.
+A job is expected to end at ``now + wall_s`` of the view; with more faults than expected it ends
+later, as jobs do that outlast the estimates of their users. None scans the whole queue at every
+event: they ask `View.waiting`, and look at new jobs only if nothing else has changed.
 
 Sources
 -------
@@ -14,146 +15,222 @@ Sources
 .. [3] T. D. Braun et al., "A comparison of eleven static heuristics for mapping a class of
        independent tasks onto heterogeneous distributed computing systems", Journal of Parallel and
        Distributed Computing 61(6), 2001: minimum completion time.
+.. [4] D. Narayanan et al., "Heterogeneity-aware cluster scheduling policies for deep learning
+       workloads", OSDI 2020: first in, first out, on the fastest type with room.
+.. [5] W. E. Smith, "Various optimizers for single-stage production", Naval Research Logistics
+       Quarterly 3, 1956: the shortest first has the least mean completion time on one machine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from computeplan.scheduling.profile import Profile
-from computeplan.scheduling.view import Placement, View
+from computeplan.scheduling.backfill import Round, reserve, start_only
+from computeplan.scheduling.decision import NOTHING, Decision, Start
+from computeplan.scheduling.registry import may_starve, needs
+from computeplan.scheduling.reservations import start_by_reservation
+from computeplan.scheduling.view import View
 
-SAME_S = 1e-12  # relative: ends nearer than this are at one time but for rounding
+__all__ = [
+    "conservative_backfill",
+    "fastest_first",
+    "fifo",
+    "fifo_backfill",
+    "first_fit",
+    "least_carbon",
+    "least_energy",
+    "shortest_first",
+    "silo",
+]
 
-__all__ = ["fastest_first", "fifo_backfill", "first_fit", "least_energy", "silo"]
+
+# -- by order of arrival ---------------------------------------------------------------------------
 
 
-def silo(view: View) -> list[Placement]:
-    """Return placements of a static partition: each job on its home pool, first come first served.
+def fifo(view: View) -> Decision:
+    """Return starts strictly in the order of arrival: a job that does not fit blocks all behind it.
+
+    The first job starts if ``n_nodes <= free`` on some pool; of those, on the one with the least
+    ``wall_s`` (ties: the first in the scenario), then the next. It is `fifo_perf` of [4]_ without
+    rounds.
+
+    It loses wherever sizes differ: nodes stand idle while a wide job waits for the last of its own.
+    """
+    free, starts = list(view.free), []
+    for job, _ in view.waiting.behind(-1):
+        best, best_s = -1, math.inf
+        for pool in view.pools_for(job):
+            if view.nodes(job, pool) <= free[pool]:
+                wall_s = view.wall_s(job, pool)
+                if best < 0 or wall_s < best_s:
+                    best, best_s = pool, wall_s
+        if best < 0:
+            break
+        free[best] -= view.nodes(job, best)
+        starts.append(Start(job, best))
+    return Decision(starts) if starts else NOTHING
+
+
+def _home(view: View, job: int) -> int:
+    home = int(view.jobs.home[job])
+    return home if home >= 0 else view.pools_for(job)[0]
+
+
+@needs("home")
+def silo(view: View) -> Decision:
+    """Return starts of a static partition: each job on its home pool, first come first served.
 
     A job starts if ``n_nodes <= free`` on its home pool, and no earlier job waits there. A job
     without a home has its first pool as home.
+
+    It loses when one pool idles while another has a queue, and a fast one runs what a slow one
+    could.
     """
-    free, blocked, placed = list(view.free), set(), []
-    for job in view.queue:
-        home = int(view.home[job])
-        pool = home if home >= 0 else view.pools_for(job)[0]
-        nodes = int(view.n_nodes[job, pool])
-        if pool not in blocked and nodes <= free[pool]:
-            free[pool] -= nodes
-            placed.append((job, pool))
-        else:
-            blocked.add(pool)
-    return placed
+    starts = []
+    for pool, line in view.lines(_home).items():
+        free = view.free[pool]
+        for job, place in line.behind(-1):
+            if (nodes := view.nodes(job, pool)) > free:
+                break
+            free -= nodes
+            starts.append((place, Start(job, pool)))
+    return Decision([start for _, start in sorted(starts)]) if starts else NOTHING
 
 
-def first_fit(view: View) -> list[Placement]:
+# -- those who fit ---------------------------------------------------------------------------------
+
+
+@may_starve
+def first_fit(view: View) -> Decision:
     """Return every waiting job that fits somewhere now, each on the first pool with room.
 
-    A job starts if ``n_nodes <= free`` on any pool. No job waits for another, so large jobs may
-    starve behind small ones.
+    A job starts if ``n_nodes <= free`` on any pool, in the order of arrival. No job waits for
+    another.
+
+    It loses where sizes differ: large jobs may starve behind small ones.
     """
-    free, placed = list(view.free), []
-    for job in view.queue:
-        for pool in view.pools_for(job):
-            nodes = int(view.n_nodes[job, pool])
-            if nodes <= free[pool]:
-                free[pool] -= nodes
-                placed.append((job, pool))
-                break
-    return placed
+    if len(view.queue) == 1:
+        return start_only(view)
+    made = Round(view)
+    made.start_what_fits(view.waiting, made.after)
+    return made.decision()
 
 
-def fifo_backfill(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, with EASY backfill [1]_.
+@may_starve
+def shortest_first(view: View) -> Decision:
+    """Return starts of the jobs with the least ``wall_s``, none of which is stopped [5]_.
+
+    Of all pairs of a job and a pool with ``n_nodes <= free``, that with the least ``wall_s`` starts
+    (ties: the first in the queue), then the next. On one machine the mean completion time is the
+    least that can be had without stopping jobs, and the expected times must be right.
+
+    It loses on the longest waits: long or large jobs may starve behind short or small ones.
+    """
+    if len(view.queue) == 1:
+        return fifo(view)
+    made = Round(view)
+    if any(room.n_nodes > 0 for room in made.rooms):
+        for job, pool, _ in view.waiting.shortest_that_fit(made.rooms, made.after):
+            made.start(job, pool)
+    return made.decision()
+
+
+def fifo_backfill(view: View) -> Decision:
+    """Return starts in the order of arrival, with EASY backfill [1]_.
 
     The first job that does not fit gets a reservation on the pool where it is expected to start
-    soonest. A later job starts now if it fits on another pool, or ends before that start, or needs
-    no more nodes than will be left beside the reserved ones.
+    soonest, at ``min_pool min {t: free + nodes that come free by t >= n_nodes}``. A later job
+    starts now if it fits on another pool, or ends before that start, or needs no more nodes than
+    will be left beside the reserved ones.
+
+    It loses against shorter first in mean completion time, and the second in the queue may be
+    delayed by those behind it.
     """
-    free, placed = list(view.free), []
-    running = [list(ends) for ends in view.running]
-    reserved: tuple[int, float, int] | None = None  # pool, start, nodes to spare at the start
-    for job in view.queue:
-        for pool in view.pools_for(job):
-            nodes = int(view.n_nodes[job, pool])
-            end_s = view.now_s + float(view.wall_s[job, pool])
-            if nodes > free[pool]:
-                continue
-            if reserved is not None and reserved[0] == pool and end_s > reserved[1]:
-                if nodes > reserved[2]:
-                    continue
-                reserved = (pool, reserved[1], reserved[2] - nodes)
-            free[pool] -= nodes
-            running[pool].append((end_s, nodes))
-            placed.append((job, pool))
-            break
-        else:
-            if reserved is None:
-                reserved = _reservation(view, job, free, running)
-    return placed
-
-
-def _reservation(
-    view: View, job: int, free: list[int], running: list[list[tuple[float, int]]]
-) -> tuple[int, float, int]:
-    """Return where and when a job that waits is expected to start, and the nodes left beside it."""
-    best = (-1, math.inf, 0)
-    for pool in view.pools_for(job):
-        nodes, available = int(view.n_nodes[job, pool]), free[pool]
-        start_s = math.inf
-        for end_s, given in sorted(running[pool]):
-            if available >= nodes and not math.isclose(end_s, start_s, rel_tol=SAME_S):
+    if len(view.queue) == 1:
+        return start_only(view)
+    made = Round(view)
+    if made.head < 0:
+        made.after = -1
+        for job, place in view.waiting.behind(-1):
+            if (pool := made.first_with_room(job)) < 0:
+                reserve(made, job)
+                made.after = place
                 break
-            available, start_s = available + given, end_s
-        if available >= nodes and start_s < best[1]:
-            best = (pool, start_s, available - nodes)
-    return best
+            made.start(job, pool)
+        else:
+            return made.decision()
+    made.start_what_fits(view.waiting, made.after)
+    return made.decision()
 
 
-def fastest_first(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, each job on the pool where it ends soonest [3]_.
+# -- with a reservation for each -------------------------------------------------------------------
+
+
+def conservative_backfill(view: View) -> Decision:
+    """Return starts in the order of arrival, with a reservation for every job that waits [2]_.
+
+    Each job in turn gets the place that begins soonest (ties: the first pool in the scenario), so
+    no later job delays it.
+
+    It loses against one reservation where jobs end early: what is reserved far ahead stops jobs
+    that would have delayed nobody in the end.
+    """
+    return start_by_reservation(view, _soonest)
+
+
+def _soonest(_view: View, _job: int, _pool: int, _end_s: float) -> tuple[float, ...]:
+    return ()
+
+
+def fastest_first(view: View) -> Decision:
+    """Return starts in the order of arrival, each job on the pool where it ends soonest [3]_.
 
     Minimises ``start + wall_s``: a job waits for a fast pool if it ends sooner there than on a
     slower one now. Each job that waits reserves its nodes [2]_, so no later job delays it.
+
+    It loses where the first in the queue gain little from the fast pool and those behind would gain
+    much.
     """
-    return _by_profile(view, lambda _job, _pool, end_s: (end_s,))
+    return start_by_reservation(view, _fastest)
 
 
-def least_energy(view: View) -> list[Placement]:
-    """Return placements in the order of arrival, each job where it needs the least energy.
+def _fastest(_view: View, _job: int, _pool: int, end_s: float) -> tuple[float, ...]:
+    return (end_s,)
+
+
+@needs("watts")
+def least_energy(view: View) -> Decision:
+    """Return starts in the order of arrival, each job where it needs the least energy.
 
     Minimises ``energy_j`` over the pools on which ``start + wall_s <= deadline``; if there is none,
     ``start + wall_s``. Each job that waits reserves its nodes [2]_, so no later job delays it.
+
+    It loses time: jobs without a deadline queue for the thriftiest pool while others idle, and idle
+    chips draw power too, which it does not count.
     """
-
-    def cost(job: int, pool: int, end_s: float) -> tuple[float, ...]:
-        if end_s > view.deadline_s[job]:
-            return (1.0, end_s, 0.0)
-        return (0.0, float(view.energy_j[job, pool]), end_s)
-
-    return _by_profile(view, cost)
+    return start_by_reservation(view, _energy_j)
 
 
-def _by_profile(
-    view: View, cost: Callable[[int, int, float], tuple[float, ...]]
-) -> list[Placement]:
-    """Return the jobs whose cheapest place can start now; all others reserve theirs."""
-    profiles = [
-        Profile(view.now_s, free, ends) for free, ends in zip(view.free, view.running, strict=True)
-    ]
-    placed = []
-    for job in view.queue:
-        options = []
-        for pool in view.pools_for(job):
-            nodes, wall_s = int(view.n_nodes[job, pool]), float(view.wall_s[job, pool])
-            start_s = profiles[pool].earliest(nodes, wall_s)
-            options.append((cost(job, pool, start_s + wall_s), start_s, pool, nodes, wall_s))
-        _, start_s, pool, nodes, wall_s = min(options)
-        if math.isinf(start_s):
-            continue  # too many nodes are in repair to say when
-        profiles[pool].reserve(start_s, wall_s, nodes)
-        if start_s <= view.now_s:
-            placed.append((job, pool))
-    return placed
+def _energy_j(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
+    if end_s > view.jobs.deadline_s[job]:
+        return (1.0, end_s, 0.0)
+    return (0.0, view.energy_j(job, pool), end_s)
+
+
+@needs("watts", "carbon")
+def least_carbon(view: View) -> Decision:
+    """Return starts in the order of arrival, each job where it emits the least carbon.
+
+    As least energy, with ``energy_j * kg_per_j`` of the pool's site in place of ``energy_j``.
+
+    It loses time as least energy does, and energy where the site with the cleanest electricity has
+    the chips that need most of it.
+    """
+    return start_by_reservation(view, _carbon_kg)
+
+
+def _carbon_kg(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
+    if end_s > view.jobs.deadline_s[job]:
+        return (1.0, end_s, 0.0)
+    kg = view.energy_j(job, pool) * float(view.pools.kg_per_j[pool])
+    return (0.0, kg, end_s)

@@ -34,6 +34,7 @@ __all__ = [
     "chip_names",
     "find_chip",
     "find_model",
+    "is_named",
     "is_of_catalogue",
     "load_chip",
     "load_model",
@@ -193,6 +194,18 @@ def parse_model(
 ) -> tuple[Transformer, tuple[Note, ...]]:
     """Return the model in a document, what it extends included; as `parse_chip`."""
     return _parse(_MODELS, document, name, extra or {})
+
+
+def is_named(chip: Chip, name: str) -> bool:
+    """Return whether a name is one of those of a chip.
+
+    Examples
+    --------
+    >>> is_named(find_chip("H100")[0], "nvidia/h100-sxm"), is_named(find_chip("H100")[0], "910b2")
+    (True, False)
+    """
+    names = (chip.name, chip.name.rpartition("/")[2], *aliases_of(chip.name))
+    return _key(name) in map(_key, names)
 
 
 def _key(name: str) -> str:

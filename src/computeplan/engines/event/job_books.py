@@ -1,0 +1,151 @@
+"""What jobs did in one run: their own books once a stay on nodes is over, by job or by kind.
+
+A job may hold nodes several times, on several pools. Chip-seconds are added up by job, or by kind
+where there are many jobs; seconds, start and end are kept of every job. Stays where nothing could
+happen are written down and added up at the end, all at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.engines.event.books import Books, joined
+from computeplan.engines.event.job import Job
+from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger, Span
+from computeplan.world.world import World
+
+__all__ = ["JobBooks"]
+
+
+class JobBooks:
+    """The books of all jobs of a run.
+
+    `factor` is how many times its nominal training time each takes, shape (n_jobs, n_pools).
+    """
+
+    def __init__(self, world: World, factor: FloatArray) -> None:
+        n_jobs, n_weights = len(world.jobs), 2 + len(world.signals)
+        self.world, self.weights = world, ("seconds", "slow", *world.signals)
+        self.group, self.factor = world.jobs.group, factor
+        shape = (world.jobs.n_groups + 1, len(world.pools), len(PHASES), n_weights)
+        self.booked = np.zeros(shape)
+        self.job_s = np.zeros((n_jobs, len(PHASES) + 1))
+        self.kept_frac = np.zeros(n_jobs)
+        self.n_from_start = np.zeros(n_jobs, dtype=np.int64)
+        self.n_stays = np.zeros(n_jobs, dtype=np.int64)
+        self.start_s = np.full(n_jobs, math.inf)
+        self.end_s = np.full(n_jobs, math.inf)
+        self.waits_since_s: dict[int, float] = {}  # of jobs that have run before
+        self.last_end_s = self.since_s = self.idle_chips = self.waiting_idle_chip_s = 0.0
+        self.peak_w, self.base_w = -math.inf, world.draw_w([0] * len(world.pools))
+        busy = np.eye(len(world.pools), dtype=np.int64)
+        self.more_w = [world.draw_w(row.tolist()) - self.base_w for row in busy]
+        self.chips_per_node = [pool.chips_per_node for pool in world.pools]
+        self.stays: list[tuple[int, int, float, int]] = []  # job, pool, seconds, chips
+
+    def note(self, now_s: float, free: Sequence[int], held: Sequence[int], n_waiting: int) -> None:
+        """Note how many nodes of each pool are free and held from now on, and who waits."""
+        self.waiting_idle_chip_s += (now_s - self.since_s) * self.idle_chips
+        self.since_s, self.idle_chips = now_s, 0.0
+        draw_w = self.base_w
+        for n_held, more_w in zip(held, self.more_w, strict=True):
+            draw_w += n_held * more_w
+        if not draw_w <= self.peak_w:
+            self.peak_w = draw_w
+        if n_waiting:
+            for n_free, n_chips in zip(free, self.chips_per_node, strict=True):
+                self.idle_chips += n_free * n_chips
+
+    def begin(self, job: int, now_s: float) -> None:
+        """Note that a job holds nodes."""
+        if self.start_s[job] == math.inf:
+            self.start_s[job] = now_s
+            self.job_s[job, QUEUE] = now_s - self.world.job_table.arrival_s[job]
+        else:
+            self.job_s[job, QUEUE] += now_s - self.waits_since_s.pop(job)
+        self.n_stays[job] += 1
+
+    def wait(self, job: int, now_s: float) -> None:
+        """Note that a job waits again."""
+        self.waits_since_s[job] = now_s
+
+    def end(self, job: int, now_s: float) -> None:
+        """Note that a job has done its work."""
+        self.end_s[job] = self.last_end_s = now_s
+
+    def unfinished(self) -> Iterator[int]:
+        """Return the jobs that have not ended."""
+        return map(int, np.flatnonzero(np.isinf(self.end_s)))
+
+    def add(self, job: Job) -> None:
+        """Add a stay that is over."""
+        at, books = self.booked[self.group[job.index], job.pool], job.books
+        at[:, 0] += books.chip_s[:-1]
+        at[:, 2:] += books.weighted
+        at[[TRAIN, LOST], 1] += job.slow_chip_s()
+        self.job_s[job.index] += books.job_s
+        self.kept_frac[job.index] += job.kept_s / job.plan.work_s
+        self.n_from_start[job.index] += job.n_from_start
+
+    def add_stay(self, job: int, pool: int, train_s: float, n_chips: int) -> None:
+        """Add a stay in which a job trained, and nothing else."""
+        self.stays.append((job, pool, train_s, n_chips))
+
+    def ledger(
+        self,
+        wall_s: float,
+        step_factor: FloatArray,
+        unallocated: Sequence[Books],
+        services: tuple[FloatArray, FloatArray],
+        waiting: Sequence[int],
+        spans: list[Span] | None,
+        counts: Mapping[str, Sequence[int]],
+    ) -> Ledger:
+        """Return the ledger of the run, which ends at a time with some jobs waiting."""
+        self._add_stays()
+        self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
+        if self.peak_w == -math.inf:
+            self.peak_w = self.base_w
+        arrival_s = self.world.job_table.arrival_s
+        for job in waiting:
+            since_s = self.waits_since_s.get(job, float(arrival_s[job]))
+            self.job_s[job, QUEUE] += max(wall_s - since_s, 0.0)
+        for p, books in enumerate(unallocated):
+            self.booked[-1, p, :, 0], self.booked[-1, p, :, 2:] = books.chip_s[:-1], books.weighted
+        return Ledger(
+            booked=self.booked[None],
+            job_s=self.job_s[None],
+            kept_frac=self.kept_frac[None],
+            first_start_s=self.start_s[None],
+            end_s=self.end_s[None],
+            wall_s=np.array([wall_s]),
+            waiting_idle_chip_s=np.array([self.waiting_idle_chip_s]),
+            peak_w=np.array([self.peak_w]),
+            step_factor=step_factor[None],
+            counts={
+                **{name: np.array([found]) for name, found in counts.items()},
+                "from_start": self.n_from_start[None],
+                "stays": self.n_stays[None],
+            },
+            served=services[0][None],
+            lacked_chip_s=services[1][None],
+            weights=self.weights,
+            spans=None if spans is None else joined(spans),
+        )
+
+    def _add_stays(self) -> None:
+        if not self.stays:
+            return
+        jobs, pools, trained_s, n_chips = map(np.array, zip(*self.stays, strict=True))
+        n_pools = self.booked.shape[1]
+        at = self.group[jobs] * n_pools + pools
+        chip_s = np.bincount(at, trained_s * n_chips, len(self.booked) * n_pools)
+        self.booked[:, :, TRAIN, 0] += chip_s.reshape(-1, n_pools)
+        n_jobs = len(self.kept_frac)
+        self.job_s[:, TRAIN] += np.bincount(jobs, trained_s, n_jobs)
+        work_s = (self.world.jobs.train_s * self.factor)[jobs, pools]
+        self.kept_frac += np.bincount(jobs, trained_s / work_s, n_jobs)

@@ -1,0 +1,38 @@
+"""What a policy returns: starts, stops, and when to ask again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["NOTHING", "Decision", "Start"]
+
+
+class Start(NamedTuple):
+    """Let a job that waits hold all its nodes of a pool.
+
+    A job that has run before goes on from where it saved, after `restart_s` and the time to load.
+    """
+
+    job: int
+    pool: int
+    lease_s: float = math.inf
+    """How long it may train: then it saves, gives its nodes back and waits again. [s]"""
+    restart_s: float = 0.0
+    """How long a job that has run before takes to begin again, without loading. [s]"""
+
+
+class Decision(NamedTuple):
+    """What is to happen at a moment: first stops, then starts, in their order."""
+
+    start: Sequence[Start] = ()
+    stop: Sequence[int] = ()
+    """Running jobs that save, give their nodes back, and wait again."""
+    again_s: float = math.inf
+    """The policy is asked again at this time, if nothing happens before. [s]"""
+    memory: object = None
+    """What `View.memory` is when the policy is asked next in this run."""
+
+
+NOTHING = Decision()

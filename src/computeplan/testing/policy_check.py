@@ -1,0 +1,353 @@
+"""What every policy must keep, checked by playing small random loads.
+
+A load is finite: a few jobs on a few pools, some of them hit by faults. It is played by a loop of
+its own, without an engine, in exact arithmetic: a job trains at its speed, a stop takes a save, a
+fault throws a job back to its last save or takes a free node away for a while. Each decision is
+held against the rules. A load is played twice, first with every question asked twice, so that what
+a policy keeps to itself shows.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from computeplan.scheduling.decision import Decision, Start
+from computeplan.scheduling.registry import load_policy
+from computeplan.scheduling.view import Policy, View
+from computeplan.testing.loads import Load, random_load
+
+__all__ = ["PolicyError", "check_policy"]
+
+MOST_AT_ONE_TIME = 200  # decisions; a load has at most 12 jobs
+MOST_DECISIONS = 10_000  # in all; a day of rounds of 9 s
+
+
+class PolicyError(AssertionError):
+    """A policy broke a rule; the message says which, in what load, and when."""
+
+
+def check_policy(
+    policy: Policy | str, *, may_starve: bool = False, loads: int = 100, seed: int = 0
+) -> None:
+    """Return if a policy keeps the rules on small random loads, and raise if it does not.
+
+    The rules: the same view gives the same decision, and is left as it was; a job that is started
+    waits, and its pool can hold it and has the nodes; a job that is stopped runs; leases are
+    > 0, restarts >= 0, caps >= 0; `again_s` is not in the past; decisions at one time come to an
+    end; the same load gives the same decisions; and every job of a finite load ends.
+
+    A start may count on nodes of its pool that come back from jobs which are being stopped: it is
+    carried out when they are free, and until then its job waits and its nodes are promised. What
+    a policy remembers is its own: only the effect on its decisions is looked at.
+
+    Parameters
+    ----------
+    policy : callable or str
+        A policy, or the name of one that is installed.
+    may_starve : bool
+        Whether jobs that fit may wait for ever.
+    loads : int
+        How many loads to play.
+    seed : int
+        Of the loads.
+
+    Raises
+    ------
+    PolicyError
+        At the first rule that is broken; an `AssertionError`.
+    ValueError
+        If there is no policy of that name.
+
+    Examples
+    --------
+    >>> from computeplan.scheduling.decision import Decision, Start
+    >>> def first_come(view):
+    ...     for job in view.queue:
+    ...         for pool in view.pools_for(job):
+    ...             if view.nodes(job, pool) <= view.free[pool]:
+    ...                 return Decision([Start(job, pool)], again_s=view.now_s)
+    ...         break  # no one overtakes the first
+    ...     return Decision()
+    >>> check_policy(first_come, loads=10)
+    >>> check_policy(lambda view: Decision([Start(job, 0) for job in view.queue]))
+    ... # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    computeplan.testing.policy_check.PolicyError: load 0 at ... on pool 0, which has 0 free...
+    """
+    decide = load_policy(policy) if isinstance(policy, str) else policy
+    for number in range(loads):
+        load = random_load(seed, number)
+        plays = [
+            _Play(decide, load, number, may_starve=may_starve, asks_twice=asks_twice)
+            for asks_twice in (True, False)
+        ]
+        for play in plays:
+            play.run()
+        first, second = (play.decided for play in plays)
+        if first != second:
+            at = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+            message = f"load {number}: decision {at} is another when the load is played again"
+            raise PolicyError(f"{message}: a policy must keep nothing but its memory")
+
+
+# -- the loop --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Stretch:
+    """A job that holds nodes: what was left at its last save, and since when it trains."""
+
+    left: Fraction
+    speed: Fraction
+    train_s: Fraction
+    lease_end_s: Fraction | None
+    version: int = 0  # of what was announced: an older entry of the calendar is void
+
+    def left_at(self, now_s: Fraction) -> Fraction:
+        return self.left - max(Fraction(0), now_s - self.train_s) * self.speed
+
+
+class _Play:
+    """One load played once with one policy."""
+
+    def __init__(
+        self, policy: Policy, load: Load, number: int, *, may_starve: bool, asks_twice: bool
+    ) -> None:
+        self.policy, self.load, self.number, self.may_starve = policy, load, number, may_starve
+        self.asks_twice = asks_twice
+        self.view = View(load.jobs, load.pools, load.tenants)
+        self.view.done_frac = self._progress
+        self.now_s = Fraction(0)
+        self.left = {j: Fraction(float(work)) for j, work in enumerate(load.jobs.work)}
+        self.stretches: dict[int, _Stretch] = {}
+        self.promised: dict[int, Start] = {}
+        self.decided: list[object] = []
+        self.calendar: list[tuple[Fraction, int, str, tuple[int, ...]]] = []
+        self.n_entries, self.n_at_one_time = 0, 0
+        for job, arrival_s in enumerate(load.jobs.arrival_s):
+            self._at(Fraction(float(arrival_s)), "arrives", job)
+        for time_s, pool, away_s in load.faults:
+            self._at(Fraction(time_s), "fault", pool, away_s)
+
+    def run(self) -> None:
+        """Play until nothing more can happen."""
+        while self.calendar:
+            time_s = self.calendar[0][0]
+            self.n_at_one_time = self.n_at_one_time + 1 if time_s == self.now_s else 0
+            if self.n_at_one_time > MOST_AT_ONE_TIME:
+                self._broken(f"is asked {MOST_AT_ONE_TIME} times at one time, without end")
+            self.now_s, self.view.now_s = time_s, float(time_s)
+            happened = False
+            while self.calendar and self.calendar[0][0] == time_s:
+                _, _, what, which = heapq.heappop(self.calendar)
+                happened |= self._happens(what, *which)
+            if not happened:
+                continue
+            self._start_promised()
+            if len(self.decided) == MOST_DECISIONS:
+                if self.may_starve:
+                    return
+                self._broken(f"is asked {MOST_DECISIONS} times, and jobs have not ended")
+            if self.view.queue or self.view.running:
+                self._decide()
+        if not self.may_starve and self.left:
+            waiting = ", ".join(map(str, sorted(self.left)))
+            self._broken(f"leaves jobs waiting for ever that fit: {waiting}")
+
+    def _broken(self, what: str) -> None:
+        raise PolicyError(f"load {self.number} at {float(self.now_s)} s: {what}")
+
+    def _at(self, time_s: Fraction, what: str, *which: int) -> None:
+        self.n_entries += 1
+        heapq.heappush(self.calendar, (time_s, self.n_entries, what, which))
+
+    def _progress(self, job: int) -> float:
+        left = self.stretches[job].left_at(self.now_s)
+        return 1.0 - float(left / Fraction(float(self.load.jobs.work[job])))
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def _happens(self, what: str, first: int, *more: int) -> bool:
+        """Let something happen; return whether it does: an entry may be void by now."""
+        if what == "arrives":
+            self.view.enqueue(first)
+        elif what == "fault":
+            self._fault(first, *more)
+        elif what == "repaired":
+            self.view.free[first] += 1
+        elif what == "asked":  # the last decision says when
+            return first == len(self.decided)
+        elif first not in self.stretches or more[0] != self.stretches[first].version:
+            return False
+        elif what == "lease" and self.stretches[first].left_at(self.now_s) > 0:
+            self._save(first)
+        else:
+            self._leave(first, what)
+        return True
+
+    def _leave(self, job: int, what: str) -> None:
+        run = self.view.running[job]
+        self.view.free[run.pool] += run.n_nodes
+        self.view.leave(job)
+        del self.stretches[job]
+        if what == "saved":
+            whole = Fraction(float(self.load.jobs.work[job]))
+            self.view.enqueue(job, float(self.left[job] / whole))
+        else:
+            del self.left[job]
+
+    def _fault(self, pool: int, away_s: int) -> None:
+        """Take a free node away; if none is free, throw the first job back to its last save."""
+        if self.view.free[pool] > 0:
+            self.view.free[pool] -= 1
+            self._at(self.now_s + away_s, "repaired", pool)
+            return
+        for job, run in self.view.running.items():
+            if run.pool == pool and job not in self.view.stopping:
+                self.stretches[job].train_s = max(self.now_s, self.stretches[job].train_s)
+                self._announce(job)
+                return
+
+    def _announce(self, job: int) -> None:
+        """Tell when a job will end, or its lease."""
+        stretch = self.stretches[job]
+        stretch.version += 1
+        end_s = stretch.train_s + stretch.left / stretch.speed
+        self._at(end_s, "ends", job, stretch.version)
+        if stretch.lease_end_s is not None and stretch.lease_end_s < end_s:
+            self._at(stretch.lease_end_s, "lease", job, stretch.version)
+            end_s = stretch.lease_end_s + self.load.save_s
+        if job in self.view.running:
+            self.view.expect(job, float(end_s))
+
+    def _save(self, job: int) -> None:
+        """Let a job save what it has done; then it gives its nodes back."""
+        stretch, end_s = self.stretches[job], self.now_s + self.load.save_s
+        self.left[job] = stretch.left_at(self.now_s)
+        stretch.version += 1
+        if self.load.save_s == 0:
+            self._leave(job, "saved")
+            self._at(self.now_s, "asked", len(self.decided))  # as whenever nodes come free
+            return
+        self.view.stopping.add(job)
+        self.view.expect(job, float(end_s))
+        self._at(end_s, "saved", job, stretch.version)
+
+    # -- what the policy decides -----------------------------------------------------------------
+
+    def _decide(self) -> None:
+        view, before = self.view, _seen(self.view)
+        decision = self.policy(view)
+        if not isinstance(decision, Decision):
+            self._broken(f"returns {type(decision).__name__}, not a Decision")
+        told = _plain(decision[:-1])
+        if _seen(view) != before:
+            self._broken("the policy changes its view")
+        if self.asks_twice and _plain(self.policy(view)[:-1]) != told:
+            self._broken("the same view gives another decision")
+        self.decided.append(told)
+        self._carry_out(decision)
+        if not decision.again_s >= view.now_s:
+            self._broken(f"asks to be asked again at {decision.again_s} s, in the past")
+        if decision.again_s < math.inf:
+            self._at(max(Fraction(decision.again_s), self.now_s), "asked", len(self.decided))
+        view.memory = decision.memory
+
+    def _carry_out(self, decision: Decision) -> None:
+        """Stop and start jobs, as far as that is allowed."""
+        for job in decision.stop:
+            if job not in self.view.running:
+                self._broken(f"stops job {job}, which does not run")
+            if job not in self.view.stopping:
+                self._save(job)
+        jobs = [start.job for start in decision.start]
+        if len(set(jobs)) < len(jobs):
+            self._broken(f"starts a job twice: {jobs}")
+        for start in decision.start:
+            self._check(start)
+            self.promised[start.job] = start
+            self._start_promised()
+
+    def _check(self, start: Start) -> None:
+        view, (job, pool, lease_s, restart_s) = self.view, start
+        if job not in view.queue and job not in view.stopping:
+            self._broken(f"starts job {job}, which does not wait")
+        if pool not in view.pools_for(job):
+            self._broken(f"starts job {job} on pool {pool}, which can never hold it")
+        self.promised.pop(job, None)  # it is to start elsewhere
+        n_nodes, n_coming = view.nodes(job, pool), self._coming(pool)
+        held = [view.nodes(one.job, pool) for one in self.promised.values() if one.pool == pool]
+        if n_nodes > view.free[pool] + n_coming - sum(held):
+            what = f"starts job {job} ({n_nodes} nodes) on pool {pool}, which has {view.free[pool]}"
+            self._broken(f"{what} free, {n_coming} coming back, and {sum(held)} promised to others")
+        if not lease_s > 0 or not 0 <= restart_s < math.inf:
+            self._broken(f"starts job {job} with lease_s {lease_s} and restart_s {restart_s}")
+
+    def _coming(self, pool: int) -> int:
+        """Return the nodes of a pool that jobs give back once they have saved."""
+        runs = (self.view.running[job] for job in self.view.stopping)
+        return sum(run.n_nodes for run in runs if run.pool == pool)
+
+    def _start_promised(self) -> None:
+        """Start who was promised nodes that are free now; a promise that fails is let go."""
+        view = self.view
+        for job, start in list(self.promised.items()):
+            if job in view.queue and view.nodes(job, start.pool) <= view.free[start.pool]:
+                self._start(self.promised.pop(job))
+            elif job in view.queue and not self._coming(start.pool):
+                del self.promised[job]  # a node went to repair meanwhile
+
+    def _start(self, start: Start) -> None:
+        view, (job, pool, lease_s, restart_s) = self.view, start
+        view.free[pool] -= view.nodes(job, pool)
+        whole = Fraction(float(self.load.jobs.work[job]))
+        waits_s = Fraction(restart_s) if self.left[job] < whole else Fraction(0)
+        speed = Fraction(float(self.load.jobs.speed[view.kind[job], pool]))
+        train_s = self.now_s + waits_s
+        lease_end_s = train_s + Fraction(lease_s) if lease_s < math.inf else None
+        self.stretches[job] = _Stretch(self.left[job], speed, train_s, lease_end_s)
+        view.place(job, pool, float(train_s + self.left[job] / speed))
+        self._announce(job)
+
+
+# -- what is compared ------------------------------------------------------------------------------
+
+
+def _seen(view: View) -> object:
+    """Return all that a policy may see, as plain values."""
+    running = [(r.job, r.pool, r.n_nodes, r.start_s, r.end_s) for r in view.running.values()]
+    state = (view.now_s, view.queue, view.n_queued, view.free, running, view.stopping, view.ends)
+    rest = (
+        view.left_frac,
+        view.n_nodes,
+        view.places,
+        view.held,
+        view.quota_nodes,
+    )
+    return _plain((state, rest, view.jobs, view.pools, view.tenants))
+
+
+def _plain(value: object) -> object:
+    """Return values, nested in whatever way, as tuples and texts that can be compared."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, Mapping):
+        return tuple((_plain(key), _plain(one)) for key, one in value.items())
+    if isinstance(value, AbstractSet):
+        return tuple(sorted(map(repr, value)))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return tuple(map(_plain, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple(_plain(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, bool | str | bytes | None):
+        return value
+    if isinstance(value, float | np.floating):
+        return repr(float(value))
+    return int(value) if isinstance(value, int | np.integer) else repr(value)

@@ -1,0 +1,88 @@
+"""Policies with settings, tenants with quotas, jobs pinned to pools and software not ready."""
+
+import pytest
+
+import computeplan as cp
+from computeplan.compiler.compile import compile_world
+from computeplan.errors import ScenarioError
+from computeplan.scheduling.registry import load_policy
+
+
+def scenario_of(job=None, **more):
+    """Return a cloud of two pools with one job `j`."""
+    return cp.load(
+        {
+            "computeplan": 1,
+            "name": "settings",
+            "sites": {
+                "s": {
+                    "pue": 1.0,
+                    "pools": {
+                        "a": {"chip": "nvidia/h100-sxm", "chips": 64},
+                        "b": {"chip": "huawei/ascend-910b2", "chips": 64},
+                    },
+                }
+            },
+            "jobs": {"j": {"chips": 16, "train_for": "10 h", **(job or {})}},
+            **more,
+        }
+    )
+
+
+def test_settings_are_written_without_the_unit_of_their_field():
+    written = {"name": "max-min-fairness", "round": "12 min", "reset_gate": "1 h", "cap": "20 MW"}
+    decide = compile_world(scenario_of(policy=written)).decide
+    assert (decide.round_s, decide.reset_gate_s, decide.cap_w) == (720.0, 3600.0, 20e6)
+    assert compile_world(scenario_of(policy="fifo")).decide is load_policy("fifo")
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"name": "max-min-fairness", "rounds": "5 min"}, r"policy\.rounds: no such setting"),
+        ({"name": "fifo", "round": "5 min"}, r"policy\.round: no such setting.*fifo has none"),
+        ({"name": "max-min-fairness", "round": 360}, r"needs a unit: write '6 min', not 360"),
+        ({"name": "max-min-fairness", "round": "3 MW"}, r"policy\.round"),
+        ({"name": "max-min-fairness", "round": "1 s", "restart_cost": "5 s"}, "a round must be"),
+        ({"name": "capacity", "borrow": "no"}, r"policy\.borrow: must be true or false"),
+        ({"name": "fifo-backfil"}, "no policy 'fifo-backfil'. Did you mean 'fifo-backfill'"),
+        ({"round": "5 min"}, "must be a name such as fifo-backfill"),
+    ],
+)
+def test_what_is_wrong_with_a_policy_is_said(policy, message):
+    with pytest.raises(ScenarioError, match=message):
+        compile_world(scenario_of(policy=policy))
+
+
+def test_quotas_are_whole_nodes_and_none_of_a_pool_that_is_left_out():
+    tenants = {"lab": {"weight": 2, "quota": {"a": 44}}, "firm": None or {}}
+    table = compile_world(scenario_of({"tenant": "other"}, tenants=tenants)).tenants
+    assert table.names == ("", "lab", "firm", "other")
+    assert table.weight.tolist() == [1, 2, 1, 1]
+    inf = float("inf")
+    assert table.quota_nodes.tolist() == [[inf, inf], [5, 0], [inf, inf], [inf, inf]]
+
+
+def test_a_quota_names_a_pool_that_exists():
+    with pytest.raises(ScenarioError, match=r"tenants\.lab\.quota\.c: no pool 'c'"):
+        scenario_of(tenants={"lab": {"quota": {"c": 8}}})
+
+
+def test_a_job_runs_only_where_it_may_in_the_order_it_likes():
+    view = compile_world(scenario_of({"only": ["910B2", "a"]})).job_table
+    assert view.places == ((1, 0),)
+    assert compile_world(scenario_of({"only": ["H100"]})).n_nodes.tolist() == [[2, 0]]
+    assert compile_world(scenario_of({"never": ["H100"]})).n_nodes.tolist() == [[0, 2]]
+
+
+def test_software_that_is_not_ready_is_slower_or_absent():
+    world = compile_world(scenario_of({"ready": {"910b2": 0.5}}))
+    assert world.jobs.train_s[0] == pytest.approx([36_000, 72_000])
+    assert compile_world(scenario_of({"ready": {"b": 0}})).n_nodes.tolist() == [[2, 0]]
+
+
+@pytest.mark.parametrize("key", ["only", "never", "ready"])
+def test_a_place_that_does_not_exist_is_refused(key):
+    value = {"b200": 0.5} if key == "ready" else ["b200"]
+    with pytest.raises(ScenarioError, match=rf"jobs\.j\.{key}: no pool, and no chip of a pool"):
+        scenario_of({key: value})
