@@ -33,6 +33,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/reliability.py
 	$(BIN)/python benchmarks/step_grid.py
+	$(BIN)/python benchmarks/schedules.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make_docs.py
