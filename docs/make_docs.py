@@ -279,6 +279,24 @@ WORDS = {
 }
 """Words of the price of a step."""
 
+SCHEDULING = {
+    "view": "What a policy may see: jobs, queue, free nodes, who runs and when that is expected to"
+    " end.",
+    "decision": "What a policy returns: starts, stops, when to ask it again, what to remember.",
+    "stay": "The time in which a job holds the same nodes of one pool without a break.",
+    "lease": "How long a started job may train before it saves, gives its nodes back and waits.",
+    "preemption": "A stop of a running job for others: it saves, gives its nodes back, and waits"
+    " again.",
+    "reservation": "The earliest time and place that is kept for a job that waits.",
+    "backfill": "To start later jobs now where no reservation is put off by it.",
+    "time share": "The part of the time that a job holds its nodes of a pool.",
+    "round": "The time after which a policy that divides shares chooses again who holds nodes.",
+    "reset": "When shares are computed again: a job has come or ended, and the gate is open.",
+    "tenant": "Who owns jobs, with a weight and perhaps a quota of each pool.",
+    "kind of job": "Jobs that are alike in all but work, arrival, owner and deadline; priced once.",
+}
+"""Words of schedules."""
+
 
 def glossary() -> str:
     """Return what each quantity, phase, count and field of the world means."""
@@ -299,6 +317,11 @@ def glossary() -> str:
         "More in [step.md](step.md).\n",
         "| word | meaning |\n|---|---|",
         *(f"| {word} | {_cell(about)} |" for word, about in WORDS.items()),
+        "",
+        "## Schedules\n",
+        "More in [scheduling.md](scheduling.md).\n",
+        "| word | meaning |\n|---|---|",
+        *(f"| {word} | {_cell(about)} |" for word, about in SCHEDULING.items()),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
