@@ -20,6 +20,7 @@ from computeplan.specs.scenario import shipped_names
 
 GOLDEN = Path(__file__).parent / "golden"
 N_RUNS = 20
+MANY_CASES, FEW_RUNS = 10, 4  # of a scenario that takes seconds a run
 COLUMNS = 80
 A_NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 BOTH = pytest.mark.parametrize("language", ["en", "zh"])
@@ -28,7 +29,8 @@ SHIPPED = pytest.mark.parametrize("name", shipped_names())
 
 @cache
 def result_of(name):
-    return cp.run(cp.load(name).with_({"simulate.runs": N_RUNS}))
+    n_runs = FEW_RUNS if len(cp.load(name).cases) > MANY_CASES else N_RUNS
+    return cp.run(cp.load(name).with_({"simulate.runs": n_runs}))
 
 
 @pytest.fixture
