@@ -42,7 +42,15 @@ from computeplan.world.jobs import Job, Jobs
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["Row", "ScheduleCase", "predict", "read_cases", "world_of"]
+__all__ = [
+    "Row",
+    "ScheduleCase",
+    "bare_job",
+    "bare_pool",
+    "predict",
+    "read_cases",
+    "world_of",
+]
 
 Quantity = Literal[
     "avg_jct_s", "p50_jct_s", "p99_jct_s", "makespan_s", "utilisation", "per_job_jct_s", "objective"
@@ -249,7 +257,7 @@ def world_of(case: ScheduleCase) -> World:
         name=case.id,
         policy=case.policy,
         decide=_policy(case),
-        pools=tuple(_pool(name, case.pools[name]) for name in names),
+        pools=tuple(bare_pool(name, case.pools[name]) for name in names),
         jobs=jobs,
         kind_names=(),
         n_fault_kinds=0,
@@ -274,7 +282,7 @@ def _policy(case: ScheduleCase) -> Policy:
 def _jobs(log: JobLog, table: Throughput, pools: Mapping[str, int], case: str) -> Jobs:
     kind, sorts = log.sorts()
     kinds = [
-        _kind(name, n, [table.of(name, n, chip) for chip in pools], pools) for name, n in sorts
+        bare_job(name, n, [table.of(name, n, chip) for chip in pools], pools) for name, n in sorts
     ]
     for j, k in enumerate(kind.tolist()):
         if not kinds[k].n_nodes.any():
@@ -294,8 +302,8 @@ def _jobs(log: JobLog, table: Throughput, pools: Mapping[str, int], case: str) -
     )
 
 
-def _kind(name: str, n_chips: int, speed: Sequence[float], pools: Mapping[str, int]) -> Job:
-    """Return one step of a sort of job."""
+def bare_job(name: str, n_chips: int, speed: Sequence[float], pools: Mapping[str, int]) -> Job:
+    """Return one step of a sort of job that never saves, by its steps per second on each pool."""
     can = [v > 0 and n_chips <= n for v, n in zip(speed, pools.values(), strict=True)]
     nowhere = np.full(len(pools), math.nan)
     return Job(
@@ -317,7 +325,8 @@ def _kind(name: str, n_chips: int, speed: Sequence[float], pools: Mapping[str, i
     )
 
 
-def _pool(name: str, n_nodes: int) -> Pool:
+def bare_pool(name: str, n_nodes: int) -> Pool:
+    """Return a pool of nodes of one chip that never fail, and whose watts are not known."""
     unknown: FloatArray = np.full(len(PHASES), math.nan)
     return Pool(
         name=name,
