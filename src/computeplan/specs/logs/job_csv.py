@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -18,13 +17,15 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.errors import Problem, ScenarioError
-from computeplan.specs.documents.document import nearest, nearest_file
+from computeplan.specs.documents.document import nearest
 from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.logs.events import RowError
 from computeplan.specs.logs.job_table import CHUNK, Chunk, Gathered, JobLog, JobRow, columns_of
+from computeplan.specs.logs.text_file import opened
 
 __all__ = [
     "CSV_COLUMNS",
+    "MAX_BYTES",
     "MAX_PRIORITY",
     "MAX_STEPS",
     "MAX_TIME_S",
@@ -33,7 +34,6 @@ __all__ = [
     "is_own_header",
     "load_jobs",
     "number",
-    "opened",
     "save_jobs",
     "text_cell",
     "whole",
@@ -99,26 +99,6 @@ def text_cell(text: str, column: str) -> str:
     return name
 
 
-@contextmanager
-def opened(path: Path, shown: str) -> Iterator[TextIO]:
-    """Yield a file of text that is not too large; a ScenarioError if it cannot be read."""
-    try:
-        if not path.is_file():
-            hint = nearest_file(path)
-            raise ScenarioError.of(f"is not a file{'.' if hint else ''}{hint}", file=shown)
-        if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError.of(f"is larger than {MAX_BYTES // 10**6:,} MB", file=shown)
-        with path.open("rb") as raw:
-            if b"\0" in raw.read(65_536):
-                raise ScenarioError.of("is binary, not a text of jobs", file=shown)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
-    except UnicodeDecodeError as error:
-        raise ScenarioError.of(f"is not UTF-8 text: {error.reason}", file=shown) from None
-    except OSError as error:
-        raise ScenarioError.of(f"cannot be read: {error.strerror or error}", file=shown) from None
-
-
 def csv_rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | RowError]]:
     """Return the rows of a CSV that are not blank, each with its last line."""
     reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -154,7 +134,7 @@ def load_jobs(path: Path, shown: str | None = None) -> JobLog:
         If it cannot be read, a column is missing or unknown, or with all rows that are wrong.
     """
     shown = str(path) if shown is None else shown
-    with opened(path, shown) as file:
+    with opened(path, shown, MAX_BYTES) as file:
         return _read_jobs(file, shown)
 
 

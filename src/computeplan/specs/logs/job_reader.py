@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TextIO
 
 from computeplan.errors import ScenarioError
-from computeplan.specs.logs.job_csv import is_own_header, load_jobs, opened
+from computeplan.specs.logs.job_csv import MAX_BYTES, is_own_header, load_jobs
 from computeplan.specs.logs.jobs.gavel import is_gavel, read_gavel
 from computeplan.specs.logs.jobs.rows import ImportedJobs
 from computeplan.specs.logs.jobs.sacct import read_sacct_jobs
 from computeplan.specs.logs.jobs.swf import is_swf, read_swf
 from computeplan.specs.logs.jobs.tables import is_tiresias, read_table
 from computeplan.specs.logs.slurm import kind_of
+from computeplan.specs.logs.text_file import opened
 from computeplan.specs.logs.times import check_dates
 
 __all__ = ["FORMATS", "format_of", "read_jobs"]
@@ -81,7 +82,7 @@ def read_jobs(
     """
     shown = str(path)
     check_dates(dates)
-    with opened(path, shown) as file:
+    with opened(path, shown, MAX_BYTES) as file:
         if kind is None:
             first, second = _first_lines(file)
             kind = "csv" if columns else format_of(first, second)

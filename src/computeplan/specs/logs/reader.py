@@ -9,7 +9,6 @@ a fault kind; messages name options by their words.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any, TextIO
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import note, of_some
-from computeplan.specs.documents.document import nearest, nearest_file
+from computeplan.specs.documents.document import nearest
 from computeplan.specs.documents.json_file import shown_value
 from computeplan.specs.logs.events import Events, EventsBuilder, RowError, node_name
 from computeplan.specs.logs.slurm import kind_of, read_sacct, read_sacct_json, read_sacctmgr
+from computeplan.specs.logs.text_file import json_of, opened
 from computeplan.specs.logs.times import (
     EARLIEST_EPOCH_S,
     LATEST_EPOCH_S,
@@ -79,24 +79,8 @@ def read_log(
     """
     shown = str(path) if shown is None else shown
     check_dates(dates)
-    try:
-        if not path.is_file():
-            hint = nearest_file(path)
-            raise ScenarioError.of(f"is not a file{'.' if hint else ''}{hint}", file=shown)
-        if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError.of(f"is larger than {MAX_BYTES // 1_000_000} MB", file=shown)
-        with path.open("rb") as raw:
-            if b"\0" in raw.read(65_536):
-                raise ScenarioError.of("is binary, not the text of a log", file=shown)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read(file, shown, kind, dict(columns or {}), unit, dates)
-    except UnicodeDecodeError as error:
-        raise ScenarioError.of(f"is not UTF-8 text: {error.reason}", file=shown) from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, ScenarioError):
-            raise
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError.of(f"cannot be read: {reason}", file=shown) from None
+    with opened(path, shown, MAX_BYTES) as file:
+        return _read(file, shown, kind, dict(columns or {}), unit, dates)
 
 
 def _read(
@@ -305,13 +289,7 @@ def _fta_times(start: str, end: str) -> tuple[float, float]:
 
 def _of_json(file: TextIO, shown: str) -> Events:
     """Return the faults of ``sacct --json``, or of a list of starts and ends, times in days."""
-    try:
-        data = json.load(file)
-    except json.JSONDecodeError as error:
-        problem = Problem(f"is not JSON: {error.msg}", "", shown, error.lineno, error.colno)
-        raise ScenarioError([problem]) from None
-    except RecursionError:
-        raise ScenarioError.of("is nested too deep", file=shown) from None
+    data = json_of(file, shown)
     if isinstance(data, dict):
         return read_sacct_json(data, shown)
     if not isinstance(data, list):

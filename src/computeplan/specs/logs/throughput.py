@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +28,9 @@ from computeplan.notes import Notes, note, of_some
 from computeplan.specs.documents.json_file import shown_value
 from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.logs.events import RowError
-from computeplan.specs.logs.job_csv import csv_rows, number, opened, text_cell, whole
+from computeplan.specs.logs.job_csv import MAX_BYTES, csv_rows, number, text_cell, whole
 from computeplan.specs.logs.job_table import JobLog
+from computeplan.specs.logs.text_file import json_of, opened
 
 __all__ = [
     "Throughput",
@@ -80,7 +80,7 @@ def load_throughput(path: Path, shown: str | None = None) -> Throughput:
         If the file cannot be read, or with the rows that are wrong.
     """
     shown = str(path) if shown is None else shown
-    with opened(path, shown) as file:
+    with opened(path, shown, MAX_BYTES) as file:
         first = file.read(4096).lstrip()[:1]
         file.seek(0)
         if first == "{":
@@ -143,13 +143,7 @@ def load_oracle(file: TextIO, shown: str) -> Throughput:
     ScenarioError
         If it is not JSON of that form; with the entries that are wrong.
     """
-    try:
-        data = json.load(file)
-    except json.JSONDecodeError as error:
-        problem = Problem(f"is not JSON: {error.msg}", "", shown, error.lineno, error.colno)
-        raise ScenarioError([problem]) from None
-    except RecursionError:
-        raise ScenarioError.of("is nested too deep", file=shown) from None
+    data = json_of(file, shown)
     if not isinstance(data, dict) or not all(isinstance(of, dict) for of in data.values()):
         message = 'must map chips to job types, {"v100": {"(\'ResNet-18\', 1)": {"null": 2.1}}}'
         raise ScenarioError.of(message, file=shown)
