@@ -133,7 +133,7 @@ class _Played:
                 self.give_back(job)
                 self.ended[job] = end_s
         for end_s, job in self.saves:
-            if end_s == now_s and job in seen.running:
+            if end_s == now_s and job in seen.stopping:
                 self.stop(job)
         for time_s, pool, n in self.run.nodes:
             if time_s == now_s:
@@ -155,6 +155,7 @@ class _Played:
             assert job in self.seen.running
             assert not any(job == other and end_s > now_s for end_s, other in self.saves)
             if self.run.save_s:
+                self.seen.stopping.add(job)
                 self.saves.append((now_s + self.run.save_s, job))
                 self.times_s.add(now_s + self.run.save_s)
             else:
@@ -305,7 +306,7 @@ def first_gap(changes, n, wall_s):
 
 
 def by_start(seen, job, pool, end_s):
-    return (end_s - seen.wall_s(job, pool),)
+    return ()  # of places that cost the same, the one that begins soonest is taken
 
 
 def by_end(seen, job, pool, end_s):

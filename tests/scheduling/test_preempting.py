@@ -141,6 +141,17 @@ def test_a_promise_ends_when_all_have_stopped(policy):
     assert stops_and_starts(policy, seen) == ([], [(0, 0)])
 
 
+def test_nobody_stops_twice_though_the_one_it_saves_for_has_started():
+    """Job 2 ends while job 0 saves for job 3, which takes its node; job 4 must stop another."""
+    jobs = [{"arrival": 0, "nodes": [1], "wall": [w]} for w in (70.0, 70.0, 6.0)]
+    jobs += [{"arrival": t, "nodes": [1], "wall": [9.0], "priority": 1} for t in (4, 6)]
+    stopped = []
+    run = SmallRun([3], jobs, save_s=3.0)
+    _, began, _ = run.play(Priority(), lambda _, decision: stopped.extend(decision.stop))
+    assert (began[3], began[4]) == (6.0, 7.0)  # the node of job 0 is free at 7
+    assert stopped == [0, 1]
+
+
 def test_a_restart_takes_time_for_those_who_have_run_before_only():
     seen = view([2], [{"nodes": [1]}, {"nodes": [1]}], queue=[0])
     seen.enqueue(1, 0.5)

@@ -117,12 +117,12 @@ def test_what_is_remembered_changes_nothing_when_all_goes_otherwise(name, short,
 def test_reservations_are_laid_once_while_all_goes_as_expected():
     run = SmallRun([4], [{"arrival": i, "nodes": [3], "wall": [9.0]} for i in range(9)])
     plans = []
-    run.play(queueing.fastest_first, lambda _, decision: plans.append(decision.memory[0]))
+    run.play(queueing.fastest_first, lambda _, decision: plans.append(decision.memory))
     assert len(plans) > 9
     assert len(set(map(id, plans))) == 1
     run.jobs[3]["off"] = -2
     plans.clear()
-    run.play(queueing.fastest_first, lambda _, decision: plans.append(decision.memory[0]))
+    run.play(queueing.fastest_first, lambda _, decision: plans.append(decision.memory))
     assert len(set(map(id, plans))) == 2
 
 

@@ -38,8 +38,8 @@ It must not fall as the end comes later."""
 class _Plan:
     """The reservations, and what is expected by the next event.
 
-    It changes with each decision. A decision remembers its `turn`, so that who asks twice at one
-    moment gets the same answer: the second time, from reservations laid anew.
+    It changes with each decision. Who asks twice at one moment gets the same answer all the same:
+    either nobody was to start, or those who were still wait, and reservations are laid anew.
     """
 
     def __init__(self, view: View) -> None:
@@ -49,7 +49,6 @@ class _Plan:
         ]
         self.laid = -1  # the place in the queue up to which reservations are laid
         self.due: list[tuple[float, int, int, int]] = []  # start, place, job, pool
-        self.turn = 0
         self.starts: list[tuple[int, int, int, float]] = []  # place, job, pool, expected end
         self.up, self.n_surprises = _nodes_up(view), view.n_surprises
 
@@ -147,10 +146,9 @@ def start_by_reservation(view: View, cost: Cost) -> Decision:
     cost : callable
         What a place costs a job.
     """
-    plan, turn = view.memory if isinstance(view.memory, tuple) else (None, -1)
-    if isinstance(plan, _Plan) and plan.turn == turn and plan.is_kept(view):
+    plan = view.memory
+    if isinstance(plan, _Plan) and plan.is_kept(view):
         plan.starts = []
-        plan.turn += 1
         for profile in plan.profiles:
             profile.move(view.now_s)
         plan.start_due(view)
@@ -158,4 +156,4 @@ def start_by_reservation(view: View, cost: Cost) -> Decision:
         plan = _Plan(view)
     plan.lay(view, cost)
     starts = [Start(job, pool) for _, job, pool, _ in sorted(plan.starts)]
-    return Decision(starts, memory=(plan, plan.turn))
+    return Decision(starts, memory=plan)

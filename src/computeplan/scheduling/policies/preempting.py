@@ -61,6 +61,7 @@ class _Stops:
             promised = max(0, view.nodes(job, pool) - to_come)
             free[pool] = max(0, free[pool] - promised)
         self.leaving = {job for promise in self.promises for job, _ in promise.stopped}
+        self.leaving |= view.stopping  # some may save for who has started elsewhere meanwhile
         self.made = Round(view, free)
         self.made.leaving = self.leaving
         for job, pool, _ in self.promises:
