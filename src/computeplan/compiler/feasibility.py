@@ -64,11 +64,10 @@ def check_feasible(scenario: Scenario, world: World) -> None:
 
 
 def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
-    document = scenario.document
-    if "watts" in needs_of(world.policy) and np.isnan(world.energy_j[world.n_nodes > 0]).any():
+    document, jobs, pools = scenario.document, world.job_table, world.pool_table
+    if "watts" in needs_of(world.policy) and np.isnan(jobs.energy_j[jobs.n_nodes > 0]).any():
         needs = "needs the watts of every pool: give power where no TDP is known"
         yield document.problem(("policy",), f"{world.policy} {needs}")
-    pools = world.pool_table
     for what, values, give in (
         ("carbon", pools.kg_per_j, "carbon: 400 g/kWh at each site"),
         ("prices", pools.usd_per_node_s, "price: 0.08 USD/kWh at each site, or rent of each pool"),

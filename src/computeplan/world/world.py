@@ -190,11 +190,6 @@ class World:
         """Expected wall time of each job on each pool, inf where it can never run. [s]"""
         return np.asarray(self.job_table.wall_s[self.jobs.kind] * self.jobs.scale[:, None])
 
-    @cached_property
-    def energy_j(self) -> FloatArray:
-        """Expected facility energy of each job on each pool, shape (n_jobs, n_pools). [J]"""
-        return np.asarray(self.job_table.energy_j[self.jobs.kind] * self.jobs.scale[:, None])
-
     def draw_w(self, held: Sequence[int]) -> float:
         """Return what all sites draw if so many nodes of each pool train, and others idle. [W]"""
         total_w = 0.0

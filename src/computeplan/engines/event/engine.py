@@ -28,7 +28,7 @@ from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
-from computeplan.ledger import PHASES, Ledger, Span, concatenate, make_ledger
+from computeplan.ledger import PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.decision import Start
 from computeplan.scheduling.registry import load_policy
 from computeplan.scheduling.view import View
@@ -211,7 +211,7 @@ class _Run:
             self.arrivals.append(_Arrivals(self, p, effects))
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
-            pool.is_quiet = not (has_events or is_slowed(pool.spec) or world.signals or timeline)
+            pool.is_quiet = not (has_events or is_slowed(pool.spec) or world.signals)
             pool.nodes.counts_only = pool.is_quiet
 
     def play(self) -> Ledger:
@@ -325,7 +325,7 @@ class _Run:
         self._leave(job.index, job.pool, now_s)
 
     def _end_stay(self, stay: _Stay, now_s: float) -> None:
-        self._book_stay(stay, stay.work_s)
+        self._book_stay(stay, stay.work_s, now_s)
         self._leave(stay.job, stay.pool, now_s)
 
     def _leave(self, index: int, at: int, now_s: float) -> None:
@@ -380,7 +380,7 @@ class _Run:
 
     def _release_stay(self, stay: _Stay, now_s: float) -> None:
         position_s = min(stay.from_s + now_s - stay.start_s, stay.work_s)
-        self._book_stay(stay, position_s)
+        self._book_stay(stay, position_s, now_s)
         self._wait_again(stay.job, stay.pool, position_s / stay.work_s, now_s)
 
     def _wait_again(self, index: int, at: int, done_frac: float, now_s: float) -> None:
@@ -389,9 +389,11 @@ class _Run:
         self.books.wait(index, now_s)
         self._call_policy(now_s)
 
-    def _book_stay(self, stay: _Stay, position_s: float) -> None:
+    def _book_stay(self, stay: _Stay, position_s: float, now_s: float) -> None:
         n_chips = self.view.nodes(stay.job, stay.pool) * self.world.pools[stay.pool].chips_per_node
         self.books.add_stay(stay.job, stay.pool, position_s - stay.from_s, n_chips)
+        if self.spans is not None and now_s > stay.start_s:
+            self.spans.append(Span(stay.job, stay.pool, TRAIN, stay.start_s, now_s, n_chips))
 
     def _done_frac(self, index: int) -> float:
         """Return the share of the work of a running job that is done, and may yet be lost."""
@@ -422,7 +424,6 @@ class _Run:
     def _ask_again(self, now_s: float) -> None:
         self.again = None
         if not self.is_due:
-            self.is_due = True
             self._ask_policy(now_s)
 
     def _ask_policy(self, now_s: float) -> None:
@@ -460,7 +461,6 @@ class _Run:
                     asks = bool(view.queue)
                     break
                 self._start(start, now_s)
-
         free = [pool.nodes.n_free for pool in self.pools]
         self.books.note(now_s, free, view.held, len(view.queue))
 
@@ -495,7 +495,7 @@ class _Run:
         world, books = self.world, self.books
         is_done = world.ends_with_work and not self.n_open
         for stay in self.stays.values():
-            self._book_stay(stay, stay.from_s + (wall_s - stay.start_s))
+            self._book_stay(stay, stay.from_s + (wall_s - stay.start_s), wall_s)
         for job in self.jobs.values():
             job.close(wall_s)
             books.add(job)
