@@ -189,7 +189,7 @@ def test_equivalent_fleets_draw_and_cost_what_is_told():
         cost.append(case.estimate("cost_jobs_usd").mean / 1e6)
     assert f"{mw[0]:.1f} MW of H100, {mw[1]:.1f} MW of 910B2, {mw[2]:.1f} MW of 910C" in about
     assert f"or {mw[3]:.1f} MW of H20" in about
-    told = re.search(r"rent come to ([\d.]+), ([\d.]+), ([\d.]+) and ([\d.]+) MUSD", about)
+    told = re.search(r"rent cost ([\d.]+), ([\d.]+), ([\d.]+) and ([\d.]+) MUSD", about)
     assert [float(n) for n in told.groups()] == pytest.approx(cost, rel=0.15)
 
 

@@ -40,7 +40,7 @@ def check_policy(
 
     The rules: the same view gives the same decision, and is left as it was; a job that is started
     waits, and its pool can hold it and has the nodes; a job that is stopped runs; leases are
-    > 0, restarts >= 0, caps >= 0; `again_s` is not in the past; decisions at one time come to an
+    > 0, restarts >= 0, caps >= 0; `again_s` is not in the past; decisions at one time
     end; the same load gives the same decisions; and every job of a finite load ends.
 
     A start may count on nodes of its pool that come back from jobs which are being stopped: it is

@@ -7,8 +7,8 @@ comes back for that job. A job is *borrowed* if it and the jobs of its tenant th
 pool before it hold more than the quota; a tenant without quota on a pool has no right there and
 no limit, so all that it holds there is borrowed.
 
-If the quotas of a pool sum to no more than its nodes, and none is in repair, a job that comes to
-have a right finds its nodes free, or being saved for, in the same decision. Proof: what each tenant
+If the quotas of a pool sum to no more than its nodes, and none is in repair, a job that gains
+a right finds its nodes free, or being saved for, in the same decision. Proof: what each tenant
 holds that is not borrowed, and claims, is at most its quota; the rest of the pool is free, coming
 back, or borrowed, and is at least what is left of the job's quota. So no tenant waits for its own
 quota longer than one save and one restart. Claims are served in the order in which they arose, so
