@@ -7,8 +7,12 @@ import json
 import click
 
 from computeplan.cli.options import (
+    BIGGEST,
     language_option,
+    model_option,
+    precision_option,
     quantity,
+    seq_option,
     sequences,
     show_lines,
     show_table,
@@ -18,29 +22,19 @@ from computeplan.report import Language
 
 __all__ = ["mix"]
 
-BIGGEST = 100_000_000
-
 
 @click.command()
 @language_option
-@click.option("--model", required=True, help="A name in the catalogue, a YAML file, a config.json.")
+@model_option
 @click.option(
     "--chips",
     required=True,
     metavar="CHIP:N,CHIP:N",
     help="Two to four kinds and how many of each: h100:256,910b2:512.",
 )
-@click.option(
-    "--seq", type=click.IntRange(1, BIGGEST), default=8192, show_default=True, help="Tokens each."
-)
+@seq_option
 @click.option("--batch", help="Sequences of a step, or tokens with a unit: 512, '4 Mitoken'.")
-@click.option(
-    "--precision",
-    type=click.Choice(("bf16", "fp16", "fp8")),
-    default="bf16",
-    show_default=True,
-    help="Of the linear layers.",
-)
+@precision_option
 @click.option(
     "--split",
     "way",

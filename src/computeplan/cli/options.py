@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from computeplan.specs.scenario import Scenario
 
 __all__ = [
+    "BIGGEST",
     "PARTIAL",
     "language_option",
     "load_with",
+    "model_option",
+    "precision_option",
     "quantity",
     "say_unseen",
     "scenario_options",
+    "seq_option",
     "sequences",
     "show_lines",
     "show_table",
@@ -30,6 +34,22 @@ __all__ = [
 
 PARTIAL = 4
 """Exit code where some cases have a result, or can be played, and others not."""
+BIGGEST = 100_000_000
+"""Of a count on the command line."""
+
+model_option = click.option(
+    "--model", required=True, help="A name in the catalogue, a YAML file, a config.json."
+)
+seq_option = click.option(
+    "--seq", type=click.IntRange(1, BIGGEST), default=8192, show_default=True, help="Tokens each."
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(("bf16", "fp16", "fp8")),
+    default="bf16",
+    show_default=True,
+    help="Of the linear layers.",
+)
 
 
 def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:

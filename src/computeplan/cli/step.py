@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from computeplan.cli.options import language_option, quantity, say_unseen, sequences
+from computeplan.cli.options import (
+    BIGGEST,
+    language_option,
+    model_option,
+    precision_option,
+    quantity,
+    say_unseen,
+    seq_option,
+    sequences,
+)
 from computeplan.errors import ScenarioError
 from computeplan.report import Language
 
@@ -21,14 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["step"]
 
-BIGGEST = 100_000_000
 DISPATCHERS = ("alltoall", "deepep", "hybridep", "allgather", "none")
 GROUPED = ("te", "kernel", "fused")
 
 
 @click.command()
 @language_option
-@click.option("--model", required=True, help="A name in the catalogue, a YAML file, a config.json.")
+@model_option
 @click.option(
     "--chip",
     "chip_names",
@@ -37,17 +45,9 @@ GROUPED = ("te", "kernel", "fused")
     help="A name in the catalogue, or a YAML file; may be repeated.",
 )
 @click.option("--chips", required=True, type=click.IntRange(1, BIGGEST), help="How many chips.")
-@click.option(
-    "--seq", type=click.IntRange(1, BIGGEST), default=8192, show_default=True, help="Tokens each."
-)
+@seq_option
 @click.option("--batch", help="Sequences of a step, or tokens with a unit: 2048, '16 Mitoken'.")
-@click.option(
-    "--precision",
-    type=click.Choice(("bf16", "fp16", "fp8")),
-    default="bf16",
-    show_default=True,
-    help="Of the linear layers.",
-)
+@precision_option
 @click.option("--tp", help="Tensor parallel ranks, or auto for everything.")
 @click.option("--pp", type=click.IntRange(1, BIGGEST), help="Pipeline stages.")
 @click.option("--dp", type=click.IntRange(1, BIGGEST), help="Data parallel replicas.")
