@@ -176,7 +176,7 @@ class _Run:
         self.storages = defaultdict[str, Storage](lambda: Storage(self.calendar))
         self.jobs: dict[int, Job] = {}
         self.stays: dict[int, _Stay] = {}  # both hold nodes
-        self.changed: list[Job] = []  # whose end is expected at another time
+        self.changed: dict[int, Job] = {}  # whose end is expected at another time
         counted = ("interruptions", "idle_faults", "slowdowns")
         self.counts = {name: [0] * len(world.kind_names) for name in counted}
         self.pools = []
@@ -310,10 +310,11 @@ class _Run:
         latest_s = self._latest_s(pool)
         for near in self.pools[pool].near:
             for job in near.jobs.values():
-                self._await_end(job, latest_s)
+                if job.ending is None:
+                    self._await_end(job, latest_s)
 
     def _await_end(self, job: Job, latest_s: float) -> None:
-        if job.ending is None and not job.is_leaving and job.may_end_by(latest_s):
+        if job.may_end_by(latest_s) and not job.is_leaving:
             end_s = job.ahead(0.0).end_s
             if end_s <= latest_s:
                 at = (end_s, Rank.JOB_ENDS, partial(self._end, job), job.pool, job.index)
@@ -414,7 +415,11 @@ class _Run:
                 self._call_policy(now_s)
 
     def _has_to_ask(self, now_s: float) -> bool:
-        return not self.is_due and bool(self.view.queue or self.services.is_unsettled(now_s))
+        if self.is_due:
+            return False
+        return bool(self.view.queue) or (
+            bool(self.world.services) and self.services.is_unsettled(now_s)
+        )
 
     def _call_policy(self, now_s: float) -> None:
         if self._has_to_ask(now_s):
@@ -485,7 +490,7 @@ class _Run:
         view = self.view
         for pool in self.pools:
             view.free[pool.index] = pool.nodes.room
-        for job in self.changed:
+        for job in self.changed.values():
             if job.runs and job.index in view.running:
                 view.expect(job.index, self._expected_end(job, now_s))
         self.changed.clear()

@@ -95,7 +95,7 @@ class Job:
         storages: Mapping[str, Storage],
         ended: Callable[[Job, float], None],
         spans: list[Span] | None,
-        changed: list[Job],
+        changed: dict[int, Job],
     ) -> None:
         self.index, self.spec, self.calendar, self.spans = index, spec, calendar, spans
         self.slower, self.changed = slower, changed
@@ -294,7 +294,7 @@ class Job:
         """Book what the job did until it is told something, which may put off its end."""
         cancel(self.ending)
         self.ending = None
-        self.changed.append(self)
+        self.changed[self.index] = self
         self.advance(now_s)
 
     def interrupt(
@@ -377,7 +377,7 @@ class Job:
         last as long as the longest.
         """
         self.advance(now_s)
-        self.changed.append(self)
+        self.changed[self.index] = self
         return self._pause(now_s, lasts_s, is_planned=True)
 
     def _pause(self, now_s: float, lasts_s: float, *, is_planned: bool) -> bool:

@@ -99,8 +99,9 @@ class PoolNodes:
                 self.books.book(IDLE, self.since_s, now_s, self.n_free * n_chips)
             if self.n_in_repair:
                 self.books.book(REPAIR, self.since_s, now_s, self.n_in_repair * n_chips)
-            for service, books in self.served.items():
-                books.book(TRAIN, self.since_s, now_s, len(self.held[service]) * n_chips)
+            if self.served:
+                for service, books in self.served.items():
+                    books.book(TRAIN, self.since_s, now_s, len(self.held[service]) * n_chips)
             self.since_s = now_s
 
     @property
