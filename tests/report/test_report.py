@@ -19,6 +19,7 @@ from computeplan.errors import ComputePlanError
 from computeplan.ledger import RESTART, TRAIN, Span
 from computeplan.notes import note, quoted
 from computeplan.report import FIGURES, result_views
+from computeplan.report import timeline as timeline_module
 from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
@@ -433,3 +434,14 @@ def test_the_command_draws_a_saved_result_again(tmp_path):
     assert load_result(tmp_path / "r").name == "llama"
     with pytest.raises(ComputePlanError, match="is not a computeplan result"):
         CliRunner().invoke(plot, [str(tmp_path)], catch_exceptions=False)
+
+
+def test_a_job_that_comes_back_has_a_place_for_each_stay():
+    """Two jobs of 8 chips take turns on 8: b stops a from 2 h to 4 h."""
+    turns = [(0, 0.0, 2.0), (1, 2.0, 4.0), (0, 4.0, 5.0)]
+    spans = [Span(job, 0, TRAIN, start, end, 8) for job, start, end in turns]
+    stays = timeline_module._stays(spans)
+    assert [[span.start_s for span in stay] for stay in stays] == [[0.0], [2.0], [4.0]]
+    assert timeline_module._places(stays, 8) == [[(0.0, 1.0)]] * 3
+    split = [Span(0, 0, phase, start, start + 1, 8) for start, phase in ((0, TRAIN), (1, RESTART))]
+    assert timeline_module._stays(split) == [split]

@@ -35,6 +35,8 @@ MAX_SLOTS = 4096
 """Places of a lane that are told apart; of larger pools several chips are one."""
 MAX_ROOM = 1.5
 """Times the end of the last job that a time axis may go on, to show a deadline."""
+ROUNDING = 1e-9
+"""A wait shorter than this share of the picture is none but for rounding."""
 LEAST_LANE = 0.25
 """Height of the lane of a small pool, over that of the largest."""
 
@@ -159,9 +161,8 @@ def pools(
         ax.add_patch(
             Rectangle((0, bottom), kept.end_s / kept.unit[0], height, color="#EEEEEE", zorder=0)
         )
-        spans = [span for span in kept.spans if span.pool == pool]
-        for job, bands in _places(spans, n_chips).items():
-            mine = [span for span in spans if span.job == job]
+        stays = _stays([span for span in kept.spans if span.pool == pool])
+        for mine, bands in zip(stays, _places(stays, n_chips), strict=True):
             scaled = [(bottom + low * height, bottom + high * height) for low, high in bands]
             boxes += [(span, _box(span, kept, *band)) for span in mine for band in scaled]
             whole = replace(mine[0], end_s=max(span.end_s for span in mine))
@@ -206,28 +207,44 @@ def _lanes(found: CaseResult, spans: list[Span]) -> dict[int, int]:
     return lanes
 
 
-def _places(spans: list[Span], n_chips: int) -> dict[int, list[tuple[float, float]]]:
-    """Return the bands of a lane of height 1 that each job holds, from its first to its last span.
+def _stays(spans: list[Span]) -> list[list[Span]]:
+    """Return spans of each time that a job held chips without a break, in the order of starts.
+
+    A job that is stopped comes back later, in another place.
+    """
+    stays: list[list[Span]] = []
+    last: dict[int, tuple[list[Span], float]] = {}  # of each job, and when it ends
+    for span in spans:
+        stay, end_s = last.get(span.job, ([], -math.inf))
+        if span.start_s > end_s:
+            stay = []
+            stays.append(stay)
+        stay.append(span)
+        last[span.job] = stay, max(end_s, span.end_s)
+    return stays
+
+
+def _places(stays: list[list[Span]], n_chips: int) -> list[list[tuple[float, float]]]:
+    """Return the bands of a lane of height 1 that each stay holds.
 
     A job takes the lowest places that are free, together where that is possible.
     """
-    wanted = (math.ceil(span.n_chips) for span in spans)
+    wanted = (math.ceil(span.n_chips) for stay in stays for span in stay)
     size = max(math.gcd(n_chips, *wanted), n_chips // MAX_SLOTS, 1)
-    stays: dict[int, tuple[float, float, int]] = {}
-    for span in spans:
-        start, end, n = stays.get(span.job, (span.start_s, span.end_s, 0))
-        stays[span.job] = start, max(end, span.end_s), max(n, math.ceil(span.n_chips / size))
     free_from = np.zeros(max(-(-n_chips // size), 1))
-    bands = {}
-    for job, (start, end, n) in sorted(stays.items(), key=lambda item: item[1]):
-        places = _lowest(np.flatnonzero(free_from <= start), n)
-        free_from[places] = end
+    bands = []
+    for stay in stays:
+        n = max(math.ceil(span.n_chips / size) for span in stay)
+        places = _lowest(np.flatnonzero(free_from <= stay[0].start_s), n)
+        free_from[places] = max(span.end_s for span in stay)
         edges = np.flatnonzero(np.diff(places) > 1)
         firsts, lasts = places[np.r_[0, edges + 1]], places[np.r_[edges, -1]]
-        bands[job] = [
-            (float(low) / free_from.size, float(high + 1) / free_from.size)
-            for low, high in zip(firsts, lasts, strict=True)
-        ]
+        bands.append(
+            [
+                (float(low) / free_from.size, float(high + 1) / free_from.size)
+                for low, high in zip(firsts, lasts, strict=True)
+            ]
+        )
     return bands
 
 
@@ -297,11 +314,14 @@ def _queues_and_deadlines(
     deadlines = _deadlines_s(found)
     none = np.full((1, n_jobs), np.nan)
     starts, waits = (found.jobs.get(name, none)[0] * HOUR_S for name in ("start_h", "wait_h"))
+    ends, took = (found.jobs.get(name, none)[0] * HOUR_S for name in ("end_h", "jct_h"))
+    arrivals = np.where(np.isnan(ends), np.maximum(starts - waits, 0.0), ends - took)
+    waits = starts - arrivals  # those before the first start: a job may wait again
     queued: list[tuple[int, float, float]] = []
     due: list[tuple[int, float]] = []
     for job, start, wait in zip(found.job_names, starts, waits, strict=True):
         at = [i for i, row in enumerate(rows) if row[0] == job]
-        if np.isfinite(start) and wait > 0:
+        if np.isfinite(start) and wait > ROUNDING * kept.end_s:
             queued += [(i, (start - wait) / unit_s, start / unit_s) for i in at]
         if deadlines.get(job, math.inf) <= kept.end_s:
             due += [(i, deadlines[job] / unit_s) for i in at]
