@@ -155,3 +155,12 @@ def test_measures_of_many_jobs_are_those_of_jobs_with_books_of_their_own():
     for name, values in apart.items():
         assert together[name] == pytest.approx(values, nan_ok=True), name
     assert sites.jobs["chip_h"].sum() > 0
+
+
+def test_a_policy_that_keeps_jobs_at_home_asks_where_that_is():
+    with pytest.raises(ScenarioError, match=r"workloads\.w: home is missing: policy silo"):
+        compile_world(scenario_of(GENERATED, policy="silo"))
+    world = compile_world(scenario_of(GENERATED | {"home": "b"}, policy="silo"))
+    assert set(world.job_table.home) == {1}
+    with pytest.raises(ScenarioError, match=r"workloads\.w\.home: no pool 'c'"):
+        scenario_of(GENERATED | {"home": "c"})

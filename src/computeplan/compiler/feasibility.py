@@ -77,9 +77,12 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
             yield document.problem(("policy",), needs)
     if "home" in needs_of(world.policy) and len(world.pools) > 1:
         for job in world.jobs.kinds:
-            if job.home < 0 and job.name in scenario.jobs:
+            if job.home < 0:
+                at = ("jobs", job.name)
+                if job.name not in scenario.jobs:
+                    at = ("workloads", job.name.partition("/")[0])
                 only = f"policy {world.policy} runs each job on its home pool only"
-                yield document.problem(("jobs", job.name), f"home is missing: {only}")
+                yield document.problem(at, f"home is missing: {only}")
 
 
 def _too_many_nodes(scenario: Scenario, world: World) -> Iterator[Problem]:

@@ -142,7 +142,10 @@ def _columns(
         what, n_chips = sorts[one // 2]
         first = f"{name}/{log.name(int(np.flatnonzero(kind == k)[0]))}"
         spec = JobSpec(
-            chips=n_chips, train_for=f"{float(mean[k])!r} s", checkpoint=workload.checkpoint
+            chips=n_chips,
+            train_for=f"{float(mean[k])!r} s",
+            checkpoint=workload.checkpoint,
+            home=workload.home,
         )
         places = places_of(name, spec)
         rates = [

@@ -123,6 +123,9 @@ def _names(scenario: ScenarioFields) -> Found:
             named.append((("jobs", name, "home"), job.home))
         if isinstance(job.mfu, dict):
             named += [(("jobs", name, "mfu", pool), pool) for pool in job.mfu]
+    for name, workload in scenario.workloads.items():
+        if workload.home is not None:
+            named.append((("workloads", name, "home"), workload.home))
     for at, pool in named:
         if pool not in pools:
             yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"

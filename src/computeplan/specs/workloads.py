@@ -265,6 +265,8 @@ class Workload(Frozen):
     of a file that say their own keep it."""
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     """The higher, the sooner; those of a file that say another keep it."""
+    home: Name | None = None
+    """The only pool on which policy silo may run them."""
     throughput: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """A table of speeds beside the scenario, by kind, chips and chip: throughput.csv."""
     on: Annotated[str, Field(min_length=1, max_length=120)] | None = None
