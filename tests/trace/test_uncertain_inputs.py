@@ -173,7 +173,7 @@ def test_samples_reach_as_far_as_slow_runs_ask():
 def test_policies_see_nominal_values():
     sure, uncertain = world_of(0.4), world_of()
     np.testing.assert_array_equal(sure.wall_s, uncertain.wall_s)
-    np.testing.assert_array_equal(sure.job_table.energy_j, uncertain.energy_j)
+    np.testing.assert_array_equal(sure.job_table.energy_j, uncertain.job_table.energy_j)
     assert sure.jobs[0].interval_s == uncertain.jobs[0].interval_s
 
 
