@@ -125,7 +125,7 @@ class _Cluster:
         else:
             self.end_s[job] = self.view.now_s
 
-    def start(self, job, pool, lease_s, restart_s):
+    def start(self, job, pool, lease_s, restart_s, _n_nodes):
         n_nodes = self.view.nodes(job, pool)
         assert job in self.view.queue, job
         assert 0 < n_nodes <= self.view.free[pool], (job, pool)

@@ -8,11 +8,6 @@ from computeplan.scheduling.decision import Decision, Start
 from computeplan.scheduling.view import PoolTable
 
 
-@pytest.mark.xfail(strict=True, reason="a job holds all its nodes or none: none is elastic")
-def test_a_decision_resizes_jobs():
-    assert "resize" in Decision._fields
-
-
 @pytest.mark.xfail(strict=True, reason="power is capped by what starts, not by slowing it down")
 def test_a_decision_caps_power():
     assert "cap_w" in Decision._fields

@@ -82,6 +82,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         tiers=tuple(p.saving.tiers for p in on),
         n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
         shrinking=next((p.shrinking for p in on if p.shrinking), None),
+        is_elastic=job.elastic is not None,
     )
     return compiled, (*notes, *quoted(misfits))
 

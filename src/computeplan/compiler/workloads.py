@@ -145,6 +145,7 @@ def _columns(
             chips=n_chips,
             train_for=f"{float(mean[k])!r} s",
             checkpoint=workload.checkpoint,
+            elastic=workload.elastic and workload.elastic.of(n_chips),
             home=workload.home,
         )
         places = places_of(name, spec)

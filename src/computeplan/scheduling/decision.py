@@ -10,7 +10,7 @@ __all__ = ["NOTHING", "Decision", "Start"]
 
 
 class Start(NamedTuple):
-    """Let a job that waits hold all its nodes of a pool.
+    """Let a job that waits hold its nodes of a pool.
 
     A job that has run before goes on from where it saved, after `restart_s` and the time to load.
     """
@@ -21,14 +21,19 @@ class Start(NamedTuple):
     """How long it may train: then it saves, gives its nodes back and waits again. [s]"""
     restart_s: float = 0.0
     """How long a job that has run before takes to begin again, without loading. [s]"""
+    n_nodes: int = 0
+    """Nodes of an elastic job, from the least it can train with; 0 for all that it wants."""
 
 
 class Decision(NamedTuple):
-    """What is to happen at a moment: first stops, then starts, in their order."""
+    """What is to happen at a moment: stops, jobs that shrink, starts, jobs that grow."""
 
     start: Sequence[Start] = ()
     stop: Sequence[int] = ()
     """Running jobs that save, give their nodes back, and wait again."""
+    resize: Sequence[tuple[int, int]] = ()
+    """Running elastic jobs, and the nodes that each is to hold from now on. It gives nodes back
+    once it has saved; it is given free ones at once, then saves, and trains with them."""
     again_s: float = math.inf
     """The policy is asked again at this time, if nothing happens before. [s]"""
     memory: object = None

@@ -46,7 +46,7 @@ class JobTable:
     weight: FloatArray
     """How much it counts where shares are divided; shape (n_jobs,)."""
     n_nodes: IntArray
-    """Nodes that a job of a kind holds on a pool; 0 where it can never run; shape (n_kinds,
+    """Nodes that a job of a kind wants on a pool; 0 where it can never run; shape (n_kinds,
     n_pools)."""
     speed: FloatArray
     """Work per second of training on all those nodes; 0 where it can never run; shape (n_kinds,
@@ -62,6 +62,9 @@ class JobTable:
     places: tuple[tuple[int, ...], ...] | None = None
     """Pools on which a job of each kind may run, those that it would rather have first; None if in
     the order of the scenario."""
+    least_nodes: IntArray | None = None
+    """Nodes with which a job of a kind can train, at a speed in proportion; None if all need what
+    they want; shape (n_kinds, n_pools)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,8 @@ class View:
         holds; the first to end comes first.
     stopping : set of int
         Running jobs that save before they give back their nodes.
+    shrinking : mapping of int to int
+        Running jobs that save before they give back some nodes, and how many they will hold.
     memory : object
         What the policy's last decision told to remember; None at first.
     waiting : Waiting
@@ -153,6 +158,7 @@ class View:
         self.left_frac: dict[int, float] = {}  # of jobs that have run before and wait
         self.done_frac: Callable[[int], float] = lambda _job: 0.0  # of jobs that run
         self.stopping: set[int] = set()
+        self.shrinking: dict[int, int] = {}
         self.kind = np.ascontiguousarray(jobs.kind).data
         self.tenant = np.ascontiguousarray(jobs.tenant).data
         self.priority = np.ascontiguousarray(jobs.priority).data
@@ -164,6 +170,9 @@ class View:
         )
         self.work = np.ascontiguousarray(jobs.work).data
         self.n_nodes: list[list[int]] = jobs.n_nodes.tolist()
+        self.fewest_nodes: list[list[int]] = (
+            self.n_nodes if jobs.least_nodes is None else jobs.least_nodes.tolist()
+        )
         self.wall_per_work_s: list[list[float]] = jobs.wall_s.tolist()
         self.energy_per_work_j: list[list[float]] = jobs.energy_j.tolist()
         self.places: Sequence[Sequence[int]] = jobs.places or [
@@ -177,8 +186,12 @@ class View:
         return self.places[self.kind[job]]
 
     def nodes(self, job: int, pool: int) -> int:
-        """Return the nodes that a job holds on a pool; 0 where it can never run."""
+        """Return the nodes that a job wants on a pool; 0 where it can never run."""
         return self.n_nodes[self.kind[job]][pool]
+
+    def least_nodes(self, job: int, pool: int) -> int:
+        """Return the nodes with which a job can train on a pool: all, if it is not elastic."""
+        return self.fewest_nodes[self.kind[job]][pool]
 
     def left(self, job: int) -> float:
         """Return the work that is left of a job, in the unit of its kind."""
@@ -236,12 +249,12 @@ class View:
             self._line(key, job).add(job, self.n_queued)
         self.n_queued += 1
 
-    def place(self, job: int, pool: int, end_s: float) -> None:
-        """Note that a job that waited holds nodes now; the engine counts the free ones."""
+    def place(self, job: int, pool: int, end_s: float, n_nodes: int = 0) -> None:
+        """Note that a job that waited holds nodes now, all if 0; the engine counts free ones."""
         self.waiting.remove(job)
         for key in self.by_key:
             self._line(key, job).remove(job)
-        n_nodes = self.nodes(job, pool)
+        n_nodes = n_nodes or self.nodes(job, pool)
         self.running[job] = Running(job, pool, n_nodes, self.now_s, end_s)
         bisect.insort(self.ends[pool], (end_s, job, n_nodes))
         self.held[pool] += n_nodes
@@ -259,10 +272,24 @@ class View:
             run.end_s = end_s
             bisect.insort(self.ends[run.pool], (end_s, job, run.n_nodes))
 
+    def resize(self, job: int, n_nodes: int) -> None:
+        """Note that a running job holds another number of nodes now."""
+        run = self.running[job]
+        self._forget(run)
+        self.held[run.pool] += n_nodes - run.n_nodes
+        for key in self.held_by_key:
+            self._count(key, run, n_nodes - run.n_nodes)
+        run.n_nodes = n_nodes
+        bisect.insort(self.ends[run.pool], (run.end_s, job, n_nodes))
+        self.shrinking.pop(job, None)
+        self.n_changes += 1
+        self.n_surprises += 1
+
     def leave(self, job: int) -> None:
         """Note that a job holds no nodes any more."""
         run = self.running.pop(job)
         self.stopping.discard(job)
+        self.shrinking.pop(job, None)
         self._forget(run)
         self.held[run.pool] -= run.n_nodes
         for key in self.held_by_key:

@@ -250,7 +250,7 @@ def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:
             )
             yield ("jobs", name), message
         return
-    grows = job.on_loss != "wait"
+    grows = job.shrink is not None
     if (scenario.planned or grows) and not (
         saving.tiers or saving.is_sized or saving.stall is not None
     ):

@@ -1,10 +1,12 @@
-"""What a job does when nodes are lacking and no spare is idle: wait, or go on without them."""
+"""With how few replicas a job goes on: when nodes are lacking, or as a policy says."""
 
 from __future__ import annotations
 
-from computeplan.specs.fields import Count, Duration, Frozen
+import math
 
-__all__ = ["OnLoss", "Shrink"]
+from computeplan.specs.fields import Count, Duration, Fraction, Frozen
+
+__all__ = ["OnLoss", "Shrink", "ShrinkShare"]
 
 
 class Shrink(Frozen):
@@ -15,7 +17,21 @@ class Shrink(Frozen):
     least: Count = 1
     """Fewest replicas with which it goes on; with fewer it waits."""
     resize: Duration
-    """From a save to training with more replicas, when nodes are restored."""
+    """From a save to training with another number of replicas; none where a node is lost."""
+
+
+class ShrinkShare(Frozen):
+    """The same for jobs of any size, of which every chip is a replica."""
+
+    least: Fraction
+    """The share of its chips with which a job can train; rounded up to whole chips."""
+    resize: Duration
+    """From a save to training with another number of chips."""
+
+    def of(self, n_chips: int) -> Shrink:
+        """Return it for a job with a number of chips."""
+        least = math.ceil(self.least * n_chips)
+        return Shrink.model_construct(replicas=n_chips, least=least, resize=self.resize)
 
 
 class OnLoss(Frozen):

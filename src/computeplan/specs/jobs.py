@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.checkpoints import Checkpoint
 from computeplan.specs.durations import UncertainDuration
-from computeplan.specs.elastic import OnLoss
+from computeplan.specs.elastic import OnLoss, Shrink
 from computeplan.specs.fields import (
     Count,
     Duration,
@@ -276,7 +276,11 @@ class Job(Frozen):
             "parameters params n_params size layers hidden",
             "the model has it: model: meta/llama-3.1-70b, or one of your own under models",
         ),
-        ("elastic on_failure on_fault", "write on_loss: {shrink: {replicas: 128, resize: 5 min}}"),
+        ("on_failure on_fault", "write on_loss: {shrink: {replicas: 128, resize: 5 min}}"),
+        (
+            "min_chips max_chips min_gpus max_gpus min_nodes max_nodes min_replicas max_replicas",
+            "write elastic: {replicas: 16, least: 4, resize: 5 min}; chips are the most it holds",
+        ),
         (
             "cost price budget rent",
             "prices are of sites and pools: sites.NAME.price, pools.NAME.rent",
@@ -353,6 +357,9 @@ class Job(Frozen):
     """How it saves; must be said where anything can fail or stop."""
     on_loss: Annotated[OnLoss | Literal["wait"], BeforeValidator(_read_on_loss)] = "wait"
     """When nodes are lacking and no spare is idle: wait, or shrink to the replicas left."""
+    elastic: Shrink | None = None
+    """A policy such as elastic-fifo may let it hold fewer chips, down to those of `least` replicas;
+    it goes on with fewer also when nodes are lacking."""
     arrival: Duration = 0.0
     """When the job is submitted, from the start of the simulation."""
     deadline: PositiveDuration | None = None
@@ -377,9 +384,14 @@ class Job(Frozen):
         return self.parallelism if isinstance(self.parallelism, Parallelism) else None
 
     @property
+    def shrink(self) -> Shrink | None:
+        """How it goes on with fewer replicas; None if it does not."""
+        return self.on_loss.shrink if isinstance(self.on_loss, OnLoss) else self.elastic
+
+    @property
     def n_replicas(self) -> int | None:
         """Replicas that the job can lose one by one; None if they are not known."""
-        said = self.on_loss.shrink.replicas if isinstance(self.on_loss, OnLoss) else None
+        said = self.shrink.replicas if self.shrink else None
         return said or (self.layout.dp if self.layout else None)
 
     @property
@@ -415,22 +427,25 @@ class Job(Frozen):
 
     @model_validator(mode="after")
     def _replicas(self) -> Job:
-        if not isinstance(self.on_loss, OnLoss):
+        if self.shrink is None:
             return self
-        n, least, layout = self.n_replicas, self.on_loss.shrink.least, self.layout
+        if self.elastic and self.on_loss != "wait":
+            refuse("elastic says how it goes on with fewer replicas; leave out on_loss")
+        at = "elastic" if self.elastic else "on_loss.shrink"
+        n, least, layout = self.n_replicas, self.shrink.least, self.layout
         if n is None:
             refuse(
-                "on_loss.shrink.replicas is missing: how many data parallel replicas the job has"
+                f"{at}.replicas is missing: how many data parallel replicas the job has"
                 " (or parallelism by numbers)"
             )
         if layout and layout.dp % n:
-            refuse(f"on_loss.shrink.replicas must divide the dp of parallelism, {layout.dp}: {n}")
+            refuse(f"{at}.replicas must divide the dp of parallelism, {layout.dp}: {n}")
         if layout and layout.ep * n > layout.n_ranks // layout.pp:
             refuse(
                 f"each set of experts lies on {layout.ep} ranks, more than the"
                 f" {layout.n_ranks // layout.pp // n} of a replica, so none can be lost alone;"
-                " give on_loss.shrink fewer, larger replicas"
+                f" give {at} fewer, larger replicas"
             )
         if least > n:
-            refuse(f"on_loss.shrink.least must be <= {n}, the replicas of the job, got {least}")
+            refuse(f"{at}.least must be <= {n}, the replicas of the job, got {least}")
         return self

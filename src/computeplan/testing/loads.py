@@ -13,6 +13,9 @@ from computeplan.trace.streams import Stream, generator
 __all__ = ["Load", "random_load"]
 
 
+ELASTIC_SHARE = 0.5  # of the kinds of jobs
+
+
 @dataclass(frozen=True, eq=False)
 class Load:
     """What a policy is played with; all is small, so that a load is played in milliseconds."""
@@ -40,6 +43,7 @@ def random_load(seed: int, number: int) -> Load:
     arrival_s = np.sort(rng.integers(0, 20, n_jobs)) * float(rng.choice([0, 1, 600]))
     homes = [int(rng.choice(np.flatnonzero(can[k]))) for k in kind]
     quota = sizes * rng.integers(0, 2, (n_tenants, n_pools)) // n_tenants
+    least_nodes = np.where(can, rng.integers(1, np.maximum(n_nodes, 1) + 1), 0)
     jobs = JobTable(
         kind=kind,
         work=rng.integers(1, 7200, n_jobs).astype(float),
@@ -54,6 +58,7 @@ def random_load(seed: int, number: int) -> Load:
         wall_s=np.where(can, 1 / np.where(can, speed, 1.0), math.inf),
         energy_j=np.where(can, rng.integers(1, 10, can.shape) * 1000.0, math.inf),
         step=rng.choice([0.0, 1.0], n_kinds),
+        least_nodes=np.where(rng.random((n_kinds, 1)) < ELASTIC_SHARE, least_nodes, n_nodes),
     )
     pools = PoolTable(
         names=tuple(f"pool{p}" for p in range(n_pools)),

@@ -5,6 +5,8 @@ its own, without an engine, in exact arithmetic: a job trains at its speed, a st
 fault throws a job back to its last save or takes a free node away for a while. Each decision is
 held against the rules. A load is played twice, first with every question asked twice, so that what
 a policy keeps to itself shows.
+
+Long because a small cluster stands here whole, so that no engine can be wrong in the same way.
 """
 
 from __future__ import annotations
@@ -39,9 +41,10 @@ def check_policy(
     """Return if a policy keeps the rules on small random loads, and raise if it does not.
 
     The rules: the same view gives the same decision, and is left as it was; a job that is started
-    waits, and its pool can hold it and has the nodes; a job that is stopped runs; leases are
-    > 0, restarts >= 0, caps >= 0; `again_s` is not in the past; decisions at one time
-    end; the same load gives the same decisions; and every job of a finite load ends.
+    waits, and its pool can hold it and has the nodes; a job that is stopped or resized runs; a job
+    holds from its least nodes to all that it wants; leases are > 0, restarts >= 0; `again_s` is not
+    in the past; decisions at one time end; the same load gives the same decisions; and every job of
+    a finite load ends.
 
     A start may count on nodes of its pool that come back from jobs which are being stopped: it is
     carried out when they are free, and until then its job waits and its nodes are promised. What
@@ -105,13 +108,14 @@ class _Stretch:
     """A job that holds nodes: what was left at its last save, and since when it trains."""
 
     left: Fraction
-    speed: Fraction
+    speed: Fraction  # for each node
+    n_nodes: int
     train_s: Fraction
     lease_end_s: Fraction | None
     version: int = 0  # of what was announced: an older entry of the calendar is void
 
     def left_at(self, now_s: Fraction) -> Fraction:
-        return self.left - max(Fraction(0), now_s - self.train_s) * self.speed
+        return self.left - max(Fraction(0), now_s - self.train_s) * self.speed * self.n_nodes
 
 
 class _Play:
@@ -186,6 +190,8 @@ class _Play:
             return first == len(self.decided)
         elif first not in self.stretches or more[0] != self.stretches[first].version:
             return False
+        elif what == "shrunk":
+            self._hold(first, self.view.shrinking[first])
         elif what == "lease" and self.stretches[first].left_at(self.now_s) > 0:
             self._save(first)
         else:
@@ -210,7 +216,7 @@ class _Play:
             self._at(self.now_s + away_s, "repaired", pool)
             return
         for job, run in self.view.running.items():
-            if run.pool == pool and job not in self.view.stopping:
+            if run.pool == pool and job not in {*self.view.stopping, *self.view.shrinking}:
                 self.stretches[job].train_s = max(self.now_s, self.stretches[job].train_s)
                 self._announce(job)
                 return
@@ -219,10 +225,10 @@ class _Play:
         """Tell when a job will end, or its lease."""
         stretch = self.stretches[job]
         stretch.version += 1
-        end_s = stretch.train_s + stretch.left / stretch.speed
+        end_s = stretch.train_s + stretch.left / (stretch.speed * stretch.n_nodes)
         self._at(end_s, "ends", job, stretch.version)
         if stretch.lease_end_s is not None and stretch.lease_end_s < end_s:
-            self._at(stretch.lease_end_s, "lease", job, stretch.version)
+            self._at(max(stretch.lease_end_s, self.now_s), "lease", job, stretch.version)
             end_s = stretch.lease_end_s + self.load.save_s
         if job in self.view.running:
             self.view.expect(job, float(end_s))
@@ -239,6 +245,28 @@ class _Play:
         self.view.stopping.add(job)
         self.view.expect(job, float(end_s))
         self._at(end_s, "saved", job, stretch.version)
+
+    def _shrink(self, job: int, n_nodes: int) -> None:
+        """Let a job save what it has done; then it gives some nodes back."""
+        stretch = self.stretches[job]
+        stretch.left = stretch.left_at(self.now_s)
+        stretch.train_s = max(stretch.train_s, self.now_s + self.load.save_s)
+        stretch.version += 1
+        if self.load.save_s == 0:
+            self._hold(job, n_nodes)
+            self._at(self.now_s, "asked", len(self.decided))
+            return
+        self.view.shrinking[job] = n_nodes
+        self._at(self.now_s + self.load.save_s, "shrunk", job, stretch.version)
+
+    def _hold(self, job: int, n_nodes: int) -> None:
+        """Let a job train with another number of nodes."""
+        stretch, run = self.stretches[job], self.view.running[job]
+        stretch.left = stretch.left_at(self.now_s)
+        stretch.train_s, stretch.n_nodes = max(stretch.train_s, self.now_s), n_nodes
+        self.view.free[run.pool] += run.n_nodes - n_nodes
+        self.view.resize(job, n_nodes)
+        self._announce(job)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -267,6 +295,11 @@ class _Play:
                 self._broken(f"stops job {job}, which does not run")
             if job not in self.view.stopping:
                 self._save(job)
+        grows = self._check_sizes(decision)
+        for job, n_nodes in decision.resize:
+            run = self.view.running[job]
+            if n_nodes < run.n_nodes and job not in self.view.stopping | self.view.shrinking.keys():
+                self._shrink(job, n_nodes)
         jobs = [start.job for start in decision.start]
         if len(set(jobs)) < len(jobs):
             self._broken(f"starts a job twice: {jobs}")
@@ -274,16 +307,47 @@ class _Play:
             self._check(start)
             self.promised[start.job] = start
             self._start_promised()
+        for job, n_nodes in grows:
+            run = self.view.running[job]
+            if n_nodes - run.n_nodes > self.view.free[run.pool]:
+                what = f"lets job {job} grow to {n_nodes} nodes on pool {run.pool}"
+                self._broken(f"{what}, which has {self.view.free[run.pool]} free")
+            self._hold(job, n_nodes)
+
+    def _check_sizes(self, decision: Decision) -> list[tuple[int, int]]:
+        """Return the jobs that grow."""
+        view, grows = self.view, []
+        jobs = [job for job, _ in decision.resize]
+        if len(set(jobs)) < len(jobs) or not set(jobs).isdisjoint(decision.stop):
+            self._broken(f"resizes a job twice, or one that it stops: {jobs}")
+        for job, n_nodes in decision.resize:
+            if job not in view.running:
+                self._broken(f"resizes job {job}, which does not run")
+            pool = view.running[job].pool
+            self._check_size(job, pool, n_nodes)
+            if n_nodes > view.running[job].n_nodes:
+                grows.append((job, n_nodes))
+        if grows and (decision.stop or len(grows) < len(jobs)):
+            self._broken("lets jobs grow in a decision that stops or shrinks others")
+        return [one for one in grows if one[0] not in view.stopping | view.shrinking.keys()]
+
+    def _check_size(self, job: int, pool: int, n_nodes: int) -> None:
+        least, most = self.view.least_nodes(job, pool), self.view.nodes(job, pool)
+        if not least <= n_nodes <= most:
+            what = f"lets job {job} hold {n_nodes} nodes on pool {pool}"
+            self._broken(f"{what}, where it can hold {least} to {most}")
 
     def _check(self, start: Start) -> None:
-        view, (job, pool, lease_s, restart_s) = self.view, start
+        view, (job, pool, lease_s, restart_s, n_held) = self.view, start
         if job not in view.queue and job not in view.stopping:
             self._broken(f"starts job {job}, which does not wait")
         if pool not in view.pools_for(job):
             self._broken(f"starts job {job} on pool {pool}, which can never hold it")
         self.promised.pop(job, None)  # it is to start elsewhere
-        n_nodes, n_coming = view.nodes(job, pool), self._coming(pool)
-        held = [view.nodes(one.job, pool) for one in self.promised.values() if one.pool == pool]
+        if n_held:
+            self._check_size(job, pool, n_held)
+        n_nodes, n_coming = self._wants(start), self._coming(pool)
+        held = [self._wants(one) for one in self.promised.values() if one.pool == pool]
         if n_nodes > view.free[pool] + n_coming - sum(held):
             what = f"starts job {job} ({n_nodes} nodes) on pool {pool}, which has {view.free[pool]}"
             self._broken(f"{what} free, {n_coming} coming back, and {sum(held)} promised to others")
@@ -292,28 +356,34 @@ class _Play:
 
     def _coming(self, pool: int) -> int:
         """Return the nodes of a pool that jobs give back once they have saved."""
-        runs = (self.view.running[job] for job in self.view.stopping)
-        return sum(run.n_nodes for run in runs if run.pool == pool)
+        left = self.view.shrinking | dict.fromkeys(self.view.stopping, 0)
+        runs = ((self.view.running[job], n) for job, n in left.items())
+        return sum(run.n_nodes - n for run, n in runs if run.pool == pool)
+
+    def _wants(self, start: Start) -> int:
+        return start.n_nodes or self.view.nodes(start.job, start.pool)
 
     def _start_promised(self) -> None:
         """Start who was promised nodes that are free now; a promise that fails is let go."""
         view = self.view
         for job, start in list(self.promised.items()):
-            if job in view.queue and view.nodes(job, start.pool) <= view.free[start.pool]:
+            if job in view.queue and self._wants(start) <= view.free[start.pool]:
                 self._start(self.promised.pop(job))
             elif job in view.queue and not self._coming(start.pool):
                 del self.promised[job]  # a node went to repair meanwhile
 
     def _start(self, start: Start) -> None:
-        view, (job, pool, lease_s, restart_s) = self.view, start
-        view.free[pool] -= view.nodes(job, pool)
+        view, (job, pool, lease_s, restart_s, _) = self.view, start
+        n_nodes = self._wants(start)
+        view.free[pool] -= n_nodes
         whole = Fraction(float(self.load.jobs.work[job]))
         waits_s = Fraction(restart_s) if self.left[job] < whole else Fraction(0)
-        speed = Fraction(float(self.load.jobs.speed[view.kind[job], pool]))
+        at_full = Fraction(float(self.load.jobs.speed[view.kind[job], pool]))
+        speed = at_full / view.nodes(job, pool)
         train_s = self.now_s + waits_s
         lease_end_s = train_s + Fraction(lease_s) if lease_s < math.inf else None
-        self.stretches[job] = _Stretch(self.left[job], speed, train_s, lease_end_s)
-        view.place(job, pool, float(train_s + self.left[job] / speed))
+        self.stretches[job] = _Stretch(self.left[job], speed, n_nodes, train_s, lease_end_s)
+        view.place(job, pool, float(train_s + self.left[job] / (speed * n_nodes)), n_nodes)
         self._announce(job)
 
 
@@ -325,6 +395,8 @@ def _seen(view: View) -> object:
     running = [(r.job, r.pool, r.n_nodes, r.start_s, r.end_s) for r in view.running.values()]
     state = (view.now_s, view.queue, view.n_queued, view.free, running, view.stopping, view.ends)
     rest = (
+        view.shrinking,
+        view.fewest_nodes,
         view.left_frac,
         view.n_nodes,
         view.places,

@@ -175,7 +175,8 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
         held.update(places)
         if job.shrinking is not None:
             lacks = any(_loses_nodes(pools[p]) for p in places)
-            yield Feature("shrinks" if lacks else "shrinks_never", f"{at}.on_loss")
+            key = "elastic" if job.is_elastic else "on_loss"
+            yield Feature("shrinks" if lacks else "shrinks_never", f"{at}.{key}")
         for p in map(int, np.flatnonzero(job.n_nodes)):
             for name, (key, asks_on) in _OF_JOBS_ON_POOLS.items():
                 if asks_on(job, p):

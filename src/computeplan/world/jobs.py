@@ -90,6 +90,8 @@ class Job:
     """Completed saves to the last tier to go back to; 0 if only the newest matters."""
     shrinking: Shrinking | None = None
     """How it goes on without nodes that it lacks; None if it waits for them."""
+    is_elastic: bool = False
+    """Whether a policy may let it hold fewer nodes."""
     priority: int = 0
     """The higher, the sooner."""
     preference: tuple[int, ...] = ()
@@ -107,7 +109,14 @@ class Job:
     def is_arithmetic_on(self, pool: int) -> bool:
         """Return whether it just trains to its end on a pool where nothing ever happens."""
         never_saves = math.isinf(self.interval_s[pool]) and not self.tiers_on(pool)
-        return never_saves and not any(self.storage)
+        return never_saves and not any(self.storage) and not self.is_elastic
+
+    def least_nodes_on(self, pool: int) -> int:
+        """Return the nodes of a pool with which it can train under a policy."""
+        n_nodes = int(self.n_nodes[pool])
+        return (
+            self.shrinking.least_nodes(n_nodes) if self.is_elastic and self.shrinking else n_nodes
+        )
 
     def step_factor_on(self, pool: int) -> Factor:
         """Return how many times its nominal one the training time on a pool may be."""
@@ -150,6 +159,16 @@ class Shrinking:
     """With fewer it waits."""
     resize_s: float
     """From a save to training with more replicas. [s]"""
+
+    def least_nodes(self, n_nodes: int) -> int:
+        """Return the nodes, out of those of a job at full size, that make the fewest replicas.
+
+        Examples
+        --------
+        >>> Shrinking(8, 3, 0.0).least_nodes(16), Shrinking(64, 10, 0.0).least_nodes(16)
+        (6, 3)
+        """
+        return -(-max(self.n_least, 1) * n_nodes // self.n_replicas)
 
     def n_whole(self, n_nodes: int, n_lacking: int) -> int:
         """Return the replicas that are whole when some nodes of a job are lacking.

@@ -167,6 +167,11 @@ class World:
             energy_j=np.array(energy_j).reshape(shape),
             step=np.array([one.step for one in kinds]),
             places=tuple(map(_places, kinds)),
+            least_nodes=np.array(
+                [[one.least_nodes_on(p) for p in pools] for one in kinds], dtype=np.int64
+            ).reshape(shape)
+            if any(one.is_elastic for one in kinds)
+            else None,
         )
 
     @cached_property

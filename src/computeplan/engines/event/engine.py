@@ -189,11 +189,13 @@ class _Run:
         self.view = View(world.job_table, world.pool_table, world.tenants)
         self.view.done_frac = self._done_frac
         self.books = JobBooks(world, self.factor)
-        parts = (self.pools, self.view, self.calendar, self._stop, self._call_policy)
-        self.services = Services(world.services, *parts)
+        parts = (self.pools, self.view, self.calendar)
+        does = (self._stop, self._resize, self._call_policy)
+        self.services = Services(world.services, *parts, *does)
         self.train_s, kinds = world.jobs.train_s, world.jobs.kinds
         pools = range(len(self.pools))
         self.is_arithmetic = [[kind.is_arithmetic_on(p) for p in pools] for kind in kinds]
+        self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.is_due = False
@@ -250,7 +252,10 @@ class _Run:
     def _start(self, start: Start, now_s: float) -> None:
         """Let a job that waits hold its nodes of a pool."""
         index, pool, view = start.job, self.pools[start.pool], self.view
-        n = view.nodes(index, pool.index)
+        n_most = view.nodes(index, pool.index)
+        n = start.n_nodes or n_most
+        if start.n_nodes:
+            self._check_size(index, pool, n)
         if index not in view.queue or n == 0 or n > pool.nodes.room:
             name = self.world.jobs[index].name
             what = f"{name} ({n} nodes)" if index in view.queue else f"{name}, which does not wait,"
@@ -278,22 +283,32 @@ class _Run:
             at = (at_s, Rank.JOB_ENDS, partial(then, stay), pool.index, index)
             stay.ending = self.calendar.at(*at)
             return
-        job = self._job(stay, start.restart_s if has_begun else None)
-        view.place(index, pool.index, self._expected_end(job, now_s))
+        job = self._job(stay, start.restart_s if has_begun else None, n)
+        view.place(index, pool.index, self._expected_end(job, now_s), n)
         if start.lease_s < math.inf:
             then = partial(self._stop, index)
             job.lease = self.calendar.at(job.ready_s + start.lease_s, Rank.JOB_ENDS, then)
         pool.set_paces(now_s)
         self._await_end(job, self._latest_s(pool.index))
 
-    def _job(self, stay: _Stay, restart_s: float | None) -> Job:
+    def _check_size(self, index: int, pool: PoolRun, n_nodes: int) -> None:
+        """Refuse a number of nodes with which a job cannot train on a pool."""
+        least, most = (f(index, pool.index) for f in (self.view.least_nodes, self.view.nodes))
+        if not least <= n_nodes <= most:
+            name, can = self.world.jobs[index].name, f"{least} to {most}" if most else "none"
+            raise ComputePlanError(
+                f"policy {self.world.policy} gave {name} {n_nodes} nodes of {pool.spec.name}, where"
+                f" it can hold {can}"
+            )
+
+    def _job(self, stay: _Stay, restart_s: float | None, n_nodes: int) -> Job:
         """Return the job of a stay, which begins where that did."""
         spec, pool = self.world.jobs[stay.job], self.pools[stay.pool]
         parts = (self.calendar, self.storages, self._end, self.spans, self.changed)
         slower = float(self.factor[stay.job, stay.pool])
         job = self.jobs[stay.job] = Job(stay.job, spec, slower, *parts)
         signals = self.world.signals_of(stay.pool)
-        job.start(stay.pool, pool.spec, signals, stay.start_s, stay.from_s, restart_s)
+        job.start(stay.pool, pool.spec, signals, stay.start_s, stay.from_s, restart_s, n_nodes)
         pool.jobs[stay.job] = job
         return job
 
@@ -349,13 +364,17 @@ class _Run:
             job = self.jobs.pop(index)
             del pool.jobs[index]
             cancel(job.lease)
+        pool.nodes.n_promised -= self.view.running[index].n_nodes
         self.view.leave(index)
-        pool.nodes.n_promised -= self.view.nodes(index, at)
         pool.nodes.take_back(index, now_s)
+        self._hand_out(pool, now_s)
+
+    def _hand_out(self, pool: PoolRun, now_s: float) -> None:
+        """Give nodes that came free to jobs that lack some."""
         if not pool.is_quiet:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
-                self.await_ends(at)
+                self.await_ends(pool.index)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -390,6 +409,44 @@ class _Run:
         self.books.wait(index, now_s)
         self._call_policy(now_s)
 
+    def _resize(self, index: int, n_nodes: int, now_s: float) -> None:
+        """Let a running job hold another number of nodes: more at once, fewer once it has saved."""
+        job = self.jobs[index]
+        pool, held = self.pools[job.pool], job.allocation.n_target
+        self._check_size(index, pool, n_nodes)
+        if n_nodes < held:
+            if job.stop(now_s, job.allocation.shrinking.resize_s):
+                self.view.shrinking[index] = n_nodes
+                job.when_saved(now_s, partial(self._shrink, job))
+            return
+        if (n_more := n_nodes - held) > pool.nodes.room:
+            raise ComputePlanError(
+                f"policy {self.world.policy} gave {self.world.jobs[index].name} {n_more} more nodes"
+                f" of {pool.spec.name}, which has room for {pool.nodes.room}"
+            )
+        pool.nodes.n_promised += n_more
+        pool.nodes.give_many(index, n_more, now_s)
+        self._hold(job, n_nodes, now_s)
+
+    def _shrink(self, job: Job, now_s: float) -> None:
+        """Let a job that has saved give back nodes; a save broken by a fault counts too."""
+        n_nodes = self.view.shrinking.get(job.index)
+        if self.jobs.get(job.index) is not job or n_nodes is None or job.is_leaving:
+            return
+        pool = self.pools[job.pool]
+        pool.nodes.n_promised -= job.allocation.n_target - n_nodes
+        pool.nodes.take_some(job.index, self._hold(job, n_nodes, now_s), now_s)
+        self._hand_out(pool, now_s)
+        self._call_policy(now_s)
+
+    def _hold(self, job: Job, n_nodes: int, now_s: float) -> int:
+        """Let a job train with a number of nodes; return how many more than that it holds."""
+        n_back = job.resize(now_s, n_nodes)
+        self.view.resize(job.index, n_nodes)
+        self.pools[job.pool].set_paces(now_s)
+        self._await_end(job, self._latest_s(job.pool))
+        return n_back
+
     def _book_stay(self, stay: _Stay, position_s: float, now_s: float) -> None:
         n_chips = self.view.nodes(stay.job, stay.pool) * self.world.pools[stay.pool].chips_per_node
         self.books.add_stay(stay.job, stay.pool, position_s - stay.from_s, n_chips)
@@ -417,8 +474,10 @@ class _Run:
     def _has_to_ask(self, now_s: float) -> bool:
         if self.is_due:
             return False
-        return bool(self.view.queue) or (
-            bool(self.world.services) and self.services.is_unsettled(now_s)
+        return (
+            bool(self.view.queue)
+            or self.has_elastic
+            or (bool(self.world.services) and self.services.is_unsettled(now_s))
         )
 
     def _call_policy(self, now_s: float) -> None:
@@ -440,7 +499,7 @@ class _Run:
         view.now_s = now_s
         self.services.settle(now_s)
         self._start_deferred(now_s)
-        while asks and not (self.deferred and view.stopping):
+        while asks and not (self.deferred and (view.stopping or view.shrinking)):
             asks = False
             self._look(now_s)
             decision = self.policy(view)
@@ -451,23 +510,37 @@ class _Run:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
             for index in decision.stop:
-                if index not in view.running:
-                    name = self.world.jobs[index].name
-                    message = f"policy {self.world.policy} stopped {name}, which does not run"
-                    raise ComputePlanError(message)
+                self._check_runs(index, "stopped")
                 self._stop(index, now_s)
-            if decision.stop:
+            grows = []
+            for index, n_nodes in decision.resize:
+                self._check_runs(index, "resized")
+                if n_nodes > view.running[index].n_nodes:
+                    grows.append((index, n_nodes))
+                elif index not in view.stopping and index not in view.shrinking:
+                    self._resize(index, n_nodes, now_s)
+            if decision.stop or len(grows) < len(decision.resize):
                 self.deferred = list(decision.start)
                 self._start_deferred(now_s)
                 continue
             for n_before, start in enumerate(decision.start):
-                nodes, n = self.pools[start.pool].nodes, view.nodes(start.job, start.pool)
+                nodes = self.pools[start.pool].nodes
+                n = start.n_nodes or view.nodes(start.job, start.pool)
                 if n > nodes.room and n_before and nodes.others:
                     asks = bool(view.queue)
                     break
                 self._start(start, now_s)
+            for index, n_nodes in grows:
+                if index not in view.stopping and index not in view.shrinking:
+                    self._resize(index, n_nodes, now_s)
         free = [pool.nodes.n_free for pool in self.pools]
         self.books.note(now_s, free, view.held, len(view.queue))
+
+    def _check_runs(self, index: int, what: str) -> None:
+        if index not in self.view.running:
+            name = self.world.jobs[index].name
+            message = f"policy {self.world.policy} {what} {name}, which does not run"
+            raise ComputePlanError(message)
 
     def _start_deferred(self, now_s: float) -> None:
         """Start what was to follow stops, in its order on each pool, as far as it can be.
@@ -477,11 +550,11 @@ class _Run:
         """
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
-            n = self.view.nodes(start.job, start.pool)
+            n = start.n_nodes or self.view.nodes(start.job, start.pool)
             can = start.job in self.view.queue and n <= self.pools[start.pool].nodes.room
             if can and start.pool not in waits:
                 self._start(start, now_s)
-            elif self.view.stopping:
+            elif self.view.stopping or self.view.shrinking:
                 self.deferred.append(start)
                 waits.add(start.pool)
 

@@ -45,27 +45,43 @@ WAITS = Shrinking(1, 1, 0.0)  # waiting is to go on with at least 1 of 1 replica
 class Allocation:
     """The nodes that one job holds on one pool, and how many replicas they make.
 
-    `n_short` are lacking, `n_booting` are there and cannot train yet; `n_whole` replicas could
-    train, and `n_active` do, or did last. `chips` are those of active replicas, and those that the
-    job holds beside them.
+    It wants `n_nodes` and should hold `n_target` of them. Of these `n_short` are lacking and
+    `n_booting` are there and cannot train yet; `n_whole` replicas could train, and `n_active` do,
+    or did last. `chips` are those of active replicas, and those that the job holds beside them.
     """
 
-    def __init__(self, n_nodes: int, chips_per_node: int, shrinking: Shrinking | None) -> None:
+    def __init__(
+        self, n_nodes: int, chips_per_node: int, shrinking: Shrinking | None, n_target: int = 0
+    ) -> None:
         self.n_nodes, self.chips_per_node = n_nodes, chips_per_node
+        self.n_target = n_target or n_nodes
         self.shrinking = shrinking or WAITS
         self.n_short = self.n_booting = 0
-        self.n_whole = self.n_active = self.shrinking.n_replicas
-        self.active_frac = 1.0
+        self.n_active, self.active_frac = self.shrinking.n_replicas, 1.0
         self.held_chips = n_nodes * chips_per_node
         self.chips: tuple[float, float] = (self.held_chips, 0.0)
+        self.move(0, 0)
+        self.take_up()
 
     def move(self, n_short: int, n_booting: int) -> None:
         """Note that more nodes are lacking, or boot; fewer, where negative."""
         self.n_short += n_short
         self.n_booting += n_booting
-        self.n_whole = self.shrinking.n_whole(self.n_nodes, self.n_short + self.n_booting)
-        self.held_chips = (self.n_nodes - self.n_short) * self.chips_per_node
+        n_held = self.n_target - self.n_short
+        self.n_whole = self.shrinking.n_whole(self.n_nodes, self.n_nodes - n_held + self.n_booting)
+        self.held_chips = n_held * self.chips_per_node
         self.chips = (self.chips[0], self.held_chips - self.chips[0])
+
+    def aim_at(self, n_target: int) -> int:
+        """Note how many nodes it should hold; return how many more than that it holds.
+
+        What it lacked is given up first. More nodes than before are there from now on.
+        """
+        n_held = self.n_target - self.n_short
+        n_short = min(self.n_short, max(0, n_target - n_held))
+        self.n_target = n_target
+        self.move(n_short - self.n_short, 0)
+        return max(0, n_held - n_target)
 
     def take_up(self) -> None:
         """Train with all replicas that are whole from now on."""
@@ -251,10 +267,12 @@ class Job:
         now_s: float,
         from_s: float = 0.0,
         restart_s: float | None = None,
+        n_held: int = 0,
     ) -> None:
         """Begin on a pool whose nodes it has been given, with what is done of its work.
 
-        One that has run before restarts first, and loads what it saved.
+        It holds all the nodes that it wants, or `n_held`. One that has run before restarts first,
+        and loads what it saved.
         """
         spec, self.pool = self.spec, pool
         self.books = Books((self.index, pool), signals, self.spans)
@@ -265,7 +283,7 @@ class Job:
             self.tiers = (plain,)
         self.varies = is_slowed(place)
         n_nodes, per_node = int(spec.n_nodes[pool]), place.chips_per_node
-        self.allocation = Allocation(n_nodes, per_node, spec.shrinking)
+        self.allocation = Allocation(n_nodes, per_node, spec.shrinking, n_held)
         self.position_s = self.from_s = from_s
         self.checkpoints = Checkpoints(self.tiers, spec.n_kept, Save(from_s, 0.0, now_s, now_s))
         self.since_s = self.begin_s = self.ready_s = now_s
@@ -402,6 +420,15 @@ class Job:
         if self.state == TRAINING:  # it was to begin now
             self.state = DOWN
         return True
+
+    def resize(self, now_s: float, n_nodes: int) -> int:
+        """Be given nodes, or give some back once it has saved; return how many it gives back."""
+        self._meet(now_s)
+        if not self.allocation.n_short:
+            self.missing_since_s = now_s
+        n_back = self.allocation.aim_at(n_nodes)
+        self._fit(now_s)
+        return n_back
 
     def when_saved(self, now_s: float, then: Then) -> None:
         """Let something happen when the save of a stop is complete; now if there is none."""

@@ -147,7 +147,7 @@ class PoolNodes:
         """Move `n` free nodes to a job on this pool; there are as many."""
         self.book(now_s)
         if self.counts_only:
-            self.n_held[job] = n
+            self.n_held[job] = self.n_held.get(job, 0) + n
             self.n_free -= n
             return
         first, last = self.fresh, self.fresh + n
@@ -170,6 +170,20 @@ class PoolNodes:
             nodes.book(now_s)
             for node in sorted(nodes.held.pop(job, ())):
                 nodes.release(node)
+
+    def take_some(self, job: int, n: int, now_s: float) -> None:
+        """Move `n` nodes of a job that shrinks to the free ones, borrowed ones first."""
+        if self.counts_only:
+            self.book(now_s)
+            self.n_held[job] -= n
+            self.n_free += n
+            return
+        for nodes in (*self.others, self):
+            nodes.book(now_s)
+            for node in sorted(nodes.held.get(job, ()))[-n:] if n else ():
+                nodes.held[job].discard(node)
+                nodes.release(node)
+                n -= 1
 
     def serve(self, service: int, n: int, now_s: float) -> None:
         """Move `n` free nodes of this pool to a service; there is room for as many."""

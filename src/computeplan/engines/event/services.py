@@ -4,8 +4,9 @@ A service holds nodes like a job, under a number of its own (`PoolNodes.where`),
 node that goes to repair is replaced by any other. Whatever changes, first nodes are given back that
 the hour does not need. Then every service has its least, the highest priority first, and after that
 what else it needs: from free nodes; then from what has a lower priority (for its least from
-anything), the lowest first: of services what they hold beyond their least, then jobs, which save,
-give back all their nodes and queue again, those that started last first.
+anything), the lowest first: of services what they hold beyond their least; then elastic jobs, which
+save and go on with their least; then jobs, which save, give back all their nodes and queue again;
+those that started last first.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ class _Held:
 
 
 class Services:
-    """All services of a run; `stop` stops a job, `ask` asks for `settle` once all else is done."""
+    """All services of a run.
+
+    `stop` stops a job, `resize` gives it another number of nodes, `ask` asks for `settle` once all
+    else is done.
+    """
 
     def __init__(
         self,
@@ -82,9 +87,11 @@ class Services:
         view: View,
         calendar: Calendar,
         stop: Callable[[int, float], None],
+        resize: Callable[[int, int, float], None],
         ask: Then,
     ) -> None:
-        self.view, self.calendar, self.stop, self.ask = view, calendar, stop, ask
+        self.view, self.calendar, self.ask = view, calendar, ask
+        self.stop, self.resize = stop, resize
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools])
             for i, spec in enumerate(services)
@@ -164,11 +171,15 @@ class Services:
         for one in self.services:
             one.coming = 0
         for job in self.view.stopping:
-            self._leaves(self.view.running[job])
+            self._leaves(self.view.running[job], 0)
+        for job, n_nodes in self.view.shrinking.items():
+            if job not in self.leaving:
+                self._leaves(self.view.running[job], n_nodes)
 
-    def _leaves(self, run: Running) -> None:
+    def _leaves(self, run: Running, n_left: int) -> None:
+        """Note that a running job will hold fewer nodes, or none."""
         self.leaving.add(run.job)
-        self.coming[run.pool] += run.n_nodes
+        self.coming[run.pool] += run.n_nodes - n_left
 
     def _take(self, one: _Held, wanted: int, now_s: float, *, is_least: bool) -> None:
         """Let a service have chips: those that are free, those to come, and those of others."""
@@ -177,10 +188,10 @@ class Services:
         if one.lacks(wanted) <= 0:
             return
         for other in self._below(one, is_least=is_least):
-            if isinstance(other, Running):
-                self._stop(other, now_s)
-            else:
+            if isinstance(other, _Held):
                 self._move(other, one, wanted, now_s)
+            elif other.job not in self.leaving and other.job in self.view.running:
+                self._take_from(other, now_s)
             one.take_free(wanted - one.coming, now_s)
             self._await(one, wanted)
             if one.lacks(wanted) <= 0:
@@ -204,18 +215,29 @@ class Services:
             for i, other in enumerate(self.services)
             if other is not one
         ]
-        found += [
-            ((priority[run.job], 1, -run.start_s, -run.job), run)
-            for run in self.view.running.values()
-            if run.pool in here and run.job not in self.leaving
-        ]
+        for run in self.view.running.values():
+            if run.pool in here and run.job not in self.leaving:
+                last = (-run.start_s, -run.job)
+                if self._surplus(run):
+                    found.append(((priority[run.job], 1, *last), run))
+                found.append(((priority[run.job], 2, *last), run))
         found.sort(key=lambda each: each[0])
         return [other for key, other in found if is_least or key[0] < one.priority]
 
-    def _stop(self, run: Running, now_s: float) -> None:
+    def _surplus(self, run: Running) -> int:
+        """Return the nodes without which a job can train."""
+        return run.n_nodes - self.view.least_nodes(run.job, run.pool)
+
+    def _take_from(self, run: Running, now_s: float) -> None:
+        """Let a job shrink to its least, or stop if it has no more."""
+        if n_more := self._surplus(run):
+            self.resize(run.job, run.n_nodes - n_more, now_s)
+            if run.job in self.view.shrinking:  # it saves first
+                self._leaves(run, run.n_nodes - n_more)
+            return
         self.stop(run.job, now_s)
-        if run.job in self.view.running:  # it saves first
-            self._leaves(run)
+        if run.job in self.view.running:
+            self._leaves(run, 0)
 
     def _move(self, giver: _Held, one: _Held, wanted: int, now_s: float) -> None:
         """Let a service have nodes that another holds beyond its least."""
