@@ -22,6 +22,7 @@ from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.folder import open_regular
 from computeplan.study.result import Result
+from computeplan.units import DAY_S, HOUR_S
 
 __all__ = [
     "METADATA",
@@ -39,6 +40,8 @@ __all__ = [
     "run_range",
     "scale_of",
     "texts_of",
+    "time_axis",
+    "time_unit",
     "write_figure",
 ]
 
@@ -135,6 +138,20 @@ def plain_numbers(axis: Axis) -> None:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:,.10g}")
+
+
+def time_unit(end_s: float) -> tuple[float, str]:
+    """Return the unit in which a time axis up to an end is written, and its size. [s]"""
+    return (DAY_S, "d") if end_s > 4 * DAY_S else (HOUR_S, "h")
+
+
+def time_axis(ax: Axes, end_s: float, language: Language) -> None:
+    """Make the x axis one of the time since the start, up to an end. [s]"""
+    unit_s, unit = time_unit(end_s)
+    ax.set_xlim(0, end_s / unit_s)
+    unit = scale_for(unit, [1.0], language).unit
+    ax.xaxis.set_major_formatter("{x:,.10g}")
+    ax.set_xlabel(phrase("time_since_start", language, unit=unit))
 
 
 def closed_form(case: CaseResult, quantity: Quantity) -> float:

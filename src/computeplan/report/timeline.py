@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +14,13 @@ from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES, Span
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
-from computeplan.report.drawing import legend_above, put_title
-from computeplan.report.numbers import scale_for
+from computeplan.report.drawing import legend_above, put_title, time_axis, time_unit
+from computeplan.report.held import chips_of_pools
 from computeplan.report.style import PHASE_COLOURS, drawn, label, new_axes
 from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
 from computeplan.study.result import Result
-from computeplan.units import DAY_S, HOUR_S
+from computeplan.units import HOUR_S
 
 __all__ = ["MAX_ROWS", "pools", "timeline"]
 
@@ -55,7 +54,7 @@ class _Kept:
 
     @property
     def unit(self) -> tuple[float, str]:
-        return (DAY_S, "d") if self.end_s > 4 * DAY_S else (HOUR_S, "h")
+        return time_unit(self.end_s)
 
 
 def _kept(result: Result, case: str | None) -> _Kept:
@@ -115,7 +114,7 @@ def timeline(
     _phases(ax, boxes, language)
     _queues_and_deadlines(ax, kept, list(shown), language)
     _row_names(ax, shown, language)
-    _times(ax, kept, language)
+    time_axis(ax, kept.end_s, language)
     more = (
         phrase("first_rows", language, n=MAX_ROWS, n_all=len(rows)) if len(rows) > MAX_ROWS else ""
     )
@@ -148,7 +147,7 @@ def pools(
         If there is no such case, or it kept no timeline.
     """
     kept = _kept(result, case)
-    lanes = _lanes(kept.found, kept.spans)
+    lanes = chips_of_pools(kept.found, kept.spans)
     largest = max(lanes.values())
     ax = new_axes(
         ax, 2.0 + 4.5 * sum(max(n / largest, LEAST_LANE) for n in lanes.values()), width=9.5
@@ -183,28 +182,9 @@ def pools(
     ax.set_yticks(ticks, names, fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.02, bottom - 0.04)
-    _times(ax, kept, language)
+    time_axis(ax, kept.end_s, language)
     _title(ax, result, phrase("pools_over_time", language), kept.case, language)
     return ax
-
-
-def _lanes(found: CaseResult, spans: list[Span]) -> dict[int, int]:
-    """Return the chips of every pool: as the facts say, or as many as are held at one time."""
-    said = found.facts.get("chips")
-    rows: Any = () if said is None else said.values.get("pools", ())
-    told = {name: n_chips for name, n_chips, *_ in rows}
-    lanes = {}
-    for pool, name in enumerate(found.pool_names):
-        changes = sorted(
-            change
-            for span in spans
-            if span.pool == pool
-            for change in ((span.start_s, 1, span.n_chips), (span.end_s, 0, -span.n_chips))
-        )
-        held = max(np.cumsum([n for _, _, n in changes]), default=0)
-        if held or name in told:
-            lanes[pool] = max(told.get(name, 0), int(held))
-    return lanes
 
 
 def _stays(spans: list[Span]) -> list[list[Span]]:
@@ -290,14 +270,6 @@ def _phases(ax: Axes, boxes: list[tuple[Span, Box]], language: Language) -> None
                     snap=False,  # else what is thinner than a pixel is not drawn at all
                 )
             )
-
-
-def _times(ax: Axes, kept: _Kept, language: Language) -> None:
-    unit_s, unit = kept.unit
-    ax.set_xlim(0, kept.end_s / unit_s)
-    unit = scale_for(unit, [1.0], language).unit
-    ax.xaxis.set_major_formatter("{x:,.10g}")
-    ax.set_xlabel(phrase("time_since_start", language, unit=unit))
 
 
 def _title(ax: Axes, result: Result, title: str, case: str, language: Language) -> None:
