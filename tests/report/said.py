@@ -216,6 +216,7 @@ NOTES = {
 PHRASES = {
     "n_chips": [{"n": 1}, {"n": 1280}],
     "n_jobs": [{"n": 1}, {"n": 12}],
+    "all_jobs_of_runs": [{"n": 1}, {"n": 200}],
     "head_unused": [
         {"n_used": 1024, "n_chips": 1280, "batch": batch} for batch in (None, 5_242_880)
     ],

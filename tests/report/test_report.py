@@ -57,6 +57,8 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
             "makespan_days": wall,
             "available_frac": 0.99 - 0.02 * k + 0.001 * samples,
             "goodput_tok_per_s": 3.3e6 * ettr,
+            "mean_jct_h": 24 * wall,
+            "fairness_p95_x": 1.2 + 0.1 * k + 0.01 * samples,
             "energy_kwh": chip_h * 1.1,
             "kwh_per_gtok": chip_h * 1.1 / 15_600,
             "energy_jobs_kwh": chip_h * 0.9,
@@ -77,6 +79,7 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         times = {
             "wait_h": np.full((n_runs, n_jobs), 25.0),
             "start_h": np.full((n_runs, n_jobs), 25.0),
+            "jct_h": np.repeat(24 * wall[:, None], n_jobs, axis=1),
         }
         facts = {"deadline_h": ("120",) * n_jobs}
         kept = spans if k < 2 else ()
@@ -142,8 +145,11 @@ def test_matplotlib_is_loaded_only_to_draw(module):
         ("ratios", "ratio to as published, run by run (left of the line is less)"),
         ("throughput_energy", "Goodput [Mtok/s]"),
         ("time_distribution", "Time to train [d]"),
+        ("completion_times", "Job completion time [h]"),
+        ("tradeoff", "Mean job completion time [h]"),
         ("timeline", "Time since the start [d]"),
         ("pools", "Time since the start [d]"),
+        ("utilisation", "Time since the start [d]"),
     ],
 )
 def test_axes_name_the_quantity_and_its_unit(kind, label):
@@ -416,8 +422,9 @@ def test_jobs_tell_their_facts_and_what_is_missing():
     result = make(n_jobs=2)
     result.cases["hourly"].jobs["wait_h"][3, 1] = np.nan
     table = result_views.jobs(result, "hourly")
-    assert table.header == ("job", "Wait [h]", "Start [h]")
-    assert table.rows[0] == ("job 0", "25.0", "25.0")
+    assert table.header == ("job", "Wait [h]", "Job completion time [h]", "Start [h]")
+    name, wait, _, start = table.rows[0]
+    assert (name, wait, start) == ("job 0", "25.0", "25.0")
     assert "Deadline [h], of all jobs: 120." in table.notes
     assert "Wait: without a value in job 1 1 of 40 runs, which are left out." in table.notes
 

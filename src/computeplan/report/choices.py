@@ -18,7 +18,10 @@ FIGURES = (
     "ratios",
     "throughput_energy",
     "time_distribution",
+    "completion_times",
+    "tradeoff",
     "timeline",
     "pools",
+    "utilisation",
 )
 """The kinds of figures."""

@@ -32,11 +32,13 @@ from computeplan.report.numbers import headline
 from computeplan.report.style import drawn, style, unseen
 from computeplan.report.sweeps import curve, heat_map, sweep_of
 from computeplan.report.timeline import pools, timeline
+from computeplan.report.utilisation import utilisation
 from computeplan.study.result import Result
 
 __all__ = [
     "availability",
     "carbon",
+    "completion_times",
     "cost",
     "energy",
     "ettr",
@@ -49,7 +51,9 @@ __all__ = [
     "time",
     "time_distribution",
     "timeline",
+    "tradeoff",
     "unseen_in",
+    "utilisation",
 ]
 
 MAX_TIMELINES = 12
@@ -134,6 +138,18 @@ def time_distribution(result: Result, ax: Axes | None = None, *, language: Langu
     return spread.distribution(result, ax, _quantity(result, "time"), language)
 
 
+@drawn
+def completion_times(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return how long jobs take from arrival to end: the share of jobs done, a curve per case."""
+    return spread.completion_times(result, ax, language)
+
+
+@drawn
+def tradeoff(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return one point per case: completion time of jobs against energy, coloured by fairness."""
+    return spread.tradeoff(result, ax, _quantity(result, "energy"), language)
+
+
 def _quantity(result: Result, kind: str) -> Quantity:
     """Return the quantity that a kind of figure shows of this result."""
     for quantity in headline(result):
@@ -166,8 +182,11 @@ _DRAW: dict[str, Callable[..., Axes]] = {
     "ratios": ratios,
     "throughput_energy": throughput_energy,
     "time_distribution": time_distribution,
+    "completion_times": completion_times,
+    "tradeoff": tradeoff,
     "timeline": timeline,
     "pools": pools,
+    "utilisation": utilisation,
 }
 
 
@@ -271,9 +290,8 @@ def _ratios_differ(result: Result) -> bool:
     return any(abs(ratio - 1) > ALIKE for ratio in found)
 
 
-def _is_cloud(result: Result) -> bool:
-    names = ("goodput_tok_per_s", _quantity(result, "energy").name)
-    x, y = (estimates(result, name) for name in names)
+def _is_cloud(result: Result, across: str) -> bool:
+    x, y = (estimates(result, name) for name in (across, _quantity(result, "energy").name))
     is_alike = _are_alike(e.p50 for e in x) and _are_alike(e.p50 for e in y)
     return 1 < len(result.cases) <= MOST_ROWS and sweep_of(result) is None and not is_alike
 
@@ -284,8 +302,20 @@ def _is_spread(result: Result) -> bool:
     return sweep_of(result) is None and len(found) <= spread.MOST_CURVES and not _are_alike(ends)
 
 
+def _jobs_differ(result: Result) -> bool:
+    """Return whether jobs of a schedule differ in their completion times."""
+    found = (case.jobs.get("jct_h", np.empty(0)) for case in result.cases.values())
+    known = [times[np.isfinite(times)] for times in found]
+    is_seen = sweep_of(result) is None and len(known) <= spread.MOST_CURVES
+    return is_seen and _has_schedule(result) and any(not _are_alike(x) for x in known)
+
+
+def _n_timelines(result: Result) -> int:
+    return sum(bool(case.spans) for case in result.cases.values())
+
+
 def _has_timeline(result: Result) -> bool:
-    return any(case.spans for case in result.cases.values())
+    return _n_timelines(result) > 0
 
 
 def _has_schedule(result: Result) -> bool:
@@ -301,10 +331,13 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "cost": lambda result: _differs(result, "cost"),
     "carbon": _carbon_differs,
     "ratios": _ratios_differ,
-    "throughput_energy": _is_cloud,
+    "throughput_energy": lambda result: _is_cloud(result, "goodput_tok_per_s"),
     "time_distribution": _is_spread,
+    "completion_times": _jobs_differ,
+    "tradeoff": lambda result: _has_schedule(result) and _is_cloud(result, "mean_jct_h"),
     "timeline": _has_timeline,
     "pools": lambda result: _has_timeline(result) and _has_schedule(result),
+    "utilisation": lambda r: _has_schedule(r) and 0 < _n_timelines(r) <= MOST_ROWS,
 }
 
 

@@ -1,16 +1,27 @@
-"""Figures of points and of all runs: throughput against energy, and how long runs take."""
+"""Figures of points and of all runs: cases as points in a plane, and how long runs and jobs take.
+
+A point a case against its energy: its throughput with the middle 90 % of the runs, or the mean
+completion time of its jobs with the 95 % interval. How times differ is the share that is done by
+each time, which ends below 1 where some are never done.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
+from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
-from computeplan.quantities import QUANTITIES, Quantity
+from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, Quantity, significant
 from computeplan.report import Language
 from computeplan.report.bars import deadline_days
 from computeplan.report.drawing import (
@@ -21,16 +32,24 @@ from computeplan.report.drawing import (
     put_title,
     scale_of,
 )
-from computeplan.report.numbers import middle_and_range, where_cut
+from computeplan.report.numbers import middle_and_range, scale_for, where_cut
 from computeplan.report.style import case_colour, case_dashes, case_labels, case_marker, new_axes
 from computeplan.report.table import wrap
 from computeplan.report.words import phrase
+from computeplan.results.cases import CaseResult
+from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
-__all__ = ["MOST_CURVES", "distribution", "throughput_energy"]
+__all__ = ["MOST_CURVES", "completion_times", "distribution", "throughput_energy", "tradeoff"]
 
-MOST_CURVES = 9
-"""Distributions that can be told apart in one picture."""
+MOST_CURVES = 12
+"""Distributions that can be told apart in one picture: nine colours, and dashes beyond."""
+MOST_STEPS = 2000
+"""Steps of a curve that can be seen; of more values, as many are drawn."""
+DECADES = 100.0
+"""Times the shortest completion time from which the longest stands on a logarithmic axis."""
+UNKNOWN = "#BBBBBB"
+"""Of a case whose fairness is not known."""
 
 
 def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
@@ -40,39 +59,70 @@ def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: L
     """
     across = QUANTITIES["goodput_tok_per_s"]
     x, y = estimates(result, across.name), estimates(result, up.name)
-    across_scale, up_scale = scale_of(across, x, language), scale_of(up, y, language)
     ax = new_axes(ax, max(7.5, 0.9 * len(x)), width=9.0)
+    across_size, up_size = _plane(ax, (across, x), (up, y), "right_is_better", language)
     handles = []
     for i, (speed, spent) in enumerate(zip(x, y, strict=True)):
-        at, high = speed.p50 / across_scale.size, spent.p50 / up_scale.size
-        colour = case_colour(i)
-        ends = np.array([speed.p5, speed.p95]) / across_scale.size
-        ax.plot(ends, (high, high), color=colour, linewidth=1.4)
-        ends = np.array([spent.p5, spent.p95]) / up_scale.size
-        ax.plot((at, at), ends, color=colour, linewidth=1.4)
-        handles += ax.plot(at, high, zorder=4, **_look(i))
-    ax.margins(0.12)
-    if is_wide(e.p50 for e in x):
-        ax.set_xscale("log")
-    if is_wide(e.p50 for e in y):
-        ax.set_yscale("log")
-    plain_numbers(ax.xaxis)
-    plain_numbers(ax.yaxis)
-    ax.set_xlabel(f"{across_scale.label(across, language)}\n{phrase('right_is_better', language)}")
-    ax.set_ylabel(wrap(up_scale.label(up, language), 40))
-    ax.grid()
+        right = np.array([speed.p50, speed.p5, speed.p95]) / across_size
+        high = np.array([spent.p50, spent.p5, spent.p95]) / up_size
+        handles += _cross(ax, right, high, case_colour(i), _look(i))
     names = case_labels(result, width=26, lines=2)
     order = sorted(range(len(names)), key=lambda i: -y[i].p50 if y[i].n else math.inf)
     order = [i for i in order if x[i].n and y[i].n]
-    ax.legend(
-        [handles[i] for i in order],
-        [names[i] for i in order],
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        fontsize=9,
-    )
+    _legend(ax, [handles[i] for i in order], [names[i] for i in order])
     title = phrase("throughput_energy", language)
     put_title(ax, result, title, how_to_read(result, language), language)
+    return ax
+
+
+def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
+    """Return one point per case: mean completion time of jobs against an energy, and fairness.
+
+    Down and to the left is better. The time is that of all jobs, not the makespan: where jobs
+    arrive over days, that is of the last job alone, and often of its arrival. The colour is the
+    finish-time fairness. A case in which some job did not end has no mean, and is named only. Cases
+    meet the same faults, so that their differences are better known than the intervals say.
+    """
+    across = QUANTITIES["mean_jct_h"]
+    x, y = estimates(result, across.name), estimates(result, up.name)
+    known = [i for i, (e, f) in enumerate(zip(x, y, strict=True)) if _has_mean(e) and _has_mean(f)]
+    if not known:
+        raise ComputePlanError(f"{result.name}: nothing to draw, in no case do all jobs end")
+    ax = new_axes(ax, max(10.0, 0.75 * len(known) + 3.0), width=9.0)
+    _, size = _plane(ax, (across, x), (up, y), "left_is_better", language)
+    at = np.array([(x[i].mean, y[i].mean / size) for i in known])
+    is_best = _is_best(at)
+    cases = list(result.cases.values())
+    shades = _shades(ax, [cases[i] for i in known], language)
+    handles = []
+    for i, (right, high), best, shade in zip(known, at, is_best, shades, strict=True):
+        rights = np.array([right, x[i].low, x[i].high])
+        highs = np.array([high, y[i].low / size, y[i].high / size])
+        look = _look(i) | {"marker": "o", "color": shade, "markersize": 15}
+        look |= {"markeredgecolor": "black" if best else "white", "markeredgewidth": 1.5}
+        handles += _cross(ax, rights, highs, "#999999", look)
+        is_dark = float(np.dot(to_rgb(shade), (0.299, 0.587, 0.114))) < 0.5
+        ax.annotate(
+            f"{i + 1}",
+            (right, high),
+            ha="center",
+            va="center_baseline",
+            fontsize=8,
+            color="white" if is_dark else "black",
+            zorder=5,
+        )
+    front = at[is_best][np.argsort(at[is_best][:, 0])]
+    handles += ax.plot(*front.T, "k--", drawstyle="steps-post", linewidth=1.0, zorder=2)
+    names = case_labels(result, width=26, lines=2)
+    texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
+    for i, case in enumerate(cases):
+        if case.is_unfinished and i not in known:
+            handles.append(Line2D([], [], linestyle=""))
+            texts.append(f"{i + 1}  {names[i]}\n{phrase('has_unfinished_jobs', language)}")
+    _legend(ax, handles, texts, markerscale=0.6)
+    many = result.n_runs > 1
+    how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
+    put_title(ax, result, phrase("tradeoff", language), how, language)
     return ax
 
 
@@ -90,15 +140,7 @@ def distribution(result: Result, ax: Axes | None, quantity: Quantity, language: 
     handles = []
     for i, (case, estimate) in enumerate(zip(result.cases.values(), found, strict=True)):
         values = case.values.get(quantity.name, np.empty(0)) / scale.size
-        values = np.sort(values[~np.isnan(values)])
-        share = np.arange(1, values.size + 1) / max(values.size, 1)
-        known = values[np.isfinite(values)]
-        x, y = np.append(known[:1], known), np.append(np.zeros(min(known.size, 1)), share)
-        ax.step(x, y[: x.size], case_dashes(i), where="post", color=case_colour(i))
-        if math.isfinite(estimate.p50):
-            handles += ax.plot(estimate.p50 / scale.size, 0.5, **_look(i))
-        else:
-            handles.append(Line2D([], [], **_look(i)))
+        handles.append(_share_done(ax, i, values, estimate.p50 / scale.size))
         middle = middle_and_range(
             quantity, estimate, scale, language, end=where_cut(quantity, case)
         )
@@ -108,15 +150,151 @@ def distribution(result: Result, ax: Axes | None, quantity: Quantity, language: 
     if (due := deadline_days(result)) is not None:
         handles.append(ax.axvline(due / scale.size, color="black", linestyle="--", linewidth=1.2))
         names.append(phrase("deadline", language))
-    ax.set_ylim(0, 1.02)
-    ax.set_xlabel(scale.label(quantity, language))
-    plain_numbers(ax.xaxis)
-    ax.set_ylabel(phrase("share_of_runs_done", language))
-    ax.grid()
-    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
+    _of_shares(ax, scale.label(quantity, language), phrase("share_of_runs_done", language))
+    _legend(ax, handles, names)
     title = phrase("distribution", language, name=quantity.axis(language, ""))
     put_title(ax, result, title, "", language)
     return ax
+
+
+def completion_times(result: Result, ax: Axes | None, language: Language) -> Axes:
+    """Return the share of jobs done within each completion time, over all runs of each case.
+
+    A curve that ends below 1 is of a case some of whose jobs are unfinished; the legend counts
+    them.
+    """
+    quantity = JOB_QUANTITIES["jct_h"]
+    times = [case.jobs.get("jct_h", np.empty(0)).ravel() for case in result.cases.values()]
+    ends = [(t.min(), t.max()) for found in times if (t := found[np.isfinite(found)]).size]
+    if not ends:
+        raise ComputePlanError(f"{result.name}: nothing to draw, no job has a completion time")
+    scale = scale_for(quantity.unit, (high for _, high in ends), language)
+    ax = new_axes(ax, max(7.0, 1.3 * len(times)), width=9.0)
+    names = case_labels(result, width=28, lines=2)
+    handles = []
+    for i, found in enumerate(times):
+        times_or_inf = np.where(np.isfinite(found), found, np.inf) / scale.size
+        middle = _middle(times_or_inf)
+        handles.append(_share_done(ax, i, times_or_inf, middle))
+        if math.isfinite(middle):
+            text = f"{significant(middle, 3)} {scale.unit}"
+            names[i] += f"\n{phrase('median', language)} {text}"
+        if n := int(np.isinf(times_or_inf).sum()):
+            names[i] += f"\n{phrase('so_many_unfinished', language, n=n, of=found.size)}"
+    if is_wide((x for pair in ends for x in pair), DECADES):
+        ax.set_xscale("log")
+    _of_shares(ax, scale.label(quantity, language), phrase("share_of_jobs_done", language))
+    _legend(ax, handles, names)
+    how = phrase("all_jobs_of_runs", language, n=result.n_runs)
+    if any(not np.isfinite(found).all() for found in times):
+        how += phrase("ends_below_1", language)
+    put_title(ax, result, phrase("completion_times", language), how, language)
+    return ax
+
+
+def _has_mean(estimate: Estimate) -> bool:
+    """Return whether every run has a value, so that the mean leaves none out."""
+    return not estimate.n_none and math.isfinite(estimate.mean)
+
+
+def _is_best(points: FloatArray) -> NDArray[np.bool_]:
+    """Return of which points no other is at most as far in both directions and less far in one."""
+    (x, y), (other_x, other_y) = points.T[:, :, None], points.T[:, None, :]
+    no_more = (other_x <= x) & (other_y <= y)
+    less = (other_x < x) | (other_y < y)
+    best: NDArray[np.bool_] = ~np.any(no_more & less, axis=1)
+    return best
+
+
+def _shades(ax: Axes, cases: Sequence[CaseResult], language: Language) -> list[str]:
+    """Return the colour of each case by its fairness, and put the scale of colours below."""
+    quantity = QUANTITIES["fairness_p95_x"]
+    found = [case.estimate(quantity.name).mean for case in cases]
+    known = [value for value in found if math.isfinite(value)]
+    if not known:
+        return [UNKNOWN] * len(found)
+    colours = ScalarMappable(Normalize(min(known), max(known)), "viridis")
+    figure = ax.get_figure()
+    assert figure is not None  # it was given or made
+    bar = figure.colorbar(colours, ax=ax, location="bottom", aspect=40, pad=0.02)
+    plain_numbers(bar.ax.xaxis)
+    bar.set_label(quantity.axis(language))
+    shown = zip(found, colours.to_rgba(np.array(found)), strict=True)
+    return [to_hex(tuple(rgba)) if math.isfinite(x) else UNKNOWN for x, rgba in shown]
+
+
+def _plane(
+    ax: Axes,
+    across: tuple[Quantity, list[Estimate]],
+    up: tuple[Quantity, list[Estimate]],
+    better: str,
+    language: Language,
+) -> tuple[float, float]:
+    """Name the axes of points, logarithmic where they are far apart, and return their units."""
+    sizes = []
+    for (quantity, found), axis, set_scale, end in (
+        (across, ax.xaxis, ax.set_xscale, f"\n{phrase(better, language)}"),
+        (up, ax.yaxis, ax.set_yscale, ""),
+    ):
+        scale = scale_of(quantity, found, language)
+        if is_wide(estimate.p50 for estimate in found):
+            set_scale("log")
+        plain_numbers(axis)
+        axis.set_label_text(wrap(scale.label(quantity, language), 40) + end)
+        sizes.append(scale.size)
+    ax.margins(0.12)
+    ax.grid()
+    return sizes[0], sizes[1]
+
+
+def _cross(
+    ax: Axes, right: FloatArray, high: FloatArray, colour: str, look: dict[str, Any]
+) -> list[Line2D]:
+    """Draw a point with its ranges: in each direction where it is, and both ends."""
+    ax.plot(right[1:], (high[0], high[0]), color=colour, linewidth=1.4)
+    ax.plot((right[0], right[0]), high[1:], color=colour, linewidth=1.4)
+    return ax.plot(right[0], high[0], zorder=4, **look)
+
+
+def _share_done(ax: Axes, i: int, values: FloatArray, middle: float) -> Line2D:
+    """Draw the share of values up to each, with its middle; the point of the case is returned."""
+    values = np.sort(values[~np.isnan(values)])
+    known = values[np.isfinite(values)]
+    share = np.arange(1, known.size + 1) / max(values.size, 1)
+    if known.size > MOST_STEPS:
+        seen = np.linspace(0, known.size - 1, MOST_STEPS).astype(np.intp)
+        known, share = known[seen], share[seen]
+    x, y = np.r_[known[:1], known], np.r_[np.zeros(known[:1].size), share]
+    ax.step(x, y, case_dashes(i), where="post", color=case_colour(i))
+    if not math.isfinite(middle):
+        return Line2D([], [], **_look(i))
+    return ax.plot(middle, 0.5, **_look(i))[0]
+
+
+def _middle(values: FloatArray) -> float:
+    """Return the value by which half are done, where a curve of `_share_done` passes a half."""
+    return float(np.quantile(values, 0.5, method="inverted_cdf")) if values.size else math.nan
+
+
+def _of_shares(ax: Axes, across: str, up: str) -> None:
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel(across)
+    plain_numbers(ax.xaxis)
+    ax.set_ylabel(up)
+    ax.grid()
+
+
+def _legend(
+    ax: Axes, handles: Sequence[Artist], names: Sequence[str], markerscale: float = 1.0
+) -> None:
+    ax.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        fontsize=9,
+        markerscale=markerscale,
+    )
 
 
 def _look(i: int) -> dict[str, Any]:

@@ -88,6 +88,16 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "distribution": "{name}的分布",
     "median": "中位数",
     "share_of_runs_done": "已完成的模拟次数占比",
+    "completion_times": "作业完成时间的分布",
+    "share_of_jobs_done": "已完成的作业占比",
+    "all_jobs_of_runs": "{n:,} 次模拟的全部作业",
+    "ends_below_1": "；止于 1 以下的曲线：有作业未完成",
+    "so_many_unfinished": "{of:,} 个中 {n:,} 个未完成",
+    "has_unfinished_jobs": "（有作业未完成）",
+    "tradeoff": "完成时间、能耗与公平性",
+    "mean_and_interval": "{n:,} 次模拟的均值；线段：其 95 % 置信区间（方案之差更为确定）",
+    "left_is_better": "（越靠左下越好）",
+    "pareto_front": "没有方案两项都更优\n（帕累托前沿）",
     "characters_unseen": "本机没有字体能显示 {characters}，图中以方框代替；"
     "安装含有这些字的字体（如 Noto Sans CJK）后即可显示",
     # timeline
@@ -97,6 +107,10 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "run_0": "：第 0 次模拟",
     "first_rows": "，仅前 {n} 行（共 {n_all} 行）",
     "in_the_queue": "排队",
+    "held_over_time": "作业占用芯片的比例随时间的变化",
+    "run_0_of_each": "各方案的第 0 次模拟",
+    "height_is_all_chips": "；满高：全部芯片；灰色：无作业占用（至最后一个作业结束）",
+    "mean": "均值",
     "deadline": "截止时间",
     # validation
     "measured_step_s": "实测单步用时 [s]",

@@ -88,6 +88,17 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "distribution": "{name}, run by run",
     "median": "median",
     "share_of_runs_done": "Share of runs done",
+    "completion_times": "Completion times of jobs",
+    "share_of_jobs_done": "Share of jobs done",
+    "all_jobs_of_runs": lambda v: f"all jobs of {v['n']:,} run{'' if v['n'] == 1 else 's'}",
+    "ends_below_1": "; a curve that ends below 1: jobs are unfinished",
+    "so_many_unfinished": "{n:,} of {of:,} unfinished",
+    "has_unfinished_jobs": "(jobs unfinished)",
+    "tradeoff": "Completion time, energy and fairness",
+    "mean_and_interval": "mean of {n:,} runs; line: its 95 % interval (differences between cases"
+    " are better known)",
+    "left_is_better": "(down and to the left is better)",
+    "pareto_front": "no case is better\nin both (Pareto)",
     "characters_unseen": "no font of this machine draws {characters}: figures show boxes there; a"
     " font that has them, such as Noto Sans CJK, is to be installed",
     # timeline
@@ -97,6 +108,10 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "run_0": ": run 0",
     "first_rows": ", the first rows ({n} / {n_all})",
     "in_the_queue": "In the queue",
+    "held_over_time": "Chips held by jobs over time",
+    "run_0_of_each": "run 0 of each case",
+    "height_is_all_chips": "; full height: all chips; grey: held by no job, to the last end",
+    "mean": "mean",
     "deadline": "Deadline",
     # validation
     "measured_step_s": "measured seconds per step",
