@@ -72,6 +72,15 @@ def test_more_than_two_decades_stand_on_a_logarithmic_axis(longest, scale):
     assert ax.get_xscale() == scale
 
 
+@pytest.mark.parametrize("longest", [1e3, 1e5, 1e9, 1e14])
+def test_an_axis_of_many_decades_has_numbers(longest):
+    ax = Result("r", "", {"a": case([[0.01, longest]])}).plot.completion_times()
+    ax.get_figure().canvas.draw()
+    low, high = ax.get_xlim()
+    seen = [t for t in ax.get_xticks() if low <= t <= high]
+    assert 4 <= len(seen) <= 18
+
+
 def test_a_curve_of_many_jobs_stays_near_all_of_them():
     times = np.random.default_rng(5).lognormal(size=(1, 100_000))
     ax = Result("r", "", {"a": case(times, n_jobs=100_000)}).plot.completion_times()
@@ -132,6 +141,7 @@ def test_the_pareto_front_is_of_points_that_no_other_beats_in_both():
     edges = {n: mark.get_markeredgecolor() for n, mark in points(ax).items()}
     assert edges == {"1": "black", "2": "black", "3": "black", "4": "white"}
     (front,) = (line for line in ax.lines if line.get_linestyle() == "--")
+    assert front.get_drawstyle() == "steps-post"  # above it lies what the front beats
     np.testing.assert_allclose(front.get_xdata(), [15.5, 21.5, 32])  # by time
     np.testing.assert_allclose(front.get_ydata(), [300, 250, 200])
 

@@ -57,6 +57,8 @@ HEAD_BYTES = 2000
 
 MOST_ROWS = 40
 """Rows that can still be read."""
+MOST_DECADES = 5
+"""Of a logarithmic axis with ticks between the powers of ten."""
 _LINE, _TITLE = 15.0, 22.0  # heights above the axes, in points
 
 
@@ -133,9 +135,14 @@ def is_wide(values: Iterable[float], times: float = 30.0) -> bool:
 
 
 def plain_numbers(axis: Axis) -> None:
-    """Write ticks as numbers with parted thousands, on logarithmic axes as well."""
+    """Write ticks as numbers with parted thousands, on logarithmic axes as well.
+
+    Once it is drawn: how much of a logarithmic axis is seen decides how many ticks it has.
+    """
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        low, high = axis.get_view_interval()
+        is_long = high > low * 10**MOST_DECADES
+        axis.set_major_locator(LogLocator(subs=(1.0,) if is_long else (1.0, 2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:,.10g}")
 

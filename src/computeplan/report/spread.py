@@ -60,12 +60,13 @@ def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: L
     across = QUANTITIES["goodput_tok_per_s"]
     x, y = estimates(result, across.name), estimates(result, up.name)
     ax = new_axes(ax, max(7.5, 0.9 * len(x)), width=9.0)
-    across_size, up_size = _plane(ax, (across, x), (up, y), "right_is_better", language)
+    across_size, up_size = (scale_of(*of, language).size for of in ((across, x), (up, y)))
     handles = []
     for i, (speed, spent) in enumerate(zip(x, y, strict=True)):
         right = np.array([speed.p50, speed.p5, speed.p95]) / across_size
         high = np.array([spent.p50, spent.p5, spent.p95]) / up_size
         handles += _cross(ax, right, high, case_colour(i), _look(i))
+    _plane(ax, (across, x), (up, y), "right_is_better", language)
     names = case_labels(result, width=26, lines=2)
     order = sorted(range(len(names)), key=lambda i: -y[i].p50 if y[i].n else math.inf)
     order = [i for i in order if x[i].n and y[i].n]
@@ -89,15 +90,15 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     if not known:
         raise ComputePlanError(f"{result.name}: nothing to draw, in no case do all jobs end")
     ax = new_axes(ax, max(10.0, 0.75 * len(known) + 3.0), width=9.0)
-    _, size = _plane(ax, (across, x), (up, y), "left_is_better", language)
-    at = np.array([(x[i].mean, y[i].mean / size) for i in known])
+    across_size, up_size = (scale_of(*of, language).size for of in ((across, x), (up, y)))
+    at = np.array([(x[i].mean / across_size, y[i].mean / up_size) for i in known])
     is_best = _is_best(at)
     cases = list(result.cases.values())
     shades = _shades(ax, [cases[i] for i in known], language)
     handles = []
     for i, (right, high), best, shade in zip(known, at, is_best, shades, strict=True):
-        rights = np.array([right, x[i].low, x[i].high])
-        highs = np.array([high, y[i].low / size, y[i].high / size])
+        rights = np.array([right, x[i].low / across_size, x[i].high / across_size])
+        highs = np.array([high, y[i].low / up_size, y[i].high / up_size])
         look = _look(i) | {"marker": "o", "color": shade, "markersize": 15}
         look |= {"markeredgecolor": "black" if best else "white", "markeredgewidth": 1.5}
         handles += _cross(ax, rights, highs, "#999999", look)
@@ -113,6 +114,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
         )
     front = at[is_best][np.argsort(at[is_best][:, 0])]
     handles += ax.plot(*front.T, "k--", drawstyle="steps-post", linewidth=1.0, zorder=2)
+    _plane(ax, (across, x), (up, y), "left_is_better", language)
     names = case_labels(result, width=26, lines=2)
     texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
     for i, case in enumerate(cases):
@@ -229,22 +231,19 @@ def _plane(
     up: tuple[Quantity, list[Estimate]],
     better: str,
     language: Language,
-) -> tuple[float, float]:
-    """Name the axes of points, logarithmic where they are far apart, and return their units."""
-    sizes = []
+) -> None:
+    """Name the axes of points that are drawn; they are logarithmic where cases are far apart."""
+    ax.margins(0.12)
     for (quantity, found), axis, set_scale, end in (
         (across, ax.xaxis, ax.set_xscale, f"\n{phrase(better, language)}"),
         (up, ax.yaxis, ax.set_yscale, ""),
     ):
-        scale = scale_of(quantity, found, language)
         if is_wide(estimate.p50 for estimate in found):
             set_scale("log")
         plain_numbers(axis)
-        axis.set_label_text(wrap(scale.label(quantity, language), 40) + end)
-        sizes.append(scale.size)
-    ax.margins(0.12)
+        text = scale_of(quantity, found, language).label(quantity, language)
+        axis.set_label_text(wrap(text, 40) + end)
     ax.grid()
-    return sizes[0], sizes[1]
 
 
 def _cross(
