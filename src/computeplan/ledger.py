@@ -45,6 +45,8 @@ COUNTS = {
     " booked as in repair",
     "in_repair": "nodes in repair when the last job ends, by pool; 0 where the run was cut",
     "stays": "times that a job was given nodes, by job",
+    "placed": "times that a job was given nodes of a pool that minds their groups, by pool",
+    "beyond": "groups on which jobs then lay beyond the least that could hold them, by pool",
     "from_start": "times that a job began again because every save kept may hold damage, by job",
 }
 """What is counted, by name; the last axis is kinds, pools or jobs of the world."""
@@ -95,6 +97,12 @@ class Ledger:
     n_weights). [s x weight]"""
     lacked_chip_s: FloatArray
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
+    spread_chip_s: FloatArray
+    """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
+    pools that mind; shape (n_runs, n_pools). [s]"""
+    in_parts_chip_s: FloatArray
+    """Idle chip-seconds in groups of nodes of which others were not idle, of pools that mind; shape
+    (n_runs, n_pools). [s]"""
     counts: Mapping[str, IntArray]
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
@@ -168,6 +176,8 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         step_factor=np.concatenate([one.step_factor for one in ledgers]),
         served=np.concatenate([one.served for one in ledgers]),
         lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
+        spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
+        in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
         counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
         weights=first.weights,
         spans=first.spans,

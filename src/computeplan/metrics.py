@@ -34,6 +34,8 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     Those that depend on the window are counted from `by_site`.
     """
     measures = _MEASURES if len(world.jobs) else {**dict.fromkeys(_MEASURES, _no_jobs), **_ANYWAY}
+    if _minding(world):
+        measures = measures | _OF_GROUPS
     with np.errstate(all="ignore"):
         values = {name: function(ledger, world) for name, function in measures.items()}
     for i, phase in enumerate(PHASES):
@@ -318,6 +320,32 @@ def _mean_present(arrival_s: FloatArray, end_s: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return _floats((until[place[n:]] - until[place[:n]]) / (end_s - arrival_s))
 
+
+def _minding(world: World) -> list[int]:
+    """Return the pools that mind in which groups nodes stand."""
+    return [p for p, pool in enumerate(world.pools) if pool.placement is not None]
+
+
+def _spread(ledger: Ledger, world: World) -> FloatArray:
+    """Return the share of the chip time of jobs on more groups than they need."""
+    held_chip_s = ledger.chip_s[:, :-1, _minding(world)].sum(axis=(1, 2, 3))
+    return _floats(ledger.spread_chip_s.sum(axis=1) / held_chip_s)
+
+
+def _idle_in_parts(ledger: Ledger, world: World) -> FloatArray:
+    """Return the share of idle chip time in groups of which other nodes are not idle."""
+    idle_chip_s = ledger.chip_s[:, -1, _minding(world), IDLE].sum(axis=1)
+    return _floats(ledger.in_parts_chip_s.sum(axis=1) / idle_chip_s)
+
+
+_OF_GROUPS: dict[str, Measure] = {
+    "groups_beyond_least": lambda led, _: (
+        led.counts["beyond"].sum(axis=1) / led.counts["placed"].sum(axis=1)
+    ),
+    "spread_frac": _spread,
+    "idle_in_parts_frac": _idle_in_parts,
+}
+"""What there is where a pool minds in which groups its nodes stand."""
 
 _ANYWAY: dict[str, Measure] = {
     "n_unexpected": lambda led, w: (

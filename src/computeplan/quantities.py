@@ -358,6 +358,21 @@ QUANTITIES = _table(
         "run: what fragmentation, reservations and quotas leave unused.",
     ),
     Quantity(
+        "groups_beyond_least", "", "Groups beyond the least", "超出最少组数的组数",
+        "Mean over starts of the groups of nodes on which the job lies beyond the least that could "
+        "hold it; of pools with `placement`.",
+    ),
+    Quantity(
+        "spread_frac", "", "Chip time on more groups than needed", "跨组分散的芯片时间占比",
+        "Share of the chip time of jobs while they lie on more groups of nodes than the least that "
+        "could hold them; of pools with `placement`.",
+    ),
+    Quantity(
+        "idle_in_parts_frac", "", "Idle chips in parts of groups", "零散空闲芯片占比",
+        "Share of idle chip time in groups of which other nodes are held or in repair, so that no "
+        "job can have the whole group; of pools with `placement`, to the end of the run.",
+    ),
+    Quantity(
         "peak_power_kw", "kW", "Peak power", "峰值功率",
         "The most that all sites draw at a time if all chips that jobs hold train, others idle.",
     ),

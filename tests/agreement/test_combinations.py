@@ -1,8 +1,8 @@
 """What the event engine plays together: laws of random mixtures of all that a job can meet.
 
-Tiers, shrinking, slow nodes, throttle, shared storage, spares of every state, crews, groups,
-maintenance, planned stops, damage found late, spares that pools share: a job is one class, so each
-must hold beside every other.
+Tiers, shrinking, slow nodes, throttle, placement, shared storage, spares of every state, crews,
+groups, maintenance, planned stops, damage found late, spares that pools share: a job is one class,
+so each must hold beside every other.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ def pools(draw: st.DrawFn, per_node: int) -> Data:
     n_spares = draw(st.integers(0, 2))
     pool["spares"] = draw(st.one_of(st.just(f"{n_spares} nodes"), spares()))
     pool["groups"] = {"rack": f"{min(draw(st.integers(1, 3)), n_nodes(pool))} nodes"}
+    if draw(st.booleans()):
+        by, across = st.sampled_from(["first", "fewest", "spread"]), st.sampled_from([1.0, 0.7])
+        pool["placement"] = {"group": "rack", "by": draw(by), "across": draw(across)}
     if draw(st.booleans()):
         pool["crews"] = draw(st.integers(1, 3))
     if draw(st.booleans()):

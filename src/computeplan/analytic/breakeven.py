@@ -31,7 +31,7 @@ PLAYS = features(
     "arrives_later keeps_several never_saves share_spares replay replay_from_0 memory lemons"
     " relapse found_late groups uncertain_rate uncertain_step automatic_repair busy_clock"
     " busy_repairs wall_repairs crews crews_after_random crews_after_unlike retire booting_spares"
-    " planned_stops rolling listed_stops late_stops horizon signals"
+    " planned_stops rolling listed_stops late_stops horizon signals placement"
 )
 MOST_PAIRS = 3
 SAME_TOKENS = 1e-6  # relative: the same work, but for rounding

@@ -62,6 +62,7 @@ __all__ = [
 PLAYS = features(
     "asynchronous_saves never_saves keeps_several shrinks_never automatic_repair busy_clock"
     " busy_repairs wall_repairs planned_stops horizon signals uncertain_rate uncertain_step"
+    " placement"
 )
 NOT_TOGETHER = (("busy_repairs", "wall_repairs"), ("never_saves", "horizon"))
 N_STEPS = 400

@@ -24,7 +24,7 @@ from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.units import KWH_J
 from computeplan.world.maintenance import Maintain, Stop
-from computeplan.world.pools import Pool
+from computeplan.world.pools import Placement, Pool
 
 __all__ = ["pool_of"]
 
@@ -87,8 +87,16 @@ def pool_of(
         rent_money_per_chip_s=worth(spec.rent),
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
+        placement=_placement(spec),
     )
     return pool, (*of_watts, *of_kinds, *_of_site(site_name, site, spec), *of_stops)
+
+
+def _placement(spec: PoolSpec) -> Placement | None:
+    """Return how nodes are chosen for jobs, with the size of the groups that count."""
+    if (rule := spec.placement) is None:
+        return None
+    return Placement(spec.groups[rule.group], rule.by, rule.across)
 
 
 def _of_site(name: str, site: SiteSpec, spec: PoolSpec) -> list[Note]:

@@ -191,7 +191,7 @@ def _n_nodes(pool: Pool, catalogue: Catalogue) -> int | None:
 
 
 def _groups(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
-    """Check that each pool has the groups of nodes that its faults take or are counted by."""
+    """Check that each pool has the groups that its faults and its placement name."""
     for at, name, pool in _each_pool(scenario):
         for group in pool.groups.keys() & {*STAYS, *ONE_NODE, "pool"}:
             yield (*at, "groups", group), f"'{group}' has a meaning already; choose another name"
@@ -199,6 +199,13 @@ def _groups(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
         for group, size in pool.groups.items():
             if n_nodes is not None and size > n_nodes:
                 yield (*at, "groups", group), f"{size} nodes, but the pool has {n_nodes}"
+        if pool.placement is not None and (wanted := pool.placement.group) not in pool.groups:
+            has = f"Groups: {', '.join(pool.groups)}" if pool.groups else "It has none"
+            message = (
+                f"pool {name} has no group '{wanted}'.{nearest(wanted, pool.groups)}  {has}."
+                f" A group is written as groups: {{{wanted}: 4 nodes}}"
+            )
+            yield (*at, "placement", "group"), message
         for kind_name, kind in scenario.faults.items():
             if kind.pools is not None and name not in kind.pools:
                 continue

@@ -15,6 +15,7 @@ from computeplan.specs.fields import (
     Bandwidth,
     CarbonIntensity,
     Count,
+    Fraction,
     Frozen,
     HowWritten,
     Name,
@@ -32,6 +33,7 @@ from computeplan.units import parse
 
 __all__ = [
     "Network",
+    "Placement",
     "Pool",
     "PowerWatts",
     "Retire",
@@ -171,6 +173,27 @@ class Throttle(Frozen):
     it is coolest; half of it on average. Llama 3 saw 1 to 2 % (arXiv:2407.21783)."""
 
 
+class Placement(Frozen):
+    """How a pool chooses the nodes of a job, by the groups that they stand in."""
+
+    tried = instead(
+        ("strategy policy rule how mode prefer pack", "write by: fewest (or first, spread)"),
+        (
+            "slowdown penalty speed factor cost",
+            "write across: 0.9, the share of its speed that a job has on more groups than it needs",
+        ),
+        ("rack switch level domain topology", "write group: rack, one of the pool's groups"),
+    )
+
+    group: Name
+    """Which groups count: one of the pool's `groups`."""
+    by: Literal["first", "fewest", "spread"] = "first"
+    """The nodes that have been free longest; those on the fewest groups; or on the most."""
+    across: Fraction = 1.0
+    """Share of its speed that a job has while it lies on more groups than the least that could
+    hold it. It depends on the network and on the job: no default but 1 has a source."""
+
+
 class Pool(Frozen):
     """A number of identical chips in nodes, with spares on top."""
 
@@ -213,6 +236,10 @@ class Pool(Frozen):
         ),
         ("spare_nodes hot_spares standby", "write spares: 2 nodes"),
         ("racks rack switches switch group domains", "write groups: {rack: 4 nodes}"),
+        (
+            "topology affinity locality consolidate pack",
+            "write placement: {group: rack, by: fewest}, with groups: {rack: 4 nodes}",
+        ),
         ("repair_crews technicians staff", "write crews: 2"),
         ("jobs job", "jobs stand at the top"),
         ("storage", "belongs to the site: sites.NAME.storage: 400 GB/s"),
@@ -235,7 +262,11 @@ class Pool(Frozen):
     chips_per_node: Count | None = None
     """Chips in one node; the chip's server if left out."""
     groups: dict[Name, WholeNodes] = Field(default_factory=dict)
-    """Nodes that can fail together, such as {rack: 4 nodes, switch: 32 nodes}."""
+    """Neighbours that can fail together, and by which jobs can be placed, such as {rack: 4 nodes,
+    switch: 32 nodes}."""
+    placement: Placement | None = None
+    """How nodes are chosen for jobs, such as {group: rack, by: fewest}; those that have been free
+    longest if left out."""
     crews: Count | None = None
     """Crews that repair nodes, one at a time each; without limit if left out."""
     retire: Retire | None = None

@@ -69,6 +69,8 @@ _OF_FAULTS: dict[str, tuple[str, Callable[[Kind], bool]]] = {
 }
 _OF_POOLS: dict[str, tuple[str, Callable[[Pool], bool]]] = {
     "throttle": ("throttle", lambda pool: pool.throttle_frac > 0),
+    "placement": ("placement", lambda pool: pool.placement is not None),
+    "slower_across": ("placement.across", lambda pool: pool.across_frac < 1),
     "crews": ("crews", lambda pool: pool.n_crews is not None and bool(_repaired(pool))),
     "crews_after_random": ("crews", lambda pool: _is_random_before_crews(pool)),
     "crews_after_unlike": ("crews", lambda pool: len(_before_crews(pool)) > 1),

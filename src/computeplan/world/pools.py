@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from computeplan.arrays import FloatArray
 from computeplan.distributions import law_discount, law_mean_s
@@ -13,7 +14,31 @@ from computeplan.specs.uncertain import Factor
 from computeplan.world.faults import Kind, Slow
 from computeplan.world.maintenance import Stop
 
-__all__ = ["Pool", "is_slowed"]
+__all__ = ["Placement", "Pool", "is_slowed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How nodes of a pool are chosen for jobs, by the groups that they stand in."""
+
+    n_nodes: int
+    """Of one group; a group begins at a multiple of it, and the last one may be smaller."""
+    by: Literal["first", "fewest", "spread"]
+    """The nodes that have been free longest; those on the fewest groups; or on the most."""
+    across_frac: float
+    """Share of its speed that a job has while it lies on more groups than the least that could
+    hold it."""
+
+    def n_least(self, n_nodes: int) -> int:
+        """Return the least number of groups that could hold a job of so many nodes.
+
+        Examples
+        --------
+        >>> racks = Placement(4, "fewest", 1.0)
+        >>> racks.n_least(4), racks.n_least(5)
+        (1, 2)
+        """
+        return -(-n_nodes // self.n_nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,8 @@ class Pool:
     """When a node is replaced instead of being repaired."""
     throttle_frac: float = 0.0
     """Share of the speed of training that is lost when it is hottest."""
+    placement: Placement | None = None
+    """How nodes are chosen for jobs; None if groups do not count."""
 
     @property
     def n_chips(self) -> int:
@@ -113,6 +140,11 @@ class Pool:
         return bool(takes) and all(takes)
 
     @property
+    def across_frac(self) -> float:
+        """The share of its speed that a job has on more groups of nodes than it needs."""
+        return 1.0 if self.placement is None else self.placement.across_frac
+
+    @property
     def has_groups(self) -> bool:
         """Whether a fault may take several nodes."""
         interrupts = [kind.interrupt for kind in self.kinds if kind.interrupt]
@@ -146,4 +178,5 @@ class Pool:
 
 def is_slowed(pool: Pool) -> bool:
     """Return whether jobs do not always train at full speed on a pool."""
-    return pool.throttle_frac > 0 or any(isinstance(kind.effect, Slow) for kind in pool.kinds)
+    has_slow = any(isinstance(kind.effect, Slow) for kind in pool.kinds)
+    return has_slow or pool.throttle_frac > 0 or pool.across_frac < 1

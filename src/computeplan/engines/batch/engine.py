@@ -58,6 +58,7 @@ _WHY = {
     "found_late": "it is noticed later, when other things have happened",
     "slows": "how fast a job trains changes while it trains",
     "throttle": "how fast a job trains changes while it trains",
+    "placement": "it does not know which nodes a job holds",
     "crews_after_random": "an automatic repair of random length comes before the crews",
     "crews_after_unlike": "automatic repairs of different lengths come before the crews",
     "replay_from_0": "a fault at time 0 comes before the jobs, which hold other nodes then",
@@ -172,7 +173,7 @@ class _Books:
         self.kept_frac = np.zeros((n_runs, n_jobs))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
         by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
-        shapes = dict.fromkeys(("repairs", "retired", "in_repair"), by_pool)
+        shapes = dict.fromkeys(("repairs", "retired", "in_repair", "placed", "beyond"), by_pool)
         shapes |= dict.fromkeys(("from_start", "stays"), (n_runs, n_jobs))
         self.counts = {n: np.zeros(shapes.get(n, by_kind), dtype=np.int64) for n in COUNTS}
 
@@ -231,6 +232,8 @@ class _Books:
             step_factor=self.slower,
             served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
             lacked_chip_s=np.zeros((len(self.wall_s), 0)),
+            spread_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
+            in_parts_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             counts=self.counts,
             weights=self.weights,
         )

@@ -51,7 +51,7 @@ PLAYS = PLAYED | features(
     " asynchronous_saves tiers never_saves keeps_several share_spares replay replay_from_0 memory"
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
-    " listed_stops late_stops horizon signals services"
+    " listed_stops late_stops horizon signals services placement slower_across"
 )
 
 
@@ -214,7 +214,7 @@ class _Run:
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
             pool.is_quiet = not (has_events or is_slowed(pool.spec) or world.signals)
-            pool.nodes.counts_only = pool.is_quiet
+            pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 
     def play(self) -> Ledger:
         """Return the books of the run."""
@@ -585,6 +585,7 @@ class _Run:
             self.slower,
             [pool.nodes.books for pool in self.pools],
             self.services.books(2 + len(world.signals)),
+            [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,
             self.counts

@@ -14,6 +14,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import Books, joined
+from computeplan.engines.event.groups import Groups
 from computeplan.engines.event.job import Job
 from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger, Span
 from computeplan.world.world import World
@@ -101,11 +102,15 @@ class JobBooks:
         step_factor: FloatArray,
         unallocated: Sequence[Books],
         services: tuple[FloatArray, FloatArray],
+        placed: Sequence[Groups | None],
         waiting: Sequence[int],
         spans: list[Span] | None,
         counts: Mapping[str, Sequence[int]],
     ) -> Ledger:
-        """Return the ledger of the run, which ends at a time with some jobs waiting."""
+        """Return the ledger of the run, which ends at a time with some jobs waiting.
+
+        `placed` are the groups of each pool that minds them.
+        """
         self._add_stays()
         self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
         if self.peak_w == -math.inf:
@@ -116,6 +121,9 @@ class JobBooks:
             self.job_s[job, QUEUE] += max(wall_s - since_s, 0.0)
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0], self.booked[-1, p, :, 2:] = books.chip_s[:-1], books.weighted
+        chips = np.array(self.chips_per_node)
+        found = [(g.spread_node_s, g.in_parts_node_s) if g else (0.0, 0.0) for g in placed]
+        spread_chip_s, in_parts_chip_s = chips * np.array(found).reshape(-1, 2).T
         return Ledger(
             booked=self.booked[None],
             job_s=self.job_s[None],
@@ -130,9 +138,13 @@ class JobBooks:
                 **{name: np.array([found]) for name, found in counts.items()},
                 "from_start": self.n_from_start[None],
                 "stays": self.n_stays[None],
+                "placed": np.array([[g.n_starts if g else 0 for g in placed]]),
+                "beyond": np.array([[g.n_beyond if g else 0 for g in placed]]),
             },
             served=services[0][None],
             lacked_chip_s=services[1][None],
+            spread_chip_s=spread_chip_s[None],
+            in_parts_chip_s=in_parts_chip_s[None],
             weights=self.weights,
             spans=None if spans is None else joined(spans),
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from computeplan.engines.event.books import Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
+from computeplan.engines.event.groups import Groups
 from computeplan.engines.event.job import Job
 from computeplan.ledger import IDLE, REPAIR, TRAIN
 from computeplan.world.faults import Slow
@@ -75,7 +76,6 @@ class PoolNodes:
 
     def __init__(self, spec: Pool, signals: tuple[Signal, ...]) -> None:
         self.spec, self.boots = spec, spec.boots
-        self.others: tuple[PoolNodes, ...] = ()  # with whom it shares spares
         self.held: defaultdict[int, set[int]] = defaultdict(set)  # by jobs, by their index
         total = spec.n_nodes + spec.n_spare_nodes
         self.where = [FREE] * total
@@ -90,6 +90,14 @@ class PoolNodes:
         self.served: dict[int, Books] = {}  # of services that may hold nodes, by their number
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
+        self.groups = None if spec.placement is None else Groups(spec.placement, total)
+        self.minding: tuple[PoolNodes, ...] = ()  # pools that mind on which groups jobs lie
+        self.share_spares(())
+
+    def share_spares(self, others: tuple[PoolNodes, ...]) -> None:
+        """Let nodes that other pools have to spare stand in for those of this one."""
+        self.others = others
+        self.minding = tuple(one for one in (self, *others) if one.groups is not None)
 
     def book(self, now_s: float) -> None:
         """Book idle, repair and services up to now; before any count changes."""
@@ -102,6 +110,8 @@ class PoolNodes:
             if self.served:
                 for service, books in self.served.items():
                     books.book(TRAIN, self.since_s, now_s, len(self.held[service]) * n_chips)
+            if self.groups is not None:
+                self.groups.book(now_s - self.since_s)
             self.since_s = now_s
 
     @property
@@ -109,12 +119,46 @@ class PoolNodes:
         """Free nodes that the jobs it still has room for would not need."""
         return self.n_free - (self.spec.n_nodes - self.n_promised)
 
-    def give_own(self, job: int, now_s: float) -> None:
-        """Move the node that has been free longest, or the lowest of several, to a job.
+    def across(self, job: int) -> float:
+        """Return the share of its speed that a job of this pool has as its nodes lie now."""
+        is_spread = self.groups is not None and job in self.groups.spread
+        return self.spec.across_frac if is_spread else 1.0
 
-        There is one.
-        """
+    def lies_on(self, job: int) -> tuple[int, int]:
+        """Return the groups that a job of this pool lies on, and its nodes, lent ones too."""
+        n_groups = n_nodes = 0
+        for nodes in (self, *self.others):
+            n_here = len(nodes.held[job])
+            n_nodes += n_here
+            n_groups += n_here > 0 if nodes.groups is None else len(nodes.groups.on[job])
+        return n_groups, n_nodes
+
+    def _note_moved(self, job: int, now_s: float) -> None:
+        """Let the pool of a job, if it minds, know that other nodes are with the job now."""
+        for nodes in self.minding:
+            if nodes.groups is not None and job in nodes.groups.least:
+                nodes.book(now_s)
+                nodes.groups.note(job, *nodes.lies_on(job))
+
+    def give_own(self, job: int, now_s: float) -> None:
+        """Move a free node to a job, as the pool chooses. There is one."""
         self.book(now_s)
+        if self.groups is not None and self.groups.chooses:
+            node = self.groups.one_more(job)
+        else:
+            node = self._free_longest()
+        self._hold(node, job)
+        self._note_moved(job, now_s)
+
+    def _hold(self, node: int, job: int) -> None:
+        self.where[node] = job
+        self.n_free -= 1
+        self.held[job].add(node)
+        if self.groups is not None:
+            self.groups.give(node, job)
+
+    def _free_longest(self) -> int:
+        """Return the node that has been free longest, or the lowest of several."""
         where, visit = self.where, self.visit
         while self.fresh < len(where):
             node = self.fresh
@@ -125,14 +169,12 @@ class PoolNodes:
             node, at_visit = self.free.popleft()
             while where[node] != FREE or visit[node] != at_visit:
                 node, at_visit = self.free.popleft()
-        where[node] = job
-        self.n_free -= 1
-        self.held[job].add(node)
+        return node
 
     def give(self, job: int, now_s: float) -> PoolNodes | None:
         """Move a free node to a job on this pool, and return whose it was; None if there is none.
 
-        It is the one that has been free longest here, or else where others can spare one.
+        It is one from here, or else from where others can spare one.
         """
         if self.n_free:
             self.give_own(job, now_s)
@@ -150,6 +192,9 @@ class PoolNodes:
             self.n_held[job] = self.n_held.get(job, 0) + n
             self.n_free -= n
             return
+        if self.groups is not None:
+            self._give_gang(self.groups, job, n, now_s)
+            return
         first, last = self.fresh, self.fresh + n
         if last <= len(self.where) and not any(self.visit[first:last]):  # none ever touched
             self.where[first:last] = [job] * n
@@ -159,6 +204,14 @@ class PoolNodes:
         else:
             for _ in range(n):
                 self.give(job, now_s)
+
+    def _give_gang(self, groups: Groups, job: int, n: int, now_s: float) -> None:
+        if groups.chooses:
+            for node in groups.for_gang(min(n, self.n_free)):
+                self._hold(node, job)
+        for _ in range(n - len(self.held[job])):
+            self.give(job, now_s)
+        groups.start(job, *self.lies_on(job))
 
     def take_back(self, job: int, now_s: float) -> None:
         """Move all nodes of a job that has ended to the free ones, wherever they come from."""
@@ -170,6 +223,8 @@ class PoolNodes:
             nodes.book(now_s)
             for node in sorted(nodes.held.pop(job, ())):
                 nodes.release(node)
+            if nodes.groups is not None:
+                nodes.groups.end(job)
 
     def take_some(self, job: int, n: int, now_s: float) -> None:
         """Move `n` nodes of a job that shrinks to the free ones, borrowed ones first."""
@@ -197,6 +252,8 @@ class PoolNodes:
         self.n_promised -= n
         for node in sorted(self.held[service])[-n:]:
             self.held[service].discard(node)
+            if self.groups is not None:
+                self.groups.leave(node, service)
             self.release(node)
 
     def take_spare(self, now_s: float, state: int = 0) -> float:
@@ -213,21 +270,30 @@ class PoolNodes:
     def send_to_repair(self, node: int, now_s: float) -> None:
         """Move a node out of its job, or of the free ones, into repair; the caller counts it."""
         self.book(now_s)
-        if self.where[node] == FREE:
-            self.n_free -= 1
-        else:
-            self.held[self.where[node]].discard(node)
-            self.n_promised -= self.where[node] <= SERVICE  # it may take any other
+        where = self.where[node]
         self.n_in_repair += 1
         self.where[node] = IN_REPAIR
         self.visit[node] += 1
+        if where == FREE:
+            self.n_free -= 1
+            if self.groups is not None:
+                self.groups.take(node)
+            return
+        self.held[where].discard(node)
+        self.n_promised -= where <= SERVICE  # it may take any other
+        if self.groups is not None:
+            self.groups.leave(node, where)
+        self._note_moved(where, now_s)
 
     def release(self, node: int) -> None:
         """Move a node of a job or in repair to the free ones."""
         self.where[node] = FREE
         self.visit[node] += 1
         self.n_free += 1
-        self.free.append((node, self.visit[node]))
+        if self.groups is None or not self.groups.chooses:
+            self.free.append((node, self.visit[node]))
+        if self.groups is not None:
+            self.groups.put(node)
 
     @property
     def own_room(self) -> int:
@@ -269,12 +335,14 @@ class PoolRun:
         self.renewals: dict[int, list[tuple[int, int, Then]]] = {}
         self.slow: dict[int, dict[object, float]] = {}  # by node: shares of speed
         self.has_slow = any(isinstance(kind.effect, Slow) for kind in spec.kinds)
+        self.has_across = spec.across_frac < 1
 
     def share_spares(self, others: list[PoolRun]) -> None:
         """Let nodes that other pools have to spare stand in for those of this one."""
         self.near = (self, *others)
         self.has_slow = any(pool.has_slow for pool in self.near)
-        self.nodes.others = tuple(pool.nodes for pool in others)
+        self.has_across = any(pool.has_across for pool in self.near)
+        self.nodes.share_spares(tuple(pool.nodes for pool in others))
 
     def when_repaired(self, time_s: float, node: int, then: Then) -> None:
         """Let something happen when a node has been in repair for long enough."""
@@ -350,12 +418,12 @@ class PoolRun:
         return [job for job in others if job.allocation.n_short]
 
     def set_paces(self, now_s: float) -> None:
-        """Tell jobs their speed, after nodes have moved: the slowest node sets it.
+        """Tell jobs their speed, after nodes have moved: the slowest node and how they lie.
 
         Slowness belongs to a node: it goes along to another job, and ends where the node goes to
-        repair.
+        repair. Without slow nodes only jobs whose nodes have moved are told.
         """
-        if not self.has_slow:
+        if not (self.has_slow or self.has_across):
             return
         paces: dict[int, float] = {}
         for pool in self.near:
@@ -364,5 +432,10 @@ class PoolRun:
                 if job not in (FREE, IN_REPAIR):
                     paces[job] = min(paces.get(job, 1.0), *shares.values())
         for pool in self.near:
-            for one in pool.jobs.values():
-                one.set_pace(now_s, paces.get(one.index, 1.0))
+            told: Iterable[int] = pool.jobs
+            if not self.has_slow:
+                told = pool.nodes.groups.lately_moved() if pool.nodes.groups is not None else ()
+            for job in told:
+                if job in pool.jobs:
+                    pace = paces.get(job, 1.0) * pool.nodes.across(job)
+                    pool.jobs[job].set_pace(now_s, pace)

@@ -335,6 +335,7 @@ _NO_CLOSED_FORM = {
     "tiers": "检查点保存到多级存储",
     "slows": "{about}：有节点拖慢作业",
     "throttle": "速度随一天中的时间变化",
+    "slower_across": "速度取决于作业的节点所在的组",
     "memory": "{about}：有记忆的分布",
     "lemons": "{about}：节点之间故障率不同",
     "relapse": "{about}：故障会复发",

@@ -421,6 +421,7 @@ _NO_CLOSED_FORM = {
     "tiers": "checkpoints to several places",
     "slows": "{about}: nodes that hold their job back",
     "throttle": "a speed that varies with the time of day",
+    "slower_across": "a speed that depends on where the nodes of a job stand",
     "memory": "{about}: a law with memory",
     "lemons": "{about}: rates that differ between nodes",
     "relapse": "{about}: faults that come back",
