@@ -4,7 +4,6 @@ import pytest
 
 from computeplan.quantities import QUANTITIES
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.view import PoolTable
 
 
 @pytest.mark.xfail(strict=True, reason="power is capped by what starts, not by slowing it down")
@@ -15,11 +14,6 @@ def test_a_decision_caps_power():
 @pytest.mark.xfail(strict=True, reason="a mixed job is priced by `mix`, and no policy places it")
 def test_a_start_holds_nodes_of_several_pools():
     assert "pools" in Start._fields
-
-
-@pytest.mark.xfail(strict=True, reason="all nodes of a pool are alike to a policy")
-def test_pools_have_racks():
-    assert "rack_nodes" in PoolTable.__dataclass_fields__
 
 
 @pytest.mark.xfail(strict=True, reason="quotas hold under `capacity`, and nobody counts elsewhere")

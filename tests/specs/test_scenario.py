@@ -218,9 +218,8 @@ jobs:
         ),
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
-            " chip, chips, spares, chips_per_node, groups, crews, retire, network, throttle, power,"
-            " rent,"
-            " fault_factor"
+            " chip, chips, spares, chips_per_node, groups, placement, crews, retire, network,"
+            " throttle, power, rent, fault_factor"
         ),
         (
             "10:47  faults.gpu.restart: must be one law, such as '5 min' or"

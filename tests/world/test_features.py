@@ -26,6 +26,8 @@ from computeplan.world.world import World
 
 PLAYERS = [batch_engine, event_engine, expected, breakeven]
 POOL = "sites__s__pools__p"
+AT = "sites.s.pools.p"
+PLACED = {f"{POOL}__placement": {"group": "rack", "across": 0.9}}
 KEEP = {"jobs__j__checkpoint__keep": 3}
 
 
@@ -44,6 +46,12 @@ def lines(world: World) -> dict[str, str]:
     [
         ({"jobs__j__arrival": "1 h"}, "arrives_later", "jobs.j.arrival"),
         ({"faults__f__found": "1 h", **KEEP}, "found_late", "faults.f.found"),
+        ({f"{POOL}__groups": {"rack": "2 nodes"}, **PLACED}, "placement", f"{AT}.placement"),
+        (
+            {f"{POOL}__groups": {"rack": "2 nodes"}, **PLACED},
+            "slower_across",
+            f"{AT}.placement.across",
+        ),
         (KEEP, "keeps_several", "jobs.j.checkpoint.keep"),
         ({"faults__f__lemons": {"cv": 1.0}}, "lemons", "faults.f.lemons"),
         ({"faults__f__clock": "busy"}, "busy_repairs", "faults.f.clock"),

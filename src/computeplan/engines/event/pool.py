@@ -1,4 +1,9 @@
-"""One pool in one run: nodes that go to repair and come back, and what stands in for them."""
+"""One pool in one run: nodes that go to repair and come back, and what stands in for them.
+
+Which nodes a job is given is the pool's choice (``groups.py``, where a placement is stated).
+
+Long because nodes, their repairs and the jobs that hold them move together.
+"""
 
 from __future__ import annotations
 
