@@ -70,8 +70,8 @@ def faulty(monkeypatch):
     Faults are at a time, on a node, which is away for so long; a restart takes 1 s.
     """
 
-    def run(*faults, **changes):
-        monkeypatch.setattr(event, "Trace", lambda *_: Scripts(list(faults), []))
+    def run(*faults, elsewhere=(), **changes):
+        monkeypatch.setattr(event, "Trace", lambda *_: Scripts(list(faults), list(elsewhere)))
         saves = {"j": job(4, checkpoint=SAVES)}
         data = data_of(saves, 4, rule("fewest", 0.5), spares="1 nodes")
         fault = {"mtbf": "1 year", "per": "node", "takes": "node"}
@@ -165,6 +165,19 @@ def test_a_node_that_is_lent_is_of_another_group(faulty):
     )
     assert ledger.end_s.tolist() == [[196.0]]
     assert ledger.spread_chip_s.tolist() == [[4 * (196.0 - 15.0), 0.0]]
+
+
+def test_a_node_that_is_lent_later_is_booked_from_then_on(faulty):
+    """q lacks a node of its own from 5 s on, and lends its spare when that is back at 40 s.
+
+    The job waits from 15 s to 40 s, restarts, and does 90 s of work in 180 s.
+    """
+    lender = {**CHIP, "chips": 4, "spares": "1 nodes"}
+    shared = {"sites__s__pools__p__spares": "0 nodes", "sites__s__pools__q": lender}
+    changes = {**shared, "sites__s__share_spares": True, "jobs__j__home": "p", "policy": "silo"}
+    ledger = faulty((15.0, 0, 1000.0), elsewhere=[(5.0, 0, 35.0)], **changes)
+    assert ledger.end_s.tolist() == [[221.0]]
+    assert ledger.spread_chip_s.tolist() == [[4 * (221.0 - 40.0), 0.0]]
 
 
 def test_slow_nodes_and_two_racks_go_together(monkeypatch):
