@@ -339,7 +339,7 @@ def _idle_in_parts(ledger: Ledger, world: World) -> FloatArray:
 
 
 _OF_GROUPS: dict[str, Measure] = {
-    "groups_beyond_least": lambda led, _: (
+    "n_groups_beyond_least": lambda led, _: (
         led.counts["beyond"].sum(axis=1) / led.counts["placed"].sum(axis=1)
     ),
     "spread_frac": _spread,

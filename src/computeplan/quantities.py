@@ -358,7 +358,7 @@ QUANTITIES = _table(
         "run: what fragmentation, reservations and quotas leave unused.",
     ),
     Quantity(
-        "groups_beyond_least", "", "Groups beyond the least", "超出最少组数的组数",
+        "n_groups_beyond_least", "", "Groups beyond the least", "超出最少组数的组数",
         "Mean over starts of the groups of nodes on which the job lies beyond the least that could "
         "hold it; of pools with `placement`.",
     ),

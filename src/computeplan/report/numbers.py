@@ -67,7 +67,7 @@ _HEADLINE = (
     "mean_wait_h",
     "fairness_p95_x",
     "n_preemptions",
-    "groups_beyond_least",
+    "n_groups_beyond_least",
     "spread_frac",
     "ettr",
     "goodput_frac",
