@@ -20,7 +20,7 @@ ELASTIC = {"replicas": 4, "least": 2, "resize": "20 s"}
 PLAIN = {"every": "100 s", "stall": "10 s"}
 
 
-def world_of(jobs, *, chips=4, policy="elastic-fifo", faults=None, checkpoint=PLAIN):
+def world_of(jobs, *, chips=4, policy="elastic-fifo", faults=None, checkpoint=PLAIN, **more):
     """Return a pool of nodes of one chip; jobs are (arrival, chips, work, elastic) [s]."""
     data = {
         "computeplan": 1,
@@ -29,7 +29,9 @@ def world_of(jobs, *, chips=4, policy="elastic-fifo", faults=None, checkpoint=PL
             "s": {
                 "pue": 1.0,
                 "storage": "10 GB/s",
-                "pools": {"p": {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": chips}},
+                "pools": {
+                    "p": {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": chips, **more}
+                },
             }
         },
         "jobs": {
@@ -204,8 +206,9 @@ SAVES = {
     seed=st.integers(0, 2**16),
     fault=st.sampled_from(["node", "nothing", "slows"]),
     saves=st.sampled_from(sorted(SAVES)),
+    by=st.sampled_from([None, "fewest", "spread"]),
 )
-def test_no_step_is_lost_or_done_twice_whatever_the_sizes(seed, fault, saves):
+def test_no_step_is_lost_or_done_twice_whatever_the_sizes(seed, fault, saves, by):
     """The conservation of chip-seconds is checked wherever a ledger is made."""
     faults = {"mtbf": "20 min", "per": "node", "takes": fault, "restart": "7 s"}
     if fault == "node":
@@ -213,7 +216,9 @@ def test_no_step_is_lost_or_done_twice_whatever_the_sizes(seed, fault, saves):
     elif fault == "slows":
         faults = {"mtbf": "20 min", "per": "node", "slows": {"to": 0.5, "lasts": "200 s"}}
     jobs = [(0, 4, 700, ELASTIC), (50, 3, 400, {**ELASTIC, "replicas": 3}), (90, 2, 200, None)]
-    world = world_of(jobs, chips=6, faults=faults, checkpoint=SAVES[saves])
+    racks = {"groups": {"rack": "2 nodes"}, "placement": {"group": "rack", "by": by, "across": 0.8}}
+    parts = {"faults": faults, "checkpoint": SAVES[saves], **(racks if by else {})}
+    world = world_of(jobs, chips=6, **parts)
     ledger = played(replace(world, decide=restless(seed)), 2, seed)
     assert ledger.kept_frac == pytest.approx(np.ones((2, 3)), rel=1e-9)
     work = world.jobs.train_s[:, 0] * world.n_nodes[:, 0]

@@ -425,8 +425,9 @@ class _Run:
                 f" of {pool.spec.name}, which has room for {pool.nodes.room}"
             )
         pool.nodes.n_promised += n_more
-        pool.nodes.give_many(index, n_more, now_s)
-        self._hold(job, n_nodes, now_s)
+        pool.nodes.give_more(index, n_more, n_nodes, now_s)
+        job.resize(now_s, n_nodes)
+        self._is_resized(job, n_nodes, now_s)
 
     def _shrink(self, job: Job, now_s: float) -> None:
         """Let a job that has saved give back nodes; a save broken by a fault counts too."""
@@ -435,17 +436,17 @@ class _Run:
             return
         pool = self.pools[job.pool]
         pool.nodes.n_promised -= job.allocation.n_target - n_nodes
-        pool.nodes.take_some(job.index, self._hold(job, n_nodes, now_s), now_s)
+        n_back = job.resize(now_s, n_nodes)
+        pool.nodes.take_some(job.index, n_back, n_nodes, now_s)
+        self._is_resized(job, n_nodes, now_s)
         self._hand_out(pool, now_s)
         self._call_policy(now_s)
 
-    def _hold(self, job: Job, n_nodes: int, now_s: float) -> int:
-        """Let a job train with a number of nodes; return how many more than that it holds."""
-        n_back = job.resize(now_s, n_nodes)
+    def _is_resized(self, job: Job, n_nodes: int, now_s: float) -> None:
+        """Note that a running job holds another number of nodes."""
         self.view.resize(job.index, n_nodes)
         self.pools[job.pool].set_paces(now_s)
         self._await_end(job, self._latest_s(job.pool))
-        return n_back
 
     def _book_stay(self, stay: _Stay, position_s: float, now_s: float) -> None:
         n_chips = self.view.nodes(stay.job, stay.pool) * self.world.pools[stay.pool].chips_per_node

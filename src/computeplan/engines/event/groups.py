@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from computeplan.world.pools import Placement
 
@@ -67,6 +67,13 @@ class Groups:
         else:
             group = self._farthest(own)
         return self.free[group][0]
+
+    def one_less(self, job: int, held: Iterable[int]) -> int:
+        """Return which of its nodes a job gives up: the last of where it has fewest, or of all."""
+        if self.spec.by != "fewest":
+            return max(held)
+        own = self.on[job]
+        return max(held, key=lambda node: (-own[node // self.spec.n_nodes], node))
 
     def _on_fewest(self, n: int) -> dict[int, int]:
         """Return how many nodes of which groups: the emptiest, then the fullest with room."""
@@ -141,6 +148,10 @@ class Groups:
         self.n_starts += 1
         self.n_beyond += n_groups - self.least[job]
         self.note(job, n_groups, n_nodes)
+
+    def aim_at(self, job: int, n_nodes: int) -> None:
+        """Note that a job of this pool should hold another number of nodes."""
+        self.least[job] = self.spec.n_least(n_nodes)
 
     def note(self, job: int, n_groups: int, n_nodes: int) -> None:
         """Note on how many groups a job of this pool lies, and how many nodes it holds."""

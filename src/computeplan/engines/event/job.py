@@ -464,6 +464,8 @@ class Job:
             self._saved(now_s)
         self.position_s = self.checkpoints.newest.position_s
         cancel(self.awaited)
+        if self.storage is not None:
+            self._transfer_nothing(now_s)
         self.state = ENDED
         self.books.undo(self.checkpoints.newest.line_s, now_s)
         self.books.settle(math.inf)
@@ -596,12 +598,15 @@ class Job:
 
     def _give_up(self, now_s: float) -> None:
         """End what it transfers, and await nothing."""
-        assert self.storage is not None
-        self.storage.give_up(self._was_read, now_s)
-        self.storage.give_up(self._written, now_s)
+        self._transfer_nothing(now_s)
         cancel(self.awaited)
         self.writes, self.stop_s, self.stop_is_planned = None, None, False
         self._let_go(max(now_s, self.saving_until_s))
+
+    def _transfer_nothing(self, now_s: float) -> None:
+        assert self.storage is not None
+        self.storage.give_up(self._was_read, now_s)
+        self.storage.give_up(self._written, now_s)
 
     def _pause_sharing(self, now_s: float, lasts_s: float, *, is_planned: bool) -> bool:
         """Save all that has been trained, then stand still.

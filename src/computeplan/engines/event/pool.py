@@ -194,7 +194,7 @@ class PoolNodes:
         """Move `n` free nodes to a job on this pool; there are as many."""
         self.book(now_s)
         if self.counts_only:
-            self.n_held[job] = self.n_held.get(job, 0) + n
+            self.n_held[job] = n
             self.n_free -= n
             return
         if self.groups is not None:
@@ -231,19 +231,43 @@ class PoolNodes:
             if nodes.groups is not None:
                 nodes.groups.end(job)
 
-    def take_some(self, job: int, n: int, now_s: float) -> None:
-        """Move `n` nodes of a job that shrinks to the free ones, borrowed ones first."""
+    def give_more(self, job: int, n: int, n_target: int, now_s: float) -> None:
+        """Move `n` free nodes to a job on this pool that grows; it should hold `n_target` then."""
         if self.counts_only:
             self.book(now_s)
+            self.n_held[job] += n
+            self.n_free -= n
+            return
+        if self.groups is not None:
+            self.groups.aim_at(job, n_target)
+        for _ in range(n):
+            self.give(job, now_s)
+
+    def take_some(self, job: int, n: int, n_target: int, now_s: float) -> None:
+        """Move `n` nodes of a job that shrinks to the free ones, borrowed ones first."""
+        self.book(now_s)
+        if self.counts_only:
             self.n_held[job] -= n
             self.n_free += n
             return
+        if self.groups is not None:
+            self.groups.aim_at(job, n_target)
         for nodes in (*self.others, self):
-            nodes.book(now_s)
-            for node in sorted(nodes.held.get(job, ()))[-n:] if n else ():
-                nodes.held[job].discard(node)
-                nodes.release(node)
-                n -= 1
+            n -= nodes.let_go(job, n, now_s)
+        self._note_moved(job, now_s)
+
+    def let_go(self, job: int, n: int, now_s: float) -> int:
+        """Move up to `n` nodes of this pool from a job to the free ones; return how many."""
+        self.book(now_s)
+        n = min(n, len(self.held.get(job, ())))
+        for _ in range(n):
+            held = self.held[job]
+            node = max(held) if self.groups is None else self.groups.one_less(job, held)
+            held.discard(node)
+            if self.groups is not None:
+                self.groups.leave(node, job)
+            self.release(node)
+        return n
 
     def serve(self, service: int, n: int, now_s: float) -> None:
         """Move `n` free nodes of this pool to a service; there is room for as many."""
