@@ -89,7 +89,8 @@ class Ledger:
     waiting_idle_chip_s: FloatArray
     """Chip-seconds that nobody held while a job waited; shape (n_runs,). [s]"""
     peak_w: FloatArray
-    """The most drawn at a time, if what is held trains; shape (n_runs,). [W]"""
+    """The most drawn at a time, if what is held trains as fast as caps let it; shape
+    (n_runs,). [W]"""
     step_factor: FloatArray
     """How many times its nominal training time each job took; shape (n_runs, n_jobs, n_pools)."""
     served: FloatArray
@@ -106,7 +107,9 @@ class Ledger:
     counts: Mapping[str, IntArray]
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
-    """Names of the weights. ``slow`` is the share of speed that is lost while a job trains."""
+    """Names of the weights. ``slow`` is the share of speed that is lost while a job trains;
+    ``capped`` is the part of it for which the power of training is not drawn either. Signals weigh
+    chip-seconds, whatever these draw."""
     spans: Sequence[Span] | None = None
     """Timeline of the first run, if it was asked for."""
 

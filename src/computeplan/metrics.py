@@ -200,44 +200,57 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
     names = tuple(dict.fromkeys(pool.site for pool in world.pools))
     to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
-    rates = _rates(world)
+    rates, power_rates = _rates(world), _power_rates(world)
     of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
+    capped = ledger.weighted("capped")[:, :-1].sum(axis=1)
     of_idle = ledger.chip_s[:, -1]
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     after_s = np.zeros(of_idle.shape)  # of a day
     after_s[..., IDLE] = (np.array(world.n_chips) - in_repair) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    def booked(chip_s: FloatArray, name: str) -> FloatArray:
-        return _floats(np.where(chip_s == 0, 0.0, chip_s * rates[name]).sum(axis=-1) @ to_site)
+    def booked(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+        return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
 
     def every(chip_s: FloatArray) -> dict[str, FloatArray]:
         with np.errstate(all="ignore"):
-            return {name: booked(chip_s, name) for name in MEASURES}
+            return {name: booked(chip_s, rates[name]) for name in MEASURES}
 
-    parts = every(of_jobs), every(of_idle), every(after_s)
+    jobs = every(of_jobs)
+    for name, rate in power_rates.items():  # a chip under a cap is held, and draws less
+        jobs[name] = jobs[name] - booked(capped, rate)
+    parts = jobs, every(of_idle), every(after_s)
     of_services = np.zeros(of_idle.shape)
     of_services[..., TRAIN] = ledger.served[..., 0].sum(axis=1)
     services = every(of_services) if world.services else None
     return BySite(names, world.currency, ledger.wall_s, *parts, services)
 
 
-def _rates(world: World) -> dict[str, FloatArray]:
-    """Return what a chip-second in each phase adds to each measure, shape (n_pools, n_phases)."""
+def _power_rates(world: World) -> dict[str, FloatArray]:
+    """Return what the power of a chip-second adds to each measure, shape (n_pools, n_phases)."""
     pools = world.pools
     chip_w = np.array([p.chip_w if p.meter == "chip" else p.chip_w * math.nan for p in pools])
     it_w = np.array([p.chip_w + p.node_overhead_w + p.network_w for p in pools])
     site_w = it_w * np.array([[p.pue] for p in pools])
-    rent = np.array([[p.rent_money_per_chip_s] for p in pools])  # nan where no pool has one
-    paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
-    ones = np.ones(it_w.shape)
     return {
         "energy_kwh": site_w / KWH_J,
         "energy_it_kwh": it_w / KWH_J,
         "energy_chip_kwh": chip_w / KWH_J,
-        "cost_usd": site_w * np.array([[p.money_per_j] for p in pools]) + np.nan_to_num(rent),
-        "rent_usd": ones * paid,
+        "cost_usd": site_w * np.array([[p.money_per_j] for p in pools]),
         "carbon_kg": site_w * np.array([[p.kg_per_j] for p in pools]),
+    }
+
+
+def _rates(world: World) -> dict[str, FloatArray]:
+    """Return what a chip-second in each phase adds to each measure, shape (n_pools, n_phases)."""
+    power = _power_rates(world)
+    rent = np.array([[p.rent_money_per_chip_s] for p in world.pools])  # nan where no pool has one
+    paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
+    ones = np.ones(power["energy_kwh"].shape)
+    return {
+        **power,
+        "cost_usd": power["cost_usd"] + np.nan_to_num(rent),
+        "rent_usd": ones * paid,
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
     }

@@ -6,11 +6,6 @@ from computeplan.quantities import QUANTITIES
 from computeplan.scheduling.decision import Decision, Start
 
 
-@pytest.mark.xfail(strict=True, reason="power is capped by what starts, not by slowing it down")
-def test_a_decision_caps_power():
-    assert "cap_w" in Decision._fields
-
-
 @pytest.mark.xfail(strict=True, reason="a mixed job is priced by `mix`, and no policy places it")
 def test_a_start_holds_nodes_of_several_pools():
     assert "pools" in Start._fields

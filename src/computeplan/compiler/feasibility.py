@@ -65,7 +65,8 @@ def check_feasible(scenario: Scenario, world: World) -> None:
 
 def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
     document, jobs, pools = scenario.document, world.job_table, world.pool_table
-    if "watts" in needs_of(world.policy) and np.isnan(jobs.energy_j[jobs.n_nodes > 0]).any():
+    needs_watts = "watts" in needs_of(world.policy) or world.caps_power
+    if needs_watts and np.isnan(jobs.energy_j[jobs.n_nodes > 0]).any():
         needs = "needs the watts of every pool: give power where no TDP is known"
         yield document.problem(("policy",), f"{world.policy} {needs}")
     for what, values, give in (

@@ -1,12 +1,15 @@
-"""What a policy returns: starts, stops, and when to ask again."""
+"""What a policy returns: starts, stops, power caps, and when to ask again."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["NOTHING", "Decision", "Start"]
+__all__ = ["NOTHING", "NO_CAPS", "Decision", "Start"]
+
+NO_CAPS: Mapping[int, float] = MappingProxyType({})
 
 
 class Start(NamedTuple):
@@ -34,6 +37,10 @@ class Decision(NamedTuple):
     resize: Sequence[tuple[int, int]] = ()
     """Running elastic jobs, and the nodes that each is to hold from now on. It gives nodes back
     once it has saved; it is given free ones at once, then saves, and trains with them."""
+    cap_w: Mapping[int, float] = NO_CAPS
+    """By pool, what its jobs may draw at the facility from now on; inf lifts a cap, and who is not
+    named keeps its own. They train at ``min(1, cap / draw)`` of their speed, if all nodes that jobs
+    hold there would draw more. A policy that caps says so with `registry.may_cap`. [W]"""
     again_s: float = math.inf
     """The policy is asked again at this time, if nothing happens before. [s]"""
     memory: object = None

@@ -13,7 +13,9 @@ from typing import Any, TypeVar, cast
 from computeplan.scheduling.view import Policy
 
 __all__ = [
+    "caps",
     "load_policy",
+    "may_cap",
     "may_starve",
     "needs",
     "needs_of",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 GROUP = "computeplan.policies"
-NEEDS, STARVES = "needs", "may_starve"  # attributes of a policy
+NEEDS, STARVES, CAPS = "needs", "may_starve", "may_cap"  # attributes of a policy
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 P = TypeVar("P", bound=Callable[..., object])
 
@@ -92,6 +94,12 @@ def may_starve(policy: P) -> P:
     return policy
 
 
+def may_cap(policy: P) -> P:
+    """Return a policy, marked as one that may cap the power of pools."""
+    setattr(policy, CAPS, True)
+    return policy
+
+
 @cache
 def needs_of(name: str) -> frozenset[str]:
     """Return what the policy of a name must know to decide; nothing if there is none.
@@ -110,3 +118,8 @@ def needs_of(name: str) -> frozenset[str]:
 def starves(name: str) -> bool:
     """Return whether the policy of a name may pass over a job for ever under endless load."""
     return bool(getattr(load_policy(name), STARVES, False))
+
+
+def caps(policy: Policy) -> bool:
+    """Return whether a policy may cap the power of pools."""
+    return bool(getattr(policy, CAPS, False))

@@ -27,7 +27,7 @@ Sources
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.scheduling.allocation import Asked, isolated_shares, within_reach
-from computeplan.scheduling.decision import Decision, Start
+from computeplan.scheduling.decision import NO_CAPS, Decision, Start
 from computeplan.scheduling.view import PoolTable, View
 
 __all__ = ["Goal", "Moment", "Rounds", "SharePolicy"]
@@ -135,6 +135,8 @@ class SharePolicy:
         Whether rounds are played as the reference does.
     cap_w : float
         The most that the nodes which train may draw. [W]
+    slow_down : bool
+        Whether jobs that draw more together are slowed down to the cap; else some wait.
     needs : frozenset of str
         What the goal must know of every pool: `watts`, `carbon`, `prices`.
     """
@@ -148,6 +150,7 @@ class SharePolicy:
     restart_cost_s: float = 0.0
     idle_until_round_end: bool = False
     cap_w: float = math.inf
+    slow_down: bool = False
     needs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -161,6 +164,16 @@ class SharePolicy:
                 "reset_gate_s and cap_w must not be negative: "
                 f"{self.reset_gate_s:g}, {self.cap_w:g}"
             )
+        if self.slow_down and (self.cap_w == 0 or self.idle_until_round_end):
+            raise ValueError(
+                "slow_down needs a cap > 0, and rounds without idle_until_round_end, whose leases"
+                " are of whole steps at full speed"
+            )
+
+    @property
+    def may_cap(self) -> bool:
+        """Whether it may cap the power of pools."""
+        return self.slow_down and self.cap_w < math.inf
 
     def __call__(self, view: View) -> Decision:
         """Return who holds nodes in this round, and when the next begins."""
@@ -248,7 +261,20 @@ class SharePolicy:
         held += [_Held(one.job, one.pool, now_s, math.inf) for one in start]
         stopped = frozenset((job, running[job].start_s) for job in stopping.union(stop))
         memory = replace(memory, next_s=next_s, held=(*held,), stopping=stopped)
-        return Decision(start, stop, again_s=next_s, memory=memory)
+        draws = [*keep.items(), *((one.job, one.pool) for one in start)]
+        draws += [(job, running[job].pool) for job in stopping.union(stop)]
+        return Decision(start, stop, self._caps_w(view, draws), next_s, memory)
+
+    def _caps_w(self, view: View, draws: Iterable[tuple[int, int]]) -> Mapping[int, float]:
+        """Return the caps of pools for jobs on them: each has its part of the draw of all."""
+        if not self.may_cap:
+            return NO_CAPS
+        draw_w = [0.0] * len(view.free)
+        for job, pool in draws:
+            draw_w[pool] += self._draw_w(view, job, pool)
+        total_w = sum(draw_w)
+        share = self.cap_w / total_w if total_w > self.cap_w else math.inf
+        return {pool: share * w if w > 0 else math.inf for pool, w in enumerate(draw_w)}
 
     # -- who is chosen ---------------------------------------------------------------------------
 
@@ -306,11 +332,12 @@ class SharePolicy:
         nodes, draws = asked.n_nodes[could], (asked.n_nodes * view.pools.train_w)[could]
         chosen, taken, room = [], set(), list(room)
         n_open = sum(n > 0 for n in room)
+        most_w = math.inf if self.slow_down else self.cap_w
         for k in order.tolist():
             if not n_open:
                 break
             i, pool, n = int(job_at[k]), int(pool_at[k]), int(nodes[k])
-            if i in taken or n > room[pool] or draw_w + draws[k] > self.cap_w:
+            if i in taken or n > room[pool] or draw_w + draws[k] > most_w:
                 continue
             taken.add(i)
             chosen.append((jobs[i], pool))

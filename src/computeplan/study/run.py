@@ -178,6 +178,8 @@ def _result(
     notes = notes_of(played)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
+    if any(counts.is_capped for found in counted.values() for counts in found):
+        notes.append(note("power_capped"))
     counted_alike = in_one_window(_case_result(case, counted[case.name]) for case in played)
     found = {case.name: result for case, result in zip(played, counted_alike, strict=True)}
     results = [(case.name, case.world, found[case.name]) for case in played]
@@ -224,6 +226,8 @@ class _Counted:
     by_site: BySite
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
+    is_capped: bool
+    """Whether a power cap slowed jobs down in some run."""
 
 
 def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: int) -> _Counted:
@@ -243,7 +247,8 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         pool = np.full((n_runs, len(world.jobs)), -1)
     inputs = Trace(world, seed, first_run, n_runs).quantiles()
     of_jobs, of_sites = measure_jobs(ledger, world), by_site(ledger, world)
-    return _Counted(measure(ledger, world), inputs, of_jobs, of_sites, pool, tuple(spans or ()))
+    values, is_capped = measure(ledger, world), bool(ledger.weighted("capped").any())
+    return _Counted(values, inputs, of_jobs, of_sites, pool, tuple(spans or ()), is_capped)
 
 
 def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:

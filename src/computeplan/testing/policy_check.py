@@ -1,10 +1,10 @@
 """What every policy must keep, checked by playing small random loads.
 
 A load is finite: a few jobs on a few pools, some of them hit by faults. It is played by a loop of
-its own, without an engine, in exact arithmetic: a job trains at its speed, a stop takes a save, a
-fault throws a job back to its last save or takes a free node away for a while. Each decision is
-held against the rules. A load is played twice, first with every question asked twice, so that what
-a policy keeps to itself shows.
+its own, without an engine, in exact arithmetic: a job trains at its speed, or the share of it that
+a power cap leaves, a stop takes a save, a fault throws a job back to its last save or takes a free
+node away for a while. Each decision is held against the rules. A load is played twice, first with
+every question asked twice, so that what a policy keeps to itself shows.
 
 Long because a small cluster stands here whole, so that no engine can be wrong in the same way.
 """
@@ -21,7 +21,7 @@ from fractions import Fraction
 import numpy as np
 
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import load_policy
+from computeplan.scheduling.registry import caps, load_policy
 from computeplan.scheduling.view import Policy, View
 from computeplan.testing.loads import Load, random_load
 
@@ -42,9 +42,10 @@ def check_policy(
 
     The rules: the same view gives the same decision, and is left as it was; a job that is started
     waits, and its pool can hold it and has the nodes; a job that is stopped or resized runs; a job
-    holds from its least nodes to all that it wants; leases are > 0, restarts >= 0; `again_s` is not
-    in the past; decisions at one time end; the same load gives the same decisions; and every job of
-    a finite load ends.
+    holds from its least nodes to all that it wants; leases are > 0, restarts >= 0, caps > 0, of
+    pools that there are and by a policy that is marked with `registry.may_cap`; `again_s` is not in
+    the past; decisions at one time end; the same load gives the same decisions; and every job of a
+    finite load ends.
 
     A start may count on nodes of its pool that come back from jobs which are being stopped: it is
     carried out when they are free, and until then its job waits and its nodes are promised. What
@@ -105,17 +106,26 @@ def check_policy(
 
 @dataclass
 class _Stretch:
-    """A job that holds nodes: what was left at its last save, and since when it trains."""
+    """A job that holds nodes: what was left at its last save, and how it trains since a time."""
 
     left: Fraction
     speed: Fraction  # for each node
     n_nodes: int
     train_s: Fraction
     lease_end_s: Fraction | None
+    done: Fraction = Fraction(0)
+    """Since the last save, up to `train_s`."""
+    power: Fraction = Fraction(1)
+    """The share of its speed that a cap leaves."""
     version: int = 0  # of what was announced: an older entry of the calendar is void
 
     def left_at(self, now_s: Fraction) -> Fraction:
-        return self.left - max(Fraction(0), now_s - self.train_s) * self.speed * self.n_nodes
+        trained_s = max(Fraction(0), now_s - self.train_s)
+        return self.left - self.done - trained_s * self.rate
+
+    @property
+    def rate(self) -> Fraction:
+        return self.speed * self.n_nodes * self.power
 
 
 class _Play:
@@ -132,6 +142,7 @@ class _Play:
         self.left = {j: Fraction(float(work)) for j, work in enumerate(load.jobs.work)}
         self.stretches: dict[int, _Stretch] = {}
         self.promised: dict[int, Start] = {}
+        self.cap_w: dict[int, float] = {}
         self.decided: list[object] = []
         self.calendar: list[tuple[Fraction, int, str, tuple[int, ...]]] = []
         self.n_entries, self.n_at_one_time = 0, 0
@@ -155,12 +166,14 @@ class _Play:
             if not happened:
                 continue
             self._start_promised()
+            self._hold_to_caps()
             if len(self.decided) == MOST_DECISIONS:
                 if self.may_starve:
                     return
                 self._broken(f"is asked {MOST_DECISIONS} times, and jobs have not ended")
             if self.view.queue or self.view.running:
                 self._decide()
+                self._hold_to_caps()
         if not self.may_starve and self.left:
             waiting = ", ".join(map(str, sorted(self.left)))
             self._broken(f"leaves jobs waiting for ever that fit: {waiting}")
@@ -217,7 +230,8 @@ class _Play:
             return
         for job, run in self.view.running.items():
             if run.pool == pool and job not in {*self.view.stopping, *self.view.shrinking}:
-                self.stretches[job].train_s = max(self.now_s, self.stretches[job].train_s)
+                stretch = self.stretches[job]
+                stretch.train_s, stretch.done = max(self.now_s, stretch.train_s), Fraction(0)
                 self._announce(job)
                 return
 
@@ -225,7 +239,7 @@ class _Play:
         """Tell when a job will end, or its lease."""
         stretch = self.stretches[job]
         stretch.version += 1
-        end_s = stretch.train_s + stretch.left / (stretch.speed * stretch.n_nodes)
+        end_s = stretch.train_s + (stretch.left - stretch.done) / stretch.rate
         self._at(end_s, "ends", job, stretch.version)
         if stretch.lease_end_s is not None and stretch.lease_end_s < end_s:
             self._at(max(stretch.lease_end_s, self.now_s), "lease", job, stretch.version)
@@ -249,7 +263,7 @@ class _Play:
     def _shrink(self, job: int, n_nodes: int) -> None:
         """Let a job save what it has done; then it gives some nodes back."""
         stretch = self.stretches[job]
-        stretch.left = stretch.left_at(self.now_s)
+        stretch.left, stretch.done = stretch.left_at(self.now_s), Fraction(0)
         stretch.train_s = max(stretch.train_s, self.now_s + self.load.save_s)
         stretch.version += 1
         if self.load.save_s == 0:
@@ -262,11 +276,25 @@ class _Play:
     def _hold(self, job: int, n_nodes: int) -> None:
         """Let a job train with another number of nodes."""
         stretch, run = self.stretches[job], self.view.running[job]
-        stretch.left = stretch.left_at(self.now_s)
+        stretch.left, stretch.done = stretch.left_at(self.now_s), Fraction(0)
         stretch.train_s, stretch.n_nodes = max(stretch.train_s, self.now_s), n_nodes
         self.view.free[run.pool] += run.n_nodes - n_nodes
         self.view.resize(job, n_nodes)
         self._announce(job)
+
+    def _hold_to_caps(self) -> None:
+        """Let jobs train at the share of their speed that the caps of their pools leave."""
+        powers, leaving = {}, {*self.view.stopping, *self.view.shrinking}
+        for pool, cap_w in self.cap_w.items():
+            draw_w = self.view.held[pool] * Fraction(float(self.load.pools.train_w[pool]))
+            powers[pool] = Fraction(cap_w) / draw_w if draw_w > cap_w else Fraction(1)
+        for job, run in self.view.running.items():
+            stretch, power = self.stretches[job], powers.get(run.pool, Fraction(1))
+            if power != stretch.power and job not in leaving:
+                stretch.done = stretch.left - stretch.left_at(self.now_s)
+                stretch.train_s = max(self.now_s, stretch.train_s)
+                stretch.power = power
+                self._announce(job)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -289,7 +317,15 @@ class _Play:
         view.memory = decision.memory
 
     def _carry_out(self, decision: Decision) -> None:
-        """Stop and start jobs, as far as that is allowed."""
+        """Cap pools, stop jobs and start jobs, as far as that is allowed."""
+        for pool, watts in decision.cap_w.items():
+            if pool not in range(len(self.view.free)):
+                self._broken(f"caps pool {pool}, which there is not")
+            if not watts > 0:
+                self._broken(f"caps pool {pool} at {watts} W: a cap must be > 0, and inf lifts it")
+            if not caps(self.policy):
+                self._broken(f"caps pool {pool}, and is not marked with registry.may_cap")
+        self.cap_w.update(decision.cap_w)
         for job in decision.stop:
             if job not in self.view.running:
                 self._broken(f"stops job {job}, which does not run")

@@ -85,7 +85,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon", "signals", "services"),
+    *("share_spares", "horizon", "signals", "services", "caps_power"),
 )
 
 
@@ -137,6 +137,8 @@ def features_of(
     at_most_s: float,
     signals: Collection[str],
     services: Sequence[Service] = (),
+    *,
+    caps_power: bool = False,
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
     found = [*_of_jobs(jobs, pools, policy)]
@@ -155,6 +157,8 @@ def features_of(
     if services:
         about = ", ".join(one.name for one in services)
         found.append(Feature("services", f"services.{services[0].name}", about=about))
+    if caps_power:
+        found.append(Feature("caps_power", "policy", about=policy))
     return tuple(found)
 
 

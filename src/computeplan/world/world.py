@@ -15,6 +15,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import IDLE, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
+from computeplan.scheduling.registry import caps, load_policy
 from computeplan.scheduling.view import JobTable, Policy, PoolTable, TenantTable
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
@@ -106,6 +107,11 @@ class World:
         """Return the signals of a pool."""
         return tuple(by_pool[pool] for by_pool in self.signals.values())
 
+    @cached_property
+    def caps_power(self) -> bool:
+        """Whether the policy may cap the power of pools."""
+        return caps(self.decide or load_policy(self.policy))
+
     @property
     def n_chips(self) -> list[int]:
         """Chips of each pool, spares included."""
@@ -123,6 +129,7 @@ class World:
             self.at_most_s,
             self.signals,
             self.services,
+            caps_power=self.caps_power,
         )
 
     @cached_property

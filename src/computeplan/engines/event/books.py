@@ -19,20 +19,23 @@ from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, SAVE, TRAIN, Span
 from computeplan.world.signals import Signal
 
-__all__ = ["Books", "joined"]
+__all__ = ["WEIGHTS", "Books", "joined"]
+
+WEIGHTS = ("seconds", "slow", "capped")  # of the ledger; signals follow
 
 INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 
 
 @dataclass(slots=True)
 class _Piece:
-    """Training and saving in turn, at one size, that a fall-back may still undo."""
+    """Training and saving in turn, at one size and power, that a fall-back may still undo."""
 
     from_s: float
     to_s: float
     trained_s: float
     weighted_s: FloatArray | None
     chips: float
+    drawn_frac: float
 
 
 class Books:
@@ -47,6 +50,8 @@ class Books:
         self.owner, self.signals, self.spans = owner, signals, spans
         self.job_s = [0.0] * (len(PHASES) + 1)
         self.chip_s = [0.0] * (len(PHASES) + 1)  # as long; none while it queues
+        self.drawn_frac = 1.0  # of the power of training, as a cap leaves it
+        self.capped_chip_s = [0.0, 0.0]  # train and lost, times the share that is not drawn
         self.weighted = np.zeros((len(PHASES), len(signals)))
         self.line: list[_Piece] = []
         self.line_s = 0.0  # training in all that counts as kept
@@ -91,6 +96,8 @@ class Books:
         job_s[SAVE] += saved_s
         chip_s[TRAIN] += trained_s * chips
         chip_s[SAVE] += saved_s * chips
+        drawn_frac = self.drawn_frac
+        self.capped_chip_s[TRAIN] += trained_s * chips * (1.0 - drawn_frac)
         if waiting:
             chip_s[BLOCKED] += (to_s - from_s) * waiting
         weighted = None
@@ -102,8 +109,9 @@ class Books:
             self.weighted[BLOCKED] += integrals * waiting
         self.line_s += trained_s
         last = self.line[-1] if self.line else None
-        if last is None or last.chips != chips or last.to_s != from_s:
-            self.line.append(_Piece(from_s, to_s, trained_s, weighted, chips))
+        alike = last is not None and last.chips == chips and last.drawn_frac == drawn_frac
+        if last is None or not alike or last.to_s != from_s:
+            self.line.append(_Piece(from_s, to_s, trained_s, weighted, chips, drawn_frac))
         else:
             last.to_s, last.trained_s = to_s, last.trained_s + trained_s
             if weighted is not None and last.weighted_s is not None:
@@ -131,6 +139,9 @@ class Books:
             self.job_s[LOST] += lost_s
             self.chip_s[TRAIN] -= lost_s * last.chips
             self.chip_s[LOST] += lost_s * last.chips
+            capped_chip_s = lost_s * last.chips * (1.0 - last.drawn_frac)
+            self.capped_chip_s[TRAIN] -= capped_chip_s
+            self.capped_chip_s[LOST] += capped_chip_s
             until_s = last.from_s if is_all else min(max(cut_s, last.from_s), last.to_s)
             if self.is_timed:
                 self._undo_in_time(last, lost_s)

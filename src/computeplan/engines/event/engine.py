@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from computeplan.arrays import FloatArray
+from computeplan.engines.event.books import WEIGHTS
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, cancel
+from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
@@ -51,7 +53,7 @@ PLAYS = PLAYED | features(
     " asynchronous_saves tiers never_saves keeps_several share_spares replay replay_from_0 memory"
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
-    " listed_stops late_stops horizon signals services placement slower_across"
+    " listed_stops late_stops horizon signals services placement slower_across caps_power"
 )
 
 
@@ -63,7 +65,8 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
 
 def rows_at_once(world: World) -> int:
     """Return how many runs to play together: as many as are drawn together, if their books fit."""
-    cells = (world.jobs.n_groups + 1) * len(world.pools) * len(PHASES) * (2 + len(world.signals))
+    n_weights = len(WEIGHTS) + len(world.signals)
+    cells = (world.jobs.n_groups + 1) * len(world.pools) * len(PHASES) * n_weights
     cells += len(world.jobs) * (len(PHASES) + 8 + len(world.pools))
     return int(max(1, min(BLOCK, MOST_CELLS / cells)))
 
@@ -198,6 +201,7 @@ class _Run:
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
+        self.caps = PowerCaps(world)
         self.is_due = False
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -213,7 +217,8 @@ class _Run:
             self.arrivals.append(_Arrivals(self, p, effects))
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
-            pool.is_quiet = not (has_events or is_slowed(pool.spec) or world.signals)
+            varies = is_slowed(pool.spec) or world.signals or world.caps_power
+            pool.is_quiet = not (has_events or varies)
             pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 
     def play(self) -> Ledger:
@@ -375,6 +380,8 @@ class _Run:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
                 self.await_ends(pool.index)
+        if pool.index in self.caps.cap_w:  # once all is done that happens at this time
+            self.calendar.at(now_s, Rank.POLICY, self._hold_to_caps)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -505,6 +512,7 @@ class _Run:
             self._look(now_s)
             decision = self.policy(view)
             view.memory = decision.memory
+            self.caps.decide(decision.cap_w)
             cancel(self.again)
             self.again = None
             if decision.again_s < math.inf:
@@ -535,7 +543,17 @@ class _Run:
                 if index not in view.stopping and index not in view.shrinking:
                     self._resize(index, n_nodes, now_s)
         free = [pool.nodes.n_free for pool in self.pools]
-        self.books.note(now_s, free, view.held, len(view.queue))
+        self._hold_to_caps(now_s)
+        spared_w = self.caps.spared_w(view.held)
+        self.books.note(now_s, free, view.held, len(view.queue), spared_w)
+
+    def _hold_to_caps(self, now_s: float) -> None:
+        """Let jobs on capped pools train as fast as what they hold allows from now on."""
+        for p in self.caps.cap_w:
+            drawn_frac = self.caps.drawn_frac(p, self.view.held[p])
+            for job in self.pools[p].jobs.values():
+                job.set_power(now_s, drawn_frac)
+            self.await_ends(p)
 
     def _check_runs(self, index: int, what: str) -> None:
         if index not in self.view.running:
@@ -585,7 +603,7 @@ class _Run:
             wall_s,
             self.slower,
             [pool.nodes.books for pool in self.pools],
-            self.services.books(2 + len(world.signals)),
+            self.services.books(len(books.weights)),
             [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,

@@ -123,7 +123,7 @@ class Job:
         self.position_s = self.from_s = self.trained_s = self.lost_work_s = 0.0
         self.then_leave: Then | None = None  # what happens once it has saved, if it is to leave
         self.lease: Entry | None = None
-        self.n_from_start, self.pace, self.asked_s = 0, 1.0, 0.0
+        self.n_from_start, self.pace, self.drawn_frac, self.asked_s = 0, 1.0, 1.0, 0.0
         self.ending: Entry | None = None
         self.awaited: Entry | None = None
         self.storage: Storage | None = None
@@ -169,7 +169,7 @@ class Job:
         if self.storage is not None:
             from_s = max(now_s, from_s) + self.tier.load_s * self.must_read
         n_replicas = nodes.n_active if self.is_blocked else nodes.n_whole
-        rate = self.pace * n_replicas / nodes.shrinking.n_replicas
+        rate = self.speed_frac * n_replicas / nodes.shrinking.n_replicas
         return Stretch(self.alone, from_s, position_s, rate, 0.0)
 
     def expected_end(self, now_s: float, *, has_faults: bool) -> float:
@@ -247,7 +247,7 @@ class Job:
     def _resume(self, now_s: float) -> None:
         """Begin to train, and to save in turn."""
         self.state, self.trained_s = TRAINING, 0.0
-        rate, line_s = self.pace * self.allocation.active_frac, self.books.line_s
+        rate, line_s = self.speed_frac * self.allocation.active_frac, self.books.line_s
         self.stretch = Stretch(self.plan, now_s, self.position_s, rate, line_s)
         if self.storage is not None:
             self.stretch.most_s = self._due_s(0.0)
@@ -441,12 +441,27 @@ class Job:
 
     def set_pace(self, now_s: float, pace: float) -> None:
         """Train at a share of its speed from now on."""
-        if not self.runs or pace == self.pace:
-            return
-        self._meet(now_s)
-        self.pace, self.varies = pace, True  # a borrowed node may be slow where none are
+        if self.runs and pace != self.pace:
+            self._meet(now_s)
+            self.pace = pace
+            self._change_speed(now_s)
+
+    def set_power(self, now_s: float, drawn_frac: float) -> None:
+        """Draw a share of the power of training from now on, and train that much slower."""
+        if self.runs and drawn_frac != self.drawn_frac:
+            self._meet(now_s)
+            self.drawn_frac = self.books.drawn_frac = drawn_frac
+            self._change_speed(now_s)
+
+    @property
+    def speed_frac(self) -> float:
+        """The share of its speed at which all its replicas train, but for the time of day."""
+        return self.pace * self.drawn_frac
+
+    def _change_speed(self, now_s: float) -> None:
+        self.varies = True  # a borrowed node may be slow where none are
         if self.state == TRAINING:
-            self.stretch.change_rate(now_s, self.pace * self.allocation.active_frac)
+            self.stretch.change_rate(now_s, self.speed_frac * self.allocation.active_frac)
             if self.storage is not None and now_s < self.due_at_s:
                 self.stretch.most_s = self._due_s(self.stretch.at[-1][0])
                 self._await_write()

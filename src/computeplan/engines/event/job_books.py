@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.engines.event.books import Books, joined
+from computeplan.engines.event.books import WEIGHTS, Books, joined
 from computeplan.engines.event.groups import Groups
 from computeplan.engines.event.job import Job
 from computeplan.ledger import LOST, PHASES, QUEUE, TRAIN, Ledger, Span
@@ -29,10 +29,10 @@ class JobBooks:
     """
 
     def __init__(self, world: World, factor: FloatArray) -> None:
-        n_jobs, n_weights = len(world.jobs), 2 + len(world.signals)
-        self.world, self.weights = world, ("seconds", "slow", *world.signals)
+        n_jobs, weights = len(world.jobs), (*WEIGHTS, *world.signals)
+        self.world, self.weights = world, weights
         self.group, self.factor = world.jobs.group, factor
-        shape = (world.jobs.n_groups + 1, len(world.pools), len(PHASES), n_weights)
+        shape = (world.jobs.n_groups + 1, len(world.pools), len(PHASES), len(weights))
         self.booked = np.zeros(shape)
         self.job_s = np.zeros((n_jobs, len(PHASES) + 1))
         self.kept_frac = np.zeros(n_jobs)
@@ -48,13 +48,24 @@ class JobBooks:
         self.chips_per_node = [pool.chips_per_node for pool in world.pools]
         self.stays: list[tuple[int, int, float, int]] = []  # job, pool, seconds, chips
 
-    def note(self, now_s: float, free: Sequence[int], held: Sequence[int], n_waiting: int) -> None:
-        """Note how many nodes of each pool are free and held from now on, and who waits."""
+    def note(
+        self,
+        now_s: float,
+        free: Sequence[int],
+        held: Sequence[int],
+        n_waiting: int,
+        spared_w: float = 0.0,
+    ) -> None:
+        """Note how many nodes of each pool are free and held from now on, and who waits.
+
+        `spared_w` is what caps take off the draw of what is held. [W]
+        """
         self.waiting_idle_chip_s += (now_s - self.since_s) * self.idle_chips
         self.since_s, self.idle_chips = now_s, 0.0
         draw_w = self.base_w
         for n_held, more_w in zip(held, self.more_w, strict=True):
             draw_w += n_held * more_w
+        draw_w -= spared_w
         if not draw_w <= self.peak_w:
             self.peak_w = draw_w
         if n_waiting:
@@ -86,8 +97,9 @@ class JobBooks:
         """Add a stay that is over."""
         at, books = self.booked[self.group[job.index], job.pool], job.books
         at[:, 0] += books.chip_s[:-1]
-        at[:, 2:] += books.weighted
+        at[:, len(WEIGHTS) :] += books.weighted
         at[[TRAIN, LOST], 1] += job.slow_chip_s()
+        at[[TRAIN, LOST], 2] += books.capped_chip_s
         self.job_s[job.index] += books.job_s
         self.kept_frac[job.index] += job.kept_s / job.plan.work_s
         self.n_from_start[job.index] += job.n_from_start
@@ -120,7 +132,8 @@ class JobBooks:
             since_s = self.waits_since_s.get(job, float(arrival_s[job]))
             self.job_s[job, QUEUE] += max(wall_s - since_s, 0.0)
         for p, books in enumerate(unallocated):
-            self.booked[-1, p, :, 0], self.booked[-1, p, :, 2:] = books.chip_s[:-1], books.weighted
+            self.booked[-1, p, :, 0] = books.chip_s[:-1]
+            self.booked[-1, p, :, len(WEIGHTS) :] = books.weighted
         chips = np.array(self.chips_per_node)
         found = [(g.spread_node_s, g.in_parts_node_s) if g else (0.0, 0.0) for g in placed]
         spread_chip_s, in_parts_chip_s = chips * np.array(found).reshape(-1, 2).T

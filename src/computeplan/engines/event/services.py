@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.engines.event.books import Books
+from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.pool import SERVICE, PoolRun
 from computeplan.ledger import TRAIN
@@ -154,7 +154,7 @@ class Services:
             for pool in one.pools:
                 found = pool.nodes.served[one.number]
                 served[i, pool.index, 0] = found.chip_s[TRAIN]
-                served[i, pool.index, 2:] = found.weighted[TRAIN]
+                served[i, pool.index, len(WEIGHTS) :] = found.weighted[TRAIN]
         return served, np.array([one.lacked_chip_s for one in self.services])
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:

@@ -330,6 +330,7 @@ _NO_CLOSED_FORM = {
     "several_pools": "作业可放在 {about} 个资源池，由调度策略决定",
     "share_spares": "各资源池共用备用节点",
     "services": "服务在作业之外占用芯片（{about}）",
+    "caps_power": "调度策略 {about} 按功率上限放慢作业",
     "replay": "{about}：按日志重放",
     "shrinks": "作业减少副本后继续训练",
     "tiers": "检查点保存到多级存储",
@@ -514,6 +515,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "tiers_alone": "{job}：假设各级检查点独占其存储",
     # all cases of a study
     "unfinished": "到时限时仍有作业未完成：各项总量只计到时限，不是完成全部工作的总量",
+    "power_capped": "作业按功率上限放慢；速度随功率按比例下降是估计",
     "not_like_for_like": _not_like_for_like,
     # why a case has no result
     "case_not_reached": "未算完：运行被中止",

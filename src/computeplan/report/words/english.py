@@ -374,6 +374,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "tiers_alone": "{job}: its tiers are assumed to have the storage to themselves",
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
+    "power_capped": "jobs were slowed down to a power cap; that their speed falls in proportion to"
+    " their power is an estimate",
     "not_like_for_like": _not_like_for_like,
     # why a case has no result
     "case_not_reached": "not played to its end: the run was stopped",
@@ -416,6 +418,7 @@ _NO_CLOSED_FORM = {
     "several_pools": "{about} pools could hold the job, so a policy decides",
     "share_spares": "pools share their spares",
     "services": "services hold chips beside the jobs ({about})",
+    "caps_power": "policy {about} slows jobs down to a power cap",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
     "tiers": "checkpoints to several places",

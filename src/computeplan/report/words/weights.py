@@ -39,6 +39,7 @@ _WEIGHTS = {
     # how speeds are known
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,
+    "power_capped": 57,
     "mfu_above_published": 73,
     "new_in_kind": 57,
     "mfu_outside_band": 57,

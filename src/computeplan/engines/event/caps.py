@@ -1,0 +1,63 @@
+"""Power caps of pools in one run, and what they leave of the power and the speed of training.
+
+The jobs of a capped pool train at `min(1, cap / draw)` of their speed and draw that share of the
+power of training, where the draw is that of all nodes that jobs hold there, if they train. How
+speed follows power on a chip is not known here: that one is in proportion to the other is an
+estimate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from computeplan.errors import ComputePlanError
+from computeplan.world.world import World
+
+__all__ = ["PowerCaps"]
+
+
+class PowerCaps:
+    """The caps that the policy has decided, in facility watts; none where it never capped."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.cap_w = world, dict[int, float]()
+        self.train_w: list[float] = world.pool_table.train_w.tolist()
+
+    def decide(self, cap_w: Mapping[int, float]) -> None:
+        """Note caps that hold from now on; those of pools that are not named stay.
+
+        Raises
+        ------
+        ComputePlanError
+            If a cap cannot be held to, or the policy does not say that it may cap.
+        """
+        for pool, watts in cap_w.items():
+            if why := self._why_not(pool, watts):
+                raise ComputePlanError(f"policy {self.world.policy} {why}")
+        self.cap_w.update(cap_w)
+
+    def _why_not(self, pool: int, watts: float) -> str:
+        pools = self.world.pools
+        if pool not in range(len(pools)):
+            return f"caps pool {pool}, and there are {len(pools)}"
+        name = pools[pool].name
+        if not self.world.caps_power:
+            return f"caps pool {name} and does not say that it may: it lacks registry.may_cap"
+        if math.isnan(self.train_w[pool]):
+            return f"caps pool {name}, whose power is not known: give power"
+        if not watts > 0:
+            return f"caps pool {name} at {watts:g} W: a cap must be > 0, and inf lifts it"
+        return ""
+
+    def drawn_frac(self, pool: int, n_held: int) -> float:
+        """Return the share of the power of training that jobs draw which hold nodes of a pool."""
+        draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
+        return cap_w / draw_w if draw_w > cap_w else 1.0
+
+    def spared_w(self, held: Sequence[int]) -> float:
+        """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
+        spared_w = 0.0
+        for pool, cap_w in self.cap_w.items():
+            spared_w += max(held[pool] * self.train_w[pool] - cap_w, 0.0)
+        return spared_w
