@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from places import TRACES
 from rounds_loop import gavel_jobs, job_table, play, pool_table
 from ruamel.yaml import YAML
+from views import placed, view
 
 from computeplan.scheduling.allocation import Asked, makespan_bound_s
 from computeplan.scheduling.policies import shares
@@ -184,6 +185,32 @@ def test_no_more_is_drawn_than_the_cap(load):
         assert total_w <= cap_w + 1e-6
 
 
+def capped(cap_w, *, waits=(0, 1)):
+    """Return what is decided for 4 nodes of one pool and 2 of another, 1 W each."""
+    jobs = [{"nodes": [4, 0]}, {"nodes": [0, 2]}]
+    policy = replace(shares.least_energy_shares, cap_w=cap_w, slow_down=True)
+    return policy(view([4, 4], jobs, queue=waits))
+
+
+def test_pools_share_a_cap_by_what_jobs_draw_there():
+    """6 W and a cap of 3: half of each. Under the cap, and where nobody is, none."""
+    decision = capped(3.0)
+    assert sorted(placed(decision)) == [(0, 0), (1, 1)]
+    assert decision.cap_w == {0: 2.0, 1: 1.0}
+    assert capped(6.0).cap_w == {0: math.inf, 1: math.inf}
+    assert capped(1.0, waits=(1,)).cap_w == {0: math.inf, 1: 1.0}
+
+
+def test_who_saves_before_it_leaves_draws_too():
+    """A round in which a job of 4 nodes is stopped for none: it holds them until it has saved."""
+    policy = replace(shares.max_min_fairness, cap_w=3.0, slow_down=True)
+    run = {"end": 1e9, "n": 4, "nodes": [4]}
+    seen = view([0], [{"nodes": [4], "weight": 9.0}], running=[[run]])
+    decision = policy(seen)
+    assert (decision.stop, placed(decision)) == ([1], [(0, 0)])
+    assert decision.cap_w == {0: 3.0}
+
+
 def two_jobs(**more):
     return job_table([0, 0], [1000.0, 1000.0], [[1.0]], [[1]], **more), pool_table([1])
 
@@ -292,13 +319,13 @@ def test_a_tenant_that_weighs_more_gets_more_of_the_time():
 
 def test_a_policy_is_pure():
     jobs, pools = two_jobs()
-    view = View(jobs, pools, TenantTable())
-    view.enqueue(0)
-    view.enqueue(1)
-    first = shares.max_min_fairness(view)
-    second = shares.max_min_fairness(view)
+    seen = View(jobs, pools, TenantTable())
+    seen.enqueue(0)
+    seen.enqueue(1)
+    first = shares.max_min_fairness(seen)
+    second = shares.max_min_fairness(seen)
     assert (first.start, first.stop, first.again_s) == (second.start, second.stop, second.again_s)
-    assert view.memory is None
+    assert seen.memory is None
 
 
 @pytest.mark.parametrize(
@@ -309,6 +336,9 @@ def test_a_policy_is_pure():
         ({"round_s": math.nan}, "longer than a restart"),
         ({"reset_gate_s": -1.0}, "must not be negative"),
         ({"cap_w": -1.0}, "must not be negative"),
+        ({"slow_down": True}, "needs a cap > 0 W, got inf"),
+        ({"slow_down": True, "cap_w": 0.0}, "needs a cap > 0 W, got 0"),
+        ({"slow_down": True, "cap_w": 9.0, "idle_until_round_end": True}, "leases"),
     ],
 )
 def test_settings_without_sense_are_refused(settings_, message):

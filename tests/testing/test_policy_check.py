@@ -2,13 +2,15 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from computeplan.scheduling.decision import NOTHING, Decision, Start
 from computeplan.scheduling.policies.capacity import Capacity
+from computeplan.scheduling.policies.shares import max_min_fairness
+from computeplan.scheduling.registry import may_cap
 from computeplan.testing import PolicyError, check_policy
 
 
@@ -76,8 +78,25 @@ def moves(view):
     return Decision([] if view.stopping else fitting(view), memory=seen)
 
 
+@may_cap
+def capped(view):
+    """Lets jobs of every pool draw half of what one node does, and the first for an hour only."""
+    half_w = dict(enumerate((view.pools.train_w / 2).tolist()))
+    if view.now_s >= 3600.0:
+        half_w[0] = math.inf
+    again_s = 3600.0 if view.now_s < 3600.0 else math.inf
+    return Decision(fitting(view), cap_w=half_w, again_s=again_s)
+
+
+slowed_shares = replace(max_min_fairness, cap_w=20e3, slow_down=True, round_s=7200.0)
+
+
 @pytest.mark.parametrize(
-    "policy", [first_fit, Rounds(), by_priority, on_what_it_stops, moves, Capacity()]
+    "policy",
+    [
+        *(first_fit, Rounds(), by_priority, on_what_it_stops, moves, Capacity()),
+        *(capped, slowed_shares),
+    ],
 )
 def test_a_policy_that_keeps_the_rules_passes(policy):
     check_policy(policy, loads=50)
@@ -215,6 +234,15 @@ def gives_up_what_stopped(view):
     return Decision([start._replace(lease_s=100.0) for start in fresh])
 
 
+def caps(watts, pool=0):
+    """Caps a pool."""
+    return may_cap(lambda view: Decision(fitting(view), cap_w={pool: watts}))
+
+
+def caps_and_says_nothing(view):
+    return Decision(fitting(view), cap_w={0: 1e3})
+
+
 def empty_leases(view):
     return Decision([start._replace(lease_s=0.0) for start in fitting(view)])
 
@@ -253,6 +281,11 @@ def old_placements(view):
         (gives_up_what_stopped, "leaves jobs waiting for ever that fit"),
         (empty_leases, "with lease_s 0.0"),
         (restarts_before_it_stops, "restart_s -1.0"),
+        (caps(0.0), "caps pool 0 at 0.0 W: a cap must be > 0"),
+        (caps(-5.0), "caps pool 0 at -5.0 W"),
+        (caps(math.nan), "caps pool 0 at nan W"),
+        (caps(5.0, pool=9), "caps pool 9, which there is not"),
+        (caps_and_says_nothing, r"caps pool 0, and is not marked with registry\.may_cap"),
         (old_placements, "returns list, not a Decision"),
     ],
 )
@@ -277,6 +310,49 @@ def test_a_policy_that_may_starve_keeps_all_other_rules():
 def test_a_policy_is_known_by_its_name_too():
     with pytest.raises(ValueError, match="no policy 'nobodys'"):
         check_policy("nobodys")
+
+
+def test_jobs_are_slowed_down_to_caps():
+    """A job of n nodes that may draw half of what one does takes 2 n times as long."""
+    factors = []
+
+    @may_cap
+    def policy(view):
+        for job, run in view.running.items() if len(view.work) == 1 else ():
+            if view.now_s == run.start_s + 1:
+                full_s = view.work[job] / view.jobs.speed[view.kind[job], run.pool]
+                factors.append((run.end_s - run.start_s) / full_s / (2 * run.n_nodes))
+        starts, half_w = fitting(view), (view.pools.train_w / 2).tolist()
+        again_s = view.now_s + 1 if starts else math.inf
+        return Decision(starts, cap_w=dict(enumerate(half_w)), again_s=again_s)
+
+    check_policy(policy, loads=60)
+    assert factors == pytest.approx([1.0] * len(factors))
+    assert len(factors) > 2
+
+
+def test_a_job_that_was_stopped_does_not_end_when_it_would_have_without():
+    """A job alone is stopped once, 1 s after its start: at its old end it has yet to wait 50 s."""
+    still_there = []
+
+    def policy(view):
+        if len(view.work) != 1:
+            return first_fit(view)
+        starts = [start._replace(restart_s=50.0) for start in fitting(view)]
+        ((_, run),) = view.running.items() or ((0, None),)
+        old_end_s = view.memory
+        if old_end_s is None and run is None:
+            return Decision(starts, again_s=view.now_s + 1)
+        if old_end_s is None:
+            return Decision(stop=[run.job], again_s=run.end_s, memory=run.end_s)
+        if view.now_s == old_end_s:
+            still_there.append(run is not None)
+        again_s = old_end_s if view.now_s < old_end_s else math.inf
+        return Decision(starts, again_s=again_s, memory=old_end_s)
+
+    check_policy(policy, loads=60)
+    assert len(still_there) > 2
+    assert all(still_there)
 
 
 def test_loads_follow_from_the_seed():

@@ -164,16 +164,20 @@ class SharePolicy:
                 "reset_gate_s and cap_w must not be negative: "
                 f"{self.reset_gate_s:g}, {self.cap_w:g}"
             )
-        if self.slow_down and (self.cap_w == 0 or self.idle_until_round_end):
-            raise ValueError(
-                "slow_down needs a cap > 0, and rounds without idle_until_round_end, whose leases"
-                " are of whole steps at full speed"
-            )
+        if self.slow_down and not 0 < self.cap_w < math.inf:
+            raise ValueError(f"slow_down needs a cap > 0 W, got {self.cap_w:g}")
+        if self.slow_down and self.idle_until_round_end:
+            raise ValueError("slow_down: with idle_until_round_end leases are of full speed")
 
     @property
     def may_cap(self) -> bool:
-        """Whether it may cap the power of pools."""
-        return self.slow_down and self.cap_w < math.inf
+        """Whether it may cap the power of pools, or lets jobs wait for a cap."""
+        return self.cap_w < math.inf
+
+    @property
+    def _most_w(self) -> float:
+        """What may be drawn by who holds nodes, if each trains at full speed. [W]"""
+        return math.inf if self.slow_down else self.cap_w
 
     def __call__(self, view: View) -> Decision:
         """Return who holds nodes in this round, and when the next begins."""
@@ -248,7 +252,9 @@ class SharePolicy:
                 room[pool] += running[job].n_nodes
             jobs = _in_order(view, view.queue.keys() | stays.keys())
             memory, chosen = self._choose(view, memory, jobs, room, 0.0, stays)
-            next_s = now_s + self.round_s if jobs else math.inf
+            draws_w = (self._draw_w(view, j, p) for j in jobs for p in view.pools_for(j))
+            may_start = any(not draw_w > self._most_w for draw_w in draws_w)
+            next_s = now_s + self.round_s if may_start else math.inf  # no round would help
             place = dict(chosen)
             keep = {job: pool for job, pool in stays.items() if place.get(job) == pool}
             stop = [job for job in stays if job not in keep]
@@ -267,7 +273,7 @@ class SharePolicy:
 
     def _caps_w(self, view: View, draws: Iterable[tuple[int, int]]) -> Mapping[int, float]:
         """Return the caps of pools for jobs on them: each has its part of the draw of all."""
-        if not self.may_cap:
+        if not (self.slow_down and self.may_cap):
             return NO_CAPS
         draw_w = [0.0] * len(view.free)
         for job, pool in draws:
@@ -332,12 +338,11 @@ class SharePolicy:
         nodes, draws = asked.n_nodes[could], (asked.n_nodes * view.pools.train_w)[could]
         chosen, taken, room = [], set(), list(room)
         n_open = sum(n > 0 for n in room)
-        most_w = math.inf if self.slow_down else self.cap_w
         for k in order.tolist():
             if not n_open:
                 break
             i, pool, n = int(job_at[k]), int(pool_at[k]), int(nodes[k])
-            if i in taken or n > room[pool] or draw_w + draws[k] > most_w:
+            if i in taken or n > room[pool] or draw_w + draws[k] > self._most_w:
                 continue
             taken.add(i)
             chosen.append((jobs[i], pool))

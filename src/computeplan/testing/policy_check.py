@@ -238,7 +238,7 @@ class _Play:
     def _announce(self, job: int) -> None:
         """Tell when a job will end, or its lease."""
         stretch = self.stretches[job]
-        stretch.version += 1
+        stretch.version = self.n_entries  # no entry so far is of this one
         end_s = stretch.train_s + (stretch.left - stretch.done) / stretch.rate
         self._at(end_s, "ends", job, stretch.version)
         if stretch.lease_end_s is not None and stretch.lease_end_s < end_s:
@@ -251,7 +251,7 @@ class _Play:
         """Let a job save what it has done; then it gives its nodes back."""
         stretch, end_s = self.stretches[job], self.now_s + self.load.save_s
         self.left[job] = stretch.left_at(self.now_s)
-        stretch.version += 1
+        stretch.version = self.n_entries  # no entry so far is of this one
         if self.load.save_s == 0:
             self._leave(job, "saved")
             self._at(self.now_s, "asked", len(self.decided))  # as whenever nodes come free

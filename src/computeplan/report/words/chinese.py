@@ -330,7 +330,7 @@ _NO_CLOSED_FORM = {
     "several_pools": "作业可放在 {about} 个资源池，由调度策略决定",
     "share_spares": "各资源池共用备用节点",
     "services": "服务在作业之外占用芯片（{about}）",
-    "caps_power": "调度策略 {about} 按功率上限放慢作业",
+    "caps_power": "调度策略 {about} 把作业限制在功率上限之内",
     "replay": "{about}：按日志重放",
     "shrinks": "作业减少副本后继续训练",
     "tiers": "检查点保存到多级存储",

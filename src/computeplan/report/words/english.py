@@ -418,7 +418,7 @@ _NO_CLOSED_FORM = {
     "several_pools": "{about} pools could hold the job, so a policy decides",
     "share_spares": "pools share their spares",
     "services": "services hold chips beside the jobs ({about})",
-    "caps_power": "policy {about} slows jobs down to a power cap",
+    "caps_power": "policy {about} holds jobs to a power cap",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
     "tiers": "checkpoints to several places",

@@ -1,0 +1,390 @@
+"""Power caps of pools: jobs slow down, and what they do not draw is in the books."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import scripted
+from worlds import Scripts, check
+
+import computeplan as cp
+from computeplan.compiler.compile import compile_world
+from computeplan.engines import event
+from computeplan.engines.batch import engine as batch
+from computeplan.engines.event import engine
+from computeplan.errors import ComputePlanError
+from computeplan.ledger import IDLE, LOST, RESTART, SAVE, TRAIN
+from computeplan.metrics import by_site, measure
+from computeplan.scheduling.decision import Decision
+from computeplan.scheduling.policies.queueing import first_fit
+from computeplan.scheduling.registry import may_cap
+
+HOUR_S = 3600.0
+
+
+@may_cap
+@dataclass(frozen=True)
+class Capped:
+    """First fit, with caps as shares of what all nodes of a pool draw, each from a time on. [s]"""
+
+    steps: tuple[tuple[float, dict[int, float]], ...]
+
+    def __call__(self, view):
+        full_w = view.pools.n_nodes * view.pools.train_w
+        cap_w = {}
+        for at_s, shares in self.steps:
+            if at_s <= view.now_s:
+                cap_w |= {pool: float(share * full_w[pool]) for pool, share in shares.items()}
+        again_s = min((at_s for at_s, _ in self.steps if at_s > view.now_s), default=math.inf)
+        return first_fit(view)._replace(cap_w=cap_w, again_s=again_s)
+
+
+def capped(share, pool=0):
+    return Capped(((0.0, {pool: share}),))
+
+
+def world_of(jobs, *steps, n_nodes=4, pools=("p",), faults=None, saves=None, horizon=None):
+    """Return nodes of one chip and jobs (arrival, nodes, work) [s], under a policy that caps."""
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": n_nodes}
+    scenario = cp.load(
+        {
+            "computeplan": 1,
+            "name": "caps",
+            "sites": {
+                "s": {
+                    "pue": 1.25,
+                    "price": "0.1 USD/kWh",
+                    "carbon": "400 g/kWh",
+                    "pools": {name: {**pool, "rent": "2 USD/chip/h"} for name in pools},
+                }
+            },
+            "faults": faults or {},
+            "jobs": {
+                f"j{i}": {
+                    "arrival": f"{arrival} s",
+                    "chips": nodes,
+                    "train_for": f"{work} s",
+                    "checkpoint": saves or {"every": "never"},
+                }
+                for i, (arrival, nodes, work) in enumerate(jobs)
+            },
+            **({"simulate": {"horizon": horizon}} if horizon else {}),
+        }
+    )
+    return replace(compile_world(scenario), decide=Capped(steps))
+
+
+def played(world, monkeypatch=None, faults=()):
+    """Return the checked books of one run, with faults (time, kind, node, takes, restart, away)."""
+    if monkeypatch is not None:
+        script = Scripts([])
+        script.by_pool = [scripted(*faults)]
+        script.run, script.quantiles = 0, dict
+        monkeypatch.setattr(engine, "Trace", lambda *_: script)
+        monkeypatch.setattr(engine, "step_factors", lambda w, _: np.ones((1, *w.n_nodes.shape)))
+    ledger = event.play(world, 0, 0, 1, timeline=True)
+    check(ledger, world)
+    return ledger
+
+
+def watts(world, phase, pool=0):
+    """Return the facility watts of a chip, from the parts that stand in the world."""
+    place = world.pools[pool]
+    return float(place.chip_w[phase] + place.node_overhead_w[phase] + place.network_w[phase]) * 1.25
+
+
+def kwh(ledger, world):
+    """Return the facility energy of jobs and of idle chips."""
+    found = by_site(ledger, world)
+    return found.jobs["energy_kwh"][0, 0], found.idle["energy_kwh"][0, 0]
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def test_half_the_draw_takes_twice_the_time_and_the_same_energy_of_training():
+    """4 nodes, cap at half of what 4 draw: 1000 s of work take 2000 s."""
+    full, half = world_of([(0, 4, 1000)]), world_of([(0, 4, 1000)], (0.0, {0: 0.5}))
+    one, two = played(full), played(half)
+    assert (one.end_s[0, 0], two.end_s[0, 0]) == (1000.0, 2000.0)
+    assert two.chip_s[0, 0, 0, TRAIN] == 8000.0
+    assert two.weighted("capped")[0, 0, 0, TRAIN] == 4000.0
+    assert two.weighted("slow")[0, 0, 0, TRAIN] == 4000.0
+    assert kwh(two, half) == kwh(one, full)
+    assert kwh(one, full) == pytest.approx((4 * 1000 * watts(full, TRAIN) / 3.6e6, 0.0), rel=1e-12)
+    assert two.peak_w[0] == one.peak_w[0] / 2 == 2 * watts(full, TRAIN)
+
+
+def test_what_is_bought_by_the_hour_lasts_as_long_as_it_is_held():
+    """8000 chip-seconds of rent, power and carbon of 4000; the IT meter and the chip as well."""
+    world = world_of([(0, 4, 1000)], (0.0, {0: 0.5}))
+    found = by_site(played(world), world).jobs
+    drawn_kwh = 4000 * watts(world, TRAIN) / 3.6e6
+    assert found["energy_it_kwh"][0, 0] == pytest.approx(drawn_kwh / 1.25, rel=1e-12)
+    assert found["carbon_kg"][0, 0] == pytest.approx(0.4 * drawn_kwh, rel=1e-12)
+    assert found["rent_usd"][0, 0] == pytest.approx(8000 / 3600 * 2, rel=1e-12)
+    whole_usd = 8000 / 3600 * 2 + 0.1 * drawn_kwh
+    assert found["cost_usd"][0, 0] == pytest.approx(whole_usd, rel=1e-12)
+    assert found["chip_h"][0, 0] == 8000 / 3600
+
+
+def test_idle_nodes_draw_on_and_are_no_part_of_the_draw():
+    """2 of 4 nodes train, cap at a quarter of what 4 draw: that is half of what 2 draw."""
+    world = world_of([(0, 2, 1000)], (0.0, {0: 0.25}))
+    ledger = played(world)
+    assert ledger.end_s[0, 0] == 2000.0
+    jobs_kwh, idle_kwh = kwh(ledger, world)
+    assert jobs_kwh == pytest.approx(2 * 1000 * watts(world, TRAIN) / 3.6e6, rel=1e-12)
+    assert idle_kwh == pytest.approx(2 * 2000 * watts(world, IDLE) / 3.6e6, rel=1e-12)
+    assert ledger.peak_w[0] == pytest.approx(watts(world, TRAIN) + 2 * watts(world, IDLE))
+
+
+def test_two_jobs_share_a_cap_and_the_second_goes_on_faster_alone():
+    """2 nodes each, cap at half of what 4 draw: each at half speed until the first ends.
+
+    It has 1000 s to do and ends at 2000, where the other has 500 s left and no cap to feel.
+    """
+    ledger = played(world := world_of([(0, 2, 1000), (0, 2, 1500)], (0.0, {0: 0.5})))
+    assert ledger.end_s[0].tolist() == [2000.0, 2500.0]
+    assert ledger.weighted("capped")[0, :2, 0, TRAIN].tolist() == [2000.0, 2000.0]
+    assert kwh(ledger, world)[0] == pytest.approx(5000 * watts(world, TRAIN) / 3.6e6, rel=1e-12)
+
+
+def test_a_job_that_comes_slows_down_who_is_there():
+    """Alone on 2 nodes at full speed for 600 s, then at half: 400 s take 800, to 1400.
+
+    The other has done 400 of 1000 s by then, and goes on alone.
+    """
+    ledger = played(world_of([(0, 2, 1000), (600, 2, 1000)], (0.0, {0: 0.5})))
+    assert ledger.end_s[0].tolist() == [1400.0, 2000.0]
+
+
+def test_a_cap_lifted_in_mid_run():
+    """A quarter of the speed to 1000 s, half to 1500, then all: 250 + 250 + 500."""
+    steps = (0.0, {0: 0.25}), (1000.0, {0: 0.5}), (1500.0, {0: math.inf})
+    ledger = played(world_of([(0, 4, 1000)], *steps))
+    assert ledger.end_s[0, 0] == 2000.0
+    assert ledger.weighted("capped")[0, 0, 0, TRAIN] == 4 * (750.0 + 250.0)
+
+
+def test_a_pool_that_is_not_named_keeps_its_cap_and_others_have_none():
+    """Pool p is capped at 0, the other at 500: by then both caps hold."""
+    steps = (0.0, {0: 0.5}), (500.0, {1: 0.5})
+    world = world_of([(0, 4, 1000), (0, 4, 1000)], *steps, pools=("p", "q"))
+    assert played(world).end_s[0].tolist() == [2000.0, 1500.0]
+
+
+@dataclass(frozen=True)
+class Once:
+    """Says its cap the first time it is asked, and never again."""
+
+    may_cap = True
+
+    def __call__(self, view):
+        cap_w = {} if view.memory else {0: float(2 * view.pools.train_w[0])}
+        return first_fit(view)._replace(cap_w=cap_w, memory=True)
+
+
+def test_a_cap_holds_until_another_decision_says_otherwise():
+    world = replace(world_of([(0, 4, 1000), (1, 4, 1000)]), decide=Once())
+    assert played(world).end_s[0].tolist() == [2000.0, 4000.0]
+
+
+def test_saves_take_as_long_and_draw_as_much_as_ever():
+    """Saves of 10 s follow 100 s of training, whatever these bring: 400 s of it, 4 saves."""
+    saves = {"every": "100 s", "stall": "10 s"}
+    world = world_of([(0, 4, 200)], (0.0, {0: 0.5}), saves=saves)
+    ledger = played(world)
+    assert ledger.end_s[0, 0] == 440.0
+    assert ledger.job_s[0, 0, [TRAIN, SAVE]].tolist() == [400.0, 40.0]
+    joule = 4 * (200 * watts(world, TRAIN) + 40 * watts(world, SAVE))
+    assert kwh(ledger, world)[0] == pytest.approx(joule / 3.6e6, rel=1e-12)
+
+
+RESTARTS = {"f": {"mtbf": "1 year", "per": "node", "takes": "nothing", "restart": "1 s"}}
+
+
+def test_what_a_fault_undoes_was_not_drawn_either(monkeypatch):
+    """Full speed to 150 s, half from then on; saves of 10 s after 100 s of training.
+
+    A save is complete at 110. The fault at 190 loses 80 s of training: 40 at full speed from 110
+    to 150, 40 at half. It restarts for 20 s; 200 s are left, which take 400 with 4 saves.
+    """
+    saves = {"every": "100 s", "stall": "10 s"}
+    steps = (0.0, {0: math.inf}), (150.0, {0: 0.5})
+    world = world_of([(0, 4, 300)], *steps, saves=saves, faults=RESTARTS)
+    ledger = played(world, monkeypatch, [(190.0, 0, 1, False, 20.0, 0.0)])
+    assert ledger.end_s[0, 0] == pytest.approx(190 + 20 + 400 + 40)
+    seconds = ledger.job_s[0, 0, [TRAIN, LOST, SAVE, RESTART]]
+    assert seconds == pytest.approx([500, 80, 50, 20])
+    assert ledger.weighted("capped")[0, 0, 0, [TRAIN, LOST]] == pytest.approx([800, 80])
+    assert ledger.weighted("slow")[0, 0, 0, [TRAIN, LOST]] == pytest.approx([800, 80])
+    train_j = 4 * (100 + 200) * watts(world, TRAIN)
+    lost_j = 4 * (40 + 20) * watts(world, LOST)
+    other_j = 4 * (50 * watts(world, SAVE) + 20 * watts(world, RESTART))
+    assert kwh(ledger, world)[0] == pytest.approx((train_j + lost_j + other_j) / 3.6e6, rel=1e-12)
+
+
+def test_a_job_under_a_cap_is_cut_with_the_run():
+    """At 1000 s half of the work is done, of which no token counts twice."""
+    ledger = played(world_of([(0, 4, 1000)], (0.0, {0: 0.5}), horizon="1000 s"))
+    assert ledger.kept_frac[0, 0] == 0.5
+    assert ledger.weighted("capped")[0, 0, 0, TRAIN] == 2000.0
+
+
+def test_a_slow_node_and_a_cap_both_slow_down(monkeypatch):
+    """A node at half speed from 0 to 400 s, a cap of half: a quarter, then half of the speed."""
+    slows = {"mtbf": "1 year", "per": "node", "slows": {"to": 0.5, "lasts": "400 s"}}
+    world = world_of([(0, 4, 1000)], (0.0, {0: 0.5}), faults={"f": slows})
+    ledger = played(world, monkeypatch, [(1e-9, 0, 1, False, 400.0, 0.0)])
+    assert ledger.end_s[0, 0] == pytest.approx(400 + 1800)
+    assert ledger.weighted("capped")[0, 0, 0, TRAIN] == pytest.approx(4 * 1100)
+
+
+# -- laws ------------------------------------------------------------------------------------------
+
+sizes = st.lists(
+    st.tuples(st.integers(0, 900), st.integers(1, 4), st.integers(1, 2000)), min_size=1, max_size=6
+)
+SAVES = st.sampled_from([{"every": "never"}, {"every": "70 s", "stall": "5 s"}])
+FAULT = {"mtbf": "2 h", "per": "node", "takes": "node", "restart": "1 min", "repair": "9 min"}
+FAULTS = st.sampled_from([{}, {"f": FAULT}])
+
+
+@given(jobs=sizes, saves=SAVES, faults=FAULTS)
+def test_a_cap_above_the_draw_changes_no_byte(jobs, saves, faults):
+    worlds = [
+        world_of(jobs, (0.0, {0: share}), saves=saves, faults=faults) for share in (1.0, math.inf)
+    ]
+    one, other = (event.play(world, 3, 0, 2) for world in worlds)
+    for name in ("booked", "job_s", "kept_frac", "first_start_s", "end_s", "peak_w", "wall_s"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
+    assert not one.weighted("capped").any()
+
+
+@given(
+    jobs=sizes,
+    saves=SAVES,
+    faults=FAULTS,
+    shares=st.lists(st.tuples(st.integers(0, 3000), st.floats(0.05, 1.2)), min_size=1, max_size=4),
+)
+def test_whatever_the_caps_are_books_and_power_add_up(jobs, saves, faults, shares):
+    """No chip-second is lost, all work is done, and the peak is no more than the highest cap."""
+    steps = [(0.0, {0: shares[0][1]}), *((float(at_s), {0: share}) for at_s, share in shares)]
+    world = world_of(jobs, *sorted(steps, key=lambda one: one[0]), saves=saves, faults=faults)
+    ledger = event.play(world, 3, 0, 1, timeline=True)
+    check(ledger, world)
+    assert np.isfinite(ledger.end_s).all()
+    assert ledger.kept_frac == pytest.approx(1.0)
+    capped, chip_s = ledger.weighted("capped"), ledger.chip_s
+    assert (capped >= -1e-6).all()
+    assert (capped <= chip_s * (1 - 0.05) + 1e-6).all()
+    assert not capped[..., [p for p in range(chip_s.shape[-1]) if p not in (TRAIN, LOST)]].any()
+    assert capped == pytest.approx(ledger.weighted("slow"), abs=1e-4)  # nothing else slows them
+    nodes = np.array([job.n_nodes[0] for job in world.jobs])
+    work = [nodes[j] * job.train_s[0] for j, job in enumerate(world.jobs)]
+    drawn = (chip_s - capped)[0, :-1, 0, TRAIN]
+    assert drawn == pytest.approx(work)  # training that is kept draws what its work takes
+    most_w = max(share for _, share in [*shares, (0, shares[0][1])]) * 4 * watts(world, TRAIN)
+    idle_w = 4 * watts(world, IDLE)
+    assert measure(ledger, world)["peak_power_kw"][0] * 1e3 <= most_w + idle_w + 1e-6
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cap_w", "said"),
+    [
+        ({0: 0.0}, r"policy first-fit caps pool p at 0 W: a cap must be > 0, and inf lifts it"),
+        ({0: -5.0}, r"caps pool p at -5 W"),
+        ({0: math.nan}, r"caps pool p at nan W"),
+        ({7: 5.0}, r"caps pool 7, and there are 1"),
+        ({-1: 5.0}, r"caps pool -1, and there are 1"),
+    ],
+)
+def test_a_cap_that_is_none_is_refused(cap_w, said):
+    policy = may_cap(lambda view: first_fit(view)._replace(cap_w=cap_w))
+    with pytest.raises(ComputePlanError, match=said):
+        event.play(replace(world_of([(0, 4, 9)]), decide=policy), 0, 0, 1)
+
+
+def test_a_policy_that_may_cap_says_so():
+    world = replace(world_of([(0, 4, 9)]), decide=lambda _view: Decision(cap_w={0: 1e3}))
+    with pytest.raises(ComputePlanError, match=r"pool p and does not say .*registry\.may_cap"):
+        event.play(world, 0, 0, 1)
+
+
+def test_a_pool_of_unknown_power_has_no_cap():
+    world = world_of([(0, 4, 9)], (0.0, {0: 0.5}))
+    pool = replace(world.pools[0], chip_w=np.full_like(world.pools[0].chip_w, math.nan))
+    policy = may_cap(lambda view: first_fit(view)._replace(cap_w={0: 1e3}))
+    with pytest.raises(ComputePlanError, match="whose power is not known"):
+        event.play(replace(world, pools=(pool,), decide=policy), 0, 0, 1)
+
+
+def test_the_batch_engine_leaves_what_caps_to_the_other():
+    world = world_of([(0, 4, 9)])
+    assert batch.why_unsupported(world) == (
+        "policy",
+        "policy first-fit holds jobs to a power cap",
+    )
+    assert batch.why_unsupported(replace(world, decide=first_fit)) is None
+
+
+# -- the policies that are shipped -----------------------------------------------------------------
+
+
+def shared(policy, *, jobs=2, cap="1 kW"):
+    """Return a result: jobs of 2 nodes and 3 h each on 4 nodes, under a cap."""
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4}
+    return cp.run(
+        cp.load(
+            {
+                "computeplan": 1,
+                "name": "shared",
+                "sites": {"s": {"pue": 1.25, "carbon": "400 g/kWh", "pools": {"p": pool}}},
+                "jobs": {
+                    f"j{i}": {"chips": 2, "train_for": "3 h", "checkpoint": {"every": "never"}}
+                    for i in range(jobs)
+                },
+                "policy": {"round": "6 min", "cap": cap, **policy},
+                "simulate": {"runs": 1},
+            }
+        )
+    )
+
+
+def half_of_all():
+    """Return half of what 4 nodes draw, as text."""
+    return f"{2 * watts(world_of([(0, 4, 9)]), TRAIN)} W"
+
+
+@pytest.mark.parametrize("name", ["least-energy-shares", "least-carbon-shares", "max-min-fairness"])
+def test_policies_slow_jobs_down_to_their_cap(name):
+    """Both run at half speed for 6 h; one after the other they take as long, at full speed."""
+    slow = shared({"name": name, "slow_down": True}, cap=half_of_all())
+    waits = shared({"name": name}, cap=half_of_all())
+    (of_slow,), (of_waits,) = slow.cases.values(), waits.cases.values()
+    assert of_slow.jobs["wait_h"][0] == pytest.approx([0, 0])
+    assert of_slow.jobs["end_h"][0] == pytest.approx([6, 6])
+    assert of_waits.values["makespan_days"] == pytest.approx(0.25)
+    assert of_slow.by_site.jobs["energy_kwh"] == pytest.approx(of_waits.by_site.jobs["energy_kwh"])
+    cap_kw = 2 * watts(world_of([(0, 4, 9)]), TRAIN) / 1e3
+    assert of_slow.values["peak_power_kw"][0] == pytest.approx(cap_kw)
+    codes = [[note.code for note in result.notes] for result in (slow, waits)]
+    assert ["power_capped" in found for found in codes] == [True, False]
+    assert "in proportion" in slow.notes_page()
+
+
+def test_a_job_that_draws_more_than_the_cap_runs_only_if_it_slows_down():
+    """Half of what one job of 2 nodes draws: 3 h take 6."""
+    cap = f"{watts(world_of([(0, 4, 9)]), TRAIN)} W"
+    result = shared({"name": "least-energy-shares", "slow_down": True}, jobs=1, cap=cap)
+    (case,) = result.cases.values()
+    assert case.jobs["end_h"][0] == pytest.approx([6])
+    with pytest.raises(ComputePlanError, match="waiting for ever: j0"):
+        shared({"name": "least-energy-shares"}, jobs=1, cap=cap)
