@@ -374,7 +374,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "peak_power_kw", "kW", "Peak power", "峰值功率",
-        "The most that all sites draw at a time if all chips that jobs hold train, others idle.",
+        "The most that all sites draw at a time if all chips that jobs hold train, as fast as "
+        "power caps let them, and others idle.",
     ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
     _chip_h("service", "Chip-hours of services", "服务卡时", "Chip time that services hold."),

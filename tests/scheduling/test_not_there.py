@@ -3,7 +3,7 @@
 import pytest
 
 from computeplan.quantities import QUANTITIES
-from computeplan.scheduling.decision import Decision, Start
+from computeplan.scheduling.decision import Start
 
 
 @pytest.mark.xfail(strict=True, reason="a mixed job is priced by `mix`, and no policy places it")

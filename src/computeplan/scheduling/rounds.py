@@ -269,7 +269,8 @@ class SharePolicy:
         memory = replace(memory, next_s=next_s, held=(*held,), stopping=stopped)
         draws = [*keep.items(), *((one.job, one.pool) for one in start)]
         draws += [(job, running[job].pool) for job in stopping.union(stop)]
-        return Decision(start, stop, self._caps_w(view, draws), next_s, memory)
+        caps_w = self._caps_w(view, draws)
+        return Decision(start, stop, cap_w=caps_w, again_s=next_s, memory=memory)
 
     def _caps_w(self, view: View, draws: Iterable[tuple[int, int]]) -> Mapping[int, float]:
         """Return the caps of pools for jobs on them: each has its part of the draw of all."""

@@ -265,7 +265,7 @@ class _Play:
         stretch = self.stretches[job]
         stretch.left, stretch.done = stretch.left_at(self.now_s), Fraction(0)
         stretch.train_s = max(stretch.train_s, self.now_s + self.load.save_s)
-        stretch.version += 1
+        stretch.version = self.n_entries
         if self.load.save_s == 0:
             self._hold(job, n_nodes)
             self._at(self.now_s, "asked", len(self.decided))
@@ -317,7 +317,11 @@ class _Play:
         view.memory = decision.memory
 
     def _carry_out(self, decision: Decision) -> None:
-        """Cap pools, stop jobs and start jobs, as far as that is allowed."""
+        """Cap pools, stop, start and resize jobs, as far as that is allowed."""
+        self._cap(decision)
+        self._stop_and_start(decision, self._check_sizes(decision))
+
+    def _cap(self, decision: Decision) -> None:
         for pool, watts in decision.cap_w.items():
             if pool not in range(len(self.view.free)):
                 self._broken(f"caps pool {pool}, which there is not")
@@ -326,12 +330,13 @@ class _Play:
             if not caps(self.policy):
                 self._broken(f"caps pool {pool}, and is not marked with registry.may_cap")
         self.cap_w.update(decision.cap_w)
+
+    def _stop_and_start(self, decision: Decision, grows: list[tuple[int, int]]) -> None:
         for job in decision.stop:
             if job not in self.view.running:
                 self._broken(f"stops job {job}, which does not run")
             if job not in self.view.stopping:
                 self._save(job)
-        grows = self._check_sizes(decision)
         for job, n_nodes in decision.resize:
             run = self.view.running[job]
             if n_nodes < run.n_nodes and job not in self.view.stopping | self.view.shrinking.keys():
