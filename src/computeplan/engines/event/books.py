@@ -114,8 +114,9 @@ class Books:
             self.line.append(_Piece(from_s, to_s, trained_s, weighted, chips, drawn_frac))
         else:
             last.to_s, last.trained_s = to_s, last.trained_s + trained_s
-            if weighted is not None and last.weighted_s is not None:
-                last.weighted_s = last.weighted_s + weighted
+            if weighted is not None:
+                before = last.weighted_s  # none of what lasted no time
+                last.weighted_s = weighted if before is None else before + weighted
         if self.spans is not None:
             if waiting:
                 self._span(BLOCKED, from_s, to_s, waiting)
