@@ -72,5 +72,6 @@ class Calendar(Environment):
         if not self.entries or self.entries[0] >= self.end:
             raise EmptySchedule
         time_s, _, _, _, _, entry = heappop(self.entries)
-        if entry.then is not None:
-            entry.then(time_s)
+        then, entry.then = entry.then, None  # else whoever keeps its own entry is kept by it
+        if then is not None:
+            then(time_s)
