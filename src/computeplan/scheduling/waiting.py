@@ -203,16 +203,17 @@ class Waiting:
 
     def first(self) -> int:
         """Return the job that has waited longest, or -1."""
-        for job, _ in self.behind(-1):
-            return job
-        return -1
+        queue, jobs, order, head = self.queue, self.jobs, self.order, self.head
+        while head < len(jobs) and queue.get(jobs[head]) != order[head]:
+            head += 1
+        self.head = head
+        return jobs[head] if head < len(jobs) else -1
 
     def behind(self, after: int) -> Iterator[tuple[int, int]]:
         """Yield each job behind a place in the queue, with its own place."""
         queue, jobs, order = self.queue, self.jobs, self.order
         if after < 0:
-            while self.head < len(jobs) and queue.get(jobs[self.head]) != order[self.head]:
-                self.head += 1
+            self.first()
             start = self.head
         else:
             start = bisect.bisect_right(order, after)

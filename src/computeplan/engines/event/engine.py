@@ -19,6 +19,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, cancel
@@ -172,7 +174,7 @@ class _Run:
         self, world: World, trace: Trace, run: int, slower: FloatArray, *, timeline: bool
     ) -> None:
         self.world, self.trace, self.run, self.slower = world, trace, run, slower
-        self.factor = world.work_factor(slower)
+        factor = world.work_factor(slower)
         self.cut_s = world.cut_s
         self.calendar = Calendar((world.cut_s, Rank.FAULT))  # a last save may end with the run
         self.spans: list[Span] | None = [] if timeline else None
@@ -191,12 +193,14 @@ class _Run:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
         self.view = View(world.job_table, world.pool_table, world.tenants)
         self.view.done_frac = self._done_frac
-        self.books = JobBooks(world, self.factor)
+        self.books = JobBooks(world, factor)
         parts = (self.pools, self.view, self.calendar)
         does = (self._stop, self._resize, self._call_policy)
         self.services = Services(world.services, *parts, *does)
-        self.train_s, kinds = world.jobs.train_s, world.jobs.kinds
-        pools = range(len(self.pools))
+        self.order = np.ascontiguousarray(world.arrival_order).data
+        self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
+        self.train_s, self.factor = world.jobs.train_s.data, factor.data
+        pools, kinds = range(len(self.pools)), world.jobs.kinds
         self.is_arithmetic = [[kind.is_arithmetic_on(p) for p in pools] for kind in kinds]
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
@@ -243,22 +247,19 @@ class _Run:
 
     def _await_arrival(self, i: int) -> None:
         """Await the job that comes as number `i`, counted from 0."""
-        order, arrival_s = self.world.arrival_order, self.world.job_table.arrival_s
-        if i < len(order):
-            job = int(order[i])
-            then = partial(self._arrive, i)
-            self.calendar.at(float(arrival_s[job]), Rank.ARRIVAL, then, node=job)
+        if i < len(self.order):
+            job, then = self.order[i], partial(self._arrive, i)
+            self.calendar.at(self.arrival_s[job], Rank.ARRIVAL, then, node=job)
 
     def _arrive(self, i: int, now_s: float) -> None:
-        self.view.enqueue(int(self.world.arrival_order[i]))
+        self.view.enqueue(self.order[i])
         self._await_arrival(i + 1)
         self._ask_now(now_s)
 
     def _start(self, start: Start, now_s: float) -> None:
         """Let a job that waits hold its nodes of a pool."""
-        index, pool, view = start.job, self.pools[start.pool], self.view
-        n_most = view.nodes(index, pool.index)
-        n = start.n_nodes or n_most
+        index, at, view = start.job, start.pool, self.view
+        pool, n = self.pools[at], start.n_nodes or view.nodes(index, at)
         if start.n_nodes:
             self._check_size(index, pool, n)
         if index not in view.queue or n == 0 or n > pool.nodes.room:
@@ -271,30 +272,29 @@ class _Run:
             raise ComputePlanError(message)
         pool.nodes.n_promised += n
         pool.nodes.give_many(index, n, now_s)
+        work_s = self.train_s[index, at] * self.factor[index, at]
         has_begun = index in view.left_frac
-        work_s = self.train_s.item(index, pool.index) * self.factor.item(index, pool.index)
-        from_s = work_s * (1.0 - view.left_frac.get(index, 1.0))
+        from_s = work_s * (1.0 - view.left_frac[index]) if has_begun else 0.0
         self.books.begin(index, now_s)
-        stay = _Stay(index, pool.index, now_s, from_s, work_s)
-        is_arithmetic = pool.is_quiet and self.is_arithmetic[view.kind[index]][pool.index]
+        stay = _Stay(index, at, now_s, from_s, work_s)
+        is_arithmetic = pool.is_quiet and self.is_arithmetic[view.kind[index]][at]
         if is_arithmetic and not (has_begun and start.restart_s):
             self.stays[index] = stay
             end_s = now_s + (work_s - from_s)
-            view.place(index, pool.index, end_s)
+            view.place(index, at, end_s)
             until_s = now_s + start.lease_s
             ends = end_s <= until_s * (1 + ENDS)
-            then = self._end_stay if ends else self._release_stay
+            then = partial(self._end_stay if ends else self._release_stay, stay)
             at_s = end_s if ends else until_s
-            at = (at_s, Rank.JOB_ENDS, partial(then, stay), pool.index, index)
-            stay.ending = self.calendar.at(*at)
+            stay.ending = self.calendar.at(at_s, Rank.JOB_ENDS, then, at, index)
             return
         job = self._job(stay, start.restart_s if has_begun else None, n)
-        view.place(index, pool.index, self._expected_end(job, now_s), n)
+        view.place(index, at, self._expected_end(job, now_s), n)
         if start.lease_s < math.inf:
             then = partial(self._stop, index)
             job.lease = self.calendar.at(job.ready_s + start.lease_s, Rank.JOB_ENDS, then)
         pool.set_paces(now_s)
-        self._await_end(job, self._latest_s(pool.index))
+        self._await_end(job, self._latest_s(at))
 
     def _check_size(self, index: int, pool: PoolRun, n_nodes: int) -> None:
         """Refuse a number of nodes with which a job cannot train on a pool."""
@@ -310,7 +310,7 @@ class _Run:
         """Return the job of a stay, which begins where that did."""
         spec, pool = self.world.jobs[stay.job], self.pools[stay.pool]
         parts = (self.calendar, self.storages, self._end, self.spans, self.changed)
-        slower = float(self.factor[stay.job, stay.pool])
+        slower = self.factor[stay.job, stay.pool]
         job = self.jobs[stay.job] = Job(stay.job, spec, slower, *parts)
         signals = self.world.signals_of(stay.pool)
         job.start(stay.pool, pool.spec, signals, stay.start_s, stay.from_s, restart_s, n_nodes)
@@ -456,7 +456,7 @@ class _Run:
         self._await_end(job, self._latest_s(job.pool))
 
     def _book_stay(self, stay: _Stay, position_s: float, now_s: float) -> None:
-        n_chips = self.view.nodes(stay.job, stay.pool) * self.world.pools[stay.pool].chips_per_node
+        n_chips = self.view.nodes(stay.job, stay.pool) * self.pools[stay.pool].spec.chips_per_node
         self.books.add_stay(stay.job, stay.pool, position_s - stay.from_s, n_chips)
         if self.spans is not None and now_s > stay.start_s:
             self.spans.append(Span(stay.job, stay.pool, TRAIN, stay.start_s, now_s, n_chips))
@@ -542,10 +542,9 @@ class _Run:
             for index, n_nodes in grows:
                 if index not in view.stopping and index not in view.shrinking:
                     self._resize(index, n_nodes, now_s)
-        free = [pool.nodes.n_free for pool in self.pools]
+        free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
         self._hold_to_caps(now_s)
-        spared_w = self.caps.spared_w(view.held)
-        self.books.note(now_s, free, view.held, len(view.queue), spared_w)
+        self.books.note(now_s, view.held, free, self.caps.spared_w(view.held))
 
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
@@ -567,6 +566,8 @@ class _Run:
         While jobs save before they give back their nodes, who lacks nodes waits for them; after
         that its start is void.
         """
+        if not self.deferred:
+            return
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
             n = start.n_nodes or self.view.nodes(start.job, start.pool)
@@ -580,8 +581,7 @@ class _Run:
     def _look(self, now_s: float) -> None:
         """Let the view tell what has changed since it was looked at."""
         view = self.view
-        for pool in self.pools:
-            view.free[pool.index] = pool.nodes.room
+        view.free[:] = [pool.nodes.room for pool in self.pools]
         for job in self.changed.values():
             if job.runs and job.index in view.running:
                 view.expect(job.index, self._expected_end(job, now_s))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import mul
 
 import numpy as np
 
@@ -40,6 +41,10 @@ class JobBooks:
         self.n_stays = np.zeros(n_jobs, dtype=np.int64)
         self.start_s = np.full(n_jobs, math.inf)
         self.end_s = np.full(n_jobs, math.inf)
+        # The same memory, which gives and takes one number at a time sooner than an array does.
+        self._job_s, self._n_stays = self.job_s.data, self.n_stays.data
+        self._start_s, self._end_s = self.start_s.data, self.end_s.data
+        self._arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
         self.waits_since_s: dict[int, float] = {}  # of jobs that have run before
         self.last_end_s = self.since_s = self.idle_chips = self.waiting_idle_chip_s = 0.0
         self.peak_w, self.base_w = -math.inf, world.draw_w([0] * len(world.pools))
@@ -49,37 +54,29 @@ class JobBooks:
         self.stays: list[tuple[int, int, float, int]] = []  # job, pool, seconds, chips
 
     def note(
-        self,
-        now_s: float,
-        free: Sequence[int],
-        held: Sequence[int],
-        n_waiting: int,
-        spared_w: float = 0.0,
+        self, now_s: float, held: Sequence[int], free: Sequence[int], spared_w: float
     ) -> None:
-        """Note how many nodes of each pool are free and held from now on, and who waits.
+        """Note how many nodes of each pool are held from now on, and free while jobs wait.
 
         `spared_w` is what caps take off the draw of what is held. [W]
         """
         self.waiting_idle_chip_s += (now_s - self.since_s) * self.idle_chips
-        self.since_s, self.idle_chips = now_s, 0.0
+        self.since_s, self.idle_chips = now_s, sum(map(mul, free, self.chips_per_node))
         draw_w = self.base_w
-        for n_held, more_w in zip(held, self.more_w, strict=True):
-            draw_w += n_held * more_w
+        for more_w in map(mul, held, self.more_w):
+            draw_w += more_w
         draw_w -= spared_w
         if not draw_w <= self.peak_w:
             self.peak_w = draw_w
-        if n_waiting:
-            for n_free, n_chips in zip(free, self.chips_per_node, strict=True):
-                self.idle_chips += n_free * n_chips
 
     def begin(self, job: int, now_s: float) -> None:
         """Note that a job holds nodes."""
-        if self.start_s[job] == math.inf:
-            self.start_s[job] = now_s
-            self.job_s[job, QUEUE] = now_s - self.world.job_table.arrival_s[job]
+        if self._start_s[job] == math.inf:
+            self._start_s[job] = now_s
+            self._job_s[job, QUEUE] = now_s - self._arrival_s[job]
         else:
-            self.job_s[job, QUEUE] += now_s - self.waits_since_s.pop(job)
-        self.n_stays[job] += 1
+            self._job_s[job, QUEUE] += now_s - self.waits_since_s.pop(job)
+        self._n_stays[job] += 1
 
     def wait(self, job: int, now_s: float) -> None:
         """Note that a job waits again."""
@@ -87,7 +84,7 @@ class JobBooks:
 
     def end(self, job: int, now_s: float) -> None:
         """Note that a job has done its work."""
-        self.end_s[job] = self.last_end_s = now_s
+        self._end_s[job] = self.last_end_s = now_s
 
     def unfinished(self) -> Iterator[int]:
         """Return the jobs that have not ended."""
