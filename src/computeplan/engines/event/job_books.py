@@ -38,13 +38,9 @@ class JobBooks:
         self.job_s = np.zeros((n_jobs, len(PHASES) + 1))
         self.kept_frac = np.zeros(n_jobs)
         self.n_from_start = np.zeros(n_jobs, dtype=np.int64)
-        self.n_stays = np.zeros(n_jobs, dtype=np.int64)
-        self.start_s = np.full(n_jobs, math.inf)
-        self.end_s = np.full(n_jobs, math.inf)
-        # The same memory, which gives and takes one number at a time sooner than an array does.
-        self._job_s, self._n_stays = self.job_s.data, self.n_stays.data
-        self._start_s, self._end_s = self.start_s.data, self.end_s.data
-        self._arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
+        self.n_stays, self.queue_s = [0] * n_jobs, [0.0] * n_jobs
+        self.start_s, self.end_s = [math.inf] * n_jobs, [math.inf] * n_jobs
+        self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
         self.waits_since_s: dict[int, float] = {}  # of jobs that have run before
         self.last_end_s = self.since_s = self.idle_chips = self.waiting_idle_chip_s = 0.0
         self.peak_w, self.base_w = -math.inf, world.draw_w([0] * len(world.pools))
@@ -71,12 +67,12 @@ class JobBooks:
 
     def begin(self, job: int, now_s: float) -> None:
         """Note that a job holds nodes."""
-        if self._start_s[job] == math.inf:
-            self._start_s[job] = now_s
-            self._job_s[job, QUEUE] = now_s - self._arrival_s[job]
+        if self.start_s[job] == math.inf:
+            self.start_s[job] = now_s
+            self.queue_s[job] = now_s - self.arrival_s[job]
         else:
-            self._job_s[job, QUEUE] += now_s - self.waits_since_s.pop(job)
-        self._n_stays[job] += 1
+            self.queue_s[job] += now_s - self.waits_since_s.pop(job)
+        self.n_stays[job] += 1
 
     def wait(self, job: int, now_s: float) -> None:
         """Note that a job waits again."""
@@ -84,7 +80,7 @@ class JobBooks:
 
     def end(self, job: int, now_s: float) -> None:
         """Note that a job has done its work."""
-        self._end_s[job] = self.last_end_s = now_s
+        self.end_s[job] = self.last_end_s = now_s
 
     def unfinished(self) -> Iterator[int]:
         """Return the jobs that have not ended."""
@@ -124,10 +120,10 @@ class JobBooks:
         self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
         if self.peak_w == -math.inf:
             self.peak_w = self.base_w
-        arrival_s = self.world.job_table.arrival_s
         for job in waiting:
-            since_s = self.waits_since_s.get(job, float(arrival_s[job]))
-            self.job_s[job, QUEUE] += max(wall_s - since_s, 0.0)
+            since_s = self.waits_since_s.get(job, self.arrival_s[job])
+            self.queue_s[job] += max(wall_s - since_s, 0.0)
+        self.job_s[:, QUEUE] = self.queue_s
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0] = books.chip_s[:-1]
             self.booked[-1, p, :, len(WEIGHTS) :] = books.weighted
@@ -138,8 +134,8 @@ class JobBooks:
             booked=self.booked[None],
             job_s=self.job_s[None],
             kept_frac=self.kept_frac[None],
-            first_start_s=self.start_s[None],
-            end_s=self.end_s[None],
+            first_start_s=np.array([self.start_s]),
+            end_s=np.array([self.end_s]),
             wall_s=np.array([wall_s]),
             waiting_idle_chip_s=np.array([self.waiting_idle_chip_s]),
             peak_w=np.array([self.peak_w]),
@@ -147,7 +143,7 @@ class JobBooks:
             counts={
                 **{name: np.array([found]) for name, found in counts.items()},
                 "from_start": self.n_from_start[None],
-                "stays": self.n_stays[None],
+                "stays": np.array([self.n_stays], dtype=np.int64),
                 "placed": np.array([[g.n_starts if g else 0 for g in placed]]),
                 "beyond": np.array([[g.n_beyond if g else 0 for g in placed]]),
             },
