@@ -185,6 +185,10 @@ class View:
         """Return the pools that can ever hold a job, those that it would rather have first."""
         return self.places[self.kind[job]]
 
+    def sizes(self, job: int) -> Sequence[int]:
+        """Return the nodes that a job holds on each pool; 0 where it can never run."""
+        return self.n_nodes[self.kind[job]]
+
     def nodes(self, job: int, pool: int) -> int:
         """Return the nodes that a job wants on a pool; 0 where it can never run."""
         return self.n_nodes[self.kind[job]][pool]

@@ -29,8 +29,8 @@ class _Sees(Protocol):
     def pools_for(self, job: int) -> Sequence[int]:
         """Return the pools that can ever hold a job."""
 
-    def nodes(self, job: int, pool: int) -> int:
-        """Return the nodes that a job holds on a pool."""
+    def sizes(self, job: int) -> Sequence[int]:
+        """Return the nodes that a job holds on each pool."""
 
     def wall_s(self, job: int, pool: int) -> float:
         """Return how long a job is expected to run on a pool. [s]"""
@@ -180,12 +180,14 @@ class Waiting:
         if self.trees is not None and len(self.queue) < SHORT // 2:
             self.trees = None
         elif self.trees is not None:
+            sizes = self.sees.sizes(job)
             for pool in self.sees.pools_for(job):
-                self.trees[pool][self.sees.nodes(job, pool).bit_length()].remove(job)
+                self.trees[pool][sizes[pool].bit_length()].remove(job)
 
     def _index(self, trees: list[dict[int, _Tree]], job: int, order: int) -> None:
+        sizes = self.sees.sizes(job)
         for pool in self.sees.pools_for(job):
-            n_nodes = self.sees.nodes(job, pool)
+            n_nodes = sizes[pool]
             group = n_nodes.bit_length()
             if (tree := trees[pool].get(group)) is None:
                 tree = trees[pool][group] = _Tree()
@@ -246,9 +248,9 @@ class Waiting:
             Only jobs behind this place in the queue; -1 for all.
         """
         if self._is_short(after):
-            room = Room(n_nodes, end_by_s, n_spare)
+            room, sizes = Room(n_nodes, end_by_s, n_spare), self.sees.sizes
             for job, _ in self.behind(after):
-                if self._fits(job, pool, room):
+                if 0 < sizes(job)[pool] <= n_nodes and self._ends_in_time(job, pool, room):
                     return job
             return -1
         first, best = -1, math.inf
@@ -273,11 +275,12 @@ class Waiting:
         Who asks takes the room of a job from the pool before asking for the next.
         """
         if self._is_short(after):
-            pools_for, nodes, fits = self.sees.pools_for, self.sees.nodes, self._fits
+            pools_for, sizes_of = self.sees.pools_for, self.sees.sizes
             for job, _ in self.behind(after):
+                sizes = sizes_of(job)
                 for pool in pools_for(job):
                     room = rooms[pool]
-                    if nodes(job, pool) <= room.n_nodes and fits(job, pool, room):
+                    if 0 < sizes[pool] <= room.n_nodes and self._ends_in_time(job, pool, room):
                         yield job, pool
                         break
             return
@@ -310,16 +313,16 @@ class Waiting:
         first in the queue comes first. Who asks takes the room of a job from the pool before asking
         for the next.
         """
-        nodes, wall_s, taken = self.sees.nodes, self.sees.wall_s, set[int]()
+        sizes, wall_s, taken = self.sees.sizes, self.sees.wall_s, set[int]()
         if self._is_short(after):
             found = [
                 (wall_s(job, pool), order, pool, job)
                 for job, order in self.behind(after)
                 for pool in self.sees.pools_for(job)
-                if nodes(job, pool) <= rooms[pool].n_nodes
+                if sizes(job)[pool] <= rooms[pool].n_nodes
             ]
             for shortest_s, _, pool, job in sorted(found):
-                if job not in taken and nodes(job, pool) <= rooms[pool].n_nodes:
+                if job not in taken and sizes(job)[pool] <= rooms[pool].n_nodes:
                     taken.add(job)
                     yield job, pool, shortest_s
             return
@@ -354,10 +357,8 @@ class Waiting:
             return True
         return after >= 0 and after > self.order[-1] - SHORT // 2
 
-    def _fits(self, job: int, pool: int, room: Room) -> bool:
-        n_nodes = self.sees.nodes(job, pool)
-        if n_nodes > room.n_nodes or n_nodes == 0:
-            return False
-        if n_nodes <= room.n_spare or math.isinf(room.end_by_s):
+    def _ends_in_time(self, job: int, pool: int, room: Room) -> bool:
+        """Return whether a job of which there is room on a pool may start."""
+        if room.end_by_s == math.inf or self.sees.sizes(job)[pool] <= room.n_spare:
             return True
         return self.sees.now_s + self.sees.wall_s(job, pool) <= room.end_by_s

@@ -513,8 +513,9 @@ class _Run:
             decision = self.policy(view)
             view.memory = decision.memory
             self.caps.decide(decision.cap_w)
-            cancel(self.again)
-            self.again = None
+            if self.again is not None:
+                cancel(self.again)
+                self.again = None
             if decision.again_s < math.inf:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
@@ -535,7 +536,7 @@ class _Run:
             for n_before, start in enumerate(decision.start):
                 nodes = self.pools[start.pool].nodes
                 n = start.n_nodes or view.nodes(start.job, start.pool)
-                if n > nodes.room and n_before and nodes.others:
+                if n_before and nodes.others and n > nodes.room:
                     asks = bool(view.queue)
                     break
                 self._start(start, now_s)

@@ -335,7 +335,7 @@ class PoolNodes:
         free, open_nodes = self.n_free, self.spec.n_nodes - self.n_promised
         if self.others:
             free += sum(max(other.n_to_spare, 0) for other in self.others)
-        return min(open_nodes, free)
+        return free if free < open_nodes else open_nodes  # noqa: FURB136 (sooner than min)
 
 
 class PoolRun:
