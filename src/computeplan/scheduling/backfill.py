@@ -77,9 +77,8 @@ class Round:
 
     def start_what_fits(self, line: Waiting, after: int, restart_s: float = 0.0) -> None:
         """Let all jobs of a line start that fit, in their order."""
-        if any(room.n_nodes > 0 for room in self.rooms):
-            for job, pool in line.that_fit(self.rooms, after):
-                self.start(job, pool, restart_s)
+        for job, pool in line.that_fit(self.rooms, after):
+            self.start(job, pool, restart_s)
 
     def all_ends(self, pool: int) -> Iterable[tuple[float, int, int]]:
         """Return when nodes of a pool come free, of those who start now included; soonest first."""
@@ -98,8 +97,9 @@ class Round:
 
     def first_with_room(self, job: int) -> int:
         """Return the first pool on which a job fits, in the order of the scenario, or -1."""
+        sizes = self.view.sizes(job)
         for pool in self.view.pools_for(job):
-            if self.view.nodes(job, pool) <= self.rooms[pool].n_nodes:
+            if sizes[pool] <= self.rooms[pool].n_nodes:
                 return pool
         return -1
 
@@ -120,20 +120,20 @@ class Round:
 def start_only(view: View) -> Decision:
     """Return the start of the only job that waits, on the first pool with room, if there is one."""
     job = view.waiting.first()
+    sizes = view.sizes(job)
     for pool in view.pools_for(job):
-        if view.nodes(job, pool) <= view.free[pool]:
+        if sizes[pool] <= view.free[pool]:
             return Decision([Start(job, pool)])
     return NOTHING
 
 
 def _is_as_seen(view: View, seen: _Seen) -> bool:
-    return (
-        seen.n_changes == view.n_changes
-        and seen.free == list(view.free)
-        and all(
-            job in view.running and view.running[job].end_s == end_s for job, end_s in seen.started
-        )
-    )
+    if seen.n_changes != view.n_changes or seen.free != view.free:
+        return False
+    for job, end_s in seen.started:
+        if job not in view.running or view.running[job].end_s != end_s:
+            return False
+    return True
 
 
 def reserve(

@@ -483,9 +483,9 @@ class _Run:
         if self.is_due:
             return False
         return (
-            bool(self.view.queue)
+            len(self.view.queue) > 0
             or self.has_elastic
-            or (bool(self.world.services) and self.services.is_unsettled(now_s))
+            or (len(self.world.services) > 0 and self.services.is_unsettled(now_s))
         )
 
     def _call_policy(self, now_s: float) -> None:

@@ -47,7 +47,7 @@ class JobBooks:
         busy = np.eye(len(world.pools), dtype=np.int64)
         self.more_w = [world.draw_w(row.tolist()) - self.base_w for row in busy]
         self.chips_per_node = [pool.chips_per_node for pool in world.pools]
-        self.stays: list[tuple[int, int, float, int]] = []  # job, pool, seconds, chips
+        self.stays: list[float] = []  # of each its job, pool, seconds, chips
 
     def note(
         self, now_s: float, held: Sequence[int], free: Sequence[int], spared_w: float
@@ -99,7 +99,7 @@ class JobBooks:
 
     def add_stay(self, job: int, pool: int, train_s: float, n_chips: int) -> None:
         """Add a stay in which a job trained, and nothing else."""
-        self.stays.append((job, pool, train_s, n_chips))
+        self.stays += (job, pool, train_s, n_chips)
 
     def ledger(
         self,
@@ -158,7 +158,8 @@ class JobBooks:
     def _add_stays(self) -> None:
         if not self.stays:
             return
-        jobs, pools, trained_s, n_chips = map(np.array, zip(*self.stays, strict=True))
+        jobs, pools, trained_s, n_chips = np.array(self.stays).reshape(-1, 4).T
+        jobs, pools = jobs.astype(int), pools.astype(int)
         n_pools = self.booked.shape[1]
         at = self.group[jobs] * n_pools + pools
         chip_s = np.bincount(at, trained_s * n_chips, len(self.booked) * n_pools)
