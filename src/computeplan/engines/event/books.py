@@ -67,6 +67,12 @@ class Books:
         self.chip_s[phase] += seconds * chips
         if waiting:
             self.chip_s[BLOCKED] += seconds * waiting
+        if self.is_timed:
+            self._book_in_time(phase, from_s, to_s, chips, waiting)
+
+    def _book_in_time(
+        self, phase: int, from_s: float, to_s: float, chips: float, waiting: float
+    ) -> None:
         if self.signals and chips:
             integrals = self._integrals(from_s, to_s)
             self.weighted[phase] += integrals * chips

@@ -197,6 +197,7 @@ class _Run:
         parts = (self.pools, self.view, self.calendar)
         does = (self._stop, self._resize, self._call_policy)
         self.services = Services(world.services, *parts, *does)
+        self.has_services = bool(world.services)
         self.order = np.ascontiguousarray(world.arrival_order).data
         self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
         self.train_s, self.factor = world.jobs.train_s.data, factor.data
@@ -206,7 +207,7 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps = PowerCaps(world)
-        self.is_due = False
+        self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
         # Whether the next fault is not known, as it may follow from what has not happened yet, or
@@ -485,7 +486,7 @@ class _Run:
         return (
             len(self.view.queue) > 0
             or self.has_elastic
-            or (len(self.world.services) > 0 and self.services.is_unsettled(now_s))
+            or (self.has_services and self.services.is_unsettled(now_s))
         )
 
     def _call_policy(self, now_s: float) -> None:
@@ -505,8 +506,10 @@ class _Run:
         """
         self.is_due, view, asks = False, self.view, True
         view.now_s = now_s
-        self.services.settle(now_s)
-        self._start_deferred(now_s)
+        if self.has_services:
+            self.services.settle(now_s)
+        if self.deferred:
+            self._start_deferred(now_s)
         while asks and not (self.deferred and (view.stopping or view.shrinking)):
             asks = False
             self._look(now_s)
@@ -567,8 +570,6 @@ class _Run:
         While jobs save before they give back their nodes, who lacks nodes waits for them; after
         that its start is void.
         """
-        if not self.deferred:
-            return
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
             n = start.n_nodes or self.view.nodes(start.job, start.pool)
@@ -582,7 +583,11 @@ class _Run:
     def _look(self, now_s: float) -> None:
         """Let the view tell what has changed since it was looked at."""
         view = self.view
-        view.free[:] = [pool.nodes.room for pool in self.pools]
+        for pool in self.pools:
+            nodes = pool.nodes
+            if nodes.since_s >= self.looked_s or nodes.others:
+                view.free[pool.index] = nodes.room
+        self.looked_s = now_s
         for job in self.changed.values():
             if job.runs and job.index in view.running:
                 view.expect(job.index, self._expected_end(job, now_s))

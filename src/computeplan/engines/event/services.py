@@ -124,8 +124,6 @@ class Services:
 
     def settle(self, now_s: float) -> None:
         """Let services give back and take nodes."""
-        if not self.services:
-            return
         self.close(now_s)
         freed = [pool for one in self.services for pool in self._give_back(one, now_s)]
         self._note_leaving()
