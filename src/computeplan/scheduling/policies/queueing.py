@@ -158,7 +158,7 @@ def fifo_backfill(view: View) -> Decision:
                 break
             made.start(job, pool)
         else:
-            return made.decision()
+            return Decision(made.starts)
     made.start_what_fits(view.waiting, made.after)
     return made.decision()
 
