@@ -194,10 +194,9 @@ class FaultEffects:
     def _is_silent(self, node: int, kind: int) -> bool:
         """Return whether a node has no faults: it is in repair, or not busy."""
         where = self.nodes.where[node]
-        if where == IN_REPAIR:
-            return True
-        is_idle = where == FREE or (where >= 0 and self.jobs[where].is_blocked)
-        return self.kinds[kind].is_busy and is_idle
+        if where == IN_REPAIR or not self.kinds[kind].is_busy:
+            return where == IN_REPAIR
+        return where == FREE or (where >= 0 and self.jobs[where].is_blocked)
 
     def _slow(self, kind: int, fault: Fault, now_s: float) -> None:
         """Let a node hold its job back for a while; nothing is interrupted."""

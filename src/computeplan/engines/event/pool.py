@@ -441,7 +441,7 @@ class PoolRun:
         if not self.nodes.n_free:
             return []
         lacking = [job for job in self.jobs.values() if job.allocation.n_short]
-        if lacking or self.nodes.n_to_spare <= 0:
+        if lacking or not self.nodes.others or self.nodes.n_to_spare <= 0:
             return lacking
         others = (job for pool in self.near[1:] for job in pool.jobs.values())
         return [job for job in others if job.allocation.n_short]
