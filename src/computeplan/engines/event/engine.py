@@ -33,7 +33,7 @@ from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
-from computeplan.scheduling.decision import Start
+from computeplan.scheduling.decision import Decision, Start
 from computeplan.scheduling.registry import load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
@@ -504,14 +504,14 @@ class _Run:
 
         Pools that share spares offer them together: what one job has borrowed is gone for the next.
         """
-        self.is_due, view, asks = False, self.view, True
+        self.is_due, view = False, self.view
         view.now_s = now_s
         if self.has_services:
             self.services.settle(now_s)
         if self.deferred:
             self._start_deferred(now_s)
-        while asks and not (self.deferred and (view.stopping or view.shrinking)):
-            asks = False
+        asks = not (self.deferred and (view.stopping or view.shrinking))
+        while asks:
             self._look(now_s)
             decision = self.policy(view)
             view.memory = decision.memory
@@ -522,33 +522,42 @@ class _Run:
             if decision.again_s < math.inf:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
-            for index in decision.stop:
-                self._check_runs(index, "stopped")
-                self._stop(index, now_s)
-            grows = []
-            for index, n_nodes in decision.resize:
-                self._check_runs(index, "resized")
-                if n_nodes > view.running[index].n_nodes:
-                    grows.append((index, n_nodes))
-                elif index not in view.stopping and index not in view.shrinking:
-                    self._resize(index, n_nodes, now_s)
-            if decision.stop or len(grows) < len(decision.resize):
-                self.deferred = list(decision.start)
-                self._start_deferred(now_s)
-                continue
-            for n_before, start in enumerate(decision.start):
-                nodes = self.pools[start.pool].nodes
-                n = start.n_nodes or view.nodes(start.job, start.pool)
-                if n_before and nodes.others and n > nodes.room:
-                    asks = bool(view.queue)
-                    break
-                self._start(start, now_s)
-            for index, n_nodes in grows:
-                if index not in view.stopping and index not in view.shrinking:
-                    self._resize(index, n_nodes, now_s)
+            asks = self._carry_out(decision, now_s)
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
         self._hold_to_caps(now_s)
         self.books.note(now_s, view.held, free, self.caps.spared_w(view.held))
+
+    def _carry_out(self, decision: Decision, now_s: float) -> bool:
+        """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
+        view = self.view
+        if (decision.stop or decision.resize) and self._free_nodes(decision, now_s):
+            self.deferred = list(decision.start)
+            self._start_deferred(now_s)
+            return False
+        for n_before, start in enumerate(decision.start):
+            nodes = self.pools[start.pool].nodes
+            n = start.n_nodes or view.nodes(start.job, start.pool)
+            if n_before and nodes.others and n > nodes.room:
+                return bool(view.queue)
+            self._start(start, now_s)
+        for index, n_nodes in decision.resize:
+            if index not in view.stopping and index not in view.shrinking:
+                self._resize(index, n_nodes, now_s)
+        return False
+
+    def _free_nodes(self, decision: Decision, now_s: float) -> bool:
+        """Stop jobs, and let others shrink; return whether there is any."""
+        view, shrinks = self.view, False
+        for index in decision.stop:
+            self._check_runs(index, "stopped")
+            self._stop(index, now_s)
+        for index, n_nodes in decision.resize:
+            self._check_runs(index, "resized")
+            if n_nodes < view.running[index].n_nodes:
+                shrinks = True
+                if index not in view.stopping and index not in view.shrinking:
+                    self._resize(index, n_nodes, now_s)
+        return shrinks or bool(decision.stop)
 
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""

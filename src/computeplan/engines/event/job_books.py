@@ -49,9 +49,7 @@ class JobBooks:
         self.chips_per_node = [pool.chips_per_node for pool in world.pools]
         self.stays: list[float] = []  # of each its job, pool, seconds, chips
 
-    def note(
-        self, now_s: float, held: Sequence[int], free: Sequence[int], spared_w: float
-    ) -> None:
+    def note(self, now_s: float, held: Sequence[int], free: Sequence[int], spared_w: float) -> None:
         """Note how many nodes of each pool are held from now on, and free while jobs wait.
 
         `spared_w` is what caps take off the draw of what is held. [W]
