@@ -1,29 +1,94 @@
 """Ledger x world -> the quantities we report; nothing here looks at an engine.
 
+Most are measures of a set of jobs and services: of all for a scenario, of its own for a tenant. A
+measure is written once, and serves both.
+
 Energy is chip-seconds times watts, phase by phase, never touching the event loop. The IT meter
 adds what stands around a chip, its share of the node and of the network; the energy of a site
 is the IT energy times the PUE.
+
+Long because the definitions of one table of quantities stand side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from computeplan.arrays import FloatArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
 from computeplan.quantities import TIMES, time_of
-from computeplan.results.window import MEASURES, BySite
+from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
 
-__all__ = ["by_site", "measure", "measure_jobs"]
+__all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
 
-Measure = Callable[[Ledger, World], FloatArray]
+_Some = slice | IntArray
+_EVERY = slice(None)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Of:
+    """Some jobs and services of a world, in the books of all."""
+
+    ledger: Ledger
+    world: World
+    fairness: FloatArray
+    """Finish-time fairness of every job of the world, for which all others count; shape (n_runs,
+    n_jobs)."""
+    jobs: _Some
+    groups: _Some
+    """Where chip-seconds of those jobs, and of no others, are kept (`Jobs.group`)."""
+    services: _Some
+
+    @property
+    def arrival_s(self) -> FloatArray:
+        """When they came. [s]"""
+        return _floats(self.world.jobs.arrival_s[self.jobs])
+
+    @property
+    def end_s(self) -> FloatArray:
+        """When they ended; shape (n_runs, n). [s]"""
+        return _floats(self.ledger.end_s[:, self.jobs])
+
+    @property
+    def jct_s(self) -> FloatArray:
+        """How long they took from their arrival; inf where unfinished; shape (n_runs, n). [s]"""
+        return self.end_s - self.arrival_s
+
+    @property
+    def job_s(self) -> FloatArray:
+        """Seconds by phase; shape (n_runs, n, n_phases + 1). [s]"""
+        return _floats(self.ledger.job_s[:, self.jobs])
+
+    @property
+    def chip_s(self) -> FloatArray:
+        """Chip-seconds; shape (n_runs, n_groups, n_pools, n_phases). [s]"""
+        return _floats(self.ledger.chip_s[:, :-1][:, self.groups])
+
+    @property
+    def firsts(self) -> IntArray:
+        """One job of each group."""
+        found: IntArray = self.world.jobs.firsts[self.groups]
+        return found
+
+    @property
+    def served_chip_s(self) -> FloatArray:
+        """Chip-seconds that services held; shape (n_runs, n_services, n_pools). [s]"""
+        return _floats(self.ledger.served[..., 0][:, self.services])
+
+    def count(self, name: str) -> FloatArray:
+        """Return what the ledger counts of each of the jobs; shape (n_runs, n)."""
+        return _floats(self.ledger.counts[name][:, self.jobs])
+
+
+Measure = Callable[[_Of], FloatArray]
 
 
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
@@ -33,15 +98,43 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     one does not exist; inf for the time to train and the makespan where the run was cut before.
     Those that depend on the window are counted from `by_site`.
     """
-    measures = _MEASURES if len(world.jobs) else {**dict.fromkeys(_MEASURES, _no_jobs), **_ANYWAY}
-    if _minding(world):
-        measures = measures | _OF_GROUPS
+    every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY)
+    of_groups = _OF_GROUPS if _minding(world) else {}
+    return _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
+
+
+def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatArray]]:
+    """Return the same quantities of the jobs and services of each tenant, by its name.
+
+    And energy, cost and carbon of its jobs, which depend on no window. Without those that only a
+    whole run has. Empty where all have one tenant.
+    """
+    owners = world.owners
+    if len(owners) < 2:
+        return {}
+    whose, fairness = world.job_table.tenant, _fairness(ledger, world)
+    of_services = np.array([world.tenants.names.index(one.tenant) for one in world.services])
+    of_groups, found = whose[world.jobs.firsts], {}
+    for tenant in owners:
+        parts = (np.flatnonzero(part == tenant) for part in (whose, of_groups, of_services))
+        theirs = _Of(ledger, world, fairness, *parts)
+        values = _counted(theirs, _OF_ANY, _OF_JOBS)
+        capped = ledger.weighted("capped")[:, :-1][:, theirs.groups].sum(axis=1)
+        jobs = _taken(theirs.chip_s.sum(axis=1), world, capped)
+        services = _taken(_in_training(theirs.served_chip_s), world) if world.services else None
+        holders = of_holders(jobs, services, values["kept_gtok"], world.currency)
+        found[world.tenants.names[tenant]] = values | holders
+    return found
+
+
+def _counted(
+    of: _Of, anyway: Mapping[str, Measure], of_jobs: Mapping[str, Measure]
+) -> dict[str, FloatArray]:
+    """Return measures, those of jobs only if there are any; NaN where there is no number."""
+    has_jobs = len(of.arrival_s) > 0
     with np.errstate(all="ignore"):
-        values = {name: function(ledger, world) for name, function in measures.items()}
-    for i, phase in enumerate(PHASES):
-        if i != IDLE:
-            values[f"{phase}_chip_h"] = ledger.chip_s[..., i].sum(axis=(1, 2)) / HOUR_S
-    values["held_chip_h"] = ledger.chip_s[:, :-1].sum(axis=(1, 2, 3)) / HOUR_S
+        values = {name: function(of) for name, function in anyway.items()}
+        values |= {n: function(of) if has_jobs else _none(of) for n, function in of_jobs.items()}
     return {  # an inf of a time says that it lies beyond the run
         name: value if name in TIMES else np.where(np.isfinite(value), value, np.nan)
         for name, value in values.items()
@@ -70,107 +163,123 @@ def _floats(values: ArrayLike) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
 
 
-def _held_chips(world: World) -> FloatArray:
-    """Return the chips each job holds on each pool; nan where it can never run."""
-    nodes = world.n_nodes * 1.0
-    chips = nodes * np.array([pool.chips_per_node for pool in world.pools])
+def _held_chips(of: _Of, jobs: _Some) -> FloatArray:
+    """Return the chips each of some jobs holds on each pool; nan where it can never run."""
+    chips = of.world.n_nodes[jobs] * np.array([p.chips_per_node * 1.0 for p in of.world.pools])
     return np.where(chips > 0, chips, np.nan)
 
 
-def _seconds(ledger: Ledger, world: World, phase: int) -> FloatArray:
+def _seconds(of: _Of, phase: int) -> FloatArray:
     """Return the seconds at full size and speed in train or lost, by pool. [s]
 
     Of each job, or kind of job where the ledger has no more; shape (n_runs, n_groups, n_pools).
     """
-    slow_chip_s = ledger.weighted("slow")[:, :-1, :, phase]
-    held = _held_chips(world)[world.jobs.firsts]
-    seconds = (ledger.chip_s[:, :-1, :, phase] - slow_chip_s) / held
+    slow_chip_s = of.ledger.weighted("slow")[:, :-1, :, phase][:, of.groups]
+    seconds = (of.chip_s[..., phase] - slow_chip_s) / _held_chips(of, of.firsts)
     return np.nan_to_num(seconds, nan=0.0)
 
 
-def _tok_per_s(ledger: Ledger, world: World) -> FloatArray:
+def _tok_per_s(of: _Of) -> FloatArray:
     """Return the speed that each job, or kind, had; shape (n_runs, n_groups, n_pools)."""
-    firsts = world.jobs.firsts
-    return _floats(world.jobs.of_kind("tok_per_s")[firsts] / ledger.step_factor[:, firsts])
+    nominal = of.world.jobs.of_kind("tok_per_s", of.firsts)
+    return _floats(nominal / of.ledger.step_factor[:, of.firsts])
 
 
-def _tokens(ledger: Ledger, world: World, *phases: int) -> FloatArray:
+def _tokens(of: _Of, *phases: int) -> FloatArray:
     """Return the tokens processed in some phases, per run; nan where the speed is not known."""
-    seconds = sum(_seconds(ledger, world, phase) for phase in phases)
-    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(ledger, world)).sum(axis=(1, 2))
-    unknown = any(np.isnan(job.tok_per_s).all() for job in world.jobs.kinds)
+    seconds = sum(_seconds(of, phase) for phase in phases)
+    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(of)).sum(axis=(1, 2))
+    kinds = np.unique(of.world.jobs.kind[of.jobs])
+    unknown = any(np.isnan(of.world.jobs.kinds[k].tok_per_s).all() for k in kinds)
     return np.full_like(tokens, math.nan) if unknown else tokens
 
 
-def _weights(world: World) -> FloatArray:
-    """Return how much a job counts: the chips it wants. Shape (n_jobs,)."""
-    return _floats(np.nanmin(_held_chips(world), axis=1))
+def _weights(of: _Of, jobs: _Some) -> FloatArray:
+    """Return how much each of some jobs counts: the chips it wants."""
+    return _floats(np.nanmin(_held_chips(of, jobs), axis=1))
 
 
-def _ettr(ledger: Ledger, world: World) -> FloatArray:
-    service_s = ledger.job_s.sum(axis=2)
-    weights = _weights(world)
-    return _floats((ledger.job_s[..., TRAIN] @ weights) / (service_s @ weights))
+def _ettr(of: _Of) -> FloatArray:
+    weights = _weights(of, of.jobs)
+    return _floats((of.job_s[..., TRAIN] @ weights) / (of.job_s.sum(axis=2) @ weights))
 
 
-def _goodput_frac(ledger: Ledger, world: World) -> FloatArray:
+def _goodput_frac(of: _Of) -> FloatArray:
     """Seconds at full size and speed over seconds, weighted by chips: of one job, tokens."""
-    weights = _weights(world)
-    at_full_s = _seconds(ledger, world, TRAIN).sum(axis=2)
-    of_groups = weights[world.jobs.firsts]
-    return _floats((at_full_s @ of_groups) / (ledger.job_s.sum(axis=2) @ weights))
+    at_full_s = _seconds(of, TRAIN).sum(axis=2) @ _weights(of, of.firsts)
+    return _floats(at_full_s / (of.job_s.sum(axis=2) @ _weights(of, of.jobs)))
 
 
-def _available(ledger: Ledger, world: World) -> FloatArray:
-    weights = _weights(world)
-    started_s = ledger.job_s[..., :QUEUE].sum(axis=2) @ weights
-    return _floats(1 - ledger.job_s[..., BLOCKED] @ weights / started_s)
+def _in_phase(phase: int) -> Measure:
+    """Return the measure of the chip-hours that jobs spend in a phase."""
+    return lambda of: of.chip_s[..., phase].sum(axis=(1, 2)) / HOUR_S
 
 
-def _makespan_days(ledger: Ledger, world: World) -> FloatArray:
+def _available(of: _Of) -> FloatArray:
+    weights = _weights(of, of.jobs)
+    started_s = of.job_s[..., :QUEUE].sum(axis=2) @ weights
+    return _floats(1 - of.job_s[..., BLOCKED] @ weights / started_s)
+
+
+def _effective_chip_h(of: _Of) -> FloatArray:
+    """Return held chip time times speed over that on the best pool; none where there is one."""
+    if len(of.world.pools) == 1:
+        return _none(of)
+    jobs = of.firsts
+    factor = of.world.work_factor(of.ledger.step_factor[:, jobs], jobs)
+    can_run = np.isfinite(_held_chips(of, jobs))
+    train_s = np.where(can_run, of.world.jobs.of_kind("train_s", jobs) * factor, math.inf)
+    speed = train_s.min(axis=2, keepdims=True) / train_s
+    return _floats((of.chip_s.sum(axis=3) * speed).sum(axis=(1, 2)) / HOUR_S)
+
+
+def _makespan_days(of: _Of) -> FloatArray:
     """Return the time from the first arrival to the last end; inf where a job is unfinished."""
-    first_s = world.jobs.arrival_s.min()
-    return _floats((ledger.end_s.max(axis=1) - first_s) / DAY_S)
+    return _floats((of.end_s.max(axis=1) - of.arrival_s.min()) / DAY_S)
 
 
 def _of_one(function: Measure) -> Measure:
     """Return the measure of a single job; none where there are several."""
-    return lambda led, w: function(led, w) if len(w.jobs) == 1 else _none(led)
+    return lambda of: function(of) if len(of.world.jobs) == 1 else _none(of)
+
+
+def _of_several(function: Measure) -> Measure:
+    """Return the measure of what only a world of several jobs has."""
+    return lambda of: _none(of) if len(of.world.jobs) == 1 else function(of)
 
 
 def _time(name: str) -> Measure:
     """Return the measure of how long the work takes; none where it has another name."""
-    return lambda led, w: _makespan_days(led, w) if name == time_of(len(w.jobs)) else _none(led)
+    return lambda of: _makespan_days(of) if name == time_of(len(of.world.jobs)) else _none(of)
 
 
-def _none(ledger: Ledger) -> FloatArray:
-    return np.full(ledger.n_runs, math.nan)
+def _none(of: _Of) -> FloatArray:
+    return np.full(of.ledger.n_runs, math.nan)
 
 
-def _no_jobs(ledger: Ledger, _world: World) -> FloatArray:
-    return _none(ledger)
+def _of_services(chip_s: Measure) -> Measure:
+    """Return the measure of chip-hours of services; none where the world has none."""
+    return lambda of: chip_s(of) / HOUR_S if of.world.services else _none(of)
 
 
-def _of_services(chip_s: Callable[[Ledger], FloatArray]) -> Measure:
-    """Return the measure of chip-hours of services; none where there are none."""
-    return lambda led, w: chip_s(led) / HOUR_S if w.services else _none(led)
+def _count(name: str) -> Measure:
+    """Return the measure of what the ledger counts by pool or kind of fault."""
+    return lambda of: _floats(of.ledger.counts[name].sum(axis=1) * 1.0)
 
 
-def _count(name: str, effect: type = object) -> Measure:
-    """Return the measure of what the ledger counts; none where no fault has the effect."""
+def _if_any(effect: type, function: Measure) -> Measure:
+    """Return a measure; none where no fault has an effect."""
 
-    def counted(ledger: Ledger, world: World) -> FloatArray:
-        kinds = [kind for pool in world.pools for kind in pool.kinds]
-        if effect is not object and not any(isinstance(k.effect, effect) for k in kinds):
-            return np.full(ledger.n_runs, math.nan)
-        return _floats(ledger.counts[name].sum(axis=1) * 1.0)
+    def counted(of: _Of) -> FloatArray:
+        kinds = (kind for pool in of.world.pools for kind in pool.kinds)
+        return function(of) if any(isinstance(k.effect, effect) for k in kinds) else _none(of)
 
     return counted
 
 
-def _deadlines_missed(ledger: Ledger, world: World) -> FloatArray:
-    deadline_s = world.jobs.deadline_s
-    until_s = np.minimum(ledger.end_s, ledger.wall_s[:, None])  # later ones may yet be met
+def _deadlines_missed(of: _Of) -> FloatArray:
+    deadline_s = of.world.jobs.deadline_s[of.jobs]
+    until_s = np.minimum(of.end_s, of.ledger.wall_s[:, None])  # later ones may yet be met
     late = (until_s > deadline_s) & np.isfinite(deadline_s)
     return _floats(late.sum(axis=1).astype(np.float64))
 
@@ -187,43 +296,69 @@ def _done_by_deadline(ledger: Ledger, world: World) -> FloatArray:
     return _floats(np.where(unknown | np.isinf(deadline_s), math.nan, done))
 
 
-def _done_by_deadline_frac(ledger: Ledger, world: World) -> FloatArray:
+def _done_by_deadline_frac(of: _Of) -> FloatArray:
     """Return 1 where all jobs with a deadline meet it, 0 where one does not; nan if unknown."""
-    has_one = np.isfinite(world.jobs.deadline_s)
+    has_one = np.isfinite(of.world.jobs.deadline_s)
     if not has_one.any():
-        return _none(ledger)
-    done = _done_by_deadline(ledger, world)[:, has_one]
+        return _none(of)
+    done = _done_by_deadline(of.ledger, of.world)[:, has_one]
     return _floats(np.where((done == 0).any(axis=1), 0.0, done.min(axis=1)))
 
 
 def by_site(ledger: Ledger, world: World) -> BySite:
     """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
-    names = tuple(dict.fromkeys(pool.site for pool in world.pools))
-    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
-    rates, power_rates = _rates(world), _power_rates(world)
     of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
-    capped = ledger.weighted("capped")[:, :-1].sum(axis=1)
     of_idle = ledger.chip_s[:, -1]
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     after_s = np.zeros(of_idle.shape)  # of a day
     after_s[..., IDLE] = (np.array(world.n_chips) - in_repair) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    def booked(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
-        return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
+    served = _in_training(ledger.served[..., 0])
+    capped = ledger.weighted("capped")[:, :-1].sum(axis=1)
+    return BySite(
+        _sites(world),
+        world.currency,
+        ledger.wall_s,
+        jobs=_taken(of_jobs, world, capped),
+        idle=_taken(of_idle, world),
+        idle_per_day=_taken(after_s, world),
+        services=_taken(served, world) if world.services else None,
+    )
 
-    def every(chip_s: FloatArray) -> dict[str, FloatArray]:
-        with np.errstate(all="ignore"):
-            return {name: booked(chip_s, rates[name]) for name in MEASURES}
 
-    jobs = every(of_jobs)
-    for name, rate in power_rates.items():  # a chip under a cap is held, and draws less
-        jobs[name] = jobs[name] - booked(capped, rate)
-    parts = jobs, every(of_idle), every(after_s)
-    of_services = np.zeros(of_idle.shape)
-    of_services[..., TRAIN] = ledger.served[..., 0].sum(axis=1)
-    services = every(of_services) if world.services else None
-    return BySite(names, world.currency, ledger.wall_s, *parts, services)
+def _sites(world: World) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(pool.site for pool in world.pools))
+
+
+def _in_training(served_chip_s: FloatArray) -> FloatArray:
+    """Return chip-seconds of services by pool as those of jobs that train, as which they draw."""
+    found = np.zeros((len(served_chip_s), served_chip_s.shape[2], len(PHASES)))
+    found[..., TRAIN] = served_chip_s.sum(axis=1)
+    return found
+
+
+def _taken(
+    chip_s: FloatArray, world: World, capped_chip_s: FloatArray | None = None
+) -> dict[str, FloatArray]:
+    """Return what chip-seconds take at each site, by `MEASURES`; shapes (n_runs, n_sites).
+
+    They are of shape (n_runs, n_pools, n_phases); of those whose power a cap took away, only what
+    does not follow from power is counted.
+    """
+    names = _sites(world)
+    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
+
+    def booked(seconds: FloatArray, rate: FloatArray) -> FloatArray:
+        return _floats(np.where(seconds == 0, 0.0, seconds * rate).sum(axis=-1) @ to_site)
+
+    with np.errstate(all="ignore"):
+        rates = _rates(world)
+        found = {name: booked(chip_s, rates[name]) for name in MEASURES}
+        if capped_chip_s is not None:
+            for name, rate in _power_rates(world).items():
+                found[name] = found[name] - booked(capped_chip_s, rate)
+    return found
 
 
 def _power_rates(world: World) -> dict[str, FloatArray]:
@@ -256,52 +391,41 @@ def _rates(world: World) -> dict[str, FloatArray]:
     }
 
 
-def _goodput(ledger: Ledger, world: World) -> FloatArray:
+def _goodput(of: _Of) -> FloatArray:
     """Return tokens kept over the time that jobs used: first arrival to last end, or the cut."""
-    first_s = world.jobs.arrival_s.min()
-    last_s = np.minimum(ledger.end_s, ledger.wall_s[:, None]).max(axis=1)
-    return _floats(_tokens(ledger, world, TRAIN) / (last_s - first_s))
+    last_s = np.minimum(of.end_s, of.ledger.wall_s[:, None]).max(axis=1)
+    return _floats(_tokens(of, TRAIN) / (last_s - of.arrival_s.min()))
 
 
-def _throughput(ledger: Ledger, world: World) -> FloatArray:
-    busy_s = ledger.job_s[..., TRAIN] + ledger.job_s[..., LOST]
-    return _floats(_tokens(ledger, world, TRAIN, LOST) / busy_s.sum(axis=1))
+def _throughput(of: _Of) -> FloatArray:
+    busy_s = of.job_s[..., TRAIN] + of.job_s[..., LOST]
+    return _floats(_tokens(of, TRAIN, LOST) / busy_s.sum(axis=1))
 
 
-def _mean_jct_h(ledger: Ledger, world: World) -> FloatArray:
-    arrival_s = world.jobs.arrival_s
-    return _floats((ledger.end_s - arrival_s).mean(axis=1) / HOUR_S)
+def _percentile(values: FloatArray, percent: int) -> FloatArray:
+    """Return a percentile over jobs in each run; nan where one of them has no value."""
+    return _floats(np.percentile(np.where(np.isfinite(values), values, np.nan), percent, axis=1))
 
 
 def _jct_percentile(percent: int) -> Measure:
-    """Return the measure of a percentile over jobs of the completion time; none of one job."""
-
-    def measured(ledger: Ledger, world: World) -> FloatArray:
-        if len(world.jobs) == 1:
-            return _none(ledger)
-        jct_s = ledger.end_s - world.jobs.arrival_s
-        found = np.percentile(np.where(np.isinf(jct_s), np.nan, jct_s), percent, axis=1)
-        return _floats(found / HOUR_S)
-
-    return measured
+    return _of_several(lambda of: _percentile(of.jct_s, percent) / HOUR_S)
 
 
-def _mean_slowdown(ledger: Ledger, world: World) -> FloatArray:
-    if len(world.jobs) == 1:
-        return _none(ledger)
-    return _floats(((ledger.end_s - world.jobs.arrival_s) / world.wall_s.min(axis=1)).mean(axis=1))
+def _mean_slowdown(of: _Of) -> FloatArray:
+    return _floats((of.jct_s / of.world.wall_s.min(axis=1)[of.jobs]).mean(axis=1))
 
 
 def _fairness(ledger: Ledger, world: World) -> FloatArray:
-    """Return the 95th percentile of completion times over those with an equal share."""
-    if len(world.jobs) == 1:
-        return _none(ledger)
+    """Return the completion time of each job over that with an equal share of every pool."""
+    if len(world.jobs) < 2:
+        return np.full(ledger.end_s.shape, math.nan)
     arrival_s, (pace, share) = world.jobs.arrival_s, _equal_pace(world)
     rho = np.empty(ledger.end_s.shape)
-    for run, end_s in enumerate(ledger.end_s):
-        jct_s = end_s - arrival_s
-        rho[run] = jct_s * pace / np.maximum(_mean_present(arrival_s, end_s), share)
-    return _floats(np.percentile(np.where(np.isfinite(rho), rho, np.nan), 95, axis=1))
+    with np.errstate(all="ignore"):
+        for run, end_s in enumerate(ledger.end_s):
+            present = np.maximum(_mean_present(arrival_s, end_s), share)
+            rho[run] = (end_s - arrival_s) * pace / present
+    return rho
 
 
 def _equal_pace(world: World) -> tuple[FloatArray, FloatArray]:
@@ -339,63 +463,79 @@ def _minding(world: World) -> list[int]:
     return [p for p, pool in enumerate(world.pools) if pool.placement is not None]
 
 
-def _spread(ledger: Ledger, world: World) -> FloatArray:
+def _spread(of: _Of) -> FloatArray:
     """Return the share of the chip time of jobs on more groups than they need."""
-    held_chip_s = ledger.chip_s[:, :-1, _minding(world)].sum(axis=(1, 2, 3))
-    return _floats(ledger.spread_chip_s.sum(axis=1) / held_chip_s)
+    held_chip_s = of.chip_s[:, :, _minding(of.world)].sum(axis=(1, 2, 3))
+    return _floats(of.ledger.spread_chip_s.sum(axis=1) / held_chip_s)
 
 
-def _idle_in_parts(ledger: Ledger, world: World) -> FloatArray:
+def _idle_in_parts(of: _Of) -> FloatArray:
     """Return the share of idle chip time in groups of which other nodes are not idle."""
-    idle_chip_s = ledger.chip_s[:, -1, _minding(world), IDLE].sum(axis=1)
-    return _floats(ledger.in_parts_chip_s.sum(axis=1) / idle_chip_s)
+    idle_chip_s = of.ledger.chip_s[:, -1, _minding(of.world), IDLE].sum(axis=1)
+    return _floats(of.ledger.in_parts_chip_s.sum(axis=1) / idle_chip_s)
 
 
 _OF_GROUPS: dict[str, Measure] = {
-    "n_groups_beyond_least": lambda led, _: (
-        led.counts["beyond"].sum(axis=1) / led.counts["placed"].sum(axis=1)
+    "n_groups_beyond_least": lambda of: (
+        of.ledger.counts["beyond"].sum(axis=1) / of.ledger.counts["placed"].sum(axis=1)
     ),
     "spread_frac": _spread,
     "idle_in_parts_frac": _idle_in_parts,
 }
-"""What there is where a pool minds in which groups its nodes stand."""
+"""Of a whole run, where a pool minds in which groups its nodes stand."""
 
-_ANYWAY: dict[str, Measure] = {
-    "n_unexpected": lambda led, w: (
-        led.counts["interruptions"][:, : w.n_fault_kinds].sum(axis=1) * 1.0
+_OF_ANY: dict[str, Measure] = {
+    "n_unfinished": lambda of: np.isinf(of.end_s).sum(axis=1) * 1.0,
+    "service_chip_h": _of_services(lambda of: of.served_chip_s.sum(axis=(1, 2))),
+    "service_lacked_chip_h": _of_services(
+        lambda of: of.ledger.lacked_chip_s[:, of.services].sum(axis=1)
     ),
-    "n_planned": lambda led, w: led.counts["interruptions"][:, w.n_fault_kinds :].sum(axis=1) * 1.0,
-    "n_slowdowns": _count("slowdowns", Slow),
-    "n_idle_faults": _count("idle_faults"),
-    "n_node_repairs": _count("repairs"),
-    "n_retired": _count("retired"),
-    "wall_days": lambda led, _: led.wall_s / DAY_S,
-    "service_chip_h": _of_services(lambda led: led.served[..., 0].sum(axis=(1, 2))),
-    "service_lacked_chip_h": _of_services(lambda led: led.lacked_chip_s.sum(axis=1)),
-    "n_unfinished": lambda led, _: np.isinf(led.end_s).sum(axis=1) * 1.0,
+    **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},
+    "held_chip_h": lambda of: of.chip_s.sum(axis=(1, 2, 3)) / HOUR_S,
 }
-"""What there is without jobs too."""
+"""Of some jobs and services, be they none."""
 
-_MEASURES: dict[str, Measure] = {
-    **_ANYWAY,
-    "n_from_start": _count("from_start", Corrupt),
+_OF_JOBS: dict[str, Measure] = {
+    "n_from_start": _if_any(Corrupt, lambda of: of.count("from_start").sum(axis=1)),
     "n_deadlines_missed": _deadlines_missed,
-    "done_by_deadline_frac": _done_by_deadline_frac,
     "goodput_frac": _goodput_frac,
     "ettr": _ettr,
     "available_frac": _available,
-    **{name: _time(name) for name in TIMES},
-    "kept_gtok": lambda led, w: _tokens(led, w, TRAIN) / 1e9,
+    "kept_gtok": lambda of: _tokens(of, TRAIN) / 1e9,
     "goodput_tok_per_s": _goodput,
-    "throughput_tok_per_s": _of_one(_throughput),  # speeds do not add up over time
-    "mean_jct_h": _mean_jct_h,
+    "mean_jct_h": lambda of: of.jct_s.mean(axis=1) / HOUR_S,
     **{f"jct_p{p}_h": _jct_percentile(p) for p in (50, 95, 99)},
-    "mean_slowdown_x": _mean_slowdown,
-    "fairness_p95_x": _fairness,
-    "n_preemptions": lambda led, _: np.maximum(led.counts["stays"] - 1, 0).sum(axis=1) * 1.0,
-    "idle_while_waiting_frac": lambda led, w: (
-        led.waiting_idle_chip_s / (sum(w.n_chips) * led.wall_s)
-    ),
-    "peak_power_kw": lambda led, _: led.peak_w / 1e3,
-    "mean_wait_h": lambda led, _: led.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
+    "mean_slowdown_x": _of_several(_mean_slowdown),
+    "fairness_p95_x": _of_several(lambda of: _percentile(of.fairness[:, of.jobs], 95)),
+    "n_preemptions": lambda of: np.maximum(of.count("stays") - 1, 0).sum(axis=1),
+    "mean_wait_h": lambda of: of.job_s[..., QUEUE].mean(axis=1) / HOUR_S,
+    "effective_chip_h": _effective_chip_h,
 }
+"""Of some jobs: all, or those of a tenant."""
+
+_OF_RUN: dict[str, Measure] = {
+    "n_unexpected": lambda of: (
+        of.ledger.counts["interruptions"][:, : of.world.n_fault_kinds].sum(axis=1) * 1.0
+    ),
+    "n_planned": lambda of: (
+        of.ledger.counts["interruptions"][:, of.world.n_fault_kinds :].sum(axis=1) * 1.0
+    ),
+    "n_slowdowns": _if_any(Slow, _count("slowdowns")),
+    "n_idle_faults": _count("idle_faults"),
+    "n_node_repairs": _count("repairs"),
+    "n_retired": _count("retired"),
+    "wall_days": lambda of: of.ledger.wall_s / DAY_S,
+    "repair_chip_h": lambda of: of.ledger.chip_s[..., REPAIR].sum(axis=(1, 2)) / HOUR_S,
+}
+"""Of a whole run."""
+
+_OF_ALL_JOBS: dict[str, Measure] = {
+    "done_by_deadline_frac": _done_by_deadline_frac,
+    **{name: _time(name) for name in TIMES},
+    "throughput_tok_per_s": _of_one(_throughput),  # speeds do not add up over time
+    "idle_while_waiting_frac": lambda of: (
+        of.ledger.waiting_idle_chip_s / (sum(of.world.n_chips) * of.ledger.wall_s)
+    ),
+    "peak_power_kw": lambda of: of.ledger.peak_w / 1e3,
+}
+"""Of a whole run with jobs."""

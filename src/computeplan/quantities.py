@@ -233,6 +233,11 @@ QUANTITIES = _table(
         "Chip time that jobs hold / chip time of all pools to the end of the window.",
     ),
     Quantity(
+        "effective_frac", "", "Effective share of chips", "有效芯片占比",
+        "Chip time that jobs hold, times their speed on that pool / on the pool where each is "
+        "fastest / chip time of all pools to the end of the window; of several pools.",
+    ),
+    Quantity(
         "wall_days", "d", "Length of the run", "运行时长",
         "From time 0 to the end of the last job, or to where the run was cut.", 4,
     ),
@@ -378,6 +383,11 @@ QUANTITIES = _table(
         "power caps let them, and others idle.",
     ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
+    _chip_h(
+        "effective", "Effective chip-hours", "有效作业卡时",
+        "Chip time that jobs hold, times their speed on that pool / on the pool where each is "
+        "fastest; of several pools.",
+    ),
     _chip_h("service", "Chip-hours of services", "服务卡时", "Chip time that services hold."),
     _chip_h(
         "service_lacked", "Chip-hours that services lacked", "服务欠缺卡时",

@@ -133,7 +133,7 @@ def test_books_are_kept_by_kind_where_there_are_many_jobs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world_jobs, "MOST_BOOKED_APART", 10)
         together = event.play(replace(compile_world(scenario_of(GENERATED))), 0, 0, 1)
-    assert together.booked.shape[1] == len(world.jobs.kinds) + 1
+    assert together.booked.shape[1] == len(world.jobs.kinds) + 1  # all have one tenant
     assert together.booked.sum(axis=1) == pytest.approx(apart.booked.sum(axis=1))
     assert together.end_s == pytest.approx(apart.end_s)
     assert together.kept_frac == pytest.approx(np.ones((1, 50)))

@@ -77,7 +77,7 @@ def compile_world(scenario: Scenario) -> World:
         currency=scenario.currency,
         policy=scenario.policy.name,
         decide=load_policy(scenario.policy.name, settings),
-        tenants=tenants_of(scenario, pools, all_jobs.tenant_names),
+        tenants=tenants_of(scenario, pools, (*all_jobs.tenant_names, *_of_services(scenario))),
         pools=tuple(pools),
         jobs=all_jobs,
         kind_names=(*scenario.faults, *planned),
@@ -166,6 +166,11 @@ def _rate(scenario: Scenario) -> list[Note]:
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []
     return [note("exchange_rate", usd_per_cny=exchange.rate, on=exchange.on)]
+
+
+def _of_services(scenario: Scenario) -> list[str]:
+    """Return the tenants that services name."""
+    return [one.tenant or "" for one in scenario.services.values()]
 
 
 def _has_exact_speed(spec: JobSpec, job: Job) -> bool:

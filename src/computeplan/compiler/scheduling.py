@@ -92,7 +92,7 @@ def _value(field: str, value: object, own: object) -> object:
 
 
 def tenants_of(scenario: Scenario, pools: Sequence[Pool], also: Sequence[str]) -> TenantTable:
-    """Return the tenants of a scenario, and those that only jobs name.
+    """Return the tenants of a scenario, and those that only jobs and services name.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def tenants_of(scenario: Scenario, pools: Sequence[Pool], also: Sequence[str]) -
     pools : sequence of Pool
         In the order of the quotas.
     also : sequence of str
-        Tenants that jobs name.
+        Tenants that jobs and services name.
     """
     names = tuple(dict.fromkeys(("", *scenario.tenants, *also)))
     written = [scenario.tenants.get(name) for name in names]

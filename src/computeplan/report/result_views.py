@@ -10,20 +10,18 @@ Long because the tables of one result stand side by side.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from computeplan.quantities import JOB_QUANTITIES, QUANTITIES, Quantity, in_currency, significant
+from computeplan.quantities import JOB_QUANTITIES, Quantity, in_currency, significant
 from computeplan.report import Language
 from computeplan.report.answer import MARKS, answer, question_of
 from computeplan.report.notes import as_markdown as notes_page
 from computeplan.report.numbers import (
     PER_TOKEN,
-    Scale,
     counts_idle_later,
     difference,
     headline,
@@ -53,6 +51,14 @@ _OF_ENERGY = {
     for name in ("cost_usd", "usd_per_gtok", "carbon_kg", "kg_per_gtok")
     for currency in CURRENCIES
 }
+_OF_TENANTS = (
+    *("mean_wait_h", "mean_jct_h", "jct_p95_h", "mean_slowdown_x", "fairness_p95_x"),
+    *("held_frac", "effective_frac", "goodput_frac", "n_preemptions", "n_deadlines_missed"),
+    *("n_unfinished", "service_chip_h", "service_lacked_chip_h", "energy_jobs_kwh"),
+    *("energy_services_kwh", *(in_currency("cost_jobs_usd", unit) for unit in CURRENCIES)),
+    "carbon_jobs_kg",
+)
+"""What a reader of tenants asks for first."""
 MOST_NAMED = 3
 """Cases without a result that are named; the others are counted."""
 MOST_COLUMNS = 4
@@ -367,41 +373,47 @@ def jobs(result: Result, case: str, *, language: Language = "en") -> Table:
     return Table(title, head, rows, tuple(lines))
 
 
-def tenants(result: Result, *, language: Language = "en") -> Table | None:
-    """Return one row per case and tenant, of its jobs; None where there is one tenant only.
+def tenants(
+    result: Result, quantities: Iterable[str] | None = None, *, language: Language = "en"
+) -> Table | None:
+    """Return one row per case and tenant, of its jobs and services; None where there is one.
 
-    Means and percentiles are over the jobs of a run; those that are unfinished do not count.
+    Parameters
+    ----------
+    result : Result
+    quantities : iterable of str, optional
+        Names, in this order; without, those asked for first that some tenant has.
+    language : {"en", "zh"}, optional
+
+    Raises
+    ------
+    ComputePlanError
+        If a name is not in the table of quantities.
     """
-    first = next(iter(result.cases.values()))
-    names = sorted({*first.job_facts.get("tenant", ())})
-    if len(names) < 2:
+    pairs = [(case, who) for case, found in result.cases.items() for who in found.tenants]
+    if not pairs:
         return None
-    chosen = [QUANTITIES[name] for name in ("mean_wait_h", "mean_jct_h", "jct_p95_h")]
-    rows = []
-    for case, found in result.cases.items():
-        whose = np.array(found.job_facts["tenant"])
-        for name in names:
-            mine = whose == name
-            wait_h, jct_h = found.jobs["wait_h"][:, mine], found.jobs["jct_h"][:, mine]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # a run in which none has ended
-                values = (
-                    np.nanmean(wait_h, axis=1),
-                    np.nanmean(jct_h, axis=1),
-                    np.nanpercentile(jct_h, 95, axis=1),
-                )
-            texts = []
-            for quantity, column in zip(chosen, values, strict=True):
-                scale = Scale(1.0, quantity.unit)
-                middle, ends = middle_and_range(quantity, Estimate.of(column), scale, language)
-                texts.append(f"{middle}, {ends}" if ends else middle)
-            rows.append((f"{case}: {name or '-'}", f"{int(mine.sum()):,}", *texts))
-    head = (
-        f"{phrase('case', language)}: {phrase('tenant', language)}",
-        phrase("n_of_jobs", language),
-        *(quantity.axis(language) for quantity in chosen),
-    )
-    return Table(phrase("tenants_of", language, n=result.n_runs), head, tuple(rows))
+    whose = {case: found.job_facts.get("tenant", ()) for case, found in result.cases.items()}
+    rows = {(c, who): [f"{c}: {who or '-'}", f"{whose[c].count(who):,}"] for c, who in pairs}
+    head = [f"{phrase('case', language)}: {phrase('tenant', language)}"]
+    head, alike = [*head, phrase("n_of_jobs", language)], []
+    for quantity in headline(result, _OF_TENANTS if quantities is None else quantities):
+        found = {pair: result.cases[pair[0]].estimate(quantity.name, pair[1]) for pair in pairs}
+        if quantities is None and not any(e.n for e in found.values()):
+            continue
+        scale = scale_for(quantity.unit, (e.p50 for e in found.values()), language)
+        texts = [middle_and_range(quantity, e, scale, language) for e in found.values()]
+        cells = ["\n".join(text for text in both if text) for both in texts]
+        if quantities is None and len({*cells}) == 1:
+            label = scale.label(quantity, language)
+            alike.append(phrase("value", language, name=label, value=_joined(cells[0])))
+            continue
+        head.append(scale.label(quantity, language))
+        for row, cell in zip(rows.values(), cells, strict=True):
+            row.append(cell)
+    notes = [phrase("same", language, values="; ".join(alike))] if alike else []
+    title = phrase("tenants_of", language, n=result.n_runs)
+    return Table(title, tuple(head), tuple(map(tuple, rows.values())), tuple(notes), ", ")
 
 
 def _fact_label(name: str, language: Language) -> str:

@@ -12,7 +12,7 @@ from computeplan.ledger import Span
 from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate, explained_share
-from computeplan.results.window import BySite, counted_to
+from computeplan.results.window import BySite, chip_h_to, counted_to, shares_of
 
 __all__ = ["CaseResult", "differences", "in_one_window"]
 
@@ -42,13 +42,16 @@ class CaseResult:
     inputs: Mapping[str, FloatArray] = field(default_factory=dict)
     """Quantile that each uncertain input had in each run, by input and chip, in [0, 1); shape
     (n_runs,)."""
+    tenants: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    """By tenant, then as `values`, of its jobs and services; empty where all have one tenant."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.values if name not in QUANTITIES]
+        every = (self.values, *self.tenants.values())
+        unknown = [name for values in every for name in values if name not in QUANTITIES]
         unknown += [name for name in self.jobs if name not in JOB_QUANTITIES]
         if unknown:
             raise ValueError(f"not in quantities.py: {', '.join(unknown)}")
-        shapes = {np.shape(value) for value in self.values.values()}
+        shapes = {np.shape(value) for values in every for value in values.values()}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1 or self.n_runs < 1:
             raise ValueError(f"values must all have the shape (n_runs,), got {sorted(shapes)}")
         for name, value in self.inputs.items():
@@ -78,9 +81,13 @@ class CaseResult:
         end_s = np.zeros(self.n_runs) if self.by_site is None else self.by_site.end_s
         return np.where(is_done, end_s, 0.0)
 
-    def estimate(self, name: str) -> Estimate:
-        """Return the estimate of a quantity; without any value if the case does not have it."""
-        values = self.values.get(name, np.full(self.n_runs, np.nan))
+    def estimate(self, name: str, tenant: str | None = None) -> Estimate:
+        """Return the estimate of a quantity, of all or of the jobs and services of a tenant.
+
+        Without any value if the case does not have it.
+        """
+        found = self.values if tenant is None else self.tenants.get(tenant, {})
+        values = found.get(name, np.full(self.n_runs, np.nan))
         return Estimate.of(values, QUANTITIES[name].bounds)
 
     def counted_to(self, window_s: FloatArray) -> CaseResult:
@@ -92,7 +99,12 @@ class CaseResult:
             return self
         until_s = np.maximum(window_s, self.by_site.end_s)
         counted = counted_to(self.by_site, self.values["kept_gtok"], until_s)
-        return replace(self, values={**self.values, **counted})
+        chip_h = chip_h_to(self.by_site, until_s)
+        return replace(
+            self,
+            values={**self.values, **counted, **shares_of(self.values, chip_h)},
+            tenants={who: {**of, **shares_of(of, chip_h)} for who, of in self.tenants.items()},
+        )
 
     def inputs_share(self, name: str) -> float:
         """Return the share of a quantity's variance over runs that uncertain inputs explain.

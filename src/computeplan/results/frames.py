@@ -21,8 +21,8 @@ from computeplan.results.cases import CaseResult
 
 __all__ = ["KINDS", "Columns", "axes_of", "columns", "quantities_of", "to_frame", "to_xarray"]
 
-KINDS = ("runs", "jobs", "summary")
-"""Tables there are: a row per run, per run and job, per quantity."""
+KINDS = ("runs", "jobs", "tenants", "summary")
+"""Tables there are: a row per run, per run and job, per run and tenant, per quantity."""
 
 STATISTICS = ("mean", "low", "high", "p5", "p50", "p95", "n", "n_none", "n_beyond")
 
@@ -56,7 +56,7 @@ def columns(cases: Cases, kind: str) -> Iterator[Columns]:
     >>> next(columns({"a": case}, "runs"))["jobs.j.chips"]
     [8, 8]
     """
-    makers = dict(zip(KINDS, (_runs, _jobs, _summary), strict=True))
+    makers = dict(zip(KINDS, (_runs, _jobs, _tenants, _summary), strict=True))
     if kind not in makers:
         raise ComputePlanError(f"no table {kind!r}. Tables: {', '.join(KINDS)}")
     return makers[kind](cases)
@@ -89,6 +89,22 @@ def _jobs(cases: Cases) -> Iterator[Columns]:
             | {"job": [*case.job_names] * n_runs}
             | {fact: [*case.job_facts.get(fact, no_texts)] * n_runs for fact in facts}
             | {q: np.reshape(case.jobs.get(q, none), -1) for q in names}
+        )
+
+
+def _tenants(cases: Cases) -> Iterator[Columns]:
+    axes = axes_of(cases)
+    found = {name for case in cases.values() for of in case.tenants.values() for name in of}
+    names = [name for name in QUANTITIES if name in found]
+    for name, case in cases.items():
+        n_runs, tenants = case.n_runs, case.tenants
+        none = np.full(n_runs, np.nan)
+        by_tenant = {q: [of.get(q, none) for of in tenants.values()] for q in names}
+        yield (
+            _named(name, case, axes, n_runs * len(tenants))
+            | {"run": [run for run in range(n_runs) for _ in tenants]}
+            | {"tenant": [*tenants] * n_runs}
+            | {q: np.reshape(np.transpose(arrays), -1) for q, arrays in by_tenant.items()}
         )
 
 

@@ -21,7 +21,7 @@ from computeplan.arrays import FloatArray
 from computeplan.quantities import in_currency
 from computeplan.units import DAY_S
 
-__all__ = ["MEASURES", "BySite", "counted_to", "joined"]
+__all__ = ["MEASURES", "BySite", "chip_h_to", "counted_to", "joined", "of_holders", "shares_of"]
 
 MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
@@ -110,45 +110,86 @@ def counted_to(
     >>> float(found["energy_jobs_kwh"][0]), float(found["energy_idle_kwh"][0])
     (5.0, 2.0)
     """
+    jobs, services = _summed(by_site.jobs), _summed(by_site.services or {})
+    idle = {name: _idle_to(by_site, name, window_s) for name in MEASURES}
+    total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
+    values = {
+        **{name: value for name, value in total.items() if name != "chip_h"},
+        "energy_idle_kwh": idle["energy_kwh"],
+        "cost_idle_usd": idle["cost_usd"],
+        "carbon_idle_kg": idle["carbon_kg"],
+        "window_days": window_s / DAY_S,
+    }
+    holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
+    return _named(values, by_site.currency) | holders
+
+
+def of_holders(
+    jobs: Mapping[str, FloatArray],
+    services: Mapping[str, FloatArray] | None,
+    kept_gtok: FloatArray,
+    currency: str,
+) -> dict[str, FloatArray]:
+    """Return what some jobs and services take, per run, which depends on no window.
+
+    Parameters
+    ----------
+    jobs, services : mapping of str to ndarray
+        By name of `MEASURES`; shape (n_runs, n_sites). None of services where there are none.
+    kept_gtok : ndarray, shape (n_runs,)
+        Tokens that the jobs kept. [Gtoken]
+    currency : str
+        In which money is.
+    """
+    of_jobs, of_services = _summed(jobs), _summed(services or {})
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = {
+            "energy_jobs_kwh": of_jobs["energy_kwh"],
+            "energy_services_kwh": of_services.get("energy_kwh", np.full(len(kept_gtok), np.nan)),
+            "cost_jobs_usd": of_jobs["cost_usd"],
+            "carbon_jobs_kg": of_jobs["carbon_kg"],
+            "kwh_per_gtok": of_jobs["energy_kwh"] / kept_gtok,
+            "usd_per_gtok": of_jobs["cost_usd"] / kept_gtok,
+            "kg_per_gtok": of_jobs["carbon_kg"] / kept_gtok,
+        }
+    return _named(values, currency)
+
+
+def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:
+    """Return the chip-hours of all pools to the end of a window; shape (n_runs,)."""
+    services = _summed(by_site.services or {}).get("chip_h", 0.0)
+    idle = _idle_to(by_site, "chip_h", window_s)
+    return np.asarray(_summed(by_site.jobs)["chip_h"] + services + idle)
+
+
+def shares_of(values: Mapping[str, FloatArray], chip_h: FloatArray) -> dict[str, FloatArray]:
+    """Return held and effective chip-hours as shares of those of all pools, where they are known.
+
+    Examples
+    --------
+    >>> shares_of({"held_chip_h": np.array([6.0])}, np.array([8.0]))
+    {'held_frac': array([0.75])}
+    """
+    names = {"held_frac": "held_chip_h", "effective_frac": "effective_chip_h"}
+    return {name: values[of] / chip_h for name, of in names.items() if of in values}
+
+
+def _summed(part: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {name: by_site.sum(axis=1) for name, by_site in part.items()}
+
+
+def _idle_to(by_site: BySite, name: str, window_s: FloatArray) -> FloatArray:
+    """Return what idle chips take to the end of a window; shape (n_runs,)."""
     rest_days = (window_s - by_site.end_s)[:, None] / DAY_S
     if (rest_days < 0).any():
         raise ValueError("a window must not end before the run does")
-    jobs = {name: of_jobs.sum(axis=1) for name, of_jobs in by_site.jobs.items()}
-    idle = {
-        name: (of_idle + np.where(rest_days > 0, by_site.idle_per_day[name] * rest_days, 0.0)).sum(
-            axis=1
-        )
-        for name, of_idle in by_site.idle.items()
-    }
-    none = np.zeros(len(by_site.end_s))
-    of_services = by_site.services or {}
-    services = {name: np.sum(of_services.get(name, none[:, None]), axis=1) for name in MEASURES}
-    total = {name: jobs[name] + services[name] + idle[name] for name in MEASURES}
-    chip_h = total.pop("chip_h")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_gtok = {
-            name: jobs[of] / kept_gtok
-            for name, of in (
-                ("kwh_per_gtok", "energy_kwh"),
-                ("usd_per_gtok", "cost_usd"),
-                ("kg_per_gtok", "carbon_kg"),
-            )
-        }
-        held_frac = jobs["chip_h"] / chip_h
-    values = {
-        **total,
-        "energy_jobs_kwh": jobs["energy_kwh"],
-        "energy_idle_kwh": idle["energy_kwh"],
-        "energy_services_kwh": services["energy_kwh"] if of_services else none + np.nan,
-        "cost_jobs_usd": jobs["cost_usd"],
-        "cost_idle_usd": idle["cost_usd"],
-        "carbon_jobs_kg": jobs["carbon_kg"],
-        "carbon_idle_kg": idle["carbon_kg"],
-        **per_gtok,
-        "held_frac": held_frac,
-        "window_days": window_s / DAY_S,
-    }
+    later = np.where(rest_days > 0, by_site.idle_per_day[name] * rest_days, 0.0)
+    return np.asarray((by_site.idle[name] + later).sum(axis=1))
+
+
+def _named(values: Mapping[str, FloatArray], currency: str) -> dict[str, FloatArray]:
+    """Return quantities by their names in a currency; NaN where there is no number."""
     return {
-        in_currency(name, by_site.currency): np.where(np.isfinite(value), value, np.nan)
+        in_currency(name, currency): np.where(np.isfinite(value), value, np.nan)
         for name, value in values.items()
     }

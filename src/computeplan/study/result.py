@@ -12,7 +12,7 @@ A value that does not exist in a run is left out, and the number of runs without
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import ModuleType
@@ -154,12 +154,22 @@ class Result:
         """
         return _views().versus(self, case, quantities)
 
-    def tenants(self) -> Any:
-        """Return a table, one row per case and tenant: wait and completion time of its jobs.
+    def tenants(self, quantities: Iterable[str] | None = None) -> Any:
+        """Return a table, one row per case and tenant, of its jobs and services.
 
-        None where all jobs have one tenant.
+        None where all have one tenant.
+
+        Parameters
+        ----------
+        quantities : iterable of str, optional
+            Names of the columns; without, those a reader asks for first.
+
+        Raises
+        ------
+        ComputePlanError
+            If a name is not in the table of quantities.
         """
-        return _views().tenants(self)
+        return _views().tenants(self, quantities)
 
     def notes_page(self, language: Literal["en", "zh"] = "en") -> str:
         """Return all notes as Markdown: what could change the answer first, facts of cases last."""
@@ -173,8 +183,9 @@ class Result:
 
         Parameters
         ----------
-        kind : {"runs", "jobs", "summary"}
-            A row per run, per run and job, or per quantity.
+        kind : {"runs", "jobs", "tenants", "summary"}
+            A row per run, per run and job, per run and tenant (none where all have one), or per
+            quantity.
 
         Raises
         ------
@@ -199,21 +210,31 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the estimates as plain JSON: name, then case, quantity and statistic.
 
-        A number that does not exist is ``None``: ``low`` and ``high`` of a single run, for two.
+        Where there are several tenants, `tenants` has the same of each: case, tenant, quantity. A
+        number that does not exist is ``None``: ``low`` and ``high`` of a single run, for two.
         Where cases are missing, ``incomplete`` says which and why.
         """
         missing = {
             name: {"code": why.code, "values": dict(why.items)}
             for name, why in self.incomplete.items()
         }
+        by_tenant = {
+            name: {who: _estimates(case, of, who) for who, of in case.tenants.items()}
+            for name, case in self.cases.items()
+            if case.tenants
+        }
         return {
             "name": self.name,
             **({"incomplete": missing} if missing else {}),
-            "cases": {
-                name: {q: case.estimate(q).to_json() for q in QUANTITIES if q in case.values}
-                for name, case in self.cases.items()
-            },
+            "cases": {name: _estimates(case, case.values) for name, case in self.cases.items()},
+            **({"tenants": by_tenant} if by_tenant else {}),
         }
+
+
+def _estimates(
+    case: CaseResult, names: Collection[str], tenant: str | None = None
+) -> dict[str, Any]:
+    return {q: case.estimate(q, tenant).to_json() for q in QUANTITIES if q in names}
 
 
 def _views() -> ModuleType:

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +30,7 @@ from computeplan.arrays import FloatArray
 from computeplan.engines import batch, event
 from computeplan.errors import ComputePlanError, InfeasibleError
 from computeplan.ledger import Span
-from computeplan.metrics import by_site, measure, measure_jobs
+from computeplan.metrics import by_site, measure, measure_jobs, measure_tenants
 from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult, in_one_window
 from computeplan.results.window import BySite, joined
@@ -223,6 +223,7 @@ class _Counted:
     values: Mapping[str, FloatArray]
     inputs: Mapping[str, FloatArray]
     jobs: Mapping[str, FloatArray]
+    tenants: Mapping[str, Mapping[str, FloatArray]]
     by_site: BySite
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
@@ -246,17 +247,23 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
     if world.jobs.n_groups < len(world.jobs):  # where each of many jobs ran is not kept
         pool = np.full((n_runs, len(world.jobs)), -1)
     inputs = Trace(world, seed, first_run, n_runs).quantiles()
-    of_jobs, of_sites = measure_jobs(ledger, world), by_site(ledger, world)
-    values, is_capped = measure(ledger, world), bool(ledger.weighted("capped").any())
-    return _Counted(values, inputs, of_jobs, of_sites, pool, tuple(spans or ()), is_capped)
+    return _Counted(
+        measure(ledger, world),
+        inputs,
+        measure_jobs(ledger, world),
+        measure_tenants(ledger, world),
+        by_site(ledger, world),
+        pool,
+        tuple(spans or ()),
+        is_capped=bool(ledger.weighted("capped").any()),
+    )
 
 
 def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
     world = case.world
 
     def join(block: str) -> dict[str, FloatArray]:
-        names = getattr(counted[0], block)
-        return {name: np.concatenate([getattr(c, block)[name] for c in counted]) for name in names}
+        return _joined([getattr(c, block) for c in counted])
 
     def deadline(at_s: float) -> str:
         return "" if math.isinf(at_s) else f"{at_s / HOUR_S:g}"
@@ -279,7 +286,13 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         pool_names=tuple(pool.name for pool in world.pools),
         axes=case.axes,
         by_site=joined([c.by_site for c in counted]),
+        tenants={who: _joined([c.tenants[who] for c in counted]) for who in counted[0].tenants},
     )
+
+
+def _joined(parts: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Return arrays of ranges of runs as one each, by name."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _usual_pool(world: World, pools: np.ndarray[Any, Any]) -> str:

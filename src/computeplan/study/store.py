@@ -6,6 +6,7 @@
     inputs/             what it reads, if anything
     runs.csv            one row per case and run, with the axes of the sweep as columns
     jobs.csv            one row per case, run and job; the axes too
+    tenants.csv         one row per case, run and tenant, if there are several; the axes too
     summary.csv .json   estimates; the JSON also holds notes and facts
     notes.md            notes and facts in words; notes.zh.md in Chinese
     sites.csv           what counting to another window needs, per case, run and site
@@ -62,17 +63,19 @@ _PARTS = ("jobs", "idle", "idle_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
 _NAMES = (
-    *("scenario.yaml", "runs.csv", "jobs.csv", "sites.csv", "timeline.csv"),
+    *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
     *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
 _COLUMNS = {
     "runs.csv": ("case", "run"),
     "jobs.csv": ("case", "run", "job"),
+    "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
     "timeline.csv": ("case", *_SPAN),
 }
 """Without which a table is not one of ours."""
-_READ = {*_NAMES} - {"summary.csv", "sites.csv", *_NOTES}
+_OF_SOME = {"sites.csv", "tenants.csv"}  # not of earlier versions, nor all results
+_READ = {*_NAMES} - {"summary.csv", *_OF_SOME, *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
 """Of a table that is read: so much in any case, and for each of so many runs."""
@@ -116,7 +119,8 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
     for name, content in result.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    for kind in KINDS:
+    has_tenants = any(case.tenants for case in result.cases.values())
+    for kind in (kind for kind in KINDS if kind != "tenants" or has_tenants):
         _write_columns(folder / f"{kind}.csv", columns(result.cases, kind))
     spans = (
         (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
@@ -270,22 +274,12 @@ def load_result(folder: Path) -> Result:
         scenario_yaml = file.read()
     read = partial(_read_csv, folder, most_bytes=most_bytes)
     swept = {path for found in axes.values() for path in found}
-    tables = {name: read(name, left_out=swept) for name in ("runs.csv", "jobs.csv")}
-    spans = read("timeline.csv")
-    has_sites = os.path.lexists(folder / "sites.csv")  # not of earlier versions
-    sites = read("sites.csv") if has_sites else {}
+    is_there = {name: name in _READ or os.path.lexists(folder / name) for name in _COLUMNS}
+    tables = {name: read(name, left_out=swept) if is_there[name] else {} for name in _COLUMNS}
     cases = {}
     for case in facts:
-        cases[case] = _case(
-            folder,
-            tables["runs.csv"].get(case, []),
-            tables["jobs.csv"].get(case, []),
-            spans.get(case, []),
-            sites.get(case, []),
-            facts[case],
-            pools.get(case),
-            axes[case],
-        )
+        rows = {name: table.get(case, []) for name, table in tables.items()}
+        cases[case] = _case(folder, rows, facts[case], pools.get(case), axes[case])
     parts = (name, about, cases, provenance, scenario_yaml, notes)
     return Result(*parts, incomplete=missing, asks=asks)
 
@@ -335,14 +329,12 @@ def _read_csv(
 
 def _case(
     folder: Path,
-    runs: list[dict[str, str]],
-    jobs: list[dict[str, str]],
-    spans: list[dict[str, str]],
-    sites: list[dict[str, str]],
+    rows: Mapping[str, list[dict[str, str]]],
     facts: dict[str, Note],
     pools: list[str] | None,
     axes: dict[str, object],
 ) -> CaseResult:
+    runs, jobs, tenants, sites, spans = (rows[name] for name in _COLUMNS)
     with _blame(folder, "runs.csv"):
         if not runs:
             raise ValueError("a case has no runs")
@@ -362,6 +354,9 @@ def _case(
             name: tuple(row[name] for row in first) for name in names if name not in JOB_QUANTITIES
         }
         job_names = tuple(row["job"] for row in first)
+    with _blame(folder, "tenants.csv"):
+        by_tenant = _by_tenant(tenants, len(runs)) if tenants else {}
+        CaseResult(values, tenants=by_tenant)
     with _blame(folder, "timeline.csv"):
         if pools is None:  # earlier versions
             pools = list(dict.fromkeys(row["pool"] for row in spans))
@@ -370,9 +365,8 @@ def _case(
     with _blame(folder, "sites.csv"):
         by_site = _by_site(sites, len(runs)) if sites else None
     with _blame(folder, "jobs.csv"):
-        return CaseResult(
-            values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site, inputs
-        )
+        parts = (values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site)
+        return CaseResult(*parts, inputs, by_tenant)
 
 
 def _span(row: dict[str, str], places: Mapping[str, int], pools: list[str]) -> Span:
@@ -384,6 +378,13 @@ def _span(row: dict[str, str], places: Mapping[str, int], pools: list[str]) -> S
         end_s=float(row["end_s"]),
         n_chips=float(row["n_chips"]),
     )
+
+
+def _by_tenant(rows: list[dict[str, str]], n_runs: int) -> dict[str, dict[str, FloatArray]]:
+    names = list(dict.fromkeys(row["tenant"] for row in rows))
+    quantities = [name for name in rows[0] if name not in ("run", "tenant")]
+    columns = {q: _column(rows, q).reshape(n_runs, len(names)) for q in quantities}
+    return {name: {q: columns[q][:, i] for q in quantities} for i, name in enumerate(names)}
 
 
 def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:

@@ -20,7 +20,7 @@ from computeplan.world.pools import Pool
 __all__ = ["Job", "Jobs", "Shrinking", "Tier"]
 
 _KNOWN = Factor()
-MOST_BOOKED_APART = 10_000  # jobs whose chip-seconds are kept apart, rather than by kind
+MOST_BOOKED_APART = 10_000  # jobs whose chip-seconds are kept apart, rather than by kind and tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,19 +262,19 @@ class Jobs(Sequence[Job]):
         found: list[int] = order[last].tolist()
         return found
 
-    def of_kind(self, name: str) -> FloatArray:
-        """Return an attribute of the kind of each job, shape (n_jobs, ...)."""
-        return np.array([getattr(one, name) for one in self.kinds])[self.kind]
+    def of_kind(self, name: str, jobs: slice | IntArray = slice(None)) -> FloatArray:
+        """Return an attribute of the kind of each job, or of some jobs, shape (n_jobs, ...)."""
+        return np.array([getattr(one, name) for one in self.kinds])[self.kind[jobs]]
 
     @cached_property
     def train_s(self) -> FloatArray:
         """Training time of each job on each pool, shape (n_jobs, n_pools). [s]"""
         return np.asarray(self.of_kind("train_s") * self.scale[:, None])
 
-    @cached_property
+    @property
     def n_groups(self) -> int:
-        """Of how many jobs, or kinds of job, chip-seconds are kept apart."""
-        return len(self) if len(self) <= MOST_BOOKED_APART else len(self.kinds)
+        """Of how many jobs, or kinds of job of a tenant, chip-seconds are kept apart."""
+        return len(self.firsts)
 
     @cached_property
     def firsts(self) -> IntArray:
@@ -283,5 +283,12 @@ class Jobs(Sequence[Job]):
 
     @cached_property
     def group(self) -> IntArray:
-        """Where chip-seconds of each job are kept, shape (n_jobs,)."""
-        return np.arange(len(self)) if len(self) <= MOST_BOOKED_APART else self.kind
+        """Where chip-seconds of each job are kept, shape (n_jobs,).
+
+        Of many jobs, together with those of the same kind and tenant.
+        """
+        if len(self) <= MOST_BOOKED_APART:
+            return np.arange(len(self))
+        of_tenant = self.kind * len(self.tenant_names) + self.tenant
+        found: IntArray = np.unique(of_tenant, return_inverse=True)[1]
+        return found

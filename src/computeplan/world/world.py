@@ -89,7 +89,6 @@ class World:
     tenants: TenantTable = field(default_factory=TenantTable)
     services: tuple[Service, ...] = ()
     """Who holds chips beside jobs, by the hour."""
-    """Who holds chips beside the jobs."""
     at_most_s: float = math.inf
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
 
@@ -182,6 +181,12 @@ class World:
         )
 
     @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """Tenants that have jobs or services, by their places in `tenants`."""
+        of_services = {self.tenants.names.index(one.tenant) for one in self.services}
+        return tuple(sorted(of_services.union(np.unique(self.job_table.tenant).tolist())))
+
+    @cached_property
     def pool_table(self) -> PoolTable:
         """What a policy may see of the pools."""
         chips = np.array([pool.chips_per_node for pool in self.pools])
@@ -227,12 +232,14 @@ class World:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
         return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
 
-    def work_factor(self, step_factor: FloatArray) -> FloatArray:
+    def work_factor(
+        self, step_factor: FloatArray, jobs: slice | IntArray = slice(None)
+    ) -> FloatArray:
         """Return how many times its nominal training time each job takes, from its steps.
 
-        Both of shape (n_runs, n_jobs, n_pools).
+        Or each of some jobs. Both of shape (n_runs, n_jobs, n_pools).
         """
-        is_timed = self.jobs.of_kind("is_timed")
+        is_timed = self.jobs.of_kind("is_timed", jobs)
         return np.where(is_timed[:, None], 1.0, step_factor)
 
     def long_run_wall_s(self, job: int, pool: int) -> float:
