@@ -47,9 +47,11 @@ COUNTS = {
     "stays": "times that a job was given nodes, by job",
     "placed": "times that a job was given nodes of a pool that minds their groups, by pool",
     "beyond": "groups on which jobs then lay beyond the least that could hold them, by pool",
+    "quota_violations": "times that a tenant began to hold more of a pool than its quota while"
+    " another waited below its own, by tenant",
     "from_start": "times that a job began again because every save kept may hold damage, by job",
 }
-"""What is counted, by name; the last axis is kinds, pools or jobs of the world."""
+"""What is counted, by name; the last axis is kinds, pools, tenants or jobs of the world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ class Ledger:
     in_parts_chip_s: FloatArray
     """Idle chip-seconds in groups of nodes of which others were not idle, of pools that mind; shape
     (n_runs, n_pools). [s]"""
+    over_quota_chip_s: FloatArray
+    """Chip-seconds that tenants held beyond their quota while others waited below theirs; shape
+    (n_runs, n_tenants). [s]"""
     counts: Mapping[str, IntArray]
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
@@ -181,6 +186,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
         spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
         in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
+        over_quota_chip_s=np.concatenate([one.over_quota_chip_s for one in ledgers]),
         counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
         weights=first.weights,
         spans=first.spans,

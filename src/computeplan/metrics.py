@@ -35,7 +35,7 @@ _EVERY = slice(None)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Of:
-    """Some jobs and services of a world, in the books of all."""
+    """Some jobs, services and tenants of a world, in the books of all."""
 
     ledger: Ledger
     world: World
@@ -46,6 +46,7 @@ class _Of:
     groups: _Some
     """Where chip-seconds of those jobs, and of no others, are kept (`Jobs.group`)."""
     services: _Some
+    tenants: _Some
 
     @property
     def arrival_s(self) -> FloatArray:
@@ -98,7 +99,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     one does not exist; inf for the time to train and the makespan where the run was cut before.
     Those that depend on the window are counted from `by_site`.
     """
-    every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY)
+    every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY, _EVERY)
     of_groups = _OF_GROUPS if _minding(world) else {}
     return _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
 
@@ -116,13 +117,16 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
     of_services = np.array([world.tenants.names.index(one.tenant) for one in world.services])
     of_groups, found = whose[world.jobs.firsts], {}
     for tenant in owners:
-        parts = (np.flatnonzero(part == tenant) for part in (whose, of_groups, of_services))
-        theirs = _Of(ledger, world, fairness, *parts)
+        jobs, groups, served, who = (
+            np.flatnonzero(part == tenant)
+            for part in (whose, of_groups, of_services, np.arange(len(world.tenants.names)))
+        )
+        theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
         capped = ledger.weighted("capped")[:, :-1][:, theirs.groups].sum(axis=1)
-        jobs = _taken(theirs.chip_s.sum(axis=1), world, capped)
+        taken = _taken(theirs.chip_s.sum(axis=1), world, capped)
         services = _taken(_in_training(theirs.served_chip_s), world) if world.services else None
-        holders = of_holders(jobs, services, values["kept_gtok"], world.currency)
+        holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
     return found
 
@@ -260,6 +264,18 @@ def _none(of: _Of) -> FloatArray:
 def _of_services(chip_s: Measure) -> Measure:
     """Return the measure of chip-hours of services; none where the world has none."""
     return lambda of: chip_s(of) / HOUR_S if of.world.services else _none(of)
+
+
+def _of_quotas(by_tenant: Callable[[Ledger], FloatArray | IntArray]) -> Measure:
+    """Return the measure of what is counted by tenant; none where none has a quota."""
+
+    def measured(of: _Of) -> FloatArray:
+        quota = of.world.tenants.quota_nodes
+        if quota is None or not (np.isfinite(quota) & (quota > 0)).any():
+            return _none(of)
+        return _floats(by_tenant(of.ledger)[:, of.tenants].sum(axis=1) * 1.0)
+
+    return measured
 
 
 def _count(name: str) -> Measure:
@@ -490,6 +506,8 @@ _OF_ANY: dict[str, Measure] = {
     "service_lacked_chip_h": _of_services(
         lambda of: of.ledger.lacked_chip_s[:, of.services].sum(axis=1)
     ),
+    "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
+    "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},
     "held_chip_h": lambda of: of.chip_s.sum(axis=(1, 2, 3)) / HOUR_S,
 }

@@ -358,6 +358,12 @@ QUANTITIES = _table(
         "Times that a job saved, gave back its chips and waited again.",
     ),
     Quantity(
+        "n_quota_violations", "", "Quota violations", "配额违规次数",
+        "Times that a tenant began to hold more of a pool than its quota (more than nothing, if it "
+        "has none) while a job that fits in the rest of another tenant's quota waited for lack of "
+        "free nodes there. To borrow what nobody so waits for is none.",
+    ),
+    Quantity(
         "idle_while_waiting_frac", "", "Chips idle while jobs wait", "有作业等待时的空闲芯片占比",
         "Chip time that no job holds while one waits / chip time of all pools to the end of the "
         "run: what fragmentation, reservations and quotas leave unused.",
@@ -387,6 +393,11 @@ QUANTITIES = _table(
         "effective", "Effective chip-hours", "有效作业卡时",
         "Chip time that jobs hold, times their speed on that pool / on the pool where each is "
         "fastest; of several pools.",
+    ),
+    _chip_h(
+        "over_quota", "Chip-hours beyond quotas", "超配额卡时",
+        "Chip time that tenants held beyond their quota of a pool in violation of another's; see "
+        "`n_quota_violations`.",
     ),
     _chip_h("service", "Chip-hours of services", "服务卡时", "Chip time that services hold."),
     _chip_h(

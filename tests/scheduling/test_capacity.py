@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from computeplan.scheduling.decision import Start
-from computeplan.scheduling.policies.capacity import Capacity, _line, _tenant
+from computeplan.scheduling.policies.capacity import Capacity, _line
 from computeplan.scheduling.view import JobTable, PoolTable, TenantTable, View
 from computeplan.testing import check_policy
 
@@ -301,8 +301,7 @@ def test_lines_are_the_queue_sorted(steps):
         sum(run.n_nodes for job, run in view.running.items() if view.tenant[job] == tenant)
         for tenant in range(2)
     ]
-    by_tenant = view.holds(_tenant)
-    assert [by_tenant.get(tenant, [0])[0] for tenant in range(2)] == held
+    assert [view.held_by(tenant)[0] for tenant in range(2)] == held
 
 
 # -- the guarantee -------------------------------------------------------------------------------

@@ -2,15 +2,9 @@
 
 import pytest
 
-from computeplan.quantities import QUANTITIES
 from computeplan.scheduling.decision import Start
 
 
 @pytest.mark.xfail(strict=True, reason="a mixed job is priced by `mix`, and no policy places it")
 def test_a_start_holds_nodes_of_several_pools():
     assert "pools" in Start._fields
-
-
-@pytest.mark.xfail(strict=True, reason="quotas hold under `capacity`, and nobody counts elsewhere")
-def test_violations_of_quotas_are_counted():
-    assert "n_quota_violations" in QUANTITIES

@@ -54,7 +54,14 @@ _OF_ENERGY = {
 _OF_TENANTS = (
     *("mean_wait_h", "mean_jct_h", "jct_p95_h", "mean_slowdown_x", "fairness_p95_x"),
     *("held_frac", "effective_frac", "goodput_frac", "n_preemptions", "n_deadlines_missed"),
-    *("n_unfinished", "service_chip_h", "service_lacked_chip_h", "energy_jobs_kwh"),
+    *(
+        "n_unfinished",
+        "n_quota_violations",
+        "over_quota_chip_h",
+        "service_chip_h",
+        "service_lacked_chip_h",
+        "energy_jobs_kwh",
+    ),
     *("energy_services_kwh", *(in_currency("cost_jobs_usd", unit) for unit in CURRENCIES)),
     "carbon_jobs_kg",
 )

@@ -20,7 +20,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.scheduling.decision import Decision
 from computeplan.scheduling.waiting import Waiting
 
-__all__ = ["JobTable", "Policy", "PoolTable", "Running", "TenantTable", "View"]
+__all__ = ["JobTable", "Policy", "PoolTable", "Running", "TenantTable", "View", "tenant_of"]
 
 SAME_S = 1e-12  # relative: times nearer than this are one time but for rounding
 
@@ -230,6 +230,10 @@ class View:
                 self._count(key, run, run.n_nodes)
         return self.held_by_key[key]
 
+    def held_by(self, tenant: int) -> list[int]:
+        """Return the nodes of each pool that a tenant's jobs hold."""
+        return list(self.holds(tenant_of).get(tenant, [0] * len(self.held)))
+
     def _count(self, key: Key, run: Running, n_nodes: int) -> None:
         held, which = self.held_by_key[key], key(self, run.job)
         if which not in held:
@@ -304,6 +308,11 @@ class View:
     def _forget(self, run: Running) -> None:
         ends = self.ends[run.pool]
         del ends[bisect.bisect_left(ends, (run.end_s, run.job, run.n_nodes))]
+
+
+def tenant_of(view: View, job: int) -> int:
+    """Return whose a job is, an index in `View.tenants`."""
+    return view.tenant[job]
 
 
 Policy = Callable[[View], Decision]

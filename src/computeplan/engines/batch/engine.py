@@ -176,6 +176,7 @@ class _Books:
         by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
         shapes = dict.fromkeys(("repairs", "retired", "in_repair", "placed", "beyond"), by_pool)
         shapes |= dict.fromkeys(("from_start", "stays"), (n_runs, n_jobs))
+        shapes["quota_violations"] = (n_runs, len(world.tenants.names))
         self.counts = {n: np.zeros(shapes.get(n, by_kind), dtype=np.int64) for n in COUNTS}
 
     def add(self, rows: Rows, pool: int, job: int | None) -> None:
@@ -235,6 +236,7 @@ class _Books:
             lacked_chip_s=np.zeros((len(self.wall_s), 0)),
             spread_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             in_parts_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
+            over_quota_chip_s=np.zeros((len(self.wall_s), len(self.world.tenants.names))),
             counts=self.counts,
             weights=self.weights,
         )

@@ -29,6 +29,7 @@ from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.pool import PoolRun
+from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
@@ -193,7 +194,7 @@ class _Run:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
         self.view = View(world.job_table, world.pool_table, world.tenants)
         self.view.done_frac = self._done_frac
-        self.books = JobBooks(world, factor)
+        self.books, self.quotas = JobBooks(world, factor), Quotas(self.view)
         parts = (self.pools, self.view, self.calendar)
         does = (self._stop, self._resize, self._call_policy)
         self.services = Services(world.services, *parts, *does)
@@ -526,6 +527,7 @@ class _Run:
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
         self._hold_to_caps(now_s)
         self.books.note(now_s, view.held, free, self.caps.spared_w(view.held))
+        self.quotas.note(now_s, self.pools)
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -614,6 +616,7 @@ class _Run:
         for pool in self.pools:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
+        self.quotas.close(wall_s)
         return books.ledger(
             wall_s,
             self.slower,
@@ -622,8 +625,10 @@ class _Run:
             [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,
+            self.quotas.over_chip_s,
             self.counts
             | {
+                "quota_violations": self.quotas.n_violations,
                 "repairs": [pool.repairs.n_repairs for pool in self.pools],
                 "retired": [arrivals.effects.generations.n_retired for arrivals in self.arrivals],
                 "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],

@@ -108,6 +108,7 @@ class JobBooks:
         placed: Sequence[Groups | None],
         waiting: Sequence[int],
         spans: list[Span] | None,
+        over_quota_chip_s: Sequence[float],
         counts: Mapping[str, Sequence[int]],
     ) -> Ledger:
         """Return the ledger of the run, which ends at a time with some jobs waiting.
@@ -149,6 +150,7 @@ class JobBooks:
             lacked_chip_s=services[1][None],
             spread_chip_s=spread_chip_s[None],
             in_parts_chip_s=in_parts_chip_s[None],
+            over_quota_chip_s=np.array([over_quota_chip_s]),
             weights=self.weights,
             spans=None if spans is None else joined(spans),
         )

@@ -70,10 +70,6 @@ class Capacity:
         return Decision(moment.starts, moment.stops, memory=tuple(moment.claims))
 
 
-def _tenant(view: View, job: int) -> int:
-    return view.tenant[job]
-
-
 def _line(view: View, job: int) -> Line:
     """Return what jobs have in common of which only the first need be asked whether it fits."""
     kind = view.kind[job]
@@ -95,8 +91,7 @@ class _Moment:
         self.settled: set[int] = set()  # jobs that start, or whose nodes are coming back
         self.short: set[int] = set()  # jobs with a right that nothing can serve now
         self.lent: dict[int, list[int]] = {}  # by pool, borrowed jobs that could be stopped
-        self.held = view.holds(_tenant)
-        self.nothing = [0] * len(view.free)
+        self.held: dict[int, list[int]] = {}  # by tenant, nodes of each pool in the view
         for job in sorted(view.stopping):
             run = view.running[job]
             self.coming[run.pool] += run.n_nodes
@@ -152,7 +147,9 @@ class _Moment:
         """Return the pools on which a job fits in what is left of its tenant's quota."""
         view, tenant = self.view, self.view.tenant[job]
         quota, found = view.quota_nodes[tenant], []
-        held = self.held.get(tenant, self.nothing)
+        if tenant not in self.held:
+            self.held[tenant] = view.held_by(tenant)
+        held = self.held[tenant]
         for pool in view.pools_for(job):
             taken = held[pool] + self.more[tenant, pool] + view.nodes(job, pool)
             if taken <= quota[pool] < float("inf"):
