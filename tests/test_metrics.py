@@ -103,15 +103,15 @@ def test_a_job_on_a_slow_pool_holds_less_in_effect():
 
 def test_a_service_is_of_its_tenant():
     """It has a tenant of its own, without jobs, and needs 2 chips for 6 h, then 4 for 18 h."""
-    services = {"web": {"pool": "p", "chips": [2] * 6 + [4] * 18, "tenant": "shop"}}
+    services = {"web": {"pool": "p", "chips": [2] * 6 + [4] * 18, "tenant": "seller"}}
     data = BY_HAND | {"services": services, "simulate": {"horizon": "24 h", "runs": 1}}
     (case,) = cp.run(cp.load(data)).cases.values()
-    assert list(case.tenants) == ["big", "small", "shop"]
-    shop = case.tenants["shop"]
-    assert shop["service_chip_h"] == pytest.approx([12 + 72])
-    assert shop["held_chip_h"] == [0.0]
-    assert np.isnan(shop["mean_jct_h"]).all()
-    assert shop["energy_services_kwh"] == pytest.approx(case.values["energy_services_kwh"])
+    assert list(case.tenants) == ["big", "small", "seller"]
+    seller = case.tenants["seller"]
+    assert seller["service_chip_h"] == pytest.approx([12 + 72])
+    assert seller["held_chip_h"] == [0.0]
+    assert np.isnan(seller["mean_jct_h"]).all()
+    assert seller["energy_services_kwh"] == pytest.approx(case.values["energy_services_kwh"])
     assert case.tenants["big"]["service_chip_h"] == [0.0]
 
 

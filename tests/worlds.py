@@ -12,7 +12,7 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.ledger import COUNTS, TRAIN, Ledger
+from computeplan.ledger import COUNTS, FIRST_SERVICE, TRAIN, Ledger
 from computeplan.world.world import World
 
 CHIP = {"chip": "nvidia/h100-sxm", "chips_per_node": 1}
@@ -129,12 +129,19 @@ def assert_same_books(one: Ledger, other: Ledger, world: World) -> None:
 
 
 def check_timeline(ledger) -> None:
-    """Check that the timeline of the first run adds up to its books: by job, pool and phase."""
-    told = np.zeros_like(ledger.chip_s[0])
+    """Check that the timeline of the first run adds up to its books: by job, pool and phase.
+
+    And by service and pool.
+    """
+    told, served = np.zeros_like(ledger.chip_s[0]), np.zeros_like(ledger.served[0, ..., 0])
     for span in ledger.spans or ():
-        told[span.job, span.pool, span.phase] += (span.end_s - span.start_s) * span.n_chips
-    booked = ledger.chip_s[0, :-1]
-    np.testing.assert_allclose(told[:-1], booked, rtol=1e-9, atol=1e-7 * (booked.sum() + 1))
+        chip_s = (span.end_s - span.start_s) * span.n_chips
+        if span.job <= FIRST_SERVICE:
+            served[FIRST_SERVICE - span.job, span.pool] += chip_s
+        else:
+            told[span.job, span.pool, span.phase] += chip_s
+    for found, booked in ((told[:-1], ledger.chip_s[0, :-1]), (served, ledger.served[0, ..., 0])):
+        np.testing.assert_allclose(found, booked, rtol=1e-9, atol=1e-7 * (booked.sum() + 1))
 
 
 def check(ledger, world) -> None:

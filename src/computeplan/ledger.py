@@ -19,6 +19,7 @@ from computeplan.quantities import PHASES
 __all__ = [
     "BLOCKED",
     "COUNTS",
+    "FIRST_SERVICE",
     "IDLE",
     "LOST",
     "PHASES",
@@ -35,6 +36,7 @@ __all__ = [
 
 TRAIN, LOST, SAVE, RESTART, BLOCKED, IDLE, REPAIR = range(len(PHASES))
 QUEUE = len(PHASES)  # the extra column of job_s
+FIRST_SERVICE = -2  # in spans; others at lower numbers
 TOLERANCE = 1e-9
 COUNTS = {
     "interruptions": "faults on nodes that a job held, and planned stops of jobs, by kind",
@@ -60,7 +62,7 @@ class Span:
 
     job: int
     pool: int
-    """Indices in the world; job -1 is unallocated."""
+    """Indices in the world; job -1 is unallocated, -2 the first service, -3 the next."""
     phase: int
     """Index in `PHASES`."""
     start_s: float

@@ -23,6 +23,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
 from computeplan.quantities import TIMES, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
+from computeplan.scheduling.services import HOURS_STATED, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
@@ -326,8 +327,10 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
     of_idle = ledger.chip_s[:, -1]
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
+    whole = np.array(world.n_chips) - in_repair
+    serving = np.minimum(_mean_served_chips(world), whole)
     after_s = np.zeros(of_idle.shape)  # of a day
-    after_s[..., IDLE] = (np.array(world.n_chips) - in_repair) * DAY_S
+    after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
     served = _in_training(ledger.served[..., 0])
@@ -340,7 +343,37 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         idle=_taken(of_idle, world),
         idle_per_day=_taken(after_s, world),
         services=_taken(served, world) if world.services else None,
+        services_per_day=(
+            _taken(_in_training(serving[:, None] * DAY_S), world) if world.services else None
+        ),
     )
+
+
+def _mean_served_chips(world: World) -> FloatArray:
+    """Return the chips of each pool that services hold where there are no jobs, as a mean of hours.
+
+    First the least of each, then what else it needs, the highest priority first; shape (n_pools,).
+    """
+    per_node = [pool.chips_per_node for pool in world.pools]
+    by_priority = sorted(world.services, key=lambda one: -one.demand.priority)
+    held = np.zeros((HOURS_STATED[-1], len(per_node)))
+    for hour, chips in enumerate(held if by_priority else ()):
+        room, has = (
+            [pool.n_nodes for pool in world.pools],
+            dict.fromkeys(range(len(by_priority)), 0),
+        )
+        for is_least in (True, False):
+            for i, one in enumerate(by_priority):
+                wants = one.demand.least_chips if is_least else one.demand.at(hour * HOUR_S)
+                places = list(one.pools)
+                nodes, _ = nodes_on_pools(
+                    max(0, wants - has[i]), [room[p] for p in places], [per_node[p] for p in places]
+                )
+                for p, n in zip(places, nodes, strict=True):
+                    room[p] -= n
+                    has[i] += n * per_node[p]
+                    chips[p] += n * per_node[p]
+    return _floats(held.mean(axis=0))
 
 
 def _sites(world: World) -> tuple[str, ...]:

@@ -274,7 +274,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "energy_services_kwh", "kWh", "Energy of services", "服务能耗",
-        "Site energy of chips that services hold, which draw as in training.", 4,
+        "Site energy of chips that services hold, which draw as in training, to the end of the "
+        "window; by tenant to the end of the run.", 4,
     ),
     Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
@@ -399,7 +400,10 @@ QUANTITIES = _table(
         "Chip time that tenants held beyond their quota of a pool in violation of another's; see "
         "`n_quota_violations`.",
     ),
-    _chip_h("service", "Chip-hours of services", "服务卡时", "Chip time that services hold."),
+    _chip_h(
+        "service", "Chip-hours of services", "服务卡时",
+        "Chip time that services hold to the end of the run.",
+    ),
     _chip_h(
         "service_lacked", "Chip-hours that services lacked", "服务欠缺卡时",
         "Chip time that services needed by the hour and did not have.",

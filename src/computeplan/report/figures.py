@@ -315,11 +315,17 @@ def _n_timelines(result: Result) -> int:
 
 
 def _has_timeline(result: Result) -> bool:
-    return _n_timelines(result) > 0
+    return any(span.job >= 0 for case in result.cases.values() for span in case.spans)
 
 
 def _has_schedule(result: Result) -> bool:
     return any(len(case.job_names) > 1 for case in result.cases.values())
+
+
+def _has_lanes(result: Result) -> bool:
+    """Return whether several jobs and services were seen on pools."""
+    cases = result.cases.values()
+    return any(case.spans and len(case.job_names + case.service_names) > 1 for case in cases)
 
 
 _TELLS: dict[str, Callable[[Result], bool]] = {
@@ -336,8 +342,8 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "completion_times": _jobs_differ,
     "tradeoff": lambda result: _has_schedule(result) and _is_cloud(result, "mean_jct_h"),
     "timeline": _has_timeline,
-    "pools": lambda result: _has_timeline(result) and _has_schedule(result),
-    "utilisation": lambda r: _has_schedule(r) and 0 < _n_timelines(r) <= MOST_ROWS,
+    "pools": _has_lanes,
+    "utilisation": lambda r: _has_lanes(r) and 0 < _n_timelines(r) <= MOST_ROWS,
 }
 
 
@@ -345,7 +351,11 @@ def unseen_in(result: Result) -> str:
     """Return the characters of a result's names that no font on this machine draws."""
     cases = result.cases.values()
     of_jobs = (text for case in cases for texts in case.job_facts.values() for text in texts)
-    of_cases = (name for case in cases for name in (*case.job_names, *case.pool_names, *case.axes))
+    of_cases = (
+        name
+        for case in cases
+        for name in (*case.job_names, *case.service_names, *case.pool_names, *case.axes)
+    )
     return unseen([result.name, *result.cases, *of_cases, *of_jobs])
 
 
@@ -353,9 +363,13 @@ def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]
     """Return what is drawn of a kind, by the name of its file without the ending."""
     if kind not in ("timeline", "pools"):
         return [(kind, partial(_DRAW[kind], result))]
-    kept = [name for name, case in result.cases.items() if case.spans]
+    kept = [
+        name
+        for name, case in result.cases.items()
+        if any(span.job >= 0 or kind == "pools" for span in case.spans)
+    ]
     # The timelines of a single job look alike; a schedule is worth a picture for each policy.
-    kept = kept[: MAX_TIMELINES if _has_schedule(result) else 1]
+    kept = kept[: MAX_TIMELINES if _has_lanes(result) else 1]
     return [
         (kind if i == 1 else f"{kind}-{i}", partial(_DRAW[kind], result, case=name))
         for i, name in enumerate(kept, 1)

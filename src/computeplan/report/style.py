@@ -26,6 +26,7 @@ from computeplan.study.result import Result
 
 __all__ = [
     "PHASE_COLOURS",
+    "SERVICE_COLOUR",
     "case_colour",
     "case_dashes",
     "case_labels",
@@ -68,6 +69,9 @@ PHASE_COLOURS = {
     "idle": "#D9D9D9",
     "repair": "#7F7F7F",
 }
+
+SERVICE_COLOUR = "#009E73"
+"""Of chips that services hold, whatever they do."""
 
 _SHIPPED = "Noto Sans SC computeplan"
 """A subset of Noto Sans SC under the OFL; ``docs/make_font.py`` makes it."""

@@ -11,12 +11,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Rectangle
 
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import PHASES, Span
+from computeplan.ledger import FIRST_SERVICE, PHASES, Span
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
 from computeplan.report.drawing import legend_above, put_title, time_axis, time_unit
 from computeplan.report.held import chips_of_pools
-from computeplan.report.style import PHASE_COLOURS, drawn, label, new_axes
+from computeplan.report.style import PHASE_COLOURS, SERVICE_COLOUR, drawn, label, new_axes
 from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
 from computeplan.study.result import Result
@@ -52,16 +52,23 @@ class _Kept:
     spans: list[Span]
     end_s: float
 
+    def name(self, span: Span) -> str:
+        """Return whose a span is."""
+        if span.job <= FIRST_SERVICE:
+            return self.found.service_names[FIRST_SERVICE - span.job]
+        return self.found.job_names[span.job]
+
     @property
     def unit(self) -> tuple[float, str]:
         return time_unit(self.end_s)
 
 
-def _kept(result: Result, case: str | None) -> _Kept:
-    """Return the timeline of a case, or raise if it kept none."""
+def _kept(result: Result, case: str | None, *, with_services: bool = False) -> _Kept:
+    """Return the timeline of jobs of a case, or raise if it kept none."""
     kept = [name for name, found in result.cases.items() if found.spans]
     name = case if case is not None else next(iter(kept), None)
-    spans = [] if name is None else [s for s in result.case(name).spans if s.job >= 0]
+    every = () if name is None else result.case(name).spans
+    spans = [s for s in every if s.job >= 0 or (with_services and s.job <= FIRST_SERVICE)]
     if name is None or not spans:
         raise ComputePlanError(
             f"{result.name}: no timeline was kept" + (f" of {name!r}" if name else "")
@@ -126,7 +133,7 @@ def timeline(
 def pools(
     result: Result, ax: Axes | None = None, *, case: str | None = None, language: Language = "en"
 ) -> Axes:
-    """Return which job held which chips of each pool when, in run 0 of a case.
+    """Return which job or service held which chips of each pool when, in run 0 of a case.
 
     A lane is as high as its pool has chips; a job is as high as it has chips, named where the name
     fits. Places are given out from the bottom as jobs start, so that what is grey is idle; which
@@ -146,7 +153,7 @@ def pools(
     ComputePlanError
         If there is no such case, or it kept no timeline.
     """
-    kept = _kept(result, case)
+    kept = _kept(result, case, with_services=True)
     lanes = chips_of_pools(kept.found, kept.spans)
     largest = max(lanes.values())
     ax = new_axes(
@@ -190,13 +197,13 @@ def pools(
 def _stays(spans: list[Span]) -> list[list[Span]]:
     """Return spans of each time that a job held chips without a break, in the order of starts.
 
-    A job that is stopped comes back later, in another place.
+    A job that is stopped comes back later, in another place; so does a service whose size changes.
     """
     stays: list[list[Span]] = []
     last: dict[int, tuple[list[Span], float]] = {}  # of each job, and when it ends
     for span in spans:
         stay, end_s = last.get(span.job, ([], -math.inf))
-        if span.start_s > end_s:
+        if span.start_s > end_s or span.job <= FIRST_SERVICE:
             stay = []
             stays.append(stay)
         stay.append(span)
@@ -241,7 +248,7 @@ def _lowest(
 
 def _job_name(ax: Axes, kept: _Kept, spans: list[Span], band: tuple[float, float]) -> None:
     """Write the name of a job in its band, if it has room there."""
-    name = label(kept.found.job_names[spans[0].job], width=40, lines=1)
+    name = label(kept.name(spans[0]), width=40, lines=1)
     start, end = spans[0].start_s, max(span.end_s for span in spans)
     room_in = 7.2 * (end - start) / kept.end_s
     if room_in < 0.075 * len(name) or band[1] - band[0] < 0.06:
@@ -257,14 +264,18 @@ def _box(span: Span, kept: _Kept, low: float, high: float) -> Box:
 
 def _phases(ax: Axes, boxes: list[tuple[Span, Box]], language: Language) -> None:
     is_crowded = len(boxes) > MAX_SHAPES
+    of_services = [box for span, box in boxes if span.job <= FIRST_SERVICE]
+    shown = [(phrase("of_services", language), "", SERVICE_COLOUR, of_services)]
     for phase, colour in PHASE_COLOURS.items():
-        found = [box for span, box in boxes if PHASES[span.phase] == phase]
+        found = [box for s, box in boxes if PHASES[s.phase] == phase and s.job > FIRST_SERVICE]
+        shown.append((QUANTITIES[f"{phase}_chip_h"].axis(language, ""), phase, colour, found))
+    for text, phase, colour, found in shown:
         if found:
             ax.add_collection(
                 PolyCollection(
                     found,
                     facecolors=colour,
-                    label=QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
+                    label=text,
                     rasterized=is_crowded,
                     zorder=0.9 if phase == "blocked" else 1.0,  # some chips wait, others train
                     snap=False,  # else what is thinner than a pixel is not drawn at all

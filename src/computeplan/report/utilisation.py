@@ -68,7 +68,7 @@ def utilisation(
     kept = {
         name: spans
         for name, found in cases.items()
-        if (spans := [span for span in found.spans if span.job >= 0])
+        if (spans := [span for span in found.spans if span.job != -1])
     }
     if not kept:
         raise ComputePlanError(

@@ -33,7 +33,8 @@ class CaseResult:
     facts: Mapping[str, Note] = field(default_factory=dict)
     """What stands beside the numbers of the case, such as ``meter`` and ``chips``."""
     spans: tuple[Span, ...] = ()
-    """Timeline of run 0, by places in `job_names` and `pool_names`; empty if none was kept."""
+    """Timeline of run 0, by places in `job_names`, `service_names` (the first is job -2) and
+    `pool_names`; empty if none was kept."""
     pool_names: tuple[str, ...] = ()
     axes: Mapping[str, object] = field(default_factory=dict)
     """Where the case stands in the sweep: path -> value as written; empty without a sweep."""
@@ -44,6 +45,7 @@ class CaseResult:
     (n_runs,)."""
     tenants: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     """By tenant, then as `values`, of its jobs and services; empty where all have one tenant."""
+    service_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         every = (self.values, *self.tenants.values())

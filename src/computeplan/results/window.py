@@ -1,13 +1,13 @@
 """One window for a comparison: what idle chips take until all cases are counted to the same time.
 
 Energy, cost and carbon of a case are those of its jobs, which do not depend on other cases, and
-those of chips that no job holds, which go on after its last job; services hold theirs to the end of
-a run, which has a horizon then. A case that ends early is not
-cheaper because its idle chips stop counting. So all cases are counted to one time, in each run the
-latest end over the cases that are done, and what idle chips take after the end of a case is added
-at a steady rate: all chips idle but those of nodes that are in repair when the run ends, as many of
-which are taken to be in repair all along. A case that is cut unfinished is no window for the
-others. Per token only jobs are counted, so that it does not matter when a run is cut.
+those of chips that no job holds, which go on after its last job, as services do. A case that ends
+early is not cheaper because these stop counting. So all cases are counted to one time, in each run
+the latest end over the cases that are done, and what is taken after the end of a case is added at a
+steady rate: services hold what they state, on the mean of its hours (a part of a day counts as any
+other part); as many nodes as are in repair when the run ends are taken to be in repair all along;
+all other chips are idle. A case that is cut unfinished is no window for the others. Per token only
+jobs are counted, so that it does not matter when a run is cut.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ class BySite:
     idle: Mapping[str, FloatArray]
     """Of chips that no job holds, to the end of the run."""
     idle_per_day: Mapping[str, FloatArray]
-    """Of all chips, idle or in repair, after it. [1/d]"""
+    """Of chips that no service holds, idle or in repair, after it. [1/d]"""
     services: Mapping[str, FloatArray] | None = None
     """Of chips that services hold, to the end of the run; None if there are none."""
+    services_per_day: Mapping[str, FloatArray] | None = None
+    """Of chips that services hold, after it; None also where an earlier version did not say. [1/d]
+    """
 
     def __post_init__(self) -> None:
         shape = (len(self.end_s), len(self.sites))
-        parts = (self.jobs, self.idle, self.idle_per_day, self.services)
+        parts = (self.jobs, self.idle, self.idle_per_day, self.services, self.services_per_day)
         for part in parts:
             if part is None:
                 continue
@@ -70,7 +73,7 @@ def joined(parts: Sequence[BySite]) -> BySite:
     first = parts[0]
     blocks = [join("jobs"), join("idle"), join("idle_per_day")]
     if first.services is not None:
-        blocks.append(join("services"))
+        blocks += [join("services"), join("services_per_day")]
     return BySite(first.sites, first.currency, end_s, *blocks)
 
 
@@ -110,8 +113,8 @@ def counted_to(
     >>> float(found["energy_jobs_kwh"][0]), float(found["energy_idle_kwh"][0])
     (5.0, 2.0)
     """
-    jobs, services = _summed(by_site.jobs), _summed(by_site.services or {})
-    idle = {name: _idle_to(by_site, name, window_s) for name in MEASURES}
+    jobs = _summed(by_site.jobs)
+    idle, services = _idle_to(by_site, window_s), _served_to(by_site, window_s)
     total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
     values = {
         **{name: value for name, value in total.items() if name != "chip_h"},
@@ -121,6 +124,8 @@ def counted_to(
         "window_days": window_s / DAY_S,
     }
     holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
+    if services:
+        holders["energy_services_kwh"] = services["energy_kwh"]
     return _named(values, by_site.currency) | holders
 
 
@@ -157,8 +162,8 @@ def of_holders(
 
 def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:
     """Return the chip-hours of all pools to the end of a window; shape (n_runs,)."""
-    services = _summed(by_site.services or {}).get("chip_h", 0.0)
-    idle = _idle_to(by_site, "chip_h", window_s)
+    services = _served_to(by_site, window_s).get("chip_h", 0.0)
+    idle = _idle_to(by_site, window_s)["chip_h"]
     return np.asarray(_summed(by_site.jobs)["chip_h"] + services + idle)
 
 
@@ -178,13 +183,33 @@ def _summed(part: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {name: by_site.sum(axis=1) for name, by_site in part.items()}
 
 
-def _idle_to(by_site: BySite, name: str, window_s: FloatArray) -> FloatArray:
-    """Return what idle chips take to the end of a window; shape (n_runs,)."""
+def _idle_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return what idle chips take to the end of a window; shapes (n_runs,)."""
+    return _summed(_to(by_site, by_site.idle, by_site.idle_per_day, window_s))
+
+
+def _served_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return what services take to the end of a window; nothing where there are none."""
+    before, after = by_site.services, by_site.services_per_day
+    if before is None or after is None:
+        return _summed(before or {})
+    return _summed(_to(by_site, before, after, window_s))
+
+
+def _to(
+    by_site: BySite,
+    before: Mapping[str, FloatArray],
+    per_day: Mapping[str, FloatArray],
+    window_s: FloatArray,
+) -> dict[str, FloatArray]:
+    """Return what goes on after the end of a run at a rate, to the end of a window."""
     rest_days = (window_s - by_site.end_s)[:, None] / DAY_S
     if (rest_days < 0).any():
         raise ValueError("a window must not end before the run does")
-    later = np.where(rest_days > 0, by_site.idle_per_day[name] * rest_days, 0.0)
-    return np.asarray((by_site.idle[name] + later).sum(axis=1))
+    return {
+        name: taken + np.where(rest_days > 0, per_day[name] * rest_days, 0.0)
+        for name, taken in before.items()
+    }
 
 
 def _named(values: Mapping[str, FloatArray], currency: str) -> dict[str, FloatArray]:

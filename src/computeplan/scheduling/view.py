@@ -135,6 +135,8 @@ class View:
         The queue, which answers who fits without a scan.
     held : sequence of int
         Nodes of each pool that jobs hold.
+    served : mapping of int to sequence of int
+        Nodes of each pool that services hold, by tenant.
     n_changes : int
         How often a job started, left, or was expected to end at another time than before.
     n_surprises : int
@@ -152,6 +154,7 @@ class View:
         self.ends: list[list[tuple[float, int, int]]] = [[] for _ in pools.n_nodes]
         self.memory: object = None
         self.held = [0] * len(pools.names)
+        self.served: dict[int, list[int]] = {}
         self.n_changes = self.n_surprises = 0
         self.by_key: dict[Key, dict[Any, Waiting]] = {}
         self.held_by_key: dict[Key, dict[Any, list[int]]] = {}
@@ -231,8 +234,10 @@ class View:
         return self.held_by_key[key]
 
     def held_by(self, tenant: int) -> list[int]:
-        """Return the nodes of each pool that a tenant's jobs hold."""
-        return list(self.holds(tenant_of).get(tenant, [0] * len(self.held)))
+        """Return the nodes of each pool that a tenant's jobs and services hold."""
+        none = [0] * len(self.held)
+        of_jobs = self.holds(tenant_of).get(tenant, none)
+        return [a + b for a, b in zip(of_jobs, self.served.get(tenant, none), strict=True)]
 
     def _count(self, key: Key, run: Running, n_nodes: int) -> None:
         held, which = self.held_by_key[key], key(self, run.job)

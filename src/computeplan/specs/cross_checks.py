@@ -154,14 +154,15 @@ def _only(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
 
 
 def _services(scenario: ScenarioFields) -> Found:
-    """Check the pools of services, and that a run has an end though they have none."""
+    """Check the pools of services, and that a run without jobs has an end, as they have none."""
     pools = scenario.pool_names
     for name, service in scenario.services.items():
         for pool in service.pool_names:
             if pool not in pools:
                 at = ("services", name, "pool" if service.pools is None else "pools")
                 yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
-    if scenario.services and scenario.simulate.horizon is None:
+    has_jobs = scenario.jobs or scenario.workloads
+    if scenario.services and not has_jobs and scenario.simulate.horizon is None:
         message = "horizon is missing: services have no end; write how long a run is, horizon: 7 d"
         yield ("simulate",), message
 

@@ -285,6 +285,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         spans=counted[0].spans,
         pool_names=tuple(pool.name for pool in world.pools),
         axes=case.axes,
+        service_names=tuple(one.name for one in world.services),
         by_site=joined([c.by_site for c in counted]),
         tenants={who: _joined([c.tenants[who] for c in counted]) for who in counted[0].tenants},
     )

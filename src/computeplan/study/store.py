@@ -40,7 +40,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import PHASES, Span
+from computeplan.ledger import FIRST_SERVICE, PHASES, Span
 from computeplan.notes import Note, NoteValue
 from computeplan.quantities import INPUTS, JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
@@ -61,7 +61,7 @@ __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
-_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips")
+_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
     *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
@@ -71,7 +71,7 @@ _COLUMNS = {
     "jobs.csv": ("case", "run", "job"),
     "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
-    "timeline.csv": ("case", *_SPAN),
+    "timeline.csv": ("case", *_SPAN[:-1]),
 }
 """Without which a table is not one of ours."""
 _OF_SOME = {"sites.csv", "tenants.csv"}  # not of earlier versions, nor all results
@@ -136,6 +136,7 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
             for name, case in result.cases.items()
         },
         "pools": {name: list(case.pool_names) for name, case in result.cases.items()},
+        "services": {name: list(case.service_names) for name, case in result.cases.items()},
         "axes": {name: dict(case.axes) for name, case in result.cases.items()},
     }
     _write_json(folder / "summary.json", result.to_json() | texts)
@@ -161,10 +162,11 @@ def _value(data: Any) -> NoteValue:
 
 
 def _named(case: CaseResult, span: Span) -> Row:
-    """Return a stretch of the timeline with names; that of a job is empty for idle chips."""
+    """Return a stretch of the timeline with names: of a job, of a service, or of none if idle."""
     job = case.job_names[span.job] if span.job >= 0 else ""
+    service = case.service_names[FIRST_SERVICE - span.job] if span.job <= FIRST_SERVICE else ""
     names = (job, case.pool_names[span.pool], PHASES[span.phase])
-    return (*names, span.start_s, span.end_s, f"{span.n_chips:.17g}")
+    return (*names, span.start_s, span.end_s, f"{span.n_chips:.17g}", service)
 
 
 def _write_columns(path: Path, blocks: Iterable[Columns]) -> None:
@@ -198,7 +200,7 @@ def _parts(result: Result) -> tuple[str, ...]:
     """Return the parts of what is taken at a site, that of services only if there are any."""
     found = (case.by_site for case in result.cases.values())
     has_services = any(by_site is not None and by_site.services for by_site in found)
-    return (*_PARTS, "services") if has_services else _PARTS
+    return (*_PARTS, "services", "services_per_day") if has_services else _PARTS
 
 
 def _site_rows(result: Result) -> Iterable[Row]:
@@ -266,7 +268,7 @@ def load_result(folder: Path) -> Result:
             case: {fact: _note(data) for fact, data in found.items()}
             for case, found in summary["facts"].items()
         }
-        pools = summary.get("pools", {})  # of earlier versions
+        pools, services = summary.get("pools", {}), summary.get("services", {})  # or earlier
         axes = {case: dict(summary.get("axes", {}).get(case, {})) for case in facts}
         name, about, asks = summary["name"], summary["about"], summary.get("asks")
         most_bytes = MOST_TABLE_BYTES + MOST_RUN_BYTES * min(runs * len(facts), MOST_RUNS)
@@ -279,7 +281,8 @@ def load_result(folder: Path) -> Result:
     cases = {}
     for case in facts:
         rows = {name: table.get(case, []) for name, table in tables.items()}
-        cases[case] = _case(folder, rows, facts[case], pools.get(case), axes[case])
+        names = (pools.get(case), tuple(services.get(case, ())))
+        cases[case] = _case(folder, rows, facts[case], names, axes[case])
     parts = (name, about, cases, provenance, scenario_yaml, notes)
     return Result(*parts, incomplete=missing, asks=asks)
 
@@ -331,7 +334,7 @@ def _case(
     folder: Path,
     rows: Mapping[str, list[dict[str, str]]],
     facts: dict[str, Note],
-    pools: list[str] | None,
+    names_of: tuple[list[str] | None, tuple[str, ...]],
     axes: dict[str, object],
 ) -> CaseResult:
     runs, jobs, tenants, sites, spans = (rows[name] for name in _COLUMNS)
@@ -358,20 +361,22 @@ def _case(
         by_tenant = _by_tenant(tenants, len(runs)) if tenants else {}
         CaseResult(values, tenants=by_tenant)
     with _blame(folder, "timeline.csv"):
+        pools, services = names_of
         if pools is None:  # earlier versions
             pools = list(dict.fromkeys(row["pool"] for row in spans))
-        places = {job: j for j, job in enumerate(job_names)} | {"": -1}
+        places = {("", job): j for j, job in enumerate(job_names)} | {("", ""): -1}
+        places |= {(one, ""): FIRST_SERVICE - i for i, one in enumerate(services)}
         stretches = tuple(_span(row, places, pools) for row in spans)
     with _blame(folder, "sites.csv"):
         by_site = _by_site(sites, len(runs)) if sites else None
     with _blame(folder, "jobs.csv"):
         parts = (values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site)
-        return CaseResult(*parts, inputs, by_tenant)
+        return CaseResult(*parts, inputs, by_tenant, services)
 
 
-def _span(row: dict[str, str], places: Mapping[str, int], pools: list[str]) -> Span:
+def _span(row: dict[str, str], places: Mapping[tuple[str, str], int], pools: list[str]) -> Span:
     return Span(
-        job=places[row["job"]],
+        job=places[row.get("service", ""), row["job"]],
         pool=pools.index(row["pool"]),
         phase=PHASES.index(row["phase"]),
         start_s=float(row["start_s"]),
@@ -398,10 +403,12 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     jobs, idle, per_day = (
         {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
     )
-    services = None
-    if rows[0].get("services_chip_h"):
-        services = {m: column(f"services_{in_currency(m, currency)}") for m in MEASURES}
-    return BySite(names, currency, end_s, jobs, idle, per_day, services)
+    of_services = [
+        {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
+        for part in ("services", "services_per_day")
+        if rows[0].get(f"{part}_chip_h")
+    ]
+    return BySite(names, currency, end_s, jobs, idle, per_day, *of_services)
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:

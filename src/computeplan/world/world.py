@@ -338,8 +338,9 @@ class World:
             for p in range(len(self.pools))
         )
         if math.isinf(self.at_most_s) and (until_s > NEVER_ENDS * likely_s or faults_go_on):
+            lacks = "lacks nodes beside the services" if self.services else "lacks nodes"
             raise InfeasibleError(
-                f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; lacks nodes or"
-                " has too many faults. Give simulate.at_most, more spares or shorter repairs"
+                f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; {lacks} or has"
+                " too many faults. Give simulate.at_most, more spares or shorter repairs"
             )
         return min(1.5 * until_s, self.at_most_s)

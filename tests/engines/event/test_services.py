@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from strategies import Script, scripted
 from worlds import check
 
@@ -15,7 +16,9 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.event import engine as event
 from computeplan.errors import InfeasibleError, ScenarioError, UnsupportedByEngine
-from computeplan.ledger import Ledger
+from computeplan.ledger import FIRST_SERVICE, Ledger
+from computeplan.metrics import by_site
+from computeplan.report.figures import save_figures
 from computeplan.scheduling.registry import load_policy, needs_of, policy_names
 from computeplan.scheduling.rounds import SharePolicy
 from computeplan.world.world import World
@@ -187,6 +190,117 @@ def test_what_is_lacking_ends_with_the_hour_that_needs_it():
     ledger = play(world_of(data_of({"web": {"pool": "p", "chips": day}}, {"j": job(8, 10)})))
     assert ledger.lacked_chip_s[0] == pytest.approx([H])
     assert ledger.served.sum() == 0
+
+
+def test_what_a_service_holds_is_of_the_quota_of_its_tenant():
+    """u's service holds all of u's own 4 nodes: u's job is on v's 4, and gives them back at 2 h.
+
+    It saves for a minute, in which it violates v's quota; then v trains for an hour and saves.
+    """
+    jobs = {"mine": job(4, 10, tenant="u"), "yours": job(4, 1, tenant="v", arrival="2 h")}
+    data = data_of({"web": {"pool": "p", "chips": 4, "least": 4, "tenant": "u"}}, jobs)
+    data |= {"tenants": {who: {"quota": {"p": 4}} for who in "uv"}, "policy": "capacity"}
+    world = world_of(data)
+    ledger = play(world)
+    assert ledger.first_start_s[0].tolist() == [0.0, 2 * H + 60]
+    assert ledger.counts["stays"][0].tolist() == [2, 1]
+    u, v = (world.tenants.names.index(who) for who in "uv")
+    assert ledger.over_quota_chip_s[0, [u, v]] == pytest.approx([4 * 60, 0])
+    assert ledger.counts["quota_violations"][0, [u, v]].tolist() == [1, 0]
+    alone = play(world_of(data | {"policy": {"name": "capacity", "borrow": False}}))
+    assert np.isinf(alone.first_start_s[0, 0])
+
+
+def test_without_horizon_a_run_ends_with_its_last_job():
+    day = [2] * 6 + [6] * 18
+    data = data_of({"web": {"pool": "p", "chips": day, "priority": 1}}, {"j": job(2, 30)})
+    ledger = play(world_of(data | {"simulate": {"runs": 1}}))
+    assert ledger.wall_s[0] == ledger.end_s[0, 0] == pytest.approx(30 * H + 2 * 60)
+    assert ledger.served[0, 0, 0, 0] == pytest.approx((2 * 12 + 6 * 18) * H + 6 * 2 * 60)
+
+
+def test_a_run_without_horizon_that_cannot_end_is_said():
+    """The service never leaves four of the eight nodes."""
+    day = [5] * 12 + [6] * 12
+    data = data_of({"web": {"pool": "p", "chips": day, "priority": 1}}, {"j": job(4, 1)})
+    world = world_of(data | {"simulate": {"runs": 1}})
+    with pytest.raises(InfeasibleError, match=r"jobs.j: still not done after .* beside the serv"):
+        event.play(world, 0, 0, 1)
+    cut = world_of(data | {"simulate": {"runs": 1, "at_most": "48 h"}})
+    assert play(cut).wall_s[0] == 48 * H
+
+
+def test_after_the_end_of_a_case_services_draw_on(tmp_path):
+    """One case is done at 24 h, the other at 48 h; the service needs 2 of 8 chips, by day 4.
+
+    No chip is cheaper for the case that ends first, but those of its job.
+    """
+    services = {"web": {"pool": "p", "chips": [2] * 12 + [4] * 12, "tenant": "u", "priority": 1}}
+    data = data_of(services, {"j": {"chips": 4, "train_for": "24 h", "tenant": "v"}})
+    cases = {"short": {}, "long": {"jobs.j.train_for": "48 h"}}
+    result = cp.run(cp.load(data | {"simulate": {"runs": 1}, "cases": cases}))
+    world = world_of(data)
+    around_w = world.pools[0].chip_w + world.pools[0].node_overhead_w + world.pools[0].network_w
+    train_kwh, idle_kwh = around_w[[0, 5]] * 1.5 / 1000
+    for case in result.cases.values():
+        assert case.values["window_days"] == pytest.approx([2.0])
+        assert case.values["energy_services_kwh"] == pytest.approx([train_kwh * 3 * 48])
+    short, long = (case.values for case in result.cases.values())
+    assert long["energy_idle_kwh"] == pytest.approx([idle_kwh * 1 * 48])
+    assert short["energy_idle_kwh"] == pytest.approx([idle_kwh * (24 + 5 * 24)])
+    assert short["held_frac"] == pytest.approx([4 * 24 / (8 * 48)])
+    assert short["service_chip_h"] == pytest.approx([3 * 24])  # of its own run
+    cp.save_result(result, tmp_path / "out")
+    read = cp.load_result(tmp_path / "out")
+    week_s = np.array([7 * 24 * H])
+    for name, case in result.cases.items():
+        later, again = case.counted_to(week_s), read.cases[name].counted_to(week_s)
+        assert later.values["energy_services_kwh"] == pytest.approx([train_kwh * 3 * 7 * 24])
+        assert later.tenants["v"]["held_frac"] == pytest.approx(later.values["held_frac"])
+        for quantity, array in later.values.items():
+            np.testing.assert_array_equal(again.values[quantity], array)
+
+
+def test_where_services_compete_the_mean_after_the_end_is_what_the_engine_gives():
+    """By day the higher priority has all but the least of the other; without jobs, for a week."""
+    services = {
+        "low": {"pools": ["p", "q"], "chips": [7] + [8] * 23, "least": 1},
+        "high": {"pool": "p", "chips": [0] * 8 + [6] * 16, "priority": 2},
+    }
+    ledger = play(world_of(data_of(services, pools={"p": 6, "q": 2}, horizon_h=168)))
+    short = {"j": {"chips": 1, "train_for": "1 h", "priority": 9}}
+    world = world_of(data_of(services, short, pools={"p": 6, "q": 2}) | {"simulate": {"runs": 1}})
+    after = by_site(play(world), world).services_per_day
+    assert after["chip_h"][0] == pytest.approx([ledger.served[..., 0].sum() / H / 7])
+
+
+def test_services_stand_in_the_timeline_and_in_the_picture_of_pools(tmp_path):
+    """A service of the name of a job, and one that changes its size at noon."""
+    services = {
+        "j": {"pool": "p", "chips": 1},
+        "web": {"pool": "p", "chips": [2] * 12 + [4] * 12, "priority": 1},
+    }
+    result = cp.run(cp.load(data_of(services, {"j": job(2, 5), "k": job(1, 5)})))
+    (case,) = result.cases.values()
+    assert case.service_names == ("j", "web")
+    told = [(s.job, s.start_s, s.end_s, s.n_chips) for s in case.spans if s.job <= FIRST_SERVICE]
+    day = [(-3, 0.0, 12 * H, 2.0), (-2, 0.0, 24 * H, 1.0), (-3, 12 * H, 24 * H, 4.0)]
+    assert sorted(told) == sorted(day)
+    cp.save_result(result, tmp_path / "out")
+    read = cp.load_result(tmp_path / "out")
+    (other,) = read.cases.values()
+    assert (other.spans, other.service_names) == (case.spans, case.service_names)
+    ax = result.plot.pools()
+    assert "Services" in [text.get_text() for text in ax.figure.findobj(Text)]
+    (found,) = [c for c in ax.collections if c.get_label() == "Services"]
+    assert len(found.get_paths()) == 3
+    names = [text.get_text() for text in ax.texts]
+    assert names.count("web") == 2
+    (tmp_path / "figures").mkdir()
+    save_figures(cp.run(cp.load(data_of(services))), tmp_path / "figures")
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert "pools" in drawn
+    assert "timeline" not in drawn
 
 
 # What is refused

@@ -196,8 +196,8 @@ class _Run:
         self.view.done_frac = self._done_frac
         self.books, self.quotas = JobBooks(world, factor), Quotas(self.view)
         parts = (self.pools, self.view, self.calendar)
-        does = (self._stop, self._resize, self._call_policy)
-        self.services = Services(world.services, *parts, *does)
+        does = (self._stop, self._resize, self._call_policy, self._check_end)
+        self.services = Services(world.services, *parts, does, self.spans)
         self.has_services = bool(world.services)
         self.order = np.ascontiguousarray(world.arrival_order).data
         self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
@@ -239,6 +239,11 @@ class _Run:
         if self.n_open or not self.world.ends_with_work:
             return self._ledger(self.cut_s)
         return self._ledger(self.books.last_end_s)
+
+    def _check_end(self, now_s: float) -> None:
+        """Raise an InfeasibleError if jobs seem never to end."""
+        if math.isinf(self.cut_s):
+            self.world.longer_look_s(now_s, self.unfinished())
 
     def unfinished(self) -> str:
         """Return the names of jobs that have not ended."""

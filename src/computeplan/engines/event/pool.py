@@ -114,7 +114,8 @@ class PoolNodes:
                 self.books.book(REPAIR, self.since_s, now_s, self.n_in_repair * n_chips)
             if self.served:
                 for service, books in self.served.items():
-                    books.book(TRAIN, self.since_s, now_s, len(self.held[service]) * n_chips)
+                    if n := len(self.held[service]):
+                        books.book(TRAIN, self.since_s, now_s, n * n_chips)
             if self.groups is not None:
                 self.groups.book(now_s - self.since_s)
             self.since_s = now_s

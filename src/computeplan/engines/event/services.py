@@ -21,12 +21,15 @@ from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.pool import SERVICE, PoolRun
-from computeplan.ledger import TRAIN
+from computeplan.ledger import FIRST_SERVICE, TRAIN, Span
 from computeplan.scheduling.services import nodes_on_pools
 from computeplan.scheduling.view import Running, View
 from computeplan.world.services import Service
 
 __all__ = ["Services"]
+
+
+_Does = tuple[Callable[[int, float], None], Callable[[int, int, float], None], Then, Then]
 
 
 @dataclass(slots=True)
@@ -76,8 +79,8 @@ class _Held:
 class Services:
     """All services of a run.
 
-    `stop` stops a job, `resize` gives it another number of nodes, `ask` asks for `settle` once all
-    else is done.
+    It is told how to stop a job, to give it another number of nodes, to ask for `settle` once all
+    else is done, and what raises if the run seems never to end: hours go on changing without end.
     """
 
     def __init__(
@@ -86,12 +89,11 @@ class Services:
         pools: Sequence[PoolRun],
         view: View,
         calendar: Calendar,
-        stop: Callable[[int, float], None],
-        resize: Callable[[int, int, float], None],
-        ask: Then,
+        does: _Does,
+        spans: list[Span] | None,
     ) -> None:
-        self.view, self.calendar, self.ask = view, calendar, ask
-        self.stop, self.resize = stop, resize
+        self.view, self.calendar = view, calendar
+        self.stop, self.resize, self.ask, self.check_end = does
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools])
             for i, spec in enumerate(services)
@@ -99,16 +101,17 @@ class Services:
         self.n_pools, self.since_s = len(pools), 0.0
         self.coming = [0] * len(pools)  # nodes of jobs that leave, and that no service awaits
         self.leaving: set[int] = set()
-        for one in self.services:
+        for i, one in enumerate(self.services):
             for pool in one.pools:
-                books = Books((-1, -1), pool.nodes.books.signals, None)
-                pool.nodes.served[one.number] = books
+                owner = (FIRST_SERVICE - i, pool.index)
+                pool.nodes.served[one.number] = Books(owner, pool.nodes.books.signals, spans)
         if self.services:
             calendar.at(0.0, Rank.ARRIVAL, self._change)
 
     def _change(self, now_s: float) -> None:
         """Ask to be settled as the hour changes, and await the next change."""
         self.ask(now_s)
+        self.check_end(now_s)
         next_s = min(one.spec.demand.next_change_s(now_s) for one in self.services)
         if next_s < math.inf:
             self.calendar.at(next_s, Rank.ARRIVAL, self._change)
@@ -132,8 +135,13 @@ class Services:
             self._take(one, one.spec.demand.least_chips, now_s, is_least=True)
         for one in by_priority:
             self._take(one, one.spec.demand.at(now_s), now_s, is_least=False)
+        self.view.served.clear()
         for one in self.services:
             one.lacking = max(0, one.spec.demand.at(now_s) - one.n_chips())
+            tenant = self.view.tenants.names.index(one.spec.tenant)
+            held = self.view.served.setdefault(tenant, [0] * self.n_pools)
+            for pool in one.pools:
+                held[pool.index] += one.on(pool)
         for pool in freed:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):

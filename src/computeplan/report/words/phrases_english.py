@@ -107,6 +107,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "time_since_start": "Time since the start [{unit}]",
     "run_0": ": run 0",
     "first_rows": ", the first rows ({n} / {n_all})",
+    "of_services": "Services",
     "in_the_queue": "In the queue",
     "held_over_time": "Chips held by jobs over time",
     "run_0_of_each": "run 0 of each case",

@@ -5,9 +5,11 @@ quota has a *right* to its nodes. Beyond that, a tenant borrows what nobody clai
 a right and its nodes are lent, the policy stops jobs that run on borrowed nodes and keeps what
 comes back for that job. A job is *borrowed* if it and the jobs of its tenant that got nodes of the
 pool before it hold more than the quota; a tenant without quota on a pool has no right there and
-no limit, so all that it holds there is borrowed.
+no limit, so all that it holds there is borrowed. What a tenant's services hold is of its quota
+first; they are not reclaimed, whatever they hold.
 
-If the quotas of a pool sum to no more than its nodes, and none is in repair, a job that gains
+If the quotas of a pool sum to no more than its nodes, none is in repair, and services keep within
+those of their tenants, a job that gains
 a right finds its nodes free, or being saved for, in the same decision. Proof: what each tenant
 holds that is not borrowed, and claims, is at most its quota; the rest of the pool is free, coming
 back, or borrowed, and is at least what is left of the job's quota. So no tenant waits for its own
@@ -251,7 +253,8 @@ class _Moment:
     def _borrowed(self, pool: int) -> list[int]:
         """Return the borrowed jobs of a pool that are not being stopped, the latest first."""
         if pool not in self.lent:
-            view, sums, found = self.view, defaultdict[int, int](int), []
+            view, found = self.view, list[int]()
+            sums = defaultdict[int, int](int, {t: held[pool] for t, held in view.served.items()})
             for job, run in view.running.items():
                 if run.pool == pool and job not in view.stopping:
                     tenant = view.tenant[job]
