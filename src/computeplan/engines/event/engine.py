@@ -217,13 +217,15 @@ class _Run:
             pool.spec.comes_back or pool.spec.retire is not None or len(pool.near) > 1
             for pool in self.pools
         ]
-        self.arrivals = []
-        for p, pool in enumerate(self.pools):
-            effects = FaultEffects(pool, trace, run, self.jobs, self.counts)
-            self.arrivals.append(_Arrivals(self, p, effects))
+        effects = [FaultEffects(pool, trace, run, self.jobs, self.counts) for pool in self.pools]
+        self.arrivals = [_Arrivals(self, p, one) for p, one in enumerate(effects)]
+        self._find_quiet()
+
+    def _find_quiet(self) -> None:
+        """Note on which pools nothing ever happens to nodes that a job holds."""
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
-            varies = is_slowed(pool.spec) or world.signals or world.caps_power
+            varies = is_slowed(pool.spec) or self.world.signals or self.world.caps_power
             pool.is_quiet = not (has_events or varies)
             pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 

@@ -116,13 +116,7 @@ class JobBooks:
         `placed` are the groups of each pool that minds them.
         """
         self._add_stays()
-        self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
-        if self.peak_w == -math.inf:
-            self.peak_w = self.base_w
-        for job in waiting:
-            since_s = self.waits_since_s.get(job, self.arrival_s[job])
-            self.queue_s[job] += max(wall_s - since_s, 0.0)
-        self.job_s[:, QUEUE] = self.queue_s
+        self._end_waiting(wall_s, waiting)
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0] = books.chip_s[:-1]
             self.booked[-1, p, :, len(WEIGHTS) :] = books.weighted
@@ -154,6 +148,16 @@ class JobBooks:
             weights=self.weights,
             spans=None if spans is None else joined(spans),
         )
+
+    def _end_waiting(self, wall_s: float, waiting: Sequence[int]) -> None:
+        """Count what waits, and what is idle meanwhile, to the end of the run."""
+        self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
+        if self.peak_w == -math.inf:
+            self.peak_w = self.base_w
+        for job in waiting:
+            since_s = self.waits_since_s.get(job, self.arrival_s[job])
+            self.queue_s[job] += max(wall_s - since_s, 0.0)
+        self.job_s[:, QUEUE] = self.queue_s
 
     def _add_stays(self) -> None:
         if not self.stays:
