@@ -68,7 +68,7 @@ def view(free, jobs, *, running=None, now_s=0.0, queue=None, kg_per_j=None):
     seen = View(job_table(everyone, n_pools), pools, TenantTable())
     for pool, run, job in runs:
         seen.enqueue(job)
-        seen.now_s = run.get("start", 0.0)
+        seen.now_s = run.get("start", -1.0)
         seen.place(job, pool, run["end"])
     seen.free = list(free)
     seen.now_s = now_s

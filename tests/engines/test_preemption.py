@@ -104,3 +104,13 @@ def test_the_ends_agree_with_a_plain_program_of_the_same():
     error_s = np.sqrt(ours.var(axis=0, ddof=1) / n_runs + theirs.var(axis=0, ddof=1) / n_runs)
     assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 4 * error_s).all()
     assert (error_s < 0.02 * theirs.mean(axis=0)).all()  # what it could miss
+
+
+def test_two_jobs_on_a_slow_node_do_not_stop_each_other_for_ever():
+    """Who runs ends later than it would by the nominal speed that is known of who waits."""
+    scenario = scenario_of([(0, 1, 100 * HOUR_S, 0), (50 * HOUR_S, 1, 60 * HOUR_S, 0)], n_nodes=1)
+    slow = {"mtbf": "1 h", "per": "node", "slows": {"to": 0.5, "lasts": "1000 h"}}
+    scenario = scenario.with_({"policy": "shortest-remaining", "faults": {"f": slow}})
+    ledger = played(scenario, 2)
+    assert ledger.kept_frac == pytest.approx(np.ones((2, 2)))
+    assert (ledger.counts["stays"].sum(axis=1) < 10).all()

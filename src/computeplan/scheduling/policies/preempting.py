@@ -168,8 +168,11 @@ class ShortestRemaining:
         for end_s, other, n_nodes in reversed(view.ends[pool]):
             if end_s <= latest_s or still <= 0:
                 break
-            if other not in stops.leaving:
-                victims.append(view.running[other])
+            run = view.running[other]
+            # Who starts now is not stopped now: it may end later than expected of a job that waits,
+            # as its nodes are slow, and two such would stop each other without end.
+            if other not in stops.leaving and run.start_s < view.now_s:
+                victims.append(run)
                 still -= n_nodes
         return _fewest(victims, lacking) if still <= 0 else []
 
