@@ -25,8 +25,8 @@ Holder = tuple[int, int]  # tenant, pool
 
 
 def _asks(view: View, job: int) -> tuple[int, tuple[int, ...]]:
-    """Return whose a job is, and the nodes that it holds on each pool."""
-    return view.tenant[job], (*view.n_nodes[view.kind[job]],)
+    """Return whose a job is, and the nodes that it needs on each pool."""
+    return view.tenant[job], (*view.fewest_nodes[view.kind[job]],)
 
 
 class Quotas:
