@@ -72,6 +72,8 @@ _NAMES = {
     "kg/J": "a carbon intensity",
     "USD/J": "a price of energy in USD",
     "CNY/J": "a price of energy in CNY",
+    "GBP/J": "a price of energy in GBP",
+    "CAD/J": "a price of energy in CAD",
     "USD/(chip*s)": "a price in USD per chip and time",
     "CNY/(chip*s)": "a price in CNY per chip and time",
     "USD": "an amount in USD",

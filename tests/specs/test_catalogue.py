@@ -229,11 +229,11 @@ def test_no_name_is_claimed_twice(folder, names):
     table = load_document(DATA / folder / "aliases.yaml").data
     assert tuple(sorted(table["names"])) == names
     claims = Counter(
-        catalogue._key(alias) for name in names for alias in {name, *table["names"][name]}
+        catalogue.name_key(alias) for name in names for alias in {name, *table["names"][name]}
     )
     assert [alias for alias, n in claims.items() if n > 1] == []
-    assert {catalogue._key(alias) for alias in table["ambiguous"]} <= set(claims)
-    assert not {catalogue._key(alias) for alias in table.get("withheld", {})} & set(claims)
+    assert {catalogue.name_key(alias) for alias in table["ambiguous"]} <= set(claims)
+    assert not {catalogue.name_key(alias) for alias in table.get("withheld", {})} & set(claims)
 
 
 def test_a_full_name_costs_one_file(monkeypatch):

@@ -60,7 +60,7 @@ class Source(Frozen):
     """What it is called."""
     url: str | None
     """Its address, or null if it has none that could be confirmed."""
-    kind: Literal["datasheet", "paper", "benchmark", "press"]
+    kind: Literal["datasheet", "paper", "benchmark", "press", "official", "data"]
     """What kind of document it is."""
     recalled: bool = False
     """Whether the address is recalled and was not opened."""

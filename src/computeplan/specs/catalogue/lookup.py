@@ -39,6 +39,7 @@ __all__ = [
     "load_chip",
     "load_model",
     "model_names",
+    "name_key",
     "parse_chip",
     "parse_model",
 ]
@@ -205,10 +206,17 @@ def is_named(chip: Chip, name: str) -> bool:
     (True, False)
     """
     names = (chip.name, chip.name.rpartition("/")[2], *aliases_of(chip.name))
-    return _key(name) in map(_key, names)
+    return name_key(name) in map(name_key, names)
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """Return what names that are the same to a person have in common.
+
+    Examples
+    --------
+    >>> name_key(" H100_SXM"), name_key("H100 sxm")
+    ('h100-sxm', 'h100-sxm')
+    """
     return re.sub(r"[\s_-]+", "-", name.strip().casefold())
 
 
@@ -232,25 +240,25 @@ def _document(folder: str, name: str) -> Document:
 
 def _find(kind: _Kind[Any], name: str, own: Iterable[str] = ()) -> tuple[str, tuple[Note, ...]]:
     """Return the full name of an entry of the catalogue, and notes; `own` may be meant, too."""
-    key = _key(name)
+    key = name_key(name)
     if _FULL_NAME.fullmatch(key) and (DATA / kind.folder / f"{key}.yaml").is_file():
         return key, ()
     table = _aliases(kind.folder)
     for full_name, others in table.names.items():
-        if any(_key(other) == key for other in others):
-            said = (text for other, text in table.ambiguous.items() if _key(other) == key)
+        if any(name_key(other) == key for other in others):
+            said = (text for other, text in table.ambiguous.items() if name_key(other) == key)
             return full_name, tuple(note("quoted", text=text) for text in said)
     for other, reason in table.withheld.items():
-        if _key(other) == key:
+        if name_key(other) == key:
             raise ValueError(f"{kind.word} {name!r} is not in the catalogue: {reason}")
     hint = _nearest(kind.folder, key, own)
     raise ValueError(f"no {kind.word} {name!r}.{hint}  List: computeplan {kind.folder}")
 
 
 def _nearest(folder: str, key: str, own: Iterable[str]) -> str:
-    known = {_key(name): name for name in (*own, *_names_in(folder))}
+    known = {name_key(name): name for name in (*own, *_names_in(folder))}
     for name, others in _aliases(folder).names.items():
-        known.update((_key(other), name) for other in others)
+        known.update((name_key(other), name) for other in others)
     bare = plain(key).strip("\"' ")
     close = difflib.get_close_matches(bare, known, n=1, cutoff=0.6)
     return f" Did you mean '{known[close[0]]}'?" if close else ""
