@@ -236,6 +236,7 @@ PHRASES = {
         {"bound": name, "of": "acme/x1"}
         for name in ("sum of homogeneous", "equal count", "even split")
     ],
+    "place_season": [{"months": "1-12", "bands": (("peak", "10-13 17-22"), ("flat", "0-8"))}],
     "need_skipped": [{"n": n, "count": "q1", "why": "q2"} for n in (1, 3)],
     "need_untold": [
         {"n_runs": 100, "limit": "q1", "first": "q2", "last": "q3", "one": one, "sure": sure}

@@ -34,7 +34,7 @@ from computeplan.specs.catalogue.mfu import default_mfus
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.documents.document import DATA
 
-__all__ = ["chips", "models"]
+__all__ = ["chips", "console", "models", "print_json"]
 
 LIST_WIDTH = 80
 """Terminal columns below which the list would have to cut a number."""
@@ -102,18 +102,19 @@ def _command(kind: _Kind) -> click.Group:
             raise ScenarioError.of(str(error)) from None
         notes = [sentence(note) for note in found]
         if as_json or before:
-            _print_json({**entry.model_dump(mode="json"), **kind.more(entry), "notes": notes})
+            print_json({**entry.model_dump(mode="json"), **kind.more(entry), "notes": notes})
         else:
             _print_one(kind, entry, notes)
 
     return group
 
 
-def _print_json(data: object) -> None:
+def print_json(data: object) -> None:
+    """Print data as JSON."""
     click.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
-def _console() -> Console:
+def console() -> Console:
     """Return a console on standard output, never so narrow that a number is cut."""
     plain = Console(markup=False, highlight=False, emoji=False)
     plain.width = max(plain.width if plain.is_terminal else TITLE_WIDTH, LIST_WIDTH)
@@ -123,9 +124,9 @@ def _console() -> Console:
 def _print_list(kind: _Kind, *, as_json: bool) -> None:
     entries = [kind.load(name)[0] for name in kind.names()]
     if as_json:
-        _print_json([kind.summary(entry) for entry in entries])
+        print_json([kind.summary(entry) for entry in entries])
         return
-    out = _console()
+    out = console()
     is_wide = out.width >= TITLE_WIDTH
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column(kind.noun, no_wrap=True)
@@ -143,7 +144,7 @@ def _print_list(kind: _Kind, *, as_json: bool) -> None:
 
 
 def _print_one(kind: _Kind, entry: Any, notes: Sequence[str]) -> None:
-    out = _console()
+    out = console()
     out.print(f"{entry.name}  {entry.title}")
     for line in (*(f"note: {note}" for note in notes), *kind.above(entry)):
         out.print(line)
@@ -240,9 +241,8 @@ def _more_of_chip(chip: Chip) -> dict[str, Any]:
 
 
 def _above_chip(chip: Chip) -> list[str]:
-    lines = []
-    if chip.is_estimate:
-        lines.append("ESTIMATE: too little is published to trust this entry")
+    marked = "ESTIMATE: too little is published to trust this entry"
+    lines = [marked] if chip.is_estimate else []
     if aliases_of(chip.name):
         lines.append(f"also called: {', '.join(aliases_of(chip.name))}")
     if chip.ranks_per_chip > 1:

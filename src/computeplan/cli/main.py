@@ -30,6 +30,7 @@ COMMANDS = {
     "plot": "Draw the figures of a saved result again.",
     "chips": "List the chips of the catalogue, or show one with its sources.",
     "models": "List the models of the catalogue, or show one with its sources.",
+    "sites": "List the places of the catalogue, or show one with its sources.",
     "init": "Write a commented scenario to start from.",
     "paths": "List every path of a scenario that can be set, with its value and unit.",
     "schema": "Print the JSON Schema of scenario files.",

@@ -9,6 +9,7 @@ from computeplan.report.words.answers_chinese import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
 from computeplan.report.words.job_logs_chinese import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_chinese import MIXING_PHRASES
+from computeplan.report.words.places_chinese import PLACE_PHRASES
 from computeplan.report.words.planning_chinese import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -155,4 +156,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
     **MIXING_PHRASES,
+    **PLACE_PHRASES,
 }

@@ -9,6 +9,7 @@ from computeplan.report.words.answers_english import ANSWER_PHRASES
 from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
 from computeplan.report.words.job_logs_english import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_english import MIXING_PHRASES
+from computeplan.report.words.places_english import PLACE_PHRASES
 from computeplan.report.words.planning_english import PLANNING_PHRASES
 
 __all__ = ["PHRASES"]
@@ -156,4 +157,5 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
     **MIXING_PHRASES,
+    **PLACE_PHRASES,
 }

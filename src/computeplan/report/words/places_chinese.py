@@ -1,0 +1,73 @@
+"""What is said of places of the catalogue, in Chinese, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["PLACE_PHRASES"]
+
+Values = Mapping[str, Any]
+
+_BANDS = {"sharp": "尖峰", "peak": "高峰", "flat": "平段", "valley": "低谷", "deep": "深谷"}
+
+
+def _hours(v: Values) -> str:
+    bands = "，".join(f"{_BANDS.get(band, band)} {hours}" for band, hours in v["bands"])
+    return f"{v['months']} 月：{bands}"
+
+
+PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "place": "站点",
+    "place_chinese": "中文名",
+    "place_kind": "类别",
+    "place_carbon": "碳强度\ng/kWh",
+    "place_pue": "PUE",
+    "place_posted": "公布电价\n/kWh",
+    "place_contracted": "协议电价\n/kWh",
+    "place_country": "国家",
+    "place_province": "省",
+    "place_state": "州",
+    "place_grid": "电网",
+    "place_hub": "枢纽",
+    "place_cluster": "集群",
+    "place_site": "站点",
+    "place_foot": "~ 为估计值。公布电价按平稳负荷计，含负荷率 {load} 下的需量电费。\n"
+    "碳强度：中国为二氧化碳，各国为全生命周期 CO2e，美国各州为 CO2e，彼此不可直接比较。\n"
+    "某站点的全部数字与出处：{command}",
+    "place_also": "又称：{names}",
+    "place_is": "{kind}",
+    "place_of_hub": "枢纽：{hub}",
+    "place_clusters": "集群：{names}",
+    "place_otherwise": "此处没有的数字取自：{name}",
+    "place_holds": "适用于此的数字；方案中同名站点未写明的也取这些",
+    "place_row_pue": "PUE",
+    "place_row_carbon": "碳强度（{basis}）",
+    "place_row_residual": "碳强度（未签绿电合同的电量）",
+    "place_row_posted": "公布电价",
+    "place_row_contracted": "协议电价",
+    "place_row_on_site": "现场用水",
+    "place_row_off_site": "发电用水",
+    "place_measured": "实测",
+    "place_target": "目标",
+    "place_usual": "通常",
+    "place_paid": "据报实付",
+    "place_press": "媒体报道",
+    "place_aim": "目标价，并非实付",
+    "place_of": "取自 {name}",
+    "place_limits": "{low}～{high}",
+    "place_with_demand": "含需量电费，负荷率 {load}",
+    "place_figure": "数字",
+    "place_value": "数值",
+    "place_when": "时间",
+    "place_evidence": "依据",
+    "place_note": "说明",
+    "place_hours": "分时时段，{name}：{document}",
+    "place_season": _hours,
+    "place_multipliers": "浮动部分的倍数：{bands}",
+    "place_floats_energy": "只有购电价格浮动",
+    "place_floats_user": "扣除基金后的全部电价浮动",
+    "place_floats_unsaid": "未说明哪一部分浮动",
+    "place_climate": "各月平均气温（℃），{name}，{when}：{months}",
+    "place_sources": "出处（~ 为估计值：没有文件给出该数字）",
+}

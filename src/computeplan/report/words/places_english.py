@@ -1,0 +1,72 @@
+"""What is said of places of the catalogue, in English, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["PLACE_PHRASES"]
+
+Values = Mapping[str, Any]
+
+
+def _hours(v: Values) -> str:
+    bands = ", ".join(f"{band} {hours}" for band, hours in v["bands"])
+    return f"months {v['months']}: {bands}"
+
+
+PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "place": "site",
+    "place_chinese": "Chinese",
+    "place_kind": "kind",
+    "place_carbon": "carbon\ng/kWh",
+    "place_pue": "PUE",
+    "place_posted": "posted\n/kWh",
+    "place_contracted": "contracted\n/kWh",
+    "place_country": "country",
+    "place_province": "province",
+    "place_state": "state",
+    "place_grid": "grid",
+    "place_hub": "hub",
+    "place_cluster": "cluster",
+    "place_site": "site",
+    "place_foot": "~ an estimate. Posted prices are of a steady load, their demand charge at a load"
+    " of {load} included.\nCarbon: China CO2, countries CO2e over the life of power stations, US"
+    " states CO2e: they do not compare.\nAll figures and sources of one: {command}",
+    "place_also": "also called: {names}",
+    "place_is": "{kind}",
+    "place_of_hub": "hub: {hub}",
+    "place_clusters": "clusters: {names}",
+    "place_otherwise": "what is not said here is that of: {name}",
+    "place_holds": "what holds here, and what a scenario's site of this name takes where it says"
+    " nothing",
+    "place_row_pue": "PUE",
+    "place_row_carbon": "carbon, {basis}",
+    "place_row_residual": "carbon, uncontracted power",
+    "place_row_posted": "price, posted",
+    "place_row_contracted": "price, contracted",
+    "place_row_on_site": "water on site",
+    "place_row_off_site": "water off site",
+    "place_measured": "measured",
+    "place_target": "target",
+    "place_usual": "usual",
+    "place_paid": "reported as paid",
+    "place_press": "press",
+    "place_aim": "aimed at, not paid",
+    "place_of": "of {name}",
+    "place_limits": "{low} to {high}",
+    "place_with_demand": "demand charge included, load {load}",
+    "place_figure": "figure",
+    "place_value": "value",
+    "place_when": "when",
+    "place_evidence": "evidence",
+    "place_note": "note",
+    "place_hours": "hours of the day, {name}: {document}",
+    "place_season": _hours,
+    "place_multipliers": "times what floats: {bands}",
+    "place_floats_energy": "what is paid for energy alone floats",
+    "place_floats_user": "the whole price less funds floats",
+    "place_floats_unsaid": "which part floats is not stated",
+    "place_climate": "mean temperatures of the months [C], {name}, {when}: {months}",
+    "place_sources": "sources (~ marks an estimate: no document says it)",
+}
