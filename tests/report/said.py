@@ -46,6 +46,11 @@ BEYOND = {
 LAW = {"law": "weibull_min", "shape_name": "c", "shape": 0.6, "scale_s": 1e5, "p": 1e-9}
 ONE_CHIP_KIND = {"pool": "p1", "states": ("save", "idle"), "meter": "chip"}
 
+PLACE = {
+    "site": "s1", "place": "q1", "what": "price", "basis": "posted", "when": "2025-06",
+    "value": 2e-7, "currency": "CNY", "load": 0.85,
+}  # fmt: skip
+
 NOTES = {
     "chips_unused": [
         {
@@ -74,6 +79,21 @@ NOTES = {
     ],
     "price_is_high": [
         {"site": "s1", "currency": "USD", "per_j": 4 / 3.6e6, "usual_per_j": 1 / 3.6e6}
+    ],
+    "of_place": [
+        PLACE | {"what": what, "basis": basis, "currency": currency}
+        for what, basis, currency in (
+            ("pue", "target", ""), ("carbon", "carbon", ""), ("price", "posted", "CNY"),
+            ("price", "aim", "CNY"), ("price", "paid", "CNY"), ("price", "press", "CNY"),
+            ("pue", "usual", ""), ("pue", "measured", ""), ("price", "energy", "USD"),
+        )
+    ],
+    "estimate_of_place": [
+        PLACE | {"low": 1e-7, "high": 3e-7, "is_middle": is_middle} for is_middle in (True, False)
+    ],
+    "not_of_place": [{"site": "s1", "place": "q1", "what": what} for what in ("price", "carbon")],
+    "carbon_bases": [
+        {"sites": (("s1", "CO2"), ("s2", "life-cycle CO2e"), ("s3", "CO2e"))}
     ],
     "carbon_is_high": [{"site": "s1", "kg_per_j": 4 / 3.6e6, "usual_kg_per_j": 2 / 3.6e6}],
     "batches_rounded": [{"jobs": (("j1", 512, 8192),)}],

@@ -338,7 +338,7 @@ def test_no_key_that_exists_is_answered_as_one_that_does_not(model):
         ("gpus", "chips stand in pools of a site"),
         ("mtbf", "write faults: {NAME: {mtbf"),
         ("cny_per_usd", "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"),
-        ("sites.s.region", "the name of the site says where it is"),
+        ("sites.s.region", "write place: guizhou, or give the site that name"),
         ("sites.s.gpus", "chips stand in pools"),
         ("sites.s.pools.p.nodes", "a pool counts chips"),
         ("sites.s.pools.p.gpu", "write chip: nvidia/h100-sxm"),

@@ -285,7 +285,7 @@ def _rows(place: Place, numbers: Mapping[str, int], language: Language) -> Itera
         about = [one.fact.when] if one.fact.when else []
         if one.what in _WHAT:
             about.append(phrase(_WHAT[one.what], language))
-        if key == "posted":
+        if one.what == "posted":
             about.append(phrase("place_with_demand", language, load=load))
         if one.place != place:
             about.append(phrase("place_of", language, name=one.place.name))

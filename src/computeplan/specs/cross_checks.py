@@ -76,10 +76,10 @@ def _pools(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
             yield (*at, "power", "node_overhead"), message
     for name in scenario.sites:
         yield from _sharing(scenario, catalogue, name)
-    yield from _money(scenario)
+    yield from _money(scenario, catalogue)
 
 
-def _money(scenario: ScenarioFields) -> Found:
+def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     """Check that every price can be told in the currency of the results."""
     if scenario.exchange is not None:
         return
@@ -89,12 +89,19 @@ def _money(scenario: ScenarioFields) -> Found:
     prices += [((*at, "rent"), pool.rent) for at, _, pool in _each_pool(scenario)]
     for at, price in prices:
         if price is not None and price.currency != scenario.currency:
+            of = "the price of the catalogue " if _is_taken(at, catalogue) else ""
             message = (
-                f"is in {price.currency}, results are in {scenario.currency}: write at the top"
+                f"{of}is in {price.currency}, results are in {scenario.currency}: write at the top"
                 f" currency: {price.currency}, or the rate, such as exchange:"
                 " {rate: 0.14 USD/CNY, on: 2026-11-01}"
+                f"{'; or a price here, or null for no cost' if of else ''}"
             )
             yield at, message
+
+
+def _is_taken(at: KeyPath, catalogue: Catalogue) -> bool:
+    """Return whether a price was not written but taken from the place of a site."""
+    return at[-1] == "price" and "price" in catalogue.sites.get(str(at[1]), {})
 
 
 def _sharing(scenario: ScenarioFields, catalogue: Catalogue, name: str) -> Found:

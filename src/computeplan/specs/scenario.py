@@ -2,9 +2,9 @@
 
 Every scenario takes one road: a document (plain data with places) is read, the name of its mix of
 faults is replaced by the kinds, what it extends or what changes it is laid under or over it, the
-chips and models that it names are found, and the whole is validated and cross-checked (`_build`).
-A changed scenario is a changed document on that road again; there is one way to change it
-(`Scenario.with_`), and the command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks
+chips, models and places that it names are found, and the whole is validated and cross-checked
+(`_build`). A changed scenario is a changed document on that road again; there is one way to change
+it (`Scenario.with_`), and the command line's ``-s``, a file's ``cases`` and ``sweep`` and notebooks
 all go through it.
 
 Long because the road from a file to a scenario, and back to one, is read as a whole.
@@ -330,7 +330,7 @@ def _build(
     if document.problems:  # a mix that does not exist: nobody knows which kinds are meant
         document = replace(document, data={**document.data, "faults": {}})
     catalogue = resolve(document, folder)
-    scenario = validate(Scenario, document, catalogue.problems)
+    scenario = validate(Scenario, catalogue.with_sites(document), catalogue.problems)
     replays, problems = _replays(scenario, document, folder)
     job_logs, wrong = _of_workloads(scenario, document, folder, "file", load_jobs)
     throughputs, wrong_too = _of_workloads(

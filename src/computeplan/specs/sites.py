@@ -283,13 +283,22 @@ class Pool(Frozen):
     """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
 
+def _read_pue(value: object) -> object:
+    if value is None:
+        refuse(
+            "pue is missing: write pue: 1.2, or a place of the catalogue that says it, such as"
+            " place: guizhou (names: computeplan sites)"
+        )
+    return value
+
+
 class Site(Frozen):
     """A place with its power, and the pools that stand there."""
 
     tried = instead(
         (
             "region regions location country zone datacenter",
-            "the name of the site says where it is: sites: {guian: {pue: 1.2, pools: {...}}}",
+            "write place: guizhou, or give the site that name (names: computeplan sites)",
         ),
         (
             "chip chips gpu gpus num_gpus nodes num_nodes servers pool accelerators spares",
@@ -317,12 +326,15 @@ class Site(Frozen):
         ("wue water", "water is not counted"),
     )
 
-    pue: Pue
-    """Facility energy / IT energy."""
+    place: str | None = None
+    """The place of the catalogue that says what is not written here; that of the site's own name
+    if left out."""
+    pue: Annotated[Pue, BeforeValidator(_read_pue)] = Field(default=None, validate_default=True)
+    """Facility energy / IT energy; of the place if left out."""
     carbon: CarbonIntensity | None = None
-    """Carbon of the grid, location based; without it no carbon is reported."""
+    """Carbon of the grid, location based; of the place if left out; without it none is reported."""
     price: EnergyPrice | None = None
-    """Price of electricity; without it no cost is reported."""
+    """Price of electricity, or of the place: posted, contracted; without it no cost is reported."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""

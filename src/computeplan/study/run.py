@@ -320,6 +320,7 @@ def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:
             name: sha256(entry.model_dump_json().encode()).hexdigest()
             for name, entry in sorted(entries.items())
         },
+        **({"catalogue_sites": catalogue.sites} if catalogue.sites else {}),
         "python": platform.python_version(),
         "machine": platform.machine(),
         **{name: version(name) for name in ("numpy", "scipy", "simpy")},

@@ -18,6 +18,7 @@ from computeplan.report.words.data_chinese import in_chinese
 from computeplan.report.words.fitting_chinese import FITTING
 from computeplan.report.words.job_logs_chinese import JOB_LOGS
 from computeplan.report.words.mixing_chinese import MIXING
+from computeplan.report.words.places_chinese import PLACES
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -541,6 +542,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # fitting and validation
     **FITTING,
     **MIXING,
+    **PLACES,
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},

@@ -15,6 +15,7 @@ from computeplan.physics.steptime.search import in_words
 from computeplan.report.words.fitting_english import FITTING
 from computeplan.report.words.job_logs_english import JOB_LOGS
 from computeplan.report.words.mixing_english import MIXING
+from computeplan.report.words.places_english import PLACES
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -402,6 +403,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # fitting and validation
     **FITTING,
     **MIXING,
+    **PLACES,
     # specs
     "mfu_measured": _mfu_measured,
     **{code: _of_log(words) for code, words in _OF_LOGS.items()},

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["PLACE_PHRASES"]
+from computeplan.units import KWH_J
+
+__all__ = ["PLACES", "PLACE_PHRASES"]
 
 Values = Mapping[str, Any]
 
@@ -16,6 +18,60 @@ def _hours(v: Values) -> str:
     bands = "，".join(f"{_BANDS.get(band, band)} {hours}" for band, hours in v["bands"])
     return f"{v['months']} 月：{bands}"
 
+
+_NAMES = {"pue": "PUE", "carbon": "碳强度", "price": "电价"}
+_BASES = {
+    "measured": "实测",
+    "target": "所属枢纽的目标值，并非实测",
+    "usual": "没有更近的数字",
+    "carbon": "电网平均",
+    "posted": "公布电价，含负荷率 {load:.0%} 下的需量电费",
+    "energy": "公布电价",
+    "paid": "据报的协议价",
+    "press": "媒体报道的协议价",
+    "aim": "目标协议价，并非实付",
+}
+_GASES = {"CO2": "二氧化碳", "CO2e": "CO2e", "life-cycle CO2e": "全生命周期 CO2e"}
+
+
+def _amount(v: Values, value: float) -> str:
+    if v["what"] == "pue":
+        return f"{value:.4g}"
+    if v["what"] == "carbon":
+        return f"{value * KWH_J * 1e3:.4g} g/kWh"
+    return f"{value * KWH_J:.3g} {v['currency']}/kWh"
+
+
+def _of_place(v: Values) -> str:
+    basis = "，".join(filter(None, (_BASES[v["basis"]].format(load=v["load"]), v["when"])))
+    return (
+        f"站点 {v['site']}：{_NAMES[v['what']]} {_amount(v, v['value'])} 取自站点库中的"
+        f" {v['place']}（{basis}）"
+    )
+
+
+def _estimate_of_place(v: Values) -> str:
+    low, high = (_amount(v, v[end]) for end in ("low", "high"))
+    middle = "，取中值" if v["is_middle"] else ""
+    return f"{_of_place(v)}：估计值，{low}～{high}{middle}"
+
+
+def _not_of_place(v: Values) -> str:
+    left = {"price": "不计算费用", "carbon": "不计算碳排放"}.get(v["what"], "")
+    return f"站点 {v['site']}：站点库中没有 {v['place']} 的{_NAMES[v['what']]}，{left}"
+
+
+def _carbon_bases(v: Values) -> str:
+    said = "、".join(f"{site} {_GASES.get(basis, basis)}" for site, basis in v["sites"])
+    return f"各站点碳强度的口径不同，不可直接比较：{said}"
+
+
+PLACES: dict[str, str | Callable[[Values], str]] = {
+    "of_place": _of_place,
+    "estimate_of_place": _estimate_of_place,
+    "not_of_place": _not_of_place,
+    "carbon_bases": _carbon_bases,
+}
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "place": "站点",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["PLACE_PHRASES"]
+from computeplan.units import KWH_J
+
+__all__ = ["PLACES", "PLACE_PHRASES"]
 
 Values = Mapping[str, Any]
 
@@ -14,6 +16,59 @@ def _hours(v: Values) -> str:
     bands = ", ".join(f"{band} {hours}" for band, hours in v["bands"])
     return f"months {v['months']}: {bands}"
 
+
+_NAMES = {"pue": "PUE", "carbon": "carbon", "price": "price of electricity"}
+_BASES = {
+    "measured": "measured",
+    "target": "the target of its hub, not measured",
+    "usual": "no nearer figure is known",
+    "carbon": "mean of the grid",
+    "posted": "posted, with the demand charge at a load of {load:.0%}",
+    "energy": "posted",
+    "paid": "reported as paid by contract",
+    "press": "by contract, from the press",
+    "aim": "aimed at by contract, not paid",
+}
+
+
+def _amount(v: Values, value: float) -> str:
+    if v["what"] == "pue":
+        return f"{value:.4g}"
+    if v["what"] == "carbon":
+        return f"{value * KWH_J * 1e3:.4g} g/kWh"
+    return f"{value * KWH_J:.3g} {v['currency']}/kWh"
+
+
+def _of_place(v: Values) -> str:
+    basis = ", ".join(filter(None, (_BASES[v["basis"]].format(load=v["load"]), v["when"])))
+    return (
+        f"site {v['site']}: {_NAMES[v['what']]} {_amount(v, v['value'])} is that of {v['place']} in"
+        f" the catalogue ({basis})"
+    )
+
+
+def _estimate_of_place(v: Values) -> str:
+    low, high = (_amount(v, v[end]) for end in ("low", "high"))
+    middle = ", its middle" if v["is_middle"] else ""
+    return f"{_of_place(v)}: an estimate, from {low} to {high}{middle}"
+
+
+def _not_of_place(v: Values) -> str:
+    left = {"price": "no cost", "carbon": "no carbon"}.get(v["what"], "")
+    return f"site {v['site']}: the catalogue has no {_NAMES[v['what']]} of {v['place']}: {left}"
+
+
+def _carbon_bases(v: Values) -> str:
+    said = ", ".join(f"{site} {basis}" for site, basis in v["sites"])
+    return f"carbon of the sites counts unlike things and does not compare: {said}"
+
+
+PLACES: dict[str, str | Callable[[Values], str]] = {
+    "of_place": _of_place,
+    "estimate_of_place": _estimate_of_place,
+    "not_of_place": _not_of_place,
+    "carbon_bases": _carbon_bases,
+}
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "place": "site",

@@ -31,11 +31,13 @@ _WEIGHTS = {
     "faults_left_out": 74,
     "break_even": 72,
     "no_break_even": 20,
+    "carbon_bases": 71,
     "chips_unused": 70,
     # what is missing
     "no_tdp": 66,
     "no_watts_of_compute": 66,
     "no_price": 64,
+    "not_of_place": 63,
     # how speeds are known
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,
@@ -60,7 +62,9 @@ _WEIGHTS = {
     "language_model_only": 43,
     "mtp_apart": 43,
     "quoted": 42,
+    "estimate_of_place": 45,
     "tdp_is_estimate": 41,
+    "of_place": 39,
     "batches_rounded": 40,
     "holds_whole_nodes": 40,
     "within_error": 29,
@@ -80,7 +84,10 @@ _WEIGHTS = {
 }
 
 
-_OF_WATTS = {"watts_as_of_compute", "watts_are_shares_of_tdp", "tdp_is_estimate", "no_tdp"}
+_OF_WATTS = {
+    *("watts_as_of_compute", "watts_are_shares_of_tdp", "tdp_is_estimate", "no_tdp"),
+    "estimate_of_place",
+}
 _OF_ENERGY = {"energy", "cost", "carbon"}
 
 

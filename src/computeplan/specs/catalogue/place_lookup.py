@@ -51,7 +51,7 @@ class Found(NamedTuple):
     place: Place
     """The place that says it."""
     what: str
-    """What it is the figure of: measured, target, usual, posted, ..."""
+    """What it is: measured, target, usual; posted, energy, paid, press, aim."""
 
 
 def place_names() -> tuple[str, ...]:
@@ -173,7 +173,8 @@ def contracted_at(place: Place) -> Found | None:
 def price_at(place: Place, what: Literal["posted", "contracted"]) -> Found | None:
     """Return the price of electricity for a steady load, as posted or as reported of contracts.
 
-    A posted price has its demand charge in it, and is an estimate where a part of it is.
+    A posted price has its demand charge in it, and is an estimate where a part of it is; without
+    one it is said to be that of ``energy``.
 
     Examples
     --------
@@ -192,7 +193,11 @@ def price_at(place: Place, what: Literal["posted", "contracted"]) -> Found | Non
     if tariff.is_estimate:
         low, high = (Money(amount, tariff.currency) for amount in tariff.steady_range())
         said |= {"low": low, "high": high, "source": None, "confidence": "estimate"}
-    return Found(tariff.energy.model_copy(update=said), where, what)
+    if tariff.energy.value is None:
+        said["value"] = None  # the middle of its limits, as that of the energy is
+    is_whole = tariff.demand is not None
+    fact = tariff.energy.model_copy(update=said)
+    return Found(fact, where, what if is_whole else "energy")
 
 
 def climate_at(place: Place) -> tuple[str, Climate] | None:

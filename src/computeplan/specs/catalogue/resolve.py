@@ -1,4 +1,4 @@
-"""The chips and models that a scenario names, loaded, before its schema is looked at.
+"""The chips, models and places that a scenario names, loaded, before its schema is looked at.
 
 A name stands for an entry of the scenario's own ``chips`` or ``models`` block, a YAML file beside
 the scenario, or an entry of the catalogue, in this order; ``{config: my-model/config.json}`` is a
@@ -20,6 +20,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import load_chip, load_model
 from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.site_figures import site_figures
 from computeplan.specs.documents.document import Document, KeyPath, dotted, load_document
 from computeplan.specs.documents.paths import apply
 from computeplan.units import MAX_TEXT
@@ -40,10 +41,22 @@ class Catalogue:
     """Names that stand for nothing, entries that are wrong."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Plain data of the entries that stand in files of their own, by block and name."""
+    sites: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What sites take from the catalogue, by site and key, as a person writes it."""
+
+    def with_sites(self, document: Document) -> Document:
+        """Return a document whose sites say what they take from the catalogue."""
+        if not self.sites:
+            return document
+        sites = {
+            name: {**site, **self.sites[name]} if name in self.sites else site
+            for name, site in document.data["sites"].items()
+        }
+        return replace(document, data={**document.data, "sites": sites})
 
 
 def resolve(document: Document, folder: Path | None) -> Catalogue:
-    """Return the chips and models that a document names.
+    """Return the chips, models and places that a document names.
 
     Parameters
     ----------
@@ -91,7 +104,13 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                 problems.append(document.problem(path, f"{error}{hint}"))
         if files:
             catalogue.files[block] = files
-    return replace(catalogue, notes=tuple(notes), problems=tuple(dict.fromkeys(problems)))
+    of_sites = site_figures(document)
+    return replace(
+        catalogue,
+        sites=of_sites.taken,
+        notes=(*notes, *of_sites.notes),
+        problems=tuple(dict.fromkeys((*problems, *of_sites.problems))),
+    )
 
 
 def _file_of(name: str, folder: Path | None) -> str:

@@ -1,0 +1,172 @@
+"""What a site of a scenario takes from the catalogue: PUE, carbon and price that are not written.
+
+A site is a place of the catalogue if it says so (``place: guangdong``) or has its name. Only keys
+that are absent are taken: a scenario that writes ``pue``, ``carbon`` and ``price`` keeps its
+numbers whatever it calls its sites, and ``price: null`` counts no money. ``price: contracted``
+takes what data centres there pay by contract instead of the posted price of a steady load. Each
+figure that is taken is a note; of an estimate the note tells its range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from computeplan.errors import Problem
+from computeplan.notes import Note, note
+from computeplan.specs.catalogue.facts import Fact
+from computeplan.specs.catalogue.place_lookup import (
+    Found,
+    carbon_at,
+    find_place,
+    is_place,
+    nearest_place,
+    price_at,
+    pue_at,
+)
+from computeplan.specs.catalogue.places import LOAD_FACTOR, Place
+from computeplan.specs.documents.document import Document, KeyPath
+from computeplan.specs.money import Money
+from computeplan.units import CURRENCIES, KWH_J
+
+__all__ = ["SiteFigures", "site_figures"]
+
+PRICES = ("posted", "contracted")
+"""Words for a price of the catalogue."""
+
+
+@dataclass
+class SiteFigures:
+    """What the sites of one scenario take from the catalogue."""
+
+    taken: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Values as a person writes them, by site and key."""
+    notes: list[Note] = field(default_factory=list)
+    """Each figure, and what is missing."""
+    problems: list[Problem] = field(default_factory=list)
+    """Names that stand for no place, prices that cannot be told."""
+
+
+def site_figures(document: Document) -> SiteFigures:
+    """Return what the sites of a document take from the catalogue.
+
+    Parameters
+    ----------
+    document : Document
+        A scenario, not yet validated.
+
+    Examples
+    --------
+    >>> site = {"price": "contracted", "pools": {}}
+    >>> site_figures(Document({"sites": {"guian": site}}, "s.yaml")).taken["guian"]
+    {'pue': 1.2, 'carbon': '568.3 g/kWh', 'price': '0.35 CNY/kWh'}
+    """
+    found, bases = SiteFigures(), dict[str, str]()
+    sites = document.data.get("sites")
+    for name, site in sites.items() if isinstance(sites, dict) else ():
+        if not isinstance(site, dict) or not isinstance(name, str):
+            continue
+        place = _place_of(document, name, site, found)
+        if place is not None:
+            taken = found.taken[name] = {}
+            for key, one in _absent(site, place):
+                taken[key] = _taken(document, name, key, one, place, found)
+            if taken.get("carbon") and (carbon := carbon_at(place)) is not None:
+                bases[name] = str(carbon.place.carbon_basis)
+    if len(set(bases.values())) > 1:
+        found.notes.append(note("carbon_bases", sites=tuple(bases.items())))
+    return found
+
+
+def _place_of(
+    document: Document, name: str, site: dict[str, Any], found: SiteFigures
+) -> Place | None:
+    """Return the place of a site that takes something of one."""
+    at: KeyPath = ("sites", name)
+    said = site.get("place")
+    price = site.get("price")
+    if isinstance(said, str) and is_place(said):
+        return find_place(said)
+    if isinstance(said, str):
+        problem = f"no place {said!r}.{nearest_place(said)}  List: computeplan sites"
+        found.problems.append(document.problem((*at, "place"), problem))
+    elif said is not None:
+        pass  # the schema says what a place is
+    elif is_place(name) and (price in PRICES or not {"pue", "carbon", "price"} <= site.keys()):
+        return find_place(name)
+    elif price in PRICES:
+        problem = f"'{price}' is a price of the catalogue: say which place, such as place: guizhou"
+        found.problems.append(document.problem((*at, "price"), problem))
+    elif "pue" not in site and (nearest := nearest_place(name)):
+        problem = f"pue is missing, and no place has this name.{nearest}  List: computeplan sites"
+        found.problems.append(document.problem(at, problem, at_key=True))
+    else:
+        return None
+    found.taken[name] = {"pue": site.get("pue", 1.0), "price": None}  # what is wrong is told once
+    return None
+
+
+def _absent(site: dict[str, Any], place: Place) -> Iterator[tuple[str, Found | None]]:
+    """Yield the keys that a site does not write, and what holds at its place."""
+    if "pue" not in site:
+        yield "pue", pue_at(place)
+    if "carbon" not in site:
+        yield "carbon", carbon_at(place)
+    price = site.get("price", "posted")
+    if price in PRICES:
+        yield "price", price_at(place, price)
+
+
+def _taken(
+    document: Document, name: str, key: str, one: Found | None, place: Place, found: SiteFigures
+) -> Any:
+    """Return a value as a person writes it, with its note; None if there is none."""
+    written = document.data["sites"][name].get("price")
+    if one is None and key == "price" and written in PRICES:
+        problem = f"no {written} price of {place.name} is known; write price: 0.5 CNY/kWh"
+        found.problems.append(document.problem(("sites", name, key), problem))
+    if one is None:
+        found.notes.append(note("not_of_place", site=name, place=place.name, what=key))
+        return None
+    point = one.fact.point
+    if isinstance(point, Money) and point.currency not in CURRENCIES:
+        problem = (
+            f"the catalogue's price of {place.name} is {_text(key, point)}, and money is told in"
+            f" {' or '.join(CURRENCIES)}: write price: 0.1 USD/kWh, or null for no cost"
+        )
+        found.problems.append(document.problem(("sites", name, key), problem))
+        return None
+    found.notes.append(_note(name, key, one))
+    return one.fact.text if key == "carbon" and one.fact.text else _text(key, point)
+
+
+def _text(key: str, point: Any) -> Any:
+    """Return a value as a person writes it."""
+    if key == "pue":
+        return float(f"{point:.6g}")
+    if key == "carbon":
+        return f"{point * KWH_J * 1e3:.6g} g/kWh"
+    return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
+
+
+def _note(name: str, key: str, one: Found) -> Note:
+    fact: Fact[Any] = one.fact
+    said: dict[str, Any] = {
+        "site": name,
+        "place": one.place.name,
+        "what": key,
+        "basis": one.what,
+        "when": fact.when,
+        "value": _bare(fact.point),
+        "currency": fact.point.currency if isinstance(fact.point, Money) else "",
+        "load": LOAD_FACTOR,
+    }
+    if not fact.is_estimate:
+        return note("of_place", **said)
+    limits = {"low": _bare(fact.low), "high": _bare(fact.high), "is_middle": fact.value is None}
+    return note("estimate_of_place", **said, **limits)
+
+
+def _bare(value: Any) -> float:
+    return float(value.amount if isinstance(value, Money) else value)
