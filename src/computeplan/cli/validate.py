@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from computeplan.cli.options import language_option
 from computeplan.errors import ScenarioError
+from computeplan.report import Language
 
 if TYPE_CHECKING:
     from computeplan.report.table import Table
@@ -160,6 +162,36 @@ def _scheduling(file: Path | None, folder: Path | None, as_json: bool, as_markdo
             if row.missed and row.within is False:
                 click.echo(f"- {row.id}, {row.quantity}: {row.missed}")
     if any(row.within is False and not row.missed for row in rows):
+        raise SystemExit(1)
+
+
+@validate.command("energy")
+@language_option
+@click.option(
+    "--cases",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Rows of your own, in the format of the shipped ones (data/published/energy.yaml).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Language) -> None:
+    """Compute published energy, power, carbon, water; ends with 1 where a gate is missed."""
+    from computeplan.report.energy import energy_json, energy_remarks, energy_table, gates_table
+    from computeplan.validation.energy import predict_energy
+    from computeplan.validation.energy_cases import read_energy
+
+    _one_form(as_json=as_json, as_markdown=as_markdown)
+    cases, gates = read_energy(file)
+    rows = predict_energy(cases, gates)
+    if as_json:
+        click.echo(energy_json(rows))
+    else:
+        tables = [energy_table(rows, language), gates_table(rows, gates, language)]
+        _print(tables, as_markdown=as_markdown)
+        for remark in energy_remarks(rows, language):
+            click.echo(f"- {remark}")
+    if any(row.stops for row in rows):
         raise SystemExit(1)
 
 

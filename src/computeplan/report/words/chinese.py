@@ -15,6 +15,7 @@ from computeplan.physics.reliability import rate_forms
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_parts
 from computeplan.report.words.data_chinese import in_chinese
+from computeplan.report.words.energy_chinese import ENERGY
 from computeplan.report.words.fitting_chinese import FITTING
 from computeplan.report.words.job_logs_chinese import JOB_LOGS
 from computeplan.report.words.mixing_chinese import MIXING
@@ -541,6 +542,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     # fitting and validation
     **FITTING,
+    **ENERGY,
     **MIXING,
     **PLACES,
     # specs

@@ -12,6 +12,7 @@ from typing import Any
 from computeplan.physics.reliability import rate_forms
 from computeplan.physics.steptime.layout import Layout
 from computeplan.physics.steptime.search import in_words
+from computeplan.report.words.energy_english import ENERGY
 from computeplan.report.words.fitting_english import FITTING
 from computeplan.report.words.job_logs_english import JOB_LOGS
 from computeplan.report.words.mixing_english import MIXING
@@ -402,6 +403,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     # fitting and validation
     **FITTING,
+    **ENERGY,
     **MIXING,
     **PLACES,
     # specs

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from computeplan.report.words.answers_chinese import ANSWER_PHRASES
+from computeplan.report.words.energy_chinese import ENERGY_PHRASES
 from computeplan.report.words.fitting_phrases_chinese import FITTING_PHRASES
 from computeplan.report.words.job_logs_chinese import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_chinese import MIXING_PHRASES
@@ -155,6 +156,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **JOB_LOG_PHRASES,
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
+    **ENERGY_PHRASES,
     **MIXING_PHRASES,
     **PLACE_PHRASES,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from computeplan.report.words.answers_english import ANSWER_PHRASES
+from computeplan.report.words.energy_english import ENERGY_PHRASES
 from computeplan.report.words.fitting_phrases_english import FITTING_PHRASES
 from computeplan.report.words.job_logs_english import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_english import MIXING_PHRASES
@@ -156,6 +157,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **JOB_LOG_PHRASES,
     **ANSWER_PHRASES,
     **PLANNING_PHRASES,
+    **ENERGY_PHRASES,
     **MIXING_PHRASES,
     **PLACE_PHRASES,
 }

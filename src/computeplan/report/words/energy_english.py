@@ -1,0 +1,41 @@
+"""What is said of published energy, in English, by code."""
+
+from __future__ import annotations
+
+__all__ = ["ENERGY", "ENERGY_PHRASES"]
+
+ENERGY: dict[str, str] = {
+    "energy_row_wrong": "the row cannot be read: {why}",
+    "energy_meter_unknown": "the meter '{meter}' is none that is known; known: {known}",
+    "energy_key_missing": "{key} is missing",
+    "energy_key_wrong": "{key} cannot be {given}",
+    "energy_input_refused": "{key}: {why}",
+    "energy_no_formula": "no formula gives this quantity",
+    "energy_lowest_cap": "the lowest cap: no point below it to predict it from",
+    "energy_few_caps": "fewer than three caps: none can be left out",
+    "energy_erratum": "erratum: {why}",
+}
+
+ENERGY_PHRASES: dict[str, str] = {
+    "energy_title": "Published energy",
+    "energy_row": "row",
+    "energy_meter": "meter",
+    "energy_quantity": "quantity",
+    "energy_published": "published",
+    "energy_ours": "ours",
+    "energy_error": "error",
+    "energy_within": "within\nthe gate",
+    "energy_yes": "yes",
+    "energy_no": "NO",
+    "energy_n_within": "{n} of {n_all} are within their gate; the others are shown, and gate"
+    " nothing",
+    "energy_errors": "error: ours over published, less one; of caps the difference of speeds",
+    "energy_gates": "Gates, and what set the models; that gates nothing itself",
+    "energy_gate": "gate",
+    "energy_most": "at most",
+    "energy_n_gated": "gated",
+    "energy_worst": "largest\nerror",
+    "energy_set_by": "set by",
+    "energy_own_inputs": "the row's own inputs",
+    "energy_note_of": "{id}, {quantity}: {why}",
+}
