@@ -195,6 +195,25 @@ def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Langu
         raise SystemExit(1)
 
 
+@validate.command("claims")
+@language_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+def _claims(as_json: bool, as_markdown: bool, language: Language) -> None:
+    """Show often-quoted figures beside the like-for-like ones, with a verdict."""
+    from computeplan.report.claims import claims_json, claims_table, figures_table
+    from computeplan.validation.claims import judge, published_claims
+
+    _one_form(as_json=as_json, as_markdown=as_markdown)
+    file = published_claims()
+    rows = judge(file)
+    if as_json:
+        click.echo(claims_json(rows))
+        return
+    tables = [claims_table(rows, file, language), figures_table(rows, language)]
+    _print(tables, as_markdown=as_markdown)
+
+
 def _one_form(*, as_json: bool, as_markdown: bool) -> None:
     if as_json and as_markdown:
         raise ScenarioError.of("--json and --markdown are two forms of one output: ask for one")

@@ -1,4 +1,4 @@
-"""What is said of published energy, in Chinese, by code."""
+"""What is said of published energy and of often-quoted claims, in Chinese, by code."""
 
 from __future__ import annotations
 
@@ -37,4 +37,20 @@ ENERGY_PHRASES: dict[str, str] = {
     "energy_set_by": "模型依据",
     "energy_own_inputs": "条目自身的输入",
     "energy_note_of": "{id}，{quantity}：{why}",
+    "claims_title": "常被引用的说法与同口径数值",
+    "claims_claim": "说法",
+    "claims_claimed": "所称",
+    "claims_like": "同口径",
+    "claims_range": "范围",
+    "claims_verdict": "结论",
+    "claims_holds": "成立",
+    "claims_contested": "有争议",
+    "claims_overstated": "偏高",
+    "claims_understated": "偏低",
+    "claims_figures": "依据",
+    "claims_figure": "数值含义",
+    "claims_value": "数值",
+    "claims_aside": "仅供对照",
+    "claims_rule": "结论：高于范围为偏高，低于范围为偏低（四舍五入留 {slack:.0%}），"
+    "范围宽于 {widest:g} 倍且落在其中为有争议，其余为成立",
 }

@@ -1,4 +1,4 @@
-"""What is said of published energy, in English, by code."""
+"""What is said of published energy and of often-quoted claims, in English, by code."""
 
 from __future__ import annotations
 
@@ -38,4 +38,20 @@ ENERGY_PHRASES: dict[str, str] = {
     "energy_set_by": "set by",
     "energy_own_inputs": "the row's own inputs",
     "energy_note_of": "{id}, {quantity}: {why}",
+    "claims_title": "Often-quoted figures, like for like",
+    "claims_claim": "claim",
+    "claims_claimed": "claimed",
+    "claims_like": "like for like",
+    "claims_range": "range",
+    "claims_verdict": "verdict",
+    "claims_holds": "holds",
+    "claims_contested": "contested",
+    "claims_overstated": "overstated",
+    "claims_understated": "understated",
+    "claims_figures": "What stands behind",
+    "claims_figure": "figure",
+    "claims_value": "value",
+    "claims_aside": "beside it",
+    "claims_rule": "verdict: overstated above the range, understated below it ({slack:.0%} for"
+    " rounding), contested inside a range wider than {widest:g} x, else holds",
 }
