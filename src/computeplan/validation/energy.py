@@ -213,7 +213,8 @@ def _side(row: _Inputs, chip: str) -> str:
     for key, side in row.data.items():
         if isinstance(side, dict) and side.get("chip") == chip:
             return key
-    raise _Lacks(note("energy_key_missing", key=f"inputs.*.chip: {chip}"))
+    wanted = f"inputs.*.chip: {chip}"
+    raise _Lacks(note("energy_key_missing", key=wanted))
 
 
 def _w_of_side(row: _Inputs, chip: str) -> float:
@@ -355,7 +356,8 @@ def _share_of_server(row: _Inputs) -> float:
     chip = row.chip()
     rated = chip.server and chip.server.max_power and chip.server.max_power.value
     if not (chip.server and chip.server.chips.value and rated):
-        raise _Lacks(note("energy_key_missing", key=f"{chip.name}: server.max_power"))
+        rating = f"{chip.name}: server.max_power"
+        raise _Lacks(note("energy_key_missing", key=rating))
     return _w_of_many(row) * chip.server.chips.value / rated
 
 
@@ -382,7 +384,7 @@ def _converter(row: _Inputs, key: str) -> Converter:
     converter = Converter(row.number(key, "const_w"), row.number(key, "eff"))
     if converter.efficiency_frac > 1:
         given = repr(converter.efficiency_frac)
-        raise _Lacks(note("energy_key_wrong", key=f"inputs.{key}.eff", given=given))
+        raise _Lacks(note("energy_key_wrong", key=_key((key, "eff")), given=given))
     return converter
 
 
@@ -468,7 +470,8 @@ def _rows(case: EnergyCase, gates: Mapping[str, Gate]) -> Iterator[EnergyRow]:
     for quantity, expected in _leaves(case.expect, ""):
         is_number = isinstance(expected, int | float) and not isinstance(expected, bool)
         if not (is_number and math.isfinite(expected)):
-            wrong = note("energy_key_wrong", key=f"expect.{quantity}", given=repr(expected)[:40])
+            key = f"expect.{quantity}"
+            wrong = note("energy_key_wrong", key=key, given=repr(expected)[:40])
             yield _row(case, quantity, None, None, "", wrong, gates)
         elif case.skipped is not None:
             yield _row(case, quantity, float(expected), None, "", case.skipped, gates)
