@@ -50,6 +50,12 @@ _WHAT = {
     "press": "place_press",
     "aim": "place_aim",
 }
+_EVIDENCE = {
+    "read": "place_by_read",
+    "secondary": "place_by_secondary",
+    "estimate": "place_by_estimate",
+    "recalled": "place_by_recalled",
+}
 _FLOATS = {
     "energy": "place_floats_energy",
     "user": "place_floats_user",
@@ -232,7 +238,7 @@ def _print_one(place: Place, language: Language) -> None:
         table.add_column(phrase(code, language), no_wrap=code != "place_value")
     table.add_column(phrase("place_note", language), overflow="fold")
     for path, fact in facts_in(place):
-        evidence = fact.confidence + _number(fact.source, numbers)
+        evidence = phrase(_EVIDENCE[fact.confidence], language) + _number(fact.source, numbers)
         table.add_row(path, _as_written(fact, language), fact.when, evidence, fact.note)
     out.print()
     out.print(table)
