@@ -92,6 +92,7 @@ NOTES = {
         PLACE | {"low": 1e-7, "high": 3e-7, "is_middle": is_middle} for is_middle in (True, False)
     ],
     "not_of_place": [{"site": "s1", "place": "q1", "what": what} for what in ("price", "carbon")],
+    "energy_erratum": [{"why": "q1"}],
     "carbon_bases": [
         {"sites": (("s1", "CO2"), ("s2", "life-cycle CO2e"), ("s3", "CO2e"))}
     ],

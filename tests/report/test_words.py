@@ -27,6 +27,7 @@ from computeplan.specs.catalogue.mfu import default_mfus, mfu_table
 from computeplan.specs.scenario import shipped_names
 from computeplan.study.cases import compile_cases, notes_of
 from computeplan.study.facts import facts_of
+from computeplan.validation.energy_cases import read_energy
 
 SRC = REPO / "src" / "computeplan"
 
@@ -237,6 +238,9 @@ def test_texts_of_the_catalogue_are_said_in_chinese_and_no_others():
         found |= {
             kind["note"].strip() for kind in read.load(mix)["faults"].values() if "note" in kind
         }
+    cases, gates = read_energy()
+    found |= {text for gate in gates.values() for text in gate.set_by}
+    found |= {text for case in cases for text in case.erratum.values()}
     assert found == set(data_chinese.TEXTS)
     for text, in_chinese in data_chinese.TEXTS.items():
         assert foreign(in_chinese, ()) <= set(A_WORD.findall(text)) - {"of", "the", "is", "and"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from computeplan.notes import quoted
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
@@ -20,14 +21,17 @@ __all__ = [
 
 
 def energy_table(rows: Sequence[EnergyRow], language: Language = "en") -> Table:
-    """Return every quantity: published, ours, the error, and whether it is within its gate."""
+    """Return every quantity: published, ours, the error, whether it is within its gate, its meter.
+
+    The meter comes last: where not all fits, the numbers stay beside the quantity that they are of.
+    """
     said = {True: phrase("energy_yes", language), False: phrase("energy_no", language), None: ""}
     shown = []
     for row in rows:
         meter = f"{row.meter} ({row.meter_note})" if row.meter_note else row.meter
-        pair = ("" if v is None else f"{v:.5g}" for v in (row.expected, row.predicted))
+        pair = ("" if v is None else _number(v) for v in (row.expected, row.predicted))
         error = "" if row.error is None else f"{row.error:+.1%}"
-        shown.append((row.id, meter, row.quantity, *pair, error, said[row.within]))
+        shown.append((row.id, row.quantity, *pair, error, said[row.within], meter))
     judged = [row for row in rows if row.within is not None]
     notes = (
         phrase(
@@ -40,14 +44,18 @@ def energy_table(rows: Sequence[EnergyRow], language: Language = "en") -> Table:
     )
     head = (
         phrase("energy_row", language),
-        phrase("energy_meter", language),
         phrase("energy_quantity", language),
         phrase("energy_published", language),
         phrase("energy_ours", language),
         phrase("energy_error", language),
         phrase("energy_within", language),
+        phrase("energy_meter", language),
     )
     return Table(phrase("energy_title", language), head, tuple(shown), notes)
+
+
+def _number(value: float) -> str:
+    return f"{value:.5g}" if abs(value) < 1e5 else f"{value:.0f}"
 
 
 def gates_table(
@@ -58,7 +66,9 @@ def gates_table(
     for name, gate in gates.items():
         errors = [abs(row.error) for row in rows if row.gate == name and row.error is not None]
         worst = f"{max(errors):.1%}" if errors else ""
-        set_by = "\n".join(gate.set_by) or phrase("energy_own_inputs", language)
+        comma = phrase("between", language).strip()
+        set_by = f"{comma}\n".join(sentence(one, language) for one in quoted(gate.set_by))
+        set_by = set_by or phrase("energy_own_inputs", language)
         shown.append((name, f"{gate.within:.1%}", f"{len(errors)}", worst, set_by))
     head = (
         phrase("energy_gate", language),

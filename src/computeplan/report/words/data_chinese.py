@@ -74,6 +74,16 @@ TEXTS = {
     " TFLOP/s 计入了重计算；完全重计算",
     "with full recomputation": "完全重计算",
     "with selective recomputation": "选择性重计算",
+    # what set the power models, and errata of published energy
+    "80 PLUS Titanium (supply)": "80 PLUS Titanium（电源）",
+    "FlagPerf: A100 in an all-reduce (communication)": "FlagPerf：A100 做 all-reduce（通信）",
+    "Kestrel: H100 under gpu-burn (compute)": "Kestrel：H100 运行 gpu-burn（计算）",
+    "arXiv 2503.05804: power at checkpoints (load)": "arXiv 2503.05804：检查点期间的功率（负载）",
+    "dgx-a100-all-reduce (host)": "dgx-a100-all-reduce（主机）",
+    "the other caps of the same chip": "同一芯片的其余功率上限",
+    "printed as 230 MWh, 101 t and 892 kL: tonnes and water are those of 287.8 MWh, which is 257"
+    " MWh times the PUE of 1.12": "原文为 230 MWh、101 t、892 kL；其中吨数和水量对应 287.8 MWh，"
+    "即 257 MWh 乘以 PUE 1.12",
 }
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from computeplan.report.words.data_chinese import in_chinese
+
 __all__ = ["ENERGY", "ENERGY_PHRASES"]
 
-ENERGY: dict[str, str] = {
+ENERGY: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "energy_row_wrong": "该行无法读取：{why}",
     "energy_meter_unknown": "未知的计量位置“{meter}”；已知的有：{known}",
     "energy_key_missing": "缺少 {key}",
@@ -13,7 +18,7 @@ ENERGY: dict[str, str] = {
     "energy_no_formula": "没有公式能得出该量",
     "energy_lowest_cap": "最低的功率上限：其下没有可供预测的点",
     "energy_few_caps": "功率上限少于三个，无法留出一个",
-    "energy_erratum": "勘误：{why}",
+    "energy_erratum": lambda v: f"勘误：{in_chinese(v['why'])}",
 }
 
 ENERGY_PHRASES: dict[str, str] = {
