@@ -525,7 +525,7 @@ def _idle_in_parts(of: _Of) -> FloatArray:
 
 
 _OF_GROUPS: dict[str, Measure] = {
-    "n_groups_beyond_least": lambda of: (
+    "beyond_least_groups": lambda of: (
         of.ledger.counts["beyond"].sum(axis=1) / of.ledger.counts["placed"].sum(axis=1)
     ),
     "spread_frac": _spread,

@@ -87,6 +87,8 @@ class Quantity:
     @property
     def bounds(self) -> tuple[float, float] | None:
         """Between which every value lies, whatever is drawn; None without such limits."""
+        if self.name == "kept_frac":  # 1 of every job that is done: no chance is in it
+            return None
         return (0.0, 1.0) if self.name == "ettr" or self.name.endswith("_frac") else None
 
     def text(self, value: float) -> str:
@@ -370,7 +372,7 @@ QUANTITIES = _table(
         "run: what fragmentation, reservations and quotas leave unused.",
     ),
     Quantity(
-        "n_groups_beyond_least", "", "Groups beyond the least", "超出最少组数的组数",
+        "beyond_least_groups", "groups", "Groups beyond the least", "超出最少组数的组数",
         "Mean over starts of the groups of nodes on which the job lies beyond the least that could "
         "hold it; of pools with `placement`.",
     ),

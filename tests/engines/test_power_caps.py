@@ -165,9 +165,23 @@ def test_a_job_that_comes_slows_down_who_is_there():
 def test_a_cap_lifted_in_mid_run():
     """A quarter of the speed to 1000 s, half to 1500, then all: 250 + 250 + 500."""
     steps = (0.0, {0: 0.25}), (1000.0, {0: 0.5}), (1500.0, {0: math.inf})
-    ledger = played(world_of([(0, 4, 1000)], *steps))
+    world = world_of([(0, 4, 1000)], *steps)
+    ledger = played(world)
     assert ledger.end_s[0, 0] == 2000.0
-    assert ledger.weighted("capped")[0, 0, 0, TRAIN] == 4 * (750.0 + 250.0)
+    idle_frac = world.draw_w([0]) / world.draw_w([4])  # a quarter is less than that
+    spared_chip_s = 4 * (1000 * (1 - idle_frac) + 250)
+    assert ledger.weighted("capped")[0, 0, 0, TRAIN] == pytest.approx(spared_chip_s)
+
+
+def test_no_node_draws_less_than_if_it_were_idle():
+    """Under a cap of a tenth it trains ten times as long, and draws as much as an idle pool."""
+    world = world_of([(0, 4, 1000)], (0.0, {0: 0.1}))
+    ledger = played(world)
+    assert ledger.end_s[0, 0] == pytest.approx(10_000.0)
+    assert ledger.peak_w[0] == pytest.approx(world.draw_w([0]))
+    drawn = (ledger.chip_s - ledger.weighted("capped"))[0, 0, 0, TRAIN]
+    idle_frac = world.draw_w([0]) / world.draw_w([4])
+    assert drawn == pytest.approx(4 * 10_000 * idle_frac)
 
 
 def test_a_pool_that_is_not_named_keeps_its_cap_and_others_have_none():
@@ -285,7 +299,12 @@ def test_whatever_the_caps_are_books_and_power_add_up(jobs, run, shares):
     assert (capped >= -1e-6).all()
     assert (capped <= chip_s * (1 - 0.05) + 1e-6).all()
     assert not capped[..., [p for p in range(chip_s.shape[-1]) if p not in (TRAIN, LOST)]].any()
-    assert capped == pytest.approx(ledger.weighted("slow"), abs=1e-4)  # nothing else slows them
+    slow, idle_frac = ledger.weighted("slow"), world.draw_w([0]) / world.draw_w([4])
+    assert (capped <= slow + 1e-4).all()  # nothing else slows them
+    assert (capped <= chip_s * (1 - idle_frac) + 1e-4).all()
+    if any(share < idle_frac for _, share in shares):
+        return
+    assert capped == pytest.approx(slow, abs=1e-4)
     nodes = np.array([job.n_nodes[0] for job in world.jobs])
     work = [nodes[j] * job.train_s[0] for j, job in enumerate(world.jobs)]
     drawn = (chip_s - capped)[0, :-1, 0, TRAIN]

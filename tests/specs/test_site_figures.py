@@ -137,7 +137,7 @@ def refused(data):
 
 
 def test_money_is_converted_at_a_stated_rate_only():
-    (problem,) = refused(scenario(currency="USD"))
+    (problem,) = refused(scenario(currency="USD", price="posted"))
     assert problem.startswith(
         "sites.guangdong.price: the price of the catalogue is in CNY, results"
     )
@@ -147,6 +147,12 @@ def test_money_is_converted_at_a_stated_rate_only():
     (pool,) = compile_world(cp.load(rated)).pools
     assert pool.money_per_j * KWH_J == pytest.approx((0.55 + 36.1 / 620.5) / 7, abs=1e-4)
     assert cp.load(scenario(currency="USD", price=None)).sites["guangdong"].price is None
+
+
+def test_a_price_that_nobody_asked_for_and_no_rate_tells_is_left_out_with_a_note():
+    loaded = cp.load(scenario(currency="USD"))
+    assert loaded.sites["guangdong"].price is None
+    assert "price_needs_rate" in [one.code for one in compile_world(loaded).notes]
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,11 @@ def _at_speed(job: Job, rates: Sequence[float], first: str, n_chips: int) -> Job
     """Return a job as fast on each pool as said."""
     rate = np.array(rates)
     can = (rate > 0) & (job.n_nodes > 0)
+    if (job.n_nodes > 0).any() and not (rate > 0).any():
+        raise InfeasibleError(
+            f"workloads: {first} has no speed on the chips of any pool; give speed or throughput of"
+            " some"
+        )
     if not can.any():
         raise InfeasibleError(
             f"workloads: {first} wants {n_chips} chips, and no pool has so many that can run it"

@@ -299,6 +299,8 @@ def _is_cloud(result: Result, across: str) -> bool:
 def _is_spread(result: Result) -> bool:
     found = estimates(result, _quantity(result, "time").name)
     ends = [x for estimate in found for x in (estimate.p5, estimate.p95)]
+    if not any(estimate.p95 > estimate.p5 for estimate in found):
+        return False
     return sweep_of(result) is None and len(found) <= spread.MOST_CURVES and not _are_alike(ends)
 
 

@@ -67,7 +67,7 @@ _HEADLINE = (
     "mean_wait_h",
     "fairness_p95_x",
     "n_preemptions",
-    "n_groups_beyond_least",
+    "beyond_least_groups",
     "spread_frac",
     "ettr",
     "goodput_frac",

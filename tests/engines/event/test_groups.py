@@ -96,7 +96,7 @@ def test_a_gang_that_lies_on_two_racks_is_slower():
     assert ledger.in_parts_chip_s.tolist() == [[1 * 100.0 + 4 * 100.0]]
     assert ledger.weighted("slow")[0, :, 0, TRAIN].tolist() == [0.0, 4 * 100.0, 0.0]
     found = measure(ledger, world)
-    assert found["n_groups_beyond_least"].tolist() == [0.5]
+    assert found["beyond_least_groups"].tolist() == [0.5]
     assert found["spread_frac"].tolist() == [800 / (300 + 800)]
     assert found["idle_in_parts_frac"].tolist() == [1.0]  # of 500 idle chip-seconds
 
@@ -106,7 +106,7 @@ def test_the_fewest_racks_are_the_second_one():
     ledger, world = played(data_of({"a": job(3), "b": job(4)}, 8, rule("fewest", 0.5)))
     assert ledger.end_s.tolist() == [[100.0, 100.0]]
     found = measure(ledger, world)
-    assert found["n_groups_beyond_least"].tolist() == found["spread_frac"].tolist() == [0.0]
+    assert found["beyond_least_groups"].tolist() == found["spread_frac"].tolist() == [0.0]
     assert found["idle_in_parts_frac"].tolist() == [1.0]  # node 3
 
 
@@ -387,7 +387,7 @@ def test_where_nodes_are_alike_placement_changes_no_number(by):
     for name in SAME:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     values, others = measure(one, bare), measure(other, placed)
-    of_groups = {"n_groups_beyond_least", "spread_frac", "idle_in_parts_frac"}
+    of_groups = {"beyond_least_groups", "spread_frac", "idle_in_parts_frac"}
     assert others.keys() - values.keys() == of_groups
     assert all(others[name][0] > 0 for name in of_groups)
 
@@ -409,9 +409,9 @@ def test_consolidation_makes_jobs_lie_closer(across):
     for by in RULES:
         world = load_of(rule(by, across))
         values = [measure(event.play(world, seed, 0, 1), world) for seed in range(5)]
-        names = ("n_groups_beyond_least", "spread_frac", "mean_jct_h")
+        names = ("beyond_least_groups", "spread_frac", "mean_jct_h")
         found[by] = {name: np.array([v[name][0] for v in values]) for name in names}
-    for name in ("n_groups_beyond_least", "spread_frac"):
+    for name in ("beyond_least_groups", "spread_frac"):
         assert (found["fewest"][name] < found["first"][name]).all()
         assert (found["first"][name] < found["spread"][name]).all()
     if across < 1:

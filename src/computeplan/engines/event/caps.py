@@ -1,9 +1,9 @@
 """Power caps of pools in one run, and what they leave of the power and the speed of training.
 
 The jobs of a capped pool train at `min(1, cap / draw)` of their speed and draw that share of the
-power of training, where the draw is that of all nodes that jobs hold there, if they train. How
-speed follows power on a chip is not known here: that one is in proportion to the other is an
-estimate.
+power of training, where the draw is that of all nodes that jobs hold there, if they train; but no
+node draws less than if it were idle. How speed follows power on a chip is not known here: that one
+is in proportion to the other is an estimate.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ class PowerCaps:
     def __init__(self, world: World) -> None:
         self.world, self.cap_w = world, dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
+        base_w, n = world.draw_w([0] * len(world.pools)), len(world.pools)
+        ones = ([int(p == q) for q in range(n)] for p in range(n))
+        more_w = [world.draw_w(one) - base_w for one in ones]  # of a node that trains
+        self.idle_w = [train - more for train, more in zip(self.train_w, more_w, strict=True)]
 
     def decide(self, cap_w: Mapping[int, float]) -> None:
         """Note caps that hold from now on; those of pools that are not named stay.
@@ -50,14 +54,16 @@ class PowerCaps:
             return f"caps pool {name} at {watts:g} W: a cap must be > 0, and inf lifts it"
         return ""
 
-    def drawn_frac(self, pool: int, n_held: int) -> float:
-        """Return the share of the power of training that jobs draw which hold nodes of a pool."""
+    def shares(self, pool: int, n_held: int) -> tuple[float, float]:
+        """Return the share of their speed of jobs that hold nodes of a pool, and of their power."""
         draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
-        return cap_w / draw_w if draw_w > cap_w else 1.0
+        speed_frac = cap_w / draw_w if draw_w > cap_w else 1.0
+        return speed_frac, max(speed_frac, self.idle_w[pool] / self.train_w[pool])
 
     def spared_w(self, held: Sequence[int]) -> float:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
         spared_w = 0.0
         for pool, cap_w in self.cap_w.items():
-            spared_w += max(held[pool] * self.train_w[pool] - cap_w, 0.0)
+            least_w = max(cap_w, held[pool] * self.idle_w[pool])
+            spared_w += max(held[pool] * self.train_w[pool] - least_w, 0.0)
         return spared_w

@@ -236,8 +236,12 @@ class _Run:
         if self.n_open and math.isinf(self.cut_s):
             queue = itertools.islice(self.view.queue, MOST_NAMED)
             waiting = ", ".join(self.world.jobs[j].name for j in queue) or "a blocked job"
-            message = f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}"
-            raise ComputePlanError(message)
+            if (n_more := len(self.view.queue) - MOST_NAMED) > 0:
+                waiting += f" and {n_more:,} more"
+            raise ComputePlanError(
+                f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}. What"
+                " services, quotas and caps leave may be too little; simulate.at_most cuts a run"
+            )
         if self.n_open or not self.world.ends_with_work:
             return self._ledger(self.cut_s)
         return self._ledger(self.books.last_end_s)
@@ -571,9 +575,9 @@ class _Run:
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
         for p in self.caps.cap_w:
-            drawn_frac = self.caps.drawn_frac(p, self.view.held[p])
+            shares = self.caps.shares(p, self.view.held[p])
             for job in self.pools[p].jobs.values():
-                job.set_power(now_s, drawn_frac)
+                job.set_power(now_s, *shares)
             self.await_ends(p)
 
     def _check_runs(self, index: int, what: str) -> None:

@@ -123,7 +123,7 @@ class Job:
         self.position_s = self.from_s = self.trained_s = self.lost_work_s = 0.0
         self.then_leave: Then | None = None  # what happens once it has saved, if it is to leave
         self.lease: Entry | None = None
-        self.n_from_start, self.pace, self.drawn_frac, self.asked_s = 0, 1.0, 1.0, 0.0
+        self.n_from_start, self.pace, self.capped_frac, self.asked_s = 0, 1.0, 1.0, 0.0
         self.ending: Entry | None = None
         self.awaited: Entry | None = None
         self.storage: Storage | None = None
@@ -446,17 +446,17 @@ class Job:
             self.pace = pace
             self._change_speed(now_s)
 
-    def set_power(self, now_s: float, drawn_frac: float) -> None:
-        """Draw a share of the power of training from now on, and train that much slower."""
-        if self.runs and drawn_frac != self.drawn_frac:
+    def set_power(self, now_s: float, capped_frac: float, drawn_frac: float) -> None:
+        """Train at a share of its speed from now on, and draw a share of the power of training."""
+        if self.runs and capped_frac != self.capped_frac:
             self._meet(now_s)
-            self.drawn_frac = self.books.drawn_frac = drawn_frac
+            self.capped_frac, self.books.drawn_frac = capped_frac, drawn_frac
             self._change_speed(now_s)
 
     @property
     def speed_frac(self) -> float:
         """The share of its speed at which all its replicas train, but for the time of day."""
-        return self.pace * self.drawn_frac
+        return self.pace * self.capped_frac
 
     def _change_speed(self, now_s: float) -> None:
         self.varies = True  # a borrowed node may be slow where none are

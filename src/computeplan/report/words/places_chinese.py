@@ -70,6 +70,7 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
+    "price_needs_rate": "站点 {site}：站点库的电价以 {currency} 计，未给出汇率，不计算费用",
     "carbon_bases": _carbon_bases,
 }
 

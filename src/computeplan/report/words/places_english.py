@@ -67,6 +67,8 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
+    "price_needs_rate": "site {site}: no cost is counted, as the catalogue's price is in"
+    " {currency} and no rate of exchange is given",
     "carbon_bases": _carbon_bases,
 }
 

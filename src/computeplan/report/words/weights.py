@@ -38,6 +38,7 @@ _WEIGHTS = {
     "no_watts_of_compute": 66,
     "no_price": 64,
     "not_of_place": 63,
+    "price_needs_rate": 63,
     # how speeds are known
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,

@@ -137,8 +137,19 @@ def _taken(
         )
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
+    if isinstance(point, Money) and written not in PRICES and not _converts(document, point):
+        found.notes.append(note("price_needs_rate", site=name, currency=point.currency))
+        return None
     found.notes.append(_note(name, key, one))
     return one.fact.text if key == "carbon" and one.fact.text else _text(key, point)
+
+
+def _converts(document: Document, price: Money) -> bool:
+    """Return whether a price can be told in the currency of the results."""
+    data = document.data
+    return price.currency == data.get("currency", "USD") or bool(
+        {"exchange", "usd_per_cny"} & data.keys()
+    )
 
 
 def _text(key: str, point: Any) -> Any:
