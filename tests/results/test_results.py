@@ -228,6 +228,7 @@ def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
         "token/s": "_tok_per_s",
         "kWh/Gtoken": "kwh_per_gtok",
         "chip-h": "_chip_h",
+        "groups": "_groups",
         "kW": "_kw",
         "x": "_x",
         "Gtoken": "_gtok",
