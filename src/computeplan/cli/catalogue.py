@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from computeplan.cli.options import json_option
 from computeplan.errors import ScenarioError
 from computeplan.notes import Notes
 from computeplan.physics.steptime.transformer import (
@@ -72,7 +73,6 @@ class _Kind(NamedTuple):
 
 def _command(kind: _Kind) -> click.Group:
     """Return the command that lists all of a kind and shows one."""
-    json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     about = f"List the {kind.noun}s of the catalogue, or show one with its sources."
 
     @click.group(f"{kind.noun}s", help=about, invoke_without_command=True)

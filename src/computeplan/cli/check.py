@@ -10,6 +10,7 @@ import click
 
 from computeplan.cli.options import (
     PARTIAL,
+    json_option,
     language_option,
     load_with,
     scenario_options,
@@ -27,7 +28,7 @@ __all__ = ["check"]
 @scenario_options
 @language_option
 @click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def check(
     scenario: str,
     settings: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from computeplan.cli.options import language_option
+from computeplan.cli.options import json_option, language_option
 from computeplan.errors import ComputePlanError, ScenarioError
 from computeplan.report import Language
 from computeplan.study.folder import open_regular
@@ -64,7 +64,7 @@ BIGGEST = 1_000_000
     type=click.Path(path_type=Path),
     help="Draw to a PNG or SVG file; only a figure of computeplan is replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def fit(
     language: Language,
     log: Path,

@@ -8,6 +8,7 @@ import click
 
 from computeplan.cli.options import (
     BIGGEST,
+    json_option,
     language_option,
     model_option,
     precision_option,
@@ -56,7 +57,7 @@ __all__ = ["mix"]
     help="Between two kinds, per pair of chips: 200 Gbit/s.  [default: the slower data sheet]",
 )
 @click.option("--framework", help="Training software whose switches to take.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def mix(
     language: Language,
     model: str,

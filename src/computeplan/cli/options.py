@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BIGGEST",
     "PARTIAL",
+    "json_option",
     "language_option",
     "load_with",
+    "markdown_option",
     "model_option",
     "precision_option",
     "quantity",
@@ -63,6 +65,10 @@ def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Change a value, as in -s jobs.pretrain.checkpoint.every='30 min'; may be repeated.",
     )(command)
     return click.argument("scenario", metavar="SCENARIO")(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+markdown_option = click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 
 
 def language_option(command: Callable[..., Any]) -> Callable[..., Any]:

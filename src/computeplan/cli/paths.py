@@ -6,14 +6,14 @@ import json
 
 import click
 
-from computeplan.cli.options import load_with, scenario_options, show_table
+from computeplan.cli.options import json_option, load_with, scenario_options, show_table
 
 __all__ = ["paths"]
 
 
 @click.command()
 @scenario_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def paths(scenario: str, settings: tuple[str, ...], as_json: bool) -> None:
     """List every path of SCENARIO that -s, cases, sweep and with_ can set."""
     from computeplan.report.table import Table

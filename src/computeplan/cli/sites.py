@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from computeplan.cli.catalogue import console, print_json
-from computeplan.cli.options import language_option
+from computeplan.cli.options import json_option, language_option
 from computeplan.errors import ScenarioError
 from computeplan.report.choices import Language
 from computeplan.report.words import phrase
@@ -69,8 +69,6 @@ _UNITS = {
     "off_site": "L/J",
 }
 _G_PER_KWH = 1e3 * KWH_J
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("sites", invoke_without_command=True)

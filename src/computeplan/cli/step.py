@@ -12,6 +12,7 @@ import click
 
 from computeplan.cli.options import (
     BIGGEST,
+    json_option,
     language_option,
     model_option,
     precision_option,
@@ -83,7 +84,7 @@ GROUPED = ("te", "kernel", "fused")
     "--oversubscription", type=click.FloatRange(1, 1000), default=1.0, help="Of the core."
 )
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def step(
     language: Language,
     model: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from computeplan.cli.options import language_option
+from computeplan.cli.options import json_option, language_option, markdown_option
 from computeplan.errors import ScenarioError
 from computeplan.report import Language
 
@@ -30,8 +30,8 @@ def validate() -> None:
     help="Rows of your own, in the format of the shipped ones (data/published/training.yaml); a"
     " chip may be a YAML file beside them, a model {config: my-model/config.json}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@json_option
+@markdown_option
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
 @click.option(
     "--taken",
@@ -87,8 +87,8 @@ def _training(
     type=click.Path(path_type=Path),
     help="Cases of your own, in the format of the shipped ones (data/published/reliability.yaml).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@json_option
+@markdown_option
 @click.option(
     "--log",
     type=click.Path(path_type=Path),
@@ -137,8 +137,8 @@ def _reliability(file: Path | None, as_json: bool, as_markdown: bool, log: Path 
     type=click.Path(path_type=Path),
     help="Where traces and tables of speeds are looked for, if not beside the cases.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@json_option
+@markdown_option
 def _scheduling(file: Path | None, folder: Path | None, as_json: bool, as_markdown: bool) -> None:
     """Play published schedules; ends with 1 where a tolerance is missed without a reason given."""
     from rich.console import Console
@@ -173,8 +173,8 @@ def _scheduling(file: Path | None, folder: Path | None, as_json: bool, as_markdo
     type=click.Path(path_type=Path),
     help="Rows of your own, in the format of the shipped ones (data/published/energy.yaml).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@json_option
+@markdown_option
 def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Language) -> None:
     """Compute published energy, power, carbon, water; ends with 1 where a gate is missed."""
     from computeplan.report.energy import energy_json, energy_remarks, energy_table, gates_table
@@ -197,8 +197,8 @@ def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Langu
 
 @validate.command("claims")
 @language_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
+@json_option
+@markdown_option
 def _claims(as_json: bool, as_markdown: bool, language: Language) -> None:
     """Show often-quoted figures beside the like-for-like ones, with a verdict."""
     from computeplan.report.claims import claims_json, claims_table, figures_table
