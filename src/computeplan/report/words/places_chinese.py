@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.units import KWH_J
+from computeplan.report.words.places_english import amount
 
 __all__ = ["PLACES", "PLACE_PHRASES"]
 
@@ -34,24 +34,16 @@ _BASES = {
 _GASES = {"CO2": "二氧化碳", "CO2e": "CO2e", "life-cycle CO2e": "全生命周期 CO2e"}
 
 
-def _amount(v: Values, value: float) -> str:
-    if v["what"] == "pue":
-        return f"{value:.4g}"
-    if v["what"] == "carbon":
-        return f"{value * KWH_J * 1e3:.4g} g/kWh"
-    return f"{value * KWH_J:.3g} {v['currency']}/kWh"
-
-
 def _of_place(v: Values) -> str:
     basis = "，".join(filter(None, (_BASES[v["basis"]].format(load=v["load"]), v["when"])))
     return (
-        f"站点 {v['site']}：{_NAMES[v['what']]} {_amount(v, v['value'])} 取自站点库中的"
+        f"站点 {v['site']}：{_NAMES[v['what']]} {amount(v, v['value'])} 取自站点库中的"
         f" {v['place']}（{basis}）"
     )
 
 
 def _estimate_of_place(v: Values) -> str:
-    low, high = (_amount(v, v[end]) for end in ("low", "high"))
+    low, high = (amount(v, v[end]) for end in ("low", "high"))
     middle = "，取中值" if v["is_middle"] else ""
     return f"{_of_place(v)}：估计值，{low}～{high}{middle}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from computeplan.units import KWH_J
 
-__all__ = ["PLACES", "PLACE_PHRASES"]
+__all__ = ["PLACES", "PLACE_PHRASES", "amount"]
 
 Values = Mapping[str, Any]
 
@@ -31,7 +31,8 @@ _BASES = {
 }
 
 
-def _amount(v: Values, value: float) -> str:
+def amount(v: Values, value: float) -> str:
+    """Return a figure of a place with its unit, the same in both languages."""
     if v["what"] == "pue":
         return f"{value:.4g}"
     if v["what"] == "carbon":
@@ -42,13 +43,13 @@ def _amount(v: Values, value: float) -> str:
 def _of_place(v: Values) -> str:
     basis = ", ".join(filter(None, (_BASES[v["basis"]].format(load=v["load"]), v["when"])))
     return (
-        f"site {v['site']}: {_NAMES[v['what']]} {_amount(v, v['value'])} is that of {v['place']} in"
+        f"site {v['site']}: {_NAMES[v['what']]} {amount(v, v['value'])} is that of {v['place']} in"
         f" the catalogue ({basis})"
     )
 
 
 def _estimate_of_place(v: Values) -> str:
-    low, high = (_amount(v, v[end]) for end in ("low", "high"))
+    low, high = (amount(v, v[end]) for end in ("low", "high"))
     middle = ", its middle" if v["is_middle"] else ""
     return f"{_of_place(v)}: an estimate, from {low} to {high}{middle}"
 
