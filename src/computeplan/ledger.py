@@ -47,7 +47,7 @@ COUNTS = {
     " booked as in repair",
     "in_repair": "nodes in repair when the last job ends, by pool; 0 where the run was cut",
     "stays": "times that a job was given nodes, by job",
-    "placed": "times that a job was given nodes of a pool that minds their groups, by pool",
+    "placed": "times that a job was given nodes of a pool with a placement, by pool",
     "beyond": "groups on which jobs then lay beyond the least that could hold them, by pool",
     "quota_violations": "times that a tenant began to hold more of a pool than its quota while"
     " another waited below its own, by tenant",
@@ -104,10 +104,10 @@ class Ledger:
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
-    pools that mind; shape (n_runs, n_pools). [s]"""
+    pools with a placement; shape (n_runs, n_pools). [s]"""
     in_parts_chip_s: FloatArray
-    """Idle chip-seconds in groups of nodes of which others were not idle, of pools that mind; shape
-    (n_runs, n_pools). [s]"""
+    """Idle chip-seconds in groups of nodes of which others were not idle, of pools with a
+    placement; shape (n_runs, n_pools). [s]"""
     over_quota_chip_s: FloatArray
     """Chip-seconds that tenants held beyond their quota while others waited below theirs; shape
     (n_runs, n_tenants). [s]"""

@@ -101,7 +101,7 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     Those that depend on the window are counted from `by_site`.
     """
     every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY, _EVERY)
-    of_groups = _OF_GROUPS if _minding(world) else {}
+    of_groups = _OF_GROUPS if _placing(world) else {}
     return _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
 
 
@@ -507,20 +507,20 @@ def _mean_present(arrival_s: FloatArray, end_s: FloatArray) -> FloatArray:
         return _floats((until[place[n:]] - until[place[:n]]) / (end_s - arrival_s))
 
 
-def _minding(world: World) -> list[int]:
-    """Return the pools that mind in which groups nodes stand."""
+def _placing(world: World) -> list[int]:
+    """Return the pools with a placement."""
     return [p for p, pool in enumerate(world.pools) if pool.placement is not None]
 
 
 def _spread(of: _Of) -> FloatArray:
     """Return the share of the chip time of jobs on more groups than they need."""
-    held_chip_s = of.chip_s[:, :, _minding(of.world)].sum(axis=(1, 2, 3))
+    held_chip_s = of.chip_s[:, :, _placing(of.world)].sum(axis=(1, 2, 3))
     return _floats(of.ledger.spread_chip_s.sum(axis=1) / held_chip_s)
 
 
 def _idle_in_parts(of: _Of) -> FloatArray:
     """Return the share of idle chip time in groups of which other nodes are not idle."""
-    idle_chip_s = of.ledger.chip_s[:, -1, _minding(of.world), IDLE].sum(axis=1)
+    idle_chip_s = of.ledger.chip_s[:, -1, _placing(of.world), IDLE].sum(axis=1)
     return _floats(of.ledger.in_parts_chip_s.sum(axis=1) / idle_chip_s)
 
 
@@ -531,7 +531,7 @@ _OF_GROUPS: dict[str, Measure] = {
     "spread_frac": _spread,
     "idle_in_parts_frac": _idle_in_parts,
 }
-"""Of a whole run, where a pool minds in which groups its nodes stand."""
+"""Of a whole run, where a pool has a placement."""
 
 _OF_ANY: dict[str, Measure] = {
     "n_unfinished": lambda of: np.isinf(of.end_s).sum(axis=1) * 1.0,

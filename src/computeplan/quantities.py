@@ -87,7 +87,7 @@ class Quantity:
     @property
     def bounds(self) -> tuple[float, float] | None:
         """Between which every value lies, whatever is drawn; None without such limits."""
-        if self.name == "kept_frac":  # 1 of every job that is done: no chance is in it
+        if self.name == "kept_frac":  # 1 of every job that is done, whatever is drawn
             return None
         return (0.0, 1.0) if self.name == "ettr" or self.name.endswith("_frac") else None
 

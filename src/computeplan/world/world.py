@@ -12,7 +12,7 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import law_mean_s
 from computeplan.errors import InfeasibleError
-from computeplan.ledger import IDLE, RESTART, TRAIN
+from computeplan.ledger import IDLE, PHASES, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.scheduling.registry import caps, load_policy
@@ -190,7 +190,7 @@ class World:
     def pool_table(self) -> PoolTable:
         """What a policy may see of the pools."""
         chips = np.array([pool.chips_per_node for pool in self.pools])
-        train_w = np.array([self._facility_w(pool)[TRAIN] for pool in self.pools]) * chips
+        train_w = self.node_w[:, TRAIN]
         prices = np.array([pool.money_per_j for pool in self.pools])
         rents = np.nan_to_num([pool.rent_money_per_chip_s for pool in self.pools]) * chips
         return PoolTable(
@@ -207,11 +207,16 @@ class World:
         """Expected wall time of each job on each pool, inf where it can never run. [s]"""
         return np.asarray(self.job_table.wall_s[self.jobs.kind] * self.jobs.scale[:, None])
 
+    @cached_property
+    def node_w(self) -> FloatArray:
+        """Facility watts of a node by phase, shape (n_pools, n_phases). [W]"""
+        watts = [self._facility_w(pool) * pool.chips_per_node for pool in self.pools]
+        return np.array(watts).reshape(len(self.pools), len(PHASES))
+
     def draw_w(self, held: Sequence[int]) -> float:
         """Return what all sites draw if so many nodes of each pool train, and others idle. [W]"""
         total_w = 0.0
-        for pool, n_held in zip(self.pools, held, strict=True):
-            watts = self._facility_w(pool) * pool.chips_per_node
+        for pool, n_held, watts in zip(self.pools, held, self.node_w, strict=True):
             n_idle = pool.n_nodes + pool.n_spare_nodes - n_held
             total_w += n_held * watts[TRAIN] + n_idle * watts[IDLE]
         return float(total_w)

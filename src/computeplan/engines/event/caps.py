@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from computeplan.errors import ComputePlanError
+from computeplan.ledger import IDLE
 from computeplan.world.world import World
 
 __all__ = ["PowerCaps"]
@@ -23,10 +24,7 @@ class PowerCaps:
     def __init__(self, world: World) -> None:
         self.world, self.cap_w = world, dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
-        base_w, n = world.draw_w([0] * len(world.pools)), len(world.pools)
-        ones = ([int(p == q) for q in range(n)] for p in range(n))
-        more_w = [world.draw_w(one) - base_w for one in ones]  # of a node that trains
-        self.idle_w = [train - more for train, more in zip(self.train_w, more_w, strict=True)]
+        self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
 
     def decide(self, cap_w: Mapping[int, float]) -> None:
         """Note caps that hold from now on; those of pools that are not named stay.

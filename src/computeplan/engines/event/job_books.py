@@ -113,7 +113,7 @@ class JobBooks:
     ) -> Ledger:
         """Return the ledger of the run, which ends at a time with some jobs waiting.
 
-        `placed` are the groups of each pool that minds them.
+        `placed` are the groups of each pool with a placement.
         """
         self._add_stays()
         self._end_waiting(wall_s, waiting)

@@ -96,13 +96,13 @@ class PoolNodes:
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
         self.groups = None if spec.placement is None else Groups(spec.placement, total)
-        self.minding: tuple[PoolNodes, ...] = ()  # pools that mind on which groups jobs lie
+        self.placing: tuple[PoolNodes, ...] = ()  # those with a placement, of this and the others
         self.share_spares(())
 
     def share_spares(self, others: tuple[PoolNodes, ...]) -> None:
         """Let nodes that other pools have to spare stand in for those of this one."""
         self.others = others
-        self.minding = tuple(one for one in (self, *others) if one.groups is not None)
+        self.placing = tuple(one for one in (self, *others) if one.groups is not None)
 
     def book(self, now_s: float) -> None:
         """Book idle, repair and services up to now; before any count changes."""
@@ -140,8 +140,8 @@ class PoolNodes:
         return n_groups, n_nodes
 
     def _note_moved(self, job: int, now_s: float) -> None:
-        """Let the pool of a job, if it minds, know that other nodes are with the job now."""
-        for nodes in self.minding:
+        """Let the pool of a job, if it has a placement, know that its nodes have moved."""
+        for nodes in self.placing:
             if nodes.groups is not None and job in nodes.groups.least:
                 nodes.book(now_s)
                 nodes.groups.note(job, *nodes.lies_on(job))

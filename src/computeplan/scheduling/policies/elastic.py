@@ -99,7 +99,7 @@ def _soonest(view: View, job: int, free: list[int]) -> int:
 def _make_room(view: View, job: int, free: list[int]) -> list[tuple[int, int]]:
     """Return who shrinks so that a job can begin, on the pool where the least must be freed."""
     if view.stopping or view.shrinking:
-        return []  # first see what comes of that
+        return []  # wait until those have given back their nodes
     best: list[tuple[int, int]] = []
     fewest = math.inf
     for pool in view.pools_for(job):
