@@ -527,7 +527,8 @@ class _Run:
             self._look(now_s)
             decision = self.policy(view)
             view.memory = decision.memory
-            self.caps.decide(decision.cap_w)
+            if decision.cap_w:
+                self.caps.decide(decision.cap_w)
             if self.again is not None:
                 cancel(self.again)
                 self.again = None
@@ -536,9 +537,13 @@ class _Run:
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
             asks = self._carry_out(decision, now_s)
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
-        self._hold_to_caps(now_s)
-        self.books.note(now_s, view.held, free, self.caps.spared_w(view.held))
-        self.quotas.note(now_s, self.pools)
+        spared_w = 0.0
+        if self.caps.cap_w:
+            self._hold_to_caps(now_s)
+            spared_w = self.caps.spared_w(view.held)
+        self.books.note(now_s, view.held, free, spared_w)
+        if self.quotas.are_there:
+            self.quotas.note(now_s, self.pools)
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""

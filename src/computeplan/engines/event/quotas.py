@@ -45,12 +45,11 @@ class Quotas:
 
     def note(self, now_s: float, pools: Sequence[PoolRun]) -> None:
         """Look at who holds too much from now on."""
-        if self.are_there:
-            self.close(now_s)
-            waited_for = pools if self.view.queue else ()
-            waited_for = [pool for pool in waited_for if self._is_waited_for(pool)]
-            self.over = {who: chips for pool in waited_for for who, chips in self._over(pool)}
-            self.counted &= self.over.keys()
+        self.close(now_s)
+        waited_for = pools if self.view.queue else ()
+        waited_for = [pool for pool in waited_for if self._is_waited_for(pool)]
+        self.over = {who: chips for pool in waited_for for who, chips in self._over(pool)}
+        self.counted &= self.over.keys()
 
     def close(self, now_s: float) -> None:
         """Count what has been since the last look."""
