@@ -150,7 +150,7 @@ def play(view: View, policy: Policy, shares: Sequence[float] | None = None) -> l
             free[run.pool] += run.n_nodes
             view.leave(job)
             view.enqueue(job, left_frac)
-        for job, pool, _, restart_s, _ in decision.start:
+        for job, pool, _, restart_s, *_ in decision.start:
             wall_s = restart_s + view.wall_s(job, pool)
             end_s = now_s + wall_s
             free[pool] -= view.nodes(job, pool)

@@ -153,7 +153,7 @@ def play(policy, jobs, pools, tenants=None, most=1_000_000):
         for job in decision.stop:
             cluster.stop(job)
         for start in decision.start:
-            cluster.start(*start)
+            cluster.start(*start[:5])
     held_s = sum((e - s) * view.nodes(j, p) for j, p, s, e in cluster.stretches)
     makespan_s = float(cluster.end_s.max())
     held = held_s / (makespan_s * float(pools.n_nodes.sum()))

@@ -169,7 +169,7 @@ class _Played:
 
     def start(self, start):
         """Start a job that waits, or when there is room."""
-        job, pool, _, restart_s, _ = start
+        job, pool, _, restart_s, *_ = start
         if job not in self.seen.queue:
             return
         if not self.has_room(start):

@@ -160,6 +160,6 @@ def check(ledger, world) -> None:
     present_s = np.maximum(until_s - arrival_s, 0.0)
     np.testing.assert_allclose(ledger.job_s.sum(axis=2), present_s, rtol=1e-9, atol=1e-6)
     finished = np.isfinite(ledger.end_s)
-    train_s = [np.where(job.n_nodes > 0, job.train_s, np.inf) for job in world.jobs]
+    train_s = [np.where(job.whole_nodes > 0, job.train_s, np.inf) for job in world.jobs]
     work_s = (np.array(train_s) * ledger.step_factor).min(axis=2)
     assert (ledger.job_s[..., TRAIN][finished] >= work_s[finished] * (1 - 1e-9)).all()

@@ -484,9 +484,14 @@ def _equal_pace(world: World) -> tuple[FloatArray, FloatArray]:
     [work/s, 1]
     """
     table, n_nodes = world.job_table, world.pool_table.n_nodes
+    wants, wall_s = table.n_nodes, table.wall_s
+    if (mixing := table.mixing) is not None:  # a job that no pool holds alone has a part of each
+        fits = wants.any(axis=1, keepdims=True)
+        wants = np.where(fits, wants, mixing.n_nodes)
+        wall_s = np.where(fits, wall_s, mixing.wall_s / np.maximum(mixing.frac, 1e-300)[:, None])
     with np.errstate(divide="ignore"):
-        pace = np.where(table.n_nodes > 0, n_nodes / np.maximum(table.n_nodes, 1), 0.0)
-        each = np.where(table.n_nodes > 0, 1.0 / table.wall_s, 0.0)
+        pace = np.where(wants > 0, n_nodes / np.maximum(wants, 1), 0.0)
+        each = np.where(wants > 0, 1.0 / wall_s, 0.0)
     by_kind = (pace * each).sum(axis=1)
     return _floats(by_kind[table.kind] / table.work), _floats(pace.sum(axis=1)[table.kind])
 

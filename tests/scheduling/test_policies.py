@@ -3,6 +3,7 @@
 import bisect
 import copy
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from views import placed, view
 
 from computeplan.scheduling import registry
-from computeplan.scheduling.policies import preempting, queueing
+from computeplan.scheduling.policies import mixed, preempting, queueing
 from computeplan.scheduling.profile import Profile
 from computeplan.scheduling.registry import load_policy, needs_of, policy_names, starves
+from computeplan.scheduling.view import Mixing
 
 BY_NAME = {
     "fifo": queueing.fifo,
@@ -26,6 +28,7 @@ BY_NAME = {
     "least-energy": queueing.least_energy,
     "least-carbon": queueing.least_carbon,
     "shortest-first": queueing.shortest_first,
+    "mixed-fifo": mixed.mixed_fifo,
     "shortest-remaining": preempting.ShortestRemaining(),
     "priority": preempting.Priority(),
 }
@@ -408,6 +411,45 @@ def test_the_shortest_that_fits_starts_on_the_pool_where_it_is_shortest():
 
 ends_of = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 5)), max_size=4)
 wanted = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 12)), max_size=5)
+
+
+def mixed_view(free, jobs):
+    """Return a view of jobs that can run on several pools at once, at 0.8 of the sum."""
+    seen = view(free, jobs)
+    table = seen.jobs
+    whole = np.array([job["whole"] for job in jobs])
+    wall_s = np.array([job["wall"] for job in jobs], dtype=float)
+    mixing = Mixing(np.full(len(jobs), 0.8), whole, wall_s)
+    seen.jobs = replace(table, mixing=mixing)
+    return seen
+
+
+def test_a_mixed_job_takes_the_fast_nodes_first_and_what_makes_it_whole():
+    """It needs 4 nodes of a or 6 of b; 3 of a are free, which is 3/4, and 2 of b are 1/3."""
+    job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, 20.0]}
+    seen = mixed_view([3, 5], [job])
+    (start,) = mixed.mixed_fifo(seen).start
+    assert (start.pool, start.n_nodes, start.more) == (0, 3, ((1, 2),))
+    assert seen.wall_on_parts_s(0, [(0, 3), (1, 2)]) == pytest.approx(1 / (0.8 * (0.075 + 1 / 60)))
+
+
+def test_a_mixed_job_stays_on_one_pool_where_it_can():
+    job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, 20.0]}
+    (start,) = mixed.mixed_fifo(mixed_view([3, 6], [job])).start
+    assert (start.pool, start.n_nodes, start.more) == (1, 6, ())
+
+
+def test_a_mixed_job_waits_where_all_that_is_free_makes_no_whole_one():
+    """3/4 on a and 1/6 on b are not whole: it waits, and so does who would fit behind it."""
+    job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, 20.0]}
+    small = {"nodes": [1, 1], "whole": [1, 1], "wall": [1.0, 1.0]}
+    assert not mixed.mixed_fifo(mixed_view([3, 1], [job, small])).start
+
+
+def test_a_mixed_job_may_be_larger_than_every_pool():
+    job = {"nodes": [0, 0], "whole": [4, 6], "wall": [10.0, 20.0]}
+    (start,) = mixed.mixed_fifo(mixed_view([3, 5], [job])).start
+    assert (start.n_nodes, start.more) == (3, ((1, 2),))
 
 
 @given(st.integers(0, 6), ends_of, wanted)

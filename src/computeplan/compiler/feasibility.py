@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import needs_of
+from computeplan.scheduling.registry import load_policy, mixes, needs_of, policy_names
 from computeplan.specs.scenario import Scenario
 from computeplan.units import DAY_S, YEAR_S
 from computeplan.world.world import World
@@ -102,6 +102,15 @@ def _too_many_nodes(scenario: Scenario, world: World) -> Iterator[Problem]:
 def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
     have = ", ".join(f"{pool.name} {pool.n_nodes * pool.chips_per_node}" for pool in world.pools)
     for job in world.jobs.kinds:
+        if job.mixing_frac and not job.n_nodes.any():
+            wanted = zip(world.pools, job.whole_nodes, strict=True)
+            if sum(pool.n_nodes / n for pool, n in wanted if n) < 1:
+                at = ("jobs", job.name)
+                if job.name not in scenario.jobs:
+                    at = ("workloads", job.name.partition("/")[0])
+                message = f"{job.name} is larger than all pools together (chips: {have})"
+                yield scenario.document.problem(at, message)
+            continue
         if job.name not in scenario.jobs:
             continue  # of a workload, which has looked already
         spec, at = scenario.jobs[job.name], ("jobs", job.name)
@@ -109,6 +118,9 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
             key = "chips" if spec.chips else "parallelism"
             wants = f"{spec.chips} chips" if spec.chips else "more chips"
             message = f"wants {wants}, but no pool has so many (chips: {have})"
+            if spec.mixed:
+                able = [name for name in policy_names() if mixes(load_policy(name))]
+                message += f"; on several pools at once it is placed by {', '.join(able)}"
             yield scenario.document.problem((*at, key), message)
         elif "home" in needs_of(world.policy) and job.home >= 0 and not job.n_nodes[job.home]:
             yield scenario.document.problem((*at, "home"), "the job is larger than its home pool")

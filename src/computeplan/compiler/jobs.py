@@ -15,7 +15,7 @@ from computeplan.compiler.speed import Speed, beyond_context, speed_on
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.steptime.transformer import flop_per_token
-from computeplan.scheduling.registry import needs_of
+from computeplan.scheduling.registry import load_policy, mixes, needs_of
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.world.jobs import Job, Shrinking
 
@@ -26,6 +26,8 @@ class _OnPool(NamedTuple):
     """What a job is on one pool; these are the values where it can never run."""
 
     n_nodes: int = 0
+    n_whole: int = 0
+    """Nodes that make it whole, even where the pool has fewer."""
     train_s: float = math.nan
     tok_per_s: float = math.nan
     saving: Saving = Saving()
@@ -45,18 +47,18 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         If its layouts fit the memory of no pool.
     """
     name, job, model = places[0].name, places[0].job, places[0].model
-    notes = list[Note]()
-    on = []
+    notes, on = list[Note](), list[_OnPool]()
+    can_mix = job.mixed is not None and mixes(load_policy(policy))
     for at in places:
         # Of a job that runs at its home only, what it could not do elsewhere does not matter.
         may_run = "home" not in needs_of(policy) or job.home in (None, at.pool.name)
-        found, of_place = _on_pool(at, may_run=may_run)
+        found, of_place = _on_pool(at, may_run=may_run, can_mix=can_mix)
         on.append(found)
         notes += of_place
     if model and job.seq:
         notes += beyond_context(name, model, job.seq)
     misfits = [p.misfit for p in on if p.misfit]
-    if misfits and not any(p.n_nodes for p in on):
+    if misfits and not any(p.n_whole for p in on):
         raise InfeasibleError("\n".join(misfits))
     compiled = Job(
         name=name,
@@ -83,7 +85,11 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
         shrinking=next((p.shrinking for p in on if p.shrinking), None),
         is_elastic=job.elastic is not None,
+        mixing_frac=job.mixed.efficiency if job.mixed and can_mix else 0.0,
+        mixing_nodes=np.array([p.n_whole for p in on], dtype=np.int64) if can_mix else None,
     )
+    if job.mixed and can_mix:
+        notes.append(note("mixed_efficiency", job=name, frac=job.mixed.efficiency))
     return compiled, (*notes, *quoted(misfits))
 
 
@@ -94,11 +100,12 @@ def n_sequences(job: JobSpec) -> int | None:
     return int(max(1, round(job.batch / job.seq)))
 
 
-def _on_pool(at: JobOnPool, *, may_run: bool) -> tuple[_OnPool, Notes]:
+def _on_pool(at: JobOnPool, *, may_run: bool, can_mix: bool) -> tuple[_OnPool, Notes]:
     """Return what a job is on a pool: nodes, training time, speed, saving."""
     name, job, pool = at.name, at.job, at.pool
     is_barred = at.preference < 0 or at.ready_frac == 0
-    if is_barred or at.n_chips > pool.n_nodes * pool.chips_per_node:
+    has_room = at.n_chips <= pool.n_nodes * pool.chips_per_node
+    if is_barred or not (has_room or can_mix):
         return _OnPool(), ()
     sequences = n_sequences(job)
     batch = (job.batch or 1.0) if sequences is None else float(sequences * (job.seq or 1))
@@ -120,7 +127,8 @@ def _on_pool(at: JobOnPool, *, may_run: bool) -> tuple[_OnPool, Notes]:
     shrinking = shrinking_on(at, n_nodes) if may_run else None
     if shrinking is not None:
         notes.append(note("shrinks_in_proportion", job=name))
-    return _OnPool(n_nodes, train_s, tok_per_s, saving, speed, shrinking), tuple(notes)
+    n_here = n_nodes if has_room else 0
+    return _OnPool(n_here, n_nodes, train_s, tok_per_s, saving, speed, shrinking), tuple(notes)
 
 
 def _train_s(job: JobSpec, token_flop: float, flop_per_s: float) -> float:

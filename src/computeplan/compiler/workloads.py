@@ -146,6 +146,7 @@ def _columns(
             train_for=f"{float(mean[k])!r} s",
             checkpoint=workload.checkpoint,
             elastic=workload.elastic and workload.elastic.of(n_chips),
+            mixed=workload.mixed,
             home=workload.home,
         )
         places = places_of(name, spec)
@@ -204,8 +205,8 @@ def _is(name: str, pool: str, chip: Chip) -> bool:
 def _at_speed(job: Job, rates: Sequence[float], first: str, n_chips: int) -> Job:
     """Return a job as fast on each pool as said."""
     rate = np.array(rates)
-    can = (rate > 0) & (job.n_nodes > 0)
-    if (job.n_nodes > 0).any() and not (rate > 0).any():
+    can = (rate > 0) & (job.whole_nodes > 0)
+    if job.whole_nodes.any() and not (rate > 0).any():
         raise InfeasibleError(
             f"workloads: {first} has no speed on the chips of any pool; give speed or throughput of"
             " some"
@@ -216,4 +217,6 @@ def _at_speed(job: Job, rates: Sequence[float], first: str, n_chips: int) -> Job
         )
     with np.errstate(divide="ignore"):
         train_s = np.where(can, job.train_s / rate, math.nan)
-    return replace(job, name=first, n_nodes=np.where(can, job.n_nodes, 0), train_s=train_s)
+    mixing = None if job.mixing_nodes is None else np.where(can, job.mixing_nodes, 0)
+    n_nodes = np.where(can, job.n_nodes, 0)
+    return replace(job, name=first, n_nodes=n_nodes, mixing_nodes=mixing, train_s=train_s)

@@ -25,7 +25,11 @@ class Start(NamedTuple):
     restart_s: float = 0.0
     """How long a job that has run before takes to begin again, without loading. [s]"""
     n_nodes: int = 0
-    """Nodes of an elastic job, from the least it can train with; 0 for all that it wants."""
+    """Nodes of an elastic job, from the least it can train with; 0 for all that it wants. Of a job
+    on several pools, its nodes of this one."""
+    more: Sequence[tuple[int, int]] = ()
+    """Further pools, and the nodes of each, that a mixed job holds at the same time. All its nodes
+    together make a whole job (`view.Mixing`), and it holds all of them or none."""
 
 
 class Decision(NamedTuple):

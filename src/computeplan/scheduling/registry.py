@@ -16,7 +16,9 @@ __all__ = [
     "caps",
     "load_policy",
     "may_cap",
+    "may_mix",
     "may_starve",
+    "mixes",
     "needs",
     "needs_of",
     "policy_names",
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 GROUP = "computeplan.policies"
-NEEDS, STARVES, CAPS = "needs", "may_starve", "may_cap"  # attributes of a policy
+NEEDS, STARVES, CAPS, MIXES = "needs", "may_starve", "may_cap", "may_mix"  # of a policy
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 P = TypeVar("P", bound=Callable[..., object])
 
@@ -100,6 +102,12 @@ def may_cap(policy: P) -> P:
     return policy
 
 
+def may_mix(policy: P) -> P:
+    """Return a policy, marked as one that may start jobs on several pools at once."""
+    setattr(policy, MIXES, True)
+    return policy
+
+
 @cache
 def needs_of(name: str) -> frozenset[str]:
     """Return what the policy of a name must know to decide; nothing if there is none.
@@ -123,3 +131,8 @@ def starves(name: str) -> bool:
 def caps(policy: Policy) -> bool:
     """Return whether a policy may cap the power of pools."""
     return bool(getattr(policy, CAPS, False))
+
+
+def mixes(policy: Policy) -> bool:
+    """Return whether a policy may start jobs on several pools at once."""
+    return bool(getattr(policy, MIXES, False))

@@ -4,6 +4,8 @@ The engine keeps one view through a run, in O(what changed) at each event; a pol
 changes nothing. Jobs are numbers. What they are stands in columns: a *kind* of job is what like
 jobs have in common, and *work* is how much of it there is. Work has a unit of its own for each
 kind (steps, or seconds of training on some chip): only its ratio to `speed` matters.
+
+Long because all that a policy may see stands in one place.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import bisect
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,39 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.scheduling.decision import Decision
 from computeplan.scheduling.waiting import Waiting
 
-__all__ = ["JobTable", "Policy", "PoolTable", "Running", "TenantTable", "View", "tenant_of"]
+__all__ = [
+    "JobTable",
+    "Mixing",
+    "Policy",
+    "PoolTable",
+    "Running",
+    "TenantTable",
+    "View",
+    "tenant_of",
+]
+
+Parts = Sequence[tuple[int, int]]
+"""Pools, and the nodes of each."""
 
 SAME_S = 1e-12  # relative: times nearer than this are one time but for rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """How jobs run on nodes of several pools at once.
+
+    Of `n` nodes of a pool that makes a whole job with `N`, ``n / N`` of a job is made. Parts on
+    several pools make a whole one, and train at `frac` of the sum of what they train apart.
+    """
+
+    frac: FloatArray
+    """0 for jobs of a kind that cannot; shape (n_kinds,)."""
+    n_nodes: IntArray
+    """Nodes of a pool that make a whole job, even where the pool has fewer; 0 where it can never
+    run; shape (n_kinds, n_pools)."""
+    wall_s: FloatArray
+    """Expected wall time per work of a whole job on one pool, even where the pool has fewer nodes;
+    inf where it can never run; shape (n_kinds, n_pools). [s]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +98,8 @@ class JobTable:
     least_nodes: IntArray | None = None
     """Nodes with which a job of a kind can train, at a speed in proportion; None if all need what
     they want; shape (n_kinds, n_pools)."""
+    mixing: Mixing | None = None
+    """How jobs run on nodes of several pools at once; None if none can."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +119,29 @@ class PoolTable:
 
 
 class Running:
-    """A job that holds nodes. `end_s` is when it is expected to end."""
+    """A job that holds nodes. `end_s` is when it is expected to end.
 
-    __slots__ = ("end_s", "job", "n_nodes", "pool", "start_s")
+    A mixed job holds those of further pools too: `more` are pools and nodes.
+    """
 
-    def __init__(self, job: int, pool: int, n_nodes: int, start_s: float, end_s: float) -> None:
+    __slots__ = ("end_s", "job", "more", "n_nodes", "pool", "start_s")
+
+    def __init__(
+        self,
+        job: int,
+        pool: int,
+        n_nodes: int,
+        start_s: float,
+        end_s: float,
+        more: Parts = (),
+    ) -> None:
         self.job, self.pool, self.n_nodes = job, pool, n_nodes
-        self.start_s, self.end_s = start_s, end_s
+        self.start_s, self.end_s, self.more = start_s, end_s, more
+
+    @property
+    def parts(self) -> Parts:
+        """Pools, and the nodes of each that it holds."""
+        return ((self.pool, self.n_nodes), *self.more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +251,34 @@ class View:
         """Return the nodes with which a job can train on a pool: all, if it is not elastic."""
         return self.fewest_nodes[self.kind[job]][pool]
 
+    def can_mix(self, job: int) -> bool:
+        """Return whether a job can run on nodes of several pools at once."""
+        mixing = self.jobs.mixing
+        return mixing is not None and bool(mixing.frac[self.kind[job]] > 0)
+
+    def pools_to_mix(self, job: int) -> Sequence[int]:
+        """Return the pools that can hold a part of a mixed job, in the order of the scenario."""
+        assert self.jobs.mixing is not None
+        found: list[int] = np.flatnonzero(self.jobs.mixing.n_nodes[self.kind[job]]).tolist()
+        return found
+
+    def nodes_to_whole(self, job: int, pool: int, parts: Parts) -> int:
+        """Return the nodes of a pool that make a mixed job whole, beside its parts on others.
+
+        0 where it can never run.
+        """
+        assert self.jobs.mixing is not None
+        whole: list[int] = self.jobs.mixing.n_nodes[self.kind[job]].tolist()
+        made = sum(Fraction(n, whole[p]) for p, n in parts)
+        return max(0, math.ceil((1 - made) * whole[pool]))
+
+    def wall_on_parts_s(self, job: int, parts: Parts) -> float:
+        """Return how long a mixed job that waits is expected to run on its parts. [s]"""
+        mixing, kind = self.jobs.mixing, self.kind[job]
+        assert mixing is not None
+        rates = (n / mixing.n_nodes[kind, p] / mixing.wall_s[kind, p] for p, n in parts)
+        return self.left(job) / float(sum(rates) * mixing.frac[kind])
+
     def left(self, job: int) -> float:
         """Return the work that is left of a job, in the unit of its kind."""
         if job in self.running:
@@ -230,7 +309,8 @@ class View:
         if key not in self.held_by_key:
             self.held_by_key[key] = {}
             for run in self.running.values():
-                self._count(key, run, run.n_nodes)
+                for pool, n_nodes in run.parts:
+                    self._count(key, run.job, pool, n_nodes)
         return self.held_by_key[key]
 
     def held_by(self, tenant: int) -> list[int]:
@@ -239,11 +319,11 @@ class View:
         of_jobs = self.holds(tenant_of).get(tenant, none)
         return [a + b for a, b in zip(of_jobs, self.served.get(tenant, none), strict=True)]
 
-    def _count(self, key: Key, run: Running, n_nodes: int) -> None:
-        held, which = self.held_by_key[key], key(self, run.job)
+    def _count(self, key: Key, job: int, pool: int, n_nodes: int) -> None:
+        held, which = self.held_by_key[key], key(self, job)
         if which not in held:
             held[which] = [0] * len(self.held)
-        held[which][run.pool] += n_nodes
+        held[which][pool] += n_nodes
 
     def _line(self, key: Key, job: int) -> Waiting:
         lines, which = self.by_key[key], key(self, job)
@@ -262,18 +342,31 @@ class View:
             self._line(key, job).add(job, self.n_queued)
         self.n_queued += 1
 
-    def place(self, job: int, pool: int, end_s: float, n_nodes: int = 0) -> None:
+    def place(
+        self,
+        job: int,
+        pool: int,
+        end_s: float,
+        n_nodes: int = 0,
+        more: Parts = (),
+    ) -> None:
         """Note that a job that waited holds nodes now, all if 0; the engine counts free ones."""
         self.waiting.remove(job)
         for key in self.by_key:
             self._line(key, job).remove(job)
         n_nodes = n_nodes or self.nodes(job, pool)
-        self.running[job] = Running(job, pool, n_nodes, self.now_s, end_s)
+        self.running[job] = Running(job, pool, n_nodes, self.now_s, end_s, more)
+        self._hold(job, pool, n_nodes, end_s)
+        for other, n in more:
+            self._hold(job, other, n, end_s)
+        self.n_changes += 1
+
+    def _hold(self, job: int, pool: int, n_nodes: int, end_s: float) -> None:
+        """Count nodes of a pool that a job holds from now on."""
         bisect.insort(self.ends[pool], (end_s, job, n_nodes))
         self.held[pool] += n_nodes
         for key in self.held_by_key:
-            self._count(key, self.running[job], n_nodes)
-        self.n_changes += 1
+            self._count(key, job, pool, n_nodes)
 
     def expect(self, job: int, end_s: float) -> None:
         """Note that a running job is expected to end at another time. [s]"""
@@ -283,7 +376,8 @@ class View:
             self.n_surprises += not math.isclose(end_s, run.end_s, rel_tol=SAME_S)
             self._forget(run)
             run.end_s = end_s
-            bisect.insort(self.ends[run.pool], (end_s, job, run.n_nodes))
+            for pool, n_nodes in run.parts:
+                bisect.insort(self.ends[pool], (end_s, job, n_nodes))
 
     def resize(self, job: int, n_nodes: int) -> None:
         """Note that a running job holds another number of nodes now."""
@@ -291,7 +385,7 @@ class View:
         self._forget(run)
         self.held[run.pool] += n_nodes - run.n_nodes
         for key in self.held_by_key:
-            self._count(key, run, n_nodes - run.n_nodes)
+            self._count(key, job, run.pool, n_nodes - run.n_nodes)
         run.n_nodes = n_nodes
         bisect.insort(self.ends[run.pool], (run.end_s, job, n_nodes))
         self.shrinking.pop(job, None)
@@ -304,15 +398,17 @@ class View:
         self.stopping.discard(job)
         self.shrinking.pop(job, None)
         self._forget(run)
-        self.held[run.pool] -= run.n_nodes
-        for key in self.held_by_key:
-            self._count(key, run, -run.n_nodes)
+        for pool, n_nodes in run.parts:
+            self.held[pool] -= n_nodes
+            for key in self.held_by_key:
+                self._count(key, job, pool, -n_nodes)
         self.n_changes += 1
         self.n_surprises += not math.isclose(run.end_s, self.now_s, rel_tol=SAME_S)
 
     def _forget(self, run: Running) -> None:
-        ends = self.ends[run.pool]
-        del ends[bisect.bisect_left(ends, (run.end_s, run.job, run.n_nodes))]
+        for pool, n_nodes in run.parts:
+            ends = self.ends[pool]
+            del ends[bisect.bisect_left(ends, (run.end_s, run.job, n_nodes))]
 
 
 def tenant_of(view: View, job: int) -> int:

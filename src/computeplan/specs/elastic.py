@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from computeplan.specs.fields import Count, Duration, Fraction, Frozen
+from computeplan.specs.fields import Count, Duration, Fraction, Frozen, instead
 
-__all__ = ["OnLoss", "Shrink", "ShrinkShare"]
+__all__ = ["Mixed", "OnLoss", "Shrink", "ShrinkShare"]
 
 
 class Shrink(Frozen):
@@ -32,6 +32,18 @@ class ShrinkShare(Frozen):
         """Return it for a job with a number of chips."""
         least = math.ceil(self.least * n_chips)
         return Shrink.model_construct(replicas=n_chips, least=least, resize=self.resize)
+
+
+class Mixed(Frozen):
+    """Running on nodes of several pools at once, under a policy that places jobs so."""
+
+    tried = instead(
+        ("pools chips kinds parts split", "the policy chooses pools; only: [h100, 910b2] pins"),
+        ("speed factor loss bound", "write efficiency: 0.9"),
+    )
+
+    efficiency: Fraction
+    """Over the sum of what its chips of each kind train apart; ``computeplan mix`` prices it."""
 
 
 class OnLoss(Frozen):

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.checkpoints import Checkpoint
 from computeplan.specs.durations import UncertainDuration
-from computeplan.specs.elastic import OnLoss, Shrink
+from computeplan.specs.elastic import Mixed, OnLoss, Shrink
 from computeplan.specs.fields import (
     Count,
     Duration,
@@ -360,6 +360,9 @@ class Job(Frozen):
     elastic: Shrink | None = None
     """A policy such as elastic-fifo may let it hold fewer chips, down to those of `least` replicas;
     it goes on with fewer also when nodes are lacking."""
+    mixed: Mixed | None = None
+    """A policy such as mixed-fifo may let it run on nodes of several pools at once, which train at
+    a share of the sum of what they train apart: {efficiency: 0.9}."""
     arrival: Duration = 0.0
     """When the job is submitted, from the start of the simulation."""
     deadline: PositiveDuration | None = None

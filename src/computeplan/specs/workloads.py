@@ -22,7 +22,7 @@ from computeplan.distributions import Law
 from computeplan.specs.catalogue.workloads import load_preset
 from computeplan.specs.checkpoints import Checkpoint
 from computeplan.specs.durations import DurationLaw
-from computeplan.specs.elastic import ShrinkShare
+from computeplan.specs.elastic import Mixed, ShrinkShare
 from computeplan.specs.fields import (
     MAX_COUNT,
     AtLeastOne,
@@ -263,6 +263,8 @@ class Workload(Frozen):
     """How all of them save."""
     elastic: ShrinkShare | None = None
     """A policy such as elastic-fifo may let them hold fewer chips: {least: 0.25, resize: 5 min}."""
+    mixed: Mixed | None = None
+    """A policy such as mixed-fifo may let them run on several pools at once: {efficiency: 0.9}."""
     deadline: Deadline | None = None
     """When they should have ended, from their arrival: 2 d, or {slack: 3} times their length; those
     of a file that say their own keep it."""

@@ -45,7 +45,7 @@ def facts_of(world: World) -> dict[str, Note]:
     mfus = tuple(
         (float(job.mfu[p]), world.pools[p].name)
         for job in world.jobs
-        for p in np.flatnonzero(job.n_nodes)
+        for p in np.flatnonzero(job.whole_nodes)
         if not math.isnan(job.mfu[p])
     )
     if mfus:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from computeplan.scheduling.view import JobTable, PoolTable, TenantTable
+from computeplan.arrays import IntArray
+from computeplan.scheduling.view import JobTable, Mixing, PoolTable, TenantTable
 from computeplan.trace.streams import Stream, generator
 
 __all__ = ["Load", "random_load"]
 
 
 ELASTIC_SHARE = 0.5  # of the kinds of jobs
+PART_SHARE = 0.5  # of the pools that are too small for a job, those of which it may hold a part
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +36,12 @@ def random_load(seed: int, number: int) -> Load:
     n_tenants = int(rng.integers(1, 4))
     sizes = rng.integers(1, 9, n_pools)
     n_nodes = np.minimum(rng.integers(0, 9, (n_kinds, n_pools)), sizes)
-    for row in n_nodes:
-        if not row.any():
-            row[0] = 1
+    n_nodes[~n_nodes.any(axis=1), 0] = 1
     can = n_nodes > 0
     speed = np.where(can, 2.0 ** rng.integers(-1, 3, (n_kinds, n_pools)), 0.0)
     kind = rng.integers(0, n_kinds, n_jobs)
     arrival_s = np.sort(rng.integers(0, 20, n_jobs)) * float(rng.choice([0, 1, 600]))
-    homes = [int(rng.choice(np.flatnonzero(can[k]))) for k in kind]
+    home = np.array([int(rng.choice(np.flatnonzero(can[k]))) for k in kind])
     quota = sizes * rng.integers(0, 2, (n_tenants, n_pools)) // n_tenants
     least_nodes = np.where(can, rng.integers(1, np.maximum(n_nodes, 1) + 1), 0)
     jobs = JobTable(
@@ -49,7 +49,7 @@ def random_load(seed: int, number: int) -> Load:
         work=rng.integers(1, 7200, n_jobs).astype(float),
         arrival_s=arrival_s.astype(np.float64),
         deadline_s=rng.choice([math.inf, 3600.0, 20_000.0], n_jobs),
-        home=np.array(homes),
+        home=home,
         tenant=rng.integers(0, n_tenants, n_jobs),
         priority=rng.integers(0, 3, n_jobs),
         weight=rng.choice([0.5, 1.0, 2.0], n_jobs),
@@ -77,4 +77,19 @@ def random_load(seed: int, number: int) -> Load:
         (int(rng.integers(1, 9000)), int(rng.integers(0, n_pools)), int(rng.integers(1, 3000)))
         for _ in range(rng.integers(0, 4))
     )
-    return Load(jobs, pools, tenants, int(rng.choice([0, 30])), faults)
+    mixing = _mixing(seed, number, jobs, sizes)
+    return Load(replace(jobs, mixing=mixing), pools, tenants, int(rng.choice([0, 30])), faults)
+
+
+def _mixing(seed: int, number: int, jobs: JobTable, sizes: IntArray) -> Mixing:
+    """Return how jobs run on several pools at once; some need more than a pool has."""
+    rng = generator(seed, number, Stream.GAP, 1)
+    n_kinds, n_pools = jobs.n_nodes.shape
+    larger = np.where(rng.random((n_kinds, n_pools)) < PART_SHARE, sizes + 1, 0)
+    wall_s = np.where(larger > 0, 2.0 ** rng.integers(-2, 2, (n_kinds, n_pools)), math.inf)
+    can = jobs.n_nodes > 0
+    return Mixing(
+        frac=rng.choice([0.0, 0.75], n_kinds),
+        n_nodes=np.where(can, jobs.n_nodes, larger),
+        wall_s=np.where(can, jobs.wall_s, wall_s),
+    )

@@ -21,7 +21,7 @@ from fractions import Fraction
 import numpy as np
 
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import caps, load_policy
+from computeplan.scheduling.registry import caps, load_policy, mixes
 from computeplan.scheduling.view import Policy, View
 from computeplan.testing.loads import Load, random_load
 
@@ -212,8 +212,8 @@ class _Play:
         return True
 
     def _leave(self, job: int, what: str) -> None:
-        run = self.view.running[job]
-        self.view.free[run.pool] += run.n_nodes
+        for pool, n_nodes in self.view.running[job].parts:
+            self.view.free[pool] += n_nodes
         self.view.leave(job)
         del self.stretches[job]
         if what == "saved":
@@ -229,7 +229,8 @@ class _Play:
             self._at(self.now_s + away_s, "repaired", pool)
             return
         for job, run in self.view.running.items():
-            if run.pool == pool and job not in {*self.view.stopping, *self.view.shrinking}:
+            is_here = pool in dict(run.parts)
+            if is_here and job not in {*self.view.stopping, *self.view.shrinking}:
                 stretch = self.stretches[job]
                 stretch.train_s, stretch.done = max(self.now_s, stretch.train_s), Fraction(0)
                 self._announce(job)
@@ -289,7 +290,8 @@ class _Play:
             draw_w = self.view.held[pool] * Fraction(float(self.load.pools.train_w[pool]))
             powers[pool] = Fraction(cap_w) / draw_w if draw_w > cap_w else Fraction(1)
         for job, run in self.view.running.items():
-            stretch, power = self.stretches[job], powers.get(run.pool, Fraction(1))
+            stretch = self.stretches[job]
+            power = min(powers.get(pool, Fraction(1)) for pool, _ in run.parts)
             if power != stretch.power and job not in leaving:
                 stretch.done = stretch.left - stretch.left_at(self.now_s)
                 stretch.train_s = max(self.now_s, stretch.train_s)
@@ -364,8 +366,9 @@ class _Play:
         for job, n_nodes in decision.resize:
             if job not in view.running:
                 self._broken(f"resizes job {job}, which does not run")
-            pool = view.running[job].pool
-            self._check_size(job, pool, n_nodes)
+            if view.running[job].more:
+                self._broken(f"resizes job {job}, which holds nodes of several pools")
+            self._check_size(job, view.running[job].pool, n_nodes)
             if n_nodes > view.running[job].n_nodes:
                 grows.append((job, n_nodes))
         if grows and (decision.stop or len(grows) < len(jobs)):
@@ -379,53 +382,78 @@ class _Play:
             self._broken(f"{what}, where it can hold {least} to {most}")
 
     def _check(self, start: Start) -> None:
-        view, (job, pool, lease_s, restart_s, n_held) = self.view, start
+        view, (job, pool, lease_s, restart_s, n_held, more) = self.view, start
         if job not in view.queue and job not in view.stopping:
             self._broken(f"starts job {job}, which does not wait")
-        if pool not in view.pools_for(job):
-            self._broken(f"starts job {job} on pool {pool}, which can never hold it")
         self.promised.pop(job, None)  # it is to start elsewhere
-        if n_held:
+        if more:
+            self._check_mixed(job, self._wants(start))
+        elif pool not in view.pools_for(job):
+            self._broken(f"starts job {job} on pool {pool}, which can never hold it")
+        elif n_held:
             self._check_size(job, pool, n_held)
-        n_nodes, n_coming = self._wants(start), self._coming(pool)
-        held = [self._wants(one) for one in self.promised.values() if one.pool == pool]
-        if n_nodes > view.free[pool] + n_coming - sum(held):
-            what = f"starts job {job} ({n_nodes} nodes) on pool {pool}, which has {view.free[pool]}"
-            self._broken(f"{what} free, {n_coming} coming back, and {sum(held)} promised to others")
+        for pool, n_nodes in self._wants(start).items():
+            n_coming, free = self._coming(pool), view.free[pool]
+            held = sum(self._wants(one).get(pool, 0) for one in self.promised.values())
+            if n_nodes > free + n_coming - held:
+                what = f"starts job {job} ({n_nodes} nodes) on pool {pool}, which has {free} free"
+                self._broken(f"{what}, {n_coming} coming back, and {held} promised to others")
         if not lease_s > 0 or not 0 <= restart_s < math.inf:
             self._broken(f"starts job {job} with lease_s {lease_s} and restart_s {restart_s}")
 
     def _coming(self, pool: int) -> int:
         """Return the nodes of a pool that jobs give back once they have saved."""
         left = self.view.shrinking | dict.fromkeys(self.view.stopping, 0)
-        runs = ((self.view.running[job], n) for job, n in left.items())
-        return sum(run.n_nodes - n for run, n in runs if run.pool == pool)
+        runs = ((dict(self.view.running[job].parts), n) for job, n in left.items())
+        return sum(parts[pool] - n for parts, n in runs if pool in parts)
 
-    def _wants(self, start: Start) -> int:
-        return start.n_nodes or self.view.nodes(start.job, start.pool)
+    def _check_mixed(self, job: int, held: Mapping[int, int]) -> None:
+        view, (first, *others) = self.view, held.items()
+        if not (mixes(self.policy) and view.can_mix(job)):
+            self._broken(f"starts job {job} on several pools: it, or the policy, may not mix")
+        if not set(held) <= set(view.pools_to_mix(job)) or min(held.values()) <= 0:
+            self._broken(f"starts job {job} on pools that can never hold it, or with no nodes")
+        if first[1] != view.nodes_to_whole(job, first[0], others):
+            self._broken(f"starts job {job} on nodes that do not make a whole one: {held}")
+
+    def _wants(self, start: Start) -> dict[int, int]:
+        """Return the nodes of each pool that a start takes."""
+        n_nodes = start.n_nodes or self.view.nodes(start.job, start.pool)
+        return {start.pool: n_nodes, **dict(start.more)}
 
     def _start_promised(self) -> None:
         """Start who was promised nodes that are free now; a promise that fails is let go."""
         view = self.view
         for job, start in list(self.promised.items()):
-            if job in view.queue and self._wants(start) <= view.free[start.pool]:
+            held = self._wants(start)
+            if job in view.queue and all(n <= view.free[pool] for pool, n in held.items()):
                 self._start(self.promised.pop(job))
-            elif job in view.queue and not self._coming(start.pool):
+            elif job in view.queue and not any(map(self._coming, held)):
                 del self.promised[job]  # a node went to repair meanwhile
 
     def _start(self, start: Start) -> None:
-        view, (job, pool, lease_s, restart_s, _) = self.view, start
-        n_nodes = self._wants(start)
-        view.free[pool] -= n_nodes
-        whole = Fraction(float(self.load.jobs.work[job]))
+        view, (job, pool, lease_s, restart_s, _, more) = self.view, start
+        held = self._wants(start)
+        for at, n in held.items():
+            view.free[at] -= n
+        whole, n_nodes = Fraction(float(self.load.jobs.work[job])), held[pool]
         waits_s = Fraction(restart_s) if self.left[job] < whole else Fraction(0)
-        at_full = Fraction(float(self.load.jobs.speed[view.kind[job], pool]))
-        speed = at_full / view.nodes(job, pool)
+        speed = self._speed(job, held) / n_nodes
         train_s = self.now_s + waits_s
         lease_end_s = train_s + Fraction(lease_s) if lease_s < math.inf else None
         self.stretches[job] = _Stretch(self.left[job], speed, n_nodes, train_s, lease_end_s)
-        view.place(job, pool, float(train_s + self.left[job] / (speed * n_nodes)), n_nodes)
+        view.place(job, pool, float(train_s + self.left[job] / (speed * n_nodes)), n_nodes, more)
         self._announce(job)
+
+    def _speed(self, job: int, held: Mapping[int, int]) -> Fraction:
+        """Return the work that a job does in a second on the nodes that it holds."""
+        kind, table = self.view.kind[job], self.load.jobs
+        if len(held) == 1 or table.mixing is None:
+            ((pool, n_nodes),) = held.items()
+            return Fraction(float(table.speed[kind, pool])) * n_nodes / self.view.nodes(job, pool)
+        whole, wall_s = table.mixing.n_nodes[kind], table.mixing.wall_s[kind]
+        rates = (Fraction(n, int(whole[p])) / Fraction(float(wall_s[p])) for p, n in held.items())
+        return sum(rates, Fraction(0)) * Fraction(float(table.mixing.frac[kind]))
 
 
 # -- what is compared ------------------------------------------------------------------------------

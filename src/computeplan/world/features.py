@@ -44,6 +44,7 @@ class Feature(NamedTuple):
 _OF_JOBS: dict[str, tuple[str, Callable[[Job], bool]]] = {
     "arrives_later": ("arrival", lambda job: job.arrival_s > 0),
     "shared_storage": ("checkpoint.state", lambda job: any(job.storage)),
+    "mixed_jobs": ("mixed", lambda job: job.mixing_frac > 0),
     "keeps_several": ("checkpoint.keep", lambda job: job.n_kept > 0),
 }
 _OF_JOBS_ON_POOLS: dict[str, tuple[str, Callable[[Job, int], bool]]] = {
@@ -183,7 +184,7 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
             lacks = any(_loses_nodes(pools[p]) for p in places)
             key = "elastic" if job.is_elastic else "on_loss"
             yield Feature("shrinks" if lacks else "shrinks_never", f"{at}.{key}")
-        for p in map(int, np.flatnonzero(job.n_nodes)):
+        for p in map(int, np.flatnonzero(job.whole_nodes)):
             for name, (key, asks_on) in _OF_JOBS_ON_POOLS.items():
                 if asks_on(job, p):
                     yield Feature(name, f"{at}.{key}", p)

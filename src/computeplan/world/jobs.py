@@ -92,6 +92,12 @@ class Job:
     """How it goes on without nodes that it lacks; None if it waits for them."""
     is_elastic: bool = False
     """Whether a policy may let it hold fewer nodes."""
+    mixing_frac: float = 0.0
+    """The share of what its chips train apart that it trains on several pools at once; 0 if it
+    cannot."""
+    mixing_nodes: IntArray | None = None
+    """Nodes of each pool that make the whole job, even where the pool has fewer; None if it cannot
+    run on several pools at once; shape (n_pools,)."""
     priority: int = 0
     """The higher, the sooner."""
     preference: tuple[int, ...] = ()
@@ -101,6 +107,11 @@ class Job:
     storage: tuple[str, ...] = ()
     """On each pool, the site whose storage it writes to and reads from together with other jobs, so
     that writes and loads are at least as long as `tiers` says; "" where it does not."""
+
+    @property
+    def whole_nodes(self) -> IntArray:
+        """Nodes of each pool that make the whole job; shape (n_pools,)."""
+        return self.n_nodes if self.mixing_nodes is None else self.mixing_nodes
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""
@@ -126,7 +137,7 @@ class Job:
         """Return the indices of the pools on which a policy may run it."""
         if "home" in needs_of(policy) and self.home >= 0:
             return [self.home]
-        return [int(pool) for pool in np.flatnonzero(self.n_nodes)]
+        return [int(pool) for pool in np.flatnonzero(self.whole_nodes)]
 
     def expected_wall_s(self, pool: int) -> float:
         """Return the expected wall time of the whole job on a pool, never blocked. [s]"""
@@ -139,7 +150,7 @@ class Job:
         if self.tiers_on(pool):
             return self.expected_wall_s(pool) * slower
         train_s = float(self.train_s[pool]) * slower
-        rate = place.fault_rate_per_node_s * int(self.n_nodes[pool])
+        rate = place.fault_rate_per_node_s * int(self.whole_nodes[pool])
         restart_s = place.even_restart_s(rate)
         interval_s, save_s = float(self.interval_s[pool]), float(self.save_s[pool])
         ettr = job_ettr(train_s, interval_s, save_s, restart_s, rate)

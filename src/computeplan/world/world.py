@@ -16,7 +16,7 @@ from computeplan.ledger import IDLE, PHASES, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.scheduling.registry import caps, load_policy
-from computeplan.scheduling.view import JobTable, Policy, PoolTable, TenantTable
+from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job, Jobs
@@ -133,8 +133,8 @@ class World:
 
     @cached_property
     def n_nodes(self) -> IntArray:
-        """Nodes each job holds on each pool, shape (n_jobs, n_pools); 0 where it can never run."""
-        found = np.asarray(self.jobs.of_kind("n_nodes"), dtype=np.int64)
+        """Nodes that make each job whole on each pool, shape (n_jobs, n_pools); 0 if none can."""
+        found = np.asarray(self.jobs.of_kind("whole_nodes"), dtype=np.int64)
         return found.reshape(len(self.jobs), len(self.pools))
 
     @cached_property
@@ -178,6 +178,23 @@ class World:
             ).reshape(shape)
             if any(one.is_elastic for one in kinds)
             else None,
+            mixing=self._mixing(),
+        )
+
+    def _mixing(self) -> Mixing | None:
+        """Return how jobs run on several pools at once."""
+        kinds, shape = self.jobs.kinds, (len(self.jobs.kinds), len(self.pools))
+        if not any(one.mixing_frac for one in kinds):
+            return None
+        n_nodes = [one.whole_nodes if one.mixing_frac else [0] * len(self.pools) for one in kinds]
+        wall_s = [
+            [k.expected_wall_s(p) if n else math.inf for p, n in enumerate(row)]
+            for k, row in zip(kinds, n_nodes, strict=True)
+        ]
+        return Mixing(
+            frac=np.array([one.mixing_frac for one in kinds]),
+            n_nodes=np.array(n_nodes, dtype=np.int64).reshape(shape),
+            wall_s=np.array(wall_s).reshape(shape),
         )
 
     @cached_property
@@ -265,8 +282,8 @@ class World:
         if math.isfinite(self.horizon_s):
             return self.horizon_s  # idle nodes fault until then
         place, spec = self.pools[pool].at_worst(), self.jobs[job]
-        n_nodes = int(spec.n_nodes[pool])
-        wall_s = spec.wall_at_worst_s(pool, place)
+        n_nodes = min(int(spec.whole_nodes[pool]), place.n_nodes)  # a part of a mixed job
+        wall_s = spec.wall_at_worst_s(pool, place) / (spec.mixing_frac or 1.0)
         train_s = float(spec.train_s[pool]) * spec.step_factor_on(pool).worst
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.

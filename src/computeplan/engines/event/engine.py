@@ -16,26 +16,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import truediv
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.engines.event.books import WEIGHTS
+from computeplan.engines.event.allocation import Part
+from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, cancel
 from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
-from computeplan.engines.event.pool import PoolRun
+from computeplan.engines.event.pool import PoolNodes, PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import load_policy
+from computeplan.scheduling.registry import load_policy, mixes
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.trace.one_run import RunSamples
@@ -57,6 +60,7 @@ PLAYS = PLAYED | features(
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals services placement slower_across caps_power"
+    " mixed_jobs"
 )
 
 
@@ -271,6 +275,9 @@ class _Run:
 
     def _start(self, start: Start, now_s: float) -> None:
         """Let a job that waits hold its nodes of a pool."""
+        if start.more:
+            self._start_mixed(start, now_s)
+            return
         index, at, view = start.job, start.pool, self.view
         pool, n = self.pools[at], start.n_nodes or view.nodes(index, at)
         if start.n_nodes:
@@ -303,11 +310,70 @@ class _Run:
             return
         job = self._job(stay, start.restart_s if has_begun else None, n)
         view.place(index, at, self._expected_end(job, now_s), n)
-        if start.lease_s < math.inf:
-            then = partial(self._stop, index)
-            job.lease = self.calendar.at(job.ready_s + start.lease_s, Rank.JOB_ENDS, then)
-        pool.set_paces(now_s)
-        self._await_end(job, self._latest_s(at))
+        self._begin(job, start.lease_s, now_s)
+
+    def _begin(self, job: Job, lease_s: float, now_s: float) -> None:
+        """Await the end of a job that begins, or of its lease."""
+        if lease_s < math.inf:
+            then = partial(self._stop, job.index)
+            job.lease = self.calendar.at(job.ready_s + lease_s, Rank.JOB_ENDS, then)
+        for part in job.allocation.parts:
+            self.pools[part.pool].set_paces(now_s)
+        self._await_end(job)
+
+    def _start_mixed(self, start: Start, now_s: float) -> None:
+        """Let a job that waits hold nodes of several pools, which make a whole one together."""
+        index, view = start.job, self.view
+        held = ((start.pool, start.n_nodes), *start.more)
+        self._check_mixed(index, held)
+        for at, n in held:
+            self.pools[at].nodes.n_promised += n
+            self.pools[at].nodes.give_many(index, n, now_s)
+        self.books.begin(index, now_s)
+        work_s, nominal_s = self._work_on_parts_s(index, held)
+        has_begun = index in view.left_frac
+        from_s = work_s * (1.0 - view.left_frac[index]) if has_begun else 0.0
+        job = self.jobs[index] = self._new_job(index, work_s / nominal_s)
+        whole = job.spec.whole_nodes
+        parts = [self._part(index, at, n, n_whole_job=int(whole[at])) for at, n in held]
+        restart_s = start.restart_s if has_begun else None
+        job.start(parts, self.world.pools, now_s, work_s, from_s, restart_s)
+        for at, _ in held:
+            self.pools[at].jobs[index] = job
+        view.place(index, start.pool, self._expected_end(job, now_s), start.n_nodes, start.more)
+        self._begin(job, start.lease_s, now_s)
+
+    def _work_on_parts_s(self, index: int, held: Sequence[tuple[int, int]]) -> tuple[float, float]:
+        """Return how long a mixed job trains on its parts, and how long at nominal speed. [s]"""
+        kind = self.world.jobs.kinds[self.view.kind[index]]
+        rates = [kind.mixing_frac * n / kind.whole_nodes[p] for p, n in held]
+        train_s = [self.train_s[index, p] for p, _ in held]
+        longer_s = [self.train_s[index, p] * self.factor[index, p] for p, _ in held]
+        return 1.0 / sum(map(truediv, rates, longer_s)), 1.0 / sum(map(truediv, rates, train_s))
+
+    def _check_mixed(self, index: int, held: Sequence[tuple[int, int]]) -> None:
+        """Refuse nodes of several pools that do not make a whole job, or are not free."""
+        view, pools = self.view, [self.pools[at] for at, _ in held]
+        name = self.world.jobs[index].name
+        on = " and ".join(f"{n} of {self.pools[at].spec.name}" for at, n in held)
+        why = ""
+        if index not in view.queue:
+            why = "and it does not wait"
+        elif not mixes(self.policy) or not view.can_mix(index):
+            why = "and it, or the policy, does not say that it can run on several pools"
+        elif len({at for at, _ in held}) < len(held) or any(n <= 0 for _, n in held):
+            why = "and each pool is to stand there once, with nodes"
+        elif any(at not in view.pools_to_mix(index) for at, _ in held):
+            why = "and it can never run on one of them"
+        elif view.nodes_to_whole(index, held[0][0], held[1:]) != held[0][1]:
+            why = "which do not make a whole job"
+        elif any(n > pool.nodes.room for pool, (_, n) in zip(pools, held, strict=True)):
+            rooms = ", ".join(f"{pool.nodes.room} of {pool.spec.name}" for pool in pools)
+            why = f"and there is room for {rooms}"
+        if why:
+            raise ComputePlanError(
+                f"policy {self.world.policy} placed {name} on several pools, {on} nodes, {why}"
+            )
 
     def _check_size(self, index: int, pool: PoolRun, n_nodes: int) -> None:
         """Refuse a number of nodes with which a job cannot train on a pool."""
@@ -321,17 +387,30 @@ class _Run:
 
     def _job(self, stay: _Stay, restart_s: float | None, n_nodes: int) -> Job:
         """Return the job of a stay, which begins where that did."""
-        spec, pool = self.world.jobs[stay.job], self.pools[stay.pool]
-        parts = (self.calendar, self.storages, self._end, self.spans, self.changed)
-        slower = self.factor[stay.job, stay.pool]
-        job = self.jobs[stay.job] = Job(stay.job, spec, slower, *parts)
-        signals = self.world.signals_of(stay.pool)
-        job.start(stay.pool, pool.spec, signals, stay.start_s, stay.from_s, restart_s, n_nodes)
+        pool, slower = self.pools[stay.pool], self.factor[stay.job, stay.pool]
+        job = self.jobs[stay.job] = self._new_job(stay.job, slower)
+        full = int(job.spec.n_nodes[stay.pool])
+        parts = [self._part(stay.job, stay.pool, full, n_target=n_nodes)]
+        times_s = (stay.start_s, stay.work_s, stay.from_s, restart_s)
+        job.start(parts, self.world.pools, *times_s)
         pool.jobs[stay.job] = job
         return job
 
+    def _new_job(self, index: int, slower: float) -> Job:
+        parts = (self.calendar, self.storages, self._end, self.spans, self.changed)
+        return Job(index, self.world.jobs[index], slower, *parts)
+
+    def _part(
+        self, index: int, at: int, n_nodes: int, *, n_target: int = 0, n_whole_job: int = 0
+    ) -> Part:
+        """Return the nodes of a pool that a job holds, with books of their own."""
+        books = Books((index, at), self.world.signals_of(at), self.spans)
+        per_node = self.world.pools[at].chips_per_node
+        return Part(at, n_nodes, per_node, books, n_target=n_target, n_whole_job=n_whole_job)
+
     def _expected_end(self, job: Job, now_s: float) -> float:
-        has_faults = self.world.pools[job.pool].fault_rate_per_node_s > 0
+        pools, parts = self.world.pools, job.allocation.parts
+        has_faults = any(pools[part.pool].fault_rate_per_node_s > 0 for part in parts)
         return job.expected_end(now_s, has_faults=has_faults)
 
     def _latest_s(self, pool: int) -> float:
@@ -343,10 +422,11 @@ class _Run:
         latest_s = self._latest_s(pool)
         for near in self.pools[pool].near:
             for job in near.jobs.values():
-                if job.ending is None:
-                    self._await_end(job, latest_s)
+                if job.ending is None and job.may_end_by(latest_s):
+                    self._await_end(job)
 
-    def _await_end(self, job: Job, latest_s: float) -> None:
+    def _await_end(self, job: Job) -> None:
+        latest_s = min(self._latest_s(part.pool) for part in job.allocation.parts)
         if job.may_end_by(latest_s) and not job.is_leaving:
             end_s = job.ahead(0.0).end_s
             if end_s <= latest_s:
@@ -356,13 +436,13 @@ class _Run:
     def _end(self, job: Job, now_s: float) -> None:
         job.end(now_s)
         self.books.add(job)
-        self._leave(job.index, job.pool, now_s)
+        self._leave(job.index, now_s)
 
     def _end_stay(self, stay: _Stay, now_s: float) -> None:
         self._book_stay(stay, stay.work_s, now_s)
-        self._leave(stay.job, stay.pool, now_s)
+        self._leave(stay.job, now_s)
 
-    def _leave(self, index: int, at: int, now_s: float) -> None:
+    def _leave(self, index: int, now_s: float) -> None:
         """Note that a job has done its work."""
         self.books.end(index, now_s)
         self.n_open -= 1
@@ -371,21 +451,25 @@ class _Run:
             self.jobs.pop(index, None)
             self.stays.pop(index, None)
             return
-        self._give_back(index, at, now_s)
+        self._give_back(index, now_s)
         self.view.left_frac.pop(index, None)
         self._ask_now(now_s)
 
-    def _give_back(self, index: int, at: int, now_s: float) -> None:
+    def _give_back(self, index: int, now_s: float) -> None:
         """Let a job hold no nodes."""
-        pool = self.pools[at]
+        held = self.view.running[index].parts
         if self.stays.pop(index, None) is None:
             job = self.jobs.pop(index)
-            del pool.jobs[index]
+            for at, _ in held:
+                del self.pools[at].jobs[index]
             cancel(job.lease)
-        pool.nodes.n_promised -= self.view.running[index].n_nodes
         self.view.leave(index)
-        pool.nodes.take_back(index, now_s)
-        self._hand_out(pool, now_s)
+        for at, n_nodes in held:
+            nodes = self.pools[at].nodes
+            nodes.n_promised -= n_nodes
+            nodes.take_back(index, now_s)
+        for at, _ in held:
+            self._hand_out(self.pools[at], now_s)
 
     def _hand_out(self, pool: PoolRun, now_s: float) -> None:
         """Give nodes that came free to jobs that lack some."""
@@ -416,15 +500,15 @@ class _Run:
             return  # it has left
         job.leave(now_s)
         self.books.add(job)
-        self._wait_again(job.index, job.pool, job.position_s / job.plan.work_s, now_s)
+        self._wait_again(job.index, job.position_s / job.plan.work_s, now_s)
 
     def _release_stay(self, stay: _Stay, now_s: float) -> None:
         position_s = min(stay.from_s + now_s - stay.start_s, stay.work_s)
         self._book_stay(stay, position_s, now_s)
-        self._wait_again(stay.job, stay.pool, position_s / stay.work_s, now_s)
+        self._wait_again(stay.job, position_s / stay.work_s, now_s)
 
-    def _wait_again(self, index: int, at: int, done_frac: float, now_s: float) -> None:
-        self._give_back(index, at, now_s)
+    def _wait_again(self, index: int, done_frac: float, now_s: float) -> None:
+        self._give_back(index, now_s)
         self.view.enqueue(index, 1.0 - done_frac)
         self.books.wait(index, now_s)
         self._call_policy(now_s)
@@ -432,7 +516,11 @@ class _Run:
     def _resize(self, index: int, n_nodes: int, now_s: float) -> None:
         """Let a running job hold another number of nodes: more at once, fewer once it has saved."""
         job = self.jobs[index]
-        pool, held = self.pools[job.pool], job.allocation.n_target
+        if self.view.running[index].more:
+            name = self.world.jobs[index].name
+            what = f"resized {name}, which holds nodes of several pools"
+            raise ComputePlanError(f"policy {self.world.policy} {what}")
+        pool, held = self.pools[job.pool], job.allocation.on(job.pool).n_target
         self._check_size(index, pool, n_nodes)
         if n_nodes < held:
             if job.stop(now_s, job.allocation.shrinking.resize_s):
@@ -455,7 +543,7 @@ class _Run:
         if self.jobs.get(job.index) is not job or n_nodes is None or job.is_leaving:
             return
         pool = self.pools[job.pool]
-        pool.nodes.n_promised -= job.allocation.n_target - n_nodes
+        pool.nodes.n_promised -= job.allocation.on(job.pool).n_target - n_nodes
         n_back = job.resize(now_s, n_nodes)
         pool.nodes.take_some(job.index, n_back, n_nodes, now_s)
         self._is_resized(job, n_nodes, now_s)
@@ -466,7 +554,7 @@ class _Run:
         """Note that a running job holds another number of nodes."""
         self.view.resize(job.index, n_nodes)
         self.pools[job.pool].set_paces(now_s)
-        self._await_end(job, self._latest_s(job.pool))
+        self._await_end(job)
 
     def _book_stay(self, stay: _Stay, position_s: float, now_s: float) -> None:
         n_chips = self.view.nodes(stay.job, stay.pool) * self.pools[stay.pool].spec.chips_per_node
@@ -553,15 +641,22 @@ class _Run:
             self._start_deferred(now_s)
             return False
         for n_before, start in enumerate(decision.start):
-            nodes = self.pools[start.pool].nodes
-            n = start.n_nodes or view.nodes(start.job, start.pool)
-            if n_before and nodes.others and n > nodes.room:
+            if n_before and self._were_lent(start):
                 return bool(view.queue)
             self._start(start, now_s)
         for index, n_nodes in decision.resize:
             if index not in view.stopping and index not in view.shrinking:
                 self._resize(index, n_nodes, now_s)
         return False
+
+    def _asked(self, start: Start) -> list[tuple[PoolNodes, int]]:
+        """Return from whose nodes a start takes how many."""
+        first = (start.pool, start.n_nodes or self.view.nodes(start.job, start.pool))
+        return [(self.pools[at].nodes, n) for at, n in (first, *start.more)]
+
+    def _were_lent(self, start: Start) -> bool:
+        """Return whether a start lacks nodes that another has borrowed since it was decided."""
+        return any(nodes.others and n > nodes.room for nodes, n in self._asked(start))
 
     def _free_nodes(self, decision: Decision, now_s: float) -> bool:
         """Stop jobs, and let others shrink; return whether there is any."""
@@ -582,7 +677,7 @@ class _Run:
         for p in self.caps.cap_w:
             shares = self.caps.shares(p, self.view.held[p])
             for job in self.pools[p].jobs.values():
-                job.set_power(now_s, *shares)
+                job.set_power(now_s, p, *shares)
             self.await_ends(p)
 
     def _check_runs(self, index: int, what: str) -> None:
@@ -599,13 +694,14 @@ class _Run:
         """
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
-            n = start.n_nodes or self.view.nodes(start.job, start.pool)
-            can = start.job in self.view.queue and n <= self.pools[start.pool].nodes.room
-            if can and start.pool not in waits:
+            held = self._asked(start)
+            can = start.job in self.view.queue and all(n <= nodes.room for nodes, n in held)
+            at = {start.pool, *(pool for pool, _ in start.more)}
+            if can and waits.isdisjoint(at):
                 self._start(start, now_s)
             elif self.view.stopping or self.view.shrinking:
                 self.deferred.append(start)
-                waits.add(start.pool)
+                waits |= at
 
     def _look(self, now_s: float) -> None:
         """Let the view tell what has changed since it was looked at."""

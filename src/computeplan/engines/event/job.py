@@ -14,10 +14,11 @@ one event to the next, and a stretch is one interval; other jobs need no event f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from computeplan import ledger
+from computeplan.engines.event.allocation import Allocation, Part
 from computeplan.engines.event.books import Books
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 from computeplan.engines.event.checkpoints import Checkpoints, Save
@@ -26,70 +27,16 @@ from computeplan.engines.event.stretch import SLACK, Schedule, Stretch
 from computeplan.ledger import LOST, RESTART, SAVE, TRAIN, Span
 from computeplan.specs.checkpoints import SURVIVES
 from computeplan.world.jobs import Job as Spec
-from computeplan.world.jobs import Shrinking, Tier
+from computeplan.world.jobs import Tier
 from computeplan.world.pools import Pool, is_slowed
-from computeplan.world.signals import Signal
 
-__all__ = ["Allocation", "Job"]
+__all__ = ["Job"]
 
 MOST_SHOWN = 500  # stretches of training between saves, in the timeline of a job; or more faults
 MANY = 64  # pieces of training that may yet be lost, before it is asked which can
 
 
 QUEUED, BLOCKED, DOWN, READING, TRAINING, WAITING, SAVING, ENDED = range(8)  # what a job is at
-
-
-WAITS = Shrinking(1, 1, 0.0)  # waiting is to go on with at least 1 of 1 replicas
-
-
-class Allocation:
-    """The nodes that one job holds on one pool, and how many replicas they make.
-
-    It wants `n_nodes` and should hold `n_target` of them. Of these `n_short` are lacking and
-    `n_booting` are there and cannot train yet; `n_whole` replicas could train, and `n_active` do,
-    or did last. `chips` are those of active replicas, and those that the job holds beside them.
-    """
-
-    def __init__(
-        self, n_nodes: int, chips_per_node: int, shrinking: Shrinking | None, n_target: int = 0
-    ) -> None:
-        self.n_nodes, self.chips_per_node = n_nodes, chips_per_node
-        self.n_target = n_target or n_nodes
-        self.shrinking = shrinking or WAITS
-        self.n_short = self.n_booting = 0
-        self.n_active, self.active_frac = self.shrinking.n_replicas, 1.0
-        self.held_chips = n_nodes * chips_per_node
-        self.chips: tuple[float, float] = (self.held_chips, 0.0)
-        self.move(0, 0)
-        self.take_up()
-
-    def move(self, n_short: int, n_booting: int) -> None:
-        """Note that more nodes are lacking, or boot; fewer, where negative."""
-        self.n_short += n_short
-        self.n_booting += n_booting
-        n_held = self.n_target - self.n_short
-        self.n_whole = self.shrinking.n_whole(self.n_nodes, self.n_nodes - n_held + self.n_booting)
-        self.held_chips = n_held * self.chips_per_node
-        self.chips = (self.chips[0], self.held_chips - self.chips[0])
-
-    def aim_at(self, n_target: int) -> int:
-        """Note how many nodes it should hold; return how many more than that it holds.
-
-        What it lacked is given up first. More nodes than before are there from now on.
-        """
-        n_held = self.n_target - self.n_short
-        n_short = min(self.n_short, max(0, n_target - n_held))
-        self.n_target = n_target
-        self.move(n_short - self.n_short, 0)
-        return max(0, n_held - n_target)
-
-    def take_up(self) -> None:
-        """Train with all replicas that are whole from now on."""
-        if self.n_active != self.n_whole:
-            self.n_active = self.n_whole
-            self.active_frac = self.n_active / self.shrinking.n_replicas
-            active = self.n_nodes * self.chips_per_node * self.active_frac
-            self.chips = (active, self.held_chips - active)
 
 
 class Job:
@@ -117,13 +64,14 @@ class Job:
         self.slower, self.changed = slower, changed
         self.storages, self.ended = storages, ended  # by site; when it knows that it has [s]
         self.state, self.pool = QUEUED, -1
-        self.books = Books((index, -1), (), None)
+        self.allocation = Allocation([Part(-1, 1, 1, Books((index, -1), (), None))], None)
         self.since_s = self.begin_s = self.ready_s = self.restart_s = self.load_s = 0.0
         self.stop_until_s = self.saving_until_s = self.missing_since_s = 0.0
         self.position_s = self.from_s = self.trained_s = self.lost_work_s = 0.0
         self.then_leave: Then | None = None  # what happens once it has saved, if it is to leave
         self.lease: Entry | None = None
-        self.n_from_start, self.pace, self.capped_frac, self.asked_s = 0, 1.0, 1.0, 0.0
+        self.n_from_start, self.asked_s = 0, 0.0
+        self.pace = self.capped_frac = self.mixing_frac = 1.0
         self.ending: Entry | None = None
         self.awaited: Entry | None = None
         self.storage: Storage | None = None
@@ -183,7 +131,8 @@ class Job:
         resumes_s = now_s + self.restart_s if self.is_blocked else max(now_s, self.ready_s)
         is_under_way = self.storage is None and not self.is_blocked
         trained_s = max(0.0, now_s - self.ready_s) if is_under_way else 0.0
-        if not (ettr := float(self.spec.ettr[self.pool])):
+        ettr = min(float(self.spec.ettr[part.pool]) for part in self.allocation.parts)
+        if not ettr:
             return math.inf
         left_s = ahead.left_s / ettr - trained_s
         return resumes_s + max(left_s, 1e-6 * self.plan.work_s) / slower
@@ -219,15 +168,13 @@ class Job:
         elif self.is_saving:
             self._book(SAVE, now_s)
         elif self.state in (WAITING, SAVING) and now_s > self.since_s:
-            self.books.train(self.since_s, now_s, 0.0, *self.allocation.chips)
+            self.allocation.train(self.since_s, now_s, 0.0)
             self.since_s = now_s
 
     def _book(self, phase: int, until_s: float) -> None:
         if until_s > self.since_s:
-            chips: tuple[float, float] = (self.allocation.held_chips, 0.0)
-            if phase != ledger.BLOCKED:
-                chips = self.allocation.chips
-            self.books.book(phase, self.since_s, until_s, *chips)
+            is_active = phase != ledger.BLOCKED
+            self.allocation.book(phase, self.since_s, until_s, is_active=is_active)
             self.since_s = until_s
 
     def _train(self, now_s: float) -> None:
@@ -235,19 +182,19 @@ class Job:
             trained_s, _ = self.stretch.trained(now_s)
             more_s = trained_s - self.trained_s
             shown = self._shown(now_s) if self.spans is not None else ()
-            self.books.train(self.since_s, now_s, more_s, *self.allocation.chips, shown)
+            self.allocation.train(self.since_s, now_s, more_s, shown)
             self.trained_s, self.since_s = trained_s, now_s
             self.position_s = self.stretch.position_s(trained_s)
 
-    def _shown(self, now_s: float) -> Iterator[tuple[float, float, float]]:
+    def _shown(self, now_s: float) -> list[tuple[float, float, float]]:
         """Return what the timeline tells apart since the books are complete."""
         least_s = self.plan.work_s / MOST_SHOWN
-        return self.stretch.parts(self.since_s, now_s, self.trained_s, least_s)
+        return list(self.stretch.parts(self.since_s, now_s, self.trained_s, least_s))
 
     def _resume(self, now_s: float) -> None:
         """Begin to train, and to save in turn."""
         self.state, self.trained_s = TRAINING, 0.0
-        rate, line_s = self.speed_frac * self.allocation.active_frac, self.books.line_s
+        rate, line_s = self.speed_frac * self.allocation.active_frac, self.allocation.books.line_s
         self.stretch = Stretch(self.plan, now_s, self.position_s, rate, line_s)
         if self.storage is not None:
             self.stretch.most_s = self._due_s(0.0)
@@ -255,45 +202,43 @@ class Job:
 
     def _saved(self, now_s: float) -> None:
         """Note a complete save of all that was trained; stand still, then go on with all nodes."""
-        self.checkpoints.add(Save(self.position_s, self.books.line_s, now_s, now_s))
+        self.checkpoints.add(Save(self.position_s, self.allocation.books.line_s, now_s, now_s))
         self.state = DOWN
         self.allocation.take_up()
 
     def start(
         self,
-        pool: int,
-        place: Pool,
-        signals: tuple[Signal, ...],
+        parts: Sequence[Part],
+        pools: Sequence[Pool],
         now_s: float,
+        work_s: float,
         from_s: float = 0.0,
         restart_s: float | None = None,
-        n_held: int = 0,
     ) -> None:
-        """Begin on a pool whose nodes it has been given, with what is done of its work.
+        """Begin on nodes that it has been given, with what is done of its work.
 
-        It holds all the nodes that it wants, or `n_held`. One that has run before restarts first,
-        and loads what it saved.
+        `work_s` is how long all its replicas train for all of it. One that has run before restarts
+        first, and loads what it saved. On several pools it saves as on the one where that takes
+        longest, and trains at the pace of the slowest.
         """
-        spec, self.pool = self.spec, pool
-        self.books = Books((self.index, pool), signals, self.spans)
+        spec, places = self.spec, [pools[part.pool] for part in parts]
+        pool = self.pool = max((part.pool for part in parts), key=spec.save_s.__getitem__)
         interval_s, save_s = float(spec.interval_s[pool]), float(spec.save_s[pool])
         self.tiers = spec.tiers_on(pool)
         plain = Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         if not self.tiers and interval_s < math.inf:
             self.tiers = (plain,)
-        self.varies = is_slowed(place)
-        n_nodes, per_node = int(spec.n_nodes[pool]), place.chips_per_node
-        self.allocation = Allocation(n_nodes, per_node, spec.shrinking, n_held)
+        self.mixing_frac = spec.mixing_frac if len(parts) > 1 else 1.0
+        self.varies = len(parts) > 1 or any(map(is_slowed, places))
+        self.allocation = Allocation(parts, spec.shrinking)
         self.position_s = self.from_s = from_s
         self.checkpoints = Checkpoints(self.tiers, spec.n_kept, Save(from_s, 0.0, now_s, now_s))
         self.since_s = self.begin_s = self.ready_s = now_s
-        self.state, work_s = DOWN, float(spec.train_s[pool]) * self.slower
-        self.plan = self.alone = Schedule(
-            work_s, interval_s, self.tiers, save_s, place.throttle_frac
-        )
+        self.state, throttle_frac = DOWN, max(place.throttle_frac for place in places)
+        self.plan = self.alone = Schedule(work_s, interval_s, self.tiers, save_s, throttle_frac)
         if any(spec.storage):
             self._share_storage(self.tiers[0] if self.tiers else plain, save_s)
-            self.plan = Schedule(work_s, interval_s, (), save_s, place.throttle_frac)
+            self.plan = Schedule(work_s, interval_s, (), save_s, throttle_frac)
         if restart_s is not None:
             self._begin_restart(restart_s)
             self._down(now_s)
@@ -336,9 +281,9 @@ class Job:
             self.n_from_start += checkpoints.go_back(clean_by_s)
         save = checkpoints.newest
         self.lost_work_s += self.position_s - save.position_s
-        self.books.undo(save.line_s, save.cut_s)
-        if len(self.books.line) > MANY and (floor_s := checkpoints.floor_s):
-            self.books.settle(floor_s)
+        self.allocation.undo(save.line_s, save.cut_s)
+        if len(self.allocation.books.line) > MANY and (floor_s := checkpoints.floor_s):
+            self.allocation.settle(floor_s)
         self.position_s, self.saving_until_s = save.position_s, 0.0
         self._begin_restart(restart_s)
         if not self.is_blocked:
@@ -360,12 +305,12 @@ class Job:
         elif self.storage is not None:
             self._await(self.ready_s, Rank.RESTARTED, self._begin)
 
-    def move(self, now_s: float, n_short: int, n_booting: int = 0) -> None:
-        """Note that more nodes are lacking, or are there and boot; fewer, where negative."""
+    def move(self, now_s: float, pool: int, n_short: int, n_booting: int = 0) -> None:
+        """Note that more nodes of a pool lack, or are there and boot; fewer, where negative."""
         self._meet(now_s)
         if not self.allocation.n_short:
             self.missing_since_s = now_s
-        self.allocation.move(n_short, n_booting)
+        self.allocation.move(pool, n_short, n_booting)
         self._fit(now_s)
 
     def _fit(self, now_s: float) -> None:
@@ -439,18 +384,20 @@ class Job:
         else:
             self.after_save.append(then)
 
-    def set_pace(self, now_s: float, pace: float) -> None:
-        """Train at a share of its speed from now on."""
-        if self.runs and pace != self.pace:
+    def set_pace(self, now_s: float, pool: int, pace: float) -> None:
+        """Train no faster than a share of its speed from now on, as its nodes of a pool do."""
+        if self.runs and pace != (part := self.allocation.on(pool)).pace:
             self._meet(now_s)
-            self.pace = pace
+            part.pace = pace
+            self.pace = min(one.pace for one in self.allocation.parts)
             self._change_speed(now_s)
 
-    def set_power(self, now_s: float, capped_frac: float, drawn_frac: float) -> None:
-        """Train at a share of its speed from now on, and draw a share of the power of training."""
-        if self.runs and capped_frac != self.capped_frac:
+    def set_power(self, now_s: float, pool: int, capped_frac: float, drawn_frac: float) -> None:
+        """Train no faster than a share of its speed, and draw a share of the power on a pool."""
+        if self.runs and capped_frac != (part := self.allocation.on(pool)).capped_frac:
             self._meet(now_s)
-            self.capped_frac, self.books.drawn_frac = capped_frac, drawn_frac
+            part.capped_frac, part.books.drawn_frac = capped_frac, drawn_frac
+            self.capped_frac = min(one.capped_frac for one in self.allocation.parts)
             self._change_speed(now_s)
 
     @property
@@ -470,7 +417,7 @@ class Job:
         """Book the rest of the work, which ends now."""
         self._meet(now_s)
         self.position_s, self.state = self.plan.work_s, ENDED
-        self.books.settle(math.inf)
+        self.allocation.settle()
 
     def leave(self, now_s: float) -> None:
         """Hold no nodes any more; what was saved stands."""
@@ -482,20 +429,23 @@ class Job:
         if self.storage is not None:
             self._transfer_nothing(now_s)
         self.state = ENDED
-        self.books.undo(self.checkpoints.newest.line_s, now_s)
-        self.books.settle(math.inf)
+        self.allocation.undo(self.checkpoints.newest.line_s, now_s)
+        self.allocation.settle()
 
     def close(self, wall_s: float) -> None:
         """Book what is under way at the end of the run."""
         if self.runs:
             self.advance(wall_s)
-            self.books.settle(math.inf)
+            self.allocation.settle()
 
-    def slow_chip_s(self) -> tuple[float, float]:
-        """Return the chip-seconds of training that brought nothing: of what is kept, and lost."""
+    def slow_chip_s(self, part: Part) -> tuple[float, float]:
+        """Return the chip-seconds of training that brought nothing: of what is kept, and lost.
+
+        What a mixed job loses by being mixed is among them.
+        """
         if not self.varies:
             return 0.0, 0.0
-        full, chip_s = self.allocation.n_nodes * self.allocation.chips_per_node, self.books.chip_s
+        full, chip_s = part.full_chips * self.mixing_frac, part.books.chip_s
         return chip_s[TRAIN] - self.kept_s * full, chip_s[LOST] - self.lost_work_s * full
 
     @property
@@ -567,7 +517,7 @@ class Job:
         if self.writes is not None and not stands_still:
             self.state = WAITING
             return
-        self.writes = Save(self.position_s, self.books.line_s, 0.0, now_s)
+        self.writes = Save(self.position_s, self.allocation.books.line_s, 0.0, now_s)
         self.storage.begin(self._written, self.write_s, now_s)
         if stands_still:  # it does nothing else until that is complete
             self.state = SAVING

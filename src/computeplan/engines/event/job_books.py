@@ -86,12 +86,13 @@ class JobBooks:
 
     def add(self, job: Job) -> None:
         """Add a stay that is over."""
-        at, books = self.booked[self.group[job.index], job.pool], job.books
-        at[:, 0] += books.chip_s[:-1]
-        at[:, len(WEIGHTS) :] += books.weighted
-        at[[TRAIN, LOST], 1] += job.slow_chip_s()
-        at[[TRAIN, LOST], 2] += books.capped_chip_s
-        self.job_s[job.index] += books.job_s
+        for part in job.allocation.parts:
+            at, books = self.booked[self.group[job.index], part.pool], part.books
+            at[:, 0] += books.chip_s[:-1]
+            at[:, len(WEIGHTS) :] += books.weighted
+            at[[TRAIN, LOST], 1] += job.slow_chip_s(part)
+            at[[TRAIN, LOST], 2] += books.capped_chip_s
+        self.job_s[job.index] += books.job_s  # all parts do the same at the same time
         self.kept_frac[job.index] += job.kept_s / job.plan.work_s
         self.n_from_start[job.index] += job.n_from_start
 

@@ -390,21 +390,21 @@ class PoolRun:
         self.set_paces(now_s)
 
     def _replace(self, job: Job, now_s: float) -> None:
-        nodes = self.nodes
+        pool = self
         if job.index not in self.jobs:  # it has borrowed the node
-            nodes = next(pool.nodes for pool in self.near if job.index in pool.jobs)
-        lender = None
-        if not (job.is_blocked and job.allocation.n_short):
-            lender = nodes.give(job.index, now_s)
+            pool = next(near for near in self.near if job.index in near.jobs)
+        lender, here = None, pool.index
+        if not (job.is_blocked and job.allocation.on(here).n_short):
+            lender = pool.nodes.give(job.index, now_s)
         if lender is None:
-            job.move(now_s, 1)
+            job.move(now_s, here, 1)
         elif lender.boots and (boot_s := lender.take_spare(now_s)):
-            job.move(now_s, 0, 1)
-            self.when_repaired(now_s + boot_s, -1, partial(self._booted, job))
+            job.move(now_s, here, 0, 1)
+            self.when_repaired(now_s + boot_s, -1, partial(self._booted, job, here))
 
-    def _booted(self, job: Job, now_s: float) -> None:
+    def _booted(self, job: Job, pool: int, now_s: float) -> None:
         if job.runs:
-            job.move(now_s, 0, -1)
+            job.move(now_s, pool, 0, -1)
             self.await_ends()
 
     def restored(self, node: int, now_s: float) -> None:
@@ -430,22 +430,26 @@ class PoolRun:
         if not lacking:
             return False
         while lacking:
-            job = min(lacking, key=lambda one: (one.missing_since_s, one.index))
+            pool, job = min(lacking, key=lambda one: (one[1].missing_since_s, one[1].index))
             self.nodes.give_own(job.index, now_s)
-            job.move(now_s, -1)
+            job.move(now_s, pool, -1)
             lacking = self._lacking()
         self.set_paces(now_s)
         return True
 
-    def _lacking(self) -> list[Job]:
-        """Return the jobs among which the next free node goes, if there is one."""
+    def _lacking(self) -> list[tuple[int, Job]]:
+        """Return the pools and jobs among which the next free node goes, if there is one."""
         if not self.nodes.n_free:
             return []
-        lacking = [job for job in self.jobs.values() if job.allocation.n_short]
+        lacking = self.short()
         if lacking or not self.nodes.others or self.nodes.n_to_spare <= 0:
             return lacking
-        others = (job for pool in self.near[1:] for job in pool.jobs.values())
-        return [job for job in others if job.allocation.n_short]
+        return [one for pool in self.near[1:] for one in pool.short()]
+
+    def short(self) -> list[tuple[int, Job]]:
+        """Return this pool, and the jobs that lack nodes of it."""
+        here = self.index
+        return [(here, job) for job in self.jobs.values() if job.allocation.on(here).n_short]
 
     def set_paces(self, now_s: float) -> None:
         """Tell jobs their speed, after nodes have moved: the slowest node and how they lie.
@@ -468,4 +472,4 @@ class PoolRun:
             for job in told:
                 if job in pool.jobs:
                     pace = paces.get(job, 1.0) * pool.nodes.across(job)
-                    pool.jobs[job].set_pace(now_s, pace)
+                    pool.jobs[job].set_pace(now_s, pool.index, pace)

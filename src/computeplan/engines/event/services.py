@@ -185,7 +185,9 @@ class Services:
     def _leaves(self, run: Running, n_left: int) -> None:
         """Note that a running job will hold fewer nodes, or none."""
         self.leaving.add(run.job)
-        self.coming[run.pool] += run.n_nodes - n_left
+        self.coming[run.pool] -= n_left
+        for pool, n_nodes in run.parts:
+            self.coming[pool] += n_nodes
 
     def _take(self, one: _Held, wanted: int, now_s: float, *, is_least: bool) -> None:
         """Let a service have chips: those that are free, those to come, and those of others."""
@@ -222,7 +224,7 @@ class Services:
             if other is not one
         ]
         for run in self.view.running.values():
-            if run.pool in here and run.job not in self.leaving:
+            if run.job not in self.leaving and not here.isdisjoint(p for p, _ in run.parts):
                 last = (-run.start_s, -run.job)
                 if self._surplus(run):
                     found.append(((priority[run.job], 1, *last), run))
@@ -231,7 +233,9 @@ class Services:
         return [other for key, other in found if is_least or key[0] < one.priority]
 
     def _surplus(self, run: Running) -> int:
-        """Return the nodes without which a job can train."""
+        """Return the nodes without which a job can train; a mixed one needs all."""
+        if run.more:
+            return 0
         return run.n_nodes - self.view.least_nodes(run.job, run.pool)
 
     def _take_from(self, run: Running, now_s: float) -> None:

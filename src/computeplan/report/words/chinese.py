@@ -513,6 +513,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "faults_left_out": _faults_left_out,
     "factor_unused": "{path}.fault_factor 不起作用：没有故障率来自其他芯片",
     "stops_without_end": "planned.{stop}：停机时长不短于停机间隔，{pool} 上的作业几乎无法训练",
+    "mixed_efficiency": "{job}：同时用多种芯片时，训练速度为各芯片单独训练之和的 {frac:.3g}"
+    "（取自场景；可用 computeplan mix 估算）",
     "shrinks_in_proportion": "{job}：假设副本减少时训练按比例变慢，批大小不变",
     "tiers_alone": "{job}：假设各级检查点独占其存储",
     # all cases of a study

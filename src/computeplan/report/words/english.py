@@ -371,6 +371,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
     "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
     " jobs on {pool} hardly train",
+    "mixed_efficiency": "{job}: on several kinds of chips at once it trains at {frac:.3g} of the"
+    " sum of what they train apart, as the scenario says; computeplan mix prices it",
     "shrinks_in_proportion": "{job}: with fewer replicas it is assumed to train that much slower,"
     " at the same batch",
     "tiers_alone": "{job}: its tiers are assumed to have the storage to themselves",

@@ -58,6 +58,7 @@ _WEIGHTS = {
     "links_of_other_chip": 52,
     # assumptions of less effect
     "factor_unused": 48,
+    "mixed_efficiency": 46,
     "shrinks_in_proportion": 46,
     "tiers_alone": 44,
     "language_model_only": 43,
