@@ -43,7 +43,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "and_more": "{names} 等，另有 {n:,} 个",
     # tables of a result
     "range": "{low}～{high}",
-    "at_least": "至少 {value}",
     "beyond": "> {value}",
     "case": "方案",
     "job": "作业",

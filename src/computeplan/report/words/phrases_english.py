@@ -43,7 +43,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "and_more": "{names} and {n:,} more",
     # tables of a result
     "range": "{low} to {high}",
-    "at_least": "at least {value}",
     "beyond": "> {value}",
     "case": "case",
     "job": "job",
