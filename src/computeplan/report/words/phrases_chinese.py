@@ -112,7 +112,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "held_over_time": "作业占用芯片的比例随时间的变化",
     "run_0_of_each": "各方案的第 0 次模拟",
     "height_is_all_chips": "；满高：全部芯片；灰色：无作业占用（至最后一个作业结束）",
-    "mean": "均值",
+    "mean_to_its_end": "至结束的均值",
     "deadline": "截止时间",
     # validation
     "measured_step_s": "实测单步用时 [s]",

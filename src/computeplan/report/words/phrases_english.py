@@ -113,7 +113,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "held_over_time": "Chips held by jobs over time",
     "run_0_of_each": "run 0 of each case",
     "height_is_all_chips": "; full height: all chips; grey: held by no job, to the last end",
-    "mean": "mean",
+    "mean_to_its_end": "mean to its end",
     "deadline": "Deadline",
     # validation
     "measured_step_s": "measured seconds per step",
