@@ -94,6 +94,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "all_jobs_of_runs": lambda v: f"all jobs of {v['n']:,} run{'' if v['n'] == 1 else 's'}",
     "ends_below_1": "; a curve that ends below 1: jobs are unfinished",
     "so_many_unfinished": "{n:,} of {of:,} unfinished",
+    "same_curve_as": "same as {name}",
+    "cut_at_the_edge": "; wide ones end at the edge",
     "has_unfinished_jobs": "(jobs unfinished)",
     "tradeoff": "Completion time, energy and fairness",
     "mean_and_interval": "mean of {n:,} runs; line: its 95 % interval (differences between cases"
