@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -148,6 +149,11 @@ def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
             f"about {n_arrivals:.3g} faults and stops in a run{counted}{part}; more than"
             f" {MOST_ARRIVALS:,} are not played: {_what_to_try(world, name)}"
         )
+        if math.isinf(n_arrivals):
+            message = (
+                "faults and stops without end in a run, as a job at its slowest hardly ever gets"
+                " to a save; save more often, or give simulate.at_most"
+            )
         block = "faults" if name in scenario.faults else "planned"
         yield scenario.document.problem((block, name), message)
 

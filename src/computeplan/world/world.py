@@ -267,6 +267,8 @@ class World:
         place, spec = self.pools[pool].at_worst(), self.jobs[job]
         n_nodes = int(spec.n_nodes[pool])
         wall_s = spec.wall_at_worst_s(pool, place)
+        if math.isinf(wall_s):  # at its slowest it hardly ever gets to a save
+            return self.at_most_s
         train_s = float(spec.train_s[pool]) * spec.step_factor_on(pool).worst
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.
