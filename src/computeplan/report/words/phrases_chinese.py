@@ -36,6 +36,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "cannot_be_played": "无法模拟：{case}：{why}",
     # run
     "simulating": "正在模拟",
+    "searching_splits": "正在搜索 {n} 种芯片的划分……",
     "numbers_in": "数据：{folder}",
     "figures_in": "图：{folder}",
     # cases without a result

@@ -36,6 +36,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "cannot_be_played": "cannot be played: {case}: {why}",
     # run
     "simulating": "simulating",
+    "searching_splits": "searching splits over {n} kinds of chips ...",
     "numbers_in": "Numbers: {folder}",
     "figures_in": "Figures: {folder}",
     # cases without a result
