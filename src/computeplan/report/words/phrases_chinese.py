@@ -32,6 +32,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     # check
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
+    "comma": "，",
     "ok": "检查通过",
     "cannot_be_played": "无法模拟：{case}：{why}",
     # run

@@ -32,6 +32,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     # check
     "check_case": "{case}: {jobs} on {pools}; engine {engine}",
     "between": ", ",
+    "comma": ", ",
     "ok": "ok",
     "cannot_be_played": "cannot be played: {case}: {why}",
     # run
