@@ -517,7 +517,10 @@ def _kind(
         one_way = _dispatch_s(training, fabric, split, software, tokens)
         ep_s = 2.0 * rounds * software.schedule.experts * software.mixture.imbalance * one_way
         if split.pp == 1.0 or split.pieces > 1.0:
-            ep_s -= software.mixture.overlap * min(ep_s, computing)
+            free = (free_f + free_b) / software.schedule.chip_frac
+            hidden = software.mixture.overlap * min(ep_s, free)
+            ep_s -= hidden
+            free_f, free_b = free_f * (1.0 - hidden / free), free_b * (1.0 - hidden / free)
     if split.zero == 3:
         n_micro = training.batch / (split.dp * split.micro_batch) if split.pp > 1.0 else 1.0
         within = free_f + tp_round, free_b + tp_round, n_micro

@@ -115,6 +115,18 @@ def test_a_service_is_of_its_tenant():
     assert case.tenants["big"]["service_chip_h"] == [0.0]
 
 
+def test_what_is_known_of_no_pool_is_unknown_of_a_tenant_that_holds_none():
+    """Nothing times an unknown carbon is not 0, as beside a tenant whose carbon is unknown."""
+    pools = {"p": {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 8}}
+    sites = {"s": {"pue": 1.5, "price": "0.1 USD/kWh", "pools": pools}}
+    services = {"web": {"pool": "p", "chips": 2, "tenant": "seller"}}
+    data = BY_HAND | {"services": services, "simulate": {"horizon": "24 h", "runs": 1}}
+    (case,) = cp.run(cp.load(data | {"sites": sites})).cases.values()
+    for who in ("big", "seller"):
+        assert np.isnan(case.tenants[who]["carbon_jobs_kg"]).all()
+    assert case.tenants["seller"]["cost_jobs_usd"] == [0.0]
+
+
 def test_where_all_have_one_tenant_there_is_no_table():
     alone = {name: {**one, "tenant": "big"} for name, one in BY_HAND["jobs"].items()}
     result = cp.run(cp.load(BY_HAND | {"jobs": alone}))

@@ -399,7 +399,9 @@ def _taken(
     to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
 
     def booked(seconds: FloatArray, rate: FloatArray) -> FloatArray:
-        return _floats(np.where(seconds == 0, 0.0, seconds * rate).sum(axis=-1) @ to_site)
+        # No time on a pool takes nothing, whatever its rate; what is known of no pool stays nan.
+        is_none = (seconds == 0) & ~np.isnan(rate).all()
+        return _floats(np.where(is_none, 0.0, seconds * rate).sum(axis=-1) @ to_site)
 
     with np.errstate(all="ignore"):
         rates = _rates(world)

@@ -232,7 +232,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "held_frac", "", "Chips held by jobs", "作业占用芯片的比例",
-        "Chip time that jobs hold / chip time of all pools to the end of the window.",
+        "Chip time that jobs hold / chip time of all pools, spares too, to the end of the window; "
+        "the figure `utilisation` counts each case to its own end, without spares.",
     ),
     Quantity(
         "effective_frac", "", "Effective share of chips", "有效芯片占比",

@@ -563,6 +563,18 @@ def test_paths_lists_values_units_and_meaning(call):
     assert "jobs.j.checkpoint.every" in out
 
 
+def test_paths_are_as_wide_as_the_terminal_however_long_a_value_is(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "words and " * 200
+    code, out, _ = call("paths", "s.yaml", "-s", f"about={long}")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "words and words and…" in out
+    assert "A value that ends in … is longer: --json has all of it." in out
+    code, out, _ = call("paths", "s.yaml", "--json", "-s", f"about={long}")
+    assert {row["path"]: row["value"] for row in strict(out)}["about"] == long.strip()
+
+
 def test_schema_prints_a_json_schema(call):
     code, out, err = call("schema")
     found = strict(out)

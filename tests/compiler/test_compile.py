@@ -353,6 +353,25 @@ def test_what_cannot_be_is_found_before_the_first_run(changes, message):
         world_of(**changes)
 
 
+def hardly_ever_saving(**changes):
+    """Return the world of a job that faults each hour, and may be 400 times slower than stated."""
+    job = {"chips": 64, "work": "3.7e20 FLOP", "checkpoint": {"every": "never"}}
+    fault = {"mtbf": "8 h", "per": "node", "takes": "nothing", "restart": "5 min"}
+    job |= {"achieved": "400 +60 -399 TFLOP/s"}
+    return world_of(jobs={"j": job}, **{"faults.f": fault}, **changes)
+
+
+def test_a_job_that_hardly_ever_ends_at_its_slowest_is_played_to_the_cap():
+    world = hardly_ever_saving(**{"simulate.at_most": "5 d"})
+    assert np.isinf(world.jobs[0].wall_at_worst_s(0, world.pools[0]))
+    assert world.look_s(0) == 5 * 86_400
+    assert world.arrivals_by_kind(0) == {"f": pytest.approx(120)}
+    with pytest.raises(
+        cp.InfeasibleError, match=r"faults\.f: faults and stops without end in a run"
+    ):
+        hardly_ever_saving()
+
+
 def test_a_job_that_lacks_nodes_for_ever_is_given_up():
     starved = scenario(
         **{

@@ -86,3 +86,38 @@ def test_a_place_that_does_not_exist_is_refused(key):
     value = {"b200": 0.5} if key == "ready" else ["b200"]
     with pytest.raises(ScenarioError, match=rf"jobs\.j\.{key}: no pool, and no chip of a pool"):
         scenario_of({key: value})
+
+
+def notes_of(**more):
+    """Return the notes of a cloud about services and quotas."""
+    codes = ("service_", "quota_")
+    notes = compile_world(scenario_of(**more)).notes
+    return [(one.code, dict(one.items)) for one in notes if one.code.startswith(codes)]
+
+
+def test_quotas_that_no_pool_can_give_are_noted():
+    """Nodes have 8 chips and pools 64."""
+    quotas = {"lab": {"quota": {"a": 72, "b": 4}}, "firm": {"quota": {"a": 64, "b": 12}}}
+    assert notes_of(tenants=quotas) == [
+        ("quota_beyond_pool", {"path": "tenants.lab.quota.a", "n": 72, "has": 64}),
+        ("quota_of_whole_nodes", {"path": "tenants.lab.quota.b", "n": 4, "size": 8, "held": 0}),
+        ("quota_of_whole_nodes", {"path": "tenants.firm.quota.b", "n": 12, "size": 8, "held": 8}),
+    ]
+    assert not notes_of(tenants={"lab": {"quota": {"a": 64, "b": 0}}})
+
+
+def test_services_that_need_more_than_their_pools_or_parts_of_nodes_are_noted():
+    day = [8] * 12 + [12] * 11 + [200]
+    services = {
+        "wide": {"pools": ["a", "b"], "chips": day},
+        "part": {"pool": "a", "chips": 16, "least": 4},
+        "fits": {"pools": ["a", "b"], "chips": 128},
+    }
+    assert notes_of(services=services) == [
+        (
+            "service_beyond_pools",
+            {"path": "services.wide.chips", "n": 200, "pools": ("a", "b"), "has": 128},
+        ),
+        ("service_holds_whole_nodes", {"path": "services.wide.chips", "n": 12, "held": 16}),
+        ("service_holds_whole_nodes", {"path": "services.part.chips", "n": 4, "held": 8}),
+    ]

@@ -52,6 +52,7 @@ PLACE = {
 }  # fmt: skip
 
 NOTES = {
+    "service_beyond_pools": [{"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64}],
     "chips_unused": [
         {
             "job": "j1", "n_used": 1024, "n_chips": 1280, "chip": "acme/x1", "n_sequences": 512,

@@ -88,7 +88,7 @@ def test_cases_that_are_always_in_time_are_told_apart_by_their_time():
         for name, mean, done in (("a", 60, always), ("b", 50, always), ("c", 70, always * 0))
     }
     lines = answer(result_of(**found))
-    assert lines[0].startswith("In time in all of 400 runs (at least 99.1 %): a; b.")
+    assert lines[0].startswith("In time in all of 400 runs (95 % interval 99.1 to 100 %): a; b.")
     assert lines[1].startswith("Fastest of 3 cases: b")
 
 

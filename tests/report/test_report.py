@@ -257,12 +257,12 @@ def test_the_distribution_ends_where_runs_were_cut():
     assert curve.get_ydata()[-1] == 0.75
 
 
-def test_a_case_keeps_its_colour_and_36_cases_differ():
+def test_a_case_keeps_its_colour_and_144_cases_differ():
     result = make()
     bars = [mpl.colors.to_hex(bar.get_facecolor()) for bar in result.plot.energy().patches[::2]]
     curves = [line.get_color() for line in result.plot.time_distribution().lines[:-1:2]]
     assert bars == [c.lower() for c in curves] == [case_colour(i).lower() for i in range(3)]
-    assert len({(case_colour(i), case_marker(i)) for i in range(36)}) == 36
+    assert len({(case_colour(i), case_marker(i)) for i in range(144)}) == 144
 
 
 def test_the_timeline_has_a_row_per_job_its_queue_and_its_deadline():

@@ -91,6 +91,18 @@ def test_a_curve_of_many_jobs_stays_near_all_of_them():
     np.testing.assert_allclose(y[1:], share)
 
 
+def test_twelve_curves_have_twelve_colours_and_equal_ones_are_all_seen():
+    cases = {f"c{i}": case([[1, 2 + i]]) for i in range(MOST_CURVES - 2)}
+    cases |= {"again $": cases["c3"], "once more": cases["c3"]}
+    ax = Result("r", "", cases).plot.completion_times()
+    curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert len({line.get_color() for line in curves}) == MOST_CURVES
+    assert [line.get_linestyle() for line in curves] == ["-"] * 10 + ["--", ":"]
+    assert legend(ax)[-2:] == [
+        "again \\$\nmedian 1.00 h\nsame as c3", "once more\nmedian 1.00 h\nsame as c3",
+    ]  # fmt: skip
+
+
 def test_curves_are_drawn_of_schedules_whose_jobs_differ(tmp_path):
     def is_drawn(cases, name):
         return "completion_times" in saved(Result("r", "", cases), tmp_path / name)
@@ -134,6 +146,19 @@ def test_a_point_is_the_mean_time_and_energy_with_their_intervals():
     # Student's t of two values: 12.706 half-differences
     assert across.high == pytest.approx(15.5 + 12.7062 * 0.5)
     assert legend(ax)[:4] == ["1  fast", "2  thrifty", "3  between", "4  worse"]
+
+
+@pytest.mark.parametrize(("spread", "is_cut"), [(0.1, False), (100, True)])
+def test_the_axes_stay_near_the_points_and_say_where_an_interval_is_cut(spread, is_cut):
+    cases = {name: case([[t - spread, t], [t, t + spread]]) for name, t in (("a", 300), ("b", 310))}
+    ax = Result("r", "", cases).plot.tradeoff()
+    low, high = ax.get_xlim()
+    assert any("wide ones end at the edge" in text for text in texts(ax)) == is_cut
+    if is_cut:  # half the span of 10 h on either side
+        assert (low, high) == pytest.approx((295, 315))
+    else:
+        assert low < 300 - 12.7 * 0.05
+        assert high > 310 + 12.7 * 0.05
 
 
 def test_the_pareto_front_is_of_points_that_no_other_beats_in_both():

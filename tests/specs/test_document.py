@@ -252,7 +252,7 @@ def test_every_complaint_of_the_schema_has_place_path_and_words():
             "  5:14  many.c.chips: should be a valid integer, got a number with a fractional part,"
             " got 1.5"
         ),
-        "  6:6  many.d: should be a valid dictionary or instance of Inner, got ['x']",
+        "  6:6  many.d: should be a mapping of keys to values, got ['x']",
     ]
 
 

@@ -470,6 +470,20 @@ def test_a_wrong_row_is_shown_with_its_line(tmp_path, row, why):
     assert "3:1" in message
 
 
+def test_an_import_of_the_plain_csv_takes_the_rows_that_are_right(tmp_path):
+    """The file of a scenario is refused instead: its jobs are the question."""
+    text = OWN + "0,8,60\n5,8,nan\n3,8,30\n1,2.5,60\n9,8\n4,4,10\n"
+    found = read(tmp_path, text)
+    columns = _columns(found.jobs, "arrival_s", "chips", "train_s")
+    assert columns == [[0, 3, 4], [8, 8, 4], [60, 30, 10]]
+    assert left(found) == {"number": (2, (3, 5)), "cells": (1, (6,))}
+    assert [problem.line for problem in found.problems] == [3, 5, 6]
+    assert not any(note.code == "job_log_sorted" for note in found.notes)
+    assert any(
+        note.code == "job_log_sorted" for note in read(tmp_path, OWN + "5,8,6\n0,8,6\n").notes
+    )
+
+
 def test_all_wrong_rows_are_counted_and_some_are_shown(tmp_path):
     message = refusal(load_jobs, written(tmp_path, OWN + "0,8,60\n0,8,x\n" * 50))
     assert "3:1 train_s must be" in message

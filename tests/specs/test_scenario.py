@@ -1116,15 +1116,15 @@ def test_what_all_cases_share_cannot_differ(tmp_path, path, block):
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("cases: [a]", "16:8  cases: should be a valid dictionary"),
-        ("cases: {a: 3}", "16:12  cases.a: should be a valid dictionary"),
+        ("cases: [a]", "16:8  cases: should be a mapping of keys to values"),
+        ("cases: {a: 3}", "16:12  cases.a: should be a mapping of keys to values"),
         ('cases: {" a": {}}', '16:15  cases." a": the name of a case may not hold line feeds'),
         ("sweep: {jobs.j.chips: 8}", '16:23  sweep."jobs.j.chips": should be a valid list'),
         ("sweep: {jobs.j.chips: []}", '16:23  sweep."jobs.j.chips": list should have at least 1'),
-        ("sweep: 3", "16:8  sweep: should be a valid dictionary"),
+        ("sweep: 3", "16:8  sweep: should be a mapping of keys to values"),
         ("sweep: []", "16:8  sweep: list should have at least 1"),
         ("sweep: [{}]", "16:9  sweep[0]: dictionary should have at least 1"),
-        ("sweep: [8]", "16:9  sweep[0]: should be a valid dictionary"),
+        ("sweep: [8]", "16:9  sweep[0]: should be a mapping of keys to values"),
     ],
 )
 def test_cases_and_sweeps_have_a_shape(tmp_path, block, message):

@@ -106,3 +106,20 @@ def test_chips_that_the_oracle_does_not_know_are_named(tmp_path):
     text = case(policy="fifo", pools={"h100": 3}, expect={"makespan_s": 1})
     with pytest.raises(ScenarioError, match=r"no chip h100\.  Chips: k80, p100, v100"):
         list(predict(read_cases(case_file(tmp_path, text))))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cases.yaml: 1 problem\n  is empty; write a list of cases"),
+        ("[1,2\n", "cases.yaml: 1 problem\n  2:1 expected ',' or ']'"),
+        ("- a\n", "cases.yaml: 1 problem\n  1:3  cases[0]: should be a mapping of keys to values"),
+        ("x: 1\n", "cases.yaml: 2 problems\n  1:1 'cases' is missing\n  1:1  x: unknown key 'x'"),
+    ],
+)
+def test_a_file_that_is_no_list_of_cases_is_named_with_the_place(tmp_path, text, message):
+    path = tmp_path / "cases.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as error:
+        read_cases(path)
+    assert message in str(error.value)

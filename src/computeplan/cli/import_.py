@@ -105,7 +105,8 @@ def import_(
     show_table(jobs_table(found, source.name, language=language))
     from computeplan.report.words import phrase
 
-    click.echo(phrase("jobs_written", language, paths=", ".join(map(str, written))))
+    paths = phrase("between", language).join(map(str, written))
+    click.echo(phrase("jobs_written", language, paths=paths))
 
 
 def _say_problems(source: Path, problems: tuple[Problem, ...]) -> None:

@@ -80,24 +80,29 @@ def mix(
     \b
     computeplan mix --model llama-3.1-70b --chips h100:256,910b2:512 --batch '4 Mitoken'
     """  # noqa: D301 - \b is for click
+    from rich.console import Console
+
     from computeplan.analytic.mixed_price import price_mix
     from computeplan.report.mixed import answer, as_document, bounds_table, remarks, split_table
+    from computeplan.report.words import phrase
 
     rate = None
     if link_bandwidth is not None:
         rate = quantity(link_bandwidth, "B/s", "--link-bandwidth")
-    price = price_mix(
-        model,
-        _counts(chips, "--chips"),
-        seq=seq,
-        batch=None if batch is None else sequences(batch, seq),
-        precision=precision,
-        link="host" if link == "host" else "direct",
-        link_bytes_per_s=rate,
-        tp=None if tp is None else dict(_counts(tp, "--tp")),
-        way="pipeline" if way == "layers" else "batch" if way == "batch" else "best",
-        framework=framework,
-    )
+    counts = _counts(chips, "--chips")
+    with Console(stderr=True).status(phrase("searching_splits", language, n=len(counts))):
+        price = price_mix(
+            model,
+            counts,
+            seq=seq,
+            batch=None if batch is None else sequences(batch, seq),
+            precision=precision,
+            link="host" if link == "host" else "direct",
+            link_bytes_per_s=rate,
+            tp=None if tp is None else dict(_counts(tp, "--tp")),
+            way="pipeline" if way == "layers" else "batch" if way == "batch" else "best",
+            framework=framework,
+        )
     if as_json:
         document = as_document(price, language=language)
         click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))

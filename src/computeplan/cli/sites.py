@@ -319,7 +319,9 @@ def _hours(name: str, rule: Hours, numbers: Mapping[str, int], language: Languag
         months = _counted(season.months)
         yield "  " + phrase("place_season", language, months=months, bands=bands)
         if season.multipliers:
-            said = ", ".join(f"{season.multipliers[band]:g}" for band, _ in bands)
+            said = phrase("between", language).join(
+                f"{season.multipliers[band]:g}" for band, _ in bands
+            )
             yield "    " + phrase("place_multipliers", language, bands=said)
     if rule.note:
         yield f"  {rule.note}"

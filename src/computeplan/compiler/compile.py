@@ -18,7 +18,7 @@ from computeplan.compiler.feasibility import check_feasible, check_size
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
-from computeplan.compiler.scheduling import policy_settings, tenants_of
+from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
 from computeplan.compiler.services import services_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.compiler.workloads import PlacesOf, with_workloads
@@ -72,6 +72,8 @@ def compile_world(scenario: Scenario) -> World:
     all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
     notes += [*of_workloads, *_rate(scenario)]
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
+    services, of_services = services_of(scenario, pools)
+    notes += [*of_services, *quota_notes(scenario, pools)]
     world = World(
         name=scenario.name,
         currency=scenario.currency,
@@ -85,7 +87,7 @@ def compile_world(scenario: Scenario) -> World:
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),
         sharing=sharing,
-        services=services_of(scenario, pools),
+        services=services,
         at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)

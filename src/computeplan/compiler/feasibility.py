@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -132,6 +133,9 @@ def _too_long(scenario: Scenario, world: World) -> Iterator[Problem]:
     for j in world.jobs.longest:
         job = world.jobs[j]
         walls_s = [world.long_run_wall_s(j, int(p)) for p in np.flatnonzero(job.n_nodes)]
+        if not walls_s and job.mixing_frac:
+            mixed = map(int, np.flatnonzero(job.whole_nodes))
+            walls_s = [world.long_run_wall_s(j, p) / job.mixing_frac for p in mixed]
         if walls_s and not min(walls_s) < LONGEST_S:
             message = (
                 f"would take {min(walls_s) / YEAR_S:.3g} years on its best pool in the long run;"
@@ -160,6 +164,11 @@ def _too_many_arrivals(scenario: Scenario, world: World) -> Iterator[Problem]:
             f"about {n_arrivals:.3g} faults and stops in a run{counted}{part}; more than"
             f" {MOST_ARRIVALS:,} are not played: {_what_to_try(world, name)}"
         )
+        if math.isinf(n_arrivals):
+            message = (
+                "faults and stops without end in a run, as a job at its slowest hardly ever gets"
+                " to a save; save more often, or give simulate.at_most"
+            )
         block = "faults" if name in scenario.faults else "planned"
         yield scenario.document.problem((block, name), message)
 

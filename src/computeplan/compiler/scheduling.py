@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from computeplan.errors import Problem, ScenarioError
+from computeplan.notes import Note, note
 from computeplan.scheduling.registry import load_policy, settings_of
 from computeplan.scheduling.view import TenantTable
 from computeplan.specs.documents.document import nearest
@@ -19,7 +20,7 @@ from computeplan.specs.scenario import Scenario
 from computeplan.units import parse
 from computeplan.world.pools import Pool
 
-__all__ = ["policy_settings", "tenants_of"]
+__all__ = ["policy_settings", "quota_notes", "tenants_of"]
 
 UNITS = {"s": ("s", "6 min"), "w": ("W", "20 MW"), "j": ("J", "5 MWh"), "kg": ("kg", "3 t")}
 """What the name of a field ends in -> its unit, and how it is written."""
@@ -113,6 +114,22 @@ def tenants_of(scenario: Scenario, pools: Sequence[Pool], also: Sequence[str]) -
             np.array([_quota_nodes(quota, pools) for quota in quotas]) if any(quotas) else None
         ),
     )
+
+
+def quota_notes(scenario: Scenario, pools: Sequence[Pool]) -> list[Note]:
+    """Return a note of each quota that is larger than its pool, or not of whole nodes."""
+    notes = list[Note]()
+    for name, tenant in scenario.tenants.items():
+        quota = tenant.quota or {}
+        for pool in pools:
+            n, size = quota.get(pool.name, 0), pool.chips_per_node
+            at, has = f"tenants.{name}.quota.{pool.name}", pool.n_nodes * size
+            if n > has:
+                notes.append(note("quota_beyond_pool", path=at, n=n, has=has))
+            elif n % size:
+                held = n - n % size
+                notes.append(note("quota_of_whole_nodes", path=at, n=n, size=size, held=held))
+    return notes
 
 
 def _quota_nodes(quota: Mapping[str, int] | None, pools: Sequence[Pool]) -> list[float]:

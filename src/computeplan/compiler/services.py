@@ -1,10 +1,15 @@
-"""Services, compiled; that each can have its least is checked as the engine would give it."""
+"""Services, compiled; that each can have its least is checked as the engine would give it.
+
+More than that is not an error: a service that needs what its pools never have lacks it, and that is
+counted. A note says so, as it may be a slip.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
+from computeplan.notes import Note, note
 from computeplan.scheduling.services import Demand, nodes_on_pools
 from computeplan.specs.scenario import Scenario
 from computeplan.world.pools import Pool
@@ -13,8 +18,10 @@ from computeplan.world.services import Service
 __all__ = ["services_of"]
 
 
-def services_of(scenario: Scenario, pools: Sequence[Pool]) -> tuple[Service, ...]:
-    """Return the services of a scenario.
+def services_of(
+    scenario: Scenario, pools: Sequence[Pool]
+) -> tuple[tuple[Service, ...], list[Note]]:
+    """Return the services of a scenario, with a note of each that asks for more than it can hold.
 
     Raises
     ------
@@ -33,7 +40,7 @@ def services_of(scenario: Scenario, pools: Sequence[Pool]) -> tuple[Service, ...
     )
     if problems := list(_lacking(scenario, services, pools)):
         raise InfeasibleError(str(ScenarioError(problems)))
-    return services
+    return services, [doubt for service in services for doubt in _doubts(service, pools)]
 
 
 def _lacking(
@@ -54,3 +61,20 @@ def _lacking(
             yield scenario.document.problem(("services", service.name, "least"), message)
         for p, n in zip(here, nodes, strict=True):
             free[p] -= n
+
+
+def _doubts(service: Service, pools: Sequence[Pool]) -> Iterator[Note]:
+    """Yield what a service is told to need and can never hold, and what it holds without need."""
+    here = [pools[p] for p in service.pools]
+    room, per_node = [pool.n_nodes for pool in here], [pool.chips_per_node for pool in here]
+    needs, names = service.demand.hourly_chips, tuple(pool.name for pool in here)
+    most, at = max(needs), f"services.{service.name}.chips"
+    if n_lacking := nodes_on_pools(most, room, per_node)[1]:
+        has = most - n_lacking
+        yield note("service_beyond_pools", path=at, n=most, pools=names, has=has)
+    for n in sorted({*needs, service.demand.least_chips}):
+        nodes, n_lacking = nodes_on_pools(n, room, per_node)
+        held = sum(count * size for count, size in zip(nodes, per_node, strict=True))
+        if not n_lacking and held > n:
+            yield note("service_holds_whole_nodes", path=at, n=n, held=held)
+            return

@@ -129,8 +129,9 @@ def answer(result: Result, language: Language = "en") -> list[str]:
     name = question.quantity.name
     values = {case: _values(result, case, name) for case in result.cases}
     if name == DONE and (safe := [case for case, v in values.items() if (v == 1).all()])[1:]:
-        least = _told(result, safe[0], question, language)
-        said = {"cases": _named(result, safe, language), "n": result.n_runs, "value": least}
+        estimate = result.cases[safe[0]].estimate(name)
+        _, band = middle_and_range(question.quantity, estimate, Scale(1.0, ""), language)
+        said = {"cases": _named(result, safe, language), "n": result.n_runs, "range": band}
         lines = [phrase("all_in_time", language, **said)]
         rest = _time_question(result)
         return lines if rest is None else lines + _of_several(result, rest, language)

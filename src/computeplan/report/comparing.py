@@ -92,7 +92,10 @@ def _escaped(text: str) -> str:
 def _how(comparison: Comparison, n_runs: int, language: Language) -> str:
     if comparison.is_paired:
         return phrase("compare_paired", language, n=n_runs)
-    unlike = "; ".join(f"{one.path} {one.a}, {one.b}" for one in comparison.unlike)
+    comma = phrase("comma", language)
+    unlike = phrase("then", language).join(
+        f"{one.path} {one.a}{comma}{one.b}" for one in comparison.unlike
+    )
     return phrase("compare_unpaired", language, unlike=unlike)
 
 

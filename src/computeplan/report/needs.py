@@ -70,7 +70,7 @@ def remarks(need: Need, language: Language) -> list[str]:
     told = list(_cannot_be_told(need, language))
     if not need.is_monotone:
         odd = [one for one in need.better if not one.is_met]
-        counts = ", ".join(_count(need, one, language) for one in odd[:3])
+        counts = phrase("between", language).join(_count(need, one, language) for one in odd[:3])
         told.append(phrase("need_not_monotone", language, counts=counts))
     shown = _beside(need)
     for one in shown:

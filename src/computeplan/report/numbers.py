@@ -250,8 +250,6 @@ def middle_and_range(
     low, middle, high = (p / scale.size for p in (estimate.p5, estimate.p50, estimate.p95))
     if not quantity.unit and quantity.name.startswith("n_"):
         return _count(low, middle, high, language)
-    if quantity.unit == "" and low > 1 - 5e-5:  # a share that is whole in all runs but a few
-        return _at_least(estimate.low, language), ""
     beyond = phrase("beyond", language, value=f"{end / scale.size:.4g}")
     if math.isinf(middle):
         return beyond, ""
@@ -276,15 +274,6 @@ def _decimals_of_range(width: float) -> int:
     return max(0, -math.floor(math.log10(width / 5)))
 
 
-def _at_least(least: float, language: Language) -> str:
-    """Return a share that was whole in all runs but a few, as what its mean is at least."""
-    if not 0 < least < 1:
-        return "1"
-    decimals = _decimals(1 - least, 2)
-    floor = math.floor(least * 10**decimals) / 10**decimals
-    return phrase("at_least", language, value=f"{floor:.{decimals}f}")
-
-
 def _range(low: str, high: str, language: Language) -> str:
     return phrase("range", language, low=low, high=high)
 
@@ -301,8 +290,6 @@ def _percent_done(estimate: Estimate, language: Language) -> tuple[str, str]:
     text = f"{percent(estimate.mean)} %"
     if math.isnan(low):
         return text, ""
-    if estimate.mean == 1:
-        return phrase("at_least", language, value=f"{percent(low)} %"), ""
     ends = percent(low), percent(high)
     return text, "" if ends[0] == ends[1] else f"{_range(*ends, language)} %"
 

@@ -90,7 +90,7 @@ def missing(result: Result, language: Language) -> list[str]:
     of = n_missing + len(result.cases)
     lines = [phrase("incomplete", language, n=n_missing, of=of)]
     for text, names in by_text.items():
-        shown = ", ".join(map(repr, names[:MOST_NAMED]))
+        shown = phrase("between", language).join(map(repr, names[:MOST_NAMED]))
         if len(names) > MOST_NAMED:
             shown = phrase("and_more", language, names=shown, n=len(names) - MOST_NAMED)
         lines.append(f"  {shown}: {text}")
@@ -127,7 +127,9 @@ def summary(
     shown = differ if differ and quantities is None else [*range(len(chosen))]
     alike = [i for i in range(len(chosen)) if i not in shown]
     first = next(iter(cells.values()))
-    same = (phrase("value", language, name=labels[i], value=_joined(first[i])) for i in alike)
+    same = phrase("then", language).join(
+        phrase("value", language, name=labels[i], value=_joined(first[i], language)) for i in alike
+    )
     rows: dict[tuple[str, ...], list[str]] = {}
     for name, row in cells.items():
         rows.setdefault(tuple(row), []).append(name)
@@ -139,7 +141,7 @@ def summary(
         ),
     ]
     notes = [
-        *([phrase("same", language, values="; ".join(same))] if alike else []),
+        *([phrase("same", language, values=same)] if alike else []),
         *_said_of_window(result, chosen, language),
         *_said_of_proportion(in_proportion, language),
         *_without(result, chosen, language),
@@ -265,8 +267,8 @@ def _cells(
     return labels, cells
 
 
-def _joined(cell: str) -> str:
-    return cell.replace("\n", ", ")
+def _joined(cell: str, language: Language) -> str:
+    return cell.replace("\n", phrase("comma", language))
 
 
 def _without(result: Result, chosen: Sequence[Quantity], language: Language) -> list[str]:
@@ -413,12 +415,13 @@ def tenants(
         cells = ["\n".join(text for text in both if text) for both in texts]
         if quantities is None and len({*cells}) == 1:
             label = scale.label(quantity, language)
-            alike.append(phrase("value", language, name=label, value=_joined(cells[0])))
+            alike.append(phrase("value", language, name=label, value=_joined(cells[0], language)))
             continue
         head.append(scale.label(quantity, language))
         for row, cell in zip(rows.values(), cells, strict=True):
             row.append(cell)
-    notes = [phrase("same", language, values="; ".join(alike))] if alike else []
+    same = phrase("then", language).join(alike)
+    notes = [phrase("same", language, values=same)] if alike else []
     title = phrase("tenants_of", language, n=result.n_runs)
     return Table(title, tuple(head), tuple(map(tuple, rows.values())), tuple(notes), ", ")
 

@@ -8,12 +8,13 @@ each time, which ends below 1 where some are never done.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.lines import Line2D
@@ -33,7 +34,7 @@ from computeplan.report.drawing import (
     scale_of,
 )
 from computeplan.report.numbers import middle_and_range, scale_for, where_cut
-from computeplan.report.style import case_colour, case_dashes, case_labels, case_marker, new_axes
+from computeplan.report.style import case_colour, case_labels, case_marker, new_axes, plain_lines
 from computeplan.report.table import wrap
 from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
@@ -43,7 +44,11 @@ from computeplan.study.result import Result
 __all__ = ["MOST_CURVES", "completion_times", "distribution", "throughput_energy", "tradeoff"]
 
 MOST_CURVES = 12
-"""Distributions that can be told apart in one picture: nine colours, and dashes beyond."""
+"""Distributions that can be told apart in one picture: there are as many colours."""
+DASHES = ("-", "--", ":")
+"""Of a curve, of one equal to it that is drawn on top, and of any more: all of them are seen."""
+ROOM = 0.5
+"""How far beyond the points an axis follows their intervals, over the span of the points."""
 MOST_STEPS = 2000
 """Steps of a curve that can be seen; of more values, as many are drawn."""
 DECADES = 100.0
@@ -115,6 +120,11 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     front = at[is_best][np.argsort(at[is_best][:, 0])]
     handles += ax.plot(*front.T, "k--", drawstyle="steps-post", linewidth=1.0, zorder=2)
     _plane(ax, (across, x), (up, y), "left_is_better", language)
+    ends = [[(e.low / s, e.high / s) for e in of] for of, s in ((x, across_size), (y, up_size))]
+    is_cut = [
+        _stay_near(ax.xaxis, ax.set_xlim, at[:, 0], ends[0]),
+        _stay_near(ax.yaxis, ax.set_ylim, at[:, 1], ends[1]),
+    ]
     names = case_labels(result, width=26, lines=2)
     texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
     for i, case in enumerate(cases):
@@ -124,6 +134,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     _legend(ax, handles, texts, markerscale=0.6)
     many = result.n_runs > 1
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
+    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
     put_title(ax, result, phrase("tradeoff", language), how, language)
     return ax
 
@@ -139,14 +150,16 @@ def distribution(result: Result, ax: Axes | None, quantity: Quantity, language: 
     scale = scale_of(quantity, found, language)
     ax = new_axes(ax, max(7.0, 1.15 * len(found)), width=9.0)
     names = case_labels(result, width=28, lines=2)
+    alike = _alike([case.values.get(quantity.name, np.empty(0)) for case in result.cases.values()])
     handles = []
     for i, (case, estimate) in enumerate(zip(result.cases.values(), found, strict=True)):
         values = case.values.get(quantity.name, np.empty(0)) / scale.size
-        handles.append(_share_done(ax, i, values, estimate.p50 / scale.size))
+        handles.append(_share_done(ax, i, values, estimate.p50 / scale.size, DASHES[alike[i][1]]))
         middle = middle_and_range(
             quantity, estimate, scale, language, end=where_cut(quantity, case)
         )
         names[i] += f"\n{phrase('median', language)} {middle[0]} {scale.unit}"
+        names[i] += _same_as(result, alike[i][0], i, language)
     if is_wide(x / scale.size for e in found for x in (e.p5, e.p95)):
         ax.set_xscale("log")
     if (due := deadline_days(result)) is not None:
@@ -173,16 +186,17 @@ def completion_times(result: Result, ax: Axes | None, language: Language) -> Axe
     scale = scale_for(quantity.unit, (high for _, high in ends), language)
     ax = new_axes(ax, max(7.0, 1.3 * len(times)), width=9.0)
     names = case_labels(result, width=28, lines=2)
-    handles = []
+    alike, handles = _alike(times), []
     for i, found in enumerate(times):
         times_or_inf = np.where(np.isfinite(found), found, np.inf) / scale.size
         middle = _middle(times_or_inf)
-        handles.append(_share_done(ax, i, times_or_inf, middle))
+        handles.append(_share_done(ax, i, times_or_inf, middle, DASHES[alike[i][1]]))
         if math.isfinite(middle):
             text = f"{significant(middle, 3)} {scale.unit}"
             names[i] += f"\n{phrase('median', language)} {text}"
         if n := int(np.isinf(times_or_inf).sum()):
             names[i] += f"\n{phrase('so_many_unfinished', language, n=n, of=found.size)}"
+        names[i] += _same_as(result, alike[i][0], i, language)
     if is_wide((x for pair in ends for x in pair), DECADES):
         ax.set_xscale("log")
     _of_shares(ax, scale.label(quantity, language), phrase("share_of_jobs_done", language))
@@ -255,7 +269,51 @@ def _cross(
     return ax.plot(right[0], high[0], zorder=4, **look)
 
 
-def _share_done(ax: Axes, i: int, values: FloatArray, middle: float) -> Line2D:
+def _stay_near(
+    axis: Axis,
+    set_limits: Callable[[float, float], object],
+    points: FloatArray,
+    ends: Sequence[tuple[float, float]],
+) -> bool:
+    """Limit an axis to the points and some room for their intervals; whether one is cut."""
+    is_log = axis.get_scale() == "log"
+    known = np.array([pair for pair in ends if all(map(math.isfinite, pair))])
+    at = np.log10(points) if is_log else points
+    room = ROOM * float(np.ptp(at))
+    if not room or not known.size:
+        return False
+    low, high = at.min() - room, at.max() + room
+    limits = np.array([low, high])
+    limits = 10**limits if is_log else limits
+    is_cut = known.min() < limits[0] or known.max() > limits[1]
+    if is_cut:
+        limits = np.clip(limits, *axis.get_view_interval())
+        set_limits(*limits)
+        plain_numbers(axis)
+    return bool(is_cut)
+
+
+def _alike(curves: Sequence[FloatArray]) -> list[tuple[int, int]]:
+    """Return of each curve the first that has the same values, and how it is drawn over that."""
+    seen: dict[bytes, tuple[int, int]] = {}
+    found = []
+    for i, values in enumerate(curves):
+        key = np.sort(values).tobytes()
+        first, n = seen.get(key, (i, -1))
+        seen[key] = first, min(n + 1, len(DASHES) - 1)
+        found.append(seen[key])
+    return found
+
+
+def _same_as(result: Result, first: int, i: int, language: Language) -> str:
+    """Return a line that says whose curve one covers, or nothing."""
+    if first == i:
+        return ""
+    name = wrap(list(result.cases)[first], 20, 1)
+    return f"\n{plain_lines(phrase('same_curve_as', language, name=name))}"
+
+
+def _share_done(ax: Axes, i: int, values: FloatArray, middle: float, dashes: str) -> Line2D:
     """Draw the share of values up to each, with its middle; the point of the case is returned."""
     values = np.sort(values[~np.isnan(values)])
     known = values[np.isfinite(values)]
@@ -264,7 +322,7 @@ def _share_done(ax: Axes, i: int, values: FloatArray, middle: float) -> Line2D:
         seen = np.linspace(0, known.size - 1, MOST_STEPS).astype(np.intp)
         known, share = known[seen], share[seen]
     x, y = np.r_[known[:1], known], np.r_[np.zeros(known[:1].size), share]
-    ax.step(x, y, case_dashes(i), where="post", color=case_colour(i))
+    ax.step(x, y, dashes, where="post", color=case_colour(i))
     if not math.isfinite(middle):
         return Line2D([], [], **_look(i))
     return ax.plot(middle, 0.5, **_look(i))[0]

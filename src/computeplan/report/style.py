@@ -28,7 +28,6 @@ __all__ = [
     "PHASE_COLOURS",
     "SERVICE_COLOUR",
     "case_colour",
-    "case_dashes",
     "case_labels",
     "case_marker",
     "drawn",
@@ -45,7 +44,8 @@ Of = TypeVar("Of")
 P = ParamSpec("P")
 
 # P. Tol, "Colour schemes", SRON/EPS/TN/09-002 issue 3.2, 2021, fig. 5 (muted): nine colours that
-# stay apart for colour-blind readers. The tenth case starts over with another marker and dashes.
+# stay apart for colour-blind readers; and the three that CARTO's scheme "Safe" of twelve adds to
+# them (carto.com/carto-colors). The thirteenth case starts over with another marker.
 _CASE_COLOURS = (
     "#332288",
     "#CC6677",
@@ -56,6 +56,9 @@ _CASE_COLOURS = (
     "#44AA99",
     "#AA4499",
     "#DDCC77",
+    "#661100",
+    "#6699CC",
+    "#888888",
 )
 _MARKERS = "osD^v<>pPXhd"
 
@@ -208,10 +211,5 @@ def case_colour(index: int) -> str:
 
 
 def case_marker(index: int) -> str:
-    """Return the marker of a case; with its colour unique up to 36 cases."""
-    return _MARKERS[index % len(_MARKERS)]
-
-
-def case_dashes(index: int) -> str:
-    """Return the line style of a case: dashed once colours repeat."""
-    return ("-", "--", "-.", ":")[index // len(_CASE_COLOURS) % 4]
+    """Return the marker of a case; with its colour unique up to 144 cases."""
+    return _MARKERS[(index + index // len(_CASE_COLOURS)) % len(_MARKERS)]

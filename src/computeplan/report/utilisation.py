@@ -2,7 +2,8 @@
 
 Lines of several cases that rise and fall all the time hide one another, so every case has a lane of
 its own above a common time axis. A lane is as high as all of its chips, spares not counted; what
-services hold is not in a timeline, and is grey like what is idle.
+services hold is not in a timeline, and is grey like what is idle. The mean beside a lane is to the
+end of its case; the quantity ``held_frac`` counts all cases to one time, and spares too.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def utilisation(
     end_s = max(lane.end_s for lane in lanes)
     means = [_draw(ax, row, lane, end_s) for row, lane in enumerate(lanes)]
     numbers_beside(ax, [f"{percent(mean)} %" for mean in means])
-    ax.text(1.02, 1.0, phrase("mean", language), transform=ax.transAxes, va="bottom", fontsize=9)
+    head = phrase("mean_to_its_end", language)
+    ax.text(1.02, 1.0, head, transform=ax.transAxes, va="bottom", fontsize=9)
     ax.set_yticks(range(len(lanes)), [lane.name for lane in lanes], fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(lanes) - 0.5, -0.5)

@@ -32,7 +32,7 @@ from computeplan.scheduling.policies.shares import REFERENCE
 from computeplan.scheduling.registry import load_policy, policy_names
 from computeplan.scheduling.rounds import SharePolicy
 from computeplan.scheduling.view import Policy, View
-from computeplan.specs.documents.document import Document, nearest, parse_document
+from computeplan.specs.documents.document import load_document, nearest
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Duration, Frozen
 from computeplan.specs.logs.job_reader import read_jobs
@@ -128,7 +128,7 @@ def read_cases(path: Path | None = None, traces: Path | None = None) -> list[Sch
     """
     if path is None:
         path = Path(str(resources.files("computeplan"))) / "data" / "published" / "scheduling.yaml"
-    document = _document(path)
+    document = load_document(path, list_of="cases")
     found = validate(_Cases, document).cases
     problems: list[Problem] = []
     seen: set[str] = set()
@@ -153,16 +153,6 @@ def read_cases(path: Path | None = None, traces: Path | None = None) -> list[Sch
     if problems:
         raise ScenarioError(problems)
     return found
-
-
-def _document(path: Path) -> Document:
-    """Return the list of a file, as the value of a key."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ScenarioError.of(f"cannot be read: {error}", file=str(path)) from None
-    document = parse_document("cases:\n" + "".join(f" {line}\n" for line in text.splitlines()), "")
-    return replace(document, file=str(path))
 
 
 def _found(name: str, folders: Sequence[Path]) -> Path | None:

@@ -252,7 +252,8 @@ class World:
 
     def blocked_share(self, job: int, pool: int) -> float:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
-        return _blocked_share(self.pools[pool], int(self.jobs[job].n_nodes[pool]))
+        place = self.pools[pool]
+        return _blocked_share(place, min(int(self.jobs[job].whole_nodes[pool]), place.n_nodes))
 
     def work_factor(
         self, step_factor: FloatArray, jobs: slice | IntArray = slice(None)
@@ -284,6 +285,8 @@ class World:
         place, spec = self.pools[pool].at_worst(), self.jobs[job]
         n_nodes = min(int(spec.whole_nodes[pool]), place.n_nodes)  # a part of a mixed job
         wall_s = spec.wall_at_worst_s(pool, place) / (spec.mixing_frac or 1.0)
+        if math.isinf(wall_s):  # at its slowest it hardly ever gets to a save
+            return self.at_most_s
         train_s = float(spec.train_s[pool]) * spec.step_factor_on(pool).worst
         n_faults = place.fault_rate_per_node_s * n_nodes * wall_s
         # What faults cost varies about as an exponential, so its sum by sqrt(2 / n) of itself.

@@ -370,6 +370,14 @@ SLOW_SHARDS = Case(
 UNFUSED_RING = Case(
     Training(LLAMA_8B, 8192, 8), H100, SLOW, {"cp": 8, "tp": 2}, Software(flash=False)
 )
+# Of rings, of tokens to their experts and of gradients at once: what hides one hides no other.
+SPARSE_RING = Case(
+    Training(Shape(2, 1024, 1024, 16, 1, 64, 1000, causal=False, moe=Experts(8, 1, 256)), 4096, 2),
+    dataclasses.replace(H100, flop_per_s=1e14, half_flop_per_s=1e14, launch_s=0.0),
+    SLOW,
+    {"cp": 8, "dp": 2, "ep": 8, "etp": 2},
+    Software(mixture=Mixture(overlap=0.6, gathers=True), cp_overlap=0.8),
+)
 
 
 @given(cases())
@@ -391,6 +399,7 @@ def test_no_step_beats_the_peak(case):
 @example(SLOW_RING, 1.2)
 @example(SLOW_SHARDS, 1.5)
 @example(UNFUSED_RING, 1.5)
+@example(SPARSE_RING, 1.2)
 @pytest.mark.parametrize("names", [("flop_per_s", "half_flop_per_s"), ("memory_bytes_per_s",)])
 @given(cases(), st.floats(1.01, 10.0))
 def test_a_faster_chip_never_slows_a_step(names, case, factor):

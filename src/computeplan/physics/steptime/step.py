@@ -151,7 +151,8 @@ class _Parts(NamedTuple):
     """Computing, and the messages of each kind of parallelism, and moves to the host, that it does
     not hide."""
     free_f: Any
-    """Of the forward pass: computing while no ring of keys and values is under way."""
+    """Of the forward pass: computing that hides no ring of keys and values, and no tokens on their
+    way to experts."""
     free_b: Any
     """Of the backward pass, the same."""
     wait_b: Any = 0.0
@@ -427,7 +428,11 @@ def _layer_parts(
     ep: Any = 0.0
     if mixture is not None:
         computing = computing / software.schedule.chip_frac
-        ep = _experts_s(training, fabric, layout, software, passes + resent, computing)
+        hides = (free_f + free_b) / software.schedule.chip_frac  # what hides a ring hides no more
+        sent = _sent_s(training, fabric, layout, software, passes + resent)
+        hidden = overlap(layout, mixture) * np.minimum(sent, hides)
+        ep, left = sent - hidden, 1.0 - hidden / hides
+        free_f, free_b = left * free_f, left * free_b
     free = free_f + tp_forward, free_b + tp_forward
     n_micro = training.micro_batches(layout)
     dp, *behind = sharded_layer_s(shape, fabric, layout, software, *free, n_micro, experts=experts)
@@ -446,19 +451,13 @@ def _beside_the_host(parts: _Parts, host: Any) -> _Parts:
     return parts._replace(compute=parts.compute + waits)
 
 
-def _experts_s(
-    training: Training,
-    fabric: Fabric,
-    layout: Layout,
-    software: Software,
-    times: Any,
-    computing: Any,
+def _sent_s(
+    training: Training, fabric: Fabric, layout: Layout, software: Software, times: Any
 ) -> Any:
-    """Return what shows of sending tokens to their experts and back, `times` over."""
+    """Return the time of sending tokens to their experts and back, `times` over."""
     mixture, tokens = software.mixture, training.seq * layout.micro_batch / layout.cp
     one = exchange_s(fabric, training.shape, layout, mixture, tokens, software.expert_bytes)
-    sent = 2.0 * times * software.schedule.experts * mixture.imbalance * one
-    return sent - overlap(layout, mixture) * np.minimum(sent, computing)
+    return 2.0 * times * software.schedule.experts * mixture.imbalance * one
 
 
 def _again(shape: Shape, layout: Layout) -> tuple[Any, Any]:

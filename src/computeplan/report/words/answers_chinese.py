@@ -63,7 +63,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_carbon": "{n} 个方案中碳排放最低：{case}，{value}。",
     "best_availability": "{n} 个方案中可用率最高：{case}，{value}。",
     "best_deadline": "{n} 个方案中最可能按期完成：{case}，{value}。",
-    "all_in_time": "在全部 {n:,} 次模拟中均按期完成（{value}）：{cases}。",
+    "all_in_time": "在全部 {n:,} 次模拟中均按期完成（95 % 置信区间 {range}）：{cases}。",
     "all_alike": "{n} 个方案的{name}均为 {value}。",
     "against": "与{case}相比：均值 {difference}；{n:,} 次模拟中有 {better:,} 次更优。",
     "as_good": "与{case}在每次模拟中都相同。",

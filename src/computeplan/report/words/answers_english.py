@@ -66,7 +66,7 @@ ANSWER_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "best_carbon": "Least carbon of {n} cases: {case}, {value}.",
     "best_availability": "Most available of {n} cases: {case}, {value}.",
     "best_deadline": "Likeliest to be done in time of {n} cases: {case}, {value}.",
-    "all_in_time": "In time in all of {n:,} runs ({value}): {cases}.",
+    "all_in_time": "In time in all of {n:,} runs (95 % interval {range}): {cases}.",
     "all_alike": "{name} is {value} in each of {n} cases.",
     "against": "Against {case}: mean {difference}; better in {better:,} of {n:,} runs.",
     "as_good": "No better than {case}, in any run.",

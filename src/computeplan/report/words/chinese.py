@@ -454,6 +454,14 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}：序列长 {seq:,} 超过 {model} 的上下文 {context:,} token，"
     "确实如此吗？",
     "holds_whole_nodes": "{job} 占用 {pool} 的整节点：需 {n_chips} 卡，占用 {n_held} 卡",
+    "service_beyond_pools": lambda v: (
+        f"{v['path']}：{v['n']:,} 卡多于其资源池（{'、'.join(v['pools'])}）所能提供的"
+        f" {v['has']:,} 卡，其余始终缺少；请减少卡数，或增大资源池"
+    ),
+    "service_holds_whole_nodes": "{path}：{n:,} 卡不是整节点，为此占用 {held:,} 卡",
+    "quota_beyond_pool": "{path}：{n:,} 卡多于资源池的 {has:,} 卡，配额不起限制作用；最多写 {has}",
+    "quota_of_whole_nodes": "{path}：{n:,} 卡不是整节点（每节点 {size} 卡），按 {held:,} 卡计；"
+    "请写 {size} 的倍数",
     "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}：单步用时依据 {n_runs} 组公开训练数据（{family}），最多"
     " {largest:,} 卡",

@@ -314,6 +314,16 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}: seq {seq:,} is beyond the context of {model}, {context:,} tokens:"
     " is it meant?",
     "holds_whole_nodes": "{job} holds whole nodes of {pool}: {n_held} chips for {n_chips}",
+    "service_beyond_pools": lambda v: (
+        f"{v['path']}: {v['n']:,} chips are more than its pools ({', '.join(v['pools'])}) will ever"
+        f" have, {v['has']:,}: it lacks the rest; write fewer, or enlarge a pool"
+    ),
+    "service_holds_whole_nodes": "{path}: {n:,} chips are not whole nodes: it holds"
+    " {held:,} for them",
+    "quota_beyond_pool": "{path}: {n:,} chips are more than the pool has, {has:,}: the quota limits"
+    " nothing; write {has} or less",
+    "quota_of_whole_nodes": "{path}: {n:,} chips are not whole nodes of {size}: they count as"
+    " {held:,}; write a multiple of {size}",
     "chips_unused": _chips_unused,
     "step_rests_on": "{chip} {precision}: step times rest on {n_runs} published runs ({family}) of"
     " at most {largest:,} chips",

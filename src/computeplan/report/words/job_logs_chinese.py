@@ -43,7 +43,7 @@ def _unused(v: Values) -> str:
 
 def _begins(v: Values) -> str:
     first = datetime.fromtimestamp(v["epoch_s"], UTC)
-    return f"时刻 0 为首个作业的到达时间，世界时 {first:%Y-%m-%d %H.%M.%S}。"
+    return f"时刻 0 为首个作业的到达时间，世界时 {first:%Y-%m-%d %H:%M:%S}。"
 
 
 def _missing(v: Values) -> str:

@@ -32,10 +32,12 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     # check
     "check_case": "{case}：{jobs}，资源池 {pools}；引擎 {engine}",
     "between": "、",
+    "comma": "，",
     "ok": "检查通过",
     "cannot_be_played": "无法模拟：{case}：{why}",
     # run
     "simulating": "正在模拟",
+    "searching_splits": "正在搜索 {n} 种芯片的划分……",
     "numbers_in": "数据：{folder}",
     "figures_in": "图：{folder}",
     # cases without a result
@@ -43,7 +45,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "and_more": "{names} 等，另有 {n:,} 个",
     # tables of a result
     "range": "{low}～{high}",
-    "at_least": "至少 {value}",
     "beyond": "> {value}",
     "case": "方案",
     "job": "作业",
@@ -95,6 +96,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "all_jobs_of_runs": "{n:,} 次模拟的全部作业",
     "ends_below_1": "；止于 1 以下的曲线：有作业未完成",
     "so_many_unfinished": "{of:,} 个中 {n:,} 个未完成",
+    "same_curve_as": "与 {name} 相同",
+    "cut_at_the_edge": "；过宽的线段止于图边",
     "has_unfinished_jobs": "（有作业未完成）",
     "tradeoff": "完成时间、能耗与公平性",
     "mean_and_interval": "{n:,} 次模拟的均值；线段：其 95 % 置信区间（方案之差更为确定）",
@@ -113,7 +116,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "held_over_time": "作业占用芯片的比例随时间的变化",
     "run_0_of_each": "各方案的第 0 次模拟",
     "height_is_all_chips": "；满高：全部芯片；灰色：无作业占用（至最后一个作业结束）",
-    "mean": "均值",
+    "mean_to_its_end": "至结束的均值",
     "deadline": "截止时间",
     # validation
     "measured_step_s": "实测单步用时 [s]",

@@ -32,10 +32,12 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     # check
     "check_case": "{case}: {jobs} on {pools}; engine {engine}",
     "between": ", ",
+    "comma": ", ",
     "ok": "ok",
     "cannot_be_played": "cannot be played: {case}: {why}",
     # run
     "simulating": "simulating",
+    "searching_splits": "searching splits over {n} kinds of chips ...",
     "numbers_in": "Numbers: {folder}",
     "figures_in": "Figures: {folder}",
     # cases without a result
@@ -43,7 +45,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "and_more": "{names} and {n:,} more",
     # tables of a result
     "range": "{low} to {high}",
-    "at_least": "at least {value}",
     "beyond": "> {value}",
     "case": "case",
     "job": "job",
@@ -95,6 +96,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "all_jobs_of_runs": lambda v: f"all jobs of {v['n']:,} run{'' if v['n'] == 1 else 's'}",
     "ends_below_1": "; a curve that ends below 1: jobs are unfinished",
     "so_many_unfinished": "{n:,} of {of:,} unfinished",
+    "same_curve_as": "same as {name}",
+    "cut_at_the_edge": "; wide ones end at the edge",
     "has_unfinished_jobs": "(jobs unfinished)",
     "tradeoff": "Completion time, energy and fairness",
     "mean_and_interval": "mean of {n:,} runs; line: its 95 % interval (differences between cases"
@@ -114,7 +117,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "held_over_time": "Chips held by jobs over time",
     "run_0_of_each": "run 0 of each case",
     "height_is_all_chips": "; full height: all chips; grey: held by no job, to the last end",
-    "mean": "mean",
+    "mean_to_its_end": "mean to its end",
     "deadline": "Deadline",
     # validation
     "measured_step_s": "measured seconds per step",

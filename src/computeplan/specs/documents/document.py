@@ -167,8 +167,8 @@ def nearest_file(path: Path, *endings: str) -> str:
     return f" Did you mean '{path.parent / names[0]}'?" if names else ""
 
 
-def load_document(path: Path, shown: str | None = None) -> Document:
-    """Return the document in a file.
+def load_document(path: Path, shown: str | None = None, list_of: str = "") -> Document:
+    """Return the document in a file; for `list_of` see `parse_document`.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def load_document(path: Path, shown: str | None = None) -> Document:
         If the file cannot be read, is not UTF-8, or is not one plain YAML mapping.
     """
     name = shown or str(path)
-    return parse_document(read_text(path, name), name)
+    return parse_document(read_text(path, name), name, list_of)
 
 
 def read_text(path: Path, name: str) -> str:
@@ -208,13 +208,22 @@ def read_text(path: Path, name: str) -> str:
         raise ScenarioError([Problem(message, "", name, line, column)]) from None
 
 
-def parse_document(text: str, name: str) -> Document:
+def parse_document(text: str, name: str, list_of: str = "") -> Document:
     r"""Return the document in a text; `name` is shown in messages.
+
+    Parameters
+    ----------
+    text, name : str
+        YAML; what to call it.
+    list_of : str, optional
+        The key whose value the text is, if it is a list alone.
 
     Examples
     --------
     >>> parse_document("pue: 1.1\n", "site.yaml").data
     {'pue': 1.1}
+    >>> parse_document("- a\n", "cases.yaml", "cases").data
+    {'cases': ['a']}
     """
     yaml = YAML(typ="safe", pure=True)
     deep = _DEEP.search(text)
@@ -224,8 +233,9 @@ def parse_document(text: str, name: str) -> Document:
     try:
         root = yaml.compose(text)
         if root is None:
-            raise ScenarioError.of("is empty; start with: computeplan init NAME", file=name)
-        return _Reader(name, yaml).read(root)
+            start = f"write a list of {list_of}" if list_of else "start with: computeplan init NAME"
+            raise ScenarioError.of(f"is empty; {start}", file=name)
+        return _Reader(name, yaml).read(root, list_of)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = (error.problem or error.context or "is not YAML").strip()
@@ -266,8 +276,12 @@ class _Reader:
         self.values: dict[KeyPath, Mark] = {}
         self.problems: list[Problem] = []
 
-    def read(self, root: Any) -> Document:
-        data = self.node(root, ())
+    def read(self, root: Any, list_of: str) -> Document:
+        if list_of and isinstance(root, SequenceNode):
+            self.values[()] = self.place(root)
+            data = {list_of: self.node(root, (list_of,))}
+        else:
+            data = self.node(root, ())
         if not isinstance(data, dict) and not self.problems:
             kind = "a list" if isinstance(data, list) else "a single value"
             self.wrong(root, (), f"must be a mapping of keys to values, not {kind}")

@@ -78,7 +78,9 @@ def _as_problem(model: type[BaseModel], document: Document, item: Any) -> Proble
     if kind == "value_error":
         ascii_ = "" if "write '" in message else _in_ascii(given)
         return document.problem(path, f"{message}{ascii_}")
-    if kind == "string_pattern_mismatch":
+    if kind in ("model_type", "dict_type"):
+        message = "should be a mapping of keys to values"
+    elif kind == "string_pattern_mismatch":
         message = _PATTERNS.get(item["ctx"]["pattern"], "is not a name")
     shown = repr(given)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,7 +1,8 @@
 """The plain CSV of jobs, which ``computeplan import`` writes and a scenario's workload reads.
 
 A million rows are read a column at a time. Where a chunk holds a row that is wrong, its rows are
-read one by one, and the file is refused with all that are wrong.
+read one by one. A workload's file is refused with all rows that are wrong; an import leaves them
+out and says which.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_WEIGHT",
     "csv_rows",
     "is_own_header",
+    "jobs_by_chunk",
     "load_jobs",
     "number",
     "save_jobs",
@@ -138,20 +140,35 @@ def load_jobs(path: Path, shown: str | None = None) -> JobLog:
         return _read_jobs(file, shown)
 
 
-def _read_jobs(file: TextIO, shown: str) -> JobLog:
+def jobs_by_chunk(
+    file: TextIO, shown: str
+) -> Iterator[tuple[Chunk | None, list[tuple[int, RowError]]]]:
+    """Yield the jobs of a plain CSV chunk by chunk, and what is wrong with other rows, by line.
+
+    Raises
+    ------
+    ScenarioError
+        If a column is missing or unknown.
+    """
     rows = csv_rows(file, ",")
     header = _header(next(rows, (0, []))[1], shown)
     at = {name: header.index(name) for name in header}
-    gathered, n_wrong, n_jobs = Gathered(), 0, 0
-    problems: list[Problem] = []
     while chunk := list(islice(rows, CHUNK)):
         columns = _all_right(chunk, at, len(header))
         if columns is None:
             right, wrong = _one_by_one(chunk, at, len(header))
-            n_wrong += len(wrong)
-            room = max(MAX_PROBLEMS - len(problems), 0)
-            problems += [Problem(str(why), "", shown, line, 1) for line, why in wrong[:room]]
-            columns = columns_of(right) if right else None
+            yield columns_of(right) if right else None, wrong
+        else:
+            yield columns, []
+
+
+def _read_jobs(file: TextIO, shown: str) -> JobLog:
+    gathered, n_wrong, n_jobs = Gathered(), 0, 0
+    problems: list[Problem] = []
+    for columns, wrong in jobs_by_chunk(file, shown):
+        n_wrong += len(wrong)
+        room = max(MAX_PROBLEMS - len(problems), 0)
+        problems += [Problem(str(why), "", shown, line, 1) for line, why in wrong[:room]]
         if columns is not None:
             n_jobs += columns.arrival_s.size
             gathered.take(columns)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from computeplan.errors import ScenarioError
-from computeplan.specs.logs.job_csv import MAX_BYTES, is_own_header, load_jobs
+from computeplan.specs.logs.job_csv import MAX_BYTES, is_own_header, jobs_by_chunk
 from computeplan.specs.logs.jobs.gavel import is_gavel, read_gavel
-from computeplan.specs.logs.jobs.rows import ImportedJobs
+from computeplan.specs.logs.jobs.rows import ImportedJobs, JobsBuilder
 from computeplan.specs.logs.jobs.sacct import read_sacct_jobs
 from computeplan.specs.logs.jobs.swf import is_swf, read_swf
 from computeplan.specs.logs.jobs.tables import is_tiresias, read_table
@@ -101,11 +101,20 @@ def read_jobs(
             return read_swf(file, shown)
         if kind == "sacct":
             return read_sacct_jobs(file, shown, dates, chips_per_node)
-        if kind != "jobs":
-            return read_table(
-                file, shown, columns or {}, "s" if kind == "tiresias" else unit, dates
-            )
-    return ImportedJobs(load_jobs(path), 0, (), ())
+        if kind == "jobs":
+            return _read_own(file, shown)
+        return read_table(file, shown, columns or {}, "s" if kind == "tiresias" else unit, dates)
+
+
+def _read_own(file: TextIO, shown: str) -> ImportedJobs:
+    """Return the jobs of a plain CSV; rows that are wrong are left out and counted."""
+    builder = JobsBuilder(shown)
+    for columns, wrong in jobs_by_chunk(file, shown):
+        if columns is not None:
+            builder.take(columns)
+        for line, why in wrong:
+            builder.leave_out(why, line)
+    return builder.build()
 
 
 def _first_lines(file: TextIO) -> tuple[str, str]:

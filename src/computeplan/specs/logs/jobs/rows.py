@@ -14,7 +14,7 @@ import numpy as np
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, Notes, note
 from computeplan.specs.logs.events import RowError
-from computeplan.specs.logs.job_table import CHUNK, Gathered, JobLog, JobRow, columns_of
+from computeplan.specs.logs.job_table import CHUNK, Chunk, Gathered, JobLog, JobRow, columns_of
 from computeplan.specs.logs.times import EARLIEST_EPOCH_S
 
 __all__ = ["LEFT_OUT", "NO_JOBS", "ImportedJobs", "JobsBuilder"]
@@ -66,14 +66,25 @@ class JobsBuilder:
 
     def add(self, row: JobRow) -> None:
         """Add one job; a ScenarioError if there are too many."""
-        if self.n_jobs >= MAX_JOBS:
-            raise ScenarioError.of(f"holds more than {MAX_JOBS:,} jobs", file=self.file)
-        self.n_jobs += 1
+        self._count(1)
         self.is_sorted &= row.arrival_s >= self.last_s
         self.last_s = row.arrival_s
         self.rows.append(row)
         if len(self.rows) == CHUNK:
             self._flush()
+
+    def take(self, columns: Chunk) -> None:
+        """Add the jobs of a chunk; a ScenarioError if there are too many."""
+        self._count(columns.arrival_s.size)
+        times = np.concatenate([[self.last_s], columns.arrival_s])
+        self.is_sorted &= bool((np.diff(times) >= 0).all())
+        self.last_s = float(times[-1])
+        self.gathered.take(columns)
+
+    def _count(self, n: int) -> None:
+        if self.n_jobs + n > MAX_JOBS:
+            raise ScenarioError.of(f"holds more than {MAX_JOBS:,} jobs", file=self.file)
+        self.n_jobs += n
 
     def _flush(self) -> None:
         if self.rows:
