@@ -26,6 +26,7 @@ from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.scheduling.registry import load_policy
+from computeplan.specs.chip_costs import purchase_price
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
@@ -163,8 +164,12 @@ def _jobs(scenario: Scenario, places_of: PlacesOf) -> tuple[list[Job], list[Note
 
 def _rate(scenario: Scenario) -> list[Note]:
     """Return the exchange rate where a price needs it."""
-    rents = [pool.rent for site in scenario.sites.values() for pool in site.pools.values()]
-    prices = [*rents, *(site.price for site in scenario.sites.values())]
+    pools = [pool for site in scenario.sites.values() for pool in site.pools.values()]
+    prices = [pool.rent for pool in pools]
+    chips = scenario.catalogue.chips
+    prices += [purchase_price(pool.purchase, chips[pool.chip]) for pool in pools]
+    for site in scenario.sites.values():
+        prices += [site.price, site.demand_charge]
     exchange = scenario.exchange
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []

@@ -20,12 +20,24 @@ def _hours(v: Values) -> str:
     return f"{v['months']} 月：{bands}"
 
 
-_NAMES = {"pue": "PUE", "carbon": "碳强度", "price": "电价"}
+_NAMES = {
+    "pue": "PUE",
+    "carbon": "碳强度",
+    "price": "电价",
+    "demand_charge": "每月需量电价",
+    "residual_carbon": "未签绿电合同电量的碳强度",
+    "water_on_site": "现场用水强度",
+    "water_off_site": "发电用水强度",
+}
 _BASES = {
     "measured": "实测",
     "target": "所属枢纽的目标值，并非实测",
     "usual": "没有更近的数字",
     "carbon": "电网平均",
+    "demand": "公布电价",
+    "residual_carbon": "剩余组合因子，市场法",
+    "on_site": "按机房设备能耗计",
+    "off_site": "按站点能耗计",
     "posted": "公布电价，含负荷率 {load:.0%} 下的需量电费",
     "energy": "公布电价",
     "paid": "据报的协议价",
@@ -59,6 +71,19 @@ def _carbon_bases(v: Values) -> str:
     return f"各站点碳强度的口径不同，不可直接比较：{said}"
 
 
+def _embodied(v: Values) -> str:
+    low, value, high = (f"{v[end] * HOUR_S:.4g}" for end in ("low", "value", "high"))
+    return f"芯片池 {v['pool']}：隐含碳为估计值，每卡时 {value} kg，范围 {low}～{high}"
+
+
+def _reported(v: Values) -> str:
+    low, high = (f"{v[end]:,.0f}" for end in ("low", "high"))
+    return (
+        f"芯片池 {v['pool']}：{v['chip']} 按报道价格的中值 {v['value']:,.0f} {v['currency']} 计"
+        f"（{low}～{high}），不含服务器与网络"
+    )
+
+
 def _varies(v: Values) -> str:
     low, mean, high = (amount(v, v[end]) for end in ("low", "mean", "high"))
     how = {
@@ -78,6 +103,12 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "price_needs_rate": "站点 {site}：站点库的电价以 {currency} 计，未给出汇率，不计算费用",
     "carbon_bases": _carbon_bases,
     "varies": _varies,
+    "embodied_is_estimate": _embodied,
+    "price_is_reported": _reported,
+    "no_reported_price": "芯片池 {pool}：没有 {chip} 的报道价格，不计购置费用",
+    "demand_of_peak": "站点 {site}：需量电费按作业占用芯片全部训练、平均 PUE 下的最高功率计，"
+    "不足一月的按时长折算",
+    "no_residual": "站点 {site}：购买绿电，但其余电量的碳强度未知，不计市场法碳排放",
     "start_assumed": "未给出 {key}，站点的变化从 1 月 1 日零时起算",
 }
 

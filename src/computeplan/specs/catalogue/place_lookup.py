@@ -28,6 +28,8 @@ __all__ = [
     "carbon_at",
     "climate_at",
     "contracted_at",
+    "demand_at",
+    "energy_price_at",
     "find_place",
     "funds_at",
     "hours_at",
@@ -223,6 +225,26 @@ def price_at(place: Place, what: Literal["posted", "contracted"]) -> Found | Non
     is_whole = tariff.demand is not None
     fact = tariff.energy.model_copy(update=said)
     return Found(fact, where, what if is_whole else "energy")
+
+
+def energy_price_at(place: Place) -> Found | None:
+    """Return the posted price of electricity without the charge for the highest demand."""
+    posted = tariff_at(place)
+    return None if posted is None else Found(posted[0].energy, posted[1], "energy")
+
+
+def demand_at(place: Place) -> Found | None:
+    """Return the posted charge for the highest demand of a month.
+
+    Examples
+    --------
+    >>> demand_at(find_place("guangdong")).fact.text
+    '36.1 CNY/kW'
+    """
+    posted = tariff_at(place)
+    if posted is None or posted[0].demand is None:
+        return None
+    return Found(posted[0].demand, posted[1], "demand")
 
 
 def climate_at(place: Place) -> tuple[str, Climate] | None:

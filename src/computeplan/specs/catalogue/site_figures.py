@@ -19,11 +19,15 @@ from computeplan.specs.catalogue.facts import Fact
 from computeplan.specs.catalogue.place_lookup import (
     Found,
     carbon_at,
+    demand_at,
+    energy_price_at,
     find_place,
     is_place,
     nearest_place,
     price_at,
     pue_at,
+    residual_carbon_at,
+    water_at,
 )
 from computeplan.specs.catalogue.places import LOAD_FACTOR, Place
 from computeplan.specs.documents.document import Document, KeyPath
@@ -106,6 +110,7 @@ def _place_of(
     at: KeyPath = ("sites", name)
     said = site.get("place")
     price = site.get("price")
+    asks = price in PRICES or site.get("demand_charge") == "posted"
     if isinstance(said, str) and is_place(said):
         return find_place(said)
     if isinstance(said, str):
@@ -113,17 +118,23 @@ def _place_of(
         found.problems.append(document.problem((*at, "place"), problem))
     elif said is not None:
         pass  # the schema says what a place is
-    elif is_place(name) and (price in PRICES or not {"pue", "carbon", "price"} <= site.keys()):
+    elif is_place(name) and (asks or not {"pue", "carbon", "price"} <= site.keys()):
         return find_place(name)
-    elif price in PRICES:
+    elif asks:
+        key = "price" if price in PRICES else "demand_charge"
+        price = site[key]
         problem = f"'{price}' is a price of the catalogue: say which place, such as place: guizhou"
-        found.problems.append(document.problem((*at, "price"), problem))
+        found.problems.append(document.problem((*at, key), problem))
     elif "pue" not in site and (nearest := nearest_place(name)):
         problem = f"pue is missing, and no place has this name.{nearest}  List: computeplan sites"
         found.problems.append(document.problem(at, problem, at_key=True))
     else:
         return None
-    found.taken[name] = {"pue": site.get("pue", 1.0), "price": None}  # what is wrong is told once
+    found.taken[name] = {
+        "pue": site.get("pue", 1.0),
+        "price": None,
+        "demand_charge": None,
+    }  # what is wrong is told once
     return None
 
 
@@ -133,9 +144,20 @@ def _absent(site: dict[str, Any], place: Place) -> Iterator[tuple[str, Found | N
         yield "pue", pue_at(place)
     if "carbon" not in site:
         yield "carbon", carbon_at(place)
-    price = site.get("price", "posted")
-    if price in PRICES:
+    price, demand = site.get("price", "posted"), site.get("demand_charge")
+    if price == "posted" and demand is not None:
+        yield "price", energy_price_at(place)
+    elif price in PRICES:
         yield "price", price_at(place, price)
+    if demand == "posted":
+        yield "demand_charge", demand_at(place)
+    for key, one in (
+        ("residual_carbon", residual_carbon_at(place)),
+        ("water_on_site", water_at(place, "on_site")),
+        ("water_off_site", water_at(place, "off_site")),
+    ):
+        if key not in site and one is not None:
+            yield key, one
 
 
 def _taken(
@@ -143,6 +165,10 @@ def _taken(
 ) -> Any:
     """Return a value as a person writes it, with its note; None if there is none."""
     written = document.data["sites"][name].get("price")
+    if one is None and key == "demand_charge":
+        problem = f"no demand charge of {place.name} is known; write demand_charge: 31 CNY/kW"
+        found.problems.append(document.problem(("sites", name, key), problem))
+        return None
     if one is None and key == "price" and written in PRICES:
         problem = f"no {written} price of {place.name} is known; write price: 0.5 CNY/kWh"
         found.problems.append(document.problem(("sites", name, key), problem))
@@ -152,12 +178,13 @@ def _taken(
     point = one.fact.point
     if isinstance(point, Money) and point.currency not in CURRENCIES:
         problem = (
-            f"the catalogue's price of {place.name} is {_text(key, point)}, and money is told in"
+            f"the catalogue's {key} of {place.name} is {_text(key, point)}, and money is told in"
             f" {' or '.join(CURRENCIES)}: write price: 0.1 USD/kWh, or null for no cost"
         )
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
-    if isinstance(point, Money) and written not in PRICES and not _converts(document, point):
+    is_asked = written in PRICES or key == "demand_charge"
+    if isinstance(point, Money) and not is_asked and not _converts(document, point):
         found.notes.append(note("price_needs_rate", site=name, currency=point.currency))
         return None
     found.notes.append(_note(name, key, one))
@@ -176,8 +203,12 @@ def _text(key: str, point: Any) -> Any:
     """Return a value as a person writes it."""
     if key == "pue":
         return float(f"{point:.6g}")
-    if key == "carbon":
+    if key in ("carbon", "residual_carbon"):
         return f"{point * KWH_J * 1e3:.6g} g/kWh"
+    if key in ("water_on_site", "water_off_site"):
+        return f"{point * KWH_J:.6g} L/kWh"
+    if key == "demand_charge":
+        return f"{point.amount * 1e3:.6g} {point.currency}/kW"
     return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
 
 
