@@ -74,13 +74,14 @@ class _Of:
         """Chip-seconds; shape (n_runs, n_groups, n_pools, n_phases). [s]"""
         return _floats(self.ledger.chip_s[:, :-1][:, self.groups])
 
-    def booked(self, weight: str) -> FloatArray:
+    def booked(self, weight: str, phases: int | slice = _EVERY) -> FloatArray:
         """Return chip-seconds of those jobs times a weight; shape (n_runs, n_pools, n_phases)."""
-        return _floats(self.ledger.weighted(weight)[:, :-1][:, self.groups].sum(axis=1))
+        booked = self.ledger.weighted(weight)[..., phases]
+        return _floats(booked[:, :-1][:, self.groups].sum(axis=1))
 
-    def capped(self, weight: str) -> FloatArray:
+    def capped(self, weight: str, phases: int | slice = _EVERY) -> FloatArray:
         """Return those of them whose power a cap took away."""
-        return self.booked("capped" if weight == "seconds" else f"capped {weight}")
+        return self.booked("capped" if weight == "seconds" else f"capped {weight}", phases)
 
     def idle(self, weight: str) -> FloatArray:
         """Return chip-seconds that nobody holds times a weight, in the same shape."""
@@ -464,13 +465,16 @@ def _taken(
         return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
 
     with np.errstate(all="ignore"):
-        found = {name: at_sites(booked("seconds"), rate) for name, rate in _rates(world).items()}
-        for name, rate in _power_rates(world).items():
-            weight = _weight_of(name, world)
-            power = at_sites(booked(weight), rate)
-            if capped is not None:
-                power = power - at_sites(capped(weight), rate)
-            found[name] = power
+        seconds = booked("seconds")
+        found = {name: at_sites(seconds, rate) for name, rate in _rates(world).items()}
+        rates = _power_rates(world)
+        for weight in {_weight_of(name, world) for name in rates}:
+            drawn = booked(weight)
+            spared = None if capped is None else capped(weight)
+            for name in (name for name in rates if _weight_of(name, world) == weight):
+                found[name] = at_sites(drawn, rates[name])
+                if spared is not None:
+                    found[name] = found[name] - at_sites(spared, rates[name])
         found["demand_usd"] = found["energy_kwh"] * demand
         known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
         found["cost_usd"] = found["electricity_usd"] + sum(known)
@@ -528,7 +532,7 @@ def _energy_in(phase: int) -> Measure:
 
     def measured(of: _Of) -> FloatArray:
         weight = _weight_of("energy_kwh", of.world)
-        chip_s = (of.booked(weight) - of.capped(weight))[..., phase]
+        chip_s = of.booked(weight, phase) - of.capped(weight, phase)
         rate = _power_rates(of.world)["energy_kwh"][:, phase]
         return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=1))
 

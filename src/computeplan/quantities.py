@@ -322,7 +322,7 @@ QUANTITIES = _table(
         "Of chips that no job holds, to the end of the window.", 4,
     )),
     *_money(Quantity(
-        "electricity_usd", "USD", "Energy charge", "电量电费",
+        "electricity_usd", "USD", "Electricity", "用电费用",
         "Site energy times its price, of every hour where it varies, to the end of the window.", 4,
     )),
     *_money(Quantity(

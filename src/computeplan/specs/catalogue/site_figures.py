@@ -165,6 +165,10 @@ def _taken(
 ) -> Any:
     """Return a value as a person writes it, with its note; None if there is none."""
     written = document.data["sites"][name].get("price")
+    if key == "demand_charge" and written == "contracted":
+        problem = "a contracted price has all in it: drop demand_charge, or write the price"
+        found.problems.append(document.problem(("sites", name, key), problem))
+        return None
     if one is None and key == "demand_charge":
         problem = f"no demand charge of {place.name} is known; write demand_charge: 31 CNY/kW"
         found.problems.append(document.problem(("sites", name, key), problem))
