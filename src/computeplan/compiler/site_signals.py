@@ -134,13 +134,11 @@ def _ratio(
 
 def _constant(scenario: Scenario, site: Site, figure: str) -> float:
     """Return what varies, as it stands in the pools."""
-    if figure == "pue":
-        return site.pue
-    found = scenario.worth(site.price) if figure == "price" else site.carbon
+    found = scenario.worth(site.price) if figure == "price" else getattr(site, figure)
     if found is None or math.isnan(found):
         example = "0.5 CNY/kWh" if figure == "price" else "400 g/kWh"
         raise ValueError(f"there is no {figure} that could vary: write {figure}: {example}")
-    return found
+    return float(found)
 
 
 def _pue_outside(mean_pue: float, series: Series) -> FloatArray:
