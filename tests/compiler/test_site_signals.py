@@ -359,3 +359,23 @@ def test_what_varies_is_told_in_both_languages():
     assert "from 0.299 CNY/kWh to 0.969 CNY/kWh, 0.634 CNY/kWh on average" in said[0]
     assert "黔发改价格〔2023〕481号" in said[0]
     assert "first of January" in said[-1]
+
+
+def test_services_pay_the_price_of_their_hours():
+    """Jobs, services and idle chips together are all chips at all hours."""
+    data = scenario(faults=False, varies={"price": "time-of-use", "pue": "outside"})
+    data["jobs"]["j"]["chips"] = 40
+    data["services"] = {"web": {"pool": "a", "chips": [8] * 8 + [24] * 16}}
+    data["simulate"] |= {"horizon": "60 h"}
+    world = compile_world(cp.load(data))
+    ledger = event.play(world, 4, 0, 1)
+    found = by_site(ledger, world)
+    parts = [found.jobs, found.idle, found.services]
+    due = hour_by_hour(0, 60 * HOUR_S, lambda t: guizhou_price(t) * guizhou_pue(t))
+    assert sum(part["cost_usd"].sum() for part in parts) == pytest.approx(
+        64 * 900 * due / KWH_J, rel=1e-9
+    )
+    assert all(part["cost_usd"].sum() > 0 for part in parts)
+    mean = world.signals["cost"][0].mean_frac * world.pools[0].money_per_j * world.pools[0].pue
+    per_day = found.idle_per_day["cost_usd"] + found.services_per_day["cost_usd"]
+    assert per_day.sum() == pytest.approx(64 * 900 * 86_400 * mean, rel=1e-9)
