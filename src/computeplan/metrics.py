@@ -74,6 +74,24 @@ class _Of:
         """Chip-seconds; shape (n_runs, n_groups, n_pools, n_phases). [s]"""
         return _floats(self.ledger.chip_s[:, :-1][:, self.groups])
 
+    def booked(self, weight: str, phases: int | slice = _EVERY) -> FloatArray:
+        """Return chip-seconds of those jobs times a weight; shape (n_runs, n_pools, n_phases)."""
+        booked = self.ledger.weighted(weight)[..., phases]
+        return _floats(booked[:, :-1][:, self.groups].sum(axis=1))
+
+    def capped(self, weight: str, phases: int | slice = _EVERY) -> FloatArray:
+        """Return those of them whose power a cap took away."""
+        return self.booked("capped" if weight == "seconds" else f"capped {weight}", phases)
+
+    def idle(self, weight: str) -> FloatArray:
+        """Return chip-seconds that nobody holds times a weight, in the same shape."""
+        return _floats(self.ledger.weighted(weight)[:, -1])
+
+    def served(self, weight: str) -> FloatArray:
+        """Return chip-seconds of services times a weight, as those of jobs that train."""
+        served = self.ledger.served[..., self.ledger.weights.index(weight)][:, self.services]
+        return _in_training(_floats(served))
+
     @property
     def firsts(self) -> IntArray:
         """One job of each group."""
@@ -91,6 +109,14 @@ class _Of:
 
 
 Measure = Callable[[_Of], FloatArray]
+Booked = Callable[[str], FloatArray]  # weight -> chip-seconds times it, (n_runs, n_pools, n_phases)
+
+_FOLLOWS = {
+    **dict.fromkeys(("energy_kwh", "carbon_market_kg", "water_grid_l"), "energy"),
+    "electricity_usd": "cost",
+    "carbon_kg": "carbon",
+}
+"""Measures of power -> the signal of the world that they follow, where there is one."""
 
 
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
@@ -117,6 +143,7 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
     whose, fairness = world.job_table.tenant, _fairness(ledger, world)
     of_services = np.array([world.tenants.names.index(one.tenant) for one in world.services])
     of_groups, found = whose[world.jobs.firsts], {}
+    demand = _demand_per_kwh(ledger, world)
     for tenant in owners:
         jobs, groups, served, who = (
             np.flatnonzero(part == tenant)
@@ -124,9 +151,8 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
         )
         theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
-        capped = ledger.weighted("capped")[:, :-1][:, theirs.groups].sum(axis=1)
-        taken = _taken(theirs.chip_s.sum(axis=1), world, capped)
-        services = _taken(_in_training(theirs.served_chip_s), world) if world.services else None
+        taken = _taken(theirs.booked, world, demand, theirs.capped)
+        services = _taken(theirs.served, world, demand) if world.services else None
         holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
     return found
@@ -324,29 +350,66 @@ def _done_by_deadline_frac(of: _Of) -> FloatArray:
 
 def by_site(ledger: Ledger, world: World) -> BySite:
     """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
-    of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
-    of_idle = ledger.chip_s[:, -1]
+    every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     whole = np.array(world.n_chips) - in_repair
     serving = np.minimum(_mean_served_chips(world), whole)
-    after_s = np.zeros(of_idle.shape)  # of a day
+    after_s = np.zeros(ledger.chip_s[:, -1].shape)  # of a day
     after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    served = _in_training(ledger.served[..., 0])
-    capped = ledger.weighted("capped")[:, :-1].sum(axis=1)
+    def later(chip_s: FloatArray) -> Booked:
+        """Return chip-seconds after a run, at the mean of what varies."""
+        return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
+
+    serving_s = _in_training(serving[:, None] * DAY_S)
+    demand, steady = _demand_per_kwh(ledger, world), _demand_rates(world) * KWH_J
     return BySite(
         _sites(world),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(of_jobs, world, capped),
-        idle=_taken(of_idle, world),
-        idle_per_day=_taken(after_s, world),
-        services=_taken(served, world) if world.services else None,
-        services_per_day=(
-            _taken(_in_training(serving[:, None] * DAY_S), world) if world.services else None
-        ),
+        jobs=_taken(every.booked, world, demand, every.capped),
+        idle=_taken(every.idle, world, demand),
+        idle_per_day=_taken(later(after_s), world, steady),
+        services=_taken(every.served, world, demand) if world.services else None,
+        services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
     )
+
+
+def _demand_rates(world: World) -> FloatArray:
+    """Return the charge for the highest draw of each site; nan if none has one. [1/(W s)]"""
+    by_site = {pool.site: pool.demand_money_per_w_s for pool in world.pools}
+    return _where_any([by_site[name] for name in _sites(world)])[:, 0]
+
+
+def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
+    """Return the charge for the highest draw, spread over the energy of the run.
+
+    The draw of one site is that of the ledger; of several, what a site can draw at most, as far
+    as all together drew it. Shape (n_runs, n_sites). [currency/kWh]
+    """
+    rates = _demand_rates(world)
+    if np.isnan(rates).all():
+        return np.full((ledger.n_runs, len(rates)), math.nan)
+    names = _sites(world)
+    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
+    n_nodes = np.array([[pool.n_nodes, pool.n_spare_nodes] for pool in world.pools])
+    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ to_site
+    peak_w = np.minimum(ledger.peak_w[:, None], most_w)
+    every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
+    parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
+    if world.services:
+        parts.append(_taken(every.served, world, rates))
+    kwh = sum(part["energy_kwh"] for part in parts)
+    with np.errstate(all="ignore"):
+        return _floats(np.where(kwh > 0, rates * peak_w * ledger.wall_s[:, None] / kwh, 0.0))
+
+
+def _mean_weights(world: World, weight: str) -> FloatArray:
+    """Return the mean of a weight at each pool; shape (n_pools,)."""
+    if weight not in world.signals:
+        return np.ones(len(world.pools))
+    return np.array([signal.mean_frac for signal in world.signals[weight]])
 
 
 def _mean_served_chips(world: World) -> FloatArray:
@@ -388,28 +451,42 @@ def _in_training(served_chip_s: FloatArray) -> FloatArray:
 
 
 def _taken(
-    chip_s: FloatArray, world: World, capped_chip_s: FloatArray | None = None
+    booked: Booked, world: World, demand: FloatArray, capped: Booked | None = None
 ) -> dict[str, FloatArray]:
     """Return what chip-seconds take at each site, by `MEASURES`; shapes (n_runs, n_sites).
 
-    They are of shape (n_runs, n_pools, n_phases); of those whose power a cap took away, only what
-    does not follow from power is counted.
+    What a power cap took away is taken off; of it only what follows from power counts. `demand` is
+    the charge for the highest draw per energy. [currency/kWh]
     """
     names = _sites(world)
     to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
 
-    def booked(seconds: FloatArray, rate: FloatArray) -> FloatArray:
+    def at_sites(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
         # No time on a pool takes nothing, whatever its rate; what is known of no pool stays nan.
-        is_none = (seconds == 0) & ~np.isnan(rate).all()
-        return _floats(np.where(is_none, 0.0, seconds * rate).sum(axis=-1) @ to_site)
+        is_none = (chip_s == 0) & ~np.isnan(rate).all()
+        return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
 
     with np.errstate(all="ignore"):
-        rates = _rates(world)
-        found = {name: booked(chip_s, rates[name]) for name in MEASURES}
-        if capped_chip_s is not None:
-            for name, rate in _power_rates(world).items():
-                found[name] = found[name] - booked(capped_chip_s, rate)
-    return found
+        seconds = booked("seconds")
+        found = {name: at_sites(seconds, rate) for name, rate in _rates(world).items()}
+        rates = _power_rates(world)
+        for weight in {_weight_of(name, world) for name in rates}:
+            drawn = booked(weight)
+            spared = None if capped is None else capped(weight)
+            for name in (name for name in rates if _weight_of(name, world) == weight):
+                found[name] = at_sites(drawn, rates[name])
+                if spared is not None:
+                    found[name] = found[name] - at_sites(spared, rates[name])
+        found["demand_usd"] = found["energy_kwh"] * demand
+        known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
+        found["cost_usd"] = found["electricity_usd"] + sum(known)
+    return {name: found[name] for name in MEASURES}
+
+
+def _weight_of(measure: str, world: World) -> str:
+    """Return the weight of chip-seconds that the power of a measure follows."""
+    account = _FOLLOWS.get(measure, "")
+    return account if account in world.signals else "seconds"
 
 
 def _power_rates(world: World) -> dict[str, FloatArray]:
@@ -418,28 +495,50 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
     chip_w = np.array([p.chip_w if p.meter == "chip" else p.chip_w * math.nan for p in pools])
     it_w = np.array([p.chip_w + p.node_overhead_w + p.network_w for p in pools])
     site_w = it_w * np.array([[p.pue] for p in pools])
+
+    def times(watts: FloatArray, rates: list[float]) -> FloatArray:
+        return _floats(watts * np.array(rates)[:, None])
+
     return {
         "energy_kwh": site_w / KWH_J,
         "energy_it_kwh": it_w / KWH_J,
         "energy_chip_kwh": chip_w / KWH_J,
-        "cost_usd": site_w * np.array([[p.money_per_j] for p in pools]),
-        "carbon_kg": site_w * np.array([[p.kg_per_j] for p in pools]),
+        "electricity_usd": times(site_w, [p.money_per_j for p in pools]),
+        "carbon_kg": times(site_w, [p.kg_per_j for p in pools]),
+        "carbon_market_kg": times(site_w, [p.market_kg_per_j for p in pools]),
+        "water_site_l": times(it_w, [p.site_water_l_per_j for p in pools]),
+        "water_grid_l": times(site_w, [p.grid_water_l_per_j for p in pools]),
     }
 
 
 def _rates(world: World) -> dict[str, FloatArray]:
-    """Return what a chip-second in each phase adds to each measure, shape (n_pools, n_phases)."""
-    power = _power_rates(world)
-    rent = np.array([[p.rent_money_per_chip_s] for p in world.pools])  # nan where no pool has one
-    paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
-    ones = np.ones(power["energy_kwh"].shape)
+    """Return what a chip-second adds to each measure beside its power; as `_power_rates`."""
+    ones = np.ones((len(world.pools), len(PHASES)))
     return {
-        **power,
-        "cost_usd": power["cost_usd"] + np.nan_to_num(rent),
-        "rent_usd": ones * paid,
+        "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
+        "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
+        "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
     }
+
+
+def _where_any(rates: list[float]) -> FloatArray:
+    """Return rates as a column, those of pools without one 0; nan if no pool has one."""
+    found = np.array(rates)[:, None]
+    return found if np.isnan(found).all() else np.nan_to_num(found)
+
+
+def _energy_in(phase: int) -> Measure:
+    """Return the measure of the site energy of jobs in a phase."""
+
+    def measured(of: _Of) -> FloatArray:
+        weight = _weight_of("energy_kwh", of.world)
+        chip_s = of.booked(weight, phase) - of.capped(weight, phase)
+        rate = _power_rates(of.world)["energy_kwh"][:, phase]
+        return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=1))
+
+    return measured
 
 
 def _goodput(of: _Of) -> FloatArray:
@@ -549,6 +648,7 @@ _OF_ANY: dict[str, Measure] = {
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
     "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},
+    **{f"energy_{name}_kwh": _energy_in(i) for i, name in enumerate(PHASES[:IDLE])},
     "held_chip_h": lambda of: of.chip_s.sum(axis=(1, 2, 3)) / HOUR_S,
 }
 """Of some jobs and services, be they none."""

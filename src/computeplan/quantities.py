@@ -103,15 +103,17 @@ class Quantity:
             return f"{value:,.0f}"
         return significant(value, self.digits)
 
-    def with_rent(self) -> Quantity:
-        """Return the quantity under the labels that it has where a rent of chips is given.
+    def with_chips(self) -> Quantity:
+        """Return the quantity under the labels that it has where chips are rented or bought.
 
         Examples
         --------
-        >>> QUANTITIES["cost_usd"].label, QUANTITIES["cost_usd"].with_rent().label
-        ('Electricity bill', 'Cost of electricity and rent')
+        >>> QUANTITIES["cost_usd"].label, QUANTITIES["cost_usd"].with_chips().label
+        ('Electricity bill', 'Cost of electricity and chips')
         """
-        english, chinese = _WITH_RENT
+        english, chinese = _WITH_CHIPS
+        if english[0] not in self.label:
+            return self
         label, label_zh = self.label.replace(*english), self.label_zh.replace(*chinese)
         return replace(self, label=label, label_zh=label_zh)
 
@@ -132,8 +134,8 @@ def _table(*lines: Quantity) -> dict[str, Quantity]:
     return {line.name: line for line in lines}
 
 
-_WITH_RENT = (("Electricity bill", "Cost of electricity and rent"), ("电费", "电费与租金"))
-"""What money is called without and with a rent of chips, in both languages."""
+_WITH_CHIPS = (("Electricity bill", "Cost of electricity and chips"), ("电费", "电费与芯片费用"))
+"""What money is called without and with a rent or purchase of chips, in both languages."""
 
 
 def in_currency(name: str, currency: str) -> str:
@@ -275,6 +277,19 @@ QUANTITIES = _table(
         "energy_idle_kwh", "kWh", "Energy of idle chips", "空闲芯片能耗",
         "Site energy of chips that no job holds, to the end of the window.", 4,
     ),
+    *(
+        Quantity(
+            f"energy_{phase}_kwh", "kWh", label, label_zh,
+            f"Site energy of jobs in the phase {phase}; the phases add up to that of jobs.", 4,
+        )
+        for phase, label, label_zh in (
+            ("train", "Energy of training, kept", "有效训练能耗"),
+            ("lost", "Energy of training, lost", "回退损失能耗"),
+            ("save", "Energy of saving", "保存检查点能耗"),
+            ("restart", "Energy of restarting", "重启能耗"),
+            ("blocked", "Energy of blocked jobs", "等待节点能耗"),
+        )
+    ),
     Quantity(
         "energy_services_kwh", "kWh", "Energy of services", "服务能耗",
         "Site energy of chips that services hold, which draw as in training, to the end of the "
@@ -296,8 +311,8 @@ QUANTITIES = _table(
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
-        "Site energy times its price, and chip time times its rent where one is given, to the end "
-        "of the window; with a rent it is called the cost of both.", 4,
+        "Electricity, the charge for the highest demand, rent and purchase of chips, as far as "
+        "each is given, to the end of the window; with chips it is called the cost of both.", 4,
     )),
     *_money(Quantity(
         "cost_jobs_usd", "USD", "Electricity bill of jobs", "作业电费",
@@ -308,6 +323,16 @@ QUANTITIES = _table(
         "Of chips that no job holds, to the end of the window.", 4,
     )),
     *_money(Quantity(
+        "electricity_usd", "USD", "Electricity", "用电费用",
+        "Site energy times its price, of every hour where it varies, to the end of the window.", 4,
+    )),
+    *_money(Quantity(
+        "demand_usd", "USD", "Demand charge", "需量电费",
+        "Highest draw of the run times the charge of the site for a month, for as many months of "
+        "730 h as the run lasts, shared by energy; after a run that of a steady draw. None where "
+        "no charge is given.", 4,
+    )),
+    *_money(Quantity(
         "rent_usd", "USD", "Rent of chips", "芯片租金",
         "Chip time times its rent, spares and idle chips included, to the end of the window; none "
         "where no rent is given.", 4,
@@ -315,6 +340,11 @@ QUANTITIES = _table(
     *_money(Quantity(
         "usd_per_gtok", "USD/Gtoken", "Electricity bill per Gtoken trained", "单位 token 电费",
         "Electricity of jobs, and their rent where one is given / tokens trained.", 4,
+    )),
+    *_money(Quantity(
+        "purchase_usd", "USD", "Purchase of chips", "芯片购置分摊",
+        "Chip time times the price of a chip over its life, spares and idle chips included, to the "
+        "end of the window; none where no purchase is given.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
@@ -327,6 +357,24 @@ QUANTITIES = _table(
     Quantity(
         "carbon_idle_kg", "kg CO2e", "Carbon of idle chips", "空闲芯片碳排放",
         "Carbon of chips that no job holds, to the end of the window.", 4,
+    ),
+    Quantity(
+        "carbon_market_kg", "kg CO2e", "Carbon, market based", "碳排放（市场法）",
+        "Carbon of the electricity by contracts, to the end of the window: none of what is bought "
+        "as green power, the residual factor for all else.", 4,
+    ),
+    Quantity(
+        "embodied_kg", "kg CO2e", "Embodied carbon", "隐含碳",
+        "Carbon of making the chips and their servers, by their time over their life, to the end "
+        "of the window; in no sum.", 4,
+    ),
+    Quantity(
+        "water_site_l", "L", "Water on site", "现场用水",
+        "IT energy times the water for cooling, to the end of the window.", 4,
+    ),
+    Quantity(
+        "water_grid_l", "L", "Water of power stations", "发电用水",
+        "Site energy times the water of power stations, to the end of the window.", 4,
     ),
     Quantity(
         "kg_per_gtok", "kg CO2e/Gtoken", "Carbon per Gtoken trained", "单位 token 碳排放",

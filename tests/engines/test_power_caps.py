@@ -21,6 +21,7 @@ from computeplan.metrics import by_site, measure
 from computeplan.scheduling.decision import Decision
 from computeplan.scheduling.policies.queueing import first_fit
 from computeplan.scheduling.registry import may_cap
+from computeplan.world.signals import Signal
 
 HOUR_S = 3600.0
 
@@ -240,6 +241,28 @@ def test_what_a_fault_undoes_was_not_drawn_either(monkeypatch):
     lost_j = 4 * (40 + 20) * watts(world, LOST)
     other_j = 4 * (50 * watts(world, SAVE) + 20 * watts(world, RESTART))
     assert kwh(ledger, world)[0] == pytest.approx((train_j + lost_j + other_j) / 3.6e6, rel=1e-12)
+
+
+def test_what_a_cap_leaves_pays_the_price_of_its_hours(monkeypatch):
+    """As above, at a price that is three times as much from 170 s on.
+
+    Of 80 s lost, 40 at full speed and 20 at half are at one, 20 at half at three. All kept training
+    after it is at three and half: 400 s; the 100 before the save at one and full.
+    """
+    saves = {"every": "100 s", "stall": "10 s"}
+    steps = (0.0, {0: math.inf}), (150.0, {0: 0.5})
+    world = world_of([(0, 4, 300)], *steps, saves=saves, faults=RESTARTS)
+    dearer = Signal(np.array([0.0, 170.0]), np.array([1.0, 3.0]))
+    world = replace(world, signals={"cost": (dearer,)})
+    ledger = played(world, monkeypatch, [(190.0, 0, 1, False, 20.0, 0.0)])
+    train_j = 4 * (100 + 400 / 2 * 3) * watts(world, TRAIN)
+    lost_j = 4 * (40 + 20 / 2 + 20 / 2 * 3) * watts(world, LOST)
+    other_j = 4 * ((10 + 40 * 3) * watts(world, SAVE) + 20 * 3 * watts(world, RESTART))
+    paid = by_site(ledger, world).jobs
+    assert paid["electricity_usd"][0, 0] == pytest.approx(
+        (train_j + lost_j + other_j) / 3.6e6 * 0.1, rel=1e-9
+    )
+    assert paid["energy_kwh"][0, 0] == kwh(ledger, replace(world, signals={}))[0]
 
 
 def test_a_job_under_a_cap_is_cut_with_the_run():

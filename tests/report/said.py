@@ -87,10 +87,21 @@ NOTES = {
             ("pue", "target", ""), ("carbon", "carbon", ""), ("price", "posted", "CNY"),
             ("price", "aim", "CNY"), ("price", "paid", "CNY"), ("price", "press", "CNY"),
             ("pue", "usual", ""), ("pue", "measured", ""), ("price", "energy", "USD"),
+            ("demand_charge", "demand", "CNY"), ("residual_carbon", "residual_carbon", ""),
+            ("water_on_site", "on_site", ""), ("water_off_site", "off_site", ""),
         )
     ],
     "estimate_of_place": [
         PLACE | {"low": 1e-7, "high": 3e-7, "is_middle": is_middle} for is_middle in (True, False)
+    ],
+    "embodied_is_estimate": [{"pool": "p1", "low": 1e-6, "value": 2e-6, "high": 3e-6}],
+    "price_is_reported": [
+        {"pool": "p1", "chip": "acme/x1", "value": 2e4, "low": 1e4, "high": 3e4, "currency": "USD"}
+    ],
+    "varies": [
+        {"site": "s1", "what": what, "by": by, "origin": "q1", "currency": "CNY"}
+        | {"low": 1e-7, "mean": 2e-7, "high": 3e-7, "period_s": 86_400.0}
+        for what, by in (("price", ""), ("carbon", "factor"), ("pue", "degC"))
     ],
     "not_of_place": [{"site": "s1", "place": "q1", "what": what} for what in ("price", "carbon")],
     "energy_erratum": [{"why": "q1"}],

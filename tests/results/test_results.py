@@ -219,6 +219,7 @@ def test_rounding_at_the_edges(value, digits, text):
 
 def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
     suffixes = {
+        "L": "_l",
         "d": "_days",
         "h": "_h",
         "kWh": "_kwh",

@@ -151,11 +151,11 @@ def test_electricity_is_called_cost_only_with_a_rent(currency, unit):
 
     assert label() == (f"Electricity bill [{currency}]", f"电费 [{currency}]")
     assert label(rent=f"2 {currency}/chip/h") == (
-        f"Cost of electricity and rent [{currency}]",
-        f"电费与租金 [{currency}]",
+        f"Cost of electricity and chips [{currency}]",
+        f"电费与芯片费用 [{currency}]",
     )
     cases = {"free": {}, "rented": {"sites.here.pools.p.rent": f"2 {currency}/chip/h"}}
-    assert label(cases=cases)[0].startswith("Cost of electricity and rent")
+    assert label(cases=cases)[0].startswith("Cost of electricity and chips")
 
 
 def test_without_a_rent_there_is_none():

@@ -219,7 +219,7 @@ jobs:
         (
             "8:41  sites.west.pools.b.spare: unknown key 'spare'. Did you mean 'spares'?  Allowed:"
             " chip, chips, spares, chips_per_node, groups, placement, crews, retire, network,"
-            " throttle, power, rent, fault_factor"
+            " throttle, power, rent, purchase, embodied, fault_factor"
         ),
         (
             "10:47  faults.gpu.restart: must be one law, such as '5 min' or"

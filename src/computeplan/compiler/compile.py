@@ -20,11 +20,13 @@ from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
 from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
 from computeplan.compiler.services import services_of
+from computeplan.compiler.site_signals import signals_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.scheduling.registry import load_policy
+from computeplan.specs.chip_costs import purchase_price
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
@@ -58,7 +60,8 @@ def compile_world(scenario: Scenario) -> World:
     fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
     pools, of_pools = _pools(scenario, fixed=fixed)
-    notes += of_pools
+    signals, of_signals = signals_of(scenario, pools)
+    notes += [*of_pools, *of_signals]
     places_of = partial(_places, scenario, pools)
     jobs, of_jobs = _jobs(scenario, places_of)
     if fixed:
@@ -88,6 +91,7 @@ def compile_world(scenario: Scenario) -> World:
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),
         sharing=sharing,
         services=services,
+        signals=signals,
         at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)
@@ -162,8 +166,12 @@ def _jobs(scenario: Scenario, places_of: PlacesOf) -> tuple[list[Job], list[Note
 
 def _rate(scenario: Scenario) -> list[Note]:
     """Return the exchange rate where a price needs it."""
-    rents = [pool.rent for site in scenario.sites.values() for pool in site.pools.values()]
-    prices = [*rents, *(site.price for site in scenario.sites.values())]
+    pools = [pool for site in scenario.sites.values() for pool in site.pools.values()]
+    prices = [pool.rent for pool in pools]
+    chips = scenario.catalogue.chips
+    prices += [purchase_price(pool.purchase, chips[pool.chip]) for pool in pools]
+    for site in scenario.sites.values():
+        prices += [site.price, site.demand_charge]
     exchange = scenario.exchange
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from computeplan.compiler.faults import kinds_on
+from computeplan.compiler.site_accounts import accounts_of, notes_of_accounts
 from computeplan.distributions import law_mean_s
 from computeplan.notes import Note, Notes, note
 from computeplan.physics.power import StateWatts, default_watts
@@ -22,7 +23,6 @@ from computeplan.specs.maintenance import PlannedStop
 from computeplan.specs.money import Money
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
-from computeplan.units import KWH_J
 from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.pools import Placement, Pool
 
@@ -30,10 +30,6 @@ __all__ = ["pool_of"]
 
 STATES = ("compute", "load", "wait", "idle", "repair", "node_overhead", "network")
 """Whose watts a pool may give."""
-HIGH_PRICE_PER_J = {"USD": 1.0 / KWH_J, "CNY": 7.0 / KWH_J}
-"""Prices of electricity above which a wrong unit is likelier, of MWh or cents; a choice."""
-HIGH_CARBON_KG_PER_J = 2.0 / KWH_J
-"""Carbon above which a wrong unit is likelier, about twice that of power from coal; a choice."""
 
 
 def pool_of(
@@ -81,15 +77,13 @@ def pool_of(
         chip_w=np.array([*states, watts.idle_w, watts.repair_w]),
         node_overhead_w=powered * watts.node_overhead_w / per_node,
         network_w=on * watts.network_w / per_node,
-        pue=site.pue,
-        money_per_j=worth(site.price),
-        kg_per_j=math.nan if site.carbon is None else site.carbon,
-        rent_money_per_chip_s=worth(spec.rent),
+        **accounts_of(site, spec, chip, worth),
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
         placement=_placement(spec),
     )
-    return pool, (*of_watts, *of_kinds, *_of_site(site_name, site, spec), *of_stops)
+    of_accounts = notes_of_accounts(name, spec, chip, site_name, site)
+    return pool, (*of_watts, *of_kinds, *of_accounts, *of_stops)
 
 
 def _placement(spec: PoolSpec) -> Placement | None:
@@ -97,26 +91,6 @@ def _placement(spec: PoolSpec) -> Placement | None:
     if (rule := spec.placement) is None:
         return None
     return Placement(spec.groups[rule.group], rule.by, rule.across)
-
-
-def _of_site(name: str, site: SiteSpec, spec: PoolSpec) -> list[Note]:
-    """Return what is missing or hardly plausible of a site's price and carbon."""
-    notes, price = list[Note](), site.price
-    if price is None and spec.rent is not None:
-        notes.append(note("no_price", site=name))
-    if price is not None and price.amount > HIGH_PRICE_PER_J[price.currency]:
-        values = {"per_j": price.amount, "usual_per_j": HIGH_PRICE_PER_J[price.currency]}
-        notes.append(note("price_is_high", site=name, currency=price.currency, **values))
-    if site.carbon is not None and site.carbon > HIGH_CARBON_KG_PER_J:
-        notes.append(
-            note(
-                "carbon_is_high",
-                site=name,
-                kg_per_j=site.carbon,
-                usual_kg_per_j=HIGH_CARBON_KG_PER_J,
-            )
-        )
-    return notes
 
 
 def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateWatts, Notes]:

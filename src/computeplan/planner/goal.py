@@ -37,7 +37,10 @@ WORDS = {
 }
 """Short names of quantities; the name of a column will do as well."""
 ABOUT_TIME = {*TIMES, DEADLINE}
-OF_WORK_DONE = re.compile(r"time_to_train|makespan|deadline|energy|cost|rent|carbon")
+OF_WORK_DONE = re.compile(
+    r"time_to_train|makespan|deadline|energy|cost|electricity|demand|rent|purchase|carbon|embodied"
+    r"|water"
+)
 """Quantities that are about the whole work, so that it is played to its end."""
 EXAMPLES = (
     "P(time <= 60 d) >= 95 %",

@@ -32,9 +32,9 @@ __all__ = [
     "called",
     "counts_idle_later",
     "difference",
-    "has_rent",
     "headline",
     "middle_and_range",
+    "pays_for_chips",
     "percent",
     "scale_for",
     "where_cut",
@@ -56,6 +56,11 @@ _OF_SEVERAL = (
     "n_deadlines_missed",
 )
 _COSTS = {in_currency("cost_usd", unit): in_currency("usd_per_gtok", unit) for unit in CURRENCIES}
+_LINES = {
+    line: tuple(in_currency(line, unit) for unit in CURRENCIES)
+    for line in ("electricity_usd", "demand_usd", "rent_usd", "purchase_usd")
+}
+_MORE_LINES = ("demand_usd", "rent_usd", "purchase_usd")
 PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 """What stands for a total where work is unfinished: totals of unequal work do not compare."""
 _HEADLINE = (
@@ -84,7 +89,9 @@ _HEADLINE = (
     "kwh_per_gtok",
     *_COSTS.keys(),
     *_COSTS.values(),
+    *(name for line in _LINES.values() for name in line),
     "carbon_kg",
+    "carbon_market_kg",
     "kg_per_gtok",
 )
 
@@ -92,7 +99,7 @@ _HEADLINE = (
 def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:
     """Return the quantities named, or those a reader asks for first: of queues where jobs share.
 
-    Money is called the bill of electricity, or the cost where any case gives a rent of chips.
+    Money is called the bill of electricity, or the cost where any case rents or buys chips.
 
     Raises
     ------
@@ -102,14 +109,14 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
     return tuple(called(result, quantity) for quantity in _chosen(result, names))
 
 
-def has_rent(result: Result) -> bool:
-    """Return whether any case gives a rent of chips, so that money is more than electricity."""
-    return any(_exists(in_currency("rent_usd", unit), result) for unit in CURRENCIES)
+def pays_for_chips(result: Result) -> bool:
+    """Return whether any case rents or buys chips, so that money is more than electricity."""
+    return any(_exists(line, result) for line in (*_LINES["rent_usd"], *_LINES["purchase_usd"]))
 
 
 def called(result: Result, quantity: Quantity) -> Quantity:
     """Return a quantity under the labels that it has in a result."""
-    return quantity.with_rent() if has_rent(result) else quantity
+    return quantity.with_chips() if pays_for_chips(result) else quantity
 
 
 def _exists(name: str, result: Result) -> bool:
@@ -133,9 +140,12 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     if any(DONE in case.values for case in cases):
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
-        not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h"}
+        not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h", "carbon_market_kg"}
+        not_here |= {name for line in _LINES.values() for name in line}
     else:
         not_here |= {*PER_TOKEN.values()}
+    if not any(_exists(name, result) for line in _MORE_LINES for name in _LINES[line]):
+        not_here |= {*_LINES["electricity_usd"]}  # the whole bill
     return tuple(
         QUANTITIES[name]
         for name in _HEADLINE

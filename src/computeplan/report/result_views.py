@@ -48,7 +48,10 @@ __all__ = [
 
 _OF_ENERGY = {
     in_currency(name, currency)
-    for name in ("cost_usd", "usd_per_gtok", "carbon_kg", "kg_per_gtok")
+    for name in (
+        *("cost_usd", "usd_per_gtok", "electricity_usd"),
+        *("carbon_kg", "kg_per_gtok", "carbon_market_kg"),
+    )
     for currency in CURRENCIES
 }
 _OF_TENANTS = (

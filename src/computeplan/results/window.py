@@ -25,7 +25,8 @@ __all__ = ["MEASURES", "BySite", "chip_h_to", "counted_to", "joined", "of_holder
 
 MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
-    *("chip_h", "idle_chip_h"),
+    *("electricity_usd", "demand_usd", "purchase_usd", "carbon_market_kg", "embodied_kg"),
+    *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h"),
 )
 """What is counted by site; money in the currency of the result, whatever the name says."""
 

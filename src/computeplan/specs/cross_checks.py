@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.catalogue.lookup import is_named
 from computeplan.specs.catalogue.resolve import Catalogue
+from computeplan.specs.chip_costs import purchase_price
 from computeplan.specs.documents.document import Document, KeyPath, nearest
 from computeplan.specs.documents.paths import split_path
 from computeplan.specs.faults import ONE_NODE, STAYS, Corrupt
@@ -71,6 +72,8 @@ def _pools(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
             if unit == "chip" and count % chips_per_node:
                 message = f"{count:g} chips are not whole nodes of {chips_per_node}"
                 yield (*at, "spares"), message
+        if pool.rent is not None and pool.purchase is not None:
+            yield (*at, "purchase"), "chips are either rented or bought: drop rent or purchase"
         if pool.power and pool.power.meter != "chip" and pool.power.node_overhead is not None:
             message = f"meter: {pool.power.meter} holds the host already; drop node_overhead"
             yield (*at, "power", "node_overhead"), message
@@ -86,7 +89,14 @@ def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     prices: list[tuple[KeyPath, Money | None]] = [
         (("sites", name, "price"), site.price) for name, site in scenario.sites.items()
     ]
-    prices += [((*at, "rent"), pool.rent) for at, _, pool in _each_pool(scenario)]
+    prices += [
+        (("sites", name, "demand_charge"), site.demand_charge)
+        for name, site in scenario.sites.items()
+    ]
+    for at, _, pool in _each_pool(scenario):
+        chip = catalogue.chips.get(pool.chip)
+        price = None if chip is None else purchase_price(pool.purchase, chip)
+        prices += [((*at, "rent"), pool.rent), ((*at, "purchase", "price"), price)]
     for at, price in prices:
         if price is not None and price.currency != scenario.currency:
             of = "the price of the catalogue " if _is_taken(at, catalogue) else ""
@@ -101,7 +111,7 @@ def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
 
 def _is_taken(at: KeyPath, catalogue: Catalogue) -> bool:
     """Return whether a price was not written but taken from the place of a site."""
-    return at[-1] == "price" and "price" in catalogue.sites.get(str(at[1]), {})
+    return len(at) == 3 and at[-1] in catalogue.sites.get(str(at[1]), {})
 
 
 def _sharing(scenario: ScenarioFields, catalogue: Catalogue, name: str) -> Found:

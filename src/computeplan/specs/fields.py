@@ -32,6 +32,7 @@ __all__ = [
     "CarbonIntensity",
     "Count",
     "Duration",
+    "EmbodiedCarbon",
     "FlopAmount",
     "Fraction",
     "Frozen",
@@ -47,6 +48,7 @@ __all__ = [
     "StateBytes",
     "Title",
     "Tokens",
+    "WaterUse",
     "WholeNodes",
     "instead",
     "node_or_chip_count",
@@ -194,6 +196,15 @@ Bandwidth = quantity("B/s", "400 Gbit/s")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)
+WaterUse = quantity("L/J", "0.2 L/kWh", above=False)
+EmbodiedCarbon = _word_or_quantity(
+    ("estimate",),
+    "kg/(chip*s)",
+    "carbon per chip and time",
+    "0.013 kg/chip/h",
+    "0.013 kg/chip/h (or estimate)",
+    above=False,
+)
 NodeAge = _word_or_quantity(
     ("steady", "new"), "s", "a duration with its unit", "2 years", "steady", above=False
 )

@@ -13,7 +13,16 @@ from pydantic import BeforeValidator, WithJsonSchema
 from computeplan.specs.fields import Frozen, HowWritten, refuse
 from computeplan.units import CURRENCIES, parse_unit_of
 
-__all__ = ["Currency", "EnergyPrice", "Exchange", "Money", "Rent", "money_reader", "read_exchange"]
+__all__ = [
+    "Currency",
+    "DemandCharge",
+    "EnergyPrice",
+    "Exchange",
+    "Money",
+    "Rent",
+    "money_reader",
+    "read_exchange",
+]
 
 
 _YUAN = ("RMB", "元", "人民币", "￥", "¥")
@@ -80,6 +89,7 @@ def _price(per: str, *examples: str, lower: float = -math.inf) -> Any:
 
 
 EnergyPrice = _price("/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh")
+DemandCharge = _price("/W", "31 CNY/kW", "15 USD/kW", "31 元/kW", lower=0.0)
 Rent = _price("/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from computeplan.specs.chip_costs import Purchase
 from computeplan.specs.durations import DurationLaw
 from computeplan.specs.faults import FaultFactor
 from computeplan.specs.fields import (
@@ -15,6 +16,7 @@ from computeplan.specs.fields import (
     Bandwidth,
     CarbonIntensity,
     Count,
+    EmbodiedCarbon,
     Fraction,
     Frozen,
     HowWritten,
@@ -23,12 +25,14 @@ from computeplan.specs.fields import (
     Power,
     Pue,
     Share,
+    WaterUse,
     WholeNodes,
     instead,
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.money import EnergyPrice, Rent
+from computeplan.specs.money import DemandCharge, EnergyPrice, Rent
+from computeplan.specs.varying import Varies
 from computeplan.units import parse
 
 __all__ = [
@@ -279,6 +283,12 @@ class Pool(Frozen):
     """Watts by power state instead of the chip's."""
     rent: Rent | None = None
     """Price of having one chip, used or idle, spares included, on top of the electricity."""
+    purchase: Purchase | None = None
+    """Price of chips that are bought, such as {price: 337500 CNY, life: 5 years}, in place of a
+    rent."""
+    embodied: EmbodiedCarbon | None = None
+    """Carbon of making a chip with its share of the server, by the time of its life; estimate takes
+    0.013 kg/chip/h, of 0.010 to 0.015."""
     fault_factor: FaultFactor | None = None
     """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
@@ -305,8 +315,12 @@ class Site(Frozen):
             "chips stand in pools: pools: {main: {chip: nvidia/h100-sxm, chips: 1024}}",
         ),
         (
-            "electricity electricity_price energy_price power_price tariff price_per_kwh cost",
+            "electricity electricity_price energy_price power_price price_per_kwh cost",
             "write price: 0.08 USD/kWh (or 0.62 CNY/kWh)",
+        ),
+        (
+            "tariff time_of_use tou hourly seasons weather temperature climate",
+            "write varies: {price: time-of-use, carbon: carbon.csv, pue: outside}",
         ),
         (
             "carbon_intensity co2 co2e emissions grid_carbon ci",
@@ -323,7 +337,10 @@ class Site(Frozen):
             "faults stand at the top: faults: {NAME: {mtbf: 50 kh, ...}}",
         ),
         ("currency exchange", "stands at the top of the file"),
-        ("wue water", "water is not counted"),
+        ("wue water", "write water_on_site: 0.2 L/kWh, and water_off_site of power stations"),
+        ("demand max_demand peak_charge capacity_charge", "write demand_charge: 31 CNY/kW"),
+        ("renewable green_share ppa rec certificates", "write green: 0.8, the contracted share"),
+        ("market market_based residual", "write residual_carbon: 609.6 g/kWh, and green: 0.8"),
     )
 
     place: str | None = None
@@ -335,6 +352,20 @@ class Site(Frozen):
     """Carbon of the grid, location based; of the place if left out; without it none is reported."""
     price: EnergyPrice | None = None
     """Price of electricity, or of the place: posted, contracted; without it no cost is reported."""
+    demand_charge: DemandCharge | None = None
+    """For the highest demand of each month, such as 31 CNY/kW; posted takes that of the place, and
+    the posted price is then the one for energy alone."""
+    green: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the electricity that is bought by contract as green power."""
+    residual_carbon: CarbonIntensity | None = None
+    """Carbon of what is bought without such a contract, market based; of the place if left out."""
+    water_on_site: WaterUse | None = None
+    """Water for cooling per energy of the IT; of the place if left out."""
+    water_off_site: WaterUse | None = None
+    """Water of power stations per energy of the site; of the place if left out."""
+    varies: Varies = Varies()
+    """How price, carbon and PUE go over the year and the day, such as {price: time-of-use, pue:
+    outside}; flat if left out."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""

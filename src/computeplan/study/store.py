@@ -412,4 +412,4 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:
-    return np.array([float(row[name] or "nan") for row in rows])
+    return np.array([float(row.get(name) or "nan") for row in rows])  # earlier ones have fewer

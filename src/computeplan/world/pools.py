@@ -82,6 +82,18 @@ class Pool:
     """Share of the speed of training that is lost when it is hottest."""
     placement: Placement | None = None
     """How nodes are chosen for jobs; None if groups do not count."""
+    demand_money_per_w_s: float = math.nan
+    """Charge for the highest draw of the site; nan if not given. [currency/(W s)]"""
+    purchase_money_per_chip_s: float = math.nan
+    embodied_kg_per_chip_s: float = math.nan
+    """Purchase of a chip, and carbon of making it, over its life; nan if not given. [currency/s,
+    kg/s]"""
+    market_kg_per_j: float = math.nan
+    """Carbon by contracts: that of what is bought without one; nan if not known. [kg/J]"""
+    site_water_l_per_j: float = math.nan
+    grid_water_l_per_j: float = math.nan
+    """Water for cooling per energy of the IT, and of power stations per energy of the site; nan if
+    not known. [L/J]"""
 
     @property
     def n_chips(self) -> int:

@@ -72,7 +72,7 @@ def why_unsupported(world: World) -> tuple[str, str] | None:
 
 def rows_at_once(world: World) -> int:
     """Return how many runs to play together: as many as are drawn together, if their books fit."""
-    n_weights = len(WEIGHTS) + len(world.signals)
+    n_weights = len(WEIGHTS) + 2 * len(world.signals)
     cells = (world.jobs.n_groups + 1) * len(world.pools) * len(PHASES) * n_weights
     cells += len(world.jobs) * (len(PHASES) + 8 + len(world.pools))
     return int(max(1, min(BLOCK, MOST_CELLS / cells)))

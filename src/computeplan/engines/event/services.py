@@ -160,7 +160,8 @@ class Services:
             for pool in one.pools:
                 found = pool.nodes.served[one.number]
                 served[i, pool.index, 0] = found.chip_s[TRAIN]
-                served[i, pool.index, len(WEIGHTS) :] = found.weighted[TRAIN]
+                weighted = found.weighted[TRAIN]  # services are never capped
+                served[i, pool.index, len(WEIGHTS) : len(WEIGHTS) + len(weighted)] = weighted
         return served, np.array([one.lacked_chip_s for one in self.services])
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from computeplan.report.words.places_english import amount
+from computeplan.units import HOUR_S
 
 __all__ = ["PLACES", "PLACE_PHRASES"]
 
@@ -19,12 +20,24 @@ def _hours(v: Values) -> str:
     return f"{v['months']} 月：{bands}"
 
 
-_NAMES = {"pue": "PUE", "carbon": "碳强度", "price": "电价"}
+_NAMES = {
+    "pue": "PUE",
+    "carbon": "碳强度",
+    "price": "电价",
+    "demand_charge": "每月需量电价",
+    "residual_carbon": "未签绿电合同电量的碳强度",
+    "water_on_site": "现场用水强度",
+    "water_off_site": "发电用水强度",
+}
 _BASES = {
     "measured": "实测",
     "target": "所属枢纽的目标值，并非实测",
     "usual": "没有更近的数字",
     "carbon": "电网平均",
+    "demand": "公布电价",
+    "residual_carbon": "剩余组合因子，市场法",
+    "on_site": "按机房设备能耗计",
+    "off_site": "按站点能耗计",
     "posted": "公布电价，含负荷率 {load:.0%} 下的需量电费",
     "energy": "公布电价",
     "paid": "据报的协议价",
@@ -58,12 +71,45 @@ def _carbon_bases(v: Values) -> str:
     return f"各站点碳强度的口径不同，不可直接比较：{said}"
 
 
+def _embodied(v: Values) -> str:
+    low, value, high = (f"{v[end] * HOUR_S:.4g}" for end in ("low", "value", "high"))
+    return f"芯片池 {v['pool']}：隐含碳为估计值，每卡时 {value} kg，范围 {low}～{high}"
+
+
+def _reported(v: Values) -> str:
+    low, high = (f"{v[end]:,.0f}" for end in ("low", "high"))
+    return (
+        f"芯片池 {v['pool']}：{v['chip']} 按报道价格的中值 {v['value']:,.0f} {v['currency']} 计"
+        f"（{low}～{high}），不含服务器与网络"
+    )
+
+
+def _varies(v: Values) -> str:
+    low, mean, high = (amount(v, v[end]) for end in ("low", "mean", "high"))
+    how = {
+        "factor": f"按{v['origin'] or '方案'}写明的时段",
+        "degC": f"随 {v['origin']} 的室外气温，变化关系为估计",
+    }.get(v["by"], f"按 {v['origin']}")
+    return (
+        f"站点 {v['site']}：{_NAMES[v['what']]} {how}在 {low}～{high} 之间变化，平均 {mean}，每"
+        f" {v['period_s'] / HOUR_S:,.4g} 小时重复"
+    )
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
     "price_needs_rate": "站点 {site}：站点库的电价以 {currency} 计，未给出汇率，不计算费用",
     "carbon_bases": _carbon_bases,
+    "varies": _varies,
+    "embodied_is_estimate": _embodied,
+    "price_is_reported": _reported,
+    "no_reported_price": "芯片池 {pool}：没有 {chip} 的报道价格，不计购置费用",
+    "demand_of_peak": "站点 {site}：需量电费按作业占用芯片全部训练、平均 PUE 下的最高功率计，"
+    "不足一月的按时长折算",
+    "no_residual": "站点 {site}：购买绿电，但其余电量的碳强度未知，不计市场法碳排放",
+    "start_assumed": "未给出 {key}，站点的变化从 1 月 1 日零时起算",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.units import KWH_J
+from computeplan.units import HOUR_S, KWH_J
 
 __all__ = ["PLACES", "PLACE_PHRASES", "amount"]
 
@@ -17,12 +17,24 @@ def _hours(v: Values) -> str:
     return f"months {v['months']}: {bands}"
 
 
-_NAMES = {"pue": "PUE", "carbon": "carbon", "price": "price of electricity"}
+_NAMES = {
+    "pue": "PUE",
+    "carbon": "carbon",
+    "price": "price of electricity",
+    "demand_charge": "charge for the highest demand of a month",
+    "residual_carbon": "carbon of power without a contract",
+    "water_on_site": "water on site",
+    "water_off_site": "water of power stations",
+}
 _BASES = {
     "measured": "measured",
     "target": "the target of its hub, not measured",
     "usual": "no nearer figure is known",
     "carbon": "mean of the grid",
+    "demand": "posted",
+    "residual_carbon": "residual factor, market based",
+    "on_site": "per energy of the IT",
+    "off_site": "per energy of the site",
     "posted": "posted, with the demand charge at a load of {load:.0%}",
     "energy": "posted",
     "paid": "reported as paid by contract",
@@ -35,8 +47,12 @@ def amount(v: Values, value: float) -> str:
     """Return a figure of a place with its unit, the same in both languages."""
     if v["what"] == "pue":
         return f"{value:.4g}"
-    if v["what"] == "carbon":
+    if v["what"] in ("carbon", "residual_carbon"):
         return f"{value * KWH_J * 1e3:.4g} g/kWh"
+    if v["what"] in ("water_on_site", "water_off_site"):
+        return f"{value * KWH_J:.3g} L/kWh"
+    if v["what"] == "demand_charge":
+        return f"{value * 1e3:.3g} {v['currency']}/kW"
     return f"{value * KWH_J:.3g} {v['currency']}/kWh"
 
 
@@ -64,6 +80,34 @@ def _carbon_bases(v: Values) -> str:
     return f"carbon of the sites counts unlike things and does not compare: {said}"
 
 
+def _embodied(v: Values) -> str:
+    low, value, high = (f"{v[end] * HOUR_S:.4g}" for end in ("low", "value", "high"))
+    return (
+        f"pool {v['pool']}: embodied carbon is an estimate, {value} kg per chip-hour, from {low} to"
+        f" {high}"
+    )
+
+
+def _reported(v: Values) -> str:
+    low, high = (f"{v[end]:,.0f}" for end in ("low", "high"))
+    return (
+        f"pool {v['pool']}: a {v['chip']} is taken to cost {v['value']:,.0f} {v['currency']}, the"
+        f" middle of what was reported, {low} to {high}; server and network are not in it"
+    )
+
+
+def _varies(v: Values) -> str:
+    low, mean, high = (amount(v, v[end]) for end in ("low", "mean", "high"))
+    how = {
+        "factor": f"in the parts that are written{' of ' + v['origin'] if v['origin'] else ''}",
+        "degC": f"with the outside temperature of {v['origin']}; how it follows is an estimate",
+    }.get(v["by"], f"by {v['origin']}")
+    return (
+        f"site {v['site']}: {_NAMES[v['what']]} varies from {low} to {high}, {mean} on average,"
+        f" {how}; it repeats after {v['period_s'] / HOUR_S:,.4g} h"
+    )
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
@@ -71,6 +115,17 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "price_needs_rate": "site {site}: no cost is counted, as the catalogue's price is in"
     " {currency} and no rate of exchange is given",
     "carbon_bases": _carbon_bases,
+    "varies": _varies,
+    "embodied_is_estimate": _embodied,
+    "price_is_reported": _reported,
+    "no_reported_price": "pool {pool}: no price of a {chip} was reported, so its purchase is not"
+    " counted",
+    "demand_of_peak": "site {site}: the demand charge is that of the highest draw, if what jobs"
+    " hold trains at the mean PUE, for as much of a month as the run lasts",
+    "no_residual": "site {site}: green power is bought, and without the carbon of the rest no"
+    " market-based carbon is counted",
+    "start_assumed": "what varies at sites begins on the first of January at midnight, as no"
+    " {key} is given",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

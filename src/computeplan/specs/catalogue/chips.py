@@ -238,6 +238,14 @@ class Price(Frozen):
     high: Amount | None = None
     """Upper end."""
 
+    @property
+    def middle(self) -> Money | None:
+        """The middle of the ends, or the only one; None without a number."""
+        ends = [end.value for end in (self.low, self.high) if end and end.value is not None]
+        if not ends or any(end.currency != ends[0].currency for end in ends):
+            return None
+        return Money(sum(end.amount for end in ends) / len(ends), ends[0].currency)
+
 
 class Chip(Frozen):
     """An accelerator as software buys it: one package, card or module."""

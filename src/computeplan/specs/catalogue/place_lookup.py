@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from computeplan.specs.catalogue.chips import Source
 from computeplan.specs.catalogue.facts import Fact
 from computeplan.specs.catalogue.lookup import name_key
-from computeplan.specs.catalogue.places import Climate, Place, Tariff
+from computeplan.specs.catalogue.places import Climate, Hours, Place, Tariff
 from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
@@ -28,7 +28,11 @@ __all__ = [
     "carbon_at",
     "climate_at",
     "contracted_at",
+    "demand_at",
+    "energy_price_at",
     "find_place",
+    "funds_at",
+    "hours_at",
     "is_place",
     "nearest_place",
     "place_aliases",
@@ -162,6 +166,29 @@ def tariff_at(place: Place) -> tuple[Tariff, Place] | None:
     )
 
 
+def hours_at(place: Place) -> Hours | None:
+    """Return when the bands of the day are in the posted tariff of a place; None if not known.
+
+    Examples
+    --------
+    >>> hours_at(find_place("shaoguan")).document
+    '粤发改价格〔2021〕331号'
+    """
+    posted = tariff_at(place)
+    if posted is None or posted[0].hours is None:
+        return None
+    named, where = posted[0].hours, posted[1]
+    return next((one.hours[named] for one in _chain(where) if named in one.hours), None)
+
+
+def funds_at(place: Place) -> Found | None:
+    """Return the government funds in the price of electricity."""
+    for one in _chain(place):
+        if one.components.funds is not None:
+            return Found(one.components.funds, one, "funds")
+    return None
+
+
 def contracted_at(place: Place) -> Found | None:
     """Return what data centres of a place, or of the hub's first cluster in it, pay by contract."""
     for one in (*_chain(place), *_seat(place)):
@@ -198,6 +225,26 @@ def price_at(place: Place, what: Literal["posted", "contracted"]) -> Found | Non
     is_whole = tariff.demand is not None
     fact = tariff.energy.model_copy(update=said)
     return Found(fact, where, what if is_whole else "energy")
+
+
+def energy_price_at(place: Place) -> Found | None:
+    """Return the posted price of electricity without the charge for the highest demand."""
+    posted = tariff_at(place)
+    return None if posted is None else Found(posted[0].energy, posted[1], "energy")
+
+
+def demand_at(place: Place) -> Found | None:
+    """Return the posted charge for the highest demand of a month.
+
+    Examples
+    --------
+    >>> demand_at(find_place("guangdong")).fact.text
+    '36.1 CNY/kW'
+    """
+    posted = tariff_at(place)
+    if posted is None or posted[0].demand is None:
+        return None
+    return Found(posted[0].demand, posted[1], "demand")
 
 
 def climate_at(place: Place) -> tuple[str, Climate] | None:

@@ -9,7 +9,7 @@ figure that is taken is a note; of an estimate the note tells its range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +19,19 @@ from computeplan.specs.catalogue.facts import Fact
 from computeplan.specs.catalogue.place_lookup import (
     Found,
     carbon_at,
+    demand_at,
+    energy_price_at,
     find_place,
     is_place,
     nearest_place,
     price_at,
     pue_at,
+    residual_carbon_at,
+    water_at,
 )
 from computeplan.specs.catalogue.places import LOAD_FACTOR, Place
 from computeplan.specs.documents.document import Document, KeyPath
+from computeplan.specs.logs.series import Series
 from computeplan.specs.money import Money
 from computeplan.units import CURRENCIES, KWH_J
 
@@ -48,13 +53,18 @@ class SiteFigures:
     """Names that stand for no place, prices that cannot be told."""
 
 
-def site_figures(document: Document) -> SiteFigures:
-    """Return what the sites of a document take from the catalogue.
+def site_figures(
+    document: Document, series: Mapping[tuple[str, str], Series] | None = None
+) -> SiteFigures:
+    """Return what the sites of a document take from the catalogue, and the means of files.
 
     Parameters
     ----------
     document : Document
         A scenario, not yet validated.
+    series : mapping of (str, str) to Series, optional
+        How figures go over the year, by site and figure. Where a file says the figure itself and
+        the site does not, its mean is taken.
 
     Examples
     --------
@@ -67,16 +77,30 @@ def site_figures(document: Document) -> SiteFigures:
     for name, site in sites.items() if isinstance(sites, dict) else ():
         if not isinstance(site, dict) or not isinstance(name, str):
             continue
-        place = _place_of(document, name, site, found)
+        means = dict(_means(name, site, series or {}))
+        place = _place_of(document, name, {**site, **means}, found)
+        if place is not None or means:
+            taken = found.taken.setdefault(name, {})
+            taken |= means
         if place is not None:
-            taken = found.taken[name] = {}
-            for key, one in _absent(site, place):
+            for key, one in _absent({**site, **means}, place):
                 taken[key] = _taken(document, name, key, one, place, found)
             if taken.get("carbon") and (carbon := carbon_at(place)) is not None:
                 bases[name] = str(carbon.place.carbon_basis)
     if len(set(bases.values())) > 1:
         found.notes.append(note("carbon_bases", sites=tuple(bases.items())))
     return found
+
+
+def _means(
+    name: str, site: dict[str, Any], series: Mapping[tuple[str, str], Series]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what a site does not write and a file says of every hour: the mean of the file."""
+    for (where, key), one in series.items():
+        is_file = str(site["varies"][key]).endswith(".csv") if where == name else False
+        if is_file and key not in site and one.unit not in ("factor", "degC"):
+            point = Money(one.mean, one.unit) if key == "price" else one.mean
+            yield key, _text(key, point)
 
 
 def _place_of(
@@ -86,6 +110,7 @@ def _place_of(
     at: KeyPath = ("sites", name)
     said = site.get("place")
     price = site.get("price")
+    asks = price in PRICES or site.get("demand_charge") == "posted"
     if isinstance(said, str) and is_place(said):
         return find_place(said)
     if isinstance(said, str):
@@ -93,17 +118,23 @@ def _place_of(
         found.problems.append(document.problem((*at, "place"), problem))
     elif said is not None:
         pass  # the schema says what a place is
-    elif is_place(name) and (price in PRICES or not {"pue", "carbon", "price"} <= site.keys()):
+    elif is_place(name) and (asks or not {"pue", "carbon", "price"} <= site.keys()):
         return find_place(name)
-    elif price in PRICES:
+    elif asks:
+        key = "price" if price in PRICES else "demand_charge"
+        price = site[key]
         problem = f"'{price}' is a price of the catalogue: say which place, such as place: guizhou"
-        found.problems.append(document.problem((*at, "price"), problem))
+        found.problems.append(document.problem((*at, key), problem))
     elif "pue" not in site and (nearest := nearest_place(name)):
         problem = f"pue is missing, and no place has this name.{nearest}  List: computeplan sites"
         found.problems.append(document.problem(at, problem, at_key=True))
     else:
         return None
-    found.taken[name] = {"pue": site.get("pue", 1.0), "price": None}  # what is wrong is told once
+    found.taken[name] = {
+        "pue": site.get("pue", 1.0),
+        "price": None,
+        "demand_charge": None,
+    }  # what is wrong is told once
     return None
 
 
@@ -113,9 +144,20 @@ def _absent(site: dict[str, Any], place: Place) -> Iterator[tuple[str, Found | N
         yield "pue", pue_at(place)
     if "carbon" not in site:
         yield "carbon", carbon_at(place)
-    price = site.get("price", "posted")
-    if price in PRICES:
+    price, demand = site.get("price", "posted"), site.get("demand_charge")
+    if price == "posted" and demand is not None:
+        yield "price", energy_price_at(place)
+    elif price in PRICES:
         yield "price", price_at(place, price)
+    if demand == "posted":
+        yield "demand_charge", demand_at(place)
+    for key, one in (
+        ("residual_carbon", residual_carbon_at(place)),
+        ("water_on_site", water_at(place, "on_site")),
+        ("water_off_site", water_at(place, "off_site")),
+    ):
+        if key not in site and one is not None:
+            yield key, one
 
 
 def _taken(
@@ -123,6 +165,14 @@ def _taken(
 ) -> Any:
     """Return a value as a person writes it, with its note; None if there is none."""
     written = document.data["sites"][name].get("price")
+    if key == "demand_charge" and written == "contracted":
+        problem = "a contracted price has all in it: drop demand_charge, or write the price"
+        found.problems.append(document.problem(("sites", name, key), problem))
+        return None
+    if one is None and key == "demand_charge":
+        problem = f"no demand charge of {place.name} is known; write demand_charge: 31 CNY/kW"
+        found.problems.append(document.problem(("sites", name, key), problem))
+        return None
     if one is None and key == "price" and written in PRICES:
         problem = f"no {written} price of {place.name} is known; write price: 0.5 CNY/kWh"
         found.problems.append(document.problem(("sites", name, key), problem))
@@ -132,12 +182,13 @@ def _taken(
     point = one.fact.point
     if isinstance(point, Money) and point.currency not in CURRENCIES:
         problem = (
-            f"the catalogue's price of {place.name} is {_text(key, point)}, and money is told in"
+            f"the catalogue's {key} of {place.name} is {_text(key, point)}, and money is told in"
             f" {' or '.join(CURRENCIES)}: write price: 0.1 USD/kWh, or null for no cost"
         )
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
-    if isinstance(point, Money) and written not in PRICES and not _converts(document, point):
+    is_asked = written in PRICES or key == "demand_charge"
+    if isinstance(point, Money) and not is_asked and not _converts(document, point):
         found.notes.append(note("price_needs_rate", site=name, currency=point.currency))
         return None
     found.notes.append(_note(name, key, one))
@@ -156,8 +207,12 @@ def _text(key: str, point: Any) -> Any:
     """Return a value as a person writes it."""
     if key == "pue":
         return float(f"{point:.6g}")
-    if key == "carbon":
+    if key in ("carbon", "residual_carbon"):
         return f"{point * KWH_J * 1e3:.6g} g/kWh"
+    if key in ("water_on_site", "water_off_site"):
+        return f"{point * KWH_J:.6g} L/kWh"
+    if key == "demand_charge":
+        return f"{point.amount * 1e3:.6g} {point.currency}/kW"
     return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
 
 
