@@ -179,7 +179,9 @@ def _result(
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
     if any(counts.is_capped for found in counted.values() for counts in found):
-        notes.append(note("power_capped"))
+        pools = [pool for case in played for pool in case.world.pools]
+        estimates = dict.fromkeys(pool.chip for pool in pools if pool.caps is None)
+        notes.append(note("power_capped", estimates=tuple(estimates)))
     counted_alike = in_one_window(_case_result(case, counted[case.name]) for case in played)
     found = {case.name: result for case, result in zip(played, counted_alike, strict=True)}
     results = [(case.name, case.world, found[case.name]) for case in played]

@@ -9,6 +9,7 @@ from typing import Literal
 from computeplan.arrays import FloatArray
 from computeplan.distributions import law_discount, law_mean_s
 from computeplan.physics.checkpoint import even_restart_s
+from computeplan.physics.power.caps import CapCurve
 from computeplan.specs.sites import Retire
 from computeplan.specs.uncertain import Factor
 from computeplan.world.faults import Kind, Slow
@@ -82,6 +83,8 @@ class Pool:
     """Share of the speed of training that is lost when it is hottest."""
     placement: Placement | None = None
     """How nodes are chosen for jobs; None if groups do not count."""
+    caps: CapCurve | None = None
+    """Speed and draw of a chip under a cap, as measured; None where nothing was."""
 
     @property
     def n_chips(self) -> int:
