@@ -30,6 +30,8 @@ from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
 
+ENERGIES = ("", "it_", "chip_")
+"""Meters of energy by site, as names have them."""
 _Some = slice | IntArray
 _EVERY = slice(None)
 
@@ -433,11 +435,17 @@ def _rates(world: World) -> dict[str, FloatArray]:
     ones = np.ones(power["energy_kwh"].shape)
     return {
         **power,
+        **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "cost_usd": power["cost_usd"] + np.nan_to_num(rent),
         "rent_usd": ones * paid,
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
     }
+
+
+def _up_to_idle(rate: FloatArray) -> FloatArray:
+    """Return what of the power in each phase is drawn in any: as much as is drawn idle."""
+    return _floats(np.minimum(rate, rate[:, [IDLE]]))
 
 
 def _goodput(of: _Of) -> FloatArray:

@@ -79,6 +79,7 @@ _HEADLINE = (
     "service_chip_h",
     "service_lacked_chip_h",
     "energy_kwh",
+    "energy_floor_kwh",
     "energy_jobs_kwh",
     "energy_services_kwh",
     "kwh_per_gtok",
@@ -133,7 +134,7 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     if any(DONE in case.values for case in cases):
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
-        not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h"}
+        not_here |= {*PER_TOKEN, "energy_floor_kwh", "energy_jobs_kwh", "held_chip_h"}
     else:
         not_here |= {*PER_TOKEN.values()}
     return tuple(
