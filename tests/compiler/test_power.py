@@ -5,7 +5,7 @@ import pytest
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
-from computeplan.compiler.power import caps_of, estimated_states, node_of, states_of
+from computeplan.compiler.power import beside_frac, caps_of, estimated_states, node_of, states_of
 from computeplan.ledger import BLOCKED, IDLE, LOST, REPAIR, RESTART, SAVE, TRAIN
 from computeplan.physics.power.states import default_states
 from computeplan.specs.catalogue.chips import Chip
@@ -142,6 +142,14 @@ def test_a_pool_without_a_limit_has_no_watts():
 
 
 # -- chips -----------------------------------------------------------------------------------------
+
+
+def test_what_a_cap_on_a_chip_does_not_lower_in_its_server_by_hand():
+    """Host and constant loss of an H100 node, over what its chips bring to the plug computing."""
+    chips_w = 8 * 668.2 * 1.1
+    assert beside_frac(load_chip("nvidia/h100-sxm")[0]) == pytest.approx(
+        (HOST_W * 1.1 + SUPPLY_W) / chips_w
+    )
 
 
 def test_idle_watts_of_a_chip_file_count_and_a_context_adds_to_them():

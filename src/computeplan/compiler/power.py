@@ -35,7 +35,15 @@ from computeplan.specs.sites import PowerWatts
 from computeplan.world.jobs import Jobs
 from computeplan.world.pools import Pool
 
-__all__ = ["caps_of", "curve_through", "estimated_states", "node_of", "powered", "states_of"]
+__all__ = [
+    "beside_frac",
+    "caps_of",
+    "curve_through",
+    "estimated_states",
+    "node_of",
+    "powered",
+    "states_of",
+]
 
 NODE_CHIPS = 8
 KEYS = {"compute": "compute", "comm": "comm", "load": "load", "context": "wait", "idle": "idle"}
@@ -122,6 +130,28 @@ def caps_of(chip: Chip) -> CapCurve | None:
     """
     points = power_table().curves.get(chip.name)
     return None if points is None else curve_through(points)
+
+
+def beside_frac(chip: Chip) -> float:
+    """Return what its server draws as long as a chip computes, over the draw of the chip.
+
+    Host and constant losses: what a cap on the chip does not lower. With it `energy_frac` and
+    `best_cap` count the energy of the node.
+
+    Raises
+    ------
+    ValueError
+        If the board limit of the chip is not known.
+
+    Examples
+    --------
+    >>> from computeplan.specs.catalogue.lookup import load_chip
+    >>> f"{beside_frac(load_chip('A100')[0]):.2f}"
+    '0.42'
+    """
+    n_chips, node = node_of(chip)
+    idle_w, chips_w = float(node_watts(0.0, node)), n_chips * states_of(chip).compute_w
+    return idle_w / (float(node_watts(chips_w, node)) - idle_w)
 
 
 def curve_through(points: CapPoints) -> CapCurve:
