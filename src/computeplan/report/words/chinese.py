@@ -489,7 +489,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "training_mix": lambda v: (
         f"资源池 {v['pool']}：训练时每芯片 {v['chip_w']:.0f} W，其中 {_percent(v['exposed_frac'])}"
         "的时间在等待通信"
-        + ("，由单步耗时的计算得出" if v["is_priced"] else "，部分取常见比例（估计值）")
+        + (
+            "，由单步耗时的计算得出"
+            if v["is_priced"]
+            else "，未计算单步耗时的作业取常见比例（估计值）"
+        )
     ),
     "no_tdp": "{chip}：没有公布 TDP；给出资源池的功率后才能计算能耗",
     "no_tdp_of_own_chip": "{chip}：没有 TDP，因此没有能耗；请在芯片文件中填写 {field}，"

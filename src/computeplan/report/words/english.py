@@ -358,7 +358,11 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "training_mix": lambda v: (
         f"pool {v['pool']}: a chip draws {v['chip_w']:.0f} W in training,"
         f" {_percent(v['exposed_frac'])} of which it waits for communication"
-        + (", as its steps are priced" if v["is_priced"] else ", in part a usual share (estimate)")
+        + (
+            ", as its steps are priced"
+            if v["is_priced"]
+            else ", a usual share (estimate) for jobs whose steps are not priced"
+        )
     ),
     "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
     "no_tdp_of_own_chip": "{chip}: no TDP, so no energy; fill in {field} of your chip, or give"
