@@ -1,4 +1,7 @@
-"""``computeplan chips`` and ``models``: what the catalogue knows, and from where."""
+"""``computeplan chips`` and ``models``: what the catalogue knows, and from where.
+
+Long because both are one command, which lists and shows, and what each of them says.
+"""
 
 from __future__ import annotations
 

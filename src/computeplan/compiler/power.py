@@ -147,7 +147,7 @@ def beside_frac(chip: Chip) -> float:
     --------
     >>> from computeplan.specs.catalogue.lookup import load_chip
     >>> f"{beside_frac(load_chip('A100')[0]):.2f}"
-    '0.42'
+    '0.41'
     """
     n_chips, node = node_of(chip)
     idle_w, chips_w = float(node_watts(0.0, node)), n_chips * states_of(chip).compute_w
