@@ -84,6 +84,26 @@ def test_each_tenant_has_the_measures_of_its_jobs():
     assert case.tenants["big"]["carbon_jobs_kg"] == pytest.approx([0.4 * kwh])
 
 
+def test_the_idle_share_is_what_nodes_draw_without_work_by_hand():
+    """4 of 8 chips train for 10 h, the others idle: 150 W of a chip, 2 kW around eight of them."""
+    watts = {"compute": "600 W", "idle": "150 W", "node_overhead": "1.6 kW", "network": "400 W"}
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 4, "chips": 8, "power": watts}
+    job = {"chips": 4, "train_for": "10 h", "checkpoint": {"every": "never"}}
+    (case,) = cp.run(
+        cp.load(scenario_of({"j": job}, sites={"s": {"pue": 1.5, "pools": {"p": pool}}}))
+    ).cases.values()
+    by_hand = {
+        "energy_kwh": (4 * (0.6 + 0.5) + 4 * (0.15 + 0.5)) * 10 * 1.5,
+        "energy_floor_kwh": 8 * (0.15 + 0.5) * 10 * 1.5,
+        "energy_jobs_floor_kwh": 4 * (0.15 + 0.5) * 10 * 1.5,
+        "energy_idle_kwh": 4 * (0.15 + 0.5) * 10 * 1.5,
+        "energy_it_floor_kwh": 8 * (0.15 + 0.5) * 10,
+        "energy_chip_floor_kwh": 8 * 0.15 * 10,
+    }
+    for name, kwh in by_hand.items():
+        assert case.values[name] == pytest.approx(kwh), name
+
+
 def test_a_job_on_a_slow_pool_holds_less_in_effect():
     """On b it takes twice as long as on a: half of what it holds there counts."""
     pools = {n: {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4} for n in "ab"}

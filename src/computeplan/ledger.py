@@ -115,7 +115,7 @@ class Ledger:
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
     """Names of the weights. ``slow`` is the share of speed that is lost while a job trains;
-    ``capped`` is the part of it for which the power of training is not drawn either. Signals weigh
+    ``capped`` is the share of the power of training that is not drawn under a cap. Signals weigh
     chip-seconds, whatever these draw."""
     spans: Sequence[Span] | None = None
     """Timeline of the first run, if it was asked for."""

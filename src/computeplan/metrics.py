@@ -30,6 +30,8 @@ from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
 
+ENERGIES = ("", "it_", "chip_")
+"""Meters of energy by site, as names have them."""
 _Some = slice | IntArray
 _EVERY = slice(None)
 
@@ -112,7 +114,8 @@ Measure = Callable[[_Of], FloatArray]
 Booked = Callable[[str], FloatArray]  # weight -> chip-seconds times it, (n_runs, n_pools, n_phases)
 
 _FOLLOWS = {
-    **dict.fromkeys(("energy_kwh", "carbon_market_kg", "water_grid_l"), "energy"),
+    **dict.fromkeys(("energy_kwh", "energy_floor_kwh"), "energy"),
+    **dict.fromkeys(("carbon_market_kg", "water_grid_l"), "energy"),
     "electricity_usd": "cost",
     "carbon_kg": "carbon",
 }
@@ -467,16 +470,15 @@ def _taken(
         return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
 
     with np.errstate(all="ignore"):
-        seconds = booked("seconds")
-        found = {name: at_sites(seconds, rate) for name, rate in _rates(world).items()}
-        rates = _power_rates(world)
-        for weight in {_weight_of(name, world) for name in rates}:
-            drawn = booked(weight)
-            spared = None if capped is None else capped(weight)
-            for name in (name for name in rates if _weight_of(name, world) == weight):
-                found[name] = at_sites(drawn, rates[name])
-                if spared is not None:
-                    found[name] = found[name] - at_sites(spared, rates[name])
+        power, found = _power_rates(world), dict[str, FloatArray]()
+        rates = _rates(world, power) | power
+        weights = {name: _weight_of(name, world) for name in rates}
+        drawn = {weight: booked(weight) for weight in set(weights.values())}
+        spared = {weight: capped(weight) for weight in drawn} if capped is not None else {}
+        for name, weight in weights.items():
+            found[name] = at_sites(drawn[weight], rates[name])
+            if name in power and spared:
+                found[name] = found[name] - at_sites(spared[weight], rates[name])
         found["demand_usd"] = found["energy_kwh"] * demand
         known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
         found["cost_usd"] = found["electricity_usd"] + sum(known)
@@ -511,13 +513,14 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
     }
 
 
-def _rates(world: World) -> dict[str, FloatArray]:
-    """Return what a chip-second adds to each measure beside its power; as `_power_rates`."""
+def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return what a chip-second adds to each measure that no cap takes from; as `_power_rates`."""
     ones = np.ones((len(world.pools), len(PHASES)))
     return {
         "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
         "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
         "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
+        **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
     }
@@ -539,6 +542,11 @@ def _energy_in(phase: int) -> Measure:
         return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=1))
 
     return measured
+
+
+def _up_to_idle(rate: FloatArray) -> FloatArray:
+    """Return what of the power in each phase is drawn in any: as much as is drawn idle."""
+    return _floats(np.minimum(rate, rate[:, [IDLE]]))
 
 
 def _goodput(of: _Of) -> FloatArray:

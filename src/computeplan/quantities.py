@@ -270,8 +270,18 @@ QUANTITIES = _table(
         "nodes, network, cooling and power delivery (IT energy x PUE).", 4,
     ),
     Quantity(
+        "energy_floor_kwh", "kWh", "Idle share of the energy", "能耗中的空闲部分",
+        "What of the energy the same nodes would draw in the same time without any work: all of "
+        "that of idle ones, of busy ones as much as they draw idle, of those in repair what they "
+        "draw there.", 4,
+    ),
+    Quantity(
         "energy_jobs_kwh", "kWh", "Energy of jobs", "作业能耗",
         "Site energy of chips that jobs hold; it does not depend on other cases.", 4,
+    ),
+    Quantity(
+        "energy_jobs_floor_kwh", "kWh", "Idle share of the energy of jobs", "作业能耗中的空闲部分",
+        "What chips that jobs hold would draw idle in the same time.", 4,
     ),
     Quantity(
         "energy_idle_kwh", "kWh", "Energy of idle chips", "空闲芯片能耗",
@@ -296,13 +306,29 @@ QUANTITIES = _table(
         "window; by tenant to the end of the run.", 4,
     ),
     Quantity(
+        "energy_services_floor_kwh", "kWh", "Idle share of the energy of services",
+        "服务能耗中的空闲部分",
+        "What chips that services hold would draw idle in the same time.", 4,
+    ),
+    Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
         "Energy of nodes and network to the end of the window, without cooling and power "
         "delivery.", 4,
     ),
     Quantity(
+        "energy_it_floor_kwh", "kWh", "Idle share of the energy of IT", "IT 设备能耗中的空闲部分",
+        "What of the energy of nodes and network is drawn whatever they do, as in "
+        "`energy_floor_kwh`.", 4,
+    ),
+    Quantity(
         "energy_chip_kwh", "kWh", "Energy of chips alone", "芯片能耗",
         "Energy of the accelerators alone, to the end of the window.", 4,
+    ),
+    Quantity(
+        "energy_chip_floor_kwh", "kWh", "Idle share of the energy of chips alone",
+        "芯片能耗中的空闲部分",
+        "What of the energy of the accelerators is drawn whatever they do, as in "
+        "`energy_floor_kwh`.", 4,
     ),
     Quantity(
         "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "单位 token 能耗",

@@ -9,7 +9,7 @@ import pytest
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
-from computeplan.ledger import IDLE, REPAIR, SAVE, TRAIN
+from computeplan.ledger import IDLE, TRAIN
 from computeplan.physics.steptime.transformer import flop_per_token, shape_of
 from computeplan.report.words import sentences
 
@@ -176,13 +176,7 @@ def test_optimal_interval_uses_the_jobs_own_mtbf():
     assert world_of(**changes).jobs[0].interval_s[0] / 60 == pytest.approx(18.605, abs=2e-3)
 
 
-def test_watts_by_phase_and_meter():
-    pool = world_of().pools[0]
-    assert pool.meter == "chip"
-    assert pool.chip_w[TRAIN] == pytest.approx(621)
-    assert pool.chip_w[TRAIN] + pool.node_overhead_w[TRAIN] == pytest.approx(969)
-    assert pool.chip_w[REPAIR] == pool.node_overhead_w[REPAIR] == 0
-    assert pool.chip_w[SAVE] < pool.chip_w[TRAIN]
+def test_watts_at_a_meter_with_the_host_have_nothing_around_them():
     own = world_of(
         **{"sites.s.pools.p.power": {"meter": "node", "compute": "1 kW", "idle": "200 W"}}
     )

@@ -47,9 +47,25 @@ def capped(share, pool=0):
     return Capped(((0.0, {pool: share}),))
 
 
-def world_of(jobs, *steps, n_nodes=4, pools=("p",), faults=None, saves=None, horizon=None):
+NODE = {"meter": "node", "compute": "1 kW", "load": "400 W", "wait": "350 W", "idle": "300 W"}
+"""Watts of a node as one: what it gives up, its chip gives up."""
+
+
+def world_of(
+    jobs,
+    *steps,
+    n_nodes=4,
+    pools=("p",),
+    faults=None,
+    saves=None,
+    horizon=None,
+    chip="nvidia/h100-sxm",
+    power=NODE,
+):
     """Return nodes of one chip and jobs (arrival, nodes, work) [s], under a policy that caps."""
-    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": n_nodes}
+    pool = {"chip": chip, "chips_per_node": 1, "chips": n_nodes}
+    if power is not None:
+        pool["power"] = power
     scenario = cp.load(
         {
             "computeplan": 1,
@@ -190,6 +206,54 @@ def test_a_pool_that_is_not_named_keeps_its_cap_and_others_have_none():
     steps = (0.0, {0: 0.5}), (500.0, {1: 0.5})
     world = world_of([(0, 4, 1000), (0, 4, 1000)], *steps, pools=("p", "q"))
     assert played(world).end_s[0].tolist() == [2000.0, 1500.0]
+
+
+# -- hosts draw on, and chips give way -------------------------------------------------------------
+
+CHIP = {"compute": "250 W", "idle": "50 W", "node_overhead": "90 W", "network": "10 W"}
+"""A node draws 350 W in training and 150 W idle, 100 W of it beside the chip, times the PUE."""
+
+
+def under(chip_w, chip, power=CHIP):
+    """Return the books of 4 nodes and 1000 s of work, under a cap for chips of so many watts."""
+    world = world_of([(0, 4, 1000)], (0.0, {0: (chip_w + 100) / 350}), chip=chip, power=power)
+    return played(world), world
+
+
+@pytest.mark.parametrize(("draw_frac", "speed_frac"), [(0.646, 0.842), (0.832, 0.942)])
+def test_a_chip_with_measured_caps_trains_as_fast_as_was_measured(draw_frac, speed_frac):
+    """Zeus on the V100: capped at 0.6 and 0.8 of its limit it draws 0.646 and 0.832, and so on."""
+    ledger, world = under(draw_frac * 250, "nvidia/v100")
+    assert ledger.end_s[0, 0] == pytest.approx(1000 / speed_frac)
+    drawn_j = 4 * 1000 / speed_frac * (draw_frac * 250 + 100) * 1.25
+    assert kwh(ledger, world)[0] == pytest.approx(drawn_j / 3.6e6)
+    assert ledger.peak_w[0] == pytest.approx(4 * (draw_frac * 250 + 100) * 1.25)
+
+
+def test_below_the_lowest_measured_cap_speed_falls_as_the_watts():
+    """At 0.4 of its limit a V100 draws 0.447 and has 0.531 of its speed; half of that draw."""
+    ledger, _ = under(0.447 / 2 * 250, "nvidia/v100")
+    assert ledger.end_s[0, 0] == pytest.approx(1000 / (0.531 / 2))
+
+
+@pytest.mark.parametrize("chip_w", [200.0, 125.0, 50.0])
+def test_without_measured_caps_speed_falls_as_the_watts_of_the_chip(chip_w):
+    ledger, _ = under(chip_w, "nvidia/h100-sxm")
+    assert ledger.end_s[0, 0] == pytest.approx(1000 * 250 / chip_w)
+
+
+def test_below_idle_a_chip_slows_down_with_the_cap():
+    """A cap of 75 W on nodes that draw 150 idle: half of the speed that chips have at 50 of 250."""
+    ledger, world = under(-25, "nvidia/h100-sxm")
+    assert ledger.end_s[0, 0] == pytest.approx(1000 * 10)
+    assert ledger.peak_w[0] == pytest.approx(world.draw_w([0]))
+
+
+def test_caps_of_chips_say_nothing_of_watts_that_hold_the_host():
+    node = {"meter": "node", "compute": "350 W", "load": "9 W", "wait": "9 W", "idle": "150 W"}
+    ledger, world = under(75, "nvidia/v100", node)
+    assert world.pools[0].caps is None
+    assert ledger.end_s[0, 0] == pytest.approx(2000)
 
 
 @dataclass(frozen=True)
@@ -384,7 +448,7 @@ def test_the_batch_engine_leaves_what_caps_to_the_other():
 
 def shared(policy, *, jobs=2, cap="1 kW"):
     """Return a result: jobs of 2 nodes and 3 h each on 4 nodes, under a cap."""
-    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4}
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4, "power": NODE}
     return cp.run(
         cp.load(
             {

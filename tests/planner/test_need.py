@@ -235,7 +235,8 @@ def every(scenario, paths, counts):
 @pytest.fixture(scope="module")
 def by_chips():
     chips = {"sites.here.pools.a.chips": int, "jobs.j.chips": int}
-    scenario = load({"jobs.j.deadline": "6 d"})
+    network = {"network": "500 W"}  # with tiers of switches more chips may take more energy
+    scenario = load({"jobs.j.deadline": "6 d", "sites.here.pools.a.power": network})
     return scenario, every(scenario, chips, range(8, 168, 8))
 
 

@@ -44,7 +44,7 @@ BEYOND = {
     "about": "k1",
 }
 LAW = {"law": "weibull_min", "shape_name": "c", "shape": 0.6, "scale_s": 1e5, "p": 1e-9}
-ONE_CHIP_KIND = {"pool": "p1", "states": ("save", "idle"), "meter": "chip"}
+ONE_CHIP_KIND = {"pool": "p1", "states": ("load", "wait", "idle"), "meter": "chip"}
 
 PLACE = {
     "site": "s1", "place": "q1", "what": "price", "basis": "posted", "when": "2025-06",
@@ -111,6 +111,19 @@ NOTES = {
     "carbon_is_high": [{"site": "s1", "kg_per_j": 4 / 3.6e6, "usual_kg_per_j": 2 / 3.6e6}],
     "batches_rounded": [{"jobs": (("j1", 512, 8192),)}],
     "no_watts_of_compute": [ONE_CHIP_KIND],
+    "watts_by_state": [
+        {
+            "chip": "acme/x1",
+            "estimates": (
+                *("compute", "comm", "load", "context", "idle", "node_overhead", "network"),
+            ),
+        },
+    ],
+    "training_mix": [
+        {"pool": "p1", "exposed_frac": 0.14, "is_priced": priced, "chip_w": 600.0}
+        for priced in (True, False)
+    ],
+    "power_capped": [{"estimates": ("acme/x1",)}, {"estimates": ()}],
     "watts_as_of_compute": [ONE_CHIP_KIND],
     "exchange_rate": [{"usd_per_cny": 0.14, "on": "2026-01-01"}],
     "faults_of_other_chip": [OTHER, OTHER | {"high": 1.0, "is_assumed": False}],

@@ -218,7 +218,7 @@ def test_notes_of_several_chips_are_one_line_and_none_is_repeated():
 
 def test_three_notes_are_shown_those_that_could_change_the_answer_first():
     notes = [
-        note("watts_are_shares_of_tdp"),
+        note("watts_by_state", chip="a/1", estimates=("comm",)),
         note("tiers_alone", job="j"),
         note("no_price", site="s"),
         note("chips_unused", job="j", n_used=1, n_chips=2, chip="c", n_sequences=3),
@@ -238,7 +238,8 @@ def test_a_note_of_a_later_version_is_not_hidden():
 def test_the_page_of_notes_has_all_of_them_chip_by_chip_and_facts_last():
     facts = {"saves": note("saves_at_best", interval_s=330.0)} | lacking(0.5, 0.1)
     case = CaseResult({"ettr": np.ones(3)}, facts=facts)
-    notes = (note("chip_is_estimate", chip="a/1"), note("watts_are_shares_of_tdp"))
+    of_watts = note("watts_by_state", chip="a/1", estimates=("comm",))
+    notes = (note("chip_is_estimate", chip="a/1"), of_watts, note("no_price", site="s"))
     page = as_markdown(Result("q", "What it shows.", {"a": case}, notes=notes))
     heads = [line for line in page.splitlines() if line.startswith("#")]
     assert heads == ["# q", "## What to know", "## a/1", "## Facts of the cases"]

@@ -565,6 +565,21 @@ def test_one_chip_is_shown_with_sources():
     assert document["default_mfu"][0]["mfu"] == 0.394
 
 
+def test_a_chip_shows_its_watts_by_state_and_the_cap_with_the_least_energy():
+    """Of measured caps of the V100 0.6 takes the least: 0.646 of the draw at 0.842 of the speed."""
+    assert "comm                    ~255.7 W\n  load                    100 W" in run(
+        chips, "show", "H100-SXM"
+    )
+    assert "none measured" in run(chips, "show", "H100-SXM")
+    assert "least energy of the chip for the same work: cap 0.57" in run(chips, "show", "V100")
+    document = json.loads(run(chips, "show", "V100", "--json"))
+    of_chip, of_node = document["least_energy"]
+    assert (of_chip["meter"], of_node["meter"]) == ("chip", "node")
+    assert 0.95 * 0.646 / 0.842 < of_chip["energy_frac"] < 0.646 / 0.842
+    assert of_chip["cap_frac"] < of_node["cap_frac"]
+    assert document["estimated_states"] == ["compute", "comm", "load", "context", "idle"]
+
+
 def test_models_are_listed_and_shown():
     text = run(models)
     assert all(name in text for name in model_names())

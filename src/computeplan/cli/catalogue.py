@@ -1,9 +1,13 @@
-"""``computeplan chips`` and ``models``: what the catalogue knows, and from where."""
+"""``computeplan chips`` and ``models``: what the catalogue knows, and from where.
+
+Long because both are one command, which lists and shows, and what each of them says.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import click
@@ -11,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from computeplan.cli.options import json_option
+from computeplan.compiler.power import beside_frac, caps_of, estimated_states, states_of
 from computeplan.errors import ScenarioError
 from computeplan.notes import Notes
+from computeplan.physics.power.caps import CapCurve, best_cap, capped, energy_frac
 from computeplan.physics.steptime.transformer import (
     flop_per_token,
     mtp_flop_per_token,
@@ -237,7 +243,19 @@ def _chip_summary(chip: Chip) -> dict[str, Any]:
 
 def _more_of_chip(chip: Chip) -> dict[str, Any]:
     mfus = [entry.model_dump(mode="json") for entry in default_mfus(chip.name)]
-    return {"aliases": aliases_of(chip.name), "default_mfu": mfus}
+    return {"aliases": aliases_of(chip.name), "default_mfu": mfus, **_power_of_chip(chip)}
+
+
+def _power_of_chip(chip: Chip) -> dict[str, Any]:
+    """Return watts by state, which are estimates, and the caps with the least energy."""
+    if chip.tdp_w is None:
+        return {"state_w": None, "estimated_states": [], "least_energy": []}
+    curve = caps_of(chip)
+    meters = {"chip": 0.0, "node": beside_frac(chip)}
+    best = [] if curve is None else [_least_energy(curve, *one) for one in meters.items()]
+    states = {name.removesuffix("_w"): w for name, w in asdict(states_of(chip)).items()}
+    estimates = list(estimated_states(chip))
+    return {"state_w": states, "estimated_states": estimates, "least_energy": best}
 
 
 def _above_chip(chip: Chip) -> list[str]:
@@ -250,12 +268,39 @@ def _above_chip(chip: Chip) -> list[str]:
     return lines
 
 
+def _least_energy(curve: CapCurve, meter: str, beside: float) -> dict[str, Any]:
+    """Return the cap with the least energy for the same work at a meter."""
+    cap = best_cap(curve, beside)
+    speed, energy = capped(curve, cap)[0], energy_frac(curve, cap, beside)
+    of_cap = {"cap_frac": cap, "speed_frac": float(speed), "energy_frac": float(energy)}
+    return {"meter": meter, **of_cap}
+
+
 def _below_chip(chip: Chip) -> list[str]:
-    found = default_mfus(chip.name)
+    found, power = default_mfus(chip.name), _power_lines(chip)
     if not found:
-        return ["\ndefault mfu: none measured; give mfu in the scenario"]
+        return [*power, "\ndefault mfu: none measured; give mfu in the scenario"]
     lines = (f"  {entry.model_class}, {entry.precision}: {sentence(entry.note)}" for entry in found)
-    return ["\ndefault mfu", *lines]
+    return [*power, "\ndefault mfu", *lines]
+
+
+def _power_lines(chip: Chip) -> list[str]:
+    """Return what scenarios take of its power: watts by state, caps with the least energy."""
+    found = _power_of_chip(chip)
+    if found["state_w"] is None:
+        return []
+    guessed = found["estimated_states"]
+    states = (
+        f"  {f'{state} ':24}{'~' if state in guessed else ''}{watts:.4g} W"
+        for state, watts in found["state_w"].items()
+    )
+    caps = [
+        f"least energy of the {best['meter']} for the same work: cap {best['cap_frac']:.2f} of the"
+        f" limit, speed {best['speed_frac']:.2f}, energy {best['energy_frac']:.2f}"
+        for best in found["least_energy"]
+    ]
+    none = ["caps: none measured; that speed falls as the watts of the chip is an estimate"]
+    return ["\nwatts by state in scenarios (~ an estimate)", *states, *(caps or none)]
 
 
 chips = _command(

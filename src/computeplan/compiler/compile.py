@@ -18,6 +18,7 @@ from computeplan.compiler.feasibility import check_feasible, check_size
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
+from computeplan.compiler.power import powered
 from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
 from computeplan.compiler.services import services_of
 from computeplan.compiler.site_signals import signals_of
@@ -74,6 +75,10 @@ def compile_world(scenario: Scenario) -> World:
     sharers, of_storage = share_storage(jobs, scenario.jobs, pools, scenario.policy.name)
     all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
     notes += [*of_workloads, *_rate(scenario)]
+    for p, pool in enumerate(pools):
+        spec, chip = scenario.pool(pool.name), scenario.chip_of(pool.name)
+        pools[p], of_power = powered(pool, spec, chip, all_jobs, p)
+        notes += of_power
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     services, of_services = services_of(scenario, pools)
     notes += [*of_services, *quota_notes(scenario, pools)]

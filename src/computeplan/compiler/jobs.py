@@ -80,6 +80,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         step_factor=tuple(p.speed.factor for p in on),
         is_timed=job.train_for is not None,
         priced=tuple(p.speed.priced for p in on),
+        exposed_frac=tuple(p.speed.exposed_frac for p in on),
         saves_at_best=job.checkpoint is not None and job.checkpoint.every == "optimal",
         tiers=tuple(p.saving.tiers for p in on),
         n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,

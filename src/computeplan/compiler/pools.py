@@ -1,22 +1,18 @@
-"""A pool compiled: its nodes, their faults and planned stops, and watts by phase."""
+"""A pool compiled, but for its watts, which jobs decide: its nodes, faults and planned stops."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from computeplan.compiler.faults import kinds_on
 from computeplan.compiler.site_accounts import accounts_of, notes_of_accounts
 from computeplan.distributions import law_mean_s
-from computeplan.notes import Note, Notes, note
-from computeplan.physics.power import StateWatts, default_watts
+from computeplan.notes import Notes, note
 from computeplan.quantities import PHASES
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.lookup import is_of_catalogue
 from computeplan.specs.faults import FaultKind
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.maintenance import PlannedStop
@@ -27,9 +23,6 @@ from computeplan.world.maintenance import Maintain, Stop
 from computeplan.world.pools import Placement, Pool
 
 __all__ = ["pool_of"]
-
-STATES = ("compute", "load", "wait", "idle", "repair", "node_overhead", "network")
-"""Whose watts a pool may give."""
 
 
 def pool_of(
@@ -55,13 +48,11 @@ def pool_of(
     assert per_node is not None  # cross-checked
     spares = spec.spares.n_nodes(per_node)
     n_in_all = spec.chips // per_node + sum(spares)
-    watts, of_watts = _watts(name, spec, chip, per_node)
     path = f"sites.{site_name}.pools.{name}"
     kinds, of_kinds = kinds_on(name, spec, chip, per_node, faults, logs, chips, path, fixed=fixed)
     stops, of_stops = _stops(name, n_in_all, planned, len(faults))
-    states = [watts.compute_w, watts.compute_w, watts.load_w, watts.load_w, watts.wait_w]
-    on, powered = np.ones((2, len(PHASES)))
-    powered[-1] = 0.0  # a node in repair draws nothing around its chips
+    unknown_w = np.full(len(PHASES), math.nan)
+    of_chip = [note("chip_is_estimate", chip=chip.name)] if chip.is_estimate else []
     pool = Pool(
         name=name,
         site=site_name,
@@ -73,17 +64,18 @@ def pool_of(
         stops=stops,
         n_crews=spec.crews if spec.crews is None or spec.crews < n_in_all else None,  # no queue
         spare_states=tuple(zip(spares, (s.ready_s for s in spec.spares.spare_states), strict=True)),
-        meter=watts.meter,
-        chip_w=np.array([*states, watts.idle_w, watts.repair_w]),
-        node_overhead_w=powered * watts.node_overhead_w / per_node,
-        network_w=on * watts.network_w / per_node,
+        meter="chip",
+        chip_w=unknown_w,
+        node_overhead_w=unknown_w,
+        network_w=unknown_w,
         **accounts_of(site, spec, chip, worth),
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
         placement=_placement(spec),
+        caps=None,
     )
     of_accounts = notes_of_accounts(name, spec, chip, site_name, site)
-    return pool, (*of_watts, *of_kinds, *of_accounts, *of_stops)
+    return pool, (*of_chip, *of_kinds, *of_accounts, *of_stops)
 
 
 def _placement(spec: PoolSpec) -> Placement | None:
@@ -91,45 +83,6 @@ def _placement(spec: PoolSpec) -> Placement | None:
     if (rule := spec.placement) is None:
         return None
     return Placement(spec.groups[rule.group], rule.by, rule.across)
-
-
-def _watts(name: str, spec: PoolSpec, chip: Chip, per_node: int) -> tuple[StateWatts, Notes]:
-    """Return the pool's own watts over the chip's defaults."""
-    given, notes = spec.power, list[Note]()
-    if chip.is_estimate:
-        notes.append(note("chip_is_estimate", chip=chip.name))
-    if given is None or given.meter == "chip":
-        tdp = chip.power.tdp
-        if chip.tdp_w is not None:
-            base = default_watts(chip.tdp_w, per_node)
-            notes.append(note("watts_are_shares_of_tdp"))
-            if tdp is not None and tdp.is_estimate and not chip.is_estimate:
-                notes.append(note("tdp_is_estimate", chip=chip.name, confidence=tdp.confidence))
-        else:
-            base = _everywhere("chip", math.nan, around_w=math.nan)
-            if given is None:
-                of_own = note("no_tdp_of_own_chip", chip=chip.name, field="power.tdp")
-                is_own = not is_of_catalogue(chip)
-                notes.append(of_own if is_own else note("no_tdp", chip=chip.name))
-    else:  # the host is in the watts: nothing is added around them
-        compute_w = given.compute if given.compute is not None else math.nan
-        missing = [state for state in STATES[:4] if getattr(given, state) is None]
-        if given.compute is None:
-            notes.append(note("no_watts_of_compute", pool=name, meter=given.meter))
-        elif missing:
-            notes.append(note("watts_as_of_compute", pool=name, states=tuple(missing)))
-        base = _everywhere(given.meter, compute_w, around_w=0.0)
-    if given is None:
-        return base, tuple(notes)
-    own: dict[str, Any] = {
-        f"{state}_w": watts for state in STATES if (watts := getattr(given, state)) is not None
-    }
-    return replace(base, meter=given.meter, **own), tuple(notes)
-
-
-def _everywhere(meter: str, chip_w: float, *, around_w: float) -> StateWatts:
-    """Return the same watts in every state but repair, and for node and network."""
-    return StateWatts(meter, *(chip_w,) * 4, 0.0, around_w, around_w)
 
 
 def _stops(

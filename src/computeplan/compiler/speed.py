@@ -96,6 +96,8 @@ class Speed(NamedTuple):
     """Seconds of a step and the layout; None if not priced."""
     factor: Factor = Factor()
     """How many times its nominal value the time of a step may be."""
+    exposed_frac: float = math.nan
+    """Share of a step in which chips wait; nan if its layout is not priced."""
 
 
 class Priced(NamedTuple):
@@ -115,6 +117,11 @@ class Priced(NamedTuple):
     framework: str
     """Whose switches were used."""
     notes: Notes
+
+    @property
+    def exposed_frac(self) -> float:
+        """Share of a step of the first layout in which chips wait."""
+        return float(self.choices.time.exposed_frac.flat[0])
 
 
 def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
@@ -141,7 +148,9 @@ def speed_on(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
         peak = math.nan
     if (given := _given(at, batch, peak)) is not None:
         above = above_published(chip, job.precision, given.mfu)
-        return given, (*_peak_notes(chip, job.precision), *above, *_check(at, batch, given))
+        exposed_frac, of_layout = _check(at, batch, given)
+        notes = (*_peak_notes(chip, job.precision), *above, *of_layout)
+        return given._replace(exposed_frac=exposed_frac), notes
     if at.model is None:
         if job.train_for is not None:
             return unknown, ()
@@ -185,22 +194,24 @@ def _training(at: JobOnPool, batch: float) -> Training:
     return Training(at.shape, at.job.seq, round(batch / at.job.seq), at.job.mtp)
 
 
-def _check(at: JobOnPool, batch: float, given: Speed) -> Notes:
-    """Return how the speed that a job gives lies to what its layout would be priced at.
+def _check(at: JobOnPool, batch: float, given: Speed) -> tuple[float, Notes]:
+    """Return how its layout would wait, and how the speed that a job gives lies to its price.
 
     An InfeasibleError if that does not fit the memory.
     """
     job = at.job
     if job.parallelism is None or job.model is None or job.batch is None:
-        return ()
+        return math.nan, ()
     training = _training(at, batch)
     try:
         found = _price(at, training)
     except ValueError as error:
-        return (note("layout_not_priced", job=at.name, chip=at.chip.name, why=str(error)),)
+        not_priced = note("layout_not_priced", job=at.name, chip=at.chip.name, why=str(error))
+        return math.nan, (not_priced,)
     step = _step_note(at, found)
     given_s = training.flop / (given.flop_per_s * given.n_chips)
-    return (note("layout_checks_speed", job=at.name, given_s=given_s, step=step.items),)
+    checks = note("layout_checks_speed", job=at.name, given_s=given_s, step=step.items)
+    return found.exposed_frac, (checks,)
 
 
 def _price(at: JobOnPool, training: Training) -> Priced:
@@ -518,7 +529,8 @@ def _priced(at: JobOnPool, batch: float) -> tuple[Speed, Notes]:
     flop_per_s = training.flop / (step_s * found.n_chips)
     mfu = flop_per_s / chip.peak_flop_per_s(job.precision)
     factor = Factor(found.band.low, found.band.high, "lognormal")
-    speed = Speed(found.n_chips, flop_per_s, mfu, PRICED, _step_note(at, found), factor)
+    step = _step_note(at, found)
+    speed = Speed(found.n_chips, flop_per_s, mfu, PRICED, step, factor, found.exposed_frac)
     return speed, (*notes, rests_on)
 
 

@@ -84,6 +84,7 @@ _HEADLINE = (
     "service_chip_h",
     "service_lacked_chip_h",
     "energy_kwh",
+    "energy_floor_kwh",
     "energy_jobs_kwh",
     "energy_services_kwh",
     "kwh_per_gtok",
@@ -141,6 +142,7 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
         not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h", "carbon_market_kg"}
+        not_here |= {"energy_floor_kwh"}
         not_here |= {name for line in _LINES.values() for name in line}
     else:
         not_here |= {*PER_TOKEN.values()}

@@ -26,6 +26,7 @@ __all__ = ["MEASURES", "BySite", "chip_h_to", "counted_to", "joined", "of_holder
 MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
     *("electricity_usd", "demand_usd", "purchase_usd", "carbon_market_kg", "embodied_kg"),
+    *("energy_floor_kwh", "energy_it_floor_kwh", "energy_chip_floor_kwh"),
     *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h"),
 )
 """What is counted by site; money in the currency of the result, whatever the name says."""
@@ -127,6 +128,7 @@ def counted_to(
     holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
     if services:
         holders["energy_services_kwh"] = services["energy_kwh"]
+        holders["energy_services_floor_kwh"] = services["energy_floor_kwh"]
     return _named(values, by_site.currency) | holders
 
 
@@ -148,10 +150,13 @@ def of_holders(
         In which money is.
     """
     of_jobs, of_services = _summed(jobs), _summed(services or {})
+    none = np.full(len(kept_gtok), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {
             "energy_jobs_kwh": of_jobs["energy_kwh"],
-            "energy_services_kwh": of_services.get("energy_kwh", np.full(len(kept_gtok), np.nan)),
+            "energy_jobs_floor_kwh": of_jobs["energy_floor_kwh"],
+            "energy_services_kwh": of_services.get("energy_kwh", none),
+            "energy_services_floor_kwh": of_services.get("energy_floor_kwh", none),
             "cost_jobs_usd": of_jobs["cost_usd"],
             "carbon_jobs_kg": of_jobs["carbon_kg"],
             "kwh_per_gtok": of_jobs["energy_kwh"] / kept_gtok,

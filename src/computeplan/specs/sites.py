@@ -51,8 +51,8 @@ __all__ = [
 class PowerWatts(Frozen):
     """Watts of one chip by power state, at one meter; what is left out comes from the chip.
 
-    Compute is training, load is saving and restarting, wait is a job that holds the chip but
-    lacks a node, idle is unallocated, repair is out of service.
+    Compute and comm are training, load is saving and restarting, wait is a job that holds the chip
+    but lacks a node, idle is unallocated, repair is out of service.
     """
 
     tried = instead(
@@ -66,7 +66,9 @@ class PowerWatts(Frozen):
     meter: Literal["chip", "accelerator", "node"] = "chip"
     """Where the watts are read: the chip alone, or with its share of the host."""
     compute: Power | None = None
-    """While training."""
+    """While training; with comm, while it computes."""
+    comm: Power | None = None
+    """While training waits for communication; as compute if only that is given."""
     load: Power | None = None
     """While saving or restarting."""
     wait: Power | None = None

@@ -178,8 +178,15 @@ def _result(
     notes = notes_of(played)
     if any(np.any(counts.values["n_unfinished"]) for found in counted.values() for counts in found):
         notes.insert(0, note("unfinished"))
-    if any(counts.is_capped for found in counted.values() for counts in found):
-        notes.append(note("power_capped"))
+    capped = [
+        case.world.pools[p]
+        for case in played
+        for counts in counted[case.name]
+        for p in counts.capped_pools
+    ]
+    if capped:
+        estimates = dict.fromkeys(pool.chip for pool in capped if pool.caps is None)
+        notes.append(note("power_capped", estimates=tuple(estimates)))
     counted_alike = in_one_window(_case_result(case, counted[case.name]) for case in played)
     found = {case.name: result for case, result in zip(played, counted_alike, strict=True)}
     results = [(case.name, case.world, found[case.name]) for case in played]
@@ -227,8 +234,8 @@ class _Counted:
     by_site: BySite
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
-    is_capped: bool
-    """Whether a power cap slowed jobs down in some run."""
+    capped_pools: tuple[int, ...]
+    """Where a power cap slowed jobs down in some run."""
 
 
 def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: int) -> _Counted:
@@ -255,7 +262,7 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         by_site(ledger, world),
         pool,
         tuple(spans or ()),
-        is_capped=bool(ledger.weighted("capped").any()),
+        capped_pools=tuple(np.flatnonzero(ledger.weighted("capped").any(axis=(0, 1, 3))).tolist()),
     )
 
 

@@ -396,6 +396,8 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     names = tuple(dict.fromkeys(row["site"] for row in rows))
 
     def column(name: str) -> FloatArray:
+        if name not in rows[0]:  # earlier versions
+            return np.full((n_runs, len(names)), np.nan)
         return _column(rows, name).reshape(n_runs, len(names))
 
     currency = next(c for c in CURRENCIES if f"jobs_{in_currency('cost_usd', c)}" in rows[0])

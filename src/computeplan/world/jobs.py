@@ -81,6 +81,8 @@ class Job:
     otherwise a longer `train_s`."""
     priced: tuple[Note | None, ...] = ()
     """Time of a step and layout on each pool; None where it was not priced."""
+    exposed_frac: tuple[float, ...] = ()
+    """Share of a step in which chips wait, on each pool; nan where it was not priced."""
     saves_at_best: bool = False
     """Whether `interval_s` is the best one at the fault rate of each pool."""
     tiers: tuple[tuple[Tier, ...], ...] = ()
@@ -132,6 +134,10 @@ class Job:
     def step_factor_on(self, pool: int) -> Factor:
         """Return how many times its nominal one the training time on a pool may be."""
         return self.step_factor[pool] if self.step_factor and not self.is_timed else _KNOWN
+
+    def exposed_frac_on(self, pool: int) -> float:
+        """Return the share of a step on a pool in which chips wait; nan where it is not priced."""
+        return self.exposed_frac[pool] if self.exposed_frac else math.nan
 
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""

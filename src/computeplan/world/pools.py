@@ -9,6 +9,7 @@ from typing import Literal
 from computeplan.arrays import FloatArray
 from computeplan.distributions import law_discount, law_mean_s
 from computeplan.physics.checkpoint import even_restart_s
+from computeplan.physics.power.caps import CapCurve
 from computeplan.specs.sites import Retire
 from computeplan.specs.uncertain import Factor
 from computeplan.world.faults import Kind, Slow
@@ -94,6 +95,8 @@ class Pool:
     grid_water_l_per_j: float = math.nan
     """Water for cooling per energy of the IT, and of power stations per energy of the site; nan if
     not known. [L/J]"""
+    caps: CapCurve | None = None
+    """Speed and draw of a chip under a cap, as measured; None where nothing was."""
 
     @property
     def n_chips(self) -> int:

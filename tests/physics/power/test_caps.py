@@ -10,8 +10,8 @@ from computeplan.physics.power.caps import (
     best_cap,
     cap_curve,
     capped,
-    capped_estimate,
     energy_frac,
+    speed_at_draw,
     without_point,
 )
 from computeplan.specs.catalogue.power import power_table
@@ -67,11 +67,32 @@ def test_the_more_stands_around_a_chip_the_less_it_pays_to_cap_it(name, one, oth
     assert best_cap(CURVES[name], little) <= best_cap(CURVES[name], much) + 2e-4
 
 
-@given(st.floats(1, 1e4), st.floats(1, 1e4))
-def test_the_estimate_keeps_the_cap_and_the_energy(draw_w, cap_w):
-    speed, watts = capped_estimate(draw_w, cap_w)
-    assert watts <= min(draw_w, cap_w)
-    assert watts / speed == pytest.approx(draw_w)
+@pytest.mark.parametrize("name", CURVES)
+def test_speed_at_a_measured_draw_is_the_measured_speed_and_half_of_it_at_half(name):
+    curve = CURVES[name]
+    np.testing.assert_allclose(speed_at_draw(curve, curve.draw_frac), curve.speed_frac)
+    half = speed_at_draw(curve, curve.draw_frac[0] / 2)
+    assert half == pytest.approx(curve.speed_frac[0] / 2)
+
+
+@given(st.sampled_from(sorted(CURVES)), st.floats(0, 1))
+def test_speed_by_draw_is_that_of_the_cap_that_leads_to_it(name, x):
+    curve = CURVES[name]
+    speed, draw = capped(curve, curve.cap_frac[0] + (1 - curve.cap_frac[0]) * x)
+    assert speed_at_draw(curve, draw) == pytest.approx(speed, abs=0.01)
+
+
+@given(st.sampled_from([None, *sorted(CURVES)]), st.floats(1e-6, 1.2), st.floats(1e-6, 1.2))
+def test_more_watts_are_never_slower(name, one, other):
+    curve = CURVES.get(name)
+    low, high = sorted((one, other))
+    assert speed_at_draw(curve, low) <= speed_at_draw(curve, high) + 1e-12
+    assert speed_at_draw(curve, max(1.0, high)) == 1.0
+
+
+@given(st.floats(1e-6, 1))
+def test_where_nothing_was_measured_speed_falls_as_the_watts(draw_frac):
+    assert speed_at_draw(None, draw_frac) == draw_frac
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def test_air_draws_more_than_plates_and_those_more_than_a_tank(chips_w):
 
 
 @pytest.mark.parametrize(
-    ("n", "switches"), [(0, 0), (1, 1), (64, 1), (65, 4), (2048, 96), (2049, 161)]
+    ("n", "switches"),
+    [(0, 0), (1, 1 / 64), (64, 1), (65, 3 * 65 / 64), (2048, 96), (2049, 5 * 2049 / 64)],
 )
 def test_switches_of_a_tree_by_hand(n, switches):
     assert fabric_watts(n) == pytest.approx(1920.0 * switches)

@@ -1,9 +1,10 @@
 """Power caps of pools in one run, and what they leave of the power and the speed of training.
 
-The jobs of a capped pool train at `min(1, cap / draw)` of their speed and draw that share of the
-power of training, where the draw is that of all nodes that jobs hold there, if they train; but no
-node draws less than if it were idle. How speed follows power on a chip is not known here: that one
-is in proportion to the other is an estimate.
+A cap is in facility watts. What it leaves is shared by all nodes that jobs hold in the pool, and in
+each the chips give way: hosts and network draw on, so that half of the power of a node is less than
+half of that of its chips. Under that the jobs train as fast as was measured on such a chip; where
+nothing was, as much slower as their chips draw less, which is an estimate. No node draws less than
+if it were idle.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import IDLE
+from computeplan.ledger import IDLE, TRAIN
+from computeplan.physics.power.caps import speed_at_draw
 from computeplan.world.world import World
 
 __all__ = ["PowerCaps"]
@@ -25,6 +27,7 @@ class PowerCaps:
         self.world, self.cap_w = world, dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
+        self.speeds = dict[tuple[int, float], float]()
 
     def decide(self, cap_w: Mapping[int, float]) -> None:
         """Note caps that hold from now on; those of pools that are not named stay.
@@ -55,8 +58,24 @@ class PowerCaps:
     def shares(self, pool: int, n_held: int) -> tuple[float, float]:
         """Return the share of their speed of jobs that hold nodes of a pool, and of their power."""
         draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
-        speed_frac = cap_w / draw_w if draw_w > cap_w else 1.0
-        return speed_frac, max(speed_frac, self.idle_w[pool] / self.train_w[pool])
+        if not draw_w > cap_w:
+            return 1.0, 1.0
+        drawn_frac, idle_frac = cap_w / draw_w, self.idle_w[pool] / self.train_w[pool]
+        return self._speed_frac(pool, drawn_frac, idle_frac), max(drawn_frac, idle_frac)
+
+    def _speed_frac(self, pool: int, drawn_frac: float, idle_frac: float) -> float:
+        """Return the share of its speed of a job whose nodes draw a share of their power."""
+        chip_w = self.world.pools[pool].chip_w
+        idle_chip_frac = float(chip_w[IDLE] / chip_w[TRAIN])
+        if drawn_frac < idle_frac < 1:
+            chip_frac = idle_chip_frac * drawn_frac / idle_frac
+        else:  # straight from idle to training
+            falls = (1.0 - idle_chip_frac) / (1.0 - idle_frac) if idle_frac < 1 else 1.0
+            chip_frac = 1.0 - (1.0 - drawn_frac) * falls
+        if (pool, chip_frac) not in self.speeds:
+            curve = self.world.pools[pool].caps
+            self.speeds[pool, chip_frac] = float(speed_at_draw(curve, chip_frac))
+        return self.speeds[pool, chip_frac]
 
     def spared_w(self, held: Sequence[int]) -> float:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""

@@ -4,8 +4,8 @@ Near its limit a chip raises its clock for little speed and much power, so that 
 of the limit loses a tenth of the speed and a fifth of the energy; far below, speed falls faster
 than power. No single exponent fits the chips that were measured [1]_: curves are tables, each point
 a measured cap, with a monotone interpolation through them. Where nothing was measured, speed falls
-as the watts that are taken away, ``min(1, cap / draw)``: an estimate on the safe side above the
-knee of a curve.
+as the watts of the chip that are taken away: an estimate on the safe side above the knee of a
+curve.
 
 Sources
 -------
@@ -28,8 +28,8 @@ __all__ = [
     "best_cap",
     "cap_curve",
     "capped",
-    "capped_estimate",
     "energy_frac",
+    "speed_at_draw",
     "without_point",
 ]
 
@@ -120,31 +120,41 @@ def capped(curve: CapCurve, cap_frac: ArrayLike) -> tuple[FloatArray, FloatArray
     return speed, draw
 
 
-def capped_estimate(draw_w: ArrayLike, cap_w: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return the share of speed and the watts under a cap where nothing was measured: an estimate.
+def speed_at_draw(curve: CapCurve | None, draw_frac: ArrayLike) -> FloatArray:
+    """Return the speed at which chips draw no more than a share of what they draw without a cap.
+
+    Below the draw of the lowest cap that was measured speed falls as the watts, and so it does
+    where nothing was measured: an estimate.
 
     Parameters
     ----------
-    draw_w, cap_w : array_like
-        What a chip draws without a cap, and the cap. [W]
+    curve : CapCurve or None
+        Of the chip, if it was measured.
+    draw_frac : array_like
+        Of the draw without a cap; above 1 is no cap.
 
     Returns
     -------
-    two ndarrays of the broadcast shape
-        Share of speed, and watts. [W]
+    ndarray of the shape of `draw_frac`
+        Shares of speed.
 
     Raises
     ------
     ValueError
-        If watts are not > 0.
+        If a share is not > 0.
 
     Examples
     --------
-    >>> [float(found) for found in capped_estimate(640.0, 320.0)]
-    [0.5, 320.0]
+    >>> curve = cap_curve([0.6, 0.8], [0.84, 0.94], [0.65, 0.83])
+    >>> [round(float(share), 4) for share in speed_at_draw(curve, [1.0, 0.83, 0.65, 0.325])]
+    [1.0, 0.94, 0.84, 0.42]
     """
-    draw, cap = positive(draw_w=draw_w, cap_w=cap_w)
-    return np.minimum(1.0, cap / draw), np.minimum(draw, cap)
+    (draw,) = positive(draw_frac=draw_frac)
+    if curve is None:
+        return np.minimum(draw, 1.0)
+    draws, first = np.unique(curve.draw_frac, return_index=True)
+    between = PchipInterpolator(draws, curve.speed_frac[first])(np.clip(draw, draws[0], 1.0))
+    return np.where(draw < 1.0, between * np.minimum(1.0, draw / draws[0]), 1.0)
 
 
 def energy_frac(curve: CapCurve, cap_frac: ArrayLike, beside_frac: float = 0.0) -> FloatArray:

@@ -188,8 +188,8 @@ def node_watts(chips_w: ArrayLike, node: Node) -> FloatArray:
 def fabric_watts(n_ports: int) -> float:
     """Return what the switches between nodes draw, with optics and storage: an estimate.
 
-    A non-blocking tree of switches with 64 ports has one switch up to 64 ports, three ports of a
-    switch for each node port up to 2,048, and five beyond.
+    A non-blocking tree of switches with 64 ports has one port of a switch for each node port up to
+    64 of these, three up to 2,048, and five beyond. What is left of a switch is others'.
 
     Parameters
     ----------
@@ -208,10 +208,10 @@ def fabric_watts(n_ports: int) -> float:
 
     Examples
     --------
-    >>> fabric_watts(64), round(fabric_watts(100_000) / 100_000)
-    (1920.0, 150)
+    >>> fabric_watts(8), fabric_watts(64), round(fabric_watts(100_000) / 100_000)
+    (240.0, 1920.0, 150)
     """
     if n_ports < 0:
         raise ValueError(f"n_ports must be >= 0, got {n_ports}")
     per_port = 1 if n_ports <= PORTS else 3 if n_ports <= PORTS**2 // 2 else 5
-    return SWITCH_W * math.ceil(per_port * n_ports / PORTS)
+    return SWITCH_W * per_port * n_ports / PORTS

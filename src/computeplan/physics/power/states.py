@@ -30,13 +30,26 @@ from numpy.typing import ArrayLike
 from computeplan.arrays import FloatArray, at_least_zero
 from computeplan.quantities import PHASES
 
-__all__ = ["PHASE_STATES", "ChipStates", "default_states", "phase_watts", "training_watts"]
+__all__ = [
+    "CONTEXT_W",
+    "EXPOSED_FRAC",
+    "PHASE_STATES",
+    "ChipStates",
+    "default_states",
+    "phase_watts",
+    "training_watts",
+]
 
 COMPUTE_PER_TDP = (338.4 / 400 + 336.1 / 350 + 364.6 / 400 + 668.2 / 700) / 4  # [1] [2]
 COMM_PER_TDP = 146.1 / 400  # A100 [1]; the BI-V150 has 0.30, and nodes of H100 imply up to 0.6
 LOAD_PER_TDP = 100 / 700  # H100 [3]
 IDLE_PER_TDP = (71 / 700 + 65 / 400) / 2  # [5]
-CONTEXT_W = 38.0  # middle of [4]
+CONTEXT_W = 38.0
+"""What an open context adds to an idle chip: the middle of [4]_. [W]"""
+EXPOSED_FRAC = 0.14
+"""Share of a step in which chips wait, where it is not priced: an estimate. The middle one of what
+`StepTime.exposed_frac` says of the 155 runs of ``training.yaml``; half of them lie between 0.02 and
+0.22."""
 
 PHASE_STATES: Mapping[str, str] = MappingProxyType(
     {

@@ -134,6 +134,12 @@ class StepTime:
         total: FloatArray = sum(getattr(self, field.name) for field in fields(self))
         return total
 
+    @property
+    def exposed_frac(self) -> FloatArray:
+        """Share of the step in which chips wait: for messages, other stages, moves to the host."""
+        busy: FloatArray = self.compute_s + self.optimizer_s
+        return np.asarray(1.0 - busy / self.step_s)
+
     def times(self, factor: float) -> StepTime:
         """Return a step every part of which takes some times as long."""
         return StepTime(*(getattr(self, field.name) * factor for field in fields(self)))

@@ -65,11 +65,13 @@ _CONFIDENCE = {
 }
 _STATES = {
     "compute": "计算",
-    "save": "保存",
-    "restart": "重启",
-    "wait": "等待",
+    "comm": "通信",
+    "load": "保存与加载",
+    "context": "阻塞",
+    "wait": "阻塞",
     "idle": "空闲",
-    "repair": "维修",
+    "node_overhead": "节点其余部分",
+    "network": "网络",
 }
 _METERS = {"chip": "芯片、节点与网络", "accelerator": "加速器", "node": "节点"}
 _SPEEDS = {"given": "场景中给定", "priced": "按并行策略计算"}
@@ -488,10 +490,19 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "products_of_other_chip": "{chip}：矩阵乘法效率取自 {other} 的实测（估计值）",
     "links_of_other_chip": "{chip}：互联利用率取自 {other} 的实测（估计值）",
     # watts, price
-    "watts_are_shares_of_tdp": "各状态功率按 TDP 的比例计，比例在 H100 上实测（计算 0.89，"
-    "保存与重启 0.14，"
-    "节点其余部分 0.50）；空闲、等待、网络（节点的 5 %）和维修时的 0 W 为估计值，"
-    "用于其他芯片时均为估计值",
+    "watts_by_state": lambda v: (
+        f"{v['chip']}：各状态功率中，{'、'.join(_STATES[s] for s in v['estimates'])}的功率"
+        "以及维修时的 0 W 为估计值"
+    ),
+    "training_mix": lambda v: (
+        f"资源池 {v['pool']}：训练时每芯片 {v['chip_w']:.0f} W，其中 {_percent(v['exposed_frac'])}"
+        "的时间在等待通信"
+        + (
+            "，由单步耗时的计算得出"
+            if v["is_priced"]
+            else "，未计算单步耗时的作业取常见比例（估计值）"
+        )
+    ),
     "no_tdp": "{chip}：没有公布 TDP；给出资源池的功率后才能计算能耗",
     "no_tdp_of_own_chip": "{chip}：没有 TDP，因此没有能耗；请在芯片文件中填写 {field}，"
     "或给出资源池的功率",
@@ -527,7 +538,14 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "tiers_alone": "{job}：假设各级检查点独占其存储",
     # all cases of a study
     "unfinished": "到时限时仍有作业未完成：各项总量只计到时限，不是完成全部工作的总量",
-    "power_capped": "作业按功率上限放慢；速度随功率按比例下降是估计",
+    "power_capped": lambda v: (
+        "作业按功率上限放慢"
+        + (
+            f"；{'、'.join(v['estimates'])} 的速度随功率按比例下降是估计"
+            if v["estimates"]
+            else "，速度按实测的上限曲线"
+        )
+    ),
     "not_like_for_like": _not_like_for_like,
     # why a case has no result
     "case_not_reached": "未算完：运行被中止",

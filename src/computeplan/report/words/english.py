@@ -61,6 +61,17 @@ _LEFT_OUT = {
 }
 
 
+_STATES = {
+    "compute": "computing",
+    "comm": "communication",
+    "load": "saving and loading",
+    "context": "blocked",
+    "idle": "idle",
+    "node_overhead": "node overhead",
+    "network": "network",
+}
+
+
 def _rows_left(why: str) -> Callable[[Values], str]:
     def said(v: Values) -> str:
         kind = f"{v['kind']}: " if "kind" in v else ""
@@ -350,9 +361,19 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "products_of_other_chip": "{chip}: matrix products as measured on {other} (estimate)",
     "links_of_other_chip": "{chip}: links used as measured on {other} (estimate)",
     # watts, price
-    "watts_are_shares_of_tdp": "watts by state are shares of the TDP measured on the H100 (compute"
-    " 0.89, save and restart 0.14, node overhead 0.50 of TDP); idle, wait, network (5 % of a node)"
-    " and 0 W in repair are estimates, and so is every share on other chips",
+    "watts_by_state": lambda v: (
+        f"{v['chip']}: watts by state: {', '.join(_STATES[s] for s in v['estimates'])} and 0 W in"
+        " repair are estimates"
+    ),
+    "training_mix": lambda v: (
+        f"pool {v['pool']}: a chip draws {v['chip_w']:.0f} W in training,"
+        f" {_percent(v['exposed_frac'])} of which it waits for communication"
+        + (
+            ", as its steps are priced"
+            if v["is_priced"]
+            else ", a usual share (estimate) for jobs whose steps are not priced"
+        )
+    ),
     "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
     "no_tdp_of_own_chip": "{chip}: no TDP, so no energy; fill in {field} of your chip, or give"
     " the pool's power",
@@ -388,8 +409,15 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "tiers_alone": "{job}: its tiers are assumed to have the storage to themselves",
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
-    "power_capped": "jobs were slowed down to a power cap; that their speed falls in proportion to"
-    " their power is an estimate",
+    "power_capped": lambda v: (
+        "jobs were slowed down to a power cap"
+        + (
+            f"; that the speed of {', '.join(v['estimates'])} falls in proportion to power is an"
+            " estimate"
+            if v["estimates"]
+            else ", to the speed measured under it"
+        )
+    ),
     "not_like_for_like": _not_like_for_like,
     # why a case has no result
     "case_not_reached": "not played to its end: the run was stopped",

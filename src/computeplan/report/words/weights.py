@@ -78,7 +78,8 @@ _WEIGHTS = {
     "holds_whole_nodes": 40,
     "within_error": 29,
     "watts_as_of_compute": 28,
-    "watts_are_shares_of_tdp": 27,
+    "training_mix": 26,
+    "watts_by_state": 27,
     "exchange_rate": 25,
     # facts of cases
     "fault_rates": 10,
@@ -94,7 +95,7 @@ _WEIGHTS = {
 
 
 _OF_WATTS = {
-    *("watts_as_of_compute", "watts_are_shares_of_tdp", "tdp_is_estimate", "no_tdp"),
+    *("watts_as_of_compute", "watts_by_state", "tdp_is_estimate", "no_tdp"),
     "estimate_of_place",
 }
 _OF_ENERGY = {"energy", "cost", "carbon"}
@@ -105,9 +106,9 @@ def weight_of(code: str, asks: str = "time") -> int:
 
     Examples
     --------
-    >>> weight_of("unfinished") > weight_of("watts_are_shares_of_tdp") > weight_of("meters")
+    >>> weight_of("unfinished") > weight_of("watts_by_state") > weight_of("meters")
     True
-    >>> weight_of("watts_are_shares_of_tdp", "energy") > weight_of("step_rests_on", "energy")
+    >>> weight_of("watts_by_state", "energy") > weight_of("step_rests_on", "energy")
     True
     """
     more = 50 if code in _OF_WATTS and asks in _OF_ENERGY else 0

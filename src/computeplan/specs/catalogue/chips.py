@@ -205,16 +205,23 @@ class ScaleOut(Frozen):
 
 
 class PowerFigures(Frozen):
-    """Power of one chip; a board limit is not a draw."""
+    """Power of one chip: its limit, and what it draws by what it does.
+
+    A board limit is not a draw. What is left out is a share of the limit, an estimate.
+    """
 
     tdp: Watts | None = None
     """Board limit."""
+    compute: Watts | None = None
+    """In large products, or under a burn test."""
+    comm: Watts | None = None
+    """In an exchange between chips that nothing hides."""
+    load: Watts | None = None
+    """Saving or loading."""
+    context_adds: Watts | None = None
+    """What an open context without work adds to idle."""
     idle: Watts | None = None
-    """Draw of an idle chip."""
-    context_low: Watts | None = None
-    """What an open context adds to idle, lower end."""
-    context_high: Watts | None = None
-    """What an open context adds to idle, upper end."""
+    """Without a context."""
 
 
 class Server(Frozen):

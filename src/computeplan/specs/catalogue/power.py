@@ -1,4 +1,4 @@
-"""What chips draw by state and what caps cost, where it was measured: ``power.yaml``."""
+"""What caps on the power of chips cost, where it was measured: ``power.yaml``."""
 
 from __future__ import annotations
 
@@ -12,24 +12,9 @@ from computeplan.specs.documents.document import DATA, load_document
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen, refuse
 
-__all__ = ["CapPoints", "PowerTable", "StateFigures", "power_table"]
+__all__ = ["CapPoints", "PowerTable", "power_table"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class StateFigures(Frozen):
-    """Watts of one chip by state; what is left out is an estimate from its board limit."""
-
-    compute: Watts | None = None
-    """In large products, or under a burn test."""
-    comm: Watts | None = None
-    """In an exchange between chips that nothing hides."""
-    load: Watts | None = None
-    """Saving or loading."""
-    context: Watts | None = None
-    """With an open context and no work."""
-    idle: Watts | None = None
-    """Without a context."""
 
 
 class CapPoints(Frozen):
@@ -50,16 +35,13 @@ class PowerTable(Frozen):
     """The file."""
 
     sources: dict[str, Source]
-    states: dict[str, StateFigures]
-    """By chip of the catalogue."""
     curves: dict[str, CapPoints]
     """By chip, of the catalogue or not."""
 
     @model_validator(mode="after")
     def _checked(self) -> PowerTable:
-        for part in (*self.states.values(), *self.curves.values()):
-            check_sources(part, self.sources)
         for name, curve in self.curves.items():
+            check_sources(curve, self.sources)
             if curve.source not in self.sources:
                 refuse(f"curves.{name}: source {curve.source} is not among the sources")
         return self
@@ -67,7 +49,7 @@ class PowerTable(Frozen):
 
 @cache
 def power_table() -> PowerTable:
-    """Return what was measured of the power of chips.
+    """Return what was measured of chips under caps.
 
     Examples
     --------
