@@ -228,7 +228,7 @@ def _exposed_frac(jobs: Jobs, pool: int) -> tuple[float, bool]:
 
     The mean over the jobs that may run there, by nodes and time of training.
     """
-    n_nodes = np.array([one.n_nodes[pool] for one in jobs.kinds])
+    n_nodes = np.array([one.whole_nodes[pool] for one in jobs.kinds])
     may = np.flatnonzero(n_nodes)
     shares = np.array([jobs.kinds[k].exposed_frac_on(pool) for k in may])
     train_s = np.array([jobs.kinds[k].train_s[pool] for k in may])
