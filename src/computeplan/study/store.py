@@ -61,7 +61,7 @@ __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
-_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service")
+_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
     *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
@@ -71,7 +71,7 @@ _COLUMNS = {
     "jobs.csv": ("case", "run", "job"),
     "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
-    "timeline.csv": ("case", *_SPAN[:-1]),
+    "timeline.csv": ("case", *_SPAN[:-2]),
 }
 """Without which a table is not one of ours."""
 _OF_SOME = {"sites.csv", "tenants.csv"}  # not of earlier versions, nor all results
@@ -166,7 +166,8 @@ def _named(case: CaseResult, span: Span) -> Row:
     job = case.job_names[span.job] if span.job >= 0 else ""
     service = case.service_names[FIRST_SERVICE - span.job] if span.job <= FIRST_SERVICE else ""
     names = (job, case.pool_names[span.pool], PHASES[span.phase])
-    return (*names, span.start_s, span.end_s, f"{span.n_chips:.17g}", service)
+    stretch = (span.start_s, span.end_s, f"{span.n_chips:.17g}")
+    return (*names, *stretch, service, f"{span.drawn_frac:.17g}")
 
 
 def _write_columns(path: Path, blocks: Iterable[Columns]) -> None:
@@ -382,6 +383,7 @@ def _span(row: dict[str, str], places: Mapping[tuple[str, str], int], pools: lis
         start_s=float(row["start_s"]),
         end_s=float(row["end_s"]),
         n_chips=float(row["n_chips"]),
+        drawn_frac=float(row.get("drawn_frac", 1.0)),  # not of earlier versions
     )
 
 

@@ -2,8 +2,9 @@
 
 The jobs of a capped pool train at `min(1, cap / draw)` of their speed and draw that share of the
 power of training, where the draw is that of all nodes that jobs hold there, if they train; but no
-node draws less than if it were idle. How speed follows power on a chip is not known here: that one
-is in proportion to the other is an estimate.
+node draws less than if it were idle. In other phases a node draws its power, or no more than it
+would in training: a save takes as long as it does without a cap. How speed follows power on a chip
+is not known here: that one is in proportion to the other is an estimate.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from computeplan.engines.event.books import FULL
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import IDLE
 from computeplan.world.world import World
@@ -25,6 +27,7 @@ class PowerCaps:
         self.world, self.cap_w = world, dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
+        self.phase_w: list[list[float]] = world.node_w.tolist()
 
     def decide(self, cap_w: Mapping[int, float]) -> None:
         """Note caps that hold from now on; those of pools that are not named stay.
@@ -52,11 +55,21 @@ class PowerCaps:
             return f"caps pool {name} at {watts:g} W: a cap must be > 0, and inf lifts it"
         return ""
 
-    def shares(self, pool: int, n_held: int) -> tuple[float, float]:
-        """Return the share of their speed of jobs that hold nodes of a pool, and of their power."""
+    def shares(self, pool: int, n_held: int) -> tuple[float, tuple[float, ...]]:
+        """Return the share of their speed of jobs that hold nodes of a pool, and of their power.
+
+        The latter in each phase.
+        """
         draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
         speed_frac = cap_w / draw_w if draw_w > cap_w else 1.0
-        return speed_frac, max(speed_frac, self.idle_w[pool] / self.train_w[pool])
+        return speed_frac, self._drawn(pool, speed_frac)
+
+    def _drawn(self, pool: int, drawn_frac: float) -> tuple[float, ...]:
+        """Return what a node draws at most, a share of its training, over what each phase draws."""
+        if drawn_frac >= 1.0:
+            return FULL
+        most_w = max(drawn_frac * self.train_w[pool], self.idle_w[pool])
+        return tuple(most_w / w if w > most_w else 1.0 for w in self.phase_w[pool])
 
     def spared_w(self, held: Sequence[int]) -> float:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""

@@ -189,6 +189,7 @@ class _Run:
         for p, spec in enumerate(world.pools):
             then = (partial(self.await_ends, p), self._call_policy)
             self.pools.append(PoolRun(p, spec, self.calendar, world.signals_of(p), *then))
+            self.pools[p].nodes.told = [] if timeline else None
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
@@ -641,6 +642,7 @@ class _Run:
             [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,
+            [pool.nodes.told for pool in self.pools],
             self.quotas.over_chip_s,
             self.counts
             | {

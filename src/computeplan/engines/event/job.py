@@ -446,11 +446,11 @@ class Job:
             self.pace = pace
             self._change_speed(now_s)
 
-    def set_power(self, now_s: float, capped_frac: float, drawn_frac: float) -> None:
-        """Train at a share of its speed from now on, and draw a share of the power of training."""
-        if self.runs and capped_frac != self.capped_frac:
+    def set_power(self, now_s: float, capped_frac: float, drawn: tuple[float, ...]) -> None:
+        """Train at a share of its speed from now on, with a share of the power of each phase."""
+        if self.runs and (capped_frac, drawn) != (self.capped_frac, self.books.drawn):
             self._meet(now_s)
-            self.capped_frac, self.books.drawn_frac = capped_frac, drawn_frac
+            self.capped_frac, self.books.drawn = capped_frac, drawn
             self._change_speed(now_s)
 
     @property
