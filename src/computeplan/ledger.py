@@ -124,6 +124,12 @@ class Ledger:
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
     in repair; shape (n, 5)."""
+    battery_j: FloatArray | None = None
+    """What the battery of each limit took and gave, and what is left in it; None without limits;
+    shape (n_runs, n_limits, 3). [J]"""
+    battery_w: FloatArray | None = None
+    """What batteries did in the first run: limit, start, end [s], watts taken, or given if
+    negative; shape (n, 4)."""
 
     @property
     def n_runs(self) -> int:
@@ -198,4 +204,10 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         weights=first.weights,
         spans=first.spans,
         unallocated=first.unallocated,
+        battery_j=(
+            None
+            if first.battery_j is None
+            else np.concatenate([one.battery_j for one in ledgers if one.battery_j is not None])
+        ),
+        battery_w=first.battery_w,
     )

@@ -251,7 +251,9 @@ def test_a_cap_holds_in_every_phase():
     assert watts(world, SAVE) > watts(world, IDLE) > 0.2 * watts(world, TRAIN)
     assert kwh(ledger, world)[0] == pytest.approx(4 * 550 * watts(world, IDLE) / 3.6e6, rel=1e-12)
     told = {span.drawn_frac for span in ledger.spans}
-    assert sorted(told) == pytest.approx([watts(world, IDLE) / watts(world, p) for p in (TRAIN, SAVE)])
+    assert sorted(told) == pytest.approx(
+        [watts(world, IDLE) / watts(world, p) for p in (TRAIN, SAVE)]
+    )
 
 
 def test_a_job_under_a_cap_is_cut_with_the_run():
@@ -311,7 +313,9 @@ def test_whatever_the_caps_are_books_and_power_add_up(jobs, run, shares):
     assert (capped >= -1e-6).all()
     assert (capped <= chip_s * (1 - 0.05) + 1e-6).all()
     full_w, lowest = world.node_w[0], min(share for _, share in shares)
-    spared = 1 - np.maximum(lowest * full_w[TRAIN], full_w[IDLE]) / full_w  # a cap is for all phases
+    spared = (
+        1 - np.maximum(lowest * full_w[TRAIN], full_w[IDLE]) / full_w
+    )  # a cap is for all phases
     assert (capped[0, :-1, 0] <= chip_s[0, :-1, 0] * np.maximum(spared, 0) + 1e-4).all()
     assert not capped[:, -1].any()
     capped, chip_s = capped[..., [TRAIN, LOST]], chip_s[..., [TRAIN, LOST]]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from computeplan.arrays import FloatArray
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import IDLE, PHASES, REPAIR, Ledger, Span
 from computeplan.world.world import World
 
@@ -35,6 +35,8 @@ class PowerSeries:
     """When it changes, from 0 to the end of the run, rising; shape (n_steps + 1,). [s]"""
     watts: FloatArray
     """By phase of who draws it; shape (n_steps, n_phases). [W]"""
+    battery_w: FloatArray | None = None
+    """What a battery takes from the same supply, or gives if negative; shape (n_steps,). [W]"""
 
     @property
     def seconds(self) -> FloatArray:
@@ -49,13 +51,19 @@ class PowerSeries:
         return found
 
     @property
+    def taken_w(self) -> FloatArray:
+        """What the site takes from outside, for its battery too; shape (n_steps,). [W]"""
+        found: FloatArray = self.total_w
+        return found if self.battery_w is None else found + self.battery_w
+
+    @property
     def energy_j(self) -> FloatArray:
         """The integral over the run; shape (n_phases,). [J]"""
         found: FloatArray = self.seconds @ self.watts
         return found
 
     def percentile_w(self, percent: float) -> float:
-        """Return the power below which the site draws for a share of the time. [W]
+        """Return what the site takes no more than for a share of the time. [W]
 
         Examples
         --------
@@ -63,24 +71,24 @@ class PowerSeries:
         >>> series.percentile_w(50), series.percentile_w(95)
         (2.0, 8.0)
         """
-        order = np.argsort(self.total_w, kind="stable")
+        order = np.argsort(self.taken_w, kind="stable")
         gone = np.cumsum(self.seconds[order])
-        return float(self.total_w[order][np.searchsorted(gone, percent / 100 * gone[-1])])
+        return float(self.taken_w[order][np.searchsorted(gone, percent / 100 * gone[-1])])
 
     @property
     def mean_w(self) -> float:
         """Mean over the run. [W]"""
-        return float(self.energy_j.sum() / (self.edges_s[-1] - self.edges_s[0]))
+        return float(np.average(self.taken_w, weights=self.seconds))
 
     @property
     def peak_w(self) -> float:
-        """The most that is drawn at a time. [W]"""
-        return float(self.total_w.max())
+        """The most that is taken at a time. [W]"""
+        return float(self.taken_w.max())
 
     @property
     def largest_step_w(self) -> float:
         """By how much it rises or falls at one moment, at most. [W]"""
-        return float(np.abs(np.diff(self.total_w)).max(initial=0.0))
+        return float(np.abs(np.diff(self.taken_w)).max(initial=0.0))
 
     def largest_ramp_w(self, within_s: float) -> float:
         """Return the largest difference between two times no farther apart than that. [W]
@@ -91,7 +99,7 @@ class PowerSeries:
         >>> series.largest_ramp_w(1.0), series.largest_ramp_w(60.0), series.largest_ramp_w(61.0)
         (4.0, 4.0, 6.0)
         """
-        total_w, n = self.total_w, len(self.watts)
+        total_w, n = self.taken_w, len(self.watts)
         last = np.searchsorted(self.edges_s[:-1], self.edges_s[1:] + within_s) - 1
         found, width, first = 0.0, 1, np.arange(n)
         high, low = total_w.copy(), total_w.copy()  # of `width` steps from each on
@@ -143,9 +151,32 @@ def power_of(ledger: Ledger, world: World) -> dict[str, PowerSeries]:
     wall_s, found = float(ledger.wall_s[0]), {}
     for site in dict.fromkeys(sites.tolist()):
         here = sites[pool] == site
-        if wall_s > SAME_S and not np.isnan(per_chip[sites == site]).any():
-            found[site] = _steps(rows[here, 2:4], phase[here], watts[here], wall_s)
+        if wall_s <= SAME_S or np.isnan(per_chip[sites == site]).any():
+            continue
+        stored = _stored(ledger, world, site)
+        parts = (
+            np.concatenate([rows[here, 2:4], stored[:, 1:3]]),
+            np.concatenate([phase[here], np.full(len(stored), len(PHASES))]),
+            np.concatenate([watts[here], stored[:, 3]]),
+        )
+        edges_s, found_w = _steps(*parts, wall_s)
+        if "energy" in world.signals:  # follows the PUE
+            signal = world.signals["energy"][int(np.argmax(sites == site))]
+            longer_s = np.union1d(edges_s, signal.steps_s(0.0, wall_s))
+            found_w = found_w[np.searchsorted(edges_s, longer_s[:-1], side="right") - 1]
+            found_w[:, : len(PHASES)] *= signal.at(longer_s[:-1])[:, None]
+            edges_s = longer_s
+        battery_w = found_w[:, len(PHASES)] if len(stored) else None
+        found[site] = PowerSeries(edges_s, found_w[:, : len(PHASES)], battery_w)
     return found
+
+
+def _stored(ledger: Ledger, world: World, site: str) -> FloatArray:
+    """Return the rows of `Ledger.battery_w` of a site."""
+    if ledger.battery_w is None:
+        return np.zeros((0, 4))
+    limits = [i for i, one in enumerate(world.limits) if one.site == site]
+    return ledger.battery_w[np.isin(ledger.battery_w[:, 0], limits)]
 
 
 def _of_spans(spans: Sequence[Span]) -> FloatArray:
@@ -165,20 +196,19 @@ def _of_unallocated(told: FloatArray) -> FloatArray:
 
 
 def _steps(
-    between_s: FloatArray, phase: np.ndarray[tuple[int], np.dtype[np.int_]], watts: FloatArray,
-    wall_s: float,
-) -> PowerSeries:  # fmt: skip
-    """Return the sum of stretches, each of one phase."""
+    between_s: FloatArray, phase: IntArray, watts: FloatArray, wall_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the edges of the sum of stretches, and its watts by phase, the last the battery's."""
     times_s, place = np.unique(
         np.concatenate([[0.0, wall_s], between_s[:, 0], between_s[:, 1]]), return_inverse=True
     )
     group = np.concatenate([[0], np.cumsum(np.diff(times_s) > SAME_S)])  # of changes that are one
     edges_s = times_s[np.flatnonzero(np.diff(group, prepend=-1))]
     edges_s[-1] = wall_s
-    change = np.zeros((len(edges_s), len(PHASES)))
+    change = np.zeros((len(edges_s), len(PHASES) + 1))
     starts, ends = np.split(group[place[2:]], 2)
     np.add.at(change, (starts, phase), watts)
     np.add.at(change, (ends, phase), -watts)
     total = np.cumsum(change, axis=0)[:-1]
     noise_w = 1e-10 * np.abs(change).max()  # of sums that should be 0
-    return PowerSeries(edges_s, np.where(np.abs(total) < noise_w, 0.0, total))
+    return edges_s, np.where(np.abs(total) < noise_w, 0.0, total)

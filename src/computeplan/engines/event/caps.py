@@ -10,7 +10,7 @@ is not known here: that one is in proportion to the other is an estimate.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from computeplan.engines.event.books import FULL
 from computeplan.errors import ComputePlanError
@@ -21,10 +21,14 @@ __all__ = ["PowerCaps"]
 
 
 class PowerCaps:
-    """The caps that the policy has decided, in facility watts; none where it never capped."""
+    """The caps of pools, in facility watts; none where nothing is capped.
+
+    Those that the policy has decided, and those that follow from the limit of a site.
+    """
 
     def __init__(self, world: World) -> None:
-        self.world, self.cap_w = world, dict[int, float]()
+        self.world, self.cap_w, self.limit_w = world, dict[int, float](), dict[int, float]()
+        self.slowed = set[int]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
         self.phase_w: list[list[float]] = world.node_w.tolist()
@@ -60,21 +64,34 @@ class PowerCaps:
 
         The latter in each phase.
         """
-        draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
+        draw_w, cap_w = n_held * self.train_w[pool], self.most_w(pool)
         speed_frac = cap_w / draw_w if draw_w > cap_w else 1.0
-        return speed_frac, self._drawn(pool, speed_frac)
+        return speed_frac, self._drawn(pool, cap_w / n_held if n_held else math.inf)
 
-    def _drawn(self, pool: int, drawn_frac: float) -> tuple[float, ...]:
-        """Return what a node draws at most, a share of its training, over what each phase draws."""
-        if drawn_frac >= 1.0:
+    def _drawn(self, pool: int, node_w: float) -> tuple[float, ...]:
+        """Return what a node draws at most, its cap, over what it draws in each phase."""
+        most_w = max(node_w, self.idle_w[pool])
+        if not max(self.phase_w[pool]) > most_w:
             return FULL
-        most_w = max(drawn_frac * self.train_w[pool], self.idle_w[pool])
         return tuple(most_w / w if w > most_w else 1.0 for w in self.phase_w[pool])
+
+    def most_w(self, pool: int) -> float:
+        """Return what jobs of a pool may draw; inf without a cap. [W]"""
+        return min(self.cap_w.get(pool, math.inf), self.limit_w.get(pool, math.inf))
+
+    def due(self, held: Sequence[int]) -> Iterator[tuple[int, tuple[float, tuple[float, ...]]]]:
+        """Yield the pools whose jobs are to be told their shares of speed and power, and those."""
+        for pool in sorted({*self.cap_w, *self.limit_w, *self.slowed}):
+            shares = self.shares(pool, held[pool])
+            is_slowed = shares != (1.0, FULL)
+            if is_slowed or pool in self.slowed:
+                yield pool, shares
+            (self.slowed.add if is_slowed else self.slowed.discard)(pool)
 
     def spared_w(self, held: Sequence[int]) -> float:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
         spared_w = 0.0
-        for pool, cap_w in self.cap_w.items():
-            least_w = max(cap_w, held[pool] * self.idle_w[pool])
+        for pool in {*self.cap_w, *self.limit_w}:
+            least_w = max(self.most_w(pool), held[pool] * self.idle_w[pool])
             spared_w += max(held[pool] * self.train_w[pool] - least_w, 0.0)
         return spared_w

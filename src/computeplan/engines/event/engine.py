@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
+from computeplan.engines.event.limits import SiteLimits
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
@@ -57,6 +58,7 @@ PLAYS = PLAYED | features(
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals services placement slower_across caps_power"
+    " power_limit"
 )
 
 
@@ -209,6 +211,8 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps = PowerCaps(world)
+        limited = (self._note, self._call_policy, self._stop, self._resize)
+        self.limits = SiteLimits(world, self.caps, self.view, self.calendar, limited)
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -227,6 +231,7 @@ class _Run:
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
             varies = is_slowed(pool.spec) or self.world.signals or self.world.caps_power
+            varies = varies or p in self.limits.at
             pool.is_quiet = not (has_events or varies)
             pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 
@@ -276,12 +281,13 @@ class _Run:
         pool, n = self.pools[at], start.n_nodes or view.nodes(index, at)
         if start.n_nodes:
             self._check_size(index, pool, n)
-        if index not in view.queue or n == 0 or n > pool.nodes.room:
+        room = self._room(pool)
+        if index not in view.queue or n == 0 or n > room:
             name = self.world.jobs[index].name
             what = f"{name} ({n} nodes)" if index in view.queue else f"{name}, which does not wait,"
             message = (
                 f"policy {self.world.policy} placed {what} on {pool.spec.name}, which has room for"
-                f" {pool.nodes.room}"
+                f" {room}"
             )
             raise ComputePlanError(message)
         pool.nodes.n_promised += n
@@ -394,7 +400,8 @@ class _Run:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
                 self.await_ends(pool.index)
-        if pool.index in self.caps.cap_w:  # once all is done that happens at this time
+        if pool.index in self.caps.cap_w or pool.index in self.limits.at:
+            # once all is done that happens at this time
             self.calendar.at(now_s, Rank.POLICY, self._hold_to_caps)
 
     # -- what the policy decides -----------------------------------------------------------------
@@ -440,10 +447,10 @@ class _Run:
                 self.view.shrinking[index] = n_nodes
                 job.when_saved(now_s, partial(self._shrink, job))
             return
-        if (n_more := n_nodes - held) > pool.nodes.room:
+        if (n_more := n_nodes - held) > (room := self._room(pool)):
             raise ComputePlanError(
                 f"policy {self.world.policy} gave {self.world.jobs[index].name} {n_more} more nodes"
-                f" of {pool.spec.name}, which has room for {pool.nodes.room}"
+                f" of {pool.spec.name}, which has room for {room}"
             )
         pool.nodes.n_promised += n_more
         pool.nodes.give_more(index, n_more, n_nodes, now_s)
@@ -537,14 +544,18 @@ class _Run:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
             asks = self._carry_out(decision, now_s)
+        self._note(now_s)
+        if self.quotas.are_there:
+            self.quotas.note(now_s, self.pools)
+
+    def _note(self, now_s: float) -> None:
+        """Hold to caps and limits, and note what is held, free and drawn from now on."""
+        view, spared_w = self.view, 0.0
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
-        spared_w = 0.0
-        if self.caps.cap_w:
+        if self.caps.cap_w or self.limits.at:
             self._hold_to_caps(now_s)
             spared_w = self.caps.spared_w(view.held)
         self.books.note(now_s, view.held, free, spared_w)
-        if self.quotas.are_there:
-            self.quotas.note(now_s, self.pools)
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -554,9 +565,10 @@ class _Run:
             self._start_deferred(now_s)
             return False
         for n_before, start in enumerate(decision.start):
-            nodes = self.pools[start.pool].nodes
+            pool = self.pools[start.pool]
             n = start.n_nodes or view.nodes(start.job, start.pool)
-            if n_before and nodes.others and n > nodes.room:
+            shares = pool.nodes.others or start.pool in self.limits.at
+            if n_before and shares and n > self._room(pool):
                 return bool(view.queue)
             self._start(start, now_s)
         for index, n_nodes in decision.resize:
@@ -580,11 +592,15 @@ class _Run:
 
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
-        for p in self.caps.cap_w:
-            shares = self.caps.shares(p, self.view.held[p])
+        self.limits.hold(now_s)
+        for p, shares in self.caps.due(self.view.held):
             for job in self.pools[p].jobs.values():
                 job.set_power(now_s, *shares)
             self.await_ends(p)
+
+    def _room(self, pool: PoolRun) -> int:
+        """Return the nodes of a pool that a job could hold now, as far as power goes too."""
+        return self.limits.room(pool.index, pool.nodes.room) if self.limits.at else pool.nodes.room
 
     def _check_runs(self, index: int, what: str) -> None:
         if index not in self.view.running:
@@ -601,7 +617,7 @@ class _Run:
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
             n = start.n_nodes or self.view.nodes(start.job, start.pool)
-            can = start.job in self.view.queue and n <= self.pools[start.pool].nodes.room
+            can = start.job in self.view.queue and n <= self._room(self.pools[start.pool])
             if can and start.pool not in waits:
                 self._start(start, now_s)
             elif self.view.stopping or self.view.shrinking:
@@ -613,8 +629,8 @@ class _Run:
         view = self.view
         for pool in self.pools:
             nodes = pool.nodes
-            if nodes.since_s >= self.looked_s or nodes.others:
-                view.free[pool.index] = nodes.room
+            if nodes.since_s >= self.looked_s or nodes.others or pool.index in self.limits.at:
+                view.free[pool.index] = self._room(pool)
         self.looked_s = now_s
         for job in self.changed.values():
             if job.runs and job.index in view.running:
@@ -634,7 +650,8 @@ class _Run:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
         self.quotas.close(wall_s)
-        return books.ledger(
+        battery_j, battery_w = self.limits.close(wall_s)
+        ledger = books.ledger(
             wall_s,
             self.slower,
             [pool.nodes.books for pool in self.pools],
@@ -652,3 +669,6 @@ class _Run:
                 "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],
             },
         )
+        if not self.world.limits:
+            return ledger
+        return replace(ledger, battery_j=battery_j, battery_w=battery_w)
