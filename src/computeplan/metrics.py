@@ -74,6 +74,19 @@ class _Of:
         """Chip-seconds; shape (n_runs, n_groups, n_pools, n_phases). [s]"""
         return _floats(self.ledger.chip_s[:, :-1][:, self.groups])
 
+    def booked(self, weight: str) -> FloatArray:
+        """Return chip-seconds of those jobs times a weight; shape (n_runs, n_pools, n_phases)."""
+        return _floats(self.ledger.weighted(weight)[:, :-1][:, self.groups].sum(axis=1))
+
+    def capped(self, weight: str) -> FloatArray:
+        """Return those of them whose power a cap took away."""
+        return self.booked("capped" if weight == "seconds" else f"capped {weight}")
+
+    def served(self, weight: str) -> FloatArray:
+        """Return chip-seconds of services times a weight, as those of jobs that train."""
+        served = self.ledger.served[..., self.ledger.weights.index(weight)][:, self.services]
+        return _in_training(_floats(served))
+
     @property
     def firsts(self) -> IntArray:
         """One job of each group."""
@@ -91,6 +104,10 @@ class _Of:
 
 
 Measure = Callable[[_Of], FloatArray]
+Booked = Callable[[str], FloatArray]  # weight -> chip-seconds times it, (n_runs, n_pools, n_phases)
+
+_FOLLOWS = {"energy_kwh": "energy", "cost_usd": "cost", "carbon_kg": "carbon"}
+"""Measures of power -> the signal of the world that they follow, where there is one."""
 
 
 def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
@@ -124,9 +141,8 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
         )
         theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
-        capped = ledger.weighted("capped")[:, :-1][:, theirs.groups].sum(axis=1)
-        taken = _taken(theirs.chip_s.sum(axis=1), world, capped)
-        services = _taken(_in_training(theirs.served_chip_s), world) if world.services else None
+        taken = _taken(theirs.booked, world, theirs.capped)
+        services = _taken(theirs.served, world) if world.services else None
         holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
     return found
@@ -324,29 +340,39 @@ def _done_by_deadline_frac(of: _Of) -> FloatArray:
 
 def by_site(ledger: Ledger, world: World) -> BySite:
     """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
-    of_jobs = ledger.chip_s[:, :-1].sum(axis=1)
-    of_idle = ledger.chip_s[:, -1]
+    every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     whole = np.array(world.n_chips) - in_repair
     serving = np.minimum(_mean_served_chips(world), whole)
-    after_s = np.zeros(of_idle.shape)  # of a day
+    after_s = np.zeros(ledger.chip_s[:, -1].shape)  # of a day
     after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    served = _in_training(ledger.served[..., 0])
-    capped = ledger.weighted("capped")[:, :-1].sum(axis=1)
+    def later(chip_s: FloatArray) -> Booked:
+        """Return chip-seconds after a run, at the mean of what varies."""
+        return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
+
+    def idle(weight: str) -> FloatArray:
+        return _floats(ledger.weighted(weight)[:, -1])
+
+    serving_s = _in_training(serving[:, None] * DAY_S)
     return BySite(
         _sites(world),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(of_jobs, world, capped),
-        idle=_taken(of_idle, world),
-        idle_per_day=_taken(after_s, world),
-        services=_taken(served, world) if world.services else None,
-        services_per_day=(
-            _taken(_in_training(serving[:, None] * DAY_S), world) if world.services else None
-        ),
+        jobs=_taken(every.booked, world, every.capped),
+        idle=_taken(idle, world),
+        idle_per_day=_taken(later(after_s), world),
+        services=_taken(every.served, world) if world.services else None,
+        services_per_day=_taken(later(serving_s), world) if world.services else None,
     )
+
+
+def _mean_weights(world: World, weight: str) -> FloatArray:
+    """Return the mean of a weight at each pool; shape (n_pools,)."""
+    if weight not in world.signals:
+        return np.ones(len(world.pools))
+    return np.array([signal.mean_frac for signal in world.signals[weight]])
 
 
 def _mean_served_chips(world: World) -> FloatArray:
@@ -387,27 +413,32 @@ def _in_training(served_chip_s: FloatArray) -> FloatArray:
     return found
 
 
-def _taken(
-    chip_s: FloatArray, world: World, capped_chip_s: FloatArray | None = None
-) -> dict[str, FloatArray]:
+def _taken(booked: Booked, world: World, capped: Booked | None = None) -> dict[str, FloatArray]:
     """Return what chip-seconds take at each site, by `MEASURES`; shapes (n_runs, n_sites).
 
-    They are of shape (n_runs, n_pools, n_phases); of those whose power a cap took away, only what
-    does not follow from power is counted.
+    What a power cap took away is taken off; of it only what follows from power counts.
     """
     names = _sites(world)
     to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
 
-    def booked(seconds: FloatArray, rate: FloatArray) -> FloatArray:
-        return _floats(np.where(seconds == 0, 0.0, seconds * rate).sum(axis=-1) @ to_site)
+    def at_sites(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+        return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
 
     with np.errstate(all="ignore"):
-        rates = _rates(world)
-        found = {name: booked(chip_s, rates[name]) for name in MEASURES}
-        if capped_chip_s is not None:
-            for name, rate in _power_rates(world).items():
-                found[name] = found[name] - booked(capped_chip_s, rate)
-    return found
+        found = {name: at_sites(booked("seconds"), rate) for name, rate in _rates(world).items()}
+        for name, rate in _power_rates(world).items():
+            weight = _weight_of(name, world)
+            power = at_sites(booked(weight), rate)
+            if capped is not None:
+                power = power - at_sites(capped(weight), rate)
+            found[name] = found.get(name, 0.0) + power
+    return {name: found[name] for name in MEASURES}
+
+
+def _weight_of(measure: str, world: World) -> str:
+    """Return the weight of chip-seconds that the power of a measure follows."""
+    account = _FOLLOWS.get(measure, "")
+    return account if account in world.signals else "seconds"
 
 
 def _power_rates(world: World) -> dict[str, FloatArray]:
@@ -426,14 +457,12 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
 
 
 def _rates(world: World) -> dict[str, FloatArray]:
-    """Return what a chip-second in each phase adds to each measure, shape (n_pools, n_phases)."""
-    power = _power_rates(world)
+    """Return what a chip-second adds to each measure beside its power; as `_power_rates`."""
     rent = np.array([[p.rent_money_per_chip_s] for p in world.pools])  # nan where no pool has one
     paid = rent if np.isnan(rent).all() else np.nan_to_num(rent)
-    ones = np.ones(power["energy_kwh"].shape)
+    ones = np.ones((len(world.pools), len(PHASES)))
     return {
-        **power,
-        "cost_usd": power["cost_usd"] + np.nan_to_num(rent),
+        "cost_usd": ones * np.nan_to_num(rent),
         "rent_usd": ones * paid,
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,

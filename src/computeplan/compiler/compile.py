@@ -20,6 +20,7 @@ from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
 from computeplan.compiler.scheduling import policy_settings, tenants_of
 from computeplan.compiler.services import services_of
+from computeplan.compiler.site_signals import signals_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
@@ -58,7 +59,8 @@ def compile_world(scenario: Scenario) -> World:
     fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
     pools, of_pools = _pools(scenario, fixed=fixed)
-    notes += of_pools
+    signals, of_signals = signals_of(scenario, pools)
+    notes += [*of_pools, *of_signals]
     places_of = partial(_places, scenario, pools)
     jobs, of_jobs = _jobs(scenario, places_of)
     if fixed:
@@ -85,6 +87,7 @@ def compile_world(scenario: Scenario) -> World:
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),
         sharing=sharing,
+        signals=signals,
         services=services_of(scenario, pools),
         at_most_s=math.inf if at_most is None else at_most,
     )

@@ -33,6 +33,7 @@ from computeplan.specs.money import Currency, Exchange, Money, read_exchange
 from computeplan.specs.scheduling import Policy, PolicyChoice, Tenant
 from computeplan.specs.services import Service
 from computeplan.specs.sites import Pool, Site
+from computeplan.specs.varying import StartOfYear
 from computeplan.specs.workloads import Workload
 
 __all__ = ["ScenarioFields", "Simulate"]
@@ -55,6 +56,9 @@ class Simulate(Frozen):
     it a run ends with its last job."""
     at_most: PositiveDuration | None = None
     """Wall time at which a run is cut if its last job has not ended before."""
+    start: StartOfYear | None = None
+    """Day, and time of day at the sites, at which a run begins, such as 2026-07-01 08:00, for what
+    varies at sites; the first of January at midnight if left out."""
     runs: Count = 200
     """Replications of each case."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -44,6 +44,7 @@ from computeplan.specs.documents.validation import validate
 from computeplan.specs.logs.job_csv import load_jobs, save_jobs
 from computeplan.specs.logs.job_table import JobLog
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
+from computeplan.specs.logs.series import Series, save_series
 from computeplan.specs.logs.throughput import Throughput, load_throughput, save_throughput
 from computeplan.specs.model import ScenarioFields
 
@@ -202,7 +203,19 @@ class Scenario(ScenarioFields):
             with StringIO() as speeds:
                 save_throughput(table, speeds)
                 files[_input_path(f"{name}-throughput")] = speeds.getvalue().encode("utf-8")
+        for (site, figure), series in self._series_of_files().items():
+            with StringIO() as steps:
+                save_series(series, steps)
+                files[_input_path(f"{site}-{figure}")] = steps.getvalue().encode("utf-8")
         return files
+
+    def _series_of_files(self) -> dict[tuple[str, str], Series]:
+        """Return the series that stand in files beside the scenario, by site and figure."""
+        return {
+            (site, figure): series
+            for (site, figure), series in self._catalogue.series.items()
+            if str(getattr(self.sites[site].varies, figure)).endswith(".csv")
+        }
 
     def to_yaml(self) -> str:
         """Return the scenario as YAML: extends resolved, chips inline, logs under ``inputs/``."""
@@ -218,6 +231,10 @@ class Scenario(ScenarioFields):
             if found.notes:  # the copy does not show what was done
                 copy = {"log": copy, "notes": [*map(note_text, found.notes)]}
             data["faults"][name] = {**data["faults"][name], "replay": copy}
+        for site, figure in self._series_of_files():
+            one = data["sites"][site]
+            varies = {**one["varies"], figure: _input_path(f"{site}-{figure}")}
+            data["sites"] = {**data["sites"], site: {**one, "varies": varies}}
         copies = (("file", "jobs", self._job_logs), ("throughput", "throughput", self._throughputs))
         for key, what, found_by in copies:
             for name in found_by:

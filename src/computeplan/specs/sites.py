@@ -29,6 +29,7 @@ from computeplan.specs.fields import (
     refuse,
 )
 from computeplan.specs.money import EnergyPrice, Rent
+from computeplan.specs.varying import Varies
 from computeplan.units import parse
 
 __all__ = [
@@ -305,8 +306,12 @@ class Site(Frozen):
             "chips stand in pools: pools: {main: {chip: nvidia/h100-sxm, chips: 1024}}",
         ),
         (
-            "electricity electricity_price energy_price power_price tariff price_per_kwh cost",
+            "electricity electricity_price energy_price power_price price_per_kwh cost",
             "write price: 0.08 USD/kWh (or 0.62 CNY/kWh)",
+        ),
+        (
+            "tariff time_of_use tou hourly seasons weather temperature climate",
+            "write varies: {price: time-of-use, carbon: carbon.csv, pue: outside}",
         ),
         (
             "carbon_intensity co2 co2e emissions grid_carbon ci",
@@ -335,6 +340,9 @@ class Site(Frozen):
     """Carbon of the grid, location based; of the place if left out; without it none is reported."""
     price: EnergyPrice | None = None
     """Price of electricity, or of the place: posted, contracted; without it no cost is reported."""
+    varies: Varies = Varies()
+    """How price, carbon and PUE go over the year and the day, such as {price: time-of-use, pue:
+    outside}; flat if left out."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""

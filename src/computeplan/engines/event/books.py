@@ -56,6 +56,7 @@ class Books:
         self.drawn = FULL  # of the power of each phase, as a cap leaves it
         self.capped_chip_s = [0.0] * len(PHASES)  # times the share that is not drawn
         self.weighted = np.zeros((len(PHASES), len(signals)))
+        self.capped_weighted = np.zeros((2, len(signals)))  # as capped chip-seconds
         self.line: list[_Piece] = []
         self.line_s = 0.0  # training in all that counts as kept
         self.shown: list[tuple[float, float, float, float]] = []  # from, to, chips, drawn
@@ -119,6 +120,7 @@ class Books:
             integrals = self._integrals(from_s, to_s)
             weighted = integrals * (trained_s / (to_s - from_s)) * chips
             self.weighted[TRAIN] += weighted
+            self.capped_weighted[TRAIN] += weighted * (1.0 - drawn_frac)
             self.weighted[SAVE] += integrals * chips - weighted
             self.weighted[BLOCKED] += integrals * waiting
         self.line_s += trained_s
@@ -170,6 +172,8 @@ class Books:
             piece.weighted_s = piece.weighted_s - lost
             self.weighted[TRAIN] -= lost
             self.weighted[LOST] += lost
+            self.capped_weighted[TRAIN] -= lost * (1.0 - piece.drawn_frac)
+            self.capped_weighted[LOST] += lost * (1.0 - piece.drawn_frac)
         while self.shown and lost_s > INSTANT:
             from_s, to_s, chips, drawn_frac = self.shown.pop()
             cut_s = to_s - lost_s

@@ -31,6 +31,9 @@ class JobBooks:
 
     def __init__(self, world: World, factor: FloatArray) -> None:
         n_jobs, weights = len(world.jobs), (*WEIGHTS, *world.signals)
+        self.of_signals = slice(len(WEIGHTS), len(weights))
+        self.of_capped = slice(len(weights), len(weights) + len(world.signals))
+        weights += tuple(f"capped {name}" for name in world.signals)
         self.world, self.weights = world, weights
         self.group, self.factor = world.jobs.group, factor
         shape = (world.jobs.n_groups + 1, len(world.pools), len(PHASES), len(weights))
@@ -88,7 +91,8 @@ class JobBooks:
         """Add a stay that is over."""
         at, books = self.booked[self.group[job.index], job.pool], job.books
         at[:, 0] += books.chip_s[:-1]
-        at[:, len(WEIGHTS) :] += books.weighted
+        at[:, self.of_signals] += books.weighted
+        at[[TRAIN, LOST], self.of_capped] += books.capped_weighted
         at[[TRAIN, LOST], 1] += job.slow_chip_s()
         at[:, 2] += books.capped_chip_s
         self.job_s[job.index] += books.job_s
@@ -121,7 +125,7 @@ class JobBooks:
         self._end_waiting(wall_s, waiting)
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0] = books.chip_s[:-1]
-            self.booked[-1, p, :, len(WEIGHTS) :] = books.weighted
+            self.booked[-1, p, :, self.of_signals] = books.weighted
         chips = np.array(self.chips_per_node)
         found = [(g.spread_node_s, g.in_parts_node_s) if g else (0.0, 0.0) for g in placed]
         spread_chip_s, in_parts_chip_s = chips * np.array(found).reshape(-1, 2).T

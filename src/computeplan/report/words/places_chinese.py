@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from computeplan.report.words.places_english import amount
+from computeplan.units import HOUR_S
 
 __all__ = ["PLACES", "PLACE_PHRASES"]
 
@@ -58,12 +59,26 @@ def _carbon_bases(v: Values) -> str:
     return f"各站点碳强度的口径不同，不可直接比较：{said}"
 
 
+def _varies(v: Values) -> str:
+    low, mean, high = (amount(v, v[end]) for end in ("low", "mean", "high"))
+    how = {
+        "factor": f"按{v['origin'] or '方案'}写明的时段",
+        "degC": f"随 {v['origin']} 的室外气温，变化关系为估计",
+    }.get(v["by"], f"按 {v['origin']}")
+    return (
+        f"站点 {v['site']}：{_NAMES[v['what']]} {how}在 {low}～{high} 之间变化，平均 {mean}，每"
+        f" {v['period_s'] / HOUR_S:,.4g} 小时重复"
+    )
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
     "price_needs_rate": "站点 {site}：站点库的电价以 {currency} 计，未给出汇率，不计算费用",
     "carbon_bases": _carbon_bases,
+    "varies": _varies,
+    "start_assumed": "未给出 {key}，站点的变化从 1 月 1 日零时起算",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.units import KWH_J
+from computeplan.units import HOUR_S, KWH_J
 
 __all__ = ["PLACES", "PLACE_PHRASES", "amount"]
 
@@ -64,6 +64,18 @@ def _carbon_bases(v: Values) -> str:
     return f"carbon of the sites counts unlike things and does not compare: {said}"
 
 
+def _varies(v: Values) -> str:
+    low, mean, high = (amount(v, v[end]) for end in ("low", "mean", "high"))
+    how = {
+        "factor": f"in the parts that are written{' of ' + v['origin'] if v['origin'] else ''}",
+        "degC": f"with the outside temperature of {v['origin']}; how it follows is an estimate",
+    }.get(v["by"], f"by {v['origin']}")
+    return (
+        f"site {v['site']}: {_NAMES[v['what']]} varies from {low} to {high}, {mean} on average,"
+        f" {how}; it repeats after {v['period_s'] / HOUR_S:,.4g} h"
+    )
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
@@ -71,6 +83,9 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "price_needs_rate": "site {site}: no cost is counted, as the catalogue's price is in"
     " {currency} and no rate of exchange is given",
     "carbon_bases": _carbon_bases,
+    "varies": _varies,
+    "start_assumed": "what varies at sites begins on the first of January at midnight, as no"
+    " {key} is given",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

@@ -66,6 +66,8 @@ _WEIGHTS = {
     "estimate_of_place": 45,
     "tdp_is_estimate": 41,
     "of_place": 39,
+    "varies": 47,
+    "start_assumed": 46,
     "batches_rounded": 40,
     "holds_whole_nodes": 40,
     "within_error": 29,

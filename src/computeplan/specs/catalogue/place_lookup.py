@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from computeplan.specs.catalogue.chips import Source
 from computeplan.specs.catalogue.facts import Fact
 from computeplan.specs.catalogue.lookup import name_key
-from computeplan.specs.catalogue.places import Climate, Place, Tariff
+from computeplan.specs.catalogue.places import Climate, Hours, Place, Tariff
 from computeplan.specs.documents.document import DATA, Document, load_document
 from computeplan.specs.documents.validation import validate
 from computeplan.specs.fields import Frozen
@@ -29,6 +29,8 @@ __all__ = [
     "climate_at",
     "contracted_at",
     "find_place",
+    "funds_at",
+    "hours_at",
     "is_place",
     "nearest_place",
     "place_aliases",
@@ -160,6 +162,29 @@ def tariff_at(place: Place) -> tuple[Tariff, Place] | None:
     return next(
         (one.tariffs[named.tariff], one) for one in _chain(named) if named.tariff in one.tariffs
     )
+
+
+def hours_at(place: Place) -> Hours | None:
+    """Return when the bands of the day are in the posted tariff of a place; None if not known.
+
+    Examples
+    --------
+    >>> hours_at(find_place("shaoguan")).document
+    '粤发改价格〔2021〕331号'
+    """
+    posted = tariff_at(place)
+    if posted is None or posted[0].hours is None:
+        return None
+    named, where = posted[0].hours, posted[1]
+    return next((one.hours[named] for one in _chain(where) if named in one.hours), None)
+
+
+def funds_at(place: Place) -> Found | None:
+    """Return the government funds in the price of electricity."""
+    for one in _chain(place):
+        if one.components.funds is not None:
+            return Found(one.components.funds, one, "funds")
+    return None
 
 
 def contracted_at(place: Place) -> Found | None:

@@ -21,8 +21,10 @@ from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import load_chip, load_model
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.site_figures import site_figures
+from computeplan.specs.catalogue.site_series import site_series
 from computeplan.specs.documents.document import Document, KeyPath, dotted, load_document
 from computeplan.specs.documents.paths import apply
+from computeplan.specs.logs.series import Series
 from computeplan.units import MAX_TEXT
 
 __all__ = ["Catalogue", "beside", "resolve"]
@@ -43,6 +45,8 @@ class Catalogue:
     """Plain data of the entries that stand in files of their own, by block and name."""
     sites: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What sites take from the catalogue, by site and key, as a person writes it."""
+    series: dict[tuple[str, str], Series] = field(default_factory=dict)
+    """How figures of sites go over the year, by site and figure."""
 
     def with_sites(self, document: Document) -> Document:
         """Return a document whose sites say what they take from the catalogue."""
@@ -104,12 +108,14 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
                 problems.append(document.problem(path, f"{error}{hint}"))
         if files:
             catalogue.files[block] = files
-    of_sites = site_figures(document)
+    of_time = site_series(document, folder, beside)
+    of_sites = site_figures(document, of_time.found)
     return replace(
         catalogue,
         sites=of_sites.taken,
+        series=of_time.found,
         notes=(*notes, *of_sites.notes),
-        problems=tuple(dict.fromkeys((*problems, *of_sites.problems))),
+        problems=tuple(dict.fromkeys((*problems, *of_time.problems, *of_sites.problems))),
     )
 
 

@@ -9,7 +9,7 @@ figure that is taken is a note; of an estimate the note tells its range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from computeplan.specs.catalogue.place_lookup import (
 )
 from computeplan.specs.catalogue.places import LOAD_FACTOR, Place
 from computeplan.specs.documents.document import Document, KeyPath
+from computeplan.specs.logs.series import Series
 from computeplan.specs.money import Money
 from computeplan.units import CURRENCIES, KWH_J
 
@@ -48,13 +49,18 @@ class SiteFigures:
     """Names that stand for no place, prices that cannot be told."""
 
 
-def site_figures(document: Document) -> SiteFigures:
-    """Return what the sites of a document take from the catalogue.
+def site_figures(
+    document: Document, series: Mapping[tuple[str, str], Series] | None = None
+) -> SiteFigures:
+    """Return what the sites of a document take from the catalogue, and the means of files.
 
     Parameters
     ----------
     document : Document
         A scenario, not yet validated.
+    series : mapping of (str, str) to Series, optional
+        How figures go over the year, by site and figure. Where a file says the figure itself and
+        the site does not, its mean is taken.
 
     Examples
     --------
@@ -67,16 +73,30 @@ def site_figures(document: Document) -> SiteFigures:
     for name, site in sites.items() if isinstance(sites, dict) else ():
         if not isinstance(site, dict) or not isinstance(name, str):
             continue
-        place = _place_of(document, name, site, found)
+        means = dict(_means(name, site, series or {}))
+        place = _place_of(document, name, {**site, **means}, found)
+        if place is not None or means:
+            taken = found.taken.setdefault(name, {})
+            taken |= means
         if place is not None:
-            taken = found.taken[name] = {}
-            for key, one in _absent(site, place):
+            for key, one in _absent({**site, **means}, place):
                 taken[key] = _taken(document, name, key, one, place, found)
             if taken.get("carbon") and (carbon := carbon_at(place)) is not None:
                 bases[name] = str(carbon.place.carbon_basis)
     if len(set(bases.values())) > 1:
         found.notes.append(note("carbon_bases", sites=tuple(bases.items())))
     return found
+
+
+def _means(
+    name: str, site: dict[str, Any], series: Mapping[tuple[str, str], Series]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what a site does not write and a file says of every hour: the mean of the file."""
+    for (where, key), one in series.items():
+        is_file = str(site["varies"][key]).endswith(".csv") if where == name else False
+        if is_file and key not in site and one.unit not in ("factor", "degC"):
+            point = Money(one.mean, one.unit) if key == "price" else one.mean
+            yield key, _text(key, point)
 
 
 def _place_of(
