@@ -56,7 +56,7 @@ class Books:
         self.drawn = FULL  # of the power of each phase, as a cap leaves it
         self.capped_chip_s = [0.0] * len(PHASES)  # times the share that is not drawn
         self.weighted = np.zeros((len(PHASES), len(signals)))
-        self.capped_weighted = np.zeros((2, len(signals)))  # as capped chip-seconds
+        self.capped_weighted = np.zeros((len(PHASES), len(signals)))  # as capped chip-seconds
         self.line: list[_Piece] = []
         self.line_s = 0.0  # training in all that counts as kept
         self.shown: list[tuple[float, float, float, float]] = []  # from, to, chips, drawn
@@ -82,8 +82,8 @@ class Books:
     ) -> None:
         if self.signals and chips:
             integrals = self._integrals(from_s, to_s)
-            self.weighted[phase] += integrals * chips
-            self.weighted[BLOCKED] += integrals * waiting
+            self._weigh(phase, integrals * chips)
+            self._weigh(BLOCKED, integrals * waiting)
         if self.spans is not None and phase != QUEUE:
             self._span(phase, from_s, to_s, chips)
             if waiting:
@@ -119,10 +119,9 @@ class Books:
         if self.signals and to_s > from_s:
             integrals = self._integrals(from_s, to_s)
             weighted = integrals * (trained_s / (to_s - from_s)) * chips
-            self.weighted[TRAIN] += weighted
-            self.capped_weighted[TRAIN] += weighted * (1.0 - drawn_frac)
-            self.weighted[SAVE] += integrals * chips - weighted
-            self.weighted[BLOCKED] += integrals * waiting
+            self._weigh(TRAIN, weighted)
+            self._weigh(SAVE, integrals * chips - weighted)
+            self._weigh(BLOCKED, integrals * waiting)
         self.line_s += trained_s
         last = self.line[-1] if self.line else None
         alike = last is not None and last.chips == chips and last.drawn_frac == drawn_frac
@@ -200,6 +199,12 @@ class Books:
 
     def _integrals(self, from_s: float, to_s: float) -> FloatArray:
         return np.array([signal.integral(from_s, to_s) for signal in self.signals])
+
+    def _weigh(self, phase: int, weighted: FloatArray) -> None:
+        """Book chip-seconds times the signals."""
+        self.weighted[phase] += weighted
+        if self.drawn is not FULL:
+            self.capped_weighted[phase] += weighted * (1.0 - self.drawn[phase])
 
     def _cap(self, phase: int, chip_s: float) -> None:
         """Book the share of the power of a phase that is not drawn."""

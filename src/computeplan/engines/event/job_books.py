@@ -92,7 +92,7 @@ class JobBooks:
         at, books = self.booked[self.group[job.index], job.pool], job.books
         at[:, 0] += books.chip_s[:-1]
         at[:, self.of_signals] += books.weighted
-        at[[TRAIN, LOST], self.of_capped] += books.capped_weighted
+        at[:, self.of_capped] += books.capped_weighted
         at[[TRAIN, LOST], 1] += job.slow_chip_s()
         at[:, 2] += books.capped_chip_s
         self.job_s[job.index] += books.job_s

@@ -20,7 +20,7 @@ def _hours(v: Values) -> str:
     return f"{v['months']} 月：{bands}"
 
 
-_NAMES = {"pue": "PUE", "carbon": "碳强度", "price": "电价"}
+_NAMES = {"pue": "PUE", "carbon": "碳强度", "price": "电价", "power_limit": "功率上限"}
 _BASES = {
     "measured": "实测",
     "target": "所属枢纽的目标值，并非实测",

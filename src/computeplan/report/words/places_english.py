@@ -17,7 +17,12 @@ def _hours(v: Values) -> str:
     return f"months {v['months']}: {bands}"
 
 
-_NAMES = {"pue": "PUE", "carbon": "carbon", "price": "price of electricity"}
+_NAMES = {
+    "pue": "PUE",
+    "carbon": "carbon",
+    "price": "price of electricity",
+    "power_limit": "power limit",
+}
 _BASES = {
     "measured": "measured",
     "target": "the target of its hub, not measured",
@@ -35,6 +40,8 @@ def amount(v: Values, value: float) -> str:
     """Return a figure of a place with its unit, the same in both languages."""
     if v["what"] == "pue":
         return f"{value:.4g}"
+    if v["what"] == "power_limit":
+        return f"{value / 1e6:.4g} MW"
     if v["what"] == "carbon":
         return f"{value * KWH_J * 1e3:.4g} g/kWh"
     return f"{value * KWH_J:.3g} {v['currency']}/kWh"
