@@ -19,7 +19,7 @@ from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import IDLE, PHASES, REPAIR, Ledger, Span
 from computeplan.world.world import World
 
-__all__ = ["RAMPS_S", "PowerSeries", "power_of"]
+__all__ = ["RAMPS_S", "PowerSeries", "power_of", "together"]
 
 RAMPS_S = (60.0, 900.0, 3600.0)
 """Times over which ramps are told. [s]"""
@@ -134,6 +134,24 @@ class PowerSeries:
         at_j = np.array([np.interp(edges_s, self.edges_s, column) for column in until_j.T]).T
         found: FloatArray = np.diff(at_j, axis=0) / np.diff(edges_s)[:, None]
         return found
+
+
+def together(parts: Sequence[PowerSeries]) -> PowerSeries:
+    """Return what several sites of one run draw together.
+
+    Examples
+    --------
+    >>> one = PowerSeries(np.array([0.0, 9.0]), np.array([[1.0]]))
+    >>> other = PowerSeries(np.array([0.0, 5.0, 9.0]), np.array([[2.0], [4.0]]))
+    >>> together([one, other]).total_w.tolist()
+    [3.0, 5.0]
+    """
+    edges_s = np.unique(np.concatenate([one.edges_s for one in parts]))
+    at = [np.searchsorted(one.edges_s, edges_s[:-1], side="right") - 1 for one in parts]
+    pairs = [*zip(parts, at, strict=True)]
+    watts = sum((one.watts[i] for one, i in pairs), np.zeros(1))
+    stored = [one.battery_w[i] for one, i in pairs if one.battery_w is not None]
+    return PowerSeries(edges_s, watts, sum(stored, np.zeros(1)) if stored else None)
 
 
 def power_of(ledger: Ledger, world: World) -> dict[str, PowerSeries]:
