@@ -228,3 +228,91 @@ def test_a_limit_is_held_to_whatever_meets(data, fracs, yields, battery):
     ledger = event.play(world, data["simulate"]["seed"], 0, 1, timeline=True)
     (series,) = power_of(ledger, world).values()
     check_limit(ledger, series, limit)
+
+
+# -- an oracle -------------------------------------------------------------------------------------
+
+
+def brute_force(jobs, n_nodes, train_w, idle_w, limits_w, battery, dt_s=10.0):
+    """Go from step to step: who is there, what is lacking, what the battery does, how fast all are.
+
+    Jobs (arrival, nodes, work) [s] all fit at once. Return their ends, and what the battery took,
+    gave and holds.
+    """
+    left, ends = [float(work) for *_, work in jobs], [math.nan] * len(jobs)
+    level = took = gave = time = 0.0
+    while any(math.isnan(end) for end in ends):
+        here = [j for j, (at, *_) in enumerate(jobs) if at <= time and math.isnan(ends[j])]
+        busy = sum(jobs[j][1] for j in here)
+        wants = busy * train_w + (n_nodes - busy) * idle_w
+        limit = limits_w[min(int(time // HOUR_S), len(limits_w) - 1)]
+        speed = 1.0
+        if wants <= limit:
+            flow = min(limit - wants, battery.power_w, (battery.energy_j - level) / dt_s)
+            flow = max(flow, 0.0)
+            took += flow * dt_s
+            level += flow * dt_s * battery.efficiency
+        else:
+            given = min(wants - limit, battery.power_w, level / dt_s)
+            gave += given * dt_s
+            level -= given * dt_s
+            if busy and wants > limit + given:
+                speed = (limit + given - (n_nodes - busy) * idle_w) / (busy * train_w)
+        for j in here:
+            left[j] -= speed * dt_s
+            if left[j] <= 0:
+                ends[j] = time + dt_s
+        time += dt_s
+    return ends, took, gave, level
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(st.integers(0, 900), st.integers(1, 2), st.integers(50, 1500)),
+        min_size=1, max_size=4,
+    ),
+    fracs=st.lists(st.floats(0.1, 1.2), min_size=1, max_size=8),
+    battery=st.builds(Battery, st.floats(1e5, 2e7), st.floats(100.0, 4e3), st.floats(0.4, 1.0)),
+)  # fmt: skip
+def test_ends_and_batteries_are_those_of_small_steps(jobs, fracs, battery):
+    """The oracle shares no code, and is off by some steps of 10 s."""
+    jobs = [(10 * at, nodes, 10 * work) for at, nodes, work in jobs]
+    free = world_of(jobs, n_nodes=8)
+    idle_w, train_w = watts(free, IDLE), watts(free, TRAIN)
+    limits_w = 8 * (idle_w + np.array(fracs) * (train_w - idle_w))
+    signal = Signal(np.arange(len(fracs)) * HOUR_S, limits_w)
+    world = replace(free, limits=(PowerLimit("s", (0,), 1.0, signal, "slow", battery),))
+    ledger, _ = played(world)
+    ends, took, gave, _ = brute_force(jobs, 8, train_w, idle_w, limits_w, battery)
+    assert ledger.end_s[0] == pytest.approx(ends, abs=60, rel=5e-3)
+    until = ledger.battery_j[0, 0]
+    assert until[:2] == pytest.approx([took, gave], abs=60 * battery.power_w, rel=5e-3)
+
+
+def test_elastic_jobs_give_back_what_they_can_do_without_before_any_leaves():
+    """Of two jobs one can do with 1 of 3 nodes; from the second hour there is power for 2 of 4."""
+    elastic = {"elastic": {"replicas": 3, "least": 1, "resize": "0 s"}}
+    jobs = {
+        "wide": {"chips": 3, **elastic, "priority": 2},
+        "plain": {"chips": 1, "priority": 2},
+    }
+    data = {
+        "computeplan": 1,
+        "name": "shrinks",
+        "sites": {"s": {"pue": 1, "pools": {"p": {"chip": "nvidia/h100-sxm", "chips": 4}}}},
+        "jobs": {
+            name: {**job, "train_for": "4 h", "checkpoint": {"every": "1 d", "stall": "5 s"}}
+            for name, job in jobs.items()
+        },
+        "policy": "elastic-fifo",
+    }
+    data["sites"]["s"]["pools"]["p"]["chips_per_node"] = 1
+    free = compile_world(cp.load(data))
+    train_w, idle_w = free.node_w[0, TRAIN], free.node_w[0, IDLE]
+    signal = Signal(np.array([0.0, HOUR_S]), np.array([4 * train_w, 2 * train_w + 2 * idle_w]))
+    world = replace(free, limits=(PowerLimit("s", (0,), 1.0, signal, "pause"),))
+    ledger, series = played(world)
+    assert ledger.counts["stays"][0].tolist() == [1, 1]
+    check_limit(ledger, series, world.limits[0])
+    held = [s.n_chips for s in ledger.spans if s.job == 0 and s.phase == TRAIN]
+    assert list(dict.fromkeys(held)) == [3, 1, 2]  # 2 once the other has ended
