@@ -178,6 +178,8 @@ def _text(key: str, point: Any) -> Any:
         return float(f"{point:.6g}")
     if key == "carbon":
         return f"{point * KWH_J * 1e3:.6g} g/kWh"
+    if key == "power_limit":
+        return f"{point:.6g} W"
     return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
 
 
