@@ -72,8 +72,9 @@ CASE_WIDTH = 40
 @click.option("--svg", is_flag=True, help="Write an SVG beside every PNG.")
 @click.option(
     "--load-profile",
-    "every",
+    "every_s",
     metavar="STEP",
+    callback=lambda _ctx, _param, text: None if text is None else _step_s(text),
     help="Also write load/profile.csv: mean kW of each site at this step, such as '15 min'.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
@@ -93,7 +94,7 @@ def run(
     with_notes: bool,
     figures: bool,
     svg: bool,
-    every: str | None,
+    every_s: float | None,
     as_json: bool,
 ) -> None:
     """Simulate SCENARIO: a YAML file, or the name of a shipped one.
@@ -107,7 +108,6 @@ def run(
     loaded = asked.without("simulate.horizon") if until_done else asked
     tables = (with_jobs, with_tenants, with_power)
     shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
-    every_s = None if every is None else _step_s(every)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
     result, is_stopped = _played(loaded, workers, kept, language)

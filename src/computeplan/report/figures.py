@@ -8,6 +8,8 @@ figure draws raises a ComputePlanError.
 
 Figures that would tell a reader nothing are not written (`save_figures`): bars that are alike,
 carbon where it is energy times a constant.
+
+Long because what is drawn and when it tells something stand side by side.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import Span
 from computeplan.quantities import TIMES, Quantity
 from computeplan.report import FIGURES, Language, bars, spread
 from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
@@ -379,7 +380,11 @@ def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]
     kept = [
         name
         for name, case in result.cases.items()
-        if (case.power if kind == "power" else any(_is_shown(kind, span) for span in case.spans))
+        if (
+            case.power
+            if kind == "power"
+            else any(s.job >= 0 or kind == "pools" for s in case.spans)
+        )
     ]
     # The timelines of a single job look alike; a schedule is worth a picture for each policy.
     kept = kept[: MAX_TIMELINES if _has_lanes(result) else 1]
@@ -387,10 +392,6 @@ def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]
         (kind if i == 1 else f"{kind}-{i}", partial(_DRAW[kind], result, case=name))
         for i, name in enumerate(kept, 1)
     ] or [(kind, partial(_DRAW[kind], result))]
-
-
-def _is_shown(kind: str, span: Span) -> bool:
-    return span.job >= 0 or kind == "pools"
 
 
 def _file(draw: Callable[..., Axes], kind: str) -> bytes:

@@ -66,20 +66,7 @@ def power(
     unit_s = time_unit(end_s)[0]
     size_w, unit = (MEGA, "MW") if series.peak_w >= MEGA else (KILO, "kW")
     ax = new_axes(ax, 8.0, width=9.5)
-    base = np.zeros(len(watts))
-    for phase, colour in PHASE_COLOURS.items():
-        height = watts[:, PHASES.index(phase)] / size_w
-        if height.any():
-            ax.stairs(
-                base + height,
-                edges_s / unit_s,
-                baseline=base,
-                fill=True,
-                color=colour,
-                linewidth=0,
-                label=QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
-            )
-        base = base + height
+    _stack(ax, edges_s / unit_s, watts / size_w, language)
     if series.battery_w is not None:
         text = phrase("taken_from_outside", language)
         ax.stairs(
@@ -98,6 +85,24 @@ def power(
     how = label(name, width=70, lines=1) + sites + phrase("run_0", language)
     put_title(ax, result, phrase("power_over_time", language), how, language, rows_below=rows)
     return ax
+
+
+def _stack(ax: Axes, edges: FloatArray, heights: FloatArray, language: Language) -> None:
+    """Draw the phases above one another."""
+    base = np.zeros(len(heights))
+    for phase, colour in PHASE_COLOURS.items():
+        height = heights[:, PHASES.index(phase)]
+        if height.any():
+            ax.stairs(
+                base + height,
+                edges,
+                baseline=base,
+                fill=True,
+                color=colour,
+                linewidth=0,
+                label=QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
+            )
+        base = base + height
 
 
 def _seen(series: PowerSeries) -> tuple[FloatArray, FloatArray, FloatArray]:

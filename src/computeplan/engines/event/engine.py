@@ -191,7 +191,6 @@ class _Run:
         for p, spec in enumerate(world.pools):
             then = (partial(self.await_ends, p), self._call_policy)
             self.pools.append(PoolRun(p, spec, self.calendar, world.signals_of(p), *then))
-            self.pools[p].nodes.told = [] if timeline else None
         for near in world.sharing:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
@@ -211,8 +210,7 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps = PowerCaps(world)
-        limited = (self._note, self._call_policy, self._stop, self._resize)
-        self.limits = SiteLimits(world, self.caps, self.view, self.calendar, limited)
+        self.limits = SiteLimits(world, self.caps, *parts[1:], (self._note, *does[:3]))
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -233,6 +231,7 @@ class _Run:
             varies = is_slowed(pool.spec) or self.world.signals or self.world.caps_power
             varies = varies or p in self.limits.at
             pool.is_quiet = not (has_events or varies)
+            pool.nodes.told = None if self.spans is None else []
             pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 
     def play(self) -> Ledger:

@@ -37,7 +37,7 @@ INSTANT_S = 1e-6  # a battery this near to full, or to empty, is
 SAME = 1e-9  # what is lacking by less than this share of a limit is rounding
 ROOM = 1e-10  # nodes: so is this
 
-_Does = tuple[Then, Then, Callable[[int, float], None], Callable[[int, int, float], None]]
+_Does = tuple[Then, Callable[[int, float], None], Callable[[int, int, float], None], Then]
 
 
 @dataclass(slots=True)
@@ -64,15 +64,15 @@ class _Site:
 class SiteLimits:
     """The limits of all sites of a run.
 
-    It is told what holds jobs to their caps, what asks the policy, how to stop a job, and how to
-    give one another number of nodes.
+    It is told what holds jobs to their caps, how to stop a job and to give one another number of
+    nodes, and what asks the policy.
     """
 
     def __init__(
         self, world: World, caps: PowerCaps, view: View, calendar: Calendar, does: _Does
     ) -> None:
         self.caps, self.view, self.calendar = caps, view, calendar
-        self.hold_all, self.ask, self.stop, self.resize = does
+        self.hold_all, self.stop, self.resize, self.ask = does
         self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
         self.full_w: list[float] = world.node_w.max(axis=1).tolist()
         self.rest_w: list[float] = world.node_w[:, [IDLE, REPAIR]].max(axis=1).tolist()
