@@ -316,3 +316,34 @@ def test_elastic_jobs_give_back_what_they_can_do_without_before_any_leaves():
     check_limit(ledger, series, world.limits[0])
     held = [s.n_chips for s in ledger.spans if s.job == 0 and s.phase == TRAIN]
     assert list(dict.fromkeys(held)) == [3, 1, 2]  # 2 once the other has ended
+
+
+def test_services_do_not_yield_and_jobs_make_room_for_them():
+    """A service takes 1 of 4 nodes, and 3 in the second hour; the limit is what 3 nodes draw."""
+    data = {
+        "computeplan": 1,
+        "name": "served",
+        "sites": {
+            "s": {
+                "pue": 1,
+                "pools": {"p": {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 6}},
+            }
+        },
+        "services": {"v": {"chips": [1, 3] + [1] * 22, "pools": ["p"]}},
+        "jobs": {"j": {"train_for": "5 h", "chips": 3, "checkpoint": {"every": "never"}}},
+    }
+    free = compile_world(cp.load(data))
+    train_w, idle_w = free.node_w[0, TRAIN], free.node_w[0, IDLE]
+    limit = PowerLimit("s", (0,), 4 * train_w + 2 * idle_w, FLAT, "slow")
+    ledger, series = played(replace(free, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    share = (train_w + 2 * idle_w) / (3 * train_w)  # of the job, while the service has 3 nodes
+    assert ledger.end_s[0, 0] == pytest.approx(5 * HOUR_S + HOUR_S * (1 - share))
+    assert ledger.served[0, 0, 0, 0] == pytest.approx(ledger.wall_s[0] + 2 * HOUR_S)
+
+
+def test_a_limit_that_falls_below_idle_where_nobody_looked_stops_the_run():
+    world = world_of([(0, 4, 9000)])
+    limit = PowerLimit("s", (0,), full_w(world), hourly(1, 0.1), "slow")
+    with pytest.raises(cp.ComputePlanError, match=r"sites\.s\.power_limit: is .* MW at 1\.0 h"):
+        event.play(replace(world, limits=(limit,)), 0, 0, 1)

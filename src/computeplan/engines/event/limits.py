@@ -24,9 +24,10 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 from computeplan.engines.event.caps import PowerCaps
+from computeplan.errors import ComputePlanError
 from computeplan.ledger import IDLE, REPAIR
 from computeplan.scheduling.view import Running, View
-from computeplan.units import YEAR_S
+from computeplan.units import HOUR_S, YEAR_S
 from computeplan.world.limits import PowerLimit
 from computeplan.world.signals import Signal
 from computeplan.world.world import World
@@ -124,7 +125,7 @@ class SiteLimits:
                 for p in one.spec.pools:
                     self.caps.limit_w.pop(p, None)
                 continue
-            self._slow(one, one.limit_w + given_w)
+            self._slow(one, one.limit_w + given_w, now_s)
             if one.spec.yields != "slow":
                 self._yield(one, lacking_w, now_s)
 
@@ -149,15 +150,21 @@ class SiteLimits:
             total_w += (self.n_nodes[p] - n_held - n_served) * self.rest_w[p]
         return total_w * one.facility_frac
 
-    def _slow(self, one: _Site, most_w: float) -> None:
+    def _slow(self, one: _Site, most_w: float, now_s: float) -> None:
         """Cap the pools of a site alike: a share of the power of all that jobs hold there.
 
-        No node draws less than idle: what such pools draw is not to be shared.
+        No node draws less than idle: what such pools draw is not to be shared. A ComputePlanError
+        if all together draw more than the limit.
         """
         held = {p: self.view.held[p] for p in one.spec.pools if self.view.held[p]}
         others_w = self._draw_w(one, [0] * len(one.spec.pools))
         left_w = (most_w - others_w) / one.facility_frac
         left_w += sum(n * self.rest_w[p] for p, n in held.items())
+        if left_w <= sum(n * self.idle_w[p] for p, n in held.items()) * (1 - SAME) or not held:
+            raise ComputePlanError(
+                f"sites.{one.spec.site}.power_limit: is {most_w / 1e6:.4g} MW at"
+                f" {now_s / HOUR_S:,.1f} h, less than idle nodes and services draw"
+            )
         shared, share = set(held), 0.0
         while shared:
             least_w = sum(n * self.idle_w[p] for p, n in held.items() if p not in shared)
