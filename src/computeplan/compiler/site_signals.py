@@ -21,7 +21,7 @@ from computeplan.specs.logs.series import Series
 from computeplan.specs.money import Money
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
-from computeplan.specs.varying import Part
+from computeplan.specs.varying import FIGURES, Part
 from computeplan.units import CURRENCIES
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal, product
@@ -47,7 +47,7 @@ def signals_of(
     notes, problems = list[Note](), list[Problem]()
     for name, site in scenario.sites.items():
         ratios[name] = {}
-        for figure in dict.fromkeys(f for follows in ACCOUNTS.values() for f in follows):
+        for figure in (f for f in FIGURES if any(f in follows for follows in ACCOUNTS.values())):
             try:
                 if (found := ratio_of(scenario, name, site, figure)) is not None:
                     ratios[name][figure], said = found
