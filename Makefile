@@ -35,6 +35,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/step_grid.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/allocation.py
+	$(BIN)/python benchmarks/power_year.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make_docs.py

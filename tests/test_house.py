@@ -71,6 +71,7 @@ SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
     "booked": "seconds times the weight of its last axis",
     "served": "seconds times the weight of its last axis, of services",
+    "unallocated": "rows of places, times and counts",
     "pue": "a ratio by definition",
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",

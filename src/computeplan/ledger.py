@@ -70,6 +70,8 @@ class Span:
     """Wall time. [s]"""
     n_chips: float
     """Chips in that phase; a part of one where replicas of a smaller job share nodes."""
+    drawn_frac: float = 1.0
+    """Share of the power of the phase that a power cap leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,19 @@ class Ledger:
     """By name, as in `COUNTS`; shape (n_runs, n)."""
     weights: tuple[str, ...] = ("seconds",)
     """Names of the weights. ``slow`` is the share of speed that is lost while a job trains;
-    ``capped`` is the share of the power of training that is not drawn under a cap. Signals weigh
+    ``capped`` is the share of the power of a phase that a cap takes away. Signals weigh
     chip-seconds, whatever these draw."""
     spans: Sequence[Span] | None = None
-    """Timeline of the first run, if it was asked for."""
+    """Timeline of the first run, if it was asked for: of jobs and services."""
+    unallocated: FloatArray | None = None
+    """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
+    in repair; shape (n, 5)."""
+    battery_j: FloatArray | None = None
+    """What the battery of each limit took and gave, and what is left in it; None without limits;
+    shape (n_runs, n_limits, 3). [J]"""
+    battery_w: FloatArray | None = None
+    """What batteries did in the first run: limit, start, end [s], watts taken, or given if
+    negative; shape (n, 4)."""
 
     @property
     def n_runs(self) -> int:
@@ -192,4 +203,11 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         counts={n: np.concatenate([one.counts[n] for one in ledgers]) for n in first.counts},
         weights=first.weights,
         spans=first.spans,
+        unallocated=first.unallocated,
+        battery_j=(
+            None
+            if first.battery_j is None
+            else np.concatenate([one.battery_j for one in ledgers if one.battery_j is not None])
+        ),
+        battery_w=first.battery_w,
     )

@@ -289,7 +289,7 @@ def test_run_shows_a_table_and_writes_a_folder_whole(call, here):
     names = sorted(path.name for path in (here / "results" / "small").iterdir())
     assert [n for n in names if not n.startswith("timeline")] == [
         *("jobs.csv", "notes.md", "notes.zh.md"),
-        *("provenance.json", "runs.csv", "scenario.yaml", "sites.csv"),
+        *("power.csv", "provenance.json", "runs.csv", "scenario.yaml", "sites.csv"),
         *("summary.csv", "summary.json"),
     ]
     assert [path.name for path in (here / "results").iterdir()] == ["small"]

@@ -329,6 +329,20 @@ def test_what_a_cap_leaves_pays_the_price_of_its_hours(monkeypatch):
     assert paid["energy_kwh"][0, 0] == kwh(ledger, replace(world, signals={}))[0]
 
 
+def test_a_cap_holds_in_every_phase():
+    """A fifth of the draw is less than a node draws idle: so much it draws while it saves too."""
+    saves = {"every": "100 s", "stall": "10 s"}
+    world = world_of([(0, 4, 100)], (0.0, {0: 0.2}), saves=saves)
+    ledger = played(world)
+    assert ledger.end_s[0, 0] == pytest.approx(550)
+    assert watts(world, SAVE) > watts(world, IDLE) > 0.2 * watts(world, TRAIN)
+    assert kwh(ledger, world)[0] == pytest.approx(4 * 550 * watts(world, IDLE) / 3.6e6, rel=1e-12)
+    told = {span.drawn_frac for span in ledger.spans}
+    assert sorted(told) == pytest.approx(
+        [watts(world, IDLE) / watts(world, p) for p in (TRAIN, SAVE)]
+    )
+
+
 def test_a_job_under_a_cap_is_cut_with_the_run():
     """At 1000 s half of the work is done, of which no token counts twice."""
     ledger = played(world_of([(0, 4, 1000)], (0.0, {0: 0.5}), horizon="1000 s"))
@@ -385,8 +399,14 @@ def test_whatever_the_caps_are_books_and_power_add_up(jobs, run, shares):
     capped, chip_s = ledger.weighted("capped"), ledger.chip_s
     assert (capped >= -1e-6).all()
     assert (capped <= chip_s * (1 - 0.05) + 1e-6).all()
-    assert not capped[..., [p for p in range(chip_s.shape[-1]) if p not in (TRAIN, LOST)]].any()
-    slow, idle_frac = ledger.weighted("slow"), world.draw_w([0]) / world.draw_w([4])
+    full_w, lowest = world.node_w[0], min(share for _, share in shares)
+    most_w = np.maximum(lowest * full_w[TRAIN], full_w[IDLE])  # a cap is for all phases
+    spared = 1 - most_w / np.maximum(full_w, 1e-9)
+    assert (capped[0, :-1, 0] <= chip_s[0, :-1, 0] * np.maximum(spared, 0) + 1e-4).all()
+    assert not capped[:, -1].any()
+    capped, chip_s = capped[..., [TRAIN, LOST]], chip_s[..., [TRAIN, LOST]]
+    slow = ledger.weighted("slow")[..., [TRAIN, LOST]]
+    idle_frac = world.draw_w([0]) / world.draw_w([4])
     assert (capped <= slow + 1e-4).all()  # nothing else slows them
     assert (capped <= chip_s * (1 - idle_frac) + 1e-4).all()
     if any(share < idle_frac for _, share in shares):
@@ -394,7 +414,7 @@ def test_whatever_the_caps_are_books_and_power_add_up(jobs, run, shares):
     assert capped == pytest.approx(slow, abs=1e-4)
     nodes = np.array([job.n_nodes[0] for job in world.jobs])
     work = [nodes[j] * job.train_s[0] for j, job in enumerate(world.jobs)]
-    drawn = (chip_s - capped)[0, :-1, 0, TRAIN]
+    drawn = (chip_s - capped)[0, :-1, 0, 0]
     assert drawn == pytest.approx(work)  # training that is kept draws what its work takes
     most_w = max(share for _, share in [*shares, (0, shares[0][1])]) * 4 * watts(world, TRAIN)
     idle_w = 4 * watts(world, IDLE)

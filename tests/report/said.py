@@ -101,7 +101,7 @@ NOTES = {
     "varies": [
         {"site": "s1", "what": what, "by": by, "origin": "q1", "currency": "CNY"}
         | {"low": 1e-7, "mean": 2e-7, "high": 3e-7, "period_s": 86_400.0}
-        for what, by in (("price", ""), ("carbon", "factor"), ("pue", "degC"))
+        for what, by in (("price", ""), ("carbon", "factor"), ("pue", "degC"), ("power_limit", ""))
     ],
     "not_of_place": [{"site": "s1", "place": "q1", "what": what} for what in ("price", "carbon")],
     "energy_erratum": [{"why": "q1"}],

@@ -24,6 +24,7 @@ from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
 from computeplan.results.cases import CaseResult
+from computeplan.results.power_series import PowerSeries
 from computeplan.study.result import Result
 from computeplan.study.store import load_result, save_result
 
@@ -84,8 +85,16 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         facts = {"deadline_h": ("120",) * n_jobs}
         kept = spans if k < 2 else ()
         meter = {"meter": note("quoted", text="chip")}
-        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, ("h100",))
+        power = {"east": POWER} if kept else {}
+        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, ("h100",), power=power)
     return Result("llama", "", cases, notes=quoted(["network power is an estimate"]))
+
+
+POWER = PowerSeries(
+    np.array([0.0, 9e4, 2e5, 5e5]),
+    1e6 * np.arange(21.0).reshape(3, 7),
+    1e6 * np.array([2.0, 0, -3]),
+)
 
 
 def texts(ax):
@@ -333,7 +342,12 @@ def test_nothing_is_cut_off(kind, n_cases):
 def test_files_are_valid_and_their_bytes_repeat(tmp_path):
     result = make(HOSTILE, n_jobs=2)
     names = save_figures(result, tmp_path / "a", FIGURES, svg=True)
-    assert {name.partition(".")[0] for name in names} == {*FIGURES, "timeline-2", "pools-2"}
+    assert {name.partition(".")[0] for name in names} == {
+        *FIGURES,
+        "timeline-2",
+        "pools-2",
+        "power-2",
+    }
     assert save_figures(result, tmp_path / "b", FIGURES, svg=True) == names
     for name in names:
         content = (tmp_path / "a" / name).read_bytes()

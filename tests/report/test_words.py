@@ -140,8 +140,8 @@ TERMS = """
     A100 H100 GB NVLink MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
     NVIDIA Ampere Hopper Ada Blackwell Megatron ModelLink
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
-    Noto Sans CJK logits planned token s d h W kW kWh L USD CNY GiB p z M bf16 fp16 fp8 summary.csv
-    notes.md kg Mtoken Mitoken ktoken Kitoken
+    Noto Sans CJK logits planned token s d h W kW MW kWh L USD CNY GiB p z M bf16 fp16 fp8
+    summary.csv notes.md kg Mtoken Mitoken ktoken Kitoken
     A B currency horizon simulate.at_most
     JobID JobName D event_type sacctmgr show runawayjobs
 """

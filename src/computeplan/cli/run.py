@@ -65,10 +65,18 @@ CASE_WIDTH = 40
 )
 @click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
 @click.option("--tenants", "with_tenants", is_flag=True, help="Also print a table of tenants.")
+@click.option("--power", "with_power", is_flag=True, help="Also print the power of sites: swings.")
 @click.option("--versus", metavar="CASE", help="Also print the differences to this case.")
 @click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
 @click.option("--svg", is_flag=True, help="Write an SVG beside every PNG.")
+@click.option(
+    "--load-profile",
+    "every_s",
+    metavar="STEP",
+    callback=lambda _ctx, _param, text: None if text is None else _step_s(text),
+    help="Also write load/profile.csv: mean kW of each site at this step, such as '15 min'.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def run(
     scenario: str,
@@ -81,10 +89,12 @@ def run(
     out: Path | None,
     with_jobs: bool,
     with_tenants: bool,
+    with_power: bool,
     versus: str | None,
     with_notes: bool,
     figures: bool,
     svg: bool,
+    every_s: float | None,
     as_json: bool,
 ) -> None:
     """Simulate SCENARIO: a YAML file, or the name of a shipped one.
@@ -96,7 +106,8 @@ def run(
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     asked = load_with(scenario, (*settings, *more))
     loaded = asked.without("simulate.horizon") if until_done else asked
-    shown = Shown(language, with_jobs, with_tenants, _checked(versus, loaded), with_notes)
+    tables = (with_jobs, with_tenants, with_power)
+    shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
     result, is_stopped = _played(loaded, workers, kept, language)
@@ -109,6 +120,9 @@ def run(
     if kept is not None and kept.saved is not None:
         with _going_on(errors):
             click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
+        if every_s is not None and not is_stopped:
+            with _going_on(errors):
+                _write_profile(result, kept.saved, every_s, language, err=as_json)
         if figures and not is_stopped:
             with _going_on(errors):
                 _draw(result, kept.saved, language, svg=svg, err=as_json)
@@ -215,6 +229,31 @@ def _going_on(errors: list[Exception]) -> Iterator[None]:
         yield
     except Exception as error:
         errors.append(error)
+
+
+def _step_s(text: str) -> float:
+    """Return a step of a load profile, or refuse it: before long work. [s]"""
+    from computeplan.units import parse
+
+    try:
+        step_s = parse(text, "s")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--load-profile") from None
+    if step_s < 1:
+        raise click.BadParameter("a step is 1 s or more", param_hint="--load-profile")
+    return step_s
+
+
+def _write_profile(
+    result: Result, folder: Path, every_s: float, language: Language, *, err: bool
+) -> None:
+    """Write the load of the sites into the folder of a result, and say where it is."""
+    from computeplan.report.words import phrase
+    from computeplan.study.folder import add_files
+    from computeplan.study.load_profile import save_load_profile
+
+    add_files(folder, "load", lambda new: save_load_profile(result, new / "profile.csv", every_s))
+    click.echo(phrase("load_profile_in", language, file=folder / "load" / "profile.csv"), err=err)
 
 
 def _draw(result: Result, folder: Path, language: Language, *, svg: bool, err: bool) -> None:

@@ -19,6 +19,7 @@ from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.jobs import job_of, n_sequences
 from computeplan.compiler.pools import pool_of
 from computeplan.compiler.power import powered
+from computeplan.compiler.power_limits import limits_of
 from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
 from computeplan.compiler.services import services_of
 from computeplan.compiler.site_signals import signals_of
@@ -100,6 +101,9 @@ def compile_world(scenario: Scenario) -> World:
         at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)
+    limits, of_limits = limits_of(scenario, world)
+    if limits or of_limits:
+        world = replace(world, limits=limits, notes=(*world.notes, *of_limits))
     return world
 
 

@@ -26,7 +26,7 @@ from computeplan.units import CURRENCIES
 from computeplan.world.pools import Pool
 from computeplan.world.signals import Signal, product
 
-__all__ = ["ACCOUNTS", "signals_of"]
+__all__ = ["ACCOUNTS", "ratio_of", "signals_of"]
 
 ACCOUNTS = {"energy": ("pue",), "cost": ("pue", "price"), "carbon": ("pue", "carbon")}
 """Weights of the ledger, and the figures of a site that they follow."""
@@ -47,12 +47,10 @@ def signals_of(
     notes, problems = list[Note](), list[Problem]()
     for name, site in scenario.sites.items():
         ratios[name] = {}
-        for figure in FIGURES:
+        for figure in (f for f in FIGURES if any(f in follows for follows in ACCOUNTS.values())):
             try:
-                series = _series(scenario, name, site, figure)
-                if series is not None:
-                    ratio, said = _ratio(scenario, name, site, figure, series)
-                    ratios[name][figure] = Signal(series.times_s, ratio, series.period_s)
+                if (found := ratio_of(scenario, name, site, figure)) is not None:
+                    ratios[name][figure], said = found
                     notes.append(said)
             except ValueError as error:
                 path = ("sites", name, "varies", figure)
@@ -70,6 +68,18 @@ def signals_of(
             by_site = dict(_products(scenario, ratios, follows, start or 0.0))
             signals[account] = tuple(by_site[pool.site] for pool in pools)
     return signals, notes
+
+
+def ratio_of(scenario: Scenario, name: str, site: Site, figure: str) -> tuple[Signal, Note] | None:
+    """Return how a figure goes over its constant, from its own time 0, and what is said of it.
+
+    None if it stays as it is; a ValueError says why it cannot be so.
+    """
+    series = _series(scenario, name, site, figure)
+    if series is None:
+        return None
+    ratio, said = _ratio(scenario, name, site, figure, series)
+    return Signal(series.times_s, ratio, series.period_s), said
 
 
 def _products(
@@ -136,7 +146,8 @@ def _constant(scenario: Scenario, site: Site, figure: str) -> float:
     """Return what varies, as it stands in the pools."""
     found = scenario.worth(site.price) if figure == "price" else getattr(site, figure)
     if found is None or math.isnan(found):
-        example = "0.5 CNY/kWh" if figure == "price" else "400 g/kWh"
+        examples = {"price": "0.5 CNY/kWh", "carbon": "400 g/kWh", "power_limit": "20 MW"}
+        example = examples[figure]
         raise ValueError(f"there is no {figure} that could vary: write {figure}: {example}")
     return float(found)
 

@@ -23,5 +23,6 @@ FIGURES = (
     "timeline",
     "pools",
     "utilisation",
+    "power",
 )
 """The kinds of figures."""

@@ -8,6 +8,8 @@ figure draws raises a ComputePlanError.
 
 Figures that would tell a reader nothing are not written (`save_figures`): bars that are alike,
 carbon where it is energy times a constant.
+
+Long because what is drawn and when it tells something stand side by side.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from computeplan.quantities import TIMES, Quantity
 from computeplan.report import FIGURES, Language, bars, spread
 from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
 from computeplan.report.numbers import headline
+from computeplan.report.power_over_time import power
 from computeplan.report.style import drawn, style, unseen
 from computeplan.report.sweeps import curve, heat_map, sweep_of
 from computeplan.report.timeline import pools, timeline
@@ -45,6 +48,7 @@ __all__ = [
     "figures_of",
     "goodput",
     "pools",
+    "power",
     "ratios",
     "save_figures",
     "throughput_energy",
@@ -187,6 +191,7 @@ _DRAW: dict[str, Callable[..., Axes]] = {
     "timeline": timeline,
     "pools": pools,
     "utilisation": utilisation,
+    "power": power,
 }
 
 
@@ -330,6 +335,12 @@ def _has_lanes(result: Result) -> bool:
     return any(case.spans and len(case.job_names + case.service_names) > 1 for case in cases)
 
 
+def _power_changes(result: Result) -> bool:
+    """Return whether what a site draws in run 0 rises and falls."""
+    series = (one for case in result.cases.values() for one in case.power.values())
+    return any(one.largest_step_w > ALIKE * one.peak_w for one in series)
+
+
 _TELLS: dict[str, Callable[[Result], bool]] = {
     "goodput": _chip_time_differs,
     "time": lambda result: _differs(result, "time"),
@@ -346,6 +357,7 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "timeline": _has_timeline,
     "pools": _has_lanes,
     "utilisation": lambda r: _has_lanes(r) and 0 < _n_timelines(r) <= MOST_ROWS,
+    "power": _power_changes,
 }
 
 
@@ -363,12 +375,16 @@ def unseen_in(result: Result) -> str:
 
 def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]]:
     """Return what is drawn of a kind, by the name of its file without the ending."""
-    if kind not in ("timeline", "pools"):
+    if kind not in ("timeline", "pools", "power"):
         return [(kind, partial(_DRAW[kind], result))]
     kept = [
         name
         for name, case in result.cases.items()
-        if any(span.job >= 0 or kind == "pools" for span in case.spans)
+        if (
+            case.power
+            if kind == "power"
+            else any(s.job >= 0 or kind == "pools" for s in case.spans)
+        )
     ]
     # The timelines of a single job look alike; a schedule is worth a picture for each policy.
     kept = kept[: MAX_TIMELINES if _has_lanes(result) else 1]

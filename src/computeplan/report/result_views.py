@@ -29,6 +29,7 @@ from computeplan.report.numbers import (
     scale_for,
     where_cut,
 )
+from computeplan.report.power_table import power
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence
 from computeplan.results.estimates import Estimate
@@ -41,6 +42,7 @@ __all__ = [
     "jobs",
     "missing",
     "notes_page",
+    "power",
     "summary",
     "tenants",
     "versus",

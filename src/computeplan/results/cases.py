@@ -12,6 +12,7 @@ from computeplan.ledger import Span
 from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate, explained_share
+from computeplan.results.power_series import PowerSeries
 from computeplan.results.window import BySite, chip_h_to, counted_to, shares_of
 
 __all__ = ["CaseResult", "differences", "in_one_window"]
@@ -46,6 +47,8 @@ class CaseResult:
     tenants: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     """By tenant, then as `values`, of its jobs and services; empty where all have one tenant."""
     service_names: tuple[str, ...] = ()
+    power: Mapping[str, PowerSeries] = field(default_factory=dict)
+    """Power of run 0 by site; of sites whose watts are known, if a timeline was kept."""
 
     def __post_init__(self) -> None:
         every = (self.values, *self.tenants.values())

@@ -268,7 +268,8 @@ def _jobs(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
 def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:
     here, saving = ("jobs", name, "checkpoint"), job.checkpoint
     if saving is None:
-        if scenario.faults or scenario.planned:
+        pauses = any(site.over_limit == "pause" for site in scenario.sites.values())
+        if scenario.faults or scenario.planned or pauses:
             message = (
                 "checkpoint is missing: training that can be stopped says how it saves, such as"
                 " {every: optimal, stall: 5 s}, or {every: never}"

@@ -45,7 +45,9 @@ __all__ = [
     "Pue",
     "SaveInterval",
     "Share",
+    "SitePower",
     "StateBytes",
+    "StoredEnergy",
     "Title",
     "Tokens",
     "WaterUse",
@@ -192,6 +194,8 @@ def _word_or_quantity(
 Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
 Power = quantity("W", "700 W", above=False)
+SitePower = quantity("W", "20 MW")
+StoredEnergy = quantity("J", "40 MWh")
 Bandwidth = quantity("B/s", "400 Gbit/s")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")

@@ -6,7 +6,7 @@ import itertools
 import re
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.chip_costs import Purchase
 from computeplan.specs.durations import DurationLaw
@@ -25,6 +25,7 @@ from computeplan.specs.fields import (
     Power,
     Pue,
     Share,
+    SitePower,
     WaterUse,
     WholeNodes,
     instead,
@@ -32,6 +33,7 @@ from computeplan.specs.fields import (
     refuse,
 )
 from computeplan.specs.money import DemandCharge, EnergyPrice, Rent
+from computeplan.specs.power_limits import Battery
 from computeplan.specs.varying import Varies
 from computeplan.units import parse
 
@@ -330,8 +332,8 @@ class Site(Frozen):
         ),
         ("rent rental", "belongs to a pool: pools.NAME.rent: 2.5 USD/chip/h"),
         (
-            "power power_limit capacity mw power_cap",
-            "power is of pools: pools.NAME.power; a cap of a site is not simulated",
+            "power capacity mw power_cap limit",
+            "write power_limit: 20 MW; the watts of chips are of pools: pools.NAME.power",
         ),
         ("bandwidth filesystem storage_bandwidth", "write storage: 400 GB/s"),
         (
@@ -368,6 +370,15 @@ class Site(Frozen):
     varies: Varies = Varies()
     """How price, carbon and PUE go over the year and the day, such as {price: time-of-use, pue:
     outside}; flat if left out."""
+    power_limit: SitePower | None = None
+    """What the site may take from outside at the facility, such as 20 MW; without limit if left
+    out."""
+    over_limit: Literal["slow", "pause"] | None = None
+    """What jobs do where that is too little: slow, all of them alike; or pause, elastic jobs give
+    back nodes, others save and leave, the lowest priority first. slow if left out."""
+    battery: Battery | None = None
+    """What stores energy below the limit for when it is too little: {energy: 40 MWh, power: 10 MW,
+    efficiency: 0.9}."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""
@@ -375,3 +386,10 @@ class Site(Frozen):
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)
     """Pools by name; no two of a scenario have the same."""
+
+    @model_validator(mode="after")
+    def _has_limit(self) -> Site:
+        for key in ("over_limit", "battery"):
+            if getattr(self, key) is not None and self.power_limit is None:
+                refuse(f"{key} needs a limit: write power_limit: 20 MW")
+        return self

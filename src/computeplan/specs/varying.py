@@ -1,4 +1,4 @@
-"""What varies in time at a site: price, carbon, PUE, each beside the constant of the site.
+"""What varies in time at a site: price, carbon, PUE, limit, each beside its constant.
 
 A figure stays ``flat``, follows what the catalogue knows of the place (``time-of-use``,
 ``outside``), a file of one's own, or parts of the year and the day in which it is some factor
@@ -26,9 +26,14 @@ __all__ = ["DAYS", "FIGURES", "WORDS", "Part", "StartOfYear", "Varies"]
 
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Of each month of the year that repeats."""
-FIGURES = ("price", "carbon", "pue")
+FIGURES = ("price", "carbon", "pue", "power_limit")
 """What can vary."""
-WORDS = {"price": ("flat", "time-of-use"), "carbon": ("flat",), "pue": ("flat", "outside")}
+WORDS = {
+    "price": ("flat", "time-of-use"),
+    "carbon": ("flat",),
+    "pue": ("flat", "outside"),
+    "power_limit": ("flat",),
+}
 """What a figure can follow by a word."""
 
 
@@ -86,6 +91,7 @@ class Varies(Frozen):
         ("tariff electricity cost", "write price: time-of-use"),
         ("temperature weather climate", "write pue: outside"),
         ("co2 carbon_intensity emissions", "write carbon: carbon.csv"),
+        ("wind solar hydro supply power limit", "write power_limit: wind.csv"),
     )
 
     price: _course("price") = "flat"  # type: ignore[valid-type]
@@ -95,6 +101,8 @@ class Varies(Frozen):
     pue: _course("pue") = "flat"  # type: ignore[valid-type]
     """flat; outside, by the mean temperature of each month at the place; a CSV of hour and pue, or
     of hour and degC outside; or parts."""
+    power_limit: _course("power_limit") = "flat"  # type: ignore[valid-type]
+    """flat; a CSV of hour and MW, such as what wind, sun or water give; or parts."""
 
 
 def _read_start(value: object) -> float:

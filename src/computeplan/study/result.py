@@ -171,6 +171,13 @@ class Result:
         """
         return _views().tenants(self, quantities)
 
+    def power(self) -> Any:
+        """Return a table of what each site takes in run 0: mean, percentiles, steps, ramps [MW].
+
+        None where no power over time was kept.
+        """
+        return _views().power(self)
+
     def notes_page(self, language: Literal["en", "zh"] = "en") -> str:
         """Return all notes as Markdown: what could change the answer first, facts of cases last."""
         return str(_views().notes_page(self, language))

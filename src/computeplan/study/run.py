@@ -33,6 +33,7 @@ from computeplan.ledger import Span
 from computeplan.metrics import by_site, measure, measure_jobs, measure_tenants
 from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult, in_one_window
+from computeplan.results.power_series import PowerSeries, power_of
 from computeplan.results.window import BySite, joined
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import ENGINES, Case, compile_cases, notes_of
@@ -234,6 +235,7 @@ class _Counted:
     by_site: BySite
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
+    power: Mapping[str, PowerSeries]
     capped_pools: tuple[int, ...]
     """Where a power cap slowed jobs down in some run."""
 
@@ -242,13 +244,12 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
     """Play a range of runs and count them; the first run of all keeps its timeline."""
     if engine == "batch":
         ledger = batch.play(world, seed, first_run, n_runs)
-        spans = None
+        shown = ledger
         if first_run == 0:
             with contextlib.suppress(InfeasibleError):  # no picture, but the numbers stand
-                spans = event.play(world, seed, 0, 1, timeline=True).spans
+                shown = event.play(world, seed, 0, 1, timeline=True)
     else:
-        ledger = event.play(world, seed, first_run, n_runs, timeline=first_run == 0)
-        spans = ledger.spans
+        shown = ledger = event.play(world, seed, first_run, n_runs, timeline=first_run == 0)
     used = ledger.chip_s[:, :-1].sum(axis=3)
     pool = np.where(used.max(axis=2) > 0, used.argmax(axis=2), -1)
     if world.jobs.n_groups < len(world.jobs):  # where each of many jobs ran is not kept
@@ -261,7 +262,8 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         measure_tenants(ledger, world),
         by_site(ledger, world),
         pool,
-        tuple(spans or ()),
+        tuple(shown.spans or ()),
+        power_of(shown, world),
         capped_pools=tuple(np.flatnonzero(ledger.weighted("capped").any(axis=(0, 1, 3))).tolist()),
     )
 
@@ -290,6 +292,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         },
         facts=facts_of(case.world) | of_time,
         spans=counted[0].spans,
+        power=counted[0].power,
         pool_names=tuple(pool.name for pool in world.pools),
         axes=case.axes,
         service_names=tuple(one.name for one in world.services),

@@ -11,6 +11,7 @@
     notes.md            notes and facts in words; notes.zh.md in Chinese
     sites.csv           what counting to another window needs, per case, run and site
     timeline.csv        run 0 of each case
+    power.csv           watts of run 0 of each case by site and phase, from each change to the next
     provenance.json     how to get the same numbers again; cases without a result; what we wrote
     figures/            if the caller draws any
 
@@ -45,6 +46,7 @@ from computeplan.notes import Note, NoteValue
 from computeplan.quantities import INPUTS, JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
+from computeplan.results.power_series import PowerSeries
 from computeplan.results.window import MEASURES, BySite
 from computeplan.study.folder import (
     MOST_BYTES,
@@ -61,20 +63,22 @@ __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
-_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service")
+_SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
+_POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
-    *("summary.csv", "summary.json", *_NOTES, PROVENANCE),
+    *("power.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
 _COLUMNS = {
     "runs.csv": ("case", "run"),
     "jobs.csv": ("case", "run", "job"),
     "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
-    "timeline.csv": ("case", *_SPAN[:-1]),
+    "timeline.csv": ("case", *_SPAN[:-2]),
+    "power.csv": ("case", *_POWER),
 }
 """Without which a table is not one of ours."""
-_OF_SOME = {"sites.csv", "tenants.csv"}  # not of earlier versions, nor all results
+_OF_SOME = {"sites.csv", "tenants.csv", "power.csv"}  # not of earlier versions, nor all results
 _READ = {*_NAMES} - {"summary.csv", *_OF_SOME, *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
@@ -126,6 +130,14 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
         (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
     )
     _write_csv(folder / "timeline.csv", ("case", *_SPAN), spans)
+    if any(case.power for case in result.cases.values()):
+        powers = (
+            (case, *row)
+            for case, found in result.cases.items()
+            for site, series in found.power.items()
+            for row in _power_rows(site, series)
+        )
+        _write_csv(folder / "power.csv", ("case", *_POWER), powers)
     _write_csv(folder / "sites.csv", _site_header(result), _site_rows(result))
     texts = {
         "about": result.about,
@@ -166,7 +178,29 @@ def _named(case: CaseResult, span: Span) -> Row:
     job = case.job_names[span.job] if span.job >= 0 else ""
     service = case.service_names[FIRST_SERVICE - span.job] if span.job <= FIRST_SERVICE else ""
     names = (job, case.pool_names[span.pool], PHASES[span.phase])
-    return (*names, span.start_s, span.end_s, f"{span.n_chips:.17g}", service)
+    stretch = (span.start_s, span.end_s, f"{span.n_chips:.17g}")
+    return (*names, *stretch, service, f"{span.drawn_frac:.17g}")
+
+
+def _power_rows(site: str, series: PowerSeries) -> Iterator[Row]:
+    edges_s, watts = series.edges_s.tolist(), series.watts.tolist()
+    stored: list[object] = [""] * len(watts)
+    if series.battery_w is not None:
+        stored = list(series.battery_w.tolist())
+    for i, by_phase in enumerate(watts):
+        yield site, edges_s[i], edges_s[i + 1], *by_phase, stored[i]
+
+
+def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
+    """Return the power of each site as it was written."""
+    found = {}
+    for site in dict.fromkeys(row["site"] for row in rows):
+        here = [row for row in rows if row["site"] == site]
+        edges_s = np.array([*(float(row["start_s"]) for row in here), float(here[-1]["end_s"])])
+        watts = np.stack([_column(here, f"{phase}_w") for phase in PHASES], axis=1)
+        stored = None if here[0]["battery_w"] == "" else _column(here, "battery_w")
+        found[site] = PowerSeries(edges_s, watts, stored)
+    return found
 
 
 def _write_columns(path: Path, blocks: Iterable[Columns]) -> None:
@@ -337,7 +371,7 @@ def _case(
     names_of: tuple[list[str] | None, tuple[str, ...]],
     axes: dict[str, object],
 ) -> CaseResult:
-    runs, jobs, tenants, sites, spans = (rows[name] for name in _COLUMNS)
+    runs, jobs, tenants, sites, spans, powers = (rows[name] for name in _COLUMNS)
     with _blame(folder, "runs.csv"):
         if not runs:
             raise ValueError("a case has no runs")
@@ -369,9 +403,11 @@ def _case(
         stretches = tuple(_span(row, places, pools) for row in spans)
     with _blame(folder, "sites.csv"):
         by_site = _by_site(sites, len(runs)) if sites else None
+    with _blame(folder, "power.csv"):
+        power = _power(powers)
     with _blame(folder, "jobs.csv"):
         parts = (values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site)
-        return CaseResult(*parts, inputs, by_tenant, services)
+        return CaseResult(*parts, inputs, by_tenant, services, power)
 
 
 def _span(row: dict[str, str], places: Mapping[tuple[str, str], int], pools: list[str]) -> Span:
@@ -382,6 +418,7 @@ def _span(row: dict[str, str], places: Mapping[tuple[str, str], int], pools: lis
         start_s=float(row["start_s"]),
         end_s=float(row["end_s"]),
         n_chips=float(row["n_chips"]),
+        drawn_frac=float(row.get("drawn_frac", 1.0)),  # not of earlier versions
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from computeplan.distributions import Law
 from computeplan.world.faults import Corrupt, Kind, Slow
 from computeplan.world.jobs import Job, Jobs
+from computeplan.world.limits import PowerLimit
 from computeplan.world.maintenance import Stop
 from computeplan.world.pools import Pool
 from computeplan.world.services import Service
@@ -86,7 +87,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon", "signals", "services", "caps_power"),
+    *("share_spares", "horizon", "signals", "services", "caps_power", "power_limit"),
 )
 
 
@@ -138,6 +139,7 @@ def features_of(
     at_most_s: float,
     signals: Collection[str],
     services: Sequence[Service] = (),
+    limits: Sequence[PowerLimit] = (),
     *,
     caps_power: bool = False,
 ) -> tuple[Feature, ...]:
@@ -160,6 +162,8 @@ def features_of(
         found.append(Feature("services", f"services.{services[0].name}", about=about))
     if caps_power:
         found.append(Feature("caps_power", "policy", about=policy))
+    for one in limits:
+        found.append(Feature("power_limit", f"sites.{one.site}.power_limit", one.pools[0]))
     return tuple(found)
 
 

@@ -72,6 +72,23 @@ class Signal:
         """
         return self._up_to(to_s) - self._up_to(from_s)
 
+    def steps_s(self, from_s: float, until_s: float) -> FloatArray:
+        """Return when steps begin in a part of a run, the first being its beginning. [s]
+
+        Examples
+        --------
+        >>> nights = Signal(np.array([0.0, 8.0]), np.array([0.5, 1.0]), period_s=24.0)
+        >>> nights.steps_s(3.0, 40.0).tolist()
+        [3.0, 8.0, 24.0, 32.0]
+        """
+        starts_s = self.times_s - self.begins_s
+        if math.isfinite(self.period_s):
+            first, last = ((at_s + self.begins_s) // self.period_s for at_s in (from_s, until_s))
+            turns = np.arange(first, last + 1)
+            starts_s = (turns[:, None] * self.period_s + self.times_s).ravel() - self.begins_s
+        inside = starts_s[(starts_s > from_s) & (starts_s < until_s)]
+        return np.concatenate([[from_s], inside])
+
     def _up_to(self, time_s: ArrayLike) -> FloatArray:
         turns, at_s = self._turns(time_s)
         i = self._step(at_s)

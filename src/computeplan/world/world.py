@@ -20,6 +20,7 @@ from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, Ten
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job, Jobs
+from computeplan.world.limits import PowerLimit
 from computeplan.world.pools import Pool
 from computeplan.world.services import Service
 from computeplan.world.signals import Signal
@@ -91,6 +92,8 @@ class World:
     """Who holds chips beside jobs, by the hour."""
     at_most_s: float = math.inf
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
+    limits: tuple[PowerLimit, ...] = ()
+    """Of sites, those that have one."""
 
     @property
     def cut_s(self) -> float:
@@ -128,6 +131,7 @@ class World:
             self.at_most_s,
             self.signals,
             self.services,
+            self.limits,
             caps_power=self.caps_power,
         )
 

@@ -13,7 +13,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
 from computeplan.errors import ComputePlanError, InfeasibleError
-from computeplan.ledger import BLOCKED, LOST, RESTART, TRAIN
+from computeplan.ledger import BLOCKED, IDLE, LOST, RESTART, TRAIN
 from computeplan.scheduling.decision import Decision, Start
 from computeplan.scheduling.registry import may_mix
 
@@ -191,3 +191,25 @@ def test_what_is_not_one_whole_job_is_refused(monkeypatch, more, why):
     object.__setattr__(world, "decide", None)
     with pytest.raises(ComputePlanError, match=why):
         event.play(world, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("nodes_with_power", "ends"), [(4.5, False), (5.5, True)])
+def test_a_mixed_job_waits_for_power_for_all_its_nodes(nodes_with_power, ends):
+    """Each pool alone has power for its part; together they need that of five nodes.
+
+    A job of one node runs first either way.
+    """
+    scenario = scenario_of({"p": 3, "q": 2}, **MIXED)
+    one = {"train_for": "30 s", "chips": 1, "checkpoint": SAVES, "mixed": {"efficiency": 1.0}}
+    data = scenario.document.data
+    data["jobs"] = {"first": one, "j": data["jobs"]["j"]}
+    data["faults"] = {}
+    data["simulate"] = {"horizon": "1 h"}
+    plain = compile_world(cp.load(data))
+    idle_w, train_w = plain.node_w[0, IDLE], plain.node_w[0].max()
+    limit_w = 5 * idle_w + nodes_with_power * (train_w - idle_w)
+    data["sites"]["s"] |= {"power_limit": f"{limit_w} W", "over_limit": "pause"}
+    world = compile_world(cp.load(data))
+    ledger = event.play(world, 0, 0, 1, timeline=True)
+    check(ledger, world)
+    assert np.isfinite(ledger.end_s[0]).tolist() == [True, ends]

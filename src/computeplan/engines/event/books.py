@@ -3,7 +3,8 @@
 What is booked has a phase, a beginning and an end, so that a signal that varies in time can be
 integrated over it. Training counts as kept from the start, and becomes lost when the job falls back
 behind it; until no fall-back can reach it, it stands in `line`, oldest first. Of a run that keeps
-its timeline `shown` says when it was, apart from the saves between.
+its timeline `shown` says when it was, apart from the saves between. What a power cap takes off the
+power of a phase is booked as the share that is not drawn.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from computeplan.arrays import FloatArray
 from computeplan.ledger import BLOCKED, LOST, PHASES, QUEUE, SAVE, TRAIN, Span
 from computeplan.world.signals import Signal
 
-__all__ = ["WEIGHTS", "Books", "joined"]
+__all__ = ["FULL", "WEIGHTS", "Books", "joined"]
 
 WEIGHTS = ("seconds", "slow", "capped")  # of the ledger; signals follow
+
+FULL = (1.0,) * len(PHASES)  # the share of the power of each phase that is drawn without a cap
 
 INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 
@@ -50,13 +53,13 @@ class Books:
         self.owner, self.signals, self.spans = owner, signals, spans
         self.job_s = [0.0] * (len(PHASES) + 1)
         self.chip_s = [0.0] * (len(PHASES) + 1)  # as long; none while it queues
-        self.drawn_frac = 1.0  # of the power of training, as a cap leaves it
-        self.capped_chip_s = [0.0, 0.0]  # train and lost, times the share that is not drawn
+        self.drawn = FULL  # of the power of each phase, as a cap leaves it
+        self.capped_chip_s = [0.0] * len(PHASES)  # times the share that is not drawn
         self.weighted = np.zeros((len(PHASES), len(signals)))
-        self.capped_weighted = np.zeros((2, len(signals)))  # as capped chip-seconds
+        self.capped_weighted = np.zeros((len(PHASES), len(signals)))  # as capped chip-seconds
         self.line: list[_Piece] = []
         self.line_s = 0.0  # training in all that counts as kept
-        self.shown: list[tuple[float, float, float]] = []  # from, to, chips
+        self.shown: list[tuple[float, float, float, float]] = []  # from, to, chips, drawn
         self.is_timed = bool(signals) or spans is not None  # whether it matters when it was
 
     def book(
@@ -68,6 +71,9 @@ class Books:
         self.chip_s[phase] += seconds * chips
         if waiting:
             self.chip_s[BLOCKED] += seconds * waiting
+        if self.drawn is not FULL and phase != QUEUE:
+            self._cap(phase, seconds * chips)
+            self._cap(BLOCKED, seconds * waiting)
         if self.is_timed:
             self._book_in_time(phase, from_s, to_s, chips, waiting)
 
@@ -76,8 +82,8 @@ class Books:
     ) -> None:
         if self.signals and chips:
             integrals = self._integrals(from_s, to_s)
-            self.weighted[phase] += integrals * chips
-            self.weighted[BLOCKED] += integrals * waiting
+            self._weigh(phase, integrals * chips)
+            self._weigh(BLOCKED, integrals * waiting)
         if self.spans is not None and phase != QUEUE:
             self._span(phase, from_s, to_s, chips)
             if waiting:
@@ -98,23 +104,24 @@ class Books:
         how long that is: for the timeline. [s]
         """
         saved_s = to_s - from_s - trained_s
-        job_s, chip_s = self.job_s, self.chip_s
+        job_s, chip_s, drawn_frac = self.job_s, self.chip_s, self.drawn[TRAIN]
         job_s[TRAIN] += trained_s
         job_s[SAVE] += saved_s
         chip_s[TRAIN] += trained_s * chips
         chip_s[SAVE] += saved_s * chips
-        drawn_frac = self.drawn_frac
-        self.capped_chip_s[TRAIN] += trained_s * chips * (1.0 - drawn_frac)
         if waiting:
             chip_s[BLOCKED] += (to_s - from_s) * waiting
+        if self.drawn is not FULL:
+            self._cap(TRAIN, trained_s * chips)
+            self._cap(SAVE, saved_s * chips)
+            self._cap(BLOCKED, (to_s - from_s) * waiting)
         weighted = None
         if self.signals and to_s > from_s:
             integrals = self._integrals(from_s, to_s)
             weighted = integrals * (trained_s / (to_s - from_s)) * chips
-            self.weighted[TRAIN] += weighted
-            self.capped_weighted[TRAIN] += weighted * (1.0 - drawn_frac)
-            self.weighted[SAVE] += integrals * chips - weighted
-            self.weighted[BLOCKED] += integrals * waiting
+            self._weigh(TRAIN, weighted)
+            self._weigh(SAVE, integrals * chips - weighted)
+            self._weigh(BLOCKED, integrals * waiting)
         self.line_s += trained_s
         last = self.line[-1] if self.line else None
         alike = last is not None and last.chips == chips and last.drawn_frac == drawn_frac
@@ -131,7 +138,7 @@ class Books:
             for begin_s, end_s, lasts_s in parts or ((from_s, to_s, trained_s),):
                 saves_s = min(begin_s + max(lasts_s, 0.0), end_s)
                 if saves_s > begin_s:
-                    self.shown.append((begin_s, saves_s, chips))
+                    self.shown.append((begin_s, saves_s, chips, drawn_frac))
                 self._span(SAVE, saves_s, end_s, chips)
 
     def undo(self, line_s: float, cut_s: float) -> None:
@@ -167,13 +174,13 @@ class Books:
             self.capped_weighted[TRAIN] -= lost * (1.0 - piece.drawn_frac)
             self.capped_weighted[LOST] += lost * (1.0 - piece.drawn_frac)
         while self.shown and lost_s > INSTANT:
-            from_s, to_s, chips = self.shown.pop()
+            from_s, to_s, chips, drawn_frac = self.shown.pop()
             cut_s = to_s - lost_s
             if cut_s > from_s + INSTANT:
-                self.shown.append((from_s, cut_s, chips))
+                self.shown.append((from_s, cut_s, chips, drawn_frac))
             else:
                 cut_s = from_s
-            self._span(LOST, cut_s, to_s, chips)
+            self._span(LOST, cut_s, to_s, chips, drawn_frac)
             lost_s -= to_s - cut_s
 
     def settle(self, line_s: float) -> None:
@@ -185,22 +192,40 @@ class Books:
         if n and self.shown:
             until_s = self.line[n - 1].to_s
             n_shown = bisect_left(self.shown, until_s, key=itemgetter(0))
-            for from_s, to_s, chips in self.shown[:n_shown]:
-                self._span(TRAIN, from_s, to_s, chips)
+            for from_s, to_s, chips, drawn_frac in self.shown[:n_shown]:
+                self._span(TRAIN, from_s, to_s, chips, drawn_frac)
             del self.shown[:n_shown]
         del self.line[:n]
 
     def _integrals(self, from_s: float, to_s: float) -> FloatArray:
         return np.array([signal.integral(from_s, to_s) for signal in self.signals])
 
-    def _span(self, phase: int, from_s: float, to_s: float, chips: float) -> None:
+    def _weigh(self, phase: int, weighted: FloatArray) -> None:
+        """Book chip-seconds times the signals."""
+        self.weighted[phase] += weighted
+        if self.drawn is not FULL:
+            self.capped_weighted[phase] += weighted * (1.0 - self.drawn[phase])
+
+    def _cap(self, phase: int, chip_s: float) -> None:
+        """Book the share of the power of a phase that is not drawn."""
+        self.capped_chip_s[phase] += chip_s * (1.0 - self.drawn[phase])
+
+    def _span(
+        self,
+        phase: int,
+        from_s: float,
+        to_s: float,
+        chips: float,
+        drawn_frac: float | None = None,
+    ) -> None:
         if self.spans is not None and to_s > from_s:
-            self.spans.append(Span(*self.owner, phase, from_s, to_s, chips))
+            drawn = self.drawn[phase] if drawn_frac is None else drawn_frac
+            self.spans.append(Span(*self.owner, phase, from_s, to_s, chips, drawn))
 
 
 def joined(spans: Sequence[Span]) -> list[Span]:
     """Return spans in the order of their start, those that go on as they were being one."""
-    same = attrgetter("job", "pool", "phase", "n_chips")
+    same = attrgetter("job", "pool", "phase", "n_chips", "drawn_frac")
     found: list[Span] = []
     for span in sorted(spans, key=lambda one: (*same(one), one.start_s)):
         if found and span.start_s == found[-1].end_s and same(span) == same(found[-1]):

@@ -4,14 +4,16 @@ A cap is in facility watts. What it leaves is shared by all nodes that jobs hold
 each the chips give way: hosts and network draw on, so that half of the power of a node is less than
 half of that of its chips. Under that the jobs train as fast as was measured on such a chip; where
 nothing was, as much slower as their chips draw less, which is an estimate. No node draws less than
-if it were idle.
+if it were idle. In other phases a node draws its power, or no more than
+it would in training: a save takes as long as it does without a cap.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from computeplan.engines.event.books import FULL
 from computeplan.errors import ComputePlanError
 from computeplan.ledger import IDLE, TRAIN
 from computeplan.physics.power.caps import speed_at_draw
@@ -21,13 +23,18 @@ __all__ = ["PowerCaps"]
 
 
 class PowerCaps:
-    """The caps that the policy has decided, in facility watts; none where it never capped."""
+    """The caps of pools, in facility watts; none where nothing is capped.
+
+    Those that the policy has decided, and those that follow from the limit of a site.
+    """
 
     def __init__(self, world: World) -> None:
-        self.world, self.cap_w = world, dict[int, float]()
+        self.world, self.cap_w, self.limit_w = world, dict[int, float](), dict[int, float]()
+        self.slowed = set[int]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
         self.speeds = dict[tuple[int, float], float]()
+        self.phase_w: list[list[float]] = world.node_w.tolist()
 
     def decide(self, cap_w: Mapping[int, float]) -> None:
         """Note caps that hold from now on; those of pools that are not named stay.
@@ -55,13 +62,17 @@ class PowerCaps:
             return f"caps pool {name} at {watts:g} W: a cap must be > 0, and inf lifts it"
         return ""
 
-    def shares(self, pool: int, n_held: int) -> tuple[float, float]:
-        """Return the share of their speed of jobs that hold nodes of a pool, and of their power."""
-        draw_w, cap_w = n_held * self.train_w[pool], self.cap_w.get(pool, math.inf)
-        if not draw_w > cap_w:
-            return 1.0, 1.0
-        drawn_frac, idle_frac = cap_w / draw_w, self.idle_w[pool] / self.train_w[pool]
-        return self._speed_frac(pool, drawn_frac, idle_frac), max(drawn_frac, idle_frac)
+    def shares(self, pool: int, n_held: int) -> tuple[float, tuple[float, ...]]:
+        """Return the share of their speed of jobs that hold nodes of a pool, and of their power.
+
+        The latter in each phase.
+        """
+        draw_w, cap_w = n_held * self.train_w[pool], self.most_w(pool)
+        speed_frac = 1.0
+        if draw_w > cap_w:
+            idle_frac = self.idle_w[pool] / self.train_w[pool]
+            speed_frac = self._speed_frac(pool, cap_w / draw_w, idle_frac)
+        return speed_frac, self._drawn(pool, cap_w / n_held if n_held else math.inf)
 
     def _speed_frac(self, pool: int, drawn_frac: float, idle_frac: float) -> float:
         """Return the share of its speed of a job whose nodes draw a share of their power."""
@@ -77,10 +88,30 @@ class PowerCaps:
             self.speeds[pool, chip_frac] = float(speed_at_draw(curve, chip_frac))
         return self.speeds[pool, chip_frac]
 
+    def _drawn(self, pool: int, node_w: float) -> tuple[float, ...]:
+        """Return what a node draws at most, its cap, over what it draws in each phase."""
+        most_w = max(node_w, self.idle_w[pool])
+        if not max(self.phase_w[pool]) > most_w:
+            return FULL
+        return tuple(most_w / w if w > most_w else 1.0 for w in self.phase_w[pool])
+
+    def most_w(self, pool: int) -> float:
+        """Return what jobs of a pool may draw; inf without a cap. [W]"""
+        return min(self.cap_w.get(pool, math.inf), self.limit_w.get(pool, math.inf))
+
+    def due(self, held: Sequence[int]) -> Iterator[tuple[int, tuple[float, tuple[float, ...]]]]:
+        """Yield the pools whose jobs are to be told their shares of speed and power, and those."""
+        for pool in sorted({*self.cap_w, *self.limit_w, *self.slowed}):
+            shares = self.shares(pool, held[pool])
+            is_slowed = shares != (1.0, FULL)
+            if is_slowed or pool in self.slowed:
+                yield pool, shares
+            (self.slowed.add if is_slowed else self.slowed.discard)(pool)
+
     def spared_w(self, held: Sequence[int]) -> float:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
         spared_w = 0.0
-        for pool, cap_w in self.cap_w.items():
-            least_w = max(cap_w, held[pool] * self.idle_w[pool])
+        for pool in {*self.cap_w, *self.limit_w}:
+            least_w = max(self.most_w(pool), held[pool] * self.idle_w[pool])
             spared_w += max(held[pool] * self.train_w[pool] - least_w, 0.0)
         return spared_w

@@ -17,7 +17,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import truediv
 
@@ -31,7 +31,8 @@ from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
-from computeplan.engines.event.pool import PoolNodes, PoolRun
+from computeplan.engines.event.limits import SiteLimits
+from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
 from computeplan.engines.event.storage import Storage
@@ -60,7 +61,7 @@ PLAYS = PLAYED | features(
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals services placement slower_across caps_power"
-    " mixed_jobs"
+    " mixed_jobs power_limit"
 )
 
 
@@ -212,6 +213,7 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps = PowerCaps(world)
+        self.limits = SiteLimits(world, self.caps, *parts[1:], (self._note, *does[:3]))
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -230,7 +232,9 @@ class _Run:
         for p, pool in enumerate(self.pools):
             has_events = self.arrivals[p].effects.effects or self.is_open[p] or pool.nodes.served
             varies = is_slowed(pool.spec) or self.world.signals or self.world.caps_power
+            varies = varies or p in self.limits.at
             pool.is_quiet = not (has_events or varies)
+            pool.nodes.told = None if self.spans is None else []
             pool.nodes.counts_only = pool.is_quiet and pool.nodes.groups is None
 
     def play(self) -> Ledger:
@@ -282,12 +286,13 @@ class _Run:
         pool, n = self.pools[at], start.n_nodes or view.nodes(index, at)
         if start.n_nodes:
             self._check_size(index, pool, n)
-        if index not in view.queue or n == 0 or n > pool.nodes.room:
+        room = self._room(pool)
+        if index not in view.queue or n == 0 or n > room:
             name = self.world.jobs[index].name
             what = f"{name} ({n} nodes)" if index in view.queue else f"{name}, which does not wait,"
             message = (
                 f"policy {self.world.policy} placed {what} on {pool.spec.name}, which has room for"
-                f" {pool.nodes.room}"
+                f" {room}"
             )
             raise ComputePlanError(message)
         pool.nodes.n_promised += n
@@ -367,8 +372,8 @@ class _Run:
             why = "and it can never run on one of them"
         elif view.nodes_to_whole(index, held[0][0], held[1:]) != held[0][1]:
             why = "which do not make a whole job"
-        elif any(n > pool.nodes.room for pool, (_, n) in zip(pools, held, strict=True)):
-            rooms = ", ".join(f"{pool.nodes.room} of {pool.spec.name}" for pool in pools)
+        elif any(n > self._room(pool) for pool, (_, n) in zip(pools, held, strict=True)):
+            rooms = ", ".join(f"{self._room(pool)} of {pool.spec.name}" for pool in pools)
             why = f"and there is room for {rooms}"
         if why:
             raise ComputePlanError(
@@ -477,7 +482,8 @@ class _Run:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
                 self.await_ends(pool.index)
-        if pool.index in self.caps.cap_w:  # once all is done that happens at this time
+        if pool.index in self.caps.cap_w or pool.index in self.limits.at:
+            # once all is done that happens at this time
             self.calendar.at(now_s, Rank.POLICY, self._hold_to_caps)
 
     # -- what the policy decides -----------------------------------------------------------------
@@ -527,10 +533,10 @@ class _Run:
                 self.view.shrinking[index] = n_nodes
                 job.when_saved(now_s, partial(self._shrink, job))
             return
-        if (n_more := n_nodes - held) > pool.nodes.room:
+        if (n_more := n_nodes - held) > (room := self._room(pool)):
             raise ComputePlanError(
                 f"policy {self.world.policy} gave {self.world.jobs[index].name} {n_more} more nodes"
-                f" of {pool.spec.name}, which has room for {pool.nodes.room}"
+                f" of {pool.spec.name}, which has room for {room}"
             )
         pool.nodes.n_promised += n_more
         pool.nodes.give_more(index, n_more, n_nodes, now_s)
@@ -624,14 +630,18 @@ class _Run:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
             asks = self._carry_out(decision, now_s)
+        self._note(now_s)
+        if self.quotas.are_there:
+            self.quotas.note(now_s, self.pools)
+
+    def _note(self, now_s: float) -> None:
+        """Hold to caps and limits, and note what is held, free and drawn from now on."""
+        view, spared_w = self.view, 0.0
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
-        spared_w = 0.0
-        if self.caps.cap_w:
+        if self.caps.cap_w or self.limits.at:
             self._hold_to_caps(now_s)
             spared_w = self.caps.spared_w(view.held)
         self.books.note(now_s, view.held, free, spared_w)
-        if self.quotas.are_there:
-            self.quotas.note(now_s, self.pools)
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -641,7 +651,9 @@ class _Run:
             self._start_deferred(now_s)
             return False
         for n_before, start in enumerate(decision.start):
-            if n_before and self._were_lent(start):
+            if start.more and not self._has_power(start):
+                continue  # it waits as for nodes
+            if n_before and self._were_taken(start):
                 return bool(view.queue)
             self._start(start, now_s)
         for index, n_nodes in decision.resize:
@@ -649,14 +661,23 @@ class _Run:
                 self._resize(index, n_nodes, now_s)
         return False
 
-    def _asked(self, start: Start) -> list[tuple[PoolNodes, int]]:
-        """Return from whose nodes a start takes how many."""
+    def _asked(self, start: Start) -> list[tuple[PoolRun, int]]:
+        """Return of which pools a start takes how many nodes."""
         first = (start.pool, start.n_nodes or self.view.nodes(start.job, start.pool))
-        return [(self.pools[at].nodes, n) for at, n in (first, *start.more)]
+        return [(self.pools[at], n) for at, n in (first, *start.more)]
 
-    def _were_lent(self, start: Start) -> bool:
-        """Return whether a start lacks nodes that another has borrowed since it was decided."""
-        return any(nodes.others and n > nodes.room for nodes, n in self._asked(start))
+    def _were_taken(self, start: Start) -> bool:
+        """Return whether a start lacks nodes or power that another one has taken since."""
+        return any(
+            n > self._room(pool)
+            for pool, n in self._asked(start)
+            if pool.nodes.others or pool.index in self.limits.at
+        )
+
+    def _has_power(self, start: Start) -> bool:
+        """Return whether the sites of a mixed job have power for all its nodes together."""
+        held = [(pool.index, n) for pool, n in self._asked(start)]
+        return not self.limits.at or self.limits.has_room(held)
 
     def _free_nodes(self, decision: Decision, now_s: float) -> bool:
         """Stop jobs, and let others shrink; return whether there is any."""
@@ -674,11 +695,15 @@ class _Run:
 
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
-        for p in self.caps.cap_w:
-            shares = self.caps.shares(p, self.view.held[p])
+        self.limits.hold(now_s)
+        for p, shares in self.caps.due(self.view.held):
             for job in self.pools[p].jobs.values():
                 job.set_power(now_s, p, *shares)
             self.await_ends(p)
+
+    def _room(self, pool: PoolRun) -> int:
+        """Return the nodes of a pool that a job could hold now, as far as power goes too."""
+        return self.limits.room(pool.index, pool.nodes.room) if self.limits.at else pool.nodes.room
 
     def _check_runs(self, index: int, what: str) -> None:
         if index not in self.view.running:
@@ -695,7 +720,7 @@ class _Run:
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
             held = self._asked(start)
-            can = start.job in self.view.queue and all(n <= nodes.room for nodes, n in held)
+            can = start.job in self.view.queue and all(n <= self._room(pool) for pool, n in held)
             at = {start.pool, *(pool for pool, _ in start.more)}
             if can and waits.isdisjoint(at):
                 self._start(start, now_s)
@@ -708,8 +733,8 @@ class _Run:
         view = self.view
         for pool in self.pools:
             nodes = pool.nodes
-            if nodes.since_s >= self.looked_s or nodes.others:
-                view.free[pool.index] = nodes.room
+            if nodes.since_s >= self.looked_s or nodes.others or pool.index in self.limits.at:
+                view.free[pool.index] = self._room(pool)
         self.looked_s = now_s
         for job in self.changed.values():
             if job.runs and job.index in view.running:
@@ -729,7 +754,8 @@ class _Run:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
         self.quotas.close(wall_s)
-        return books.ledger(
+        battery_j, battery_w = self.limits.close(wall_s)
+        ledger = books.ledger(
             wall_s,
             self.slower,
             [pool.nodes.books for pool in self.pools],
@@ -737,6 +763,7 @@ class _Run:
             [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,
+            [pool.nodes.told for pool in self.pools],
             self.quotas.over_chip_s,
             self.counts
             | {
@@ -746,3 +773,6 @@ class _Run:
                 "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],
             },
         )
+        if not self.world.limits:
+            return ledger
+        return replace(ledger, battery_j=battery_j, battery_w=battery_w)

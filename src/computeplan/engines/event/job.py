@@ -392,11 +392,17 @@ class Job:
             self.pace = min(one.pace for one in self.allocation.parts)
             self._change_speed(now_s)
 
-    def set_power(self, now_s: float, pool: int, capped_frac: float, drawn_frac: float) -> None:
-        """Train no faster than a share of its speed, and draw a share of the power on a pool."""
-        if self.runs and capped_frac != (part := self.allocation.on(pool)).capped_frac:
+    def set_power(
+        self, now_s: float, pool: int, capped_frac: float, drawn: tuple[float, ...]
+    ) -> None:
+        """Train no faster than a share of its speed, and draw shares of the power on a pool.
+
+        The latter in each phase.
+        """
+        part = self.allocation.on(pool)
+        if self.runs and (capped_frac, drawn) != (part.capped_frac, part.books.drawn):
             self._meet(now_s)
-            part.capped_frac, part.books.drawn_frac = capped_frac, drawn_frac
+            part.capped_frac, part.books.drawn = capped_frac, drawn
             self.capped_frac = min(one.capped_frac for one in self.allocation.parts)
             self._change_speed(now_s)
 

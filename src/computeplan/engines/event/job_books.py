@@ -93,9 +93,9 @@ class JobBooks:
             at, books = self.booked[self.group[job.index], part.pool], part.books
             at[:, 0] += books.chip_s[:-1]
             at[:, self.of_signals] += books.weighted
-            at[[TRAIN, LOST], self.of_capped] += books.capped_weighted
+            at[:, self.of_capped] += books.capped_weighted
             at[[TRAIN, LOST], 1] += job.slow_chip_s(part)
-            at[[TRAIN, LOST], 2] += books.capped_chip_s
+            at[:, 2] += books.capped_chip_s
         self.job_s[job.index] += books.job_s  # all parts do the same at the same time
         self.kept_frac[job.index] += job.kept_s / job.plan.work_s
         self.n_from_start[job.index] += job.n_from_start
@@ -113,12 +113,14 @@ class JobBooks:
         placed: Sequence[Groups | None],
         waiting: Sequence[int],
         spans: list[Span] | None,
+        told: Sequence[list[tuple[float, ...]] | None],
         over_quota_chip_s: Sequence[float],
         counts: Mapping[str, Sequence[int]],
     ) -> Ledger:
         """Return the ledger of the run, which ends at a time with some jobs waiting.
 
-        `placed` are the groups of each pool with a placement.
+        `placed` are the groups of each pool with a placement; `told` is what nobody held, if spans
+        are kept.
         """
         self._add_stays()
         self._end_waiting(wall_s, waiting)
@@ -152,6 +154,7 @@ class JobBooks:
             over_quota_chip_s=np.array([over_quota_chip_s]),
             weights=self.weights,
             spans=None if spans is None else joined(spans),
+            unallocated=None if spans is None else _by_pool(told),
         )
 
     def _end_waiting(self, wall_s: float, waiting: Sequence[int]) -> None:
@@ -177,3 +180,9 @@ class JobBooks:
         self.job_s[:, TRAIN] += np.bincount(jobs, trained_s, n_jobs)
         work_s = (self.world.jobs.train_s * self.factor)[jobs, pools]
         self.kept_frac += np.bincount(jobs, trained_s / work_s, n_jobs)
+
+
+def _by_pool(told: Sequence[list[tuple[float, ...]] | None]) -> FloatArray:
+    """Return what nobody held, as `Ledger.unallocated`."""
+    rows = [(p, *row) for p, of_pool in enumerate(told) for row in of_pool or ()]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)

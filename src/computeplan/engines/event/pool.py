@@ -93,6 +93,7 @@ class PoolNodes:
         self.n_held: dict[int, int] = {}  # by job, where it does not
         self.books = Books((-1, -1), signals, None)
         self.served: dict[int, Books] = {}  # of services that may hold nodes, by their number
+        self.told: list[tuple[float, ...]] | None = None  # idle and in repair, if asked
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
         self.groups = None if spec.placement is None else Groups(spec.placement, total)
@@ -118,6 +119,9 @@ class PoolNodes:
                         books.book(TRAIN, self.since_s, now_s, n * n_chips)
             if self.groups is not None:
                 self.groups.book(now_s - self.since_s)
+            if self.told is not None:
+                counts = (self.n_free * n_chips, self.n_in_repair * n_chips)
+                self.told.append((self.since_s, now_s, *counts))
             self.since_s = now_s
 
     @property

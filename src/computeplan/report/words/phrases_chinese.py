@@ -40,6 +40,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "searching_splits": "正在搜索 {n} 种芯片的划分……",
     "numbers_in": "数据：{folder}",
     "figures_in": "图：{folder}",
+    "load_profile_in": "负荷曲线：{file}",
     # cases without a result
     "incomplete": "不完整：{of:,} 个方案中有 {n:,} 个没有结果，未列出",
     "and_more": "{names} 等，另有 {n:,} 个",
@@ -107,6 +108,15 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "安装含有这些字的字体（如 Noto Sans CJK）后即可显示",
     # timeline
     "jobs_over_time": "作业时间线",
+    "power_over_time": "功率随时间变化",
+    "power_axis": "设施功率 [{unit}]",
+    "taken_from_outside": "取自外部",
+    "power_of_sites": "第 0 次模拟各站点从外部取用的设施功率 [MW]",
+    "power_mean": "平均",
+    "power_p": "{p} % 时间\n低于",
+    "power_peak": "峰值",
+    "power_step": "最大\n阶跃",
+    "power_ramp": "{minutes:g} 分钟内\n最大变化",
     "pools_over_time": "资源池时间线",
     "time_since_start": "距开始的时间 [{unit}]",
     "run_0": "：第 0 次模拟",

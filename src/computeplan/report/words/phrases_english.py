@@ -40,6 +40,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "searching_splits": "searching splits over {n} kinds of chips ...",
     "numbers_in": "Numbers: {folder}",
     "figures_in": "Figures: {folder}",
+    "load_profile_in": "Load profile: {file}",
     # cases without a result
     "incomplete": "INCOMPLETE: {n:,} of {of:,} cases have no result and are left out",
     "and_more": "{names} and {n:,} more",
@@ -109,6 +110,15 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     # timeline
     "jobs_over_time": "Jobs over time",
     "pools_over_time": "Pools over time",
+    "power_over_time": "Power over time",
+    "power_axis": "Power at the facility [{unit}]",
+    "taken_from_outside": "Taken from outside",
+    "power_of_sites": "power at the facility in run 0, taken from outside [MW]",
+    "power_mean": "mean",
+    "power_p": "{p} % of\nthe time\nbelow",
+    "power_peak": "peak",
+    "power_step": "largest\nstep",
+    "power_ramp": "largest ramp\nin {minutes:g} min",
     "time_since_start": "Time since the start [{unit}]",
     "run_0": ": run 0",
     "first_rows": ", the first rows ({n} / {n_all})",

@@ -24,6 +24,7 @@ _NAMES = {
     "pue": "PUE",
     "carbon": "碳强度",
     "price": "电价",
+    "power_limit": "功率上限",
     "demand_charge": "每月需量电价",
     "residual_carbon": "未签绿电合同电量的碳强度",
     "water_on_site": "现场用水强度",

@@ -25,6 +25,7 @@ _NAMES = {
     "residual_carbon": "carbon of power without a contract",
     "water_on_site": "water on site",
     "water_off_site": "water of power stations",
+    "power_limit": "power limit",
 }
 _BASES = {
     "measured": "measured",
@@ -47,6 +48,8 @@ def amount(v: Values, value: float) -> str:
     """Return a figure of a place with its unit, the same in both languages."""
     if v["what"] == "pue":
         return f"{value:.4g}"
+    if v["what"] == "power_limit":
+        return f"{value / 1e6:.4g} MW"
     if v["what"] in ("carbon", "residual_carbon"):
         return f"{value * KWH_J * 1e3:.4g} g/kWh"
     if v["what"] in ("water_on_site", "water_off_site"):

@@ -4,6 +4,8 @@ A figure of the catalogue is ``{value: 989.4 TFLOP/s, source: key, confidence: d
 key stands under ``sources`` in the same file. Who adds a chip of their own may write just
 ``bf16: 400 TFLOP/s``; the figure then counts as theirs. A figure that nobody publishes is null and
 says why; one that was recalled and not read is an estimate, and is shown as one.
+
+Long because a chip has many figures, each with its unit and what people write instead.
 """
 
 from __future__ import annotations

@@ -213,6 +213,8 @@ def _text(key: str, point: Any) -> Any:
         return f"{point * KWH_J:.6g} L/kWh"
     if key == "demand_charge":
         return f"{point.amount * 1e3:.6g} {point.currency}/kW"
+    if key == "power_limit":
+        return f"{point:.6g} W"
     return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
 
 

@@ -28,12 +28,13 @@ UNITS = {
     "price": ("CNY/kWh", "USD/kWh", "factor"),
     "carbon": ("g/kWh", "kg/kWh", "factor"),
     "pue": ("pue", "degC", "factor"),
+    "power_limit": ("MW", "kW", "factor"),
 }
 """What the second column may be called, by figure; prices and carbon in other units, too."""
 MAX_BYTES = 100_000_000
 MAX_HOURS = 1e6
 MAX_PROBLEMS = 20
-LOWEST = {"pue": 1.0, "degC": -273.15, "kg/J": 0.0, "factor": 0.0}
+LOWEST = {"pue": 1.0, "degC": -273.15, "kg/J": 0.0, "W": 0.0, "factor": 0.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ class Series:
     period_s: float
     """After which they repeat. [s]"""
     unit: str
-    """USD or CNY, per J; kg/J; pue; degC; or factor, times the constant of the site."""
+    """USD or CNY, per J; kg/J; pue; degC; W; or factor, times the constant of the site."""
     origin: str
     """Where it is from: a file, the rule of a tariff, a town."""
 
@@ -65,7 +66,7 @@ def load_series(path: Path, figure: str, shown: str) -> Series:
     ----------
     path : Path
         The file.
-    figure : {"price", "carbon", "pue"}
+    figure : {"price", "carbon", "pue", "power_limit"}
         Whose series it is.
     shown : str
         The name of the file in messages.
@@ -107,7 +108,7 @@ def _read(file: TextIO, figure: str, shown: str) -> Series:
 
 def _unit(text: str, figure: str, shown: str) -> tuple[str, float]:
     """Return the unit of a column, and by what its numbers are multiplied."""
-    if text in UNITS[figure] and "/" not in text:
+    if text in UNITS[figure] and text in (*LOWEST, "factor"):
         return text, 1.0
     try:
         if figure == "price":
@@ -116,6 +117,8 @@ def _unit(text: str, figure: str, shown: str) -> tuple[str, float]:
             return unit[:3], amount
         if figure == "carbon":
             return "kg/J", parse(f"1 {text}", "kg/J")
+        if figure == "power_limit":
+            return "W", parse(f"1 {text}", "W")
     except ValueError:
         pass
     allowed = ", ".join(UNITS[figure])

@@ -1,0 +1,144 @@
+"""Power limits of sites, compiled; and what can never be held to one.
+
+A site draws at least what all its nodes do when they are idle or in repair, and what services hold:
+a limit below that is refused. One that all nodes together never reach holds nothing back, and is
+none: any engine plays it, and it changes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.compiler.site_signals import ratio_of
+from computeplan.errors import Problem, ScenarioError
+from computeplan.ledger import IDLE, REPAIR
+from computeplan.notes import Note, note
+from computeplan.specs.scenario import Scenario
+from computeplan.specs.sites import Site
+from computeplan.units import YEAR_S
+from computeplan.world.limits import Battery, PowerLimit
+from computeplan.world.signals import Signal, product
+from computeplan.world.world import World
+
+__all__ = ["limits_of"]
+
+MEGA = 1e6
+
+
+def limits_of(scenario: Scenario, world: World) -> tuple[tuple[PowerLimit, ...], list[Note]]:
+    """Return the limits of a world that has none yet, and what a reader must know of them.
+
+    Raises
+    ------
+    ScenarioError
+        If a limit cannot be held to, or a job never fits below it.
+    """
+    found, notes, problems = list[PowerLimit](), list[Note](), list[Problem]()
+    for name, site in scenario.sites.items():
+        if site.power_limit is None and site.varies.power_limit == "flat":
+            continue
+        try:
+            limit, said = _limit(scenario, world, name, site)
+        except ValueError as error:
+            key = ("varies", "power_limit") if site.power_limit is None else ("power_limit",)
+            problems.append(scenario.document.problem(("sites", name, *key), str(error)))
+            continue
+        notes += said
+        most_w = float(_draw_w(world, limit.pools, world.node_w.max(axis=1)))
+        times_s, limit_w, facility = _over_time(world, limit)
+        if limit.battery is not None or (limit_w < most_w * facility).any():
+            too_low = [*_too_low(scenario, world, limit, times_s, limit_w, facility)]
+            problems += too_low or _never_fits(scenario, world, limit, limit_w / facility)
+            found.append(limit)
+    if problems:
+        raise ScenarioError(problems)
+    return tuple(found), notes
+
+
+def _limit(
+    scenario: Scenario, world: World, name: str, site: Site
+) -> tuple[PowerLimit, list[Note]]:
+    pools = tuple(p for p, pool in enumerate(world.pools) if pool.site == name)
+    notes, over_time = list[Note](), Signal(np.zeros(1), np.ones(1))
+    if (varies := ratio_of(scenario, name, site, "power_limit")) is not None:
+        over_time = product([varies[0]], scenario.simulate.start or 0.0)
+        notes.append(varies[1])
+        if scenario.simulate.start is None:
+            notes.append(note("start_assumed", key="simulate.start"))
+    assert site.power_limit is not None  # else nothing can vary beside it
+    if np.isnan(world.node_w[list(pools)]).any():
+        unknown = next(world.pools[p].name for p in pools if np.isnan(world.node_w[p]).any())
+        raise ValueError(f"needs the watts of pool {unknown}: give power, no TDP is known")
+    battery = None
+    if (spec := site.battery) is not None:
+        battery = Battery(spec.energy, spec.power, spec.efficiency)
+    yields = site.over_limit or "slow"
+    return PowerLimit(name, pools, site.power_limit, over_time, yields, battery), notes
+
+
+def _draw_w(world: World, pools: Sequence[int], node_w: FloatArray) -> float:
+    """Return what all nodes of some pools draw, so much each. [W]"""
+    return sum(
+        float(node_w[p]) * (world.pools[p].n_nodes + world.pools[p].n_spare_nodes) for p in pools
+    )
+
+
+def _over_time(world: World, limit: PowerLimit) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return when limit or PUE change, the limit and the PUE over its constant. [s, W, 1]"""
+    signals: Mapping[str, tuple[Signal, ...]] = world.signals
+    flat = (Signal(np.zeros(1), np.ones(1)),) * len(world.pools)
+    facility = signals.get("energy", flat)[limit.pools[0]]
+    until_s = min(world.cut_s, YEAR_S)
+    both = [signal.steps_s(0.0, until_s) for signal in (limit.over_time, facility)]
+    times_s = np.unique(np.concatenate(both))
+    return times_s, limit.limit_w * limit.over_time.at(times_s), facility.at(times_s)
+
+
+def _too_low(
+    scenario: Scenario, world: World, limit: PowerLimit, times_s: FloatArray, limit_w: FloatArray,
+    facility: FloatArray,
+) -> Iterator[Problem]:  # fmt: skip
+    """Yield why idle nodes alone draw more than a limit."""
+    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    least_w = _draw_w(world, limit.pools, rest_w)
+    served = np.zeros(len(world.pools))
+    for one in world.services:
+        most = max(one.demand.hourly_chips)
+        for p in one.pools:
+            pool = world.pools[p]
+            served[p] = min(served[p] + -(-most // pool.chips_per_node), pool.n_nodes)
+    more_w = world.node_w.max(axis=1) - rest_w
+    least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
+    lacking = limit_w - least_w * facility
+    if (worst := int(lacking.argmin())) is not None and lacking[worst] <= 0:
+        at = f" {times_s[worst] / 3600:,.0f} h into the run" if len(times_s) > 1 else ""
+        kept = " and services" if world.services else ""
+        yield scenario.document.problem(
+            ("sites", limit.site, "power_limit"),
+            f"is {limit_w[worst] / MEGA:.4g} MW{at}, and idle nodes{kept} alone draw"
+            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less",
+        )
+
+
+def _never_fits(
+    scenario: Scenario, world: World, limit: PowerLimit, limit_w: FloatArray
+) -> Iterator[Problem]:
+    """Yield which jobs that pause could never start; those that may go elsewhere are none."""
+    if limit.yields == "slow":
+        return
+    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    room_w = float(limit_w.max()) - _draw_w(world, limit.pools, rest_w)
+    more_w = world.node_w.max(axis=1) - rest_w
+    for job in world.jobs.kinds:
+        places = job.pools_under(world.policy)
+        wants_w = [job.least_nodes_on(p) * more_w[p] for p in places if p in limit.pools]
+        if len(wants_w) == len(places) and wants_w and min(wants_w) > room_w * (1 + 1e-9):
+            yield scenario.document.problem(
+                ("sites", limit.site, "over_limit"),
+                f"pause: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle nodes,"
+                f" and the limit never leaves more than {room_w / MEGA:.4g} MW: it could never"
+                " start. Write over_limit: slow",
+            )

@@ -1,0 +1,345 @@
+"""Power limits of sites: never exceeded, work conserved, batteries return what they took."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from agreement.test_combinations import combined
+from engines.test_power_caps import FAULT, HOUR_S, NODE, SAVES, watts
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import check
+
+import computeplan as cp
+from computeplan.compiler.compile import compile_world
+from computeplan.engines import event
+from computeplan.ledger import IDLE, SAVE, TRAIN
+from computeplan.results.power_series import power_of
+from computeplan.world.limits import Battery, PowerLimit
+from computeplan.world.signals import Signal
+
+FLAT = Signal(np.zeros(1), np.ones(1))
+
+
+def world_of(jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=(), elastic=None):
+    """Return a pool of nodes of one chip and jobs (arrival, nodes, work) [s], without a limit."""
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": n_nodes, "power": NODE}
+    data = {
+        "computeplan": 1,
+        "name": "limited",
+        "sites": {"s": {"pue": 1.25, "pools": {"p": pool}}},
+        "faults": faults or {},
+        "jobs": {
+            f"j{i}": {
+                "arrival": f"{arrival} s",
+                "chips": nodes,
+                "train_for": f"{work} s",
+                "checkpoint": saves or {"every": "never"},
+                **({"priority": priorities[i]} if priorities else {}),
+                **({"elastic": elastic} if elastic else {}),
+            }
+            for i, (arrival, nodes, work) in enumerate(jobs)
+        },
+        **({"simulate": {"horizon": horizon}} if horizon else {}),
+    }
+    return compile_world(cp.load(data))
+
+
+def full_w(world, pool=0):
+    """Return what the site of a pool draws if all nodes train. [W]"""
+    held = [one.n_nodes + one.n_spare_nodes for one in world.pools]
+    return world.draw_w([n if p == pool else 0 for p, n in enumerate(held)])
+
+
+def limited(world, frac, over_time=FLAT, yields="slow", battery=None):
+    """Return the world with a limit as a share of what lies between all idle and all training."""
+    idle_w = world.draw_w([0])
+    limit_w = idle_w + frac * (full_w(world) - idle_w)
+    return replace(world, limits=(PowerLimit("s", (0,), limit_w, over_time, yields, battery),))
+
+
+def hourly(*values):
+    """Return a signal that changes each hour."""
+    return Signal(np.arange(len(values)) * HOUR_S, np.array(values))
+
+
+def played(world, seed=3):
+    """Return the checked books of one run, and the power of its site."""
+    ledger = event.play(world, seed, 0, 1, timeline=True)
+    check(ledger, world)
+    (series,) = power_of(ledger, world).values()
+    return ledger, series
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def test_half_of_the_power_is_half_of_the_speed():
+    """4 nodes of 4: the limit is what 4 nodes draw at half of the power of training."""
+    world = world_of([(0, 4, 1000)])
+    half = replace(world, limits=(PowerLimit("s", (0,), full_w(world) / 2, FLAT, "slow"),))
+    ledger, series = played(half)
+    assert ledger.end_s[0, 0] == pytest.approx(2000)
+    assert series.total_w.tolist() == pytest.approx([full_w(world) / 2])
+    assert ledger.peak_w[0] == pytest.approx(full_w(world) / 2)
+
+
+def test_what_is_idle_draws_first_and_the_rest_is_shared_alike():
+    """1 and 2 nodes of 4 train; the fourth is idle. The second job begins at 500 s."""
+    world = world_of([(0, 1, 1000), (500, 2, 1000)])
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    limit = PowerLimit("s", (0,), 2 * train_w + 2 * idle_w, FLAT, "slow")
+    ledger, series = played(replace(world, limits=(limit,)))
+    share = (2 * train_w + idle_w) / (3 * train_w)
+    first_s = 500 + 500 / share
+    assert ledger.end_s[0].tolist() == pytest.approx(
+        [first_s, first_s + 1000 - (first_s - 500) * share]
+    )
+    wanted = [train_w + 3 * idle_w, 2 * train_w + 2 * idle_w, 2 * train_w + 2 * idle_w]
+    assert series.total_w.tolist() == pytest.approx(wanted)
+
+
+def test_speed_follows_the_steps_of_a_limit():
+    """Full in the first hour, half in the second, full again: an hour at half brings half."""
+    world = world_of([(0, 4, 3 * HOUR_S)])
+    limit = PowerLimit("s", (0,), full_w(world), hourly(1, 0.5, 1), "slow")
+    ledger, series = played(replace(world, limits=(limit,)))
+    assert ledger.end_s[0, 0] == pytest.approx(3.5 * HOUR_S)
+    assert series.edges_s.tolist() == pytest.approx([0, HOUR_S, 2 * HOUR_S, 3.5 * HOUR_S])
+
+
+def test_who_pauses_saves_and_comes_back():
+    """Two jobs of 2 nodes; in the second hour there is power for one: the other saves, 5 s."""
+    world = world_of([(0, 2, 9000)] * 2, saves={"every": "1 d", "stall": "5 s"}, priorities=(1, 2))
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    low = (2 * train_w + 2 * idle_w) / (4 * train_w)
+    limit = PowerLimit("s", (0,), 4 * train_w, hourly(1, low, 1), "pause")
+    ledger, series = played(replace(world, limits=(limit,)))
+    assert ledger.counts["stays"][0].tolist() == [2, 1]
+    save_w = watts(world, SAVE)
+    share = (low * 4 * train_w) / (4 * train_w)  # for all, until the save is complete
+    other_s = 9000 + 5 * (1 - share)
+    assert ledger.end_s[0, 1] == pytest.approx(other_s + 5)
+    assert ledger.end_s[0, 0] == pytest.approx(2 * HOUR_S + 9000 - HOUR_S + 5)
+    assert series.total_w[1] == pytest.approx(
+        2 * share * train_w + 2 * min(save_w, share * train_w)
+    )
+    assert series.total_w[2] == pytest.approx(2 * train_w + 2 * idle_w)
+
+
+def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
+    """An hour of surplus fills it at 80 %; the hour that lacks takes it until it is empty."""
+    world = world_of([(HOUR_S, 4, 2 * HOUR_S)])
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    limit_w, battery = 3 * train_w, Battery(1e12, 0.5 * train_w, 0.8)
+    limit = PowerLimit("s", (0,), limit_w, FLAT, "slow", battery)
+    ledger, series = played(replace(world, limits=(limit,)))
+    assert 3 * train_w - 4 * idle_w > battery.power_w  # so it charges at most
+    taken_j = 0.5 * train_w * HOUR_S
+    lasts_s = 0.8 * taken_j / (0.5 * train_w)  # and gives at most: 3.5 of 4 are there
+    left_s = 2 * HOUR_S - lasts_s * 3.5 / 4
+    assert ledger.end_s[0, 0] == pytest.approx(HOUR_S + lasts_s + left_s / 0.75)
+    assert ledger.battery_j[0, 0].tolist() == pytest.approx([taken_j, 0.8 * taken_j, 0.0], abs=1.0)
+    assert series.taken_w.tolist() == pytest.approx(
+        [4 * idle_w + 0.5 * train_w, 3 * train_w, 3 * train_w]
+    )
+
+
+# -- laws ------------------------------------------------------------------------------------------
+
+sizes = st.lists(
+    st.tuples(st.integers(0, 9000), st.integers(1, 4), st.integers(1, 9000)), min_size=1, max_size=6
+)
+runs = st.sampled_from([({"every": "never"}, {}), (SAVES, {}), (SAVES, {"f": FAULT})])
+steps = st.lists(st.floats(0.02, 1.3), min_size=1, max_size=8)
+batteries = st.one_of(
+    st.none(), st.builds(Battery, st.floats(1e4, 1e8), st.floats(50.0, 5e3), st.floats(0.3, 1.0))
+)
+
+
+def over_time(world, fracs, period=False):
+    """Return a limit that steps through shares of the way from idle to training, hour by hour."""
+    idle_w, top_w = world.draw_w([0]), full_w(world)
+    watts_w = idle_w + np.array(fracs) * (top_w - idle_w)
+    times_s = np.arange(len(fracs)) * HOUR_S
+    return Signal(times_s, watts_w, len(fracs) * HOUR_S if period else math.inf)
+
+
+def check_limit(ledger, series, limit):
+    """Check that what is taken from outside is never above the limit, at any moment."""
+    begins_s = series.edges_s[:-1]
+    most_w = limit.limit_w * limit.over_time.at(begins_s)
+    assert (series.taken_w <= most_w * (1 + 1e-9)).all()
+    cuts_s = limit.over_time.steps_s(0.0, float(ledger.wall_s[0]))
+    at = np.searchsorted(series.edges_s, cuts_s, side="right") - 1
+    assert (series.taken_w[at] <= limit.limit_w * limit.over_time.at(cuts_s) * (1 + 1e-9)).all()
+
+
+@given(
+    jobs=sizes, run=runs, fracs=steps, repeats=st.booleans(), battery=batteries,
+    yields=st.sampled_from(["slow", "pause"]),
+)  # fmt: skip
+def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeats, battery, yields):
+    saves, faults = run
+    world = world_of(jobs, saves=saves, faults=faults)
+    if yields == "pause":  # else a job may never start
+        fracs = [*fracs, 1.05]
+    signal = over_time(world, fracs, repeats)
+    limit = PowerLimit("s", (0,), 1.0, signal, yields, battery)
+    world = replace(world, limits=(limit,))
+    ledger, series = played(world)
+    assert np.isfinite(ledger.end_s).all()
+    assert ledger.kept_frac == pytest.approx(1.0)
+    check_limit(ledger, series, limit)
+    if battery is not None:
+        taken_j, given_j, left_j = ledger.battery_j[0, 0]
+        assert given_j + left_j == pytest.approx(taken_j * battery.efficiency, rel=1e-9, abs=1e-3)
+        assert -1e-6 <= left_j <= battery.energy_j * (1 + 1e-9)
+        outside_j = float(series.seconds @ series.taken_w)
+        assert outside_j == pytest.approx(series.energy_j.sum() + taken_j - given_j, rel=1e-9)
+
+
+@given(jobs=sizes, run=runs, more=st.floats(1e-9, 2.0))
+def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more):
+    saves, faults = run
+    world = world_of(jobs, saves=saves, faults=faults)
+    free = event.play(world, 3, 0, 2)
+    limit_w = float(free.peak_w.max()) * (1 + more)
+    signal = Signal(np.array([0.0, 500.0]), np.array([1.0, 1.5]), 1000.0)
+    above = replace(world, limits=(PowerLimit("s", (0,), limit_w, signal, "slow"),))
+    other = event.play(above, 3, 0, 2)
+    for name in ("booked", "job_s", "kept_frac", "first_start_s", "end_s", "peak_w", "wall_s"):
+        assert getattr(free, name).tobytes() == getattr(other, name).tobytes(), name
+    assert free.waiting_idle_chip_s.tobytes() == other.waiting_idle_chip_s.tobytes()
+
+
+@given(combined(), steps, st.sampled_from(["slow", "pause"]), batteries)
+def test_a_limit_is_held_to_whatever_meets(data, fracs, yields, battery):
+    world = compile_world(cp.load(data))
+    pools = tuple(range(len(world.pools)))
+    low_w, high_w = (
+        world.draw_w([0] * len(pools)),
+        world.node_w.max(axis=1) @ [pool.n_nodes + pool.n_spare_nodes for pool in world.pools],
+    )
+    signal = Signal(np.arange(len(fracs)) * HOUR_S, low_w + np.array(fracs) * (high_w - low_w))
+    limit = PowerLimit("s", pools, 1.0, signal, yields, battery)
+    world = replace(world, limits=(limit,))
+    ledger = event.play(world, data["simulate"]["seed"], 0, 1, timeline=True)
+    (series,) = power_of(ledger, world).values()
+    check_limit(ledger, series, limit)
+
+
+# -- an oracle -------------------------------------------------------------------------------------
+
+
+def brute_force(jobs, n_nodes, train_w, idle_w, limits_w, battery, dt_s=10.0):
+    """Go from step to step: who is there, what is lacking, what the battery does, how fast all are.
+
+    Jobs (arrival, nodes, work) [s] all fit at once. Return their ends, and what the battery took,
+    gave and holds.
+    """
+    left, ends = [float(work) for *_, work in jobs], [math.nan] * len(jobs)
+    level = took = gave = time = 0.0
+    while any(math.isnan(end) for end in ends):
+        here = [j for j, (at, *_) in enumerate(jobs) if at <= time and math.isnan(ends[j])]
+        busy = sum(jobs[j][1] for j in here)
+        wants = busy * train_w + (n_nodes - busy) * idle_w
+        limit = limits_w[min(int(time // HOUR_S), len(limits_w) - 1)]
+        speed = 1.0
+        if wants <= limit:
+            flow = min(limit - wants, battery.power_w, (battery.energy_j - level) / dt_s)
+            flow = max(flow, 0.0)
+            took += flow * dt_s
+            level += flow * dt_s * battery.efficiency
+        else:
+            given = min(wants - limit, battery.power_w, level / dt_s)
+            gave += given * dt_s
+            level -= given * dt_s
+            if busy and wants > limit + given:
+                speed = (limit + given - (n_nodes - busy) * idle_w) / (busy * train_w)
+        for j in here:
+            left[j] -= speed * dt_s
+            if left[j] <= 0:
+                ends[j] = time + dt_s
+        time += dt_s
+    return ends, took, gave, level
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(st.integers(0, 900), st.integers(1, 2), st.integers(50, 1500)),
+        min_size=1, max_size=4,
+    ),
+    fracs=st.lists(st.floats(0.1, 1.2), min_size=1, max_size=8),
+    battery=st.builds(Battery, st.floats(1e5, 2e7), st.floats(100.0, 4e3), st.floats(0.4, 1.0)),
+)  # fmt: skip
+def test_ends_and_batteries_are_those_of_small_steps(jobs, fracs, battery):
+    """The oracle shares no code, and is off by some steps of 10 s."""
+    jobs = [(10 * at, nodes, 10 * work) for at, nodes, work in jobs]
+    free = world_of(jobs, n_nodes=8)
+    idle_w, train_w = watts(free, IDLE), watts(free, TRAIN)
+    limits_w = 8 * (idle_w + np.array(fracs) * (train_w - idle_w))
+    signal = Signal(np.arange(len(fracs)) * HOUR_S, limits_w)
+    world = replace(free, limits=(PowerLimit("s", (0,), 1.0, signal, "slow", battery),))
+    ledger, _ = played(world)
+    ends, took, gave, _ = brute_force(jobs, 8, train_w, idle_w, limits_w, battery)
+    assert ledger.end_s[0] == pytest.approx(ends, abs=60, rel=5e-3)
+    until = ledger.battery_j[0, 0]
+    assert until[:2] == pytest.approx([took, gave], abs=60 * battery.power_w, rel=5e-3)
+
+
+def test_elastic_jobs_give_back_what_they_can_do_without_before_any_leaves():
+    """Of two jobs one can do with 1 of 3 nodes; from the second hour there is power for 2 of 4."""
+    elastic = {"elastic": {"replicas": 3, "least": 1, "resize": "0 s"}}
+    jobs = {
+        "wide": {"chips": 3, **elastic, "priority": 2},
+        "plain": {"chips": 1, "priority": 2},
+    }
+    data = {
+        "computeplan": 1,
+        "name": "shrinks",
+        "sites": {"s": {"pue": 1, "pools": {"p": {"chip": "nvidia/h100-sxm", "chips": 4}}}},
+        "jobs": {
+            name: {**job, "train_for": "4 h", "checkpoint": {"every": "1 d", "stall": "5 s"}}
+            for name, job in jobs.items()
+        },
+        "policy": "elastic-fifo",
+    }
+    data["sites"]["s"]["pools"]["p"]["chips_per_node"] = 1
+    free = compile_world(cp.load(data))
+    train_w, idle_w = free.node_w[0, TRAIN], free.node_w[0, IDLE]
+    signal = Signal(np.array([0.0, HOUR_S]), np.array([4 * train_w, 2 * train_w + 2 * idle_w]))
+    world = replace(free, limits=(PowerLimit("s", (0,), 1.0, signal, "pause"),))
+    ledger, series = played(world)
+    assert ledger.counts["stays"][0].tolist() == [1, 1]
+    check_limit(ledger, series, world.limits[0])
+    held = [s.n_chips for s in ledger.spans if s.job == 0 and s.phase == TRAIN]
+    assert list(dict.fromkeys(held)) == [3, 1, 2]  # 2 once the other has ended
+
+
+def test_services_do_not_yield_and_jobs_make_room_for_them():
+    """A service takes 1 of 4 nodes, and 3 in the second hour; the limit is what 3 nodes draw."""
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 6, "power": NODE}
+    data = {
+        "computeplan": 1,
+        "name": "served",
+        "sites": {"s": {"pue": 1, "pools": {"p": pool}}},
+        "services": {"v": {"chips": [1, 3] + [1] * 22, "pools": ["p"]}},
+        "jobs": {"j": {"train_for": "5 h", "chips": 3, "checkpoint": {"every": "never"}}},
+    }
+    free = compile_world(cp.load(data))
+    train_w, idle_w = free.node_w[0, TRAIN], free.node_w[0, IDLE]
+    limit = PowerLimit("s", (0,), 4 * train_w + 2 * idle_w, FLAT, "slow")
+    ledger, series = played(replace(free, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    share = (train_w + 2 * idle_w) / (3 * train_w)  # of the job, while the service has 3 nodes
+    assert ledger.end_s[0, 0] == pytest.approx(5 * HOUR_S + HOUR_S * (1 - share))
+    assert ledger.served[0, 0, 0, 0] == pytest.approx(ledger.wall_s[0] + 2 * HOUR_S)
+
+
+def test_a_limit_that_falls_below_idle_where_nobody_looked_stops_the_run():
+    world = world_of([(0, 4, 9000)])
+    limit = PowerLimit("s", (0,), full_w(world), hourly(1, 0.1), "slow")
+    with pytest.raises(cp.ComputePlanError, match=r"sites\.s\.power_limit: is .* MW at 1\.0 h"):
+        event.play(replace(world, limits=(limit,)), 0, 0, 1)
