@@ -141,7 +141,7 @@ TERMS = """
     NVIDIA Ampere Hopper Ada Blackwell Megatron ModelLink
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
     Noto Sans CJK logits planned token s d h W kW MW kWh L USD CNY GiB p z M bf16 fp16 fp8
-    summary.csv notes.md kg Mtoken Mitoken ktoken Kitoken
+    summary.csv notes.md mix kg Mtoken Mitoken ktoken Kitoken
     A B currency horizon simulate.at_most
     JobID JobName D event_type sacctmgr show runawayjobs
 """

@@ -69,8 +69,9 @@ def site_figures(
     Examples
     --------
     >>> site = {"price": "contracted", "pools": {}}
-    >>> site_figures(Document({"sites": {"guian": site}}, "s.yaml")).taken["guian"]
-    {'pue': 1.2, 'carbon': '568.3 g/kWh', 'price': '0.35 CNY/kWh'}
+    >>> taken = site_figures(Document({"sites": {"guian": site}}, "s.yaml")).taken["guian"]
+    >>> taken["price"], taken["carbon"], taken["water_on_site"]
+    ('0.35 CNY/kWh', '568.3 g/kWh', '1.12 L/kWh')
     """
     found, bases = SiteFigures(), dict[str, str]()
     sites = document.data.get("sites")
