@@ -54,6 +54,16 @@ def test_the_integral_is_the_energy_whatever_meets(data, share_spares):
     check_integral(compile_world(scenario), scenario.simulate.seed)
 
 
+@given(st.one_of(scenarios(), crowded()), st.integers(0, 9))
+def test_the_integral_is_the_energy_where_the_pue_varies(data, hour):
+    """By the hour, so that saves and training meet different hours."""
+    hours = [{"hours": [[hour, hour + 9]], "factor": 1.3}]
+    for site in data["sites"].values():
+        site["varies"] = {"pue": hours}
+    scenario = cp.load(data)
+    check_integral(compile_world(scenario), scenario.simulate.seed)
+
+
 def test_services_draw_as_in_training_and_each_site_has_a_curve_of_its_own():
     pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1}
     data = {

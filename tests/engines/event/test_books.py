@@ -29,7 +29,8 @@ def test_a_signal_of_one_gives_plain_chip_seconds(entries, undone):
     for phase, lasts_s, more_s, chips, waiting in entries:
         until_s = now_s + lasts_s + more_s
         if phase == TRAIN:  # saving in the rest of the time
-            books.train(now_s, until_s, lasts_s, chips, waiting)
+            stalls = np.array([now_s + lasts_s]), np.array([until_s])
+            books.train(now_s, until_s, lasts_s, chips, waiting, stalls=stalls)
         else:
             books.book(phase, now_s, until_s, chips, waiting)
         now_s = until_s
@@ -43,13 +44,14 @@ def test_a_signal_of_one_gives_plain_chip_seconds(entries, undone):
 def test_a_signal_of_two_steps_by_hand():
     """A restart from 4 to 12 s on 2 chips, 1 waits: 6 s at 1 and 2 s at 3 are 12.
 
-    Training from 12 to 20 s, 2 s of it saving: 24 in all, 18 of them train; 3 s of 6 are lost.
+    Training from 8 to 16 s, 2 s of it saving before 10 s: 20 in all, 2 of them saving, so 18 train;
+    3 s of 6 are lost, with half of that.
     """
     books = Books((0, 0), (STEPS,), None)
     books.book(RESTART, 4.0, 12.0, 2.0, 1.0)
     assert books.weighted[[RESTART, BLOCKED], 0].tolist() == [24.0, 12.0]
-    books.train(12.0, 20.0, 6.0, 3.0, 0.0)
-    assert books.weighted[[TRAIN, SAVE], 0].tolist() == [54.0, 18.0]
+    books.train(8.0, 16.0, 6.0, 3.0, 0.0, stalls=(np.array([8.0]), np.array([10.0])))
+    assert books.weighted[[TRAIN, SAVE], 0].tolist() == [54.0, 6.0]
     books.undo(3.0, 16.0)
     assert books.weighted[[TRAIN, LOST], 0].tolist() == [27.0, 27.0]
     assert [books.chip_s[phase] for phase in (TRAIN, LOST, SAVE)] == [9.0, 9.0, 6.0]

@@ -3,8 +3,8 @@
 Plain seconds are sums that rows keep themselves; a world without signals has no more than these.
 Where there are signals, whatever adds to a sum books here too, with its beginning and its end; a
 span booked from its end to its beginning is taken back. Of a stretch of alternating training and
-saving each has its share of the integral, in proportion to seconds. Training that a job falls back
-behind is lost with the weight that it was booked with.
+saving each has the integral over its own time. Training that a job falls back behind is lost with
+its share of the weight that the training of its stretch was booked with.
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ class Weights:
         if self:
             self.booked[:, phase, rows] += self._integrals(from_s, to_s) * n_nodes
 
+    def sums(self, row: IntArray, from_s: FloatArray, to_s: FloatArray, n_rows: int) -> FloatArray:
+        """Return the integrals over several times of some rows, shape (n_signals, n_rows)."""
+        found = np.zeros((len(self.signals), n_rows))
+        for at, integrals in zip(found, self._integrals(from_s, to_s), strict=True):
+            at += np.bincount(row, integrals, n_rows)
+        return found
+
     def stretch(
         self,
         rows: IntArray,
@@ -63,16 +70,18 @@ class Weights:
         from_s: FloatArray,
         to_s: FloatArray,
         trained_s: FloatArray,
+        saved: FloatArray,
     ) -> None:
-        """Book restarts from `begin_s` to `from_s`, then training and saving, up to `to_s`."""
+        """Book restarts from `begin_s` to `from_s`, then training and saving, up to `to_s`.
+
+        `saved` are the weights of saving, shape (n_signals, n).
+        """
         if not self:
             return
         self.book(RESTART, rows, begin_s, np.maximum(np.minimum(to_s, from_s), begin_s))
         to_s = np.maximum(to_s, from_s)
-        integrals, span_s = self._integrals(from_s, to_s), to_s - from_s
-        share = np.where(span_s > 0, trained_s / np.where(span_s > 0, span_s, 1.0), 0.0)
-        self.booked[:, TRAIN, rows] += integrals * share
-        self.booked[:, SAVE, rows] += integrals * (1 - share)
+        self.booked[:, TRAIN, rows] += self._integrals(from_s, to_s) - saved
+        self.booked[:, SAVE, rows] += saved
         last = np.isfinite(self.at_s[:, rows]).sum(axis=0) - 1
         self._add(rows, last + 1, self.at_s[last, rows] + trained_s)
 

@@ -185,8 +185,24 @@ class Rows:
 
     def _weigh(self, rows: IntArray, now_s: FloatArray, trained_s: FloatArray) -> None:
         """Book with the weights what came since `begin_s`."""
-        begin_s, ready_s = self.begin_s[rows], self.ready_s[rows]
-        self.weights.stretch(rows, begin_s, ready_s, now_s, trained_s)
+        if not self.weights:
+            return
+        e, begin_s, ready_s = self.interval_s, self.begin_s[rows], self.ready_s[rows]
+        n = np.maximum(np.ceil(trained_s / e - SLACK), 1.0) - 1.0  # intervals with more after them
+        whole = n.astype(np.int64)
+        all_rows = np.arange(rows.size)
+        row = np.repeat(all_rows, whole)
+        k = (np.arange(row.size) - np.repeat(np.cumsum(n) - n, whole)).astype(np.float64)
+        starts, ends = ((k + 1) * e + self._stalls_s(k + i) + ready_s[row] for i in (0, 1))
+        until_s = np.maximum(now_s, ready_s)
+        last_s = np.minimum(ready_s + trained_s + self._stalls_s(n), until_s)
+        saved = self.weights.sums(row, starts, ends, rows.size)
+        saved += self.weights.sums(all_rows, last_s, until_s, rows.size)
+        self.weights.stretch(rows, begin_s, ready_s, now_s, trained_s, saved)
+
+    def _stalls_s(self, n: FloatArray) -> FloatArray:
+        """Return how long training stands still after `n` intervals, in all. [s]"""
+        return n * self.save_s
 
     def _unsave(self, rows: IntArray, now_s: FloatArray) -> None:
         """Take back, in the weights, what is left of saves before planned stops."""

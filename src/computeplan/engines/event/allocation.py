@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from computeplan.engines.event.books import Books
+from computeplan.engines.event.books import Books, Stalls
 from computeplan.world.jobs import Shrinking
 
 __all__ = ["Allocation", "Part"]
@@ -147,10 +147,11 @@ class Allocation:
         to_s: float,
         trained_s: float,
         shown: Sequence[tuple[float, float, float]] = (),
+        stalls: Stalls | None = None,
     ) -> None:
         """Book training, and saving in the rest of the time; see `Books.train`."""
         for part in self.parts:
-            part.books.train(from_s, to_s, trained_s, *part.chips, shown)
+            part.books.train(from_s, to_s, trained_s, *part.chips, shown, stalls)
 
     def undo(self, line_s: float, cut_s: float) -> None:
         """Turn all training after the first `line_s` from kept to lost."""

@@ -26,6 +26,9 @@ WEIGHTS = ("seconds", "slow", "capped")  # of the ledger; signals follow
 
 FULL = (1.0,) * len(PHASES)  # the share of the power of each phase that is drawn without a cap
 
+Stalls = tuple[FloatArray, FloatArray]
+"""Beginnings and ends of saving. [s]"""
+NO_STALLS = np.empty(0), np.empty(0)
 INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 
 
@@ -97,11 +100,13 @@ class Books:
         chips: float,
         waiting: float,
         parts: Iterable[tuple[float, float, float]] = (),
+        stalls: Stalls | None = None,
     ) -> None:
         """Book training, and saving in the rest of the time; the training may yet be lost.
 
-        `parts` are begin and end of parts of this time, each of which begins with training, and
-        how long that is: for the timeline. [s]
+        `stalls` are beginnings and ends of saving, where signals vary. `parts` are begin and end of
+        parts of this time, each of which begins with training, and how long that is: for the
+        timeline. [s]
         """
         saved_s = to_s - from_s - trained_s
         job_s, chip_s, drawn_frac = self.job_s, self.chip_s, self.drawn[TRAIN]
@@ -117,10 +122,11 @@ class Books:
             self._cap(BLOCKED, (to_s - from_s) * waiting)
         weighted = None
         if self.signals and to_s > from_s:
-            integrals = self._integrals(from_s, to_s)
-            weighted = integrals * (trained_s / (to_s - from_s)) * chips
+            integrals, (starts, ends) = self._integrals(from_s, to_s), stalls or NO_STALLS
+            saved = np.array([signal.integral(starts, ends).sum() for signal in self.signals])
+            weighted = (integrals - saved) * chips
             self._weigh(TRAIN, weighted)
-            self._weigh(SAVE, integrals * chips - weighted)
+            self._weigh(SAVE, saved * chips)
             self._weigh(BLOCKED, integrals * waiting)
         self.line_s += trained_s
         last = self.line[-1] if self.line else None

@@ -17,6 +17,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
 from computeplan import ledger
 from computeplan.engines.event.allocation import Allocation, Part
 from computeplan.engines.event.books import Books
@@ -168,7 +170,8 @@ class Job:
         elif self.is_saving:
             self._book(SAVE, now_s)
         elif self.state in (WAITING, SAVING) and now_s > self.since_s:
-            self.allocation.train(self.since_s, now_s, 0.0)
+            stands = np.array([self.since_s]), np.array([now_s])
+            self.allocation.train(self.since_s, now_s, 0.0, (), stands)
             self.since_s = now_s
 
     def _book(self, phase: int, until_s: float) -> None:
@@ -182,7 +185,10 @@ class Job:
             trained_s, _ = self.stretch.trained(now_s)
             more_s = trained_s - self.trained_s
             shown = self._shown(now_s) if self.spans is not None else ()
-            self.allocation.train(self.since_s, now_s, more_s, shown)
+            stalls = None
+            if self.allocation.books.signals:
+                stalls = self.stretch.stalls(self.since_s, now_s)
+            self.allocation.train(self.since_s, now_s, more_s, shown, stalls)
             self.trained_s, self.since_s = trained_s, now_s
             self.position_s = self.stretch.position_s(trained_s)
 

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from operator import itemgetter
 
+import numpy as np
 from scipy.optimize import brentq
 
+from computeplan.arrays import FloatArray, IntArray
 from computeplan.units import DAY_S
 from computeplan.world.jobs import Tier
 
@@ -54,6 +56,11 @@ class Schedule:
             return m * self.cycle_s
         stalls_s = sum(t.stall_s * (m // t.n_intervals) for t in self.tiers)
         return m * self.interval_s + stalls_s if m else 0.0
+
+    def overs_s(self, m: IntArray) -> FloatArray:
+        """Return the same for many intervals, in their shape. [s]"""
+        stalls_s = sum(tier.stall_s * (m // tier.n_intervals) for tier in self.tiers)
+        return np.asarray(m * self.interval_s + stalls_s, dtype=np.float64)
 
     def taken_s(self, i: int, j: int) -> float:
         """Return when the stall of save number `j` of tier `i` ends. [s]"""
@@ -204,6 +211,21 @@ class Stretch:
                     yield from_s, over_s, m * plan.interval_s - trained_s
                     from_s, trained_s = over_s, m * plan.interval_s
         yield from_s, to_s, self.trained(to_s)[0] - trained_s
+
+    def stalls(self, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
+        """Return when training stands still to save, within a time: beginnings and ends. [s]"""
+        plan, begin_s, trained_s = self.plan, self.start_s, min(self.left_s, self.most_s)
+        starts, ends, n = np.empty(0), np.empty(0), 0
+        if plan.tiers:
+            n = self.n_regular
+            first, last = (plan.n_over(at_s - begin_s, n) for at_s in (from_s, to_s))
+            m = np.arange(first, min(last + 1, n))
+            starts = begin_s + plan.overs_s(m) + plan.interval_s
+            ends = begin_s + plan.overs_s(m + 1)
+            trained_s -= n * plan.interval_s
+        rest_s = begin_s + plan.over_s(n) + trained_s  # all is trained
+        starts, ends = np.append(starts, rest_s), np.append(ends, math.inf)
+        return np.clip(starts, from_s, to_s), np.clip(ends, from_s, to_s)
 
     @property
     def end_s(self) -> float:
