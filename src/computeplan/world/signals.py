@@ -70,7 +70,7 @@ class Signal:
         >>> float(nights.integral(6.0, 10.0))
         3.0
         """
-        return self._up_to(to_s) - self._up_to(from_s)
+        return self.up_to(to_s) - self.up_to(from_s)
 
     def steps_s(self, from_s: float, until_s: float) -> FloatArray:
         """Return when steps begin in a part of a run, the first being its beginning. [s]
@@ -89,7 +89,8 @@ class Signal:
         inside = starts_s[(starts_s > from_s) & (starts_s < until_s)]
         return np.concatenate([[from_s], inside])
 
-    def _up_to(self, time_s: ArrayLike) -> FloatArray:
+    def up_to(self, time_s: ArrayLike) -> FloatArray:
+        """Return the integral of the signal up to times, but for a constant. [s]"""
         turns, at_s = self._turns(time_s)
         i = self._step(at_s)
         within_s = self._until_s[i] + self.values_frac[i] * (at_s - self.times_s[i])

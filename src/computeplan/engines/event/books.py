@@ -28,7 +28,6 @@ FULL = (1.0,) * len(PHASES)  # the share of the power of each phase that is draw
 
 Stalls = tuple[FloatArray, FloatArray]
 """Beginnings and ends of saving. [s]"""
-NO_STALLS = np.empty(0), np.empty(0)
 INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 
 
@@ -84,7 +83,7 @@ class Books:
         self, phase: int, from_s: float, to_s: float, chips: float, waiting: float
     ) -> None:
         if self.signals and chips:
-            integrals = self._integrals(from_s, to_s)
+            integrals, _ = self._integrals(from_s, to_s)
             self._weigh(phase, integrals * chips)
             self._weigh(BLOCKED, integrals * waiting)
         if self.spans is not None and phase != QUEUE:
@@ -122,8 +121,7 @@ class Books:
             self._cap(BLOCKED, (to_s - from_s) * waiting)
         weighted = None
         if self.signals and to_s > from_s:
-            integrals, (starts, ends) = self._integrals(from_s, to_s), stalls or NO_STALLS
-            saved = np.array([signal.integral(starts, ends).sum() for signal in self.signals])
+            integrals, saved = self._integrals(from_s, to_s, stalls)
             weighted = (integrals - saved) * chips
             self._weigh(TRAIN, weighted)
             self._weigh(SAVE, saved * chips)
@@ -203,8 +201,17 @@ class Books:
             del self.shown[:n_shown]
         del self.line[:n]
 
-    def _integrals(self, from_s: float, to_s: float) -> FloatArray:
-        return np.array([signal.integral(from_s, to_s) for signal in self.signals])
+    def _integrals(
+        self, from_s: float, to_s: float, stalls: Stalls | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the integrals of the signals over a time, and over the stalls in it."""
+        starts, ends = stalls or ((), ())
+        at_s, n = np.array([from_s, *starts, *ends, to_s]), len(starts)
+        found = np.empty((2, len(self.signals)))
+        for i, signal in enumerate(self.signals):
+            up_to = signal.up_to(at_s)
+            found[:, i] = up_to[-1] - up_to[0], (up_to[n + 1 : -1] - up_to[1 : n + 1]).sum()
+        return found[0], found[1]
 
     def _weigh(self, phase: int, weighted: FloatArray) -> None:
         """Book chip-seconds times the signals."""

@@ -212,19 +212,27 @@ class Stretch:
                     from_s, trained_s = over_s, m * plan.interval_s
         yield from_s, to_s, self.trained(to_s)[0] - trained_s
 
-    def stalls(self, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
-        """Return when training stands still to save, within a time: beginnings and ends. [s]"""
-        plan, begin_s, trained_s = self.plan, self.start_s, min(self.left_s, self.most_s)
-        starts, ends, n = np.empty(0), np.empty(0), 0
+    def stalls(self, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray] | None:
+        """Return when training stands still to save, within a time; None if it never does.
+
+        Beginnings and ends. [s]
+        """
+        plan, begin_s, trained_s, first, last = self.plan, self.start_s, self.left_s, 0, 0
         if plan.tiers:
             n = self.n_regular
             first, last = (plan.n_over(at_s - begin_s, n) for at_s in (from_s, to_s))
-            m = np.arange(first, min(last + 1, n))
-            starts = begin_s + plan.overs_s(m) + plan.interval_s
-            ends = begin_s + plan.overs_s(m + 1)
+            if first == last < n and begin_s + plan.over_s(first) + plan.interval_s >= to_s:
+                return None
+            last = min(last + 1, n)
             trained_s -= n * plan.interval_s
+        else:
+            n, trained_s = 0, min(trained_s, self.most_s)
         rest_s = begin_s + plan.over_s(n) + trained_s  # all is trained
-        starts, ends = np.append(starts, rest_s), np.append(ends, math.inf)
+        if first == last and rest_s >= to_s:
+            return None
+        m = np.arange(first, last)
+        starts = np.append(begin_s + plan.overs_s(m) + plan.interval_s, rest_s)
+        ends = np.append(begin_s + plan.overs_s(m + 1), math.inf)
         return np.clip(starts, from_s, to_s), np.clip(ends, from_s, to_s)
 
     @property
