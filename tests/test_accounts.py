@@ -11,7 +11,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import ScenarioError
 from computeplan.ledger import PHASES
-from computeplan.metrics import by_site, measure, measure_tenants
+from computeplan.metrics import ENERGIES, by_site, measure, measure_tenants
 from computeplan.report.words import sentence
 from computeplan.results.window import counted_to
 
@@ -179,7 +179,10 @@ def test_lines_add_up_to_their_totals(data, engine):
     found = counted_to(taken, np.ones(3), ledger.wall_s)
     of_jobs = sum(phases[f"energy_{phase}_kwh"] for phase in PHASES[:5])
     assert of_jobs == pytest.approx(found["energy_jobs_kwh"], rel=1e-9)
-    assert of_jobs + found["energy_idle_kwh"] == pytest.approx(found["energy_kwh"], rel=1e-9)
+    for meter in ENERGIES:
+        parts = [phases[f"energy_{meter}{phase}_kwh"] for phase in PHASES[:5]]
+        parts.append(found[f"energy_{meter}idle_kwh"])
+        assert sum(parts) == pytest.approx(found[f"energy_{meter}kwh"], rel=1e-9)
     lines = sum(found[f"{line}_usd"] for line in ("electricity", "demand", "rent"))
     assert lines == pytest.approx(found["cost_usd"], rel=1e-9)
     assert found["carbon_market_kg"] == pytest.approx(found["energy_kwh"] * 0.6, rel=1e-9)

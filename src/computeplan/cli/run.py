@@ -65,6 +65,7 @@ CASE_WIDTH = 40
 )
 @click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
 @click.option("--tenants", "with_tenants", is_flag=True, help="Also print a table of tenants.")
+@click.option("--chips", "with_chips", is_flag=True, help="Also print a table of kinds of chips.")
 @click.option("--versus", metavar="CASE", help="Also print the differences to this case.")
 @click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
@@ -81,6 +82,7 @@ def run(
     out: Path | None,
     with_jobs: bool,
     with_tenants: bool,
+    with_chips: bool,
     versus: str | None,
     with_notes: bool,
     figures: bool,
@@ -96,7 +98,8 @@ def run(
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     asked = load_with(scenario, (*settings, *more))
     loaded = asked.without("simulate.horizon") if until_done else asked
-    shown = Shown(language, with_jobs, with_tenants, _checked(versus, loaded), with_notes)
+    tables = (with_jobs, with_tenants, with_chips)
+    shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())
     result, is_stopped = _played(loaded, workers, kept, language)

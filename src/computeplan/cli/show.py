@@ -28,6 +28,8 @@ class Shown:
     """A table of jobs for each case."""
     tenants: bool = False
     """A table of tenants."""
+    chips: bool = False
+    """A table of kinds of chips."""
     versus: str | None = None
     """The case to which differences are shown."""
     notes: bool = False
@@ -35,20 +37,21 @@ class Shown:
 
     def show(self, result: Result) -> None:
         """Print a result on standard output."""
-        from computeplan.report.result_views import answer, jobs, missing, summary, tenants, versus
+        from computeplan.report import result_views as views
 
-        for line in missing(result, self.language):
+        for line in views.missing(result, self.language):
             click.echo(line)
-        said, notes = answer(result, self.language), self._notes(result)
+        said, notes = views.answer(result, self.language), self._notes(result)
         n_above = 1 if said and len(notes) > 1 and not self.notes else 0
         show_lines([*said, *notes[:n_above]])
-        show_table(summary(result, language=self.language))
+        show_table(views.summary(result, language=self.language))
         if self.versus is not None:
-            show_table(versus(result, self.versus, language=self.language))
-        if self.tenants and (by_tenant := tenants(result, language=self.language)) is not None:
-            show_table(by_tenant)
+            show_table(views.versus(result, self.versus, language=self.language))
+        for is_asked, parts in ((self.tenants, views.tenants), (self.chips, views.chips)):
+            if is_asked and (table := parts(result, language=self.language)) is not None:
+                show_table(table)
         for name in result.cases if self.jobs else ():
-            show_table(jobs(result, name, language=self.language))
+            show_table(views.jobs(result, name, language=self.language))
         show_lines(notes[n_above:])
 
     def _notes(self, result: Result) -> list[str]:

@@ -70,6 +70,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "tenant": "租户",
     "n_of_jobs": "作业数",
     "tenants_of": "按租户：{n:,} 次模拟的中位数与 90 % 区间",
+    "chip": "芯片",
+    "chips_of": "按芯片：{n:,} 次模拟的中位数与 90 % 区间",
     "deadline_h": "截止时间 [小时]",
     # figures
     "title_of": "{scenario}：{title}",

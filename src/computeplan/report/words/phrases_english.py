@@ -70,6 +70,8 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "tenant": "Tenant",
     "n_of_jobs": "Jobs",
     "tenants_of": "by tenant: median and 90 % range of {n:,} runs",
+    "chip": "Chip",
+    "chips_of": "by chip: median and 90 % range of {n:,} runs",
     "deadline_h": "Deadline [h]",
     # figures
     "title_of": "{scenario}: {title}",
