@@ -26,6 +26,7 @@ __all__ = [
     "KEPT",
     "MEASURES",
     "BySite",
+    "at_sites",
     "by_chip",
     "chip_h_to",
     "counted_to",
@@ -236,6 +237,23 @@ def by_chip(by_site: BySite, window_s: FloatArray) -> dict[tuple[str, str], dict
         parts = {"": pools} | ({by_site.pools[p]: [p] for p in pools} if len(pools) > 1 else {})
         for name, some in parts.items():
             found[chip, name] = _of_part(by_site.of_pools(some), window_s)
+    return found
+
+
+def at_sites(by_site: BySite, window_s: FloatArray) -> dict[str, dict[str, FloatArray]]:
+    """Return the quantities of each site, counted to the end of a window, per run.
+
+    None per token: which tokens a site kept, `by_chip` says.
+
+    Raises
+    ------
+    ValueError
+        If a window ends before the run does.
+    """
+    none, found = np.full(len(by_site.end_s), np.nan), {}
+    for site in dict.fromkeys(by_site.sites):
+        pools = [p for p, name in enumerate(by_site.sites) if name == site]
+        found[site] = counted_to(by_site.of_pools(pools), none, window_s)
     return found
 
 
