@@ -48,6 +48,8 @@ METERS = {"": "at_facility", "it_": "at_it", "chip_": "at_chips"}
 PARTS = ("train", "save", "lost", "restart", "blocked", "services", "idle")
 METHODS = {"carbon_kg": "by_location", "carbon_market_kg": "by_market"}
 """Carbon by both methods, and the codes of their words."""
+TITLES = {"cost": "cost_by_site", "carbon": "carbon_by_site"}
+"""Codes of what figures of sites are called."""
 LIGHTER = 0.55
 """How bars of carbon by the market are told from those beside them."""
 LEAST_SEEN = 0.002
@@ -115,7 +117,7 @@ def by_site(
                 values = of.get(site, {}).get(name, np.zeros(1))
                 parts[i, c, s] = np.nan if np.isnan(values).all() else np.nanmean(values)
     known = [c for c in range(len(codes)) if not np.isnan(parts[:, c].sum(axis=1)).all()]
-    if not known:
+    if not sites or not known:
         raise ComputePlanError(f"{result.name}: nothing to draw, no site has its {kind}")
     kept = {name: code for c, (name, code) in enumerate(codes.items()) if c in known}
     if len(kept) == 1:
@@ -136,7 +138,7 @@ def by_site(
             texts.append(phrase("other_sites", language, n=len(sites) - len(shown)))
         n_rows = legend_above(ax, 3, handles, texts)
     is_both = len(sites) == 1 and len(known) > 1
-    title = phrase("carbon_both_ways" if is_both else f"{kind}_by_site", language)
+    title = phrase("carbon_both_ways" if is_both else TITLES[kind], language)
     how = how_to_read(result, language)
     put_title(ax, result, title, how, language, rows_below=n_rows)
     return ax

@@ -8,6 +8,8 @@ figure draws raises a ComputePlanError.
 
 Figures that would tell a reader nothing are not written (`save_figures`): bars that are alike,
 carbon where it is energy times a constant.
+
+Long because what a figure shows and where it is worth drawing are one table.
 """
 
 from __future__ import annotations

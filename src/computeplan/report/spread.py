@@ -180,12 +180,7 @@ def cost_carbon(
                 at[i] = (right[0], high[0])
                 seen.append((right, high))
         if at:
-            points = np.array([*at.values()])
-            best = points[_is_best(points)]
-            front = best[np.argsort(best[:, 0])]
-            ends = (front[0, 0], points[:, 1].max()), (points[:, 0].max(), front[-1, 1])
-            front = np.vstack([ends[0], front, ends[1]]).T  # round all that it beats
-            fronts += ax.plot(*front, f"k{dashes}", drawstyle="steps-post", linewidth=1.0, zorder=2)
+            fronts.append(_front(ax, np.array([*at.values()]), dashes))
     if not seen:
         raise ComputePlanError(f"{result.name}: nothing to draw, no case has both in every run")
     _plane(ax, (across, x), (up, [*y, *market]), "left_is_better", language)
@@ -422,6 +417,16 @@ def _legend(
         fontsize=9,
         markerscale=markerscale,
     )
+
+
+def _front(ax: Axes, points: FloatArray, dashes: str) -> Line2D:
+    """Draw a line through the points that none beats in both directions, round all others."""
+    best = points[_is_best(points)]
+    front = best[np.argsort(best[:, 0])]
+    ends = (front[0, 0], points[:, 1].max()), (points[:, 0].max(), front[-1, 1])
+    steps = np.vstack([ends[0], front, ends[1]]).T
+    look: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.0, "zorder": 2}
+    return ax.plot(*steps, f"k{dashes}", **look)[0]
 
 
 def _hollow(colour: str) -> dict[str, Any]:
