@@ -120,7 +120,7 @@ def main() -> None:
 def apart(ledger: Ledger, world: World) -> float:
     """Return by how much the integral of the curve differs from the energy in the books."""
     found = by_site(ledger, world)
-    booked = sum(part["energy_kwh"][0, 0] for part in (found.jobs, found.idle)) * KWH_J
+    booked = sum(part["energy_kwh"][0].sum() for part in (found.jobs, found.idle)) * KWH_J
     return abs(float(power_of(ledger, world)["s"].energy_j.sum()) / booked - 1)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small import load_small
 from strategies import eventful_scenarios, tiered_scenarios
 
 import computeplan as cp
@@ -11,7 +12,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines import batch, event
 from computeplan.errors import ScenarioError
 from computeplan.ledger import PHASES
-from computeplan.metrics import by_site, measure, measure_tenants
+from computeplan.metrics import ENERGIES, by_site, measure, measure_tenants
 from computeplan.report.words import sentence
 from computeplan.results.window import counted_to
 
@@ -179,7 +180,10 @@ def test_lines_add_up_to_their_totals(data, engine):
     found = counted_to(taken, np.ones(3), ledger.wall_s)
     of_jobs = sum(phases[f"energy_{phase}_kwh"] for phase in PHASES[:5])
     assert of_jobs == pytest.approx(found["energy_jobs_kwh"], rel=1e-9)
-    assert of_jobs + found["energy_idle_kwh"] == pytest.approx(found["energy_kwh"], rel=1e-9)
+    for meter in ENERGIES:
+        parts = [phases[f"energy_{meter}{phase}_kwh"] for phase in PHASES[:5]]
+        parts.append(found[f"energy_{meter}idle_kwh"])
+        assert sum(parts) == pytest.approx(found[f"energy_{meter}kwh"], rel=1e-9)
     lines = sum(found[f"{line}_usd"] for line in ("electricity", "demand", "rent"))
     assert lines == pytest.approx(found["cost_usd"], rel=1e-9)
     assert found["carbon_market_kg"] == pytest.approx(found["energy_kwh"] * 0.6, rel=1e-9)
@@ -202,3 +206,24 @@ def test_tenants_share_what_jobs_take():
         assert total == pytest.approx(found[name], rel=1e-12)
     trained = sum(part["energy_train_kwh"] for part in parts.values())
     assert trained == pytest.approx(found["energy_jobs_kwh"])
+
+
+SAVES = (
+    {"every": "30 min", "stall": "30 s"},
+    {"every": "4 h", "stall": "30 s"},
+    {"every": "1 h", "stall": "30 s", "write": "5 min"},
+)
+
+
+@pytest.mark.parametrize("checkpoint", SAVES)
+def test_policies_expect_the_energy_that_jobs_take(checkpoint):
+    """Over 400 runs whose faults throw away up to a fifth; five standard errors."""
+    spares = {"faults.gpu.repair": "1 min", "sites.here.pools.a.spares": "8 nodes"}
+    faults = {"faults.gpu.mtbf": "400 h", "jobs.j.checkpoint": checkpoint, **spares}
+    loaded = load_small({**faults, "simulate.runs": 400})
+    case = cp.run(loaded).cases["small"]
+    found = case.estimate("energy_jobs_kwh")
+    expected_j = compile_world(loaded).job_table.energy_j[0, 0]
+    share = case.estimate("energy_lost_kwh").mean / found.mean
+    assert abs(expected_j / 3.6e6 - found.mean) < 5 * found.ci95 / 1.96 + 1e-3 * found.mean
+    assert share > 5 * found.ci95 / found.mean  # or the test could not see what is lost

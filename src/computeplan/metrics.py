@@ -5,7 +5,8 @@ measure is written once, and serves both.
 
 Energy is chip-seconds times watts, phase by phase, never touching the event loop. The IT meter
 adds what stands around a chip, its share of the node and of the network; the energy of a site
-is the IT energy times the PUE.
+is the IT energy times the PUE. What is taken is kept apart by pool, so that it adds up to sites and
+to kinds of chips alike.
 
 Long because the definitions of one table of quantities stand side by side.
 """
@@ -219,13 +220,34 @@ def _tok_per_s(of: _Of) -> FloatArray:
     return _floats(nominal / of.ledger.step_factor[:, of.firsts])
 
 
-def _tokens(of: _Of, *phases: int) -> FloatArray:
-    """Return the tokens processed in some phases, per run; nan where the speed is not known."""
+def _tokens_by_pool(of: _Of, *phases: int) -> FloatArray:
+    """Return the tokens processed in some phases; nan where a speed is not known.
+
+    Shape (n_runs, n_pools).
+    """
     seconds = sum(_seconds(of, phase) for phase in phases)
-    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(of)).sum(axis=(1, 2))
+    tokens = np.where(seconds == 0, 0.0, seconds * _tok_per_s(of)).sum(axis=1)
     kinds = np.unique(of.world.jobs.kind[of.jobs])
     unknown = any(np.isnan(of.world.jobs.kinds[k].tok_per_s).all() for k in kinds)
     return np.full_like(tokens, math.nan) if unknown else tokens
+
+
+def _tokens(of: _Of, *phases: int) -> FloatArray:
+    """Return the tokens processed in some phases, per run; nan where the speed is not known."""
+    return _floats(_tokens_by_pool(of, *phases).sum(axis=1))
+
+
+def _jobs_by_pool(of: _Of) -> FloatArray:
+    """Return the work kept on each pool over the work of a job; shape (n_runs, n_pools).
+
+    Of jobs booked together, over that of their mean.
+    """
+    jobs, kinds, group = of.world.jobs, of.firsts, of.world.jobs.group
+    scale = (np.bincount(group, jobs.scale) / np.bincount(group))[of.groups]
+    factor = of.world.work_factor(of.ledger.step_factor[:, kinds], kinds)
+    whole_s = jobs.of_kind("train_s", kinds) * scale[:, None] * factor
+    seconds = _seconds(of, TRAIN)
+    return _floats(np.where(seconds == 0, 0.0, seconds / whole_s).sum(axis=1))
 
 
 def _weights(of: _Of, jobs: _Some) -> FloatArray:
@@ -352,7 +374,7 @@ def _done_by_deadline_frac(of: _Of) -> FloatArray:
 
 
 def by_site(ledger: Ledger, world: World) -> BySite:
-    """Return what jobs, services and idle chips take at each site, and idle chips after a run."""
+    """Return what jobs, services and idle chips take on each pool, and idle chips after a run."""
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     whole = np.array(world.n_chips) - in_repair
@@ -367,8 +389,12 @@ def by_site(ledger: Ledger, world: World) -> BySite:
 
     serving_s = _in_training(serving[:, None] * DAY_S)
     demand, steady = _demand_per_kwh(ledger, world), _demand_rates(world) * KWH_J
+    none = np.zeros((ledger.n_runs, len(world.pools)))
+    with np.errstate(all="ignore"):
+        kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
+        kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
     return BySite(
-        _sites(world),
+        tuple(pool.site for pool in world.pools),
         world.currency,
         ledger.wall_s,
         jobs=_taken(every.booked, world, demand, every.capped),
@@ -376,34 +402,38 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         idle_per_day=_taken(later(after_s), world, steady),
         services=_taken(every.served, world, demand) if world.services else None,
         services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
+        pools=tuple(pool.name for pool in world.pools),
+        chips=tuple(pool.chip for pool in world.pools),
+        kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
     )
 
 
 def _demand_rates(world: World) -> FloatArray:
-    """Return the charge for the highest draw of each site; nan if none has one. [1/(W s)]"""
-    by_site = {pool.site: pool.demand_money_per_w_s for pool in world.pools}
-    return _where_any([by_site[name] for name in _sites(world)])[:, 0]
+    """Return the charge for the highest draw of the site of each pool; nan if none has one.
+
+    [currency/(W s)]
+    """
+    return _where_any([pool.demand_money_per_w_s for pool in world.pools])[:, 0]
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
     """Return the charge for the highest draw, spread over the energy of the run.
 
     The draw of one site is that of the ledger; of several, what a site can draw at most, as far
-    as all together drew it. Shape (n_runs, n_sites). [currency/kWh]
+    as all together drew it. Shape (n_runs, n_pools). [currency/kWh]
     """
     rates = _demand_rates(world)
     if np.isnan(rates).all():
         return np.full((ledger.n_runs, len(rates)), math.nan)
-    names = _sites(world)
-    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
+    of_site = np.array([[one.site == pool.site for one in world.pools] for pool in world.pools])
     n_nodes = np.array([[pool.n_nodes, pool.n_spare_nodes] for pool in world.pools])
-    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ to_site
+    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ of_site
     peak_w = np.minimum(ledger.peak_w[:, None], most_w)
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
     if world.services:
         parts.append(_taken(every.served, world, rates))
-    kwh = sum(part["energy_kwh"] for part in parts)
+    kwh = sum(part["energy_kwh"] for part in parts) @ of_site
     with np.errstate(all="ignore"):
         return _floats(np.where(kwh > 0, rates * peak_w * ledger.wall_s[:, None] / kwh, 0.0))
 
@@ -442,10 +472,6 @@ def _mean_served_chips(world: World) -> FloatArray:
     return _floats(held.mean(axis=0))
 
 
-def _sites(world: World) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(pool.site for pool in world.pools))
-
-
 def _in_training(served_chip_s: FloatArray) -> FloatArray:
     """Return chip-seconds of services by pool as those of jobs that train, as which they draw."""
     found = np.zeros((len(served_chip_s), served_chip_s.shape[2], len(PHASES)))
@@ -456,18 +482,16 @@ def _in_training(served_chip_s: FloatArray) -> FloatArray:
 def _taken(
     booked: Booked, world: World, demand: FloatArray, capped: Booked | None = None
 ) -> dict[str, FloatArray]:
-    """Return what chip-seconds take at each site, by `MEASURES`; shapes (n_runs, n_sites).
+    """Return what chip-seconds take on each pool, by `MEASURES`; shapes (n_runs, n_pools).
 
     What a power cap took away is taken off; of it only what follows from power counts. `demand` is
     the charge for the highest draw per energy. [currency/kWh]
     """
-    names = _sites(world)
-    to_site = np.array([[pool.site == name for name in names] for pool in world.pools]) * 1.0
 
-    def at_sites(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+    def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
         # No time on a pool takes nothing, whatever its rate; what is known of no pool stays nan.
         is_none = (chip_s == 0) & ~np.isnan(rate).all()
-        return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1) @ to_site)
+        return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1))
 
     with np.errstate(all="ignore"):
         power, found = _power_rates(world), dict[str, FloatArray]()
@@ -476,9 +500,9 @@ def _taken(
         drawn = {weight: booked(weight) for weight in set(weights.values())}
         spared = {weight: capped(weight) for weight in drawn} if capped is not None else {}
         for name, weight in weights.items():
-            found[name] = at_sites(drawn[weight], rates[name])
+            found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
-                found[name] = found[name] - at_sites(spared[weight], rates[name])
+                found[name] = found[name] - on_pools(spared[weight], rates[name])
         found["demand_usd"] = found["energy_kwh"] * demand
         known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
         found["cost_usd"] = found["electricity_usd"] + sum(known)
@@ -532,13 +556,14 @@ def _where_any(rates: list[float]) -> FloatArray:
     return found if np.isnan(found).all() else np.nan_to_num(found)
 
 
-def _energy_in(phase: int) -> Measure:
-    """Return the measure of the site energy of jobs in a phase."""
+def _energy_in(phase: int, meter: str) -> Measure:
+    """Return the measure of the energy of jobs in a phase at a meter of `ENERGIES`."""
 
     def measured(of: _Of) -> FloatArray:
-        weight = _weight_of("energy_kwh", of.world)
+        name = f"energy_{meter}kwh"
+        weight = _weight_of(name, of.world)
         chip_s = of.booked(weight, phase) - of.capped(weight, phase)
-        rate = _power_rates(of.world)["energy_kwh"][:, phase]
+        rate = _power_rates(of.world)[name][:, phase]
         return _floats(np.where(chip_s == 0, 0.0, chip_s * rate).sum(axis=1))
 
     return measured
@@ -656,7 +681,11 @@ _OF_ANY: dict[str, Measure] = {
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
     "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},
-    **{f"energy_{name}_kwh": _energy_in(i) for i, name in enumerate(PHASES[:IDLE])},
+    **{
+        f"energy_{of}{name}_kwh": _energy_in(i, of)
+        for of in ENERGIES
+        for i, name in enumerate(PHASES[:IDLE])
+    },
     "held_chip_h": lambda of: of.chip_s.sum(axis=(1, 2, 3)) / HOUR_S,
 }
 """Of some jobs and services, be they none."""

@@ -256,6 +256,11 @@ QUANTITIES = _table(
         "Tokens processed, without those that a fault made a job repeat.", 4,
     ),
     Quantity(
+        "kept_jobs", "jobs", "Jobs trained", "折合完成作业数",
+        "Of a kind of chip: work kept on it / work of the job, summed over jobs, so that a job "
+        "that moves counts on each in parts.",
+    ),
+    Quantity(
         "goodput_tok_per_s", "token/s", "Goodput", "有效吞吐量",
         "Tokens trained / time from the first arrival to the last end, or to where the run was "
         "cut; tokens that a fault made a job repeat count once.", 4,
@@ -289,15 +294,34 @@ QUANTITIES = _table(
     ),
     *(
         Quantity(
-            f"energy_{phase}_kwh", "kWh", label, label_zh,
-            f"Site energy of jobs in the phase {phase}; the phases add up to that of jobs.", 4,
+            f"energy_{meter}{phase}_kwh", "kWh", f"{of}{label}", f"{of_zh}{label_zh}",
+            f"{what} of jobs in the phase {phase}; the phases add up to that of jobs.", 4,
+        )
+        for meter, of, of_zh, what in (
+            ("", "Energy of ", "", "Site energy"),
+            ("it_", "IT energy of ", "IT 设备", "Energy of nodes and network"),
+            ("chip_", "Chip energy of ", "芯片", "Energy of the accelerators alone"),
         )
         for phase, label, label_zh in (
-            ("train", "Energy of training, kept", "有效训练能耗"),
-            ("lost", "Energy of training, lost", "回退损失能耗"),
-            ("save", "Energy of saving", "保存检查点能耗"),
-            ("restart", "Energy of restarting", "重启能耗"),
-            ("blocked", "Energy of blocked jobs", "等待节点能耗"),
+            ("train", "training, kept", "有效训练能耗"),
+            ("lost", "training, lost", "回退损失能耗"),
+            ("save", "saving", "保存检查点能耗"),
+            ("restart", "restarting", "重启能耗"),
+            ("blocked", "blocked jobs", "等待节点能耗"),
+        )
+    ),
+    *(
+        Quantity(
+            f"energy_{meter}_{whose}_kwh", "kWh", f"{of} energy of {label}",
+            f"{of_zh}{label_zh}", f"As `energy_{whose}_kwh`, {what}.", 4,
+        )
+        for meter, of, of_zh, what in (
+            ("it", "IT", "IT 设备", "without cooling and power delivery"),
+            ("chip", "Chip", "芯片", "of the accelerators alone"),
+        )
+        for whose, label, label_zh in (
+            ("idle", "idle chips", "空闲芯片能耗"),
+            ("services", "services", "服务能耗"),
         )
     ),
     Quantity(
@@ -334,6 +358,10 @@ QUANTITIES = _table(
         "kwh_per_gtok", "kWh/Gtoken", "Energy per Gtoken trained", "单位 token 能耗",
         "Energy of jobs / tokens trained: it depends neither on other cases nor on when a run is "
         "cut.", 4,
+    ),
+    Quantity(
+        "kwh_per_job", "kWh/job", "Energy per job trained", "单作业能耗",
+        "Of a kind of chip: energy of jobs on it / jobs trained on it, as far as they were.", 4,
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",

@@ -25,6 +25,7 @@ from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
 from computeplan.results.cases import CaseResult
 from computeplan.results.power_series import PowerSeries
+from computeplan.results.window import MEASURES, BySite
 from computeplan.study.result import Result
 from computeplan.study.store import load_result, save_result
 
@@ -70,6 +71,8 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
             "lost_chip_h": chip_h * (1 - ettr) * 0.6,
             "restart_chip_h": chip_h * (1 - ettr) * 0.4,
             "idle_chip_h": np.full(n_runs, 7e6),
+            "energy_train_kwh": chip_h * 0.9 * ettr,
+            "energy_lost_kwh": chip_h * 0.9 * (1 - ettr),
         }
         jobs = tuple(f"job {j}" for j in range(n_jobs))
         spans = tuple(
@@ -85,8 +88,20 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         facts = {"deadline_h": ("120",) * n_jobs}
         kept = spans if k < 2 else ()
         meter = {"meter": note("quoted", text="chip")}
+        taken = {"cost_usd": values["cost_usd"] / 2, "carbon_kg": values["carbon_kg"] / 2}
+        none = dict.fromkeys(MEASURES, np.full((n_runs, 2), np.nan))
+        by_site = BySite(
+            *(
+                ("east", "west"),
+                "USD",
+                wall * 86_400,
+                none | {m: np.c_[v, v] for m, v in taken.items()},
+            ),
+            *(dict.fromkeys(MEASURES, np.zeros((n_runs, 2))),) * 2,
+        )
         power = {"east": POWER} if kept else {}
-        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, ("h100",), power=power)
+        pools = {"pool_names": ("h100",), "by_site": by_site}
+        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, power=power, **pools)
     return Result("llama", "", cases, notes=quoted(["network power is an estimate"]))
 
 

@@ -90,7 +90,7 @@ def test_all_else_has_the_case_as_a_dimension_and_axes_beside_it(points):
 
 def test_what_is_not_there_is_said_with_what_to_do(monkeypatch):
     with pytest.raises(
-        ComputePlanError, match=r"no table 'rows'\. Tables: runs, jobs, tenants, summary"
+        ComputePlanError, match=r"no table 'rows'\. Tables: runs, jobs, tenants, chips, summary"
     ):
         grid().to_frame("rows")
     for library, call in (("pandas", "to_frame"), ("xarray", "to_xarray")):

@@ -233,6 +233,8 @@ def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
         "kW": "_kw",
         "x": "_x",
         "Gtoken": "_gtok",
+        "jobs": "_jobs",
+        "kWh/job": "kwh_per_job",
         "USD/Gtoken": "usd_per_gtok",
         "CNY/Gtoken": "cny_per_gtok",
         "kg CO2e/Gtoken": "kg_per_gtok",

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from computeplan.cli.options import json_option
+from computeplan.cli.options import json_option, language_option, show_table
 from computeplan.compiler.power import beside_frac, caps_of, estimated_states, states_of
 from computeplan.errors import ScenarioError
 from computeplan.notes import Notes
@@ -28,6 +29,7 @@ from computeplan.physics.steptime.transformer import (
     shape_of,
     size_class,
 )
+from computeplan.report import Language
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue.chips import Chip, Figure, Source, figures_in
 from computeplan.specs.catalogue.lookup import (
@@ -320,6 +322,22 @@ chips = _command(
         below=_below_chip,
     )
 )
+
+
+@chips.command("caps")
+@click.argument("name")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw to a PNG or SVG file.")
+@language_option
+def _caps(name: str, figure: Path | None, language: Language) -> None:
+    """Show speed, watts and energy of a chip under power caps, and where energy is least."""
+    from computeplan.report.caps import caps_figure, caps_of, caps_table
+
+    found = caps_of(name)
+    if figure is not None:
+        from computeplan.report.scatter import save_axes
+
+        save_axes(caps_figure(found, language=language), figure)
+    show_table(caps_table(found, language))
 
 
 @chips.command("template")

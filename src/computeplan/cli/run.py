@@ -66,6 +66,7 @@ CASE_WIDTH = 40
 @click.option("--jobs", "with_jobs", is_flag=True, help="Also print a table of jobs per case.")
 @click.option("--tenants", "with_tenants", is_flag=True, help="Also print a table of tenants.")
 @click.option("--power", "with_power", is_flag=True, help="Also print the power of sites: swings.")
+@click.option("--chips", "with_chips", is_flag=True, help="Also print a table of kinds of chips.")
 @click.option("--versus", metavar="CASE", help="Also print the differences to this case.")
 @click.option("--notes", "with_notes", is_flag=True, help="Print all notes, not three.")
 @click.option("--figures/--no-figures", default=True, help="Draw figures into the folder.")
@@ -90,6 +91,7 @@ def run(
     with_jobs: bool,
     with_tenants: bool,
     with_power: bool,
+    with_chips: bool,
     versus: str | None,
     with_notes: bool,
     figures: bool,
@@ -106,7 +108,7 @@ def run(
     more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
     asked = load_with(scenario, (*settings, *more))
     loaded = asked.without("simulate.horizon") if until_done else asked
-    tables = (with_jobs, with_tenants, with_power)
+    tables = (with_jobs, with_tenants, with_power, with_chips)
     shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
     kept = None if folder is None else _Kept(folder, loaded.input_files())

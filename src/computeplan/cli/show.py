@@ -30,6 +30,8 @@ class Shown:
     """A table of tenants."""
     power: bool = False
     """A table of the power of sites."""
+    chips: bool = False
+    """A table of kinds of chips."""
     versus: str | None = None
     """The case to which differences are shown."""
     notes: bool = False
@@ -47,13 +49,13 @@ class Shown:
         show_table(views.summary(result, language=self.language))
         if self.versus is not None:
             show_table(views.versus(result, self.versus, language=self.language))
-        if (
-            self.tenants
-            and (by_tenant := views.tenants(result, language=self.language)) is not None
+        for is_asked, parts in (
+            (self.tenants, views.tenants),
+            (self.chips, views.chips),
+            (self.power, views.power),
         ):
-            show_table(by_tenant)
-        if self.power and (by_site := views.power(result, language=self.language)) is not None:
-            show_table(by_site)
+            if is_asked and (table := parts(result, language=self.language)) is not None:
+                show_table(table)
         for name in result.cases if self.jobs else ():
             show_table(views.jobs(result, name, language=self.language))
         show_lines(notes[n_above:])

@@ -28,7 +28,7 @@ from matplotlib.axes import Axes
 
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import TIMES, Quantity
-from computeplan.report import FIGURES, Language, bars, spread
+from computeplan.report import FIGURES, Language, accounts, bars, spread
 from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
 from computeplan.report.numbers import headline
 from computeplan.report.power_over_time import power
@@ -41,9 +41,13 @@ from computeplan.study.result import Result
 __all__ = [
     "availability",
     "carbon",
+    "carbon_by_site",
     "completion_times",
     "cost",
+    "cost_by_site",
+    "cost_carbon",
     "energy",
+    "energy_by_phase",
     "ettr",
     "figures_of",
     "goodput",
@@ -75,6 +79,8 @@ _SHOWN = {
     "carbon": ("carbon_kg", "kg_per_gtok"),
 }
 """What a figure may show: of these, what tables show first."""
+_TOTALS = ("cost_usd", "cost_cny", "carbon_kg")
+"""What is shown where all work is done: of sites there is no more."""
 
 _Otherwise = Callable[[Result, Axes | None, Quantity, Language], Axes]
 
@@ -122,6 +128,31 @@ def cost(result: Result, ax: Axes | None = None, *, language: Language = "en") -
 def carbon(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
     """Return the carbon, of jobs and of idle chips; apart from energy, for grids differ."""
     return _by_design(result, ax, "carbon", language, bars.amounts)
+
+
+@drawn
+def energy_by_phase(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return the energy at the facility, of the IT and of chips, in parts by what they did."""
+    return accounts.by_phase(result, ax, language)
+
+
+@drawn
+def cost_by_site(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return the cost of each case in parts of its sites, to the end of the window."""
+    return accounts.by_site(result, ax, "cost", language)
+
+
+@drawn
+def carbon_by_site(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return the carbon of each case in parts of its sites, by location and by the market."""
+    return accounts.by_site(result, ax, "carbon", language)
+
+
+@drawn
+def cost_carbon(result: Result, ax: Axes | None = None, *, language: Language = "en") -> Axes:
+    """Return one point per case: carbon against cost, and those that none beats in both."""
+    across, up = _quantity(result, "cost"), _quantity(result, "carbon")
+    return spread.cost_carbon(result, ax, across, up, language)
 
 
 @drawn
@@ -183,6 +214,10 @@ _DRAW: dict[str, Callable[..., Axes]] = {
     "energy": energy,
     "cost": cost,
     "carbon": carbon,
+    "energy_by_phase": energy_by_phase,
+    "cost_by_site": cost_by_site,
+    "carbon_by_site": carbon_by_site,
+    "cost_carbon": cost_carbon,
     "ratios": ratios,
     "throughput_energy": throughput_energy,
     "time_distribution": time_distribution,
@@ -285,6 +320,57 @@ def _carbon_differs(result: Result) -> bool:
     return _differs(result, "carbon") and not _are_alike((np.nanmin(per_kwh), np.nanmax(per_kwh)))
 
 
+def _phases_differ(result: Result) -> bool:
+    """Return whether energy has parts, and cases differ in them."""
+    if len(result.cases) > accounts.MOST_CASES or sweep_of(result) is not None:
+        return False
+    parts = accounts.phase_shares(result)
+    if np.isnan(parts).all():
+        return False
+    longest = np.nanmax(np.nansum(parts, axis=2))
+    n_parts = int((np.nan_to_num(parts).max(axis=(0, 1)) > ALIKE * longest).sum())
+    is_alike = len(parts) > 1 and bool((np.ptp(parts, axis=0) <= ALIKE * longest).all())
+    return n_parts > 1 and not is_alike
+
+
+def _has_several_sites(result: Result) -> bool:
+    cases = result.cases.values()
+    return any(case.by_site and len(set(case.by_site.sites)) > 1 for case in cases)
+
+
+def _is_comparable(result: Result, kind: str) -> bool:
+    """Return whether totals of cases, if they are known, are of the same work and can be read."""
+    is_total = _quantity(result, kind).name in _TOTALS or len(result.cases) == 1
+    return is_total and len(result.cases) <= MOST_ROWS and sweep_of(result) is None
+
+
+def _has_market(result: Result) -> bool:
+    """Return whether carbon by the market is known and is not that by location."""
+    pairs = [
+        (case.values["carbon_kg"], case.values["carbon_market_kg"])
+        for case in result.cases.values()
+        if {"carbon_kg", "carbon_market_kg"} <= case.values.keys()
+    ]
+    means = ([float(np.mean(of)) for of in pair] for pair in pairs)
+    return any(not np.isnan(two).any() and not _are_alike(two) for two in means)
+
+
+def _carbon_of_sites_differs(result: Result) -> bool:
+    """Return whether carbon stands at several sites, or by two methods."""
+    is_more = _has_several_sites(result) or _has_market(result)
+    return is_more and _is_comparable(result, "carbon")
+
+
+def _places_differ(result: Result) -> bool:
+    """Return whether carbon and cost of cases differ, and not as their energy does."""
+    return (
+        1 < len(result.cases) <= MOST_ROWS
+        and sweep_of(result) is None
+        and _differs(result, "cost")
+        and (_carbon_differs(result) or (_has_market(result) and _differs(result, "carbon")))
+    )
+
+
 def _ratios_differ(result: Result) -> bool:
     """Return whether a case differs from the first, run by run: ranges of each hide that."""
     if len(result.cases) > MOST_ROWS or sweep_of(result) is not None:
@@ -349,6 +435,10 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "energy": lambda result: _differs(result, "energy"),
     "cost": lambda result: _differs(result, "cost"),
     "carbon": _carbon_differs,
+    "energy_by_phase": _phases_differ,
+    "cost_by_site": lambda r: _has_several_sites(r) and _is_comparable(r, "cost"),
+    "carbon_by_site": _carbon_of_sites_differs,
+    "cost_carbon": _places_differ,
     "ratios": _ratios_differ,
     "throughput_energy": lambda result: _is_cloud(result, "goodput_tok_per_s"),
     "time_distribution": _is_spread,

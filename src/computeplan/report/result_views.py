@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from computeplan.arrays import FloatArray
 from computeplan.quantities import JOB_QUANTITIES, Quantity, in_currency, significant
 from computeplan.report import Language
 from computeplan.report.answer import MARKS, answer, question_of
@@ -38,6 +39,7 @@ from computeplan.units import CURRENCIES, MINUTE_S
 
 __all__ = [
     "answer",
+    "chips",
     "figures",
     "jobs",
     "missing",
@@ -71,6 +73,13 @@ _OF_TENANTS = (
     "carbon_jobs_kg",
 )
 """What a reader of tenants asks for first."""
+_OF_CHIPS = (
+    *("kwh_per_gtok", "kwh_per_job", "kept_gtok", "kept_jobs", "held_frac"),
+    *("energy_kwh", "energy_jobs_kwh", "energy_idle_kwh", "energy_services_kwh"),
+    *(in_currency(name, unit) for unit in CURRENCIES for name in ("cost_usd", "usd_per_gtok")),
+    *("carbon_kg", "kg_per_gtok"),
+)
+"""What a reader of kinds of chips asks for first."""
 MOST_NAMED = 3
 """Cases without a result that are named; the others are counted."""
 MOST_COLUMNS = 4
@@ -408,27 +417,78 @@ def tenants(
     if not pairs:
         return None
     whose = {case: found.job_facts.get("tenant", ()) for case, found in result.cases.items()}
-    rows = {(c, who): [f"{c}: {who or '-'}", f"{whose[c].count(who):,}"] for c, who in pairs}
+    rows = [[f"{c}: {who or '-'}", f"{whose[c].count(who):,}"] for c, who in pairs]
     head = [f"{phrase('case', language)}: {phrase('tenant', language)}"]
-    head, alike = [*head, phrase("n_of_jobs", language)], []
-    for quantity in headline(result, _OF_TENANTS if quantities is None else quantities):
-        found = {pair: result.cases[pair[0]].estimate(quantity.name, pair[1]) for pair in pairs}
-        if quantities is None and not any(e.n for e in found.values()):
+    head.append(phrase("n_of_jobs", language))
+    parts = [result.cases[case].tenants[who] for case, who in pairs]
+    columns = headline(result, _OF_TENANTS if quantities is None else quantities)
+    alike = _put(parts, columns, head, rows, language, every=quantities is not None)
+    title = phrase("tenants_of", language, n=result.n_runs)
+    return Table(title, tuple(head), tuple(map(tuple, rows)), alike, ", ")
+
+
+def chips(
+    result: Result, quantities: Iterable[str] | None = None, *, language: Language = "en"
+) -> Table | None:
+    """Return one row per case and kind of chip; None where no case has several pools.
+
+    Of a chip in several pools each has a row of its own below.
+
+    Parameters
+    ----------
+    result : Result
+    quantities : iterable of str, optional
+        Names, in this order; without, those asked for first that some chip has.
+    language : {"en", "zh"}, optional
+
+    Raises
+    ------
+    ComputePlanError
+        If a name is not in the table of quantities.
+    """
+    found = {(c, *key): of for c, x in result.cases.items() for key, of in x.by_chip().items()}
+    if not found:
+        return None
+    between = phrase("comma", language)
+    rows = [[f"{case}: {between.join(filter(None, of))}"] for case, *of in found]
+    head = [f"{phrase('case', language)}: {phrase('chip', language)}"]
+    columns = headline(result, _OF_CHIPS if quantities is None else quantities)
+    every = quantities is not None
+    alike = _put([*found.values()], columns, head, rows, language, every=every)
+    title = phrase("chips_of", language, n=result.n_runs)
+    return Table(title, tuple(head), tuple(map(tuple, rows)), alike, ", ")
+
+
+def _put(
+    parts: Sequence[Mapping[str, FloatArray]],
+    quantities: Sequence[Quantity],
+    head: list[str],
+    rows: list[list[str]],
+    language: Language,
+    *,
+    every: bool,
+) -> tuple[str, ...]:
+    """Put a column for each quantity of some parts of cases; return what is alike in all, if any.
+
+    Where not `every` one is asked for, what is alike or not there has no column.
+    """
+    alike, none = [], np.empty(0)
+    for quantity in quantities:
+        found = [Estimate.of(of.get(quantity.name, none), quantity.bounds) for of in parts]
+        if not every and not any(e.n for e in found):
             continue
-        scale = scale_for(quantity.unit, (e.p50 for e in found.values()), language)
-        texts = [middle_and_range(quantity, e, scale, language) for e in found.values()]
+        scale = scale_for(quantity.unit, (e.p50 for e in found), language)
+        texts = [middle_and_range(quantity, e, scale, language) for e in found]
         cells = ["\n".join(text for text in both if text) for both in texts]
-        if quantities is None and len({*cells}) == 1:
+        if not every and len({*cells}) == 1:
             label = scale.label(quantity, language)
             alike.append(phrase("value", language, name=label, value=_joined(cells[0], language)))
             continue
         head.append(scale.label(quantity, language))
-        for row, cell in zip(rows.values(), cells, strict=True):
+        for row, cell in zip(rows, cells, strict=True):
             row.append(cell)
     same = phrase("then", language).join(alike)
-    notes = [phrase("same", language, values=same)] if alike else []
-    title = phrase("tenants_of", language, n=result.n_runs)
-    return Table(title, tuple(head), tuple(map(tuple, rows.values())), tuple(notes), ", ")
+    return (phrase("same", language, values=same),) if alike else ()
 
 
 def _fact_label(name: str, language: Language) -> str:

@@ -1,8 +1,10 @@
 """Figures of points and of all runs: cases as points in a plane, and how long runs and jobs take.
 
-A point a case against its energy: its throughput with the middle 90 % of the runs, or the mean
-completion time of its jobs with the 95 % interval. How times differ is the share that is done by
-each time, which ends below 1 where some are never done.
+A point a case: its throughput against its energy, or its cost against its carbon, with the middle
+90 % of the runs, or the mean completion time of its jobs with the 95 % interval. How times differ
+is the share that is done by each time, which ends below 1 where some are never done.
+
+Long because all figures of points share how one looks.
 """
 
 from __future__ import annotations
@@ -41,7 +43,14 @@ from computeplan.results.cases import CaseResult
 from computeplan.results.estimates import Estimate
 from computeplan.study.result import Result
 
-__all__ = ["MOST_CURVES", "completion_times", "distribution", "throughput_energy", "tradeoff"]
+__all__ = [
+    "MOST_CURVES",
+    "completion_times",
+    "cost_carbon",
+    "distribution",
+    "throughput_energy",
+    "tradeoff",
+]
 
 MOST_CURVES = 12
 """Distributions that can be told apart in one picture: there are as many colours."""
@@ -55,6 +64,8 @@ DECADES = 100.0
 """Times the shortest completion time from which the longest stands on a logarithmic axis."""
 UNKNOWN = "#BBBBBB"
 """Of a case whose fairness is not known."""
+PALE = "#C4C4C4"
+"""Of intervals that cross many others."""
 
 
 def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
@@ -136,6 +147,60 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
     how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
     put_title(ax, result, phrase("tradeoff", language), how, language)
+    return ax
+
+
+def cost_carbon(
+    result: Result, ax: Axes | None, across: Quantity, up: Quantity, language: Language
+) -> Axes:
+    """Return one point per case: its carbon against its cost, and those that none beats in both.
+
+    Carbon by the market is a hollow point of the same look, with a front of its own. Cases meet the
+    same faults, so that their differences are better known than the intervals say.
+    """
+    x, y = estimates(result, across.name), estimates(result, up.name)
+    market = [case.estimate("carbon_market_kg") for case in result.cases.values()]
+    if up.name != "carbon_kg" or not any(map(_has_mean, market)):
+        market = []
+    ax = new_axes(ax, max(10.0, 0.75 * len(x) + 4.0), width=9.0)
+    sizes = scale_of(across, x, language).size, scale_of(up, [*y, *market], language).size
+    handles: dict[int, Line2D] = {}
+    fronts, seen = [], []
+    for found, dashes, is_hollow in ((y, "--", False), (market, ":", True)):
+        at = {}
+        for i, pair in enumerate(zip(x, found, strict=False)):
+            if all(map(_has_mean, pair)):
+                right, high = (
+                    np.array([e.mean, e.low, e.high]) / size
+                    for e, size in zip(pair, sizes, strict=True)
+                )
+                look = _look(i) | (_hollow(case_colour(i)) if is_hollow else {})
+                (point,) = _cross(ax, right, high, PALE, look)
+                handles.setdefault(i, point)
+                at[i] = (right[0], high[0])
+                seen.append((right, high))
+        if at:
+            fronts.append(_front(ax, np.array([*at.values()]), dashes))
+    if not seen:
+        raise ComputePlanError(f"{result.name}: nothing to draw, no case has both in every run")
+    _plane(ax, (across, x), (up, [*y, *market]), "left_is_better", language)
+    of_x, of_y = np.transpose(seen, (1, 2, 0))
+    is_cut = [
+        _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
+        for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
+    ]
+    names = case_labels(result, width=26, lines=2)
+    order = sorted(handles, key=lambda i: -y[i].mean)
+    texts = [*(names[i] for i in order), phrase("pareto_front", language)]
+    legend: list[Artist] = [*(handles[i] for i in order), fronts[0]]
+    if market:
+        legend += [Line2D([], [], **_look(0) | _hollow("#555555") | {"marker": "o"}), fronts[-1]]
+        texts += [phrase("at_market", language), phrase("front_at_market", language)]
+    _legend(ax, legend, texts)
+    many = result.n_runs > 1
+    how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
+    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
+    put_title(ax, result, phrase("cost_carbon", language), how, language)
     return ax
 
 
@@ -352,6 +417,21 @@ def _legend(
         fontsize=9,
         markerscale=markerscale,
     )
+
+
+def _front(ax: Axes, points: FloatArray, dashes: str) -> Line2D:
+    """Draw a line through the points that none beats in both directions, round all others."""
+    best = points[_is_best(points)]
+    front = best[np.argsort(best[:, 0])]
+    ends = (front[0, 0], points[:, 1].max()), (points[:, 0].max(), front[-1, 1])
+    steps = np.vstack([ends[0], front, ends[1]]).T
+    look: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.0, "zorder": 2}
+    return ax.plot(*steps, f"k{dashes}", **look)[0]
+
+
+def _hollow(colour: str) -> dict[str, Any]:
+    """Return what is other in the look of a hollow point."""
+    return {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.8}
 
 
 def _look(i: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from computeplan.study.result import Result
 __all__ = [
     "PHASE_COLOURS",
     "SERVICE_COLOUR",
+    "SITE_COLOURS",
     "case_colour",
     "case_labels",
     "case_marker",
@@ -75,6 +76,10 @@ PHASE_COLOURS = {
 
 SERVICE_COLOUR = "#009E73"
 """Of chips that services hold, whatever they do."""
+
+# As above; the yellow is too light for a bar and left out.
+SITE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Of sites, which are no cases; more of them share a grey."""
 
 _SHIPPED = "Noto Sans SC computeplan"
 """A subset of Noto Sans SC under the OFL; ``docs/make_font.py`` makes it."""

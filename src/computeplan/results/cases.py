@@ -13,7 +13,8 @@ from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate, explained_share
 from computeplan.results.power_series import PowerSeries
-from computeplan.results.window import BySite, chip_h_to, counted_to, shares_of
+from computeplan.results.window import BySite, at_sites, by_chip, chip_h_to, counted_to, shares_of
+from computeplan.units import DAY_S
 
 __all__ = ["CaseResult", "differences", "in_one_window"]
 
@@ -110,6 +111,30 @@ class CaseResult:
             values={**self.values, **counted, **shares_of(self.values, chip_h)},
             tenants={who: {**of, **shares_of(of, chip_h)} for who, of in self.tenants.items()},
         )
+
+    def by_chip(self) -> dict[tuple[str, str], dict[str, FloatArray]]:
+        """Return energy, cost, carbon and work of each kind of chip, per run.
+
+        By chip and pool, which is empty for all pools of a chip; each of several follows. Counted
+        to the window of the case. Empty where a case has one pool, or an earlier version did not
+        say.
+        """
+        found = self.by_site
+        if found is None or len(found.pools) < 2 or found.kept is None:
+            return {}
+        return by_chip(found, self._window_s(found))
+
+    def at_sites(self) -> dict[str, dict[str, FloatArray]]:
+        """Return energy, cost and carbon of each site, per run, counted to the window of the case.
+
+        Empty where an earlier version did not say.
+        """
+        found = self.by_site
+        return {} if found is None else at_sites(found, self._window_s(found))
+
+    def _window_s(self, found: BySite) -> FloatArray:
+        window_days = self.values.get("window_days", np.zeros(self.n_runs))
+        return np.maximum(window_days * DAY_S, found.end_s)
 
     def inputs_share(self, name: str) -> float:
         """Return the share of a quantity's variance over runs that uncertain inputs explain.

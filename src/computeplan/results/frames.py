@@ -21,8 +21,8 @@ from computeplan.results.cases import CaseResult
 
 __all__ = ["KINDS", "Columns", "axes_of", "columns", "quantities_of", "to_frame", "to_xarray"]
 
-KINDS = ("runs", "jobs", "tenants", "summary")
-"""Tables there are: a row per run, per run and job, per run and tenant, per quantity."""
+KINDS = ("runs", "jobs", "tenants", "chips", "summary")
+"""Tables there are: a row per run, per run and job, tenant or kind of chip, per quantity."""
 
 STATISTICS = ("mean", "low", "high", "p5", "p50", "p95", "n", "n_none", "n_beyond")
 
@@ -56,7 +56,7 @@ def columns(cases: Cases, kind: str) -> Iterator[Columns]:
     >>> next(columns({"a": case}, "runs"))["jobs.j.chips"]
     [8, 8]
     """
-    makers = dict(zip(KINDS, (_runs, _jobs, _tenants, _summary), strict=True))
+    makers = dict(zip(KINDS, (_runs, _jobs, _tenants, _chips, _summary), strict=True))
     if kind not in makers:
         raise ComputePlanError(f"no table {kind!r}. Tables: {', '.join(KINDS)}")
     return makers[kind](cases)
@@ -97,15 +97,37 @@ def _tenants(cases: Cases) -> Iterator[Columns]:
     found = {name for case in cases.values() for of in case.tenants.values() for name in of}
     names = [name for name in QUANTITIES if name in found]
     for name, case in cases.items():
-        n_runs, tenants = case.n_runs, case.tenants
-        none = np.full(n_runs, np.nan)
-        by_tenant = {q: [of.get(q, none) for of in tenants.values()] for q in names}
+        n_rows = case.n_runs * len(case.tenants)
         yield (
-            _named(name, case, axes, n_runs * len(tenants))
-            | {"run": [run for run in range(n_runs) for _ in tenants]}
-            | {"tenant": [*tenants] * n_runs}
-            | {q: np.reshape(np.transpose(arrays), -1) for q, arrays in by_tenant.items()}
+            _named(name, case, axes, n_rows)
+            | {"run": [run for run in range(case.n_runs) for _ in case.tenants]}
+            | {"tenant": [*case.tenants] * case.n_runs}
+            | _run_by_run(case, [*case.tenants.values()], names)
         )
+
+
+def _chips(cases: Cases) -> Iterator[Columns]:
+    axes, parts = axes_of(cases), {name: case.by_chip() for name, case in cases.items()}
+    found = {name for part in parts.values() for of in part.values() for name in of}
+    names = [name for name in QUANTITIES if name in found]
+    for name, case in cases.items():
+        part = parts[name]
+        yield (
+            _named(name, case, axes, case.n_runs * len(part))
+            | {"run": [run for run in range(case.n_runs) for _ in part]}
+            | {"chip": [chip for chip, _ in part] * case.n_runs}
+            | {"pool": [pool for _, pool in part] * case.n_runs}
+            | _run_by_run(case, [*part.values()], names)
+        )
+
+
+def _run_by_run(
+    case: CaseResult, parts: Sequence[Mapping[str, FloatArray]], names: Sequence[str]
+) -> dict[str, FloatArray]:
+    """Return quantities of the parts of a case as columns: all parts of a run, then the next."""
+    none = np.full(case.n_runs, np.nan)
+    of_all = {name: [part.get(name, none) for part in parts] for name in names}
+    return {name: np.reshape(np.transpose(arrays), -1) for name, arrays in of_all.items()}
 
 
 def _summary(cases: Cases) -> Iterator[Columns]:

@@ -12,8 +12,9 @@ jobs are counted, so that it does not matter when a run is cut.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,18 @@ from computeplan.arrays import FloatArray
 from computeplan.quantities import in_currency
 from computeplan.units import DAY_S
 
-__all__ = ["MEASURES", "BySite", "chip_h_to", "counted_to", "joined", "of_holders", "shares_of"]
+__all__ = [
+    "KEPT",
+    "MEASURES",
+    "BySite",
+    "at_sites",
+    "by_chip",
+    "chip_h_to",
+    "counted_to",
+    "joined",
+    "of_holders",
+    "shares_of",
+]
 
 MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
@@ -29,17 +41,21 @@ MEASURES = (
     *("energy_floor_kwh", "energy_it_floor_kwh", "energy_chip_floor_kwh"),
     *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h"),
 )
-"""What is counted by site; money in the currency of the result, whatever the name says."""
+"""What is counted by pool; money in the currency of the result, whatever the name says."""
+KEPT = ("kept_gtok", "kept_jobs")
+"""Work of jobs by pool, by the names of its quantities."""
 
 
 @dataclass(frozen=True, eq=False)
 class BySite:
-    """What jobs and idle chips take at each site until the end of a run, and idle chips after.
+    """What jobs and idle chips take at sites until the end of a run, and idle chips after.
 
-    By name of `MEASURES`, in arrays of shape (n_runs, n_sites); NaN where it is not known.
+    By name of `MEASURES`, in arrays of shape (n_runs, n_pools); NaN where it is not known. In
+    results of earlier versions all pools of a site are one, without a name.
     """
 
     sites: tuple[str, ...]
+    """The site of each pool."""
     currency: str
     end_s: FloatArray
     """Length of the run; shape (n_runs,). [s]"""
@@ -54,29 +70,50 @@ class BySite:
     services_per_day: Mapping[str, FloatArray] | None = None
     """Of chips that services hold, after it; None also where an earlier version did not say. [1/d]
     """
+    pools: tuple[str, ...] = ()
+    chips: tuple[str, ...] = ()
+    """Name and kind of chip of each pool; empty where an earlier version did not say."""
+    kept: Mapping[str, FloatArray] | None = None
+    """Work that jobs kept on each pool, by name of `KEPT`; None where an earlier version did not
+    say."""
 
     def __post_init__(self) -> None:
         shape = (len(self.end_s), len(self.sites))
+        kept = {} if self.kept is None else self.kept
+        if any(np.shape(value) != shape for value in kept.values()):
+            raise ValueError("kept must be of shape (n_runs, n_pools)")
         parts = (self.jobs, self.idle, self.idle_per_day, self.services, self.services_per_day)
         for part in parts:
             if part is None:
                 continue
             if set(part) != set(MEASURES) or any(np.shape(v) != shape for v in part.values()):
-                raise ValueError(f"needs {', '.join(MEASURES)}, each of shape (n_runs, n_sites)")
+                raise ValueError(f"needs {', '.join(MEASURES)}, each of shape (n_runs, n_pools)")
+
+    def of_pools(self, pools: Sequence[int]) -> BySite:
+        """Return what some of the pools take."""
+        names: dict[str, Any] = {
+            name: tuple(of[p] for p in pools)
+            for name in ("sites", "pools", "chips")
+            if (of := getattr(self, name))
+        }
+        return replace(self, **names, **_in_blocks([self], lambda arrays: arrays[0][:, pools]))
 
 
 def joined(parts: Sequence[BySite]) -> BySite:
     """Return what several ranges of runs of one case take, in order."""
-
-    def join(block: str) -> dict[str, FloatArray]:
-        return {name: np.concatenate([getattr(p, block)[name] for p in parts]) for name in MEASURES}
-
     end_s = np.concatenate([part.end_s for part in parts])
-    first = parts[0]
-    blocks = [join("jobs"), join("idle"), join("idle_per_day")]
-    if first.services is not None:
-        blocks += [join("services"), join("services_per_day")]
-    return BySite(first.sites, first.currency, end_s, *blocks)
+    return replace(parts[0], end_s=end_s, **_in_blocks(parts, np.concatenate))
+
+
+def _in_blocks(
+    parts: Sequence[BySite], make: Callable[[list[FloatArray]], FloatArray]
+) -> dict[str, Any]:
+    """Return every block that the first of some parts has, each array made of those of all."""
+    return {
+        block: {name: make([getattr(part, block)[name] for part in parts]) for name in names}
+        for block in ("jobs", "idle", "idle_per_day", "services", "services_per_day", "kept")
+        if (names := getattr(parts[0], block)) is not None
+    }
 
 
 def counted_to(
@@ -120,14 +157,15 @@ def counted_to(
     total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
     values = {
         **{name: value for name, value in total.items() if name != "chip_h"},
-        "energy_idle_kwh": idle["energy_kwh"],
+        **{f"energy_{of}idle_kwh": idle[f"energy_{of}kwh"] for of in ("", "it_", "chip_")},
         "cost_idle_usd": idle["cost_usd"],
         "carbon_idle_kg": idle["carbon_kg"],
         "window_days": window_s / DAY_S,
     }
     holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
     if services:
-        holders["energy_services_kwh"] = services["energy_kwh"]
+        for of in ("", "it_", "chip_"):
+            holders[f"energy_{of}services_kwh"] = services[f"energy_{of}kwh"]
         holders["energy_services_floor_kwh"] = services["energy_floor_kwh"]
     return _named(values, by_site.currency) | holders
 
@@ -143,7 +181,7 @@ def of_holders(
     Parameters
     ----------
     jobs, services : mapping of str to ndarray
-        By name of `MEASURES`; shape (n_runs, n_sites). None of services where there are none.
+        By name of `MEASURES`; shape (n_runs, n_pools). None of services where there are none.
     kept_gtok : ndarray, shape (n_runs,)
         Tokens that the jobs kept. [Gtoken]
     currency : str
@@ -164,6 +202,70 @@ def of_holders(
             "kg_per_gtok": of_jobs["carbon_kg"] / kept_gtok,
         }
     return _named(values, currency)
+
+
+def by_chip(by_site: BySite, window_s: FloatArray) -> dict[tuple[str, str], dict[str, FloatArray]]:
+    """Return the quantities of each kind of chip, counted to the end of a window, per run.
+
+    By chip and pool: of all pools of a chip the name of the pool is empty; where there are
+    several, each follows. Jobs that move count on each pool with the work they kept there.
+
+    Raises
+    ------
+    ValueError
+        If a window ends before the run does.
+
+    Examples
+    --------
+    >>> of, none = np.array([[6.0, 3.0]]), dict.fromkeys(MEASURES, np.zeros((1, 2)))
+    >>> found = by_chip(
+    ...     BySite(
+    ...         *(("east", "west"), "USD", np.array([86_400.0]), dict.fromkeys(MEASURES, of)),
+    ...         *(none, none),
+    ...         pools=("a", "b"),
+    ...         chips=("h100", "910b2"),
+    ...         kept={"kept_gtok": np.array([[2.0, 3.0]]), "kept_jobs": np.array([[0.5, 0.5]])},
+    ...     ),
+    ...     np.array([86_400.0]),
+    ... )
+    >>> {chip: float(values["kwh_per_gtok"][0]) for (chip, _), values in found.items()}
+    {'h100': 3.0, '910b2': 1.0}
+    """
+    found = {}
+    for chip in dict.fromkeys(by_site.chips):
+        pools = [p for p, name in enumerate(by_site.chips) if name == chip]
+        parts = {"": pools} | ({by_site.pools[p]: [p] for p in pools} if len(pools) > 1 else {})
+        for name, some in parts.items():
+            found[chip, name] = _of_part(by_site.of_pools(some), window_s)
+    return found
+
+
+def at_sites(by_site: BySite, window_s: FloatArray) -> dict[str, dict[str, FloatArray]]:
+    """Return the quantities of each site, counted to the end of a window, per run.
+
+    None per token: which tokens a site kept, `by_chip` says.
+
+    Raises
+    ------
+    ValueError
+        If a window ends before the run does.
+    """
+    none, found = np.full(len(by_site.end_s), np.nan), {}
+    for site in dict.fromkeys(by_site.sites):
+        pools = [p for p, name in enumerate(by_site.sites) if name == site]
+        found[site] = counted_to(by_site.of_pools(pools), none, window_s)
+    return found
+
+
+def _of_part(part: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return the quantities of some pools, counted to the end of a window."""
+    kept, jobs = _summed(part.kept or {}), _summed(part.jobs)
+    held = {"held_chip_h": jobs["chip_h"]}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_job = {"kwh_per_job": jobs["energy_kwh"] / kept["kept_jobs"]}
+    counted = counted_to(part, kept["kept_gtok"], window_s)
+    shares = shares_of(held, chip_h_to(part, window_s))
+    return counted | _named(kept | held | shares | per_job, part.currency)
 
 
 def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:

@@ -12,12 +12,13 @@ A value that does not exist in a run is left out, and the number of runs without
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Literal
 
+from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
 from computeplan.notes import Note, Notes
 from computeplan.quantities import QUANTITIES, Quantity
@@ -178,6 +179,24 @@ class Result:
         """
         return _views().power(self)
 
+    def chips(self, quantities: Iterable[str] | None = None) -> Any:
+        """Return a table, one row per case and kind of chip: energy, cost and carbon of its work.
+
+        Where a chip stands in several pools, a row for each of them follows. None where no case has
+        several pools.
+
+        Parameters
+        ----------
+        quantities : iterable of str, optional
+            Names of the columns; without, those a reader asks for first.
+
+        Raises
+        ------
+        ComputePlanError
+            If a name is not in the table of quantities.
+        """
+        return _views().chips(self, quantities)
+
     def notes_page(self, language: Literal["en", "zh"] = "en") -> str:
         """Return all notes as Markdown: what could change the answer first, facts of cases last."""
         return str(_views().notes_page(self, language))
@@ -190,9 +209,9 @@ class Result:
 
         Parameters
         ----------
-        kind : {"runs", "jobs", "tenants", "summary"}
-            A row per run, per run and job, per run and tenant (none where all have one), or per
-            quantity.
+        kind : {"runs", "jobs", "tenants", "chips", "summary"}
+            A row per run, per run and job, per run and tenant (none where all have one), per run
+            and kind of chip (none where a case has one pool), or per quantity.
 
         Raises
         ------
@@ -217,31 +236,39 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the estimates as plain JSON: name, then case, quantity and statistic.
 
-        Where there are several tenants, `tenants` has the same of each: case, tenant, quantity. A
-        number that does not exist is ``None``: ``low`` and ``high`` of a single run, for two.
+        Where there are several tenants, `tenants` has the same of each: case, tenant, quantity;
+        where there are several pools, `chips` of each kind of chip: case, chip (and its pool, of
+        several), quantity. A number that does not exist is ``None``: ``low`` and ``high`` of a
+        single run, for two.
         Where cases are missing, ``incomplete`` says which and why.
         """
         missing = {
             name: {"code": why.code, "values": dict(why.items)}
             for name, why in self.incomplete.items()
         }
+        cases = self.cases.items()
         by_tenant = {
-            name: {who: _estimates(case, of, who) for who, of in case.tenants.items()}
-            for name, case in self.cases.items()
+            name: {who: _estimates(of) for who, of in case.tenants.items()}
+            for name, case in cases
             if case.tenants
+        }
+        by_chip = {
+            name: {", ".join(filter(None, key)): _estimates(of) for key, of in found.items()}
+            for name, case in cases
+            if (found := case.by_chip())
         }
         return {
             "name": self.name,
             **({"incomplete": missing} if missing else {}),
-            "cases": {name: _estimates(case, case.values) for name, case in self.cases.items()},
+            "cases": {name: _estimates(case.values) for name, case in cases},
             **({"tenants": by_tenant} if by_tenant else {}),
+            **({"chips": by_chip} if by_chip else {}),
         }
 
 
-def _estimates(
-    case: CaseResult, names: Collection[str], tenant: str | None = None
-) -> dict[str, Any]:
-    return {q: case.estimate(q, tenant).to_json() for q in QUANTITIES if q in names}
+def _estimates(values: Mapping[str, FloatArray]) -> dict[str, Any]:
+    found = {name: quantity for name, quantity in QUANTITIES.items() if name in values}
+    return {q: Estimate.of(values[q], found[q].bounds).to_json() for q in found}
 
 
 def _views() -> ModuleType:

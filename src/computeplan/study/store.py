@@ -7,9 +7,10 @@
     runs.csv            one row per case and run, with the axes of the sweep as columns
     jobs.csv            one row per case, run and job; the axes too
     tenants.csv         one row per case, run and tenant, if there are several; the axes too
+    chips.csv           one row per case, run and kind of chip, if there are several pools
     summary.csv .json   estimates; the JSON also holds notes and facts
     notes.md            notes and facts in words; notes.zh.md in Chinese
-    sites.csv           what counting to another window needs, per case, run and site
+    sites.csv           what counting to another window needs, per case, run and pool
     timeline.csv        run 0 of each case
     power.csv           watts of run 0 of each case by site and phase, from each change to the next
     provenance.json     how to get the same numbers again; cases without a result; what we wrote
@@ -47,7 +48,7 @@ from computeplan.quantities import INPUTS, JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.power_series import PowerSeries
-from computeplan.results.window import MEASURES, BySite
+from computeplan.results.window import KEPT, MEASURES, BySite
 from computeplan.study.folder import (
     MOST_BYTES,
     PROVENANCE,
@@ -67,7 +68,7 @@ _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "draw
 _POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
-    *("power.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
+    *("power.csv", "chips.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
 _COLUMNS = {
     "runs.csv": ("case", "run"),
@@ -79,7 +80,7 @@ _COLUMNS = {
 }
 """Without which a table is not one of ours."""
 _OF_SOME = {"sites.csv", "tenants.csv", "power.csv"}  # not of earlier versions, nor all results
-_READ = {*_NAMES} - {"summary.csv", *_OF_SOME, *_NOTES}
+_READ = {*_NAMES} - {"chips.csv", "summary.csv", *_OF_SOME, *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
 """Of a table that is read: so much in any case, and for each of so many runs."""
@@ -123,8 +124,12 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
     for name, content in result.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    has_tenants = any(case.tenants for case in result.cases.values())
-    for kind in (kind for kind in KINDS if kind != "tenants" or has_tenants):
+    cases = result.cases.values()
+    is_there = {
+        "tenants": any(case.tenants for case in cases),
+        "chips": any(case.by_chip() for case in cases),
+    }
+    for kind in (kind for kind in KINDS if is_there.get(kind, True)):
         _write_columns(folder / f"{kind}.csv", columns(result.cases, kind))
     spans = (
         (case, *_named(found, span)) for case, found in result.cases.items() for span in found.spans
@@ -227,7 +232,8 @@ def _site_header(result: Result) -> Row:
     currency = next((by_site.currency for by_site in found if by_site), "USD")
     measures = [in_currency(measure, currency) for measure in MEASURES]
     parts = _parts(result)
-    return ("case", "run", "site", "end_s", *(f"{part}_{m}" for part in parts for m in measures))
+    columns = (f"{part}_{m}" for part in parts for m in measures)
+    return ("case", "run", "site", "pool", "chip", "end_s", *KEPT, *columns)
 
 
 def _parts(result: Result) -> tuple[str, ...]:
@@ -242,13 +248,17 @@ def _site_rows(result: Result) -> Iterable[Row]:
         found = case.by_site
         if found is None:
             continue
-        none = dict.fromkeys(MEASURES, np.full((len(found.end_s), len(found.sites)), np.nan))
-        blocks = [getattr(found, part) or none for part in _parts(result)]
-        parts = [block[measure] for block in blocks for measure in MEASURES]
+        none = np.full((len(found.end_s), len(found.sites)), np.nan)
+        kept = dict.fromkeys(KEPT, none) if found.kept is None else found.kept
+        blocks = [getattr(found, p) or dict.fromkeys(MEASURES, none) for p in _parts(result)]
+        parts = [kept[name] for name in KEPT]
+        parts += [block[measure] for block in blocks for measure in MEASURES]
         columns = np.stack(parts, axis=-1).tolist()
+        unnamed = ("",) * len(found.sites)
+        names = [*zip(found.sites, found.pools or unnamed, found.chips or unnamed, strict=True)]
         for run, end_s in enumerate(found.end_s.tolist()):
-            for i, site in enumerate(found.sites):
-                yield name, run, site, end_s, *_cells(columns[run][i])
+            for i, of_pool in enumerate(names):
+                yield name, run, *of_pool, end_s, *_cells(columns[run][i])
 
 
 def _write_csv(path: Path, header: Row, rows: Iterable[Row]) -> None:
@@ -430,7 +440,12 @@ def _by_tenant(rows: list[dict[str, str]], n_runs: int) -> dict[str, dict[str, F
 
 
 def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
-    names = tuple(dict.fromkeys(row["site"] for row in rows))
+    first = rows[: len(rows) // n_runs]
+    names = tuple(row["site"] for row in first)
+    pools, chips = (
+        tuple(row[name] for row in first) if first[0].get(name) else ()  # or earlier versions
+        for name in ("pool", "chip")
+    )
 
     def column(name: str) -> FloatArray:
         if name not in rows[0]:  # earlier versions
@@ -442,12 +457,14 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     jobs, idle, per_day = (
         {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
     )
-    of_services = [
-        {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
+    of_services: dict[str, Any] = {
+        part: {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
         for part in ("services", "services_per_day")
         if rows[0].get(f"{part}_chip_h")
-    ]
-    return BySite(names, currency, end_s, jobs, idle, per_day, *of_services)
+    }
+    kept = {name: column(name) for name in KEPT} if pools else None
+    named: dict[str, Any] = {"pools": pools, "chips": chips, "kept": kept}
+    return BySite(names, currency, end_s, jobs, idle, per_day, **of_services, **named)
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:

@@ -139,6 +139,14 @@ class Job:
         """Return the share of a step on a pool in which chips wait; nan where it is not priced."""
         return self.exposed_frac[pool] if self.exposed_frac else math.nan
 
+    def saving_frac_on(self, pool: int) -> float:
+        """Return how long it stands still to save on a pool, over its time of training."""
+        interval_s = float(self.interval_s[pool])
+        tiers = self.tiers_on(pool)
+        stalls_s = [tier.stall_s / tier.n_intervals for tier in tiers]
+        save_s = sum(stalls_s) if tiers else float(self.save_s[pool])
+        return save_s / interval_s if interval_s else 0.0
+
     def pools_under(self, policy: str) -> list[int]:
         """Return the indices of the pools on which a policy may run it."""
         if "home" in needs_of(policy) and self.home >= 0:

@@ -247,12 +247,21 @@ class World:
         return np.asarray((place.chip_w + place.node_overhead_w + place.network_w) * place.pue)
 
     def _energy_j(self, spec: Job, pool: int) -> float:
-        """Return the expected facility energy of a whole job on a pool, never blocked. [J]"""
-        place = self.pools[pool]
+        """Return the expected facility energy of a whole job on a pool, never blocked. [J]
+
+        Faults and saves stand still for as long as they say; the rest of what is not kept is
+        training that is lost, which draws as training does.
+        """
+        place, n_nodes = self.pools[pool], int(spec.n_nodes[pool])
         watts = self._facility_w(place)
         train_s, wall_s = float(spec.train_s[pool]), spec.expected_wall_s(pool)
-        chip_j = watts[TRAIN] * train_s + watts[RESTART] * (wall_s - train_s)
-        return float(chip_j * spec.n_nodes[pool] * place.chips_per_node)
+        if not n_nodes or math.isinf(wall_s):
+            return math.nan if not n_nodes else math.inf
+        faults = place.fault_rate_per_node_s * n_nodes * wall_s
+        still_s = faults * place.mean_restart_s + train_s * spec.saving_frac_on(pool)
+        still_s = min(still_s, wall_s - train_s)
+        chip_j = watts[TRAIN] * (wall_s - still_s) + watts[RESTART] * still_s
+        return float(chip_j * n_nodes * place.chips_per_node)
 
     def blocked_share(self, job: int, pool: int) -> float:
         """Return the share of time that a job alone on a pool lacks a node, in the long run."""
