@@ -100,13 +100,6 @@ def test_files_that_a_page_names_exist(page):
     own |= {"runs.csv", "summary.csv", "notes.md", "notes.zh.md"}  # of a result
     own |= {"tenants.csv", "timeline.csv", "power.csv", "chips.csv", "sites.csv"}
     own |= {"load/profile.csv"}
-        "tenants.csv",
-        "timeline.csv",
-        "power.csv",
-        "chips.csv",
-        "sites.csv",
-        "load/profile.csv",
-    }
     named -= {one for one in named if re.search(r"[A-Z]{4}", one) and "/" in one}  # VENDOR, KIND
     places = ("", "docs/", "data/")
     assert not [one for one in named - own if not any(file_of(at + one) for at in places)]

@@ -25,7 +25,10 @@ def booked_j(ledger, world):
     """Return the energy of each site in the first run, as the books have it, by its name."""
     found = by_site(ledger, world)
     parts = [p["energy_kwh"][0] for p in (found.jobs, found.idle, found.services) if p]
-    return dict(zip(found.sites, (sum(parts) * KWH_J).tolist(), strict=True))
+    booked = dict.fromkeys(found.sites, 0.0)
+    for site, kwh in zip(found.sites, sum(parts).tolist(), strict=True):
+        booked[site] += kwh * KWH_J
+    return booked
 
 
 def check_integral(world, seed):

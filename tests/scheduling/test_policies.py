@@ -433,10 +433,13 @@ def test_a_mixed_job_takes_the_fast_nodes_first_and_what_makes_it_whole():
     assert seen.wall_on_parts_s(0, [(0, 3), (1, 2)]) == pytest.approx(1 / (0.8 * (0.075 + 1 / 60)))
 
 
-def test_a_mixed_job_stays_on_one_pool_where_it_can():
-    job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, 20.0]}
+@pytest.mark.parametrize(("wall_s", "is_mixed"), [(12.0, False), (20.0, True)])
+def test_a_mixed_job_runs_on_one_pool_where_it_ends_sooner(wall_s, is_mixed):
+    """3/4 on a and 1/3 on b take 1 / 0.8 / (0.075 + 1/3 / wall): 12.2 and 13.6 s."""
+    job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, wall_s]}
     (start,) = mixed.mixed_fifo(mixed_view([3, 6], [job])).start
-    assert (start.pool, start.n_nodes, start.more) == (1, 6, ())
+    found = (start.pool, start.n_nodes, start.more)
+    assert found == ((0, 3, ((1, 2),)) if is_mixed else (1, 6, ()))
 
 
 def test_a_mixed_job_waits_where_all_that_is_free_makes_no_whole_one():

@@ -122,9 +122,8 @@ def run(
     if kept is not None and kept.saved is not None:
         with _going_on(errors):
             click.echo(phrase("numbers_in", language, folder=kept.saved), err=as_json)
-        if every_s is not None and not is_stopped:
-            with _going_on(errors):
-                _write_profile(result, kept.saved, every_s, language, err=as_json)
+        with _going_on(errors):
+            _write_profile(result, kept.saved, every_s, language, err=as_json)
         if figures and not is_stopped:
             with _going_on(errors):
                 _draw(result, kept.saved, language, svg=svg, err=as_json)
@@ -247,9 +246,11 @@ def _step_s(text: str) -> float:
 
 
 def _write_profile(
-    result: Result, folder: Path, every_s: float, language: Language, *, err: bool
+    result: Result, folder: Path, every_s: float | None, language: Language, *, err: bool
 ) -> None:
-    """Write the load of the sites into the folder of a result, and say where it is."""
+    """Write the load of the sites, if it is asked for, into a folder, and say where it is."""
+    if every_s is None:
+        return
     from computeplan.report.words import phrase
     from computeplan.study.folder import add_files
     from computeplan.study.load_profile import save_load_profile

@@ -109,7 +109,12 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
                 at = ("jobs", job.name)
                 if job.name not in scenario.jobs:
                     at = ("workloads", job.name.partition("/")[0])
-                message = f"{job.name} is larger than all pools together (chips: {have})"
+                nodes = " or ".join(
+                    f"{n} nodes of {p.name}, which has {p.n_nodes}"
+                    for p, n in zip(world.pools, job.whole_nodes, strict=True)
+                    if n
+                )
+                message = f"is larger than all pools together: it is {nodes}"
                 yield scenario.document.problem(at, message)
             continue
         if job.name not in scenario.jobs:

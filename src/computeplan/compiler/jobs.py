@@ -91,6 +91,9 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     )
     if job.mixed and can_mix:
         notes.append(note("mixed_efficiency", job=name, frac=job.mixed.efficiency))
+        sites = dict.fromkeys(at.pool.site for at, p in zip(places, on, strict=True) if p.n_whole)
+        if len(sites) > 1:
+            notes.append(note("mixed_across_sites", job=name, sites=tuple(sites)))
     return compiled, (*notes, *quoted(misfits))
 
 

@@ -75,6 +75,7 @@ def _limit(
     battery = None
     if (spec := site.battery) is not None:
         battery = Battery(spec.energy, spec.power, spec.efficiency)
+        notes.append(note("battery_not_billed", site=name))
     yields = site.over_limit or "slow"
     return PowerLimit(name, pools, site.power_limit, over_time, yields, battery), notes
 
@@ -134,7 +135,12 @@ def _never_fits(
     more_w = world.node_w.max(axis=1) - rest_w
     for job in world.jobs.kinds:
         places = job.pools_under(world.policy)
-        wants_w = [job.least_nodes_on(p) * more_w[p] for p in places if p in limit.pools]
+        least = (
+            job.whole_nodes
+            if job.mixing_frac
+            else [job.least_nodes_on(p) for p in range(len(more_w))]
+        )
+        wants_w = [least[p] * more_w[p] for p in places if p in limit.pools]
         if len(wants_w) == len(places) and wants_w and min(wants_w) > room_w * (1 + 1e-9):
             yield scenario.document.problem(
                 ("sites", limit.site, "over_limit"),

@@ -26,7 +26,7 @@ from computeplan.report.drawing import (
     scale_of,
     texts_of,
 )
-from computeplan.report.numbers import headline
+from computeplan.report.numbers import called, headline
 from computeplan.report.style import PHASE_COLOURS, case_colour, case_marker, label, new_axes
 from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
@@ -88,7 +88,7 @@ def chip_time(result: Result, ax: Axes | None, language: Language) -> Axes:
             run_range(ax, row, found, 1.0, "black")
             ax.plot(found.p50, row, "D", color="black", markersize=4, zorder=4)
         handles.append(Line2D([], [], color="black", marker="D", markersize=4, linewidth=1.2))
-        texts.append(phrase("ettr_and_range", language))
+        texts.append(phrase("goodput_and_range" if degraded else "ettr_and_range", language))
     numbers_beside(
         ax, texts_of(result, quantity, kept, scale_of(quantity, kept, language), language)
     )
@@ -117,7 +117,9 @@ def parts_of(result: Result, quantity: Quantity) -> tuple[Quantity, Quantity] | 
         for case in result.cases.values()
     ]
     is_seen = max(shares) > LEAST_PART
-    return (QUANTITIES[names[0]], QUANTITIES[names[1]]) if is_seen else None
+    if not is_seen:
+        return None
+    return called(result, QUANTITIES[names[0]]), called(result, QUANTITIES[names[1]])
 
 
 def _share_of_jobs(case: CaseResult, whole: Quantity, of_jobs: Quantity) -> float:

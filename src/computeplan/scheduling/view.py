@@ -272,6 +272,14 @@ class View:
         made = sum(Fraction(n, whole[p]) for p, n in parts)
         return max(0, math.ceil((1 - made) * whole[pool]))
 
+    def is_whole(self, job: int, parts: Parts) -> bool:
+        """Return whether parts make a mixed job whole, and without some node of one would not."""
+        rest = [[one for one in parts if one is not part] for part in parts]
+        return any(
+            self.nodes_to_whole(job, pool, others) == n
+            for (pool, n), others in zip(parts, rest, strict=True)
+        )
+
     def wall_on_parts_s(self, job: int, parts: Parts) -> float:
         """Return how long a mixed job that waits is expected to run on its parts. [s]"""
         mixing, kind = self.jobs.mixing, self.kind[job]

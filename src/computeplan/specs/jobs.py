@@ -190,7 +190,7 @@ def _read_model(value: object) -> object:
 
 
 class Job(Frozen):
-    """One training run on one kind of chip at a time, all chips or none."""
+    """One training run: on one kind of chip at a time, or mixed; all chips or none."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"tokens"}), frozenset({"train_for"}), frozenset({"work"})),

@@ -408,12 +408,12 @@ class _Play:
         return sum(parts[pool] - n for parts, n in runs if pool in parts)
 
     def _check_mixed(self, job: int, held: Mapping[int, int]) -> None:
-        view, (first, *others) = self.view, held.items()
+        view = self.view
         if not (mixes(self.policy) and view.can_mix(job)):
             self._broken(f"starts job {job} on several pools: it, or the policy, may not mix")
         if not set(held) <= set(view.pools_to_mix(job)) or min(held.values()) <= 0:
             self._broken(f"starts job {job} on pools that can never hold it, or with no nodes")
-        if first[1] != view.nodes_to_whole(job, first[0], others):
+        if not view.is_whole(job, [*held.items()]):
             self._broken(f"starts job {job} on nodes that do not make a whole one: {held}")
 
     def _wants(self, start: Start) -> dict[int, int]:

@@ -377,6 +377,7 @@ class World:
         )
         if math.isinf(self.at_most_s) and (until_s > NEVER_ENDS * likely_s or faults_go_on):
             lacks = "lacks nodes beside the services" if self.services else "lacks nodes"
+            lacks += " or power below the limit of a site" if self.limits else ""
             raise InfeasibleError(
                 f"jobs.{waiting}: still not done after {until_s / DAY_S:,.3g} days; {lacks} or has"
                 " too many faults. Give simulate.at_most, more spares or shorter repairs"

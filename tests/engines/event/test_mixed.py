@@ -162,10 +162,21 @@ def test_many_mixed_jobs_hold_no_node_twice(seed, sizes, checkpoint):
     check(event.play(world, seed, 0, 2, timeline=True), world)
 
 
+def test_nodes_of_different_sizes_make_a_whole_job(monkeypatch):
+    """Of 10 chips 1 on p, 4 to a node, and 3 on q, 2 to a node: 1/3 + 4/5 are more than needed."""
+    data = scenario_of({"p": 4, "q": 8}, chips=10, **MIXED).document.data
+    for pool, n in (("p", 4), ("q", 2)):
+        data["sites"]["s"]["pools"][pool]["chips_per_node"] = n
+    ledger, world = play(monkeypatch, cp.load(data), [], [])
+    assert world.jobs[0].whole_nodes.tolist() == [3, 5]
+    assert (ledger.chip_s[0, 0, :, TRAIN] > 0).all()
+    check(ledger, world)
+
+
 def test_a_job_larger_than_every_pool_runs_on_several():
     world = compile_world(scenario_of({"p": 3, "q": 3}, **MIXED))
     assert not world.jobs[0].n_nodes.any()
-    with pytest.raises(InfeasibleError, match=r"j.*larger than all pools together"):
+    with pytest.raises(InfeasibleError, match=r"than all pools together: it is 5 nodes of p"):
         compile_world(scenario_of({"p": 2, "q": 2}, **MIXED))
     with pytest.raises(InfeasibleError, match=r"no pool has so many.*mixed-fifo"):
         compile_world(scenario_of({"p": 3, "q": 3}, **MIXED).with_({"policy": "fifo"}))

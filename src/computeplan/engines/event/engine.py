@@ -248,7 +248,8 @@ class _Run:
                 waiting += f" and {n_more:,} more"
             raise ComputePlanError(
                 f"policy {self.world.policy} leaves jobs waiting for ever: {waiting}. What"
-                " services, quotas and caps leave may be too little; simulate.at_most cuts a run"
+                " services, quotas, caps and power limits leave may be too little;"
+                " simulate.at_most cuts a run"
             )
         if self.n_open or not self.world.ends_with_work:
             return self._ledger(self.cut_s)
@@ -370,7 +371,7 @@ class _Run:
             why = "and each pool is to stand there once, with nodes"
         elif any(at not in view.pools_to_mix(index) for at, _ in held):
             why = "and it can never run on one of them"
-        elif view.nodes_to_whole(index, held[0][0], held[1:]) != held[0][1]:
+        elif not view.is_whole(index, held):
             why = "which do not make a whole job"
         elif any(n > self._room(pool) for pool, (_, n) in zip(pools, held, strict=True)):
             rooms = ", ".join(f"{self._room(pool)} of {pool.spec.name}" for pool in pools)

@@ -533,6 +533,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "faults_left_out": _faults_left_out,
     "factor_unused": "{path}.fault_factor 不起作用：没有故障率来自其他芯片",
     "stops_without_end": "planned.{stop}：停机时长不短于停机间隔，{pool} 上的作业几乎无法训练",
+    "battery_not_billed": "{site}：能耗、费用与碳排放只计节点的耗电；电池的充电与损耗"
+    "只见于 power.csv，也不计入需量电费",
+    "mixed_across_sites": lambda v: (
+        f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），"
+        "效率取自场景；用 only 可指定资源池或芯片"
+    ),
     "mixed_efficiency": "{job}：同时用多种芯片时，训练速度为各芯片单独训练之和的 {frac:.3g}"
     "（取自场景；可用 computeplan mix 估算）",
     "shrinks_in_proportion": "{job}：假设副本减少时训练按比例变慢，批大小不变",

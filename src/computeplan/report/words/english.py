@@ -402,6 +402,12 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
     "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
     " jobs on {pool} hardly train",
+    "battery_not_billed": "{site}: energy, cost and carbon are of what nodes draw; what its battery"
+    " takes and loses is in power.csv only, and no demand charge counts it",
+    "mixed_across_sites": lambda v: (
+        f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), at the efficiency"
+        " that the scenario states; only names the pools or chips it may use"
+    ),
     "mixed_efficiency": "{job}: on several kinds of chips at once it trains at {frac:.3g} of the"
     " sum of what they train apart, as the scenario says; computeplan mix prices it",
     "shrinks_in_proportion": "{job}: with fewer replicas it is assumed to train that much slower,"

@@ -85,6 +85,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "goodput": "有效产出",
     "ettr_queueing_included": "ETTR（含排队）",
     "ettr_and_range": "ETTR：中位数与 90 % 的模拟结果",
+    "goodput_and_range": "有效产出：中位数与 90 % 的模拟结果",
     "chip_time": "作业占用卡时的去向",
     "share_of_chip_time": "作业占用卡时的构成",
     "times_of": "与 {case} 之比，逐次模拟比较（线左侧为更少）",

@@ -85,6 +85,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "goodput": "Goodput",
     "ettr_queueing_included": "ETTR, queueing included",
     "ettr_and_range": "ETTR: median, 90 % of the runs",
+    "goodput_and_range": "Goodput: median, 90 % of the runs",
     "chip_time": "Where the chip time of jobs goes",
     "share_of_chip_time": "Share of the chip time that jobs hold",
     "times_of": "ratio to {case}, run by run (left of the line is less)",

@@ -13,6 +13,7 @@ Sources
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from computeplan.scheduling.decision import NOTHING, Decision, Start
 from computeplan.scheduling.registry import may_mix
@@ -23,27 +24,35 @@ __all__ = ["mixed_fifo"]
 
 @may_mix
 def mixed_fifo(view: View) -> Decision:
-    """Return starts strictly in the order of arrival, over several pools where no single one fits.
+    """Return starts strictly in the order of arrival, each on one pool or on several at once.
 
-    The first job starts where ``n_nodes <= free`` and ``wall_s`` is least. If no pool has room, a
-    mixed job takes free nodes pool by pool, those first on which a whole one would have ended
-    soonest, until ``sum(n / N) >= 1`` over its parts, ``N`` being the nodes that it would have on
-    that pool alone; it trains at ``efficiency * sum(n / N * speed)`` [1]_. If even all that is free
-    makes no whole job, it waits, and all behind it.
+    The first job starts where it is expected to end soonest: on a pool with ``n_nodes <= free``,
+    or, if it is a mixed job, on parts of several. These are free nodes pool by pool, those first on
+    which a whole job would have ended soonest, until ``sum(n / N) >= 1``, ``N`` being the nodes
+    that it would have on that pool alone; it trains at ``efficiency * sum(n / N * speed)`` [1]_. If
+    all that is free makes no whole job, it waits, and all behind it.
 
     It loses where the pool that a job would fit soon comes free, or where the efficiency is low:
     the job runs on slow chips to its end.
     """
     free, starts = list(view.free), list[Start]()
     for job, _ in view.waiting.behind(-1):
-        parts = _on_one(view, job, free) or _on_several(view, job, free)
-        if not parts:
+        ways = [parts for way in (_on_one, _on_several) if (parts := way(view, job, free))]
+        if not ways:
             break
+        parts = min(ways, key=partial(_wall_s, view, job))
         for pool, n_nodes in parts:
             free[pool] -= n_nodes
         (pool, n_nodes), *more = parts
         starts.append(Start(job, pool, n_nodes=n_nodes, more=tuple(more)))
     return Decision(starts) if starts else NOTHING
+
+
+def _wall_s(view: View, job: int, parts: Sequence[tuple[int, int]]) -> float:
+    """Return how long a job is expected to run on nodes of one pool, or of several. [s]"""
+    if len(parts) == 1:
+        return view.wall_s(job, parts[0][0])
+    return view.wall_on_parts_s(job, parts)
 
 
 def _on_one(view: View, job: int, free: Sequence[int]) -> list[tuple[int, int]]:
