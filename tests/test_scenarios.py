@@ -23,6 +23,7 @@ from computeplan.distributions import law_mean_s
 from computeplan.report.words import sentence, sentences
 
 FILES = sorted((REPO / "scenarios").glob("*.yaml"))
+FILES_BY_NAME = {path.stem: path.read_text("utf-8") for path in FILES}
 READMES = ("README.md", "README.zh-CN.md")
 PROMISED = {  # by `computeplan run --json`
     "n_unexpected",
@@ -273,6 +274,51 @@ def test_under_capacity_small_tenants_do_not_wait_for_their_quota():
 def test_no_two_policies_schedule_alike():
     for one, other in itertools.combinations(one_cloud().cases.values(), 2):
         assert not np.allclose(one.jobs["end_h"], other.jobs["end_h"], rtol=1e-3)
+
+
+def of_places(quantity):
+    cases = result_of("east-data-west-compute").cases
+    return {name: case.estimate(quantity).mean for name, case in cases.items()}
+
+
+def test_going_west_is_worse_on_the_mean_of_the_grid_and_better_on_price():
+    """Energy of IT is the same everywhere: what differs is PUE x price, and PUE x carbon."""
+    about = in_words(cp.load("east-data-west-compute").about)
+    carbon, east = of_places("carbon_kg"), "Guangdong"
+    less = {name.split(",")[0] for name, kg in carbon.items() if kg < carbon[east]}
+    assert less == {"Yunnan", "Sichuan", "Gansu"}
+    assert carbon["Inner Mongolia"] / carbon[east] == pytest.approx(647.9 * 1.21 / (441.9 * 1.25))
+    assert 1 - carbon["Gansu"] / carbon[east] == pytest.approx(0.03, abs=0.005)
+    assert f"emits {carbon['Inner Mongolia'] / carbon[east]:.1f} times as much" in about
+    bill = of_places("electricity_cny")
+    assert bill["Guizhou, contract"] / bill["Guizhou"] == pytest.approx(0.35 / 0.634, rel=1e-3)
+    assert bill["Guizhou"] == pytest.approx(bill[east], rel=0.01)
+    cost, rent = of_places("cost_cny"), of_places("rent_cny")
+    assert min(rent[name] / cost[name] for name in cost) == pytest.approx(0.94, abs=0.01)
+    assert max(cost.values()) / min(cost.values()) == pytest.approx(1.03, abs=0.005)
+    market = of_places("carbon_market_kg")
+    for name in market:
+        if name.endswith(", contract"):
+            assert market[name] / market[name.split(",")[0]] == pytest.approx(0.2)
+    days = of_places("time_to_train_days")
+    assert {round(value, 9) for value in days.values()} == {round(days[east], 9)}
+
+
+def test_no_figure_of_a_place_is_typed_and_estimates_are_counted():
+    scenario = cp.load("east-data-west-compute")
+    assert set(YAML(typ="safe").load(FILES_BY_NAME["east-data-west-compute"])["sites"]["site"]) == {
+        "place", "pools"
+    }  # fmt: skip
+    assert len({(case or {}).get("sites.site.place") for case in scenario.cases.values()}) == 9
+    result = result_of("east-data-west-compute")
+    (counted,) = (one.values for one in result.notes if one.code == "estimates_of_sites")
+    assert f"Of {counted['n']} figures of places {counted['n_estimates']} are estimates" in (
+        in_words(scenario.about)
+    )
+    (asked,) = (one.values for one in result.notes if one.code == "ranking_asked")
+    assert any(not is_sure for *_, is_sure in asked["neighbours"])
+    assert "ranking_asked" in {note.code for note in result.notes}
+    assert "may change places" in result_of("east-data-west-compute").notes_page()
 
 
 # The starter

@@ -21,7 +21,16 @@ from computeplan.arrays import FloatArray
 from computeplan.quantities import in_currency
 from computeplan.units import DAY_S
 
-__all__ = ["MEASURES", "BySite", "chip_h_to", "counted_to", "joined", "of_holders", "shares_of"]
+__all__ = [
+    "MEASURES",
+    "BySite",
+    "chip_h_to",
+    "counted_to",
+    "joined",
+    "of_holders",
+    "shares_of",
+    "sites_to",
+]
 
 MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
@@ -116,7 +125,7 @@ def counted_to(
     (5.0, 2.0)
     """
     jobs = _summed(by_site.jobs)
-    idle, services = _idle_to(by_site, window_s), _served_to(by_site, window_s)
+    idle, services = _summed(_idle_to(by_site, window_s)), _summed(_served_to(by_site, window_s))
     total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
     values = {
         **{name: value for name, value in total.items() if name != "chip_h"},
@@ -166,11 +175,15 @@ def of_holders(
     return _named(values, currency)
 
 
+def sites_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return all that each site takes to the end of a window; shapes (n_runs, n_sites)."""
+    idle, served = _idle_to(by_site, window_s), _served_to(by_site, window_s)
+    return {name: by_site.jobs[name] + served.get(name, 0.0) + idle[name] for name in MEASURES}
+
+
 def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:
     """Return the chip-hours of all pools to the end of a window; shape (n_runs,)."""
-    services = _served_to(by_site, window_s).get("chip_h", 0.0)
-    idle = _idle_to(by_site, window_s)["chip_h"]
-    return np.asarray(_summed(by_site.jobs)["chip_h"] + services + idle)
+    return _summed(sites_to(by_site, window_s))["chip_h"]
 
 
 def shares_of(values: Mapping[str, FloatArray], chip_h: FloatArray) -> dict[str, FloatArray]:
@@ -190,16 +203,16 @@ def _summed(part: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _idle_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
-    """Return what idle chips take to the end of a window; shapes (n_runs,)."""
-    return _summed(_to(by_site, by_site.idle, by_site.idle_per_day, window_s))
+    """Return what idle chips take to the end of a window; shapes (n_runs, n_sites)."""
+    return _to(by_site, by_site.idle, by_site.idle_per_day, window_s)
 
 
 def _served_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
-    """Return what services take to the end of a window; nothing where there are none."""
+    """Return what services take to the end of a window, if any; shapes (n_runs, n_sites)."""
     before, after = by_site.services, by_site.services_per_day
     if before is None or after is None:
-        return _summed(before or {})
-    return _summed(_to(by_site, before, after, window_s))
+        return dict(before or {})
+    return _to(by_site, before, after, window_s)
 
 
 def _to(

@@ -17,6 +17,7 @@ from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
 from computeplan.scheduling.registry import caps, load_policy
 from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
+from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job, Jobs
@@ -89,6 +90,8 @@ class World:
     tenants: TenantTable = field(default_factory=TenantTable)
     services: tuple[Service, ...] = ()
     """Who holds chips beside jobs, by the hour."""
+    site_figures: Mapping[str, tuple[SiteFigure, ...]] = field(default_factory=dict)
+    """What each site takes from the catalogue, with the limits of estimates."""
     at_most_s: float = math.inf
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
 
