@@ -455,8 +455,10 @@ class Job:
 
     def position_at(self, now_s: float) -> float:
         """Return the work that is done by a time, though it may yet be lost. [s]"""
-        if self.state == TRAINING:
-            return self.stretch.position_s(self.stretch.trained(now_s)[0])
+        is_ready = self.state == DOWN and self.storage is None and now_s > self.ready_s
+        if self.state == TRAINING or is_ready:  # no event tells that a restart is over
+            stretch = self.ahead(now_s)
+            return stretch.position_s(stretch.trained(now_s)[0])
         return self.position_s
 
     def _share_storage(self, tier: Tier, save_s: float) -> None:
