@@ -86,7 +86,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon", "signals", "services", "caps_power"),
+    *("share_spares", "horizon", "signals", "services", "caps_power", "pauses"),
 )
 
 
@@ -140,6 +140,7 @@ def features_of(
     services: Sequence[Service] = (),
     *,
     caps_power: bool = False,
+    pauses: bool = False,
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
     found = [*_of_jobs(jobs, pools, policy)]
@@ -160,6 +161,8 @@ def features_of(
         found.append(Feature("services", f"services.{services[0].name}", about=about))
     if caps_power:
         found.append(Feature("caps_power", "policy", about=policy))
+    if pauses:
+        found.append(Feature("pauses", "policy", about=policy))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import IDLE, PHASES, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
-from computeplan.scheduling.registry import caps, load_policy
+from computeplan.scheduling.registry import caps, load_policy, pauses
 from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
 from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.units import DAY_S
@@ -132,6 +132,7 @@ class World:
             self.signals,
             self.services,
             caps_power=self.caps_power,
+            pauses=pauses(self.decide or load_policy(self.policy)),
         )
 
     @cached_property
@@ -220,7 +221,16 @@ class World:
             usd_per_node_s=train_w * prices + rents,
             kg_per_j=np.array([pool.kg_per_j for pool in self.pools]),
             train_w=train_w,
+            l_per_j=self._water_l_per_j(),
+            courses=self.signals,
         )
+
+    def _water_l_per_j(self) -> FloatArray:
+        """Return the water per facility energy of each pool; nan where none is known. [L/J]"""
+        grid = np.array([pool.grid_water_l_per_j for pool in self.pools])
+        site = np.array([pool.site_water_l_per_j / pool.pue for pool in self.pools])
+        none = np.isnan(grid) & np.isnan(site)
+        return np.where(none, np.nan, np.nan_to_num(grid) + np.nan_to_num(site))
 
     @cached_property
     def wall_s(self) -> FloatArray:

@@ -60,7 +60,7 @@ PLAYS = PLAYED | features(
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals services placement slower_across caps_power"
-    " mixed_jobs"
+    " mixed_jobs pauses"
 )
 
 

@@ -463,6 +463,7 @@ _NO_CLOSED_FORM = {
     "share_spares": "pools share their spares",
     "services": "services hold chips beside the jobs ({about})",
     "caps_power": "policy {about} holds jobs to a power cap",
+    "pauses": "policy {about} lets jobs pause",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
     "tiers": "checkpoints to several places",

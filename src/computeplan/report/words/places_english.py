@@ -119,10 +119,10 @@ _ACCOUNTS = {
 
 
 def _estimates_of_sites(v: Values) -> str:
-    aims = f", and {v['n_aims']} targets or aims that nobody measured" if v["n_aims"] else ""
+    aims = f"; targets or aims that nobody measured: {v['n_aims']}" if v["n_aims"] else ""
     return (
-        f"of {v['n']} figures of places that the cases rest on, {v['n_estimates']} are estimates"
-        f" with a range{aims}"
+        f"figures of places that the cases rest on: {v['n']}; of these, estimates with a range:"
+        f" {v['n_estimates']}{aims}"
     )
 
 
