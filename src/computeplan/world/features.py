@@ -86,7 +86,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 }
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
-    *("share_spares", "horizon", "signals", "services", "caps_power", "pauses"),
+    *("share_spares", "horizon", "signals", "services", "caps_power", "pauses", "moves"),
 )
 
 
@@ -178,6 +178,7 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
         for name, (key, asks) in _OF_JOBS.items():
             if asks(job):
                 yield Feature(name, f"{at}.{key}")
+        yield from _moves(job, [pools[p] for p in places])
         if len(places) > 1:
             yield Feature("several_pools", at, about=str(len(places)))
         elif held.intersection(places):
@@ -191,6 +192,11 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
             for name, (key, asks_on) in _OF_JOBS_ON_POOLS.items():
                 if asks_on(job, p):
                     yield Feature(name, f"{at}.{key}", p)
+
+
+def _moves(job: Job, places: Sequence[Pool]) -> Iterator[Feature]:
+    if job.data_bytes and any(pool.site != job.data_site for pool in places):
+        yield Feature("moves", f"jobs.{job.name}.data")
 
 
 def _of_pool(p: int, pool: Pool) -> Iterator[Feature]:

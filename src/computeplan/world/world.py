@@ -309,7 +309,15 @@ class World:
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
             likely_s += 6 * repair_s
+        likely_s += self._data_way_s(spec, place)
         return min(spec.arrival_s + likely_s + 4 * place.mean_restart_s, self.at_most_s)
+
+    def _data_way_s(self, spec: Job, place: Pool) -> float:
+        """Return how long the data of a job take to the site of a pool from where they lie. [s]"""
+        if not spec.data_bytes or place.site == spec.data_site:
+            return 0.0
+        uplinks = [p.uplink_bytes_per_s for p in (place, *self.pools) if p.site == spec.data_site]
+        return spec.data_bytes / min(place.uplink_bytes_per_s, *uplinks)
 
     def n_arrivals(self, pool: int) -> float:
         """Return about how many arrivals on a pool a run has, as far as it is looked at first."""

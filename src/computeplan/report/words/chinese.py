@@ -335,6 +335,7 @@ _NO_CLOSED_FORM = {
     "share_spares": "各资源池共用备用节点",
     "services": "服务在作业之外占用芯片（{about}）",
     "caps_power": "调度策略 {about} 把作业限制在功率上限之内",
+    "moves": "作业的数据在另一个站点",
     "pauses": "调度策略 {about} 会让作业暂停",
     "replay": "{about}：按日志重放",
     "shrinks": "作业减少副本后继续训练",

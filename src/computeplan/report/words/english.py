@@ -463,6 +463,7 @@ _NO_CLOSED_FORM = {
     "share_spares": "pools share their spares",
     "services": "services hold chips beside the jobs ({about})",
     "caps_power": "policy {about} holds jobs to a power cap",
+    "moves": "the data of a job lies at another site",
     "pauses": "policy {about} lets jobs pause",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
