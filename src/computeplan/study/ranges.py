@@ -175,8 +175,8 @@ def ranges_of(
 ) -> tuple[list[Note], dict[str, Note]]:
     """Return what to know of a comparison of sites: rankings, and what stands beside each case.
 
-    Both are empty where sites take nothing that is an estimate; there are no rankings where all
-    cases are at the same places, where there are many, or where work is unfinished.
+    Both are empty where sites take nothing that is an estimate; nothing is said of a comparison at
+    one place, and nothing is ranked where cases are many, or work is unfinished.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def ranges_of(
         for _, figures, _ in results
         for of_site in figures.values()
     }
-    notes = [_counted(used)]
+    notes = [_counted(used)] if len(places) > 1 else []
     is_done = not any(case.is_unfinished for _, _, case in results)
     if is_done and len(places) > 1 and 1 < len(results) <= MOST_RANKED:
         for account in ACCOUNTS:

@@ -70,7 +70,7 @@ def test_data_stay_where_they_came_and_a_checkpoint_moves_each_time():
 
 
 def test_a_fault_does_not_send_data_back():
-    """Some strike within the first hour, and the data come all the same."""
+    """Some come within the first hour, and the data arrive all the same."""
     data = scenario(
         {"j": {**DATA, "only": ["eastern"]}},
         faults={"f": {"mtbf": "5 h", "per": "node", "takes": "nothing", "restart": "0 s"}},
