@@ -96,9 +96,9 @@ class Neighbours(NamedTuple):
 
 
 def parts_of(
-    case: CaseResult, figures: Mapping[str, Sequence[SiteFigure]], account: str
-) -> list[Part]:
-    """Return the parts of an account of a case, as means over its runs; empty if it has none.
+    case: CaseResult, figures: Mapping[str, Sequence[SiteFigure]]
+) -> dict[str, list[Part]]:
+    """Return the parts of every account of a case that is known, as means over its runs.
 
     Parameters
     ----------
@@ -106,20 +106,19 @@ def parts_of(
         Counted to the window of the comparison.
     figures : mapping of str to sequence of SiteFigure
         What each site takes from the catalogue.
-    account : str
-        A name of `ACCOUNTS`.
     """
     if case.by_site is None:
-        return []
+        return {}
     window_s = np.maximum(case.values["window_days"] * DAY_S, case.by_site.end_s)
     taken = sites_to(case.by_site, window_s)
-    found = []
-    for measure, follows in ACCOUNTS[account].items():
-        for i, site in enumerate(case.by_site.sites):
-            amount = float(taken[measure][:, i].mean())
-            if math.isfinite(amount):
-                has = {one.what: one for one in figures.get(site, ())}
-                found.append(Part(amount, tuple(has[what] for what in follows if what in has)))
+    has = [{one.what: one for one in figures.get(site, ())} for site in case.by_site.sites]
+    found: dict[str, list[Part]] = {}
+    for account, measures in ACCOUNTS.items():
+        for measure, follows in measures.items():
+            for amount, known in zip(taken[measure].mean(axis=0).tolist(), has, strict=True):
+                if math.isfinite(amount):
+                    of = tuple(known[what] for what in follows if what in known)
+                    found.setdefault(account, []).append(Part(amount, of))
     return found
 
 
@@ -190,10 +189,11 @@ def ranges_of(
     used = {one for _, figures, _ in results for of_site in figures.values() for one in of_site}
     if all(one.is_known for one in used):
         return [], {}
+    parts = {name: parts_of(case, figures) for name, figures, case in results}
     beside = {
         name: note("ranges_of_case", accounts=accounts, currency=currency)
-        for name, figures, case in results
-        if (accounts := tuple(_told(case, figures)))
+        for name, by_account in parts.items()
+        if (accounts := tuple(_told(by_account)))
     }
     places = {
         frozenset(one.place for one in of_site)
@@ -204,17 +204,16 @@ def ranges_of(
     is_done = not any(case.is_unfinished for _, _, case in results)
     if is_done and len(places) > 1 and 1 < len(results) <= MOST_RANKED:
         for account in ACCOUNTS:
-            parts = {name: parts_of(case, figures, account) for name, figures, case in results}
-            if all(parts.values()) and any(map(_estimates, parts.values())):
-                notes.append(_ranked(account, ranking(parts), is_asked=account == asks))
+            ranked = {name: found.get(account, []) for name, found in parts.items()}
+            if all(ranked.values()) and any(map(_estimates, ranked.values())):
+                notes.append(_ranked(account, ranking(ranked), is_asked=account == asks))
     return notes, beside
 
 
-def _told(case: CaseResult, figures: Mapping[str, Sequence[SiteFigure]]) -> list[tuple[Any, ...]]:
+def _told(by_account: Mapping[str, Parts]) -> list[tuple[Any, ...]]:
     """Return each account with an estimate: name, value, limits in the box, and bars."""
     found = []
-    for account in ACCOUNTS:
-        parts = parts_of(case, figures, account)
+    for account, parts in by_account.items():
         told = tuple((b.figure.what, b.figure.place, b.low, b.high) for b in bars(parts))
         if told:
             ends = ({one: _ends(one)[end] for one in _estimates(parts)} for end in (0, 1))
