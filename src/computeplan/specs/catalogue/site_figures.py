@@ -94,8 +94,9 @@ def site_figures(
     Examples
     --------
     >>> site = {"price": "contracted", "pools": {}}
-    >>> site_figures(Document({"sites": {"guian": site}}, "s.yaml")).taken["guian"]
-    {'pue': 1.2, 'carbon': '568.3 g/kWh', 'price': '0.35 CNY/kWh'}
+    >>> taken = site_figures(Document({"sites": {"guian": site}}, "s.yaml")).taken["guian"]
+    >>> taken["pue"], taken["carbon"], taken["price"]
+    (1.2, '568.3 g/kWh', '0.35 CNY/kWh')
     """
     found, bases = SiteFigures(), dict[str, str]()
     sites = document.data.get("sites")
