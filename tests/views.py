@@ -41,19 +41,22 @@ def job_table(jobs, n_pools):
     )
 
 
-def pool_table(n_nodes, kg_per_j=None):
+def pool_table(n_nodes, kg_per_j=None, **columns):
     n = len(n_nodes)
+    found = {
+        "usd_per_node_s": np.full(n, math.nan),
+        "kg_per_j": np.array(kg_per_j or [1.0] * n),
+        "train_w": np.ones(n),
+    }
     return PoolTable(
         names=tuple("abcdefgh"[:n]),
         n_nodes=np.array(n_nodes, dtype=np.int64),
         chips_per_node=np.ones(n, dtype=np.int64),
-        usd_per_node_s=np.full(n, math.nan),
-        kg_per_j=np.array(kg_per_j or [1.0] * n),
-        train_w=np.ones(n),
+        **(found | columns),
     )
 
 
-def view(free, jobs, *, running=None, now_s=0.0, queue=None, kg_per_j=None):
+def view(free, jobs, *, running=None, now_s=0.0, queue=None, kg_per_j=None, **columns):
     """Return a view of jobs that wait, and of others that run: (end, nodes) or a dict, by pool."""
     n_pools, waits = len(free), len(jobs)
     runs, everyone = [], list(jobs)
@@ -64,7 +67,7 @@ def view(free, jobs, *, running=None, now_s=0.0, queue=None, kg_per_j=None):
             runs.append((pool, run, len(everyone)))
             everyone.append({**run, "nodes": nodes, "wall": [run.get("wall", 1e9)] * n_pools})
     held = [sum(run["n"] for p, run, _ in runs if p == pool) for pool in range(n_pools)]
-    pools = pool_table([f + h for f, h in zip(free, held, strict=True)], kg_per_j)
+    pools = pool_table([f + h for f, h in zip(free, held, strict=True)], kg_per_j, **columns)
     seen = View(job_table(everyone, n_pools), pools, TenantTable())
     for pool, run, job in runs:
         seen.enqueue(job)

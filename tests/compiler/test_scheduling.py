@@ -121,3 +121,37 @@ def test_services_that_need_more_than_their_pools_or_parts_of_nodes_are_noted():
         ("service_holds_whole_nodes", {"path": "services.wide.chips", "n": 12, "held": 16}),
         ("service_holds_whole_nodes", {"path": "services.part.chips", "n": 4, "held": 8}),
     ]
+
+
+def at_two_places(policy, **more):
+    """One job that fits at Ningxia, cheap and dirty, and at Yunnan, dearer, clean and hotter."""
+    pool = {"chip": "nvidia/h100-sxm", "chips": 16}
+    sites = {
+        "ningxia": {"pools": {"north": pool}},
+        "yunnan": {"pools": {"south": pool}},
+    }
+    more = {"currency": "CNY", "sites": sites, "policy": policy, "simulate": {"runs": 1}, **more}
+    (case,) = cp.run(scenario_of({"checkpoint": {"every": "never"}}, **more)).cases.values()
+    return case.by_site.jobs["chip_h"][0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("policy", "ningxia", "yunnan"),
+    [
+        ("least-cost", 160, 0),  # 1.25 x 0.421 against 1.34 x 0.473 CNY/kWh
+        ("least-energy", 160, 0),  # 1.25 against 1.34
+        ("least-carbon", 0, 160),  # 619 against 133 g/kWh
+        ("least-water", 160, 0),  # 0.18 + 1.25 x 6.01 against 1.12 + 1.34 x 6.01 L/kWh of IT
+    ],
+)
+def test_jobs_go_to_the_place_that_a_policy_weighs_least(policy, ningxia, yunnan):
+    assert at_two_places(policy) == pytest.approx([ningxia, yunnan])
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [("least-water", "weighs pools by water.*water_off_site"), ("least-cost", "by prices.*rent")],
+)
+def test_a_policy_says_what_it_must_know(policy, said):
+    with pytest.raises(ScenarioError, match=said):
+        compile_world(scenario_of(policy=policy))

@@ -251,6 +251,20 @@ NOTES = {
             "job_left_no_chips", "job_left_no_time", "job_left_part",
         )
     },
+    "estimates_of_sites": [{"n": 35, "n_estimates": 10, "n_aims": n} for n in (0, 5)],
+    **{
+        code: [
+            {"account": "cost", "neighbours": (("c1", "c2", 0.8, False), ("c2", "c3", 0.5, True))},
+            {"account": "water", "neighbours": (("c1", "c2", 1.0, True),)},
+        ]
+        for code in ("ranking_asked", "ranking_beside")
+    },
+    "ranges_of_case": [
+        {
+            "accounts": (("cost", 3e6, 2e6, 4e6, (("price", "q1", 2e6, 4e6),)),),
+            "currency": "CNY",
+        }
+    ],
     "job_log_begins": [{"epoch_s": 1.7e9}],
     "job_log_unused": [{"columns": ("q1",)}, {"columns": ("q1",) * 20}],
     "throughput_missing": [

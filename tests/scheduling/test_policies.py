@@ -27,6 +27,8 @@ BY_NAME = {
     "fastest-first": queueing.fastest_first,
     "least-energy": queueing.least_energy,
     "least-carbon": queueing.least_carbon,
+    "least-cost": queueing.least_cost,
+    "least-water": queueing.least_water,
     "shortest-first": queueing.shortest_first,
     "mixed-fifo": mixed.mixed_fifo,
     "shortest-remaining": preempting.ShortestRemaining(),
@@ -391,6 +393,25 @@ def test_least_carbon_counts_the_electricity_of_the_site():
     assert starts("least-energy", seen) == [(0, 0)]
     late = view([4, 0], [{**job, "deadline": 35.0}], running=[[], [(30.0, 4)]], kg_per_j=[3.0, 2.0])
     assert starts("least-carbon", late) == [(0, 0)]  # 40 on the cleaner pool is too late
+
+
+def test_least_cost_counts_nodes_time_and_the_price_of_a_node():
+    """4 nodes for 30 s at 2 cost 240; 2 for 50 s at 3 cost 300."""
+    job = {"nodes": [4, 2], "wall": [30.0, 50.0], "energy": [9.0, 1.0]}
+    seen = view([4, 4], [job], usd_per_node_s=np.array([2.0, 3.0]))
+    assert starts("least-cost", seen) == [(0, 0)]
+    dearer = view([4, 4], [job], usd_per_node_s=np.array([2.6, 3.0]))
+    assert starts("least-cost", dearer) == [(0, 1)]
+    late = view([4, 4], [{**job, "deadline": 40.0}], usd_per_node_s=np.array([2.6, 3.0]))
+    assert starts("least-cost", late) == [(0, 0)]
+
+
+def test_least_water_counts_the_water_of_the_site():
+    """5 J at 3 L/J against 7 J at 2 L/J."""
+    job = {"nodes": [4, 4], "wall": [30.0, 10.0], "energy": [5.0, 7.0]}
+    seen = view([4, 4], [job], l_per_j=np.array([3.0, 2.0]))
+    assert starts("least-water", seen) == [(0, 1)]
+    assert starts("least-energy", seen) == [(0, 0)]
 
 
 # -- shortest-first ------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from computeplan.specs.jobs import Job as JobSpec
 from computeplan.world.jobs import Job, Tier
 from computeplan.world.pools import Pool
 
-__all__ = ["Saving", "saving_on", "share_storage"]
+__all__ = ["Saving", "saving_on", "share_storage", "state_bytes"]
 
 ALL = len(SURVIVES) - 1
 ROUNDING = 1e-9
@@ -90,14 +90,19 @@ def _times_s(at: JobOnPool, checkpoint: Checkpoint) -> tuple[float, float, float
     return checkpoint.stall, moved_s, load_s
 
 
+def state_bytes(at: JobOnPool) -> float:
+    """Return the bytes of one save: as written, else of weights and Adam's state; 0 if unknown."""
+    written = None if at.job.checkpoint is None else at.job.checkpoint.state
+    if isinstance(written, float):
+        return written
+    return 0.0 if at.model is None else n_parameters(at.shape) * saved_bytes_per_parameter()
+
+
 def _moved_s(at: JobOnPool, checkpoint: Checkpoint, bandwidth: float | None) -> float:
     """Return how long the bytes of a save take at a bandwidth, or that of the storage. [s]"""
-    state = checkpoint.state
-    if state == "auto":
-        state = n_parameters(at.shape) * saved_bytes_per_parameter()
     bandwidth = bandwidth or at.storage_bytes_per_s
     assert bandwidth is not None  # cross-checked
-    return float(state or 0.0) / bandwidth
+    return state_bytes(at) / bandwidth if checkpoint.state else 0.0
 
 
 def _tiered(at: JobOnPool, checkpoint: Checkpoint) -> Saving:

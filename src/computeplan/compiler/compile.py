@@ -98,6 +98,7 @@ def compile_world(scenario: Scenario) -> World:
         sharing=sharing,
         services=services,
         signals=signals,
+        site_figures={name: catalogue.site_figures.get(name, ()) for name in scenario.sites},
         at_most_s=math.inf if at_most is None else at_most,
     )
     check_feasible(scenario, world)

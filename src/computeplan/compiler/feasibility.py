@@ -73,8 +73,9 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
     for what, values, give in (
         ("carbon", pools.kg_per_j, "carbon: 400 g/kWh at each site"),
         ("prices", pools.usd_per_node_s, "price: 0.08 USD/kWh at each site, or rent of each pool"),
+        ("water", pools.l_per_j, "water_off_site: 3 L/kWh at each site"),
     ):
-        if what in needs_of(world.policy) and not (values > 0).all():
+        if what in needs_of(world.policy) and (values is None or not (values > 0).all()):
             needs = f"{world.policy} weighs pools by {what}, and some have none: give {give}"
             yield document.problem(("policy",), needs)
     if "home" in needs_of(world.policy) and len(world.pools) > 1:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from computeplan.compiler.checkpoints import Saving, saving_on
+from computeplan.compiler.checkpoints import Saving, saving_on, state_bytes
 from computeplan.compiler.elastic import shrinking_on
 from computeplan.compiler.job_on_pool import JobOnPool
 from computeplan.compiler.speed import Speed, beyond_context, speed_on
@@ -86,6 +86,9 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         n_kept=(job.checkpoint.keep or 0) if job.checkpoint else 0,
         shrinking=next((p.shrinking for p in on if p.shrinking), None),
         is_elastic=job.elastic is not None,
+        data_bytes=job.data.size if job.data else 0.0,
+        data_site=job.data.at if job.data else "",
+        state_bytes=state_bytes(places[0]),
         mixing_frac=job.mixed.efficiency if job.mixed and can_mix else 0.0,
         mixing_nodes=np.array([p.n_whole for p in on], dtype=np.int64) if can_mix else None,
     )

@@ -63,6 +63,7 @@ _LINES = {
 _MORE_LINES = ("demand_usd", "rent_usd", "purchase_usd")
 PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 """What stands for a total where work is unfinished: totals of unequal work do not compare."""
+_WATER = ("water_site_l", "water_grid_l")
 _HEADLINE = (
     DONE,
     "n_deadlines_missed",
@@ -94,6 +95,7 @@ _HEADLINE = (
     "carbon_kg",
     "carbon_market_kg",
     "kg_per_gtok",
+    *_WATER,
 )
 
 
@@ -142,7 +144,7 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
         not_here.add("n_deadlines_missed")
     if are_unfinished(result):
         not_here |= {*PER_TOKEN, "energy_jobs_kwh", "held_chip_h", "carbon_market_kg"}
-        not_here |= {"energy_floor_kwh"}
+        not_here |= {"energy_floor_kwh", *_WATER}
         not_here |= {name for line in _LINES.values() for name in line}
     else:
         not_here |= {*PER_TOKEN.values()}

@@ -54,7 +54,7 @@ _OF_ENERGY = {
     in_currency(name, currency)
     for name in (
         *("cost_usd", "usd_per_gtok", "electricity_usd"),
-        *("carbon_kg", "kg_per_gtok", "carbon_market_kg"),
+        *("carbon_kg", "kg_per_gtok", "carbon_market_kg", "water_site_l", "water_grid_l"),
     )
     for currency in CURRENCIES
 }

@@ -33,6 +33,7 @@ __all__ = [
     "joined",
     "of_holders",
     "shares_of",
+    "sites_to",
 ]
 
 MEASURES = (
@@ -153,7 +154,7 @@ def counted_to(
     (5.0, 2.0)
     """
     jobs = _summed(by_site.jobs)
-    idle, services = _idle_to(by_site, window_s), _served_to(by_site, window_s)
+    idle, services = _summed(_idle_to(by_site, window_s)), _summed(_served_to(by_site, window_s))
     total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
     values = {
         **{name: value for name, value in total.items() if name != "chip_h"},
@@ -268,11 +269,15 @@ def _of_part(part: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
     return counted | _named(kept | held | shares | per_job, part.currency)
 
 
+def sites_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return all that each site takes to the end of a window; shapes (n_runs, n_sites)."""
+    idle, served = _idle_to(by_site, window_s), _served_to(by_site, window_s)
+    return {name: by_site.jobs[name] + served.get(name, 0.0) + idle[name] for name in MEASURES}
+
+
 def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:
     """Return the chip-hours of all pools to the end of a window; shape (n_runs,)."""
-    services = _served_to(by_site, window_s).get("chip_h", 0.0)
-    idle = _idle_to(by_site, window_s)["chip_h"]
-    return np.asarray(_summed(by_site.jobs)["chip_h"] + services + idle)
+    return _summed(sites_to(by_site, window_s))["chip_h"]
 
 
 def shares_of(values: Mapping[str, FloatArray], chip_h: FloatArray) -> dict[str, FloatArray]:
@@ -292,16 +297,16 @@ def _summed(part: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _idle_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
-    """Return what idle chips take to the end of a window; shapes (n_runs,)."""
-    return _summed(_to(by_site, by_site.idle, by_site.idle_per_day, window_s))
+    """Return what idle chips take to the end of a window; shapes (n_runs, n_sites)."""
+    return _to(by_site, by_site.idle, by_site.idle_per_day, window_s)
 
 
 def _served_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
-    """Return what services take to the end of a window; nothing where there are none."""
+    """Return what services take to the end of a window, if any; shapes (n_runs, n_sites)."""
     before, after = by_site.services, by_site.services_per_day
     if before is None or after is None:
-        return _summed(before or {})
-    return _summed(_to(by_site, before, after, window_s))
+        return dict(before or {})
+    return _to(by_site, before, after, window_s)
 
 
 def _to(

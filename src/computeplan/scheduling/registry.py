@@ -17,10 +17,12 @@ __all__ = [
     "load_policy",
     "may_cap",
     "may_mix",
+    "may_pause",
     "may_starve",
     "mixes",
     "needs",
     "needs_of",
+    "pauses",
     "policy_names",
     "settings_of",
     "starves",
@@ -28,6 +30,7 @@ __all__ = [
 
 GROUP = "computeplan.policies"
 NEEDS, STARVES, CAPS, MIXES = "needs", "may_starve", "may_cap", "may_mix"  # of a policy
+PAUSES = "may_pause"
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 P = TypeVar("P", bound=Callable[..., object])
 
@@ -80,7 +83,7 @@ def needs(*what: str) -> Callable[[P], P]:
     Parameters
     ----------
     *what : str
-        `home` (of every job), `watts` (of every pool), `carbon` (of every site), `prices`.
+        `home` (of every job), `watts` (of every pool), `carbon`, `water` (of every site), `prices`.
     """
 
     def declare(policy: P) -> P:
@@ -105,6 +108,12 @@ def may_cap(policy: P) -> P:
 def may_mix(policy: P) -> P:
     """Return a policy, marked as one that may start jobs on several pools at once."""
     setattr(policy, MIXES, True)
+    return policy
+
+
+def may_pause(policy: P) -> P:
+    """Return a policy, marked as one that may stop a job, or let it wait, for nobody else."""
+    setattr(policy, PAUSES, True)
     return policy
 
 
@@ -136,3 +145,8 @@ def caps(policy: Policy) -> bool:
 def mixes(policy: Policy) -> bool:
     """Return whether a policy may start jobs on several pools at once."""
     return bool(getattr(policy, MIXES, False))
+
+
+def pauses(policy: Policy) -> bool:
+    """Return whether a policy may stop a job, or let it wait, for nobody else."""
+    return bool(getattr(policy, PAUSES, False))

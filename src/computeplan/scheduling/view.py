@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from computeplan.scheduling.decision import Decision
 from computeplan.scheduling.waiting import Waiting
 
 __all__ = [
+    "Course",
     "JobTable",
     "Mixing",
     "Policy",
@@ -102,6 +103,20 @@ class JobTable:
     """How jobs run on nodes of several pools at once; None if none can."""
 
 
+class Course(Protocol):
+    """How an account goes over the time of a run, in steps, over the constant of its pool."""
+
+    @property
+    def mean_frac(self) -> float:
+        """Its mean."""
+
+    def at(self, time_s: float) -> FloatArray:
+        """Return it at a time."""
+
+    def next_s(self, time_s: float) -> float:
+        """Return when its next step begins; inf if there is none. [s]"""
+
+
 @dataclass(frozen=True, eq=False)
 class PoolTable:
     """The pools as columns, each of shape (n_pools,)."""
@@ -116,6 +131,11 @@ class PoolTable:
     """Carbon of the site's electricity. [kg/J]"""
     train_w: FloatArray
     """Facility watts of a node that trains. [W]"""
+    l_per_j: FloatArray | None = None
+    """Water per facility energy, on site and of power stations; nan if unknown. [L/J]"""
+    courses: Mapping[str, tuple[Course, ...]] = field(default_factory=dict)
+    """How accounts go over time at each pool: ``energy``, ``cost``, ``carbon``, those that vary at
+    some site."""
 
 
 class Running:

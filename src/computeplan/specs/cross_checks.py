@@ -254,6 +254,7 @@ def _jobs(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
                 )
                 yield (*at, "parallelism"), message
         yield from _checkpoint(scenario, name, job)
+        yield from _data(scenario, name, job)
         if job.batch and job.seq and job.batch < job.seq:
             message = f"{job.batch:g} tokens are less than one sequence of {job.seq}"
             yield (*at, "batch"), message
@@ -263,6 +264,24 @@ def _jobs(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
                 " write the tokens of one step, such as 16 Mitoken"
             )
             yield (*at, "batch"), message
+
+
+def _data(scenario: ScenarioFields, name: str, job: Job) -> Found:
+    """Yield what is wrong with where the data of a job lies, and how it gets elsewhere."""
+    if job.data is None:
+        return
+    sites, at = scenario.sites, ("jobs", name, "data")
+    if job.data.at not in sites:
+        known = ", ".join(sites)
+        yield (*at, "at"), f"no site {job.data.at!r}.{nearest(job.data.at, sites)}  Sites: {known}"
+    elif sites[job.data.at].uplink is None:
+        for other, site in sites.items():
+            if other != job.data.at and site.uplink is None:
+                message = (
+                    f"lies at {job.data.at}, and how fast it gets to {other} is not said: write"
+                    f" sites.{job.data.at}.uplink: 100 Gbit/s"
+                )
+                yield at, message
 
 
 def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:

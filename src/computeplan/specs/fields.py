@@ -29,6 +29,7 @@ __all__ = [
     "TITLE_PATTERN",
     "AtLeastOne",
     "Bandwidth",
+    "Bytes",
     "CarbonIntensity",
     "Count",
     "Duration",
@@ -197,6 +198,7 @@ Power = quantity("W", "700 W", above=False)
 SitePower = quantity("W", "20 MW")
 StoredEnergy = quantity("J", "40 MWh")
 Bandwidth = quantity("B/s", "400 Gbit/s")
+Bytes = quantity("B", "200 TB")
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)

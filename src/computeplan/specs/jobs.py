@@ -13,6 +13,7 @@ from computeplan.specs.checkpoints import Checkpoint
 from computeplan.specs.durations import UncertainDuration
 from computeplan.specs.elastic import Mixed, OnLoss, Shrink
 from computeplan.specs.fields import (
+    Bytes,
     Count,
     Duration,
     FlopAmount,
@@ -27,7 +28,7 @@ from computeplan.specs.fields import (
 from computeplan.specs.software import Switches, read_framework
 from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFraction
 
-__all__ = ["Checkpoint", "FullLayers", "Job", "Module", "Parallelism"]
+__all__ = ["Checkpoint", "Data", "FullLayers", "Job", "Module", "Parallelism"]
 
 
 Module = Literal[
@@ -187,6 +188,15 @@ def _read_model(value: object) -> object:
             " beside the scenario"
         )
     return path
+
+
+class Data(Frozen):
+    """What a job trains on, and where it lies."""
+
+    size: Bytes
+    """All of it, such as 200 TB."""
+    at: Name
+    """The site that has it when a run begins."""
 
 
 class Job(Frozen):
@@ -363,6 +373,9 @@ class Job(Frozen):
     mixed: Mixed | None = None
     """A policy such as mixed-fifo may let it run on nodes of several pools at once, which train at
     a share of the sum of what they train apart: {efficiency: 0.9}."""
+    data: Data | None = None
+    """What it trains on, such as {size: 200 TB, at: SITE}: the first start at another site waits
+    for it, with its chips held."""
     arrival: Duration = 0.0
     """When the job is submitted, from the start of the simulation."""
     deadline: PositiveDuration | None = None

@@ -336,6 +336,7 @@ class Site(Frozen):
             "write power_limit: 20 MW; the watts of chips are of pools: pools.NAME.power",
         ),
         ("bandwidth filesystem storage_bandwidth", "write storage: 400 GB/s"),
+        ("wan link links egress", "write uplink: 100 Gbit/s, the bandwidth to other sites"),
         (
             "mtbf mttf mttr faults failures",
             "faults stand at the top: faults: {NAME: {mtbf: 50 kh, ...}}",
@@ -382,6 +383,9 @@ class Site(Frozen):
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""
+    uplink: Bandwidth | None = None
+    """Bandwidth to other sites, for each job that moves; the slower one of two sites counts. Moving
+    takes no time where neither says it."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)

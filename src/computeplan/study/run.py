@@ -17,7 +17,7 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -38,6 +38,7 @@ from computeplan.results.window import BySite, joined
 from computeplan.specs.scenario import Scenario
 from computeplan.study.cases import ENGINES, Case, compile_cases, notes_of
 from computeplan.study.facts import beside, facts_of
+from computeplan.study.ranges import ranges_of
 from computeplan.study.result import Result
 from computeplan.trace import Trace
 from computeplan.units import HOUR_S
@@ -193,6 +194,11 @@ def _result(
     results = [(case.name, case.world, found[case.name]) for case in played]
     warnings, failures = beside("agreement", warnings_of, results)
     notes += [*(warnings or ()), *failures]
+    at_sites = [(name, world.site_figures, case) for name, world, case in results]
+    rankings, of_cases = ranges_of(at_sites, scenario.asks or "time", scenario.currency)
+    notes += rankings
+    for name, fact in of_cases.items():
+        found[name] = replace(found[name], facts={**found[name].facts, "site_ranges": fact})
     return Result(
         name=scenario.name,
         about=scenario.about,

@@ -67,6 +67,7 @@ def random_load(seed: int, number: int) -> Load:
         usd_per_node_s=rng.choice([0.001, 0.002], n_pools),
         kg_per_j=rng.choice([1e-7, 2e-7], n_pools),
         train_w=rng.choice([5000.0, 7000.0], n_pools),
+        l_per_j=np.linspace(1e-6, 2e-6, n_pools),
     )
     tenants = TenantTable(
         names=tuple(f"tenant{t}" for t in range(n_tenants)),

@@ -88,6 +88,7 @@ _OF_STOPS: dict[str, tuple[str, Callable[[Stop], bool]]] = {
 _OTHERS = (
     *("several_jobs", "several_pools", "shared_pool", "shrinks", "shrinks_never"),
     *("share_spares", "horizon", "signals", "services", "caps_power", "power_limit"),
+    *("pauses", "moves"),
 )
 
 
@@ -142,6 +143,7 @@ def features_of(
     limits: Sequence[PowerLimit] = (),
     *,
     caps_power: bool = False,
+    pauses: bool = False,
 ) -> tuple[Feature, ...]:
     """Return what a world of these parts asks for (see `World`)."""
     found = [*_of_jobs(jobs, pools, policy)]
@@ -164,6 +166,8 @@ def features_of(
         found.append(Feature("caps_power", "policy", about=policy))
     for one in limits:
         found.append(Feature("power_limit", f"sites.{one.site}.power_limit", one.pools[0]))
+    if pauses:
+        found.append(Feature("pauses", "policy", about=policy))
     return tuple(found)
 
 
@@ -179,6 +183,7 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
         for name, (key, asks) in _OF_JOBS.items():
             if asks(job):
                 yield Feature(name, f"{at}.{key}")
+        yield from _moves(job, [pools[p] for p in places])
         if len(places) > 1:
             yield Feature("several_pools", at, about=str(len(places)))
         elif held.intersection(places):
@@ -192,6 +197,11 @@ def _of_jobs(jobs: Jobs, pools: Sequence[Pool], policy: str) -> Iterator[Feature
             for name, (key, asks_on) in _OF_JOBS_ON_POOLS.items():
                 if asks_on(job, p):
                     yield Feature(name, f"{at}.{key}", p)
+
+
+def _moves(job: Job, places: Sequence[Pool]) -> Iterator[Feature]:
+    if job.data_bytes and any(pool.site != job.data_site for pool in places):
+        yield Feature("moves", f"jobs.{job.name}.data")
 
 
 def _of_pool(p: int, pool: Pool) -> Iterator[Feature]:

@@ -100,6 +100,12 @@ class Job:
     mixing_nodes: IntArray | None = None
     """Nodes of each pool that make the whole job, even where the pool has fewer; None if it cannot
     run on several pools at once; shape (n_pools,)."""
+    data_bytes: float = 0.0
+    """What it trains on, which has to be at the site of its pool; 0 if that takes no time. [B]"""
+    data_site: str = ""
+    """The site that has it when a run begins."""
+    state_bytes: float = 0.0
+    """Of one save, which moves with it to another site; 0 if not known. [B]"""
     priority: int = 0
     """The higher, the sooner."""
     preference: tuple[int, ...] = ()

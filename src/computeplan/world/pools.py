@@ -79,6 +79,8 @@ class Pool:
     """Price of having a chip; nan if not given. [currency/s]"""
     retire: Retire | None = None
     """When a node is replaced instead of being repaired."""
+    uplink_bytes_per_s: float = math.inf
+    """Bandwidth of its site to others, for each job; inf where a move takes no time. [B/s]"""
     throttle_frac: float = 0.0
     """Share of the speed of training that is lost when it is hottest."""
     placement: Placement | None = None

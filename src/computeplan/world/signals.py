@@ -61,6 +61,24 @@ class Signal:
         _, at_s = self._turns(time_s)
         return np.asarray(self.values_frac[self._step(at_s)])
 
+    def next_s(self, time_s: float) -> float:
+        """Return when the next step begins after a time of a run; inf if there is none. [s]
+
+        Examples
+        --------
+        >>> nights = Signal(np.array([0.0, 8.0]), np.array([0.5, 1.0]), period_s=24.0)
+        >>> nights.next_s(0.0), nights.next_s(8.0), nights.next_s(50.0)
+        (8.0, 24.0, 56.0)
+        """
+        is_endless = math.isinf(self.period_s)
+        turns = 0 if is_endless else math.floor((time_s + self.begins_s) / self.period_s)
+        for turn in (turns,) if is_endless else (turns, turns + 1):
+            base_s = (turn * self.period_s if turn else 0.0) - self.begins_s
+            i = int(np.searchsorted(base_s + self.times_s, time_s, side="right"))
+            if i < len(self.times_s):
+                return base_s + float(self.times_s[i])
+        return math.inf
+
     def integral(self, from_s: ArrayLike, to_s: ArrayLike) -> FloatArray:
         """Return the integral of the signal over time, in the shape of the arguments. [s]
 

@@ -15,8 +15,9 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import IDLE, PHASES, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
-from computeplan.scheduling.registry import caps, load_policy
+from computeplan.scheduling.registry import caps, load_policy, pauses
 from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
+from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.units import DAY_S
 from computeplan.world.features import Feature, features_of
 from computeplan.world.jobs import Job, Jobs
@@ -90,6 +91,8 @@ class World:
     tenants: TenantTable = field(default_factory=TenantTable)
     services: tuple[Service, ...] = ()
     """Who holds chips beside jobs, by the hour."""
+    site_figures: Mapping[str, tuple[SiteFigure, ...]] = field(default_factory=dict)
+    """What each site takes from the catalogue, with the limits of estimates."""
     at_most_s: float = math.inf
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
     limits: tuple[PowerLimit, ...] = ()
@@ -133,6 +136,7 @@ class World:
             self.services,
             self.limits,
             caps_power=self.caps_power,
+            pauses=pauses(self.decide or load_policy(self.policy)),
         )
 
     @cached_property
@@ -221,7 +225,16 @@ class World:
             usd_per_node_s=train_w * prices + rents,
             kg_per_j=np.array([pool.kg_per_j for pool in self.pools]),
             train_w=train_w,
+            l_per_j=self._water_l_per_j(),
+            courses=self.signals,
         )
+
+    def _water_l_per_j(self) -> FloatArray:
+        """Return the water per facility energy of each pool; nan where none is known. [L/J]"""
+        grid = np.array([pool.grid_water_l_per_j for pool in self.pools])
+        site = np.array([pool.site_water_l_per_j / pool.pue for pool in self.pools])
+        none = np.isnan(grid) & np.isnan(site)
+        return np.where(none, np.nan, np.nan_to_num(grid) + np.nan_to_num(site))
 
     @cached_property
     def wall_s(self) -> FloatArray:
@@ -309,7 +322,15 @@ class World:
         repair_s = place.repair_load_per_node / (place.fault_rate_per_node_s or 1.0)
         if blocked > 1e-6:  # then some run waits for a few repairs
             likely_s += 6 * repair_s
+        likely_s += self._data_way_s(spec, place)
         return min(spec.arrival_s + likely_s + 4 * place.mean_restart_s, self.at_most_s)
+
+    def _data_way_s(self, spec: Job, place: Pool) -> float:
+        """Return how long the data of a job take to the site of a pool from where they lie. [s]"""
+        if not spec.data_bytes or place.site == spec.data_site:
+            return 0.0
+        uplinks = [p.uplink_bytes_per_s for p in (place, *self.pools) if p.site == spec.data_site]
+        return spec.data_bytes / min(place.uplink_bytes_per_s, *uplinks)
 
     def n_arrivals(self, pool: int) -> float:
         """Return about how many arrivals on a pool a run has, as far as it is looked at first."""

@@ -224,3 +224,26 @@ def test_a_mixed_job_waits_for_power_for_all_its_nodes(nodes_with_power, ends):
     ledger = event.play(world, 0, 0, 1, timeline=True)
     check(ledger, world)
     assert np.isfinite(ledger.end_s[0]).tolist() == [True, ends]
+
+
+def test_a_job_over_two_sites_takes_of_each_what_its_part_takes_there():
+    """8 and 8 chips of 1 kW: 24 h at 0.8 of the speed are 30 h at either site."""
+    watts = dict.fromkeys(("compute", "load", "wait", "idle", "repair"), "1 kW")
+    pool = {"chip": "nvidia/h100-sxm", "chips": 8, "power": {"meter": "node", **watts}}
+    prices = {"west": (1.2, "0.05 USD/kWh", "600 g/kWh"), "east": (1.5, "0.1 USD/kWh", "400 g/kWh")}
+    sites = {
+        name: {"pue": pue, "price": price, "carbon": carbon, "pools": {f"{name}ern": pool}}
+        for name, (pue, price, carbon) in prices.items()
+    }
+    job = {"train_for": "24 h", "chips": 16, "mixed": {"efficiency": 0.8}}
+    data = {
+        "computeplan": 1, "name": "two-sites", "policy": "mixed-fifo", "sites": sites,
+        "jobs": {"j": {**job, "checkpoint": {"every": "never"}}}, "simulate": {"runs": 1},
+    }  # fmt: skip
+    (case,) = cp.run(cp.load(data)).cases.values()
+    assert case.by_site.sites == ("west", "east")
+    assert case.values["time_to_train_days"][0] * 24 == pytest.approx(30)
+    kwh = np.array([8 * 30 * 1.2, 8 * 30 * 1.5])
+    assert case.by_site.jobs["energy_kwh"][0] == pytest.approx(kwh)
+    assert case.by_site.jobs["cost_usd"][0] == pytest.approx(kwh * [0.05, 0.1])
+    assert case.by_site.jobs["carbon_kg"][0] == pytest.approx(kwh * [0.6, 0.4])

@@ -338,7 +338,8 @@ def test_the_batch_engine_refuses_services_with_their_line():
 POLICIES = [
     name
     for name in policy_names()
-    if not isinstance(load_policy(name), SharePolicy) and "carbon" not in needs_of(name)
+    if not isinstance(load_policy(name), SharePolicy)
+    and not {"carbon", "water", "prices"} & needs_of(name)
 ]
 
 hourly = st.one_of(

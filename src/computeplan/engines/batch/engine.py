@@ -55,6 +55,8 @@ _WHY = {
     "several_pools": "{about} pools could hold it, so a policy decides",
     "shared_pool": "shares pool {about} with another job",
     "caps_power": "policy {about} holds jobs to a power cap",
+    "moves": "the data of a job lies at another site",
+    "pauses": "policy {about} lets jobs pause",
     "share_spares": "what one pool lacks another may have to spare",
     "found_late": "it is noticed later, when other things have happened",
     "slows": "how fast a job trains changes while it trains",

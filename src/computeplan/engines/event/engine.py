@@ -32,6 +32,7 @@ from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.limits import SiteLimits
+from computeplan.engines.event.moves import moves_of
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
@@ -61,7 +62,7 @@ PLAYS = PLAYED | features(
     " lemons relapse groups uncertain_rate uncertain_step automatic_repair busy_clock busy_repairs"
     " wall_repairs throttle crews crews_after_random crews_after_unlike retire booting_spares"
     " listed_stops late_stops horizon signals services placement slower_across caps_power"
-    " mixed_jobs power_limit"
+    " mixed_jobs power_limit pauses moves"
 )
 
 
@@ -212,7 +213,7 @@ class _Run:
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
-        self.caps = PowerCaps(world)
+        self.caps, self.moves = PowerCaps(world), moves_of(world)
         self.limits = SiteLimits(world, self.caps, *parts[1:], (self._note, *does[:3]))
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
@@ -303,8 +304,9 @@ class _Run:
         from_s = work_s * (1.0 - view.left_frac[index]) if has_begun else 0.0
         self.books.begin(index, now_s)
         stay = _Stay(index, at, now_s, from_s, work_s)
+        moves_s = self.moves.take_s(index, [at], has_begun=has_begun) if self.moves else 0.0
         is_arithmetic = pool.is_quiet and self.is_arithmetic[view.kind[index]][at]
-        if is_arithmetic and not (has_begun and start.restart_s):
+        if is_arithmetic and not moves_s and not (has_begun and start.restart_s):
             self.stays[index] = stay
             end_s = now_s + (work_s - from_s)
             view.place(index, at, end_s)
@@ -314,7 +316,7 @@ class _Run:
             at_s = end_s if ends else until_s
             stay.ending = self.calendar.at(at_s, Rank.JOB_ENDS, then, at, index)
             return
-        job = self._job(stay, start.restart_s if has_begun else None, n)
+        job = self._job(stay, start.restart_s if has_begun else None, n, moves_s)
         view.place(index, at, self._expected_end(job, now_s), n)
         self._begin(job, start.lease_s, now_s)
 
@@ -343,7 +345,9 @@ class _Run:
         whole = job.spec.whole_nodes
         parts = [self._part(index, at, n, n_whole_job=int(whole[at])) for at, n in held]
         restart_s = start.restart_s if has_begun else None
-        job.start(parts, self.world.pools, now_s, work_s, from_s, restart_s)
+        at_pools = [at for at, _ in held]
+        moves_s = self.moves.take_s(index, at_pools, has_begun=has_begun) if self.moves else 0.0
+        job.start(parts, self.world.pools, now_s, work_s, from_s, restart_s, moves_s)
         for at, _ in held:
             self.pools[at].jobs[index] = job
         view.place(index, start.pool, self._expected_end(job, now_s), start.n_nodes, start.more)
@@ -391,14 +395,14 @@ class _Run:
                 f" it can hold {can}"
             )
 
-    def _job(self, stay: _Stay, restart_s: float | None, n_nodes: int) -> Job:
+    def _job(self, stay: _Stay, restart_s: float | None, n_nodes: int, moves_s: float) -> Job:
         """Return the job of a stay, which begins where that did."""
         pool, slower = self.pools[stay.pool], self.factor[stay.job, stay.pool]
         job = self.jobs[stay.job] = self._new_job(stay.job, slower)
         full = int(job.spec.n_nodes[stay.pool])
         parts = [self._part(stay.job, stay.pool, full, n_target=n_nodes)]
         times_s = (stay.start_s, stay.work_s, stay.from_s, restart_s)
-        job.start(parts, self.world.pools, *times_s)
+        job.start(parts, self.world.pools, *times_s, moves_s)
         pool.jobs[stay.job] = job
         return job
 

@@ -220,11 +220,13 @@ class Job:
         work_s: float,
         from_s: float = 0.0,
         restart_s: float | None = None,
+        moves_s: float = 0.0,
     ) -> None:
         """Begin on nodes that it has been given, with what is done of its work.
 
         `work_s` is how long all its replicas train for all of it. One that has run before restarts
-        first, and loads what it saved. On several pools it saves as on the one where that takes
+        first, and loads what it saved. What moves to its site takes `moves_s` before that, and goes
+        on whatever happens to the job. On several pools it saves as on the one where that takes
         longest, and trains at the pace of the slowest.
         """
         spec, places = self.spec, [pools[part.pool] for part in parts]
@@ -245,8 +247,11 @@ class Job:
         if any(spec.storage):
             self._share_storage(self.tiers[0] if self.tiers else plain, save_s)
             self.plan = Schedule(work_s, interval_s, (), save_s, throttle_frac)
+        if moves_s:
+            self.stop_until_s = now_s + moves_s
         if restart_s is not None:
-            self._begin_restart(restart_s)
+            self._begin_restart(restart_s + moves_s)
+        if restart_s is not None or moves_s:
             self._down(now_s)
         elif self.storage is not None:
             self._resume(now_s)
@@ -467,8 +472,10 @@ class Job:
 
     def position_at(self, now_s: float) -> float:
         """Return the work that is done by a time, though it may yet be lost. [s]"""
-        if self.state == TRAINING:
-            return self.stretch.position_s(self.stretch.trained(now_s)[0])
+        is_ready = self.state == DOWN and self.storage is None and now_s > self.ready_s
+        if self.state == TRAINING or is_ready:  # no event tells that a restart is over
+            stretch = self.ahead(now_s)
+            return stretch.position_s(stretch.trained(now_s)[0])
         return self.position_s
 
     def _share_storage(self, tier: Tier, save_s: float) -> None:

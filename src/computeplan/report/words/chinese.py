@@ -336,6 +336,8 @@ _NO_CLOSED_FORM = {
     "services": "服务在作业之外占用芯片（{about}）",
     "caps_power": "调度策略 {about} 把作业限制在功率上限之内",
     "power_limit": "站点功率到上限时作业要让出功率",
+    "moves": "作业的数据在另一个站点",
+    "pauses": "调度策略 {about} 会让作业暂停",
     "replay": "{about}：按日志重放",
     "shrinks": "作业减少副本后继续训练",
     "tiers": "检查点保存到多级存储",

@@ -470,6 +470,8 @@ _NO_CLOSED_FORM = {
     "services": "services hold chips beside the jobs ({about})",
     "caps_power": "policy {about} holds jobs to a power cap",
     "power_limit": "jobs give way where a site may not draw more",
+    "moves": "the data of a job lies at another site",
+    "pauses": "policy {about} lets jobs pause",
     "replay": "{about}: replayed from a log",
     "shrinks": "a job that goes on with fewer replicas",
     "tiers": "checkpoints to several places",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from computeplan.report.words.places_english import amount
+from computeplan.quantities import significant
+from computeplan.report.words.places_english import amount, bar_unit, ranks
 from computeplan.units import HOUR_S
 
 __all__ = ["PLACES", "PLACE_PHRASES"]
@@ -97,10 +98,56 @@ def _varies(v: Values) -> str:
     )
 
 
+_ACCOUNTS = {
+    "energy": "能耗",
+    "cost": "费用",
+    "carbon": "碳排放（位置法）",
+    "carbon_market": "碳排放（市场法）",
+    "water": "用水",
+}
+
+
+def _estimates_of_sites(v: Values) -> str:
+    aims = f"，{v['n_aims']} 个是未经实测的目标值" if v["n_aims"] else ""
+    return f"各情形所依据的 {v['n']} 个站点数字中，{v['n_estimates']} 个是带范围的估计值{aims}"
+
+
+def _ranking(v: Values) -> str:
+    shown = ranks(v, "{text} < {second}（{share}）")
+    n_unsure = sum(not is_sure for *_, is_sure in v["neighbours"])
+    holds = (
+        f"{len(v['neighbours'])} 对相邻名次中有 {n_unsure} 对在站点估计值范围内可能互换"
+        if n_unsure
+        else "在站点估计值范围内始终不变"
+    )
+    return (
+        f"按{_ACCOUNTS[v['account']]}排序：{holds}；由低到高，"
+        f"括号内为保持排在前一情形之后的范围占比：{shown}"
+    )
+
+
+def _ranges(v: Values) -> str:
+    said = []
+    for account, value, low, high, told in v["accounts"]:
+        each = "，".join(
+            f"{place} 的{_NAMES[what]} {significant(a, 4)}～{significant(b, 4)}"
+            for what, place, a, b in told
+        )
+        said.append(
+            f"{_ACCOUNTS[account]} {significant(value, 4)} {bar_unit(v, account)}，合计范围"
+            f" {significant(low, 4)}～{significant(high, 4)}（{each}）"
+        )
+    return f"在站点估计值范围内：{'；'.join(said)}"
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
+    "estimates_of_sites": _estimates_of_sites,
+    "ranking_asked": _ranking,
+    "ranking_beside": _ranking,
+    "ranges_of_case": _ranges,
     "price_needs_rate": "站点 {site}：站点库的电价以 {currency} 计，未给出汇率，不计算费用",
     "carbon_bases": _carbon_bases,
     "varies": _varies,

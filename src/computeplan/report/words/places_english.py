@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from computeplan.quantities import significant
 from computeplan.units import HOUR_S, KWH_J
 
-__all__ = ["PLACES", "PLACE_PHRASES", "amount"]
+__all__ = ["PLACES", "PLACE_PHRASES", "amount", "bar_unit", "ranks"]
 
 Values = Mapping[str, Any]
 
@@ -111,10 +112,79 @@ def _varies(v: Values) -> str:
     )
 
 
+_ACCOUNTS = {
+    "energy": "energy",
+    "cost": "cost",
+    "carbon": "carbon, location based",
+    "carbon_market": "carbon, market based",
+    "water": "water",
+}
+
+
+def _estimates_of_sites(v: Values) -> str:
+    aims = f"; targets or aims that nobody measured: {v['n_aims']}" if v["n_aims"] else ""
+    return (
+        f"figures of places that the cases rest on: {v['n']}; of these, estimates with a range:"
+        f" {v['n_estimates']}{aims}"
+    )
+
+
+def ranks(v: Values, pair: str) -> str:
+    """Return the cases in the order of an account, with how often each stays before the next."""
+    text = ""
+    for first, second, share, is_sure in v["neighbours"]:
+        text = text or first
+        if is_sure and share == 0.5:
+            text = f"{text} = {second}"
+            continue
+        shown = "100 %" if is_sure else f"{min(max(round(share * 100), 1), 99)} %"
+        text = pair.format(text=text, second=second, share=shown)
+    return text
+
+
+def _ranking(v: Values) -> str:
+    shown = ranks(v, "{text} < {second} ({share})")
+    n_unsure = sum(not is_sure for *_, is_sure in v["neighbours"])
+    holds = (
+        f"{n_unsure} of {len(v['neighbours'])} neighbours may change places within the ranges of"
+        " estimates of sites"
+        if n_unsure
+        else "it survives the ranges of estimates of sites"
+    )
+    return (
+        f"order by {_ACCOUNTS[v['account']]}: {holds}; the least first, and in how much of the"
+        f" ranges a case stays behind the one before it: {shown}"
+    )
+
+
+def bar_unit(v: Values, account: str) -> str:
+    """Return the unit of an account, the same in both languages."""
+    units = {"energy": "kWh", "cost": str(v["currency"]), "water": "L"}
+    return units.get(account, "kg")
+
+
+def _ranges(v: Values) -> str:
+    said = []
+    for account, value, low, high, told in v["accounts"]:
+        each = ", ".join(
+            f"{_NAMES[what]} of {place} {significant(a, 4)} to {significant(b, 4)}"
+            for what, place, a, b in told
+        )
+        said.append(
+            f"{_ACCOUNTS[account]} {significant(value, 4)} {bar_unit(v, account)},"
+            f" {significant(low, 4)} to {significant(high, 4)} by all ({each})"
+        )
+    return f"within the ranges of estimates of sites: {'; '.join(said)}"
+
+
 PLACES: dict[str, str | Callable[[Values], str]] = {
     "of_place": _of_place,
     "estimate_of_place": _estimate_of_place,
     "not_of_place": _not_of_place,
+    "estimates_of_sites": _estimates_of_sites,
+    "ranking_asked": _ranking,
+    "ranking_beside": _ranking,
+    "ranges_of_case": _ranges,
     "price_needs_rate": "site {site}: no cost is counted, as the catalogue's price is in"
     " {currency} and no rate of exchange is given",
     "carbon_bases": _carbon_bases,

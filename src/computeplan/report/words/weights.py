@@ -39,6 +39,9 @@ _WEIGHTS = {
     "no_price": 64,
     "not_of_place": 63,
     "price_needs_rate": 63,
+    "ranking_asked": 98,
+    "ranking_beside": 49,
+    "estimates_of_sites": 97,
     # how speeds are known
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,
@@ -93,6 +96,7 @@ _WEIGHTS = {
     "chips": 7,
     "mfus": 6,
     "meters": 5,
+    "ranges_of_case": 12,
 }
 
 

@@ -38,7 +38,9 @@ __all__ = [
     "fifo_backfill",
     "first_fit",
     "least_carbon",
+    "least_cost",
     "least_energy",
+    "least_water",
     "shortest_first",
     "silo",
 ]
@@ -212,9 +214,14 @@ def least_energy(view: View) -> Decision:
 
 
 def _energy_j(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
+    return _by_deadline(view, job, view.energy_j(job, pool), end_s)
+
+
+def _by_deadline(view: View, job: int, takes: float, end_s: float) -> tuple[float, ...]:
+    """Return what a job takes as its cost, where it ends by its deadline; else its end."""
     if end_s > view.jobs.deadline_s[job]:
         return (1.0, end_s, 0.0)
-    return (0.0, view.energy_j(job, pool), end_s)
+    return (0.0, takes, end_s)
 
 
 @needs("watts", "carbon")
@@ -230,7 +237,40 @@ def least_carbon(view: View) -> Decision:
 
 
 def _carbon_kg(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
-    if end_s > view.jobs.deadline_s[job]:
-        return (1.0, end_s, 0.0)
     kg = view.energy_j(job, pool) * float(view.pools.kg_per_j[pool])
-    return (0.0, kg, end_s)
+    return _by_deadline(view, job, kg, end_s)
+
+
+@needs("prices")
+def least_cost(view: View) -> Decision:
+    """Return starts in the order of arrival, each job where it costs the least.
+
+    As least energy, with ``nodes * wall_s * price`` in place of ``energy_j``: the price of a node
+    second is that of its electricity in training, at the price of the site, and of its rent.
+
+    It loses time as least energy does; and money where chips are paid for whether used or not,
+    because what idles meanwhile is not counted.
+    """
+    return start_by_reservation(view, _money)
+
+
+def _money(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
+    node_s = view.nodes(job, pool) * view.wall_s(job, pool)
+    return _by_deadline(view, job, node_s * float(view.pools.usd_per_node_s[pool]), end_s)
+
+
+@needs("watts", "water")
+def least_water(view: View) -> Decision:
+    """Return starts in the order of arrival, each job where it takes the least water.
+
+    As least energy, with ``energy_j * l_per_j``: what cools the site and what power stations take.
+
+    It loses time as least energy does, and carbon and money where dry sites burn coal.
+    """
+    return start_by_reservation(view, _water_l)
+
+
+def _water_l(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
+    water = view.pools.l_per_j
+    l_per_j = math.nan if water is None else float(water[pool])
+    return _by_deadline(view, job, view.energy_j(job, pool) * l_per_j, end_s)

@@ -20,7 +20,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.hf_config import load_config
 from computeplan.specs.catalogue.lookup import load_chip, load_model
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.catalogue.site_figures import site_figures
+from computeplan.specs.catalogue.site_figures import SiteFigure, site_figures
 from computeplan.specs.catalogue.site_series import site_series
 from computeplan.specs.documents.document import Document, KeyPath, dotted, load_document
 from computeplan.specs.documents.paths import apply
@@ -45,6 +45,8 @@ class Catalogue:
     """Plain data of the entries that stand in files of their own, by block and name."""
     sites: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What sites take from the catalogue, by site and key, as a person writes it."""
+    site_figures: dict[str, tuple[SiteFigure, ...]] = field(default_factory=dict)
+    """The same with the limits of estimates, by site."""
     series: dict[tuple[str, str], Series] = field(default_factory=dict)
     """How figures of sites go over the year, by site and figure."""
 
@@ -113,6 +115,7 @@ def resolve(document: Document, folder: Path | None) -> Catalogue:
     return replace(
         catalogue,
         sites=of_sites.taken,
+        site_figures={name: tuple(figures) for name, figures in of_sites.figures.items()},
         series=of_time.found,
         notes=(*notes, *of_sites.notes),
         problems=tuple(dict.fromkeys((*problems, *of_time.problems, *of_sites.problems))),

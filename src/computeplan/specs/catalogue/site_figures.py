@@ -4,7 +4,8 @@ A site is a place of the catalogue if it says so (``place: guangdong``) or has i
 that are absent are taken: a scenario that writes ``pue``, ``carbon`` and ``price`` keeps its
 numbers whatever it calls its sites, and ``price: null`` counts no money. ``price: contracted``
 takes what data centres there pay by contract instead of the posted price of a steady load. Each
-figure that is taken is a note; of an estimate the note tells its range.
+figure that is taken is a note; of an estimate the note tells its range. The same stands in
+`SiteFigure`, with its limits, for what is computed from it (``study/ranges.py``).
 """
 
 from __future__ import annotations
@@ -35,10 +36,32 @@ from computeplan.specs.logs.series import Series
 from computeplan.specs.money import Money
 from computeplan.units import CURRENCIES, KWH_J
 
-__all__ = ["SiteFigures", "site_figures"]
+__all__ = ["SiteFigure", "SiteFigures", "site_figures"]
 
 PRICES = ("posted", "contracted")
 """Words for a price of the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFigure:
+    """A figure that a site takes from the catalogue; one figure at two sites is equal to itself."""
+
+    what: str
+    """Key of the site."""
+    place: str
+    """The place that says it."""
+    basis: str
+    """What it is: measured, target, usual; posted, energy, paid, press, aim."""
+    value: float
+    low: float
+    high: float
+    """The value and its limits, the same where it is no estimate; in SI, money in the currency of
+    the place."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is one number."""
+        return self.low == self.high
 
 
 @dataclass
@@ -47,6 +70,8 @@ class SiteFigures:
 
     taken: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Values as a person writes them, by site and key."""
+    figures: dict[str, list[SiteFigure]] = field(default_factory=dict)
+    """The same in SI with limits, by site."""
     notes: list[Note] = field(default_factory=list)
     """Each figure, and what is missing."""
     problems: list[Problem] = field(default_factory=list)
@@ -193,6 +218,7 @@ def _taken(
         found.notes.append(note("price_needs_rate", site=name, currency=point.currency))
         return None
     found.notes.append(_note(name, key, one))
+    found.figures.setdefault(name, []).append(_figure(key, one))
     return one.fact.text if key == "carbon" and one.fact.text else _text(key, point)
 
 
@@ -217,6 +243,14 @@ def _text(key: str, point: Any) -> Any:
     if key == "power_limit":
         return f"{point:.6g} W"
     return f"{point.amount * KWH_J:.6g} {point.currency}/kWh"
+
+
+def _figure(key: str, one: Found) -> SiteFigure:
+    """Return a figure with its limits; only those of an estimate have a range."""
+    fact: Fact[Any] = one.fact
+    value = _bare(fact.point)
+    ends = (_bare(fact.low), _bare(fact.high)) if fact.is_estimate else (value, value)
+    return SiteFigure(key, one.place.name, one.what, value, *ends)
 
 
 def _note(name: str, key: str, one: Found) -> Note:
