@@ -196,11 +196,12 @@ def test_a_tariff_that_steps_is_booked_as_by_hand(play):
     """It is 1 until 20 s and 5 from then on; four nodes of one chip, one spare, a fault at 25 s."""
     ledger = play(with_signals(world_of(), steps(20.0, 5.0)), (25.0, 0, 0, True, 5.0, 60.0))
     job, unallocated = ledger.weighted("s0")[0, :, 0]
-    first = 20 + 5 * 5  # in 25 s of 20 kept, 3 lost and 2 saving
-    rest = (100 - 20 + 8) * 5  # 80 of training, 8 of saving
-    assert job[TRAIN] == pytest.approx(4 * (first * 20 / 25 + rest * 80 / 88))
-    assert job[LOST] == pytest.approx(4 * first * 3 / 25)
-    assert job[SAVE] == pytest.approx(4 * (first * 2 / 25 + rest * 8 / 88))
+    first = (
+        10 + (9 + 5) + 3 * 5
+    )  # training to 10, from 11 to 21, and from 22 to 25 s, which is lost
+    assert job[TRAIN] == pytest.approx(4 * (first * 20 / 23 + 80 * 5))
+    assert job[LOST] == pytest.approx(4 * first * 3 / 23)
+    assert job[SAVE] == pytest.approx(4 * (1 + 5 + 8 * 5))  # from 10 and 21 s, and 8 times later
     assert job[RESTART] == pytest.approx(4 * 5 * 5)
     assert unallocated[REPAIR] == pytest.approx(60 * 5)
     assert unallocated[IDLE] == pytest.approx(45 + 5 * ((1000 - 85) + 4 * (1000 - 118)))

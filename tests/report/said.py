@@ -52,6 +52,7 @@ PLACE = {
 }  # fmt: skip
 
 NOTES = {
+    "mixed_across_sites": [{"job": "j", "sites": ("west", "east")}],
     "service_beyond_pools": [{"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64}],
     "chips_unused": [
         {

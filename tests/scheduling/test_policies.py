@@ -451,12 +451,14 @@ def test_a_mixed_job_takes_the_fast_nodes_first_and_what_makes_it_whole():
     seen = mixed_view([3, 5], [job])
     (start,) = mixed.mixed_fifo(seen).start
     assert (start.pool, start.n_nodes, start.more) == (0, 3, ((1, 2),))
-    assert seen.wall_on_parts_s(0, [(0, 3), (1, 2)]) == pytest.approx(1 / (0.8 * (0.075 + 1 / 60)))
+    assert seen.wall_on_parts_s(0, [(0, 3), (1, 2)]) == pytest.approx(
+        13 / 12 / (0.8 * (0.075 + 1 / 60))
+    )
 
 
 @pytest.mark.parametrize(("wall_s", "is_mixed"), [(12.0, False), (20.0, True)])
 def test_a_mixed_job_runs_on_one_pool_where_it_ends_sooner(wall_s, is_mixed):
-    """3/4 on a and 1/3 on b take 1 / 0.8 / (0.075 + 1/3 / wall): 12.2 and 13.6 s."""
+    """3/4 on a and 1/3 on b take 13/12 / 0.8 / (0.075 + 1/3 / wall): 13.2 and 14.8 s."""
     job = {"nodes": [4, 6], "whole": [4, 6], "wall": [10.0, wall_s]}
     (start,) = mixed.mixed_fifo(mixed_view([3, 6], [job])).start
     found = (start.pool, start.n_nodes, start.more)

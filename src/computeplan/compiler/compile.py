@@ -77,8 +77,8 @@ def compile_world(scenario: Scenario) -> World:
     all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
     notes += [*of_workloads, *_rate(scenario)]
     for p, pool in enumerate(pools):
-        spec, chip = scenario.pool(pool.name), scenario.chip_of(pool.name)
-        pools[p], of_power = powered(pool, spec, chip, all_jobs, p)
+        of_spec = scenario.pool(pool.name), scenario.chip_of(pool.name)
+        pools[p], of_power = powered(pool, *of_spec, all_jobs, p)
         notes += of_power
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     services, of_services = services_of(scenario, pools)
@@ -103,9 +103,7 @@ def compile_world(scenario: Scenario) -> World:
     )
     check_feasible(scenario, world)
     limits, of_limits = limits_of(scenario, world)
-    if limits or of_limits:
-        world = replace(world, limits=limits, notes=(*world.notes, *of_limits))
-    return world
+    return replace(world, limits=limits, notes=(*world.notes, *of_limits))
 
 
 def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:

@@ -57,8 +57,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         notes += of_place
     if model and job.seq:
         notes += beyond_context(name, model, job.seq)
-    misfits = [p.misfit for p in on if p.misfit]
-    if misfits and not any(p.n_whole for p in on):
+    if (misfits := [p.misfit for p in on if p.misfit]) and not any(p.n_whole for p in on):
         raise InfeasibleError("\n".join(misfits))
     compiled = Job(
         name=name,
@@ -93,11 +92,18 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         mixing_nodes=np.array([p.n_whole for p in on], dtype=np.int64) if can_mix else None,
     )
     if job.mixed and can_mix:
-        notes.append(note("mixed_efficiency", job=name, frac=job.mixed.efficiency))
-        sites = dict.fromkeys(at.pool.site for at, p in zip(places, on, strict=True) if p.n_whole)
-        if len(sites) > 1:
-            notes.append(note("mixed_across_sites", job=name, sites=tuple(sites)))
+        may_hold = [at for at, p in zip(places, on, strict=True) if p.n_whole]
+        notes += _of_mixing(name, job.mixed.efficiency, may_hold)
     return compiled, (*notes, *quoted(misfits))
+
+
+def _of_mixing(name: str, efficiency: float, may_hold: Sequence[JobOnPool]) -> list[Note]:
+    """Return what a reader must know of a job that may run on several pools at once."""
+    notes = [note("mixed_efficiency", job=name, frac=efficiency)]
+    sites = tuple(dict.fromkeys(at.pool.site for at in may_hold))
+    if len(sites) > 1:
+        notes.append(note("mixed_across_sites", job=name, sites=sites))
+    return notes
 
 
 def n_sequences(job: JobSpec) -> int | None:

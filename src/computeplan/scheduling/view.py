@@ -304,8 +304,11 @@ class View:
         """Return how long a mixed job that waits is expected to run on its parts. [s]"""
         mixing, kind = self.jobs.mixing, self.kind[job]
         assert mixing is not None
-        rates = (n / mixing.n_nodes[kind, p] / mixing.wall_s[kind, p] for p, n in parts)
-        return self.left(job) / float(sum(rates) * mixing.frac[kind])
+        made = [n / mixing.n_nodes[kind, p] for p, n in parts]
+        rate = sum(
+            share / mixing.wall_s[kind, p] for share, (p, _) in zip(made, parts, strict=True)
+        )
+        return self.left(job) * max(sum(made), 1.0) / float(rate * mixing.frac[kind])
 
     def left(self, job: int) -> float:
         """Return the work that is left of a job, in the unit of its kind."""

@@ -452,8 +452,9 @@ class _Play:
             ((pool, n_nodes),) = held.items()
             return Fraction(float(table.speed[kind, pool])) * n_nodes / self.view.nodes(job, pool)
         whole, wall_s = table.mixing.n_nodes[kind], table.mixing.wall_s[kind]
-        rates = (Fraction(n, int(whole[p])) / Fraction(float(wall_s[p])) for p, n in held.items())
-        return sum(rates, Fraction(0)) * Fraction(float(table.mixing.frac[kind]))
+        made = {p: Fraction(n, int(whole[p])) for p, n in held.items()}
+        rate = sum((share / Fraction(float(wall_s[p])) for p, share in made.items()), Fraction(0))
+        return rate * Fraction(float(table.mixing.frac[kind])) / max(1, sum(made.values()))
 
 
 # -- what is compared ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
@@ -120,6 +120,14 @@ class Job:
     def whole_nodes(self) -> IntArray:
         """Nodes of each pool that make the whole job; shape (n_pools,)."""
         return self.n_nodes if self.mixing_nodes is None else self.mixing_nodes
+
+    def mixing_frac_of(self, parts: Iterable[tuple[int, int]]) -> float:
+        """Return the share of what nodes of several pools train apart that it trains on them.
+
+        Nodes are whole, so that parts may make a little more than the job: that brings nothing.
+        """
+        made = sum(n / int(self.whole_nodes[pool]) for pool, n in parts)
+        return self.mixing_frac / max(made, 1.0)
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""

@@ -1,4 +1,7 @@
-"""The world: a scenario compiled to SI numbers, the only thing an engine reads."""
+"""The world: a scenario compiled to SI numbers, the only thing an engine reads.
+
+Long because all that engines, policies and closed forms derive from its parts stands here once.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines.batch import engine as batch
 from computeplan.engines.event import engine as event
-from computeplan.errors import ComputePlanError, InfeasibleError
+from computeplan.errors import ComputePlanError, InfeasibleError, ScenarioError
 from computeplan.ledger import BLOCKED, IDLE, LOST, RESTART, TRAIN
 from computeplan.scheduling.decision import Decision, Start
 from computeplan.scheduling.registry import may_mix
@@ -164,7 +164,8 @@ def test_many_mixed_jobs_hold_no_node_twice(seed, sizes, checkpoint):
 
 def test_nodes_of_different_sizes_make_a_whole_job(monkeypatch):
     """Of 10 chips 1 on p, 4 to a node, and 3 on q, 2 to a node: 1/3 + 4/5 are more than needed."""
-    data = scenario_of({"p": 4, "q": 8}, chips=10, **MIXED).document.data
+    data = scenario_of({"p": 4, "q": 8}, **MIXED).document.data
+    data["jobs"]["j"]["chips"] = 10
     for pool, n in (("p", 4), ("q", 2)):
         data["sites"]["s"]["pools"][pool]["chips_per_node"] = n
     ledger, world = play(monkeypatch, cp.load(data), [], [])
@@ -204,13 +205,13 @@ def test_what_is_not_one_whole_job_is_refused(monkeypatch, more, why):
         event.play(world, 0, 0, 1)
 
 
-@pytest.mark.parametrize(("nodes_with_power", "ends"), [(4.5, False), (5.5, True)])
-def test_a_mixed_job_waits_for_power_for_all_its_nodes(nodes_with_power, ends):
+@pytest.mark.parametrize(("nodes_with_power", "begins_s"), [(5.2, 33.0), (6.2, 0.0)])
+def test_a_mixed_job_waits_for_power_for_all_its_nodes(nodes_with_power, begins_s):
     """Each pool alone has power for its part; together they need that of five nodes.
 
-    A job of one node runs first either way.
+    A job of one node runs first, and saves three times in its 33 s.
     """
-    scenario = scenario_of({"p": 3, "q": 2}, **MIXED)
+    scenario = scenario_of({"p": 3, "q": 3}, **MIXED)
     one = {"train_for": "30 s", "chips": 1, "checkpoint": SAVES, "mixed": {"efficiency": 1.0}}
     data = scenario.document.data
     data["jobs"] = {"first": one, "j": data["jobs"]["j"]}
@@ -218,12 +219,15 @@ def test_a_mixed_job_waits_for_power_for_all_its_nodes(nodes_with_power, ends):
     data["simulate"] = {"horizon": "1 h"}
     plain = compile_world(cp.load(data))
     idle_w, train_w = plain.node_w[0, IDLE], plain.node_w[0].max()
-    limit_w = 5 * idle_w + nodes_with_power * (train_w - idle_w)
+    limit_w = 6 * idle_w + nodes_with_power * (train_w - idle_w)
     data["sites"]["s"] |= {"power_limit": f"{limit_w} W", "over_limit": "pause"}
     world = compile_world(cp.load(data))
     ledger = event.play(world, 0, 0, 1, timeline=True)
     check(ledger, world)
-    assert np.isfinite(ledger.end_s[0]).tolist() == [True, ends]
+    assert ledger.first_start_s[0].tolist() == pytest.approx([0.0, begins_s])
+    data["sites"]["s"]["power_limit"] = f"{6 * idle_w + 4.5 * (train_w - idle_w)} W"
+    with pytest.raises(ScenarioError, match="pause"):  # it could never start
+        compile_world(cp.load(data))
 
 
 def test_a_job_over_two_sites_takes_of_each_what_its_part_takes_there():

@@ -356,7 +356,8 @@ class _Run:
     def _work_on_parts_s(self, index: int, held: Sequence[tuple[int, int]]) -> tuple[float, float]:
         """Return how long a mixed job trains on its parts, and how long at nominal speed. [s]"""
         kind = self.world.jobs.kinds[self.view.kind[index]]
-        rates = [kind.mixing_frac * n / kind.whole_nodes[p] for p, n in held]
+        frac = kind.mixing_frac_of(held)
+        rates = [frac * n / kind.whole_nodes[p] for p, n in held]
         train_s = [self.train_s[index, p] for p, _ in held]
         longer_s = [self.train_s[index, p] * self.factor[index, p] for p, _ in held]
         return 1.0 / sum(map(truediv, rates, longer_s)), 1.0 / sum(map(truediv, rates, train_s))

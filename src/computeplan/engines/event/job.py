@@ -236,7 +236,8 @@ class Job:
         plain = Tier("", 1, save_s, 0.0, 0.0, len(SURVIVES) - 1)
         if not self.tiers and interval_s < math.inf:
             self.tiers = (plain,)
-        self.mixing_frac = spec.mixing_frac if len(parts) > 1 else 1.0
+        held = [(part.pool, part.n_nodes) for part in parts]
+        self.mixing_frac = spec.mixing_frac_of(held) if len(parts) > 1 else 1.0
         self.varies = len(parts) > 1 or any(map(is_slowed, places))
         self.allocation = Allocation(parts, spec.shrinking)
         self.position_s = self.from_s = from_s
