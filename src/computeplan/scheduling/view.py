@@ -304,11 +304,10 @@ class View:
         """Return how long a mixed job that waits is expected to run on its parts. [s]"""
         mixing, kind = self.jobs.mixing, self.kind[job]
         assert mixing is not None
-        made = [n / mixing.n_nodes[kind, p] for p, n in parts]
-        rate = sum(
-            share / mixing.wall_s[kind, p] for share, (p, _) in zip(made, parts, strict=True)
-        )
-        return self.left(job) * max(sum(made), 1.0) / float(rate * mixing.frac[kind])
+        made = {p: n / float(mixing.n_nodes[kind, p]) for p, n in parts}
+        rate = sum(share / float(mixing.wall_s[kind, p]) for p, share in made.items())
+        lasts = max(sum(made.values()), 1.0) / (rate * float(mixing.frac[kind]))
+        return self.left(job) * lasts
 
     def left(self, job: int) -> float:
         """Return the work that is left of a job, in the unit of its kind."""
