@@ -141,10 +141,10 @@ class PoolTable:
 class Running:
     """A job that holds nodes. `end_s` is when it is expected to end.
 
-    A mixed job holds those of further pools too: `more` are pools and nodes.
+    A mixed job holds those of further pools too: `more` are pools and nodes, `parts` all of them.
     """
 
-    __slots__ = ("end_s", "job", "more", "n_nodes", "pool", "start_s")
+    __slots__ = ("end_s", "job", "more", "n_nodes", "parts", "pool", "start_s")
 
     def __init__(
         self,
@@ -157,11 +157,7 @@ class Running:
     ) -> None:
         self.job, self.pool, self.n_nodes = job, pool, n_nodes
         self.start_s, self.end_s, self.more = start_s, end_s, more
-
-    @property
-    def parts(self) -> Parts:
-        """Pools, and the nodes of each that it holds."""
-        return ((self.pool, self.n_nodes), *self.more)
+        self.parts: Parts = ((pool, n_nodes), *more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,7 +412,7 @@ class View:
         self.held[run.pool] += n_nodes - run.n_nodes
         for key in self.held_by_key:
             self._count(key, job, run.pool, n_nodes - run.n_nodes)
-        run.n_nodes = n_nodes
+        run.n_nodes, run.parts = n_nodes, ((run.pool, n_nodes),)  # no mixed job is resized
         bisect.insort(self.ends[run.pool], (run.end_s, job, n_nodes))
         self.shrinking.pop(job, None)
         self.n_changes += 1
