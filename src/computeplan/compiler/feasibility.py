@@ -12,6 +12,7 @@ from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.scheduling.registry import load_policy, mixes, needs_of, policy_names
 from computeplan.specs.scenario import Scenario
 from computeplan.units import DAY_S, YEAR_S
+from computeplan.world.jobs import Job
 from computeplan.world.world import World
 
 __all__ = ["check_feasible", "check_size"]
@@ -81,11 +82,15 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
     if "home" in needs_of(world.policy) and len(world.pools) > 1:
         for job in world.jobs.kinds:
             if job.home < 0:
-                at = ("jobs", job.name)
-                if job.name not in scenario.jobs:
-                    at = ("workloads", job.name.partition("/")[0])
                 only = f"policy {world.policy} runs each job on its home pool only"
-                yield document.problem(at, f"home is missing: {only}")
+                yield document.problem(_path_of(scenario, job), f"home is missing: {only}")
+
+
+def _path_of(scenario: Scenario, job: Job) -> tuple[str, str]:
+    """Return where a kind of job is written: by itself, or with its workload."""
+    if job.name in scenario.jobs:
+        return "jobs", job.name
+    return "workloads", job.name.partition("/")[0]
 
 
 def _too_many_nodes(scenario: Scenario, world: World) -> Iterator[Problem]:
@@ -107,16 +112,13 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
         if job.mixing_frac and not job.n_nodes.any():
             wanted = zip(world.pools, job.whole_nodes, strict=True)
             if sum(pool.n_nodes / n for pool, n in wanted if n) < 1:
-                at = ("jobs", job.name)
-                if job.name not in scenario.jobs:
-                    at = ("workloads", job.name.partition("/")[0])
                 nodes = " or ".join(
                     f"{n} nodes of {p.name}, which has {p.n_nodes}"
                     for p, n in zip(world.pools, job.whole_nodes, strict=True)
                     if n
                 )
                 message = f"is larger than all pools together: it is {nodes}"
-                yield scenario.document.problem(at, message)
+                yield scenario.document.problem(_path_of(scenario, job), message)
             continue
         if job.name not in scenario.jobs:
             continue  # of a workload, which has looked already

@@ -26,7 +26,7 @@ WEIGHTS = ("seconds", "slow", "capped")  # of the ledger; signals follow
 
 FULL = (1.0,) * len(PHASES)  # the share of the power of each phase that is drawn without a cap
 
-Stalls = tuple[FloatArray, FloatArray]
+Stalls = tuple[FloatArray | tuple[float, ...], FloatArray | tuple[float, ...]]
 """Beginnings and ends of saving. [s]"""
 INSTANT = 1e-7  # a remainder of training shorter than this is rounding [s]
 

@@ -300,11 +300,9 @@ class _Run:
         pool.nodes.n_promised += n
         pool.nodes.give_many(index, n, now_s)
         work_s = self.train_s[index, at] * self.factor[index, at]
-        has_begun = index in view.left_frac
-        from_s = work_s * (1.0 - view.left_frac[index]) if has_begun else 0.0
-        self.books.begin(index, now_s)
+        has_begun, done_frac, moves_s = self._take_up(index, [at], now_s)
+        from_s = work_s * done_frac
         stay = _Stay(index, at, now_s, from_s, work_s)
-        moves_s = self.moves.take_s(index, [at], has_begun=has_begun) if self.moves else 0.0
         is_arithmetic = pool.is_quiet and self.is_arithmetic[view.kind[index]][at]
         if is_arithmetic and not moves_s and not (has_begun and start.restart_s):
             self.stays[index] = stay
@@ -319,6 +317,17 @@ class _Run:
         job = self._job(stay, start.restart_s if has_begun else None, n, moves_s)
         view.place(index, at, self._expected_end(job, now_s), n)
         self._begin(job, start.lease_s, now_s)
+
+    def _take_up(self, index: int, pools: Sequence[int], now_s: float) -> tuple[bool, float, float]:
+        """Note that a job holds nodes of pools.
+
+        Return whether it ran before, what is done of it, and how long what it needs is on its way.
+        """
+        self.books.begin(index, now_s)
+        has_begun = index in self.view.left_frac
+        done_frac = 1.0 - self.view.left_frac[index] if has_begun else 0.0
+        moves_s = self.moves.take_s(index, pools, has_begun=has_begun) if self.moves else 0.0
+        return has_begun, done_frac, moves_s
 
     def _begin(self, job: Job, lease_s: float, now_s: float) -> None:
         """Await the end of a job that begins, or of its lease."""
@@ -337,17 +346,13 @@ class _Run:
         for at, n in held:
             self.pools[at].nodes.n_promised += n
             self.pools[at].nodes.give_many(index, n, now_s)
-        self.books.begin(index, now_s)
+        has_begun, done_frac, moves_s = self._take_up(index, [at for at, _ in held], now_s)
         work_s, nominal_s = self._work_on_parts_s(index, held)
-        has_begun = index in view.left_frac
-        from_s = work_s * (1.0 - view.left_frac[index]) if has_begun else 0.0
         job = self.jobs[index] = self._new_job(index, work_s / nominal_s)
         whole = job.spec.whole_nodes
         parts = [self._part(index, at, n, n_whole_job=int(whole[at])) for at, n in held]
         restart_s = start.restart_s if has_begun else None
-        at_pools = [at for at, _ in held]
-        moves_s = self.moves.take_s(index, at_pools, has_begun=has_begun) if self.moves else 0.0
-        job.start(parts, self.world.pools, now_s, work_s, from_s, restart_s, moves_s)
+        job.start(parts, self.world.pools, now_s, work_s, work_s * done_frac, restart_s, moves_s)
         for at, _ in held:
             self.pools[at].jobs[index] = job
         view.place(index, start.pool, self._expected_end(job, now_s), start.n_nodes, start.more)
@@ -657,7 +662,7 @@ class _Run:
             self._start_deferred(now_s)
             return False
         for n_before, start in enumerate(decision.start):
-            if start.more and not self._has_power(start):
+            if not self._has_power(start):
                 continue  # it waits as for nodes
             if n_before and self._were_taken(start):
                 return bool(view.queue)
@@ -682,8 +687,9 @@ class _Run:
 
     def _has_power(self, start: Start) -> bool:
         """Return whether the sites of a mixed job have power for all its nodes together."""
-        held = [(pool.index, n) for pool, n in self._asked(start)]
-        return not self.limits.at or self.limits.has_room(held)
+        if not (start.more and self.limits.at):
+            return True
+        return self.limits.has_room([(pool.index, n) for pool, n in self._asked(start)])
 
     def _free_nodes(self, decision: Decision, now_s: float) -> bool:
         """Stop jobs, and let others shrink; return whether there is any."""
@@ -725,8 +731,8 @@ class _Run:
         """
         starts, self.deferred, waits = self.deferred, [], set[int]()
         for start in starts:
-            held = self._asked(start)
-            can = start.job in self.view.queue and all(n <= self._room(pool) for pool, n in held)
+            has_room = all(n <= self._room(pool) for pool, n in self._asked(start))
+            can = start.job in self.view.queue and has_room and self._has_power(start)
             at = {start.pool, *(pool for pool, _ in start.more)}
             if can and waits.isdisjoint(at):
                 self._start(start, now_s)

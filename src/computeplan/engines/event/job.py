@@ -17,8 +17,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from computeplan import ledger
 from computeplan.engines.event.allocation import Allocation, Part
 from computeplan.engines.event.books import Books
@@ -170,8 +168,7 @@ class Job:
         elif self.is_saving:
             self._book(SAVE, now_s)
         elif self.state in (WAITING, SAVING) and now_s > self.since_s:
-            stands = np.array([self.since_s]), np.array([now_s])
-            self.allocation.train(self.since_s, now_s, 0.0, (), stands)
+            self.allocation.train(self.since_s, now_s, 0.0, (), ((self.since_s,), (now_s,)))
             self.since_s = now_s
 
     def _book(self, phase: int, until_s: float) -> None:

@@ -67,9 +67,8 @@ def _on_several(view: View, job: int, free: Sequence[int]) -> list[tuple[int, in
     if not view.can_mix(job):
         return []
     parts = list[tuple[int, int]]()
-    wall_s = {pool: view.wall_on_parts_s(job, [(pool, 1)]) for pool in view.pools_to_mix(job)}
-    whole_s = {pool: wall_s[pool] / view.nodes_to_whole(job, pool, ()) for pool in wall_s}
-    for pool in sorted(whole_s, key=whole_s.__getitem__):
+    whole = [(pool, view.nodes_to_whole(job, pool, ())) for pool in view.pools_to_mix(job)]
+    for pool, _ in sorted(whole, key=lambda part: view.wall_on_parts_s(job, [part])):
         lacking = view.nodes_to_whole(job, pool, parts)
         if n_nodes := min(lacking, free[pool]):
             parts.append((pool, n_nodes))
