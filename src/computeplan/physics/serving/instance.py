@@ -90,9 +90,6 @@ class Speed:
     call_s: Any
     """Latency of a message among tensor or expert parallel ranks of a server, where it is below
     that of the general library of collectives. [s]"""
-    expert_memory_frac: Any = None
-    expert_peak_frac: Any = None
-    """The two shares of routed experts, where they have their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 LEAST_ROOM_BYTES = 2e9
-"""Room for the cache on a rank below which an engine does not start in practice. An estimate. [B]"""
+"""Room for the cache on a rank below which an engine does not start. An estimate. [B]"""
 
 
 def weight_bytes(instance: Instance) -> FloatArray:

@@ -79,10 +79,12 @@ class Terms:
     again_s: Any
     """To read what earlier chunks of a prompt cached, at the rate of streaming kernels. [s]"""
     batch: Any
+    n_in: Any
     n_out: Any
     accepted: Any
     draft_factor: Any
-    """Sequences, tokens of an answer, tokens of a step and sequence, and drafts over a step."""
+    """Sequences, tokens of a prompt and an answer, tokens a step yields a sequence, and a step with
+    its drafts over one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def terms_of(
         prompt_part=new / rows,
         again_s=again / rate,
         batch=batch,
+        n_in=n_in,
         n_out=n_out,
         accepted=accepted,
         draft_factor=1.0 + drafted / instance.shape.layers,

@@ -53,6 +53,10 @@ LEAST_CORE = 0.4
 """Share of the half-precision peak that the attention core reaches at least where products of few
 rows reach less: its rows are cached tokens. Of flash kernels for decoding and prompts; an
 estimate."""
+SORT_BYTES, ACTIVATE_BYTES = 20.0, 12.0
+"""Bytes moved for one number of one copy of a token on its way to its expert and back, and for one
+of the expert's inner width: 10 and 6 are counted (``steptime.experts``), and such kernels take
+twice as long as a stream. Between one and three times the fit to published rows hardly changes."""
 STATE_BYTES = 4.0
 """Of a number of the state that takes the place of keys and values; kept in single precision."""
 
@@ -82,6 +86,8 @@ class Work:
     experts_read_s: Any
     experts_s: Any
     """The same of routed experts."""
+    around_s: Any
+    """To sort tokens by expert and back, and what activation functions move."""
     cache_s: Any
     core_s: Any
     """Reading the cache, and the attention core at the half-precision peak."""
@@ -226,17 +232,16 @@ def step_s(speed: Speed, work: Work, *, alone: bool = True) -> FloatArray:
         [s]
     """
     e, c = speed.memory_frac, speed.peak_frac
-    of_experts = e if speed.expert_memory_frac is None else speed.expert_memory_frac
-    peak_experts = c if speed.expert_peak_frac is None else speed.expert_peak_frac
     linear = np.hypot(work.weights_s / e, work.products_s / c)
-    linear = linear + np.hypot(work.experts_read_s / of_experts, work.experts_s / peak_experts)
+    linear = linear + np.hypot(work.experts_read_s / e, work.experts_s / c)
+    linear = linear + work.around_s / e
     core = np.maximum(work.cache_s / e, work.core_s / np.maximum(c, LEAST_CORE))
     host = work.n_layers * speed.layer_s + work.rows * speed.sequence_s
     found: FloatArray = linear + core + work.messages_s + work.n_messages * speed.call_s + host
     return found + speed.start_s if alone else found
 
 
-def _row_work(instance: Instance, rows: Any, *, logits: bool) -> tuple[Any, Any, Any, Any]:
+def _row_work(instance: Instance, rows: Any, *, logits: bool) -> tuple[Any, Any, Any, Any, Any]:
     """Return reading and multiplying, of routed experts apart, for rows of an instance. [s]"""
     shape, split, rank, formats = instance.shape, instance.split, instance.rank, instance.formats
     rate = rank.memory_bytes_per_s * HBM_FRAC
@@ -255,14 +260,17 @@ def _row_work(instance: Instance, rows: Any, *, logits: bool) -> tuple[Any, Any,
         read = read + weights.embedding / split.tp * formats.outside / rate
         products = products + 2.0 * weights.embedding / split.tp * own / rank.half_flop_per_s
     if shape.moe is None:
-        return read, products, 0.0 * own, 0.0 * own
+        return read, products, 0.0 * own, 0.0 * own, 0.0 * own
     routed = n_experts * weights.routed / (split.tp * split.dp)
     met = shape.moe.top_k / shape.moe.experts
     in_flight = rows / split.pp
     hit = 1.0 - (1.0 - met) ** in_flight
     experts_read = routed * hit * formats.experts / rate
     experts = 2.0 * routed * met * in_flight / rank.expert_flop_per_s
-    return read, products, experts_read, experts
+    copies = n_experts * in_flight * shape.moe.top_k / split.ep
+    cut = split.tp * split.dp / split.ep
+    each = SORT_BYTES * expert_width(shape) + ACTIVATE_BYTES * shape.moe.expert_ffn / cut
+    return read, products, experts_read, experts, copies * each / rate
 
 
 def _messages(instance: Instance, rows: Any) -> tuple[Any, Any, float]:
