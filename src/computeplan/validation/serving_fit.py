@@ -67,9 +67,12 @@ FEWEST_ROWS, FEWEST_OF_CHIP = 3, 8
 LOSS_SCALE = 0.1
 BOUNDS = {"memory": (0.03, 1.12), "peak": (0.02, 0.95), "start": (5e-4, 0.2), "seq": (1e-6, 2e-4)}
 """Of 85 % of the data sheet's bandwidth, so that 1.12 is 95 %; of the dense peak; [s]."""
+USUAL_HOST = (2e-3, 1e-5)
+"""What a host usually takes, a step and a sequence. [s]"""
 USUAL, PULL = (0.9, 0.45), 0.1
 """Shares of bandwidth and peak that others have, and what a share e times as large costs: as much
-as one row that is 10 % off. Rows of small batches alone say nothing of the peak."""
+as one row that is 10 % off; the same for the host. Rows of small batches alone say nothing of the
+peak."""
 STARTS = ((0.9, 0.4), (0.5, 0.2))
 TPS = (1.0, 2.0, 4.0, 8.0)
 """Tensor parallel ranks to choose from where a row does not say; the best one counts."""
@@ -375,10 +378,11 @@ def fit_hosts(rows: Sequence[Priced]) -> dict[str, HostEntry]:
             numbers = np.exp(logs)
             shares = numbers[2:].reshape(-1, 2)[place]
             speed = _speed(mine, shares[:, 0], shares[:, 1], numbers[0], numbers[1])
-            return np.append(stack.errors(speed), _pull(logs[2:]))
+            host = PULL * (logs[:2] - np.log(USUAL_HOST))
+            return np.concatenate([stack.errors(speed), _pull(logs[2:]), host])
 
         limits = [BOUNDS["start"], BOUNDS["seq"]] + [BOUNDS["memory"], BOUNDS["peak"]] * len(names)
-        start = np.log([2e-3, 1e-5, *STARTS[0] * len(names)])
+        start = np.log([*USUAL_HOST, *STARTS[0] * len(names)])
         logs = _least(errors, [start], np.log(limits).T)
         start_s, sequence_s = np.exp(logs[:2])
         found[engine] = HostEntry(
