@@ -26,6 +26,7 @@ COMMANDS = {
     "import": "Turn a job trace from elsewhere into the jobs of a scenario.",
     "step": "Price a step of training: time, memory, the best layouts.",
     "mix": "Price one job on chips of several kinds: how to split it, what it loses.",
+    "serve-plan": "Find how many chips of which kind serve a model's requests.",
     "validate": "Compare published measurements with what is said of them.",
     "plot": "Draw the figures of a saved result again.",
     "chips": "List the chips of the catalogue, or show one with its sources.",
@@ -48,10 +49,10 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = "catalogue" if cmd_name in ("chips", "models") else cmd_name
+        module = "catalogue" if cmd_name in ("chips", "models") else cmd_name.replace("-", "_")
         suffix = "_" if iskeyword(cmd_name) else ""
         found = import_module(f"computeplan.cli.{module}{suffix}")
-        command: click.Command = getattr(found, f"{cmd_name}{suffix}")
+        command: click.Command = getattr(found, f"{cmd_name.replace('-', '_')}{suffix}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

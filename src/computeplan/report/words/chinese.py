@@ -20,6 +20,7 @@ from computeplan.report.words.fitting_chinese import FITTING
 from computeplan.report.words.job_logs_chinese import JOB_LOGS
 from computeplan.report.words.mixing_chinese import MIXING
 from computeplan.report.words.places_chinese import PLACES
+from computeplan.report.words.serve_plan_chinese import SERVE_PLAN
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -581,6 +582,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     **FITTING,
     **ENERGY,
     **MIXING,
+    **SERVE_PLAN,
     **PLACES,
     # specs
     "mfu_measured": _mfu_measured,

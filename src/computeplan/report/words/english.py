@@ -17,6 +17,7 @@ from computeplan.report.words.fitting_english import FITTING
 from computeplan.report.words.job_logs_english import JOB_LOGS
 from computeplan.report.words.mixing_english import MIXING
 from computeplan.report.words.places_english import PLACES
+from computeplan.report.words.serve_plan_english import SERVE_PLAN
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -451,6 +452,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     **FITTING,
     **ENERGY,
     **MIXING,
+    **SERVE_PLAN,
     **PLACES,
     # specs
     "mfu_measured": _mfu_measured,

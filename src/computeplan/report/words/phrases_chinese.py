@@ -12,6 +12,7 @@ from computeplan.report.words.job_logs_chinese import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_chinese import MIXING_PHRASES
 from computeplan.report.words.places_chinese import PLACE_PHRASES
 from computeplan.report.words.planning_chinese import PLANNING_PHRASES
+from computeplan.report.words.serve_plan_chinese import SERVE_PLAN_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -200,5 +201,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **PLANNING_PHRASES,
     **ENERGY_PHRASES,
     **MIXING_PHRASES,
+    **SERVE_PLAN_PHRASES,
     **PLACE_PHRASES,
 }

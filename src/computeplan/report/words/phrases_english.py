@@ -12,6 +12,7 @@ from computeplan.report.words.job_logs_english import JOB_LOG_PHRASES
 from computeplan.report.words.mixing_english import MIXING_PHRASES
 from computeplan.report.words.places_english import PLACE_PHRASES
 from computeplan.report.words.planning_english import PLANNING_PHRASES
+from computeplan.report.words.serve_plan_english import SERVE_PLAN_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -201,5 +202,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **PLANNING_PHRASES,
     **ENERGY_PHRASES,
     **MIXING_PHRASES,
+    **SERVE_PLAN_PHRASES,
     **PLACE_PHRASES,
 }

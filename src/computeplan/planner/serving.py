@@ -1,0 +1,485 @@
+"""How many chips of which kind serve a load within limits of latency, and what that takes.
+
+Each chip is asked by itself: the layout whose fleet is smallest, the fleet for the busiest minute
+with its spares, times at that minute, energy, money and carbon of the day. Chips are then compared
+by what is asked for; where there are not enough of one kind, kinds are mixed.
+
+Long because what is asked, and what is answered of a chip, stand together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from computeplan.compiler.hardware import INTERVAL
+from computeplan.engines.serve.percentiles import Band, band, in_parts
+from computeplan.engines.serve.policy import Slo
+from computeplan.engines.serve.replica import play
+from computeplan.errors import ScenarioError
+from computeplan.notes import Note, note, quoted
+from computeplan.physics.steptime.transformer import shape_of
+from computeplan.planner.serving_fleet import (
+    DERATING,
+    WATTS_SPREAD,
+    Reliability,
+    Use,
+    Watts,
+    fleet_of,
+    use_of,
+    watts_of,
+)
+from computeplan.planner.serving_mix import Kind, Mix, cheapest_mix
+from computeplan.planner.serving_search import (
+    Candidate,
+    NoneHolds,
+    Search,
+    Simulated,
+    best_layout,
+    bound_per_s,
+    candidates,
+    drawn_requests,
+    engines_on,
+    rate_between,
+    scaled,
+)
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.lookup import find_chip
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.place_lookup import carbon_at, find_place, price_at, pue_at
+from computeplan.specs.money import Money
+from computeplan.trace.requests import at_rate
+from computeplan.units import DAY_S, YEAR_S
+from computeplan.world.load import Load
+
+__all__ = [
+    "INPUT_CV",
+    "OUTPUT_CV",
+    "By",
+    "Fleet",
+    "Price",
+    "Question",
+    "Refused",
+    "ServingPlan",
+    "Site",
+    "fleet",
+    "plan_serving",
+    "site_of",
+]
+
+INPUT_CV, OUTPUT_CV = 0.96, 0.77
+"""Spread of lengths where nothing is said: an hour of conversations of Azure, 2023, 19,366
+requests (github.com/Azure/AzurePublicDataset)."""
+
+By = Literal["cost", "energy", "carbon", "chips"]
+
+LIFE_S = 5.0 * YEAR_S
+"""Over which the price of a chip is spread where no rent is given; operators of clouds write 5 to 6
+years off. [s]"""
+TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
+"""Of the logarithm of times to the first token, predicted over published at few users."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the fleet stands."""
+
+    name: str
+    pue: float
+    price: Money | None = None
+    """Of electricity. [currency/J]"""
+    carbon_kg_per_j: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Money of an amount of work, in one currency; nan where a part of it is not known."""
+
+    chips: float
+    """Rent, or the price of chips by the time of their life."""
+    electricity: float
+
+    @property
+    def whole(self) -> float:
+        """Both."""
+        return self.chips + self.electricity
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every chip."""
+
+    model: Transformer
+    load: Load
+    """Its rate is the mean over the day."""
+    peak: float
+    """Requests of the busiest minute over the mean."""
+    slo: Slo
+    site: Site
+    derating: float = DERATING
+    reliability: Reliability = Reliability()  # noqa: RUF009 - frozen
+    engine: str | None = None
+    precision: str | None = None
+    currency: str = "USD"
+    usd_per_cny: float = math.nan
+    rents: tuple[tuple[str, Money], ...] = ()
+    """By full name of a chip; one under "" is of all others. [currency/(chip s)]"""
+    by: By = "cost"
+    n_shown: int = 0
+    """Layouts that are searched to be shown."""
+    seed: int = 1
+
+    @property
+    def mean_per_s(self) -> float:
+        """Requests a second, mean over the day. [1/s]"""
+        return float(self.load.per_s.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A chip without a fleet."""
+
+    chip: str
+    why: Note
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fleet:
+    """The fleet of one chip."""
+
+    chip: str
+    question: Question
+    search: Search
+    n_instances: int
+    n_spares: int
+    low_chips: float
+    high_chips: float
+    """Ends of the 90 % band of chips; infinite where slower steps hold the limits at no rate."""
+    ttft_s: Band
+    tpot_s: Band
+    """At the peak, at the percentiles of the limits, with band. [s]"""
+    use: Use
+    watts: Watts
+    """Of a chip, mean over the day; nan where its board limit is not known."""
+    price: Price
+    """Of a day."""
+    has_rent: bool
+    carbon_kg: float
+    """Of a day."""
+
+    @property
+    def best(self) -> Candidate:
+        """Its layout."""
+        return self.search.best.candidate
+
+    @property
+    def n_chips(self) -> int:
+        """Chips of all instances, spares included."""
+        return (self.n_instances + self.n_spares) * self.best.n_chips
+
+    @property
+    def known(self) -> str:
+        """What the shares are of: the chip, the precision on others, the engine, none."""
+        borrowed = self.best.compiled.borrowed
+        return "chip" if borrowed is None else borrowed.known
+
+    def request_j(self, meter: str = "it") -> float:
+        """Return the energy of a request at a meter, all chips counted. [J]"""
+        return self.n_chips * float(getattr(self.watts, meter)) / self.question.mean_per_s
+
+    def output_token_j(self, meter: str = "it") -> float:
+        """Return the energy of an output token, its share of the prompt included. [J]"""
+        return self.request_j(meter) / self.question.load.output_tokens.mean
+
+    def request_band_j(self, meter: str = "it") -> tuple[float, float]:
+        """Return the ends of the 90 % band of the energy of a request. [J]"""
+        each, factor = self.request_j(meter) / self.n_chips, math.exp(INTERVAL * WATTS_SPREAD)
+        return each * self.low_chips / factor, each * self.high_chips * factor
+
+    def of_tokens(self, a_day: float) -> tuple[float, float]:
+        """Return what of a day falls on a million input and a million output tokens.
+
+        Parameters
+        ----------
+        a_day : float
+            Money or carbon of a day; it is split by time in steps.
+        """
+        load, n_requests = self.question.load, self.question.mean_per_s * DAY_S
+        of_input = self.use.prompt_frac * a_day / (n_requests * load.input_tokens.mean)
+        of_output = (1 - self.use.prompt_frac) * a_day / (n_requests * load.output_tokens.mean)
+        return 1e6 * of_input, 1e6 * of_output
+
+    def merit(self, by: By) -> float:
+        """Return what chips are compared by; nan where it is not known."""
+        return {
+            "cost": self.price.whole,
+            "energy": self.request_j("facility"),
+            "carbon": self.carbon_kg,
+            "chips": float(self.n_chips),
+        }[by]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServingPlan:
+    """The fleets of all chips that were asked of."""
+
+    question: Question
+    chips: tuple[Fleet | Refused, ...]
+    """In the order asked."""
+    by: By
+    """What they are compared by: chips where what was asked for is not known of all."""
+    mix: Mix | None
+    """Where kinds are limited in number."""
+
+    @property
+    def fleets(self) -> tuple[Fleet, ...]:
+        """Of the chips that hold the load."""
+        return tuple(one for one in self.chips if isinstance(one, Fleet))
+
+    @property
+    def best(self) -> Fleet | None:
+        """The one that is best by what is asked; None where no chip holds the load."""
+        return min(self.fleets, key=lambda one: one.merit(self.by), default=None)
+
+
+def site_of(name: str) -> Site:
+    """Return a place of the catalogue as a site: what a contract pays, else the posted price.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such place, or its PUE is not known.
+
+    Examples
+    --------
+    >>> site = site_of("virginia")
+    >>> site.pue, round(site.price.amount * 3.6e6, 4)
+    (1.33, 0.0945)
+    """
+    try:
+        place = find_place(name)
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        raise ScenarioError.of(f"--site: {error}") from None
+    pue, carbon = pue_at(place), carbon_at(place)
+    price = price_at(place, "contracted") or price_at(place, "posted")
+    if pue is None:
+        raise ScenarioError.of(f"--site: the PUE of {name} is not known; list: computeplan sites")
+    return Site(
+        place.name,
+        float(pue.fact.point),
+        None if price is None else price.fact.point,
+        math.nan if carbon is None else float(carbon.fact.point),
+    )
+
+
+def plan_serving(
+    question: Question,
+    chips: Sequence[tuple[str, int | None]],
+    *,
+    progress: Callable[[str, str], None] | None = None,
+) -> ServingPlan:
+    """Return the fleets that serve a load within its limits, chip by chip.
+
+    Parameters
+    ----------
+    question : Question
+    chips : sequence of (name, most)
+        Names of the catalogue, or files, and how many of each there are; None without limit.
+    progress : callable, optional
+        Called with the chip and the layout that is simulated.
+
+    Raises
+    ------
+    ScenarioError
+        If a chip is not known.
+    """
+    found = []
+    for name, _ in chips:
+        chip = _chip(name)
+        told = None if progress is None else partial(progress, chip.name)
+        found.append(_plan_chip(question, chip, told))
+    fleets = [one for one in found if isinstance(one, Fleet)]
+    by = question.by
+    if any(math.isnan(one.merit(by)) for one in fleets):
+        by = "chips"
+    mix = None
+    if any(most is not None for _, most in chips):
+        kinds = [
+            Kind(
+                one.chip,
+                one.best.n_chips,
+                one.search.best.rate.per_s * question.derating,
+                one.merit(by) / one.n_chips,
+                most,
+            )
+            for one, (_, most) in zip(found, chips, strict=True)
+            if isinstance(one, Fleet)
+        ]
+        mix = cheapest_mix(kinds, question.mean_per_s * question.peak, question.reliability)
+    return ServingPlan(question, tuple(found), by, mix)
+
+
+def _chip(name: str) -> Chip:
+    try:
+        return find_chip(name)[0]
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        raise ScenarioError.of(f"--chip: {error}") from None
+
+
+def _plan_chip(
+    question: Question, chip: Chip, progress: Callable[[str], None] | None
+) -> Fleet | Refused:
+    """Return the fleet of one chip, or why there is none."""
+    experts = shape_of(question.model.architecture()).moe is not None
+    try:
+        levels = engines_on(
+            chip, engine=question.engine, precision=question.precision, experts=experts
+        )
+    except ValueError as error:
+        return Refused(chip.name, quoted([str(error)])[0])
+    first: Note | None = None
+    for pairs in levels:
+        try:
+            search = _search(question, chip, pairs, progress)
+        except NoneHolds as error:
+            first = first or error.why
+            continue
+        except ValueError as error:
+            first = first or quoted([str(error)])[0]
+            continue
+        return fleet(question, chip, search)
+    return Refused(chip.name, first or note("serve_no_engine", chip=chip.name))
+
+
+def _search(
+    question: Question,
+    chip: Chip,
+    pairs: list[tuple[str, str]],
+    progress: Callable[[str], None] | None,
+) -> Search:
+    """Return the best layout of some engines and precisions; raise NoneHolds if there is none."""
+    found, n_layouts = candidates(chip, question.model, question.load, question.slo, pairs)
+    peak = question.mean_per_s * question.peak
+
+    def size(rate: float, n_chips: int) -> int:
+        n, spares = fleet_of(peak, rate, n_chips, question.derating, question.reliability)
+        return (n + spares) * n_chips
+
+    search = best_layout(
+        found,
+        n_layouts,
+        question.load,
+        question.slo,
+        size,
+        n_shown=question.n_shown,
+        seed=question.seed,
+        progress=progress,
+    )
+    if search is None:
+        first = found[0]
+        drawn = drawn_requests(question.load, question.seed)
+        calm = play(first.times, at_rate(drawn, 1e-3 * first.bound_per_s), first.policy)
+        slo = question.slo
+        raise NoneHolds(
+            note(
+                "serve_tail",
+                chip=chip.name,
+                layout=first.layout,
+                ttft_s=band([calm.ttft_s], slo.ttft_frac).value,
+                tpot_s=band([calm.tpot_s], slo.tpot_frac).value,
+                ttft_frac=slo.ttft_frac,
+                tpot_frac=slo.tpot_frac,
+            )
+        )
+    return search
+
+
+def fleet(question: Question, chip: Chip, search: Search) -> Fleet:
+    """Return the fleet of a chip whose layout is found.
+
+    Parameters
+    ----------
+    question : Question
+    chip : Chip
+    search : Search
+        Its best layout is taken.
+    """
+    one, rate, slo = search.best.candidate, search.best.rate.per_s, question.slo
+    peak = question.mean_per_s * question.peak
+    n, spares = fleet_of(peak, rate, one.n_chips, question.derating, question.reliability)
+    n_chips = (n + spares) * one.n_chips
+    drawn = drawn_requests(question.load, question.seed)
+    at_peak = play(one.times, at_rate(drawn, peak / (n * question.derating)), one.policy)
+    mean_each = question.mean_per_s / ((n + spares) * question.derating)
+    at_mean = play(one.times, at_rate(drawn, mean_each), one.policy)
+    use = use_of(one.compiled.instance, at_mean)
+    watts = watts_of(chip, use, n_chips, question.site.pue)
+    low, high = one.compiled.band
+    kind = "dense" if one.compiled.instance.shape.moe is None else "experts"
+    of_first = math.exp(math.hypot(math.log(high), INTERVAL * TTFT_SPREAD[kind]))
+    price, has_rent = _price(question, chip, n_chips, watts)
+    return Fleet(
+        chip.name,
+        question,
+        search,
+        n_instances=n,
+        n_spares=spares,
+        low_chips=min(_chips_at(question, search.best, low), n_chips),
+        high_chips=max(_chips_at(question, search.best, high), n_chips),
+        ttft_s=_wider(band(in_parts(at_peak.ttft_s), slo.ttft_frac), 1 / of_first, of_first),
+        tpot_s=_wider(band(in_parts(at_peak.tpot_s), slo.tpot_frac), low, high),
+        use=use,
+        watts=watts,
+        price=price,
+        has_rent=has_rent,
+        carbon_kg=n_chips * watts.facility * DAY_S * question.site.carbon_kg_per_j,
+    )
+
+
+def _chips_at(question: Question, simulated: Simulated, factor: float) -> float:
+    """Return the chips of a fleet whose steps are longer by a factor, of the same layout."""
+    one, rate, slo = simulated.candidate, simulated.rate.per_s, question.slo
+    if factor == 1.0:
+        times, found = one.times, rate
+    else:
+        times = scaled(one.times, factor)
+        drawn = drawn_requests(question.load, question.seed)
+        most = bound_per_s(times, question.load, slo)
+        ends = (0.0, rate) if factor > 1.0 else (rate, max(rate, most))
+        found = rate_between(times, drawn, slo, one.policy, *ends)
+    if not found > 0:
+        return math.inf
+    peak = question.mean_per_s * question.peak
+    n, spares = fleet_of(peak, found, one.n_chips, question.derating, question.reliability)
+    return float((n + spares) * one.n_chips)
+
+
+def _wider(found: Band, low: float, high: float) -> Band:
+    """Return a band widened by the error of the step times."""
+    least, most = (found.value if math.isnan(end) else end for end in (found.low, found.high))
+    return Band(found.value, least * low, most * high)
+
+
+def _price(question: Question, chip: Chip, n_chips: int, watts: Watts) -> tuple[Price, bool]:
+    """Return the price of a day, and whether a rent was given."""
+    rents = dict(question.rents)
+    rent = rents.get(chip.name, rents.get(""))
+    has_rent = rent is not None
+    bought = chip.price.middle
+    if rent is None and bought is not None:
+        rent = Money(bought.amount / LIFE_S, bought.currency)
+
+    def worth(money: Money | None) -> float:
+        if money is None:
+            return math.nan
+        return money.worth(question.currency, question.usd_per_cny)
+
+    joules = watts.facility * n_chips * DAY_S
+    return Price(worth(rent) * n_chips * DAY_S, worth(question.site.price) * joules), has_rent

@@ -1,0 +1,216 @@
+"""From what an instance does to what a fleet takes: instances, spares, watts, money, carbon.
+
+The busiest minute sizes the fleet: as many instances as its requests take at the rate that one
+holds, times a derating from benchmark to production, and spares so that enough are up for a share
+of time. Energy is that of the mean over the day, at which all instances share the requests. An
+instance that has no step to make draws what serving draws at no load, which is far from idle.
+
+Sources
+-------
+.. [1] DeepSeek, open-infra-index, day 6: production at 0.5 (prompts) and 0.8 (answers) of the
+       published profile of the same engine: 0.7 between them.
+.. [2] ML.ENERGY benchmark, chips' own meters: H100 479 W + 615 W x share of peak; B200 500 W + 593
+       W x share of bandwidth + 1,304 W x share of peak; within 12 %.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+from computeplan.arrays import positive
+from computeplan.compiler.power import node_of
+from computeplan.engines.serve.served import Served
+from computeplan.physics.power.node import fabric_watts, node_watts
+from computeplan.physics.serving.instance import Instance
+from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
+from computeplan.physics.steptime.operators import HBM_FRAC
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.units import HOUR_S
+
+__all__ = [
+    "DERATING",
+    "METERS",
+    "WATTS_SPREAD",
+    "Reliability",
+    "Use",
+    "Watts",
+    "fleet_of",
+    "spares_for",
+    "use_of",
+    "watts_of",
+]
+
+DERATING = 0.7
+"""What an instance serves in production over its benchmark [1]_."""
+METERS = ("chip", "node", "it", "facility")
+"""Where energy is read: chips, servers, servers and network, the building."""
+WATTS_SPREAD = 0.12
+"""Of the logarithm of watts of a chip, predicted over measured [2]_."""
+IDLE_FRAC, BANDWIDTH_FRAC, PEAK_FRAC = 0.60, 0.30, 0.95
+"""Watts of a chip that serves, over its limit: at no load, and by the shares of bandwidth and peak:
+between those of the two chips that were measured [2]_; an estimate for any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What takes instances away, and how much of that is allowed."""
+
+    availability: float = 0.999
+    """Share of time in which the instances that the peak needs are up."""
+    chip_mtbf_s: float = 50_700.0 * HOUR_S
+    """Of one chip with its share of the server; an instance goes with any of its chips: Llama 3's
+    419 faults of 16,384 chips in 54 days. [s]"""
+    repair_s: float = 24.0 * HOUR_S
+    """Until an instance is back; an estimate. [s]"""
+
+    def up_frac(self, n_chips: int) -> float:
+        """Return the share of time in which an instance of some chips is up."""
+        return float((self.chip_mtbf_s / (self.chip_mtbf_s + self.repair_s)) ** n_chips)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an instance is used for."""
+
+    busy_frac: float
+    """Share of time in steps."""
+    bandwidth_frac: float
+    peak_frac: float
+    """Shares of the data sheet's bandwidth and peak, while in steps."""
+    prompt_frac: float
+    """Share of the time in steps that prompts take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watts:
+    """Watts of one chip of a fleet, by meter. [W]"""
+
+    chip: float
+    node: float
+    it: float
+    facility: float
+
+
+def spares_for(n_needed: int, up_frac: float, availability: float) -> int:
+    """Return the least spares with which enough instances are up for a share of time.
+
+    Examples
+    --------
+    Of 11 instances up 99 % of the time each, 10 are up 99.48 % of the time; of 12, 99.98 %.
+
+    >>> spares_for(10, 0.99, 0.99), spares_for(10, 0.99, 0.999)
+    (1, 2)
+    """
+    r = 0
+    while stats.binom.sf(n_needed - 1, n_needed + r, up_frac) < availability:
+        r += max(1, (n_needed + r) // 500)
+    while r and stats.binom.sf(n_needed - 1, n_needed + r - 1, up_frac) >= availability:
+        r -= 1
+    return r
+
+
+def fleet_of(
+    peak_per_s: float, rate_per_s: float, n_chips: int, derating: float, reliability: Reliability
+) -> tuple[int, int]:
+    """Return instances for a peak, and spares.
+
+    Parameters
+    ----------
+    peak_per_s : float
+        Requests in the busiest minute. [1/s]
+    rate_per_s : float
+        What one instance holds in a benchmark. [1/s]
+    n_chips : int
+        Of an instance.
+    derating : float
+        What it holds in production over that.
+    reliability : Reliability
+
+    Examples
+    --------
+    >>> fleet_of(100.0, 2.0, 4, 0.7, Reliability(availability=0.5))  # 100 / 1.4 = 71.4
+    (72, 0)
+    """
+    positive(peak_per_s=peak_per_s, rate_per_s=rate_per_s, derating=derating)
+    n = math.ceil(peak_per_s / (rate_per_s * derating) - 1e-9)
+    return n, spares_for(n, reliability.up_frac(n_chips), reliability.availability)
+
+
+def use_of(instance: Instance, served: Served) -> Use:
+    """Return what an instance is used for while it serves requests.
+
+    Parameters
+    ----------
+    instance : Instance
+        Of one layout.
+    served : Served
+        What it did.
+    """
+    requests = served.requests
+    span_s = float(served.done_s.max() - requests.arrival_s[0])
+    batch = float(served.batch_s @ range(len(served.batch_s))) / max(served.busy_s, 1e-300)
+    n_in, n_out = float(requests.input_tokens.mean()), float(requests.output_tokens.mean())
+    reusable = requests.reusable_tokens
+    cached = 0.0 if reusable is None else float(reusable.sum() / requests.input_tokens.sum())
+    terms = terms_of(instance, max(batch, 1.0), n_in, n_out, cached_frac=cached)
+    # An answer's share of the steps that it decodes in, and its prompt.
+    per_answer = n_out / terms.accepted / max(batch, 1.0)
+    decode_s = float(decode_of(instance.speed, terms)) * float(per_answer)
+    prompt_s = float(prompt_of(instance.speed, terms))
+    decode, prompt, part = terms.decode, terms.prompt, float(terms.prompt_part)
+    read_s = HBM_FRAC * (
+        per_answer * (decode.weights_s + decode.experts_read_s + decode.cache_s)
+        + part * (prompt.weights_s + prompt.experts_read_s)
+        + terms.again_s
+    )
+    product_s = per_answer * (decode.products_s + decode.experts_s + decode.core_s)
+    product_s = product_s + part * (prompt.products_s + prompt.experts_s + prompt.core_s)
+    whole_s = decode_s + prompt_s
+    return Use(
+        busy_frac=min(1.0, served.busy_s / span_s),
+        bandwidth_frac=min(1.0, float(read_s) / whole_s),
+        peak_frac=min(1.0, float(product_s) / whole_s),
+        prompt_frac=prompt_s / whole_s,
+    )
+
+
+def watts_of(chip: Chip, use: Use, n_chips: int, pue: float) -> Watts:
+    """Return the watts of a chip of a fleet, by meter.
+
+    Parameters
+    ----------
+    chip : Chip
+    use : Use
+        Of its instances.
+    n_chips : int
+        Of the fleet.
+    pue : float
+        Facility energy over that of its machines.
+
+    Returns
+    -------
+    Watts
+        nan where the board limit of the chip is not known.
+
+    Examples
+    --------
+    A chip of 700 W that makes steps half of the time, at half of its bandwidth and a fifth of its
+    peak: 420 + 0.5 x 700 x (0.15 + 0.19) = 539 W.
+
+    >>> from computeplan.specs.catalogue.lookup import load_chip
+    >>> watts = watts_of(load_chip("H100-SXM")[0], Use(0.5, 0.5, 0.2, 0.3), 8, pue=1.2)
+    >>> round(watts.chip), round(watts.facility / watts.it, 3)
+    (539, 1.2)
+    """
+    if chip.tdp_w is None:
+        return Watts(math.nan, math.nan, math.nan, math.nan)
+    n_of_node, node = node_of(chip)
+    limit_w = chip.tdp_w
+    load = use.busy_frac * (BANDWIDTH_FRAC * use.bandwidth_frac + PEAK_FRAC * use.peak_frac)
+    chip_w = min(limit_w, limit_w * (IDLE_FRAC + load))
+    node_w = float(node_watts(n_of_node * chip_w, node)) / n_of_node
+    it_w = node_w + fabric_watts(n_chips) / n_chips
+    return Watts(chip_w, node_w, it_w, it_w * pue)

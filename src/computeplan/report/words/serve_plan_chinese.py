@@ -1,0 +1,100 @@
+"""What is said of fleets that serve a model, in Chinese, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["SERVE_PLAN", "SERVE_PLAN_PHRASES"]
+
+Values = Mapping[str, Any]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _limit(what: str) -> Callable[[Values], str]:
+    def said(v: Values) -> str:
+        return (
+            f"{what}至少需要 {_ms(v['limit_s'])}（{v['layout']}，无其他请求时），"
+            f"而要求为 {_ms(v['asked_s'])}"
+        )
+
+    return said
+
+
+def _tail(v: Values) -> str:
+    return (
+        f"任何请求速率下都达不到要求：几乎无负载时，{100 * v['ttft_frac']:g} % 分位的首词元时间为"
+        f" {_ms(v['ttft_s'])}，{100 * v['tpot_frac']:g} % 分位的词元间隔为 {_ms(v['tpot_s'])}"
+        f"（{v['layout']}）"
+    )
+
+
+SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
+    "serve_no_room": lambda v: (
+        f"没有能放下模型的布局：用 {v['n_ranks']:,} 个 rank 时每个需要 {v['need_gib']:.1f} GiB，"
+        f"而只有 {v['has_gib']:.1f} GiB（{v['precision']}）；可用更低位宽的权重或更短的长度"
+    ),
+    "serve_tpot_limit": _limit("词元间隔"),
+    "serve_ttft_limit": _limit("首词元时间"),
+    "serve_both_limits": lambda v: (
+        f"没有同时满足两个要求的布局：词元间隔最短为 {_ms(v['tpot_s'])}，"
+        f"而另一布局的首词元时间最短为 {_ms(v['ttft_s'])}"
+    ),
+    "serve_tail": _tail,
+    "serve_no_engine": "没有已知的推理引擎；请给出 --engine 和 --precision",
+}
+
+
+def _answer(v: Values) -> str:
+    least = f"，按{v['by']}为 {v['n']} 种芯片中最优" if v["n"] > 1 else ""
+    return (
+        f"{v['n_chips']} × {v['chip']}（{v['low']}～{v['high']}）：{v['n_instances']} 个实例，"
+        f"每个 {v['each']} 卡（{v['layout']}），另有 {v['n_spares']} 个备用{least}。"
+    )
+
+
+SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "serve_answer": _answer,
+    "serve_mix_answer": "{parts}：按{by}为 {counted}，请求占比 {shares}。",
+    "serve_mix_part": "{n_chips} × {chip}",
+    "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而要求为 {peak} 个。",
+    "serve_by_cost": "成本",
+    "serve_by_energy": "能耗",
+    "serve_by_carbon": "碳排放",
+    "serve_by_chips": "卡数",
+    "serve_title": "{model}：每秒 {mean} 个请求，峰值 {peak}；输入 {n_in} 词元，输出 {n_out} 词元",
+    "serve_chip": "芯片",
+    "serve_layout": "布局",
+    "serve_instances": "实例",
+    "serve_chips": "卡数（90 %）",
+    "serve_ttft": "首词元 s",
+    "serve_tpot": "词元间隔 ms",
+    "serve_wh": "Wh/请求",
+    "serve_j": "J/输出词元",
+    "serve_cost_tokens": "{currency}/百万\n输入、输出",
+    "serve_cost_day": "{currency}/天",
+    "serve_kg_tokens": "kg/百万\n输入、输出",
+    "serve_kg_day": "kg/天",
+    "serve_why": "{chip}：{why}。",
+    "serve_layouts_title": "{chip}：按每卡每秒请求数排列的布局",
+    "serve_engine": "引擎",
+    "serve_rate": "每实例\n请求/s",
+    "serve_per_chip": "每卡",
+    "serve_bound": "上界",
+    "serve_counts": "{n_layouts} 种布局放得下模型；模拟了 {n_tried} 种，其中 {n_searched} 种求出"
+    "最大速率：其余布局都不能使规模再小 1 %。",
+    "serve_note_estimates": "首词元时间和词元间隔为 {ttft_percent} 和 {tpot_percent} % 分位；能耗为"
+    "{meter}口径的全天均值，地点 {site}（PUE {pue}）；推理功率由两种芯片拟合，其他芯片为估计。"
+    "芯片成本按{how}。",
+    "serve_how_rent": "给出的租金",
+    "serve_how_bought": "报道价格分摊 5 年，为估计",
+    "serve_how_unknown": "未知：请给出 --rent",
+    "serve_note_borrowed": "没有自身实测数据：{chips}：带宽和峰值的效率借自别处，区间更宽。",
+    "serve_note_derating": "假定生产中每个实例只达到基准的 {derating}（--derating），最忙一分钟为均"
+    "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。",
+    "serve_meter_it": "IT ",
+    "serve_searching": "{chip}：正在模拟 {layout}",
+}

@@ -1,0 +1,111 @@
+"""What is said of fleets that serve a model, in English, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["SERVE_PLAN", "SERVE_PLAN_PHRASES"]
+
+Values = Mapping[str, Any]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _limit(what: str) -> Callable[[Values], str]:
+    def said(v: Values) -> str:
+        return (
+            f"{what} is {_ms(v['limit_s'])} at least ({v['layout']}, a request that meets no"
+            f" other), and {_ms(v['asked_s'])} is asked"
+        )
+
+    return said
+
+
+def _tail(v: Values) -> str:
+    return (
+        f"no rate holds the limits: at hardly any load the first token takes {_ms(v['ttft_s'])} at"
+        f" {100 * v['ttft_frac']:g} %, a further one {_ms(v['tpot_s'])} at"
+        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
+    )
+
+
+SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
+    "serve_no_room": lambda v: (
+        f"no layout holds the model: on {v['n_ranks']:,} ranks a rank needs {v['need_gib']:.1f} GiB"
+        f" of {v['has_gib']:.1f} GiB ({v['precision']}); weights of fewer bytes or shorter lengths"
+        " help"
+    ),
+    "serve_tpot_limit": _limit("a further token"),
+    "serve_ttft_limit": _limit("the first token"),
+    "serve_both_limits": lambda v: (
+        f"no layout holds both limits: at the least a further token takes {_ms(v['tpot_s'])}, in"
+        f" another layout the first one {_ms(v['ttft_s'])}"
+    ),
+    "serve_tail": _tail,
+    "serve_no_engine": "nothing is known that serves on it; name --engine and --precision",
+}
+
+
+def _answer(v: Values) -> str:
+    return (
+        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
+        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares, by {v['by']} the best of"
+        f" {v['n']}."
+    )
+
+
+def _one(v: Values) -> str:
+    return (
+        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
+        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares."
+    )
+
+
+SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "serve_answer": lambda v: _answer(v) if v["n"] > 1 else _one(v),
+    "serve_mix_answer": "{parts}: {counted} by {by}, requests in shares of {shares}.",
+    "serve_mix_part": "{n_chips} × {chip}",
+    "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
+    " asked.",
+    "serve_by_cost": "cost",
+    "serve_by_energy": "energy",
+    "serve_by_carbon": "carbon",
+    "serve_by_chips": "number of chips",
+    "serve_title": "{model}: {mean} requests/s, {peak} at the peak; {n_in} tokens in, {n_out} out",
+    "serve_chip": "chip",
+    "serve_layout": "layout",
+    "serve_instances": "instances",
+    "serve_chips": "chips (90 %)",
+    "serve_ttft": "TTFT s",
+    "serve_tpot": "TPOT ms",
+    "serve_wh": "Wh/request",
+    "serve_j": "J/token out",
+    "serve_cost_tokens": "{currency}/M\nin, out",
+    "serve_cost_day": "{currency}/day",
+    "serve_kg_tokens": "kg/M\nin, out",
+    "serve_kg_day": "kg/day",
+    "serve_why": "{chip}: {why}.",
+    "serve_layouts_title": "{chip}: layouts by requests/s of a chip",
+    "serve_engine": "engine",
+    "serve_rate": "requests/s\nof an instance",
+    "serve_per_chip": "of a chip",
+    "serve_bound": "bound",
+    "serve_counts": "{n_layouts} layouts hold the model; {n_tried} were simulated, {n_searched} for"
+    " their largest rate: no other can make the fleet 1 % smaller.",
+    "serve_note_estimates": "TTFT and TPOT at {ttft_percent} and {tpot_percent} %; energy at"
+    " {meter} meter, mean of the day, at {site} (PUE {pue}); watts of serving are fitted to two"
+    " chips, estimates for others. Chips cost {how}.",
+    "serve_how_rent": "the rent that is given",
+    "serve_how_bought": "what was reported for them over 5 years, an estimate",
+    "serve_how_unknown": "an amount that is not known: give --rent",
+    "serve_note_borrowed": "No rows of their own: {chips}: shares of bandwidth and peak are"
+    " borrowed and the band is wider.",
+    "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
+    " (--derating), and the busiest minute to have {peak} times the mean (--peak); lengths spread"
+    " by a cv of {cv_in} in and {cv_out} out (--cv).",
+    "serve_meter_it": "the IT",
+    "serve_searching": "{chip}: simulating {layout}",
+}
