@@ -164,13 +164,16 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
         layouts_table,
         reasons,
         remarks,
+        shortage,
     )
 
-    if plan.best is None:
+    if not plan.fleets:
         whys = reasons(plan, language)
         if all(isinstance(one, Refused) and one.why.code == "quoted" for one in plan.chips):
             raise ScenarioError.of(" ".join(whys))
         raise InfeasibleError(" ".join(whys))
+    if lack := shortage(plan, language):
+        raise InfeasibleError(lack)
     if as_json:
         document = as_document(plan, language=language)
         click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))

@@ -29,11 +29,13 @@ from computeplan.planner.serving_fleet import (
     Use,
     Watts,
     fleet_of,
+    node_chips_of,
     use_of,
     watts_of,
 )
 from computeplan.planner.serving_mix import Kind, Mix, cheapest_mix
 from computeplan.planner.serving_search import (
+    CALM_FRAC,
     Candidate,
     NoneHolds,
     Search,
@@ -167,6 +169,10 @@ class Fleet:
     price: Price
     """Of a day."""
     has_rent: bool
+    node_chips: int
+    """Of a server."""
+    most: int | None
+    """Chips there are of its kind; None without limit."""
     carbon_kg: float
     """Of a day."""
 
@@ -241,8 +247,9 @@ class ServingPlan:
 
     @property
     def best(self) -> Fleet | None:
-        """The one that is best by what is asked; None where no chip holds the load."""
-        return min(self.fleets, key=lambda one: one.merit(self.by), default=None)
+        """The one that is best by what is asked; None where no kind holds the load by itself."""
+        enough = (one for one in self.fleets if one.most is None or one.n_chips <= one.most)
+        return min(enough, key=lambda one: one.merit(self.by), default=None)
 
 
 def site_of(name: str) -> Site:
@@ -299,10 +306,10 @@ def plan_serving(
         If a chip is not known.
     """
     found = []
-    for name, _ in chips:
+    for name, most in chips:
         chip = _chip(name)
         told = None if progress is None else partial(progress, chip.name)
-        found.append(_plan_chip(question, chip, told))
+        found.append(_plan_chip(question, chip, most, told))
     fleets = [one for one in found if isinstance(one, Fleet)]
     by = question.by
     if any(math.isnan(one.merit(by)) for one in fleets):
@@ -313,6 +320,7 @@ def plan_serving(
             Kind(
                 one.chip,
                 one.best.n_chips,
+                one.node_chips,
                 one.search.best.rate.per_s * question.derating,
                 one.merit(by) / one.n_chips,
                 most,
@@ -334,7 +342,7 @@ def _chip(name: str) -> Chip:
 
 
 def _plan_chip(
-    question: Question, chip: Chip, progress: Callable[[str], None] | None
+    question: Question, chip: Chip, most: int | None, progress: Callable[[str], None] | None
 ) -> Fleet | Refused:
     """Return the fleet of one chip, or why there is none."""
     experts = shape_of(question.model.architecture()).moe is not None
@@ -354,7 +362,7 @@ def _plan_chip(
         except ValueError as error:
             first = first or quoted([str(error)])[0]
             continue
-        return fleet(question, chip, search)
+        return fleet(question, chip, search, most)
     return Refused(chip.name, first or note("serve_no_engine", chip=chip.name))
 
 
@@ -366,11 +374,9 @@ def _search(
 ) -> Search:
     """Return the best layout of some engines and precisions; raise NoneHolds if there is none."""
     found, n_layouts = candidates(chip, question.model, question.load, question.slo, pairs)
-    peak = question.mean_per_s * question.peak
 
     def size(rate: float, n_chips: int) -> int:
-        n, spares = fleet_of(peak, rate, n_chips, question.derating, question.reliability)
-        return (n + spares) * n_chips
+        return sum(_instances(question, chip, rate, n_chips)) * n_chips
 
     search = best_layout(
         found,
@@ -385,7 +391,7 @@ def _search(
     if search is None:
         first = found[0]
         drawn = drawn_requests(question.load, question.seed)
-        calm = play(first.times, at_rate(drawn, 1e-3 * first.bound_per_s), first.policy)
+        calm = play(first.times, at_rate(drawn, CALM_FRAC * first.bound_per_s), first.policy)
         slo = question.slo
         raise NoneHolds(
             note(
@@ -401,7 +407,7 @@ def _search(
     return search
 
 
-def fleet(question: Question, chip: Chip, search: Search) -> Fleet:
+def fleet(question: Question, chip: Chip, search: Search, most: int | None = None) -> Fleet:
     """Return the fleet of a chip whose layout is found.
 
     Parameters
@@ -410,10 +416,12 @@ def fleet(question: Question, chip: Chip, search: Search) -> Fleet:
     chip : Chip
     search : Search
         Its best layout is taken.
+    most : int, optional
+        Chips there are.
     """
     one, rate, slo = search.best.candidate, search.best.rate.per_s, question.slo
     peak = question.mean_per_s * question.peak
-    n, spares = fleet_of(peak, rate, one.n_chips, question.derating, question.reliability)
+    n, spares = _instances(question, chip, rate, one.n_chips)
     n_chips = (n + spares) * one.n_chips
     drawn = drawn_requests(question.load, question.seed)
     at_peak = play(one.times, at_rate(drawn, peak / (n * question.derating)), one.policy)
@@ -431,19 +439,21 @@ def fleet(question: Question, chip: Chip, search: Search) -> Fleet:
         search,
         n_instances=n,
         n_spares=spares,
-        low_chips=min(_chips_at(question, search.best, low), n_chips),
-        high_chips=max(_chips_at(question, search.best, high), n_chips),
+        low_chips=min(_chips_at(question, chip, search.best, low), n_chips),
+        high_chips=max(_chips_at(question, chip, search.best, high), n_chips),
         ttft_s=_wider(band(in_parts(at_peak.ttft_s), slo.ttft_frac), 1 / of_first, of_first),
         tpot_s=_wider(band(in_parts(at_peak.tpot_s), slo.tpot_frac), low, high),
         use=use,
         watts=watts,
         price=price,
         has_rent=has_rent,
+        node_chips=node_chips_of(chip),
+        most=most,
         carbon_kg=n_chips * watts.facility * DAY_S * question.site.carbon_kg_per_j,
     )
 
 
-def _chips_at(question: Question, simulated: Simulated, factor: float) -> float:
+def _chips_at(question: Question, chip: Chip, simulated: Simulated, factor: float) -> float:
     """Return the chips of a fleet whose steps are longer by a factor, of the same layout."""
     one, rate, slo = simulated.candidate, simulated.rate.per_s, question.slo
     if factor == 1.0:
@@ -456,9 +466,13 @@ def _chips_at(question: Question, simulated: Simulated, factor: float) -> float:
         found = rate_between(times, drawn, slo, one.policy, *ends)
     if not found > 0:
         return math.inf
-    peak = question.mean_per_s * question.peak
-    n, spares = fleet_of(peak, found, one.n_chips, question.derating, question.reliability)
-    return float((n + spares) * one.n_chips)
+    return float(sum(_instances(question, chip, found, one.n_chips)) * one.n_chips)
+
+
+def _instances(question: Question, chip: Chip, rate: float, n_chips: int) -> tuple[int, int]:
+    """Return instances for the peak, and spares."""
+    peak, node_chips = question.mean_per_s * question.peak, node_chips_of(chip)
+    return fleet_of(peak, rate, n_chips, node_chips, question.derating, question.reliability)
 
 
 def _wider(found: Band, low: float, high: float) -> Band:

@@ -18,13 +18,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from computeplan.arrays import positive
-from computeplan.compiler.power import node_of
+from computeplan.compiler.power import NODE_CHIPS, node_of
 from computeplan.engines.serve.served import Served
 from computeplan.physics.power.node import fabric_watts, node_watts
 from computeplan.physics.serving.instance import Instance
+from computeplan.physics.serving.spares import spares_for, units_of, up_frac
 from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
 from computeplan.physics.steptime.operators import HBM_FRAC
 from computeplan.specs.catalogue.chips import Chip
@@ -38,7 +37,8 @@ __all__ = [
     "Use",
     "Watts",
     "fleet_of",
-    "spares_for",
+    "node_chips_of",
+    "spare_instances",
     "use_of",
     "watts_of",
 ]
@@ -61,14 +61,10 @@ class Reliability:
     availability: float = 0.999
     """Share of time in which the instances that the peak needs are up."""
     chip_mtbf_s: float = 50_700.0 * HOUR_S
-    """Of one chip with its share of the server; an instance goes with any of its chips: Llama 3's
-    419 faults of 16,384 chips in 54 days. [s]"""
+    """Of one chip with its share of the server; a chip takes its server, and that the instances on
+    it: Llama 3's 419 faults of 16,384 chips in 54 days. [s]"""
     repair_s: float = 24.0 * HOUR_S
-    """Until an instance is back; an estimate. [s]"""
-
-    def up_frac(self, n_chips: int) -> float:
-        """Return the share of time in which an instance of some chips is up."""
-        return float((self.chip_mtbf_s / (self.chip_mtbf_s + self.repair_s)) ** n_chips)
+    """Until a server is back; an estimate. [s]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +90,39 @@ class Watts:
     facility: float
 
 
-def spares_for(n_needed: int, up_frac: float, availability: float) -> int:
-    """Return the least spares with which enough instances are up for a share of time.
+def spare_instances(n_needed: int, n_chips: int, node_chips: int, reliability: Reliability) -> int:
+    """Return the least spare instances with which enough are up for the share of time asked.
+
+    Parameters
+    ----------
+    n_needed : int
+        Instances.
+    n_chips, node_chips : int
+        Chips of an instance, and of a server.
+    reliability : Reliability
 
     Examples
     --------
-    Of 11 instances up 99 % of the time each, 10 are up 99.48 % of the time; of 12, 99.98 %.
+    Of 11 servers up 99 % of the time each, 10 are up 99.48 % of the time; of 12, 99.98 %. With four
+    instances on a server, a spare one is four of them.
 
-    >>> spares_for(10, 0.99, 0.99), spares_for(10, 0.99, 0.999)
-    (1, 2)
+    >>> often = Reliability(availability=0.999, chip_mtbf_s=8 * 99.0, repair_s=1.0)
+    >>> spare_instances(10, 8, 8, often), spare_instances(40, 2, 8, often)
+    (2, 8)
     """
-    r = 0
-    while stats.binom.sf(n_needed - 1, n_needed + r, up_frac) < availability:
-        r += max(1, (n_needed + r) // 500)
-    while r and stats.binom.sf(n_needed - 1, n_needed + r - 1, up_frac) >= availability:
-        r -= 1
-    return r
+    on_a_node, n_nodes = max(1, node_chips // n_chips), math.ceil(n_chips / node_chips)
+    up = up_frac(reliability.chip_mtbf_s / node_chips, reliability.repair_s, n_nodes)
+    spare = int(spares_for(units_of(n_needed, on_a_node), up, reliability.availability))
+    return spare * min(on_a_node, n_needed)
 
 
 def fleet_of(
-    peak_per_s: float, rate_per_s: float, n_chips: int, derating: float, reliability: Reliability
+    peak_per_s: float,
+    rate_per_s: float,
+    n_chips: int,
+    node_chips: int,
+    derating: float,
+    reliability: Reliability,
 ) -> tuple[int, int]:
     """Return instances for a peak, and spares.
 
@@ -123,20 +132,33 @@ def fleet_of(
         Requests in the busiest minute. [1/s]
     rate_per_s : float
         What one instance holds in a benchmark. [1/s]
-    n_chips : int
-        Of an instance.
+    n_chips, node_chips : int
+        Chips of an instance, and of a server.
     derating : float
         What it holds in production over that.
     reliability : Reliability
 
     Examples
     --------
-    >>> fleet_of(100.0, 2.0, 4, 0.7, Reliability(availability=0.5))  # 100 / 1.4 = 71.4
+    >>> fleet_of(100.0, 2.0, 4, 8, 0.7, Reliability(availability=0.5))  # 100 / 1.4 = 71.4
     (72, 0)
     """
     positive(peak_per_s=peak_per_s, rate_per_s=rate_per_s, derating=derating)
     n = math.ceil(peak_per_s / (rate_per_s * derating) - 1e-9)
-    return n, spares_for(n, reliability.up_frac(n_chips), reliability.availability)
+    return n, spare_instances(n, n_chips, node_chips, reliability)
+
+
+def node_chips_of(chip: Chip) -> int:
+    """Return the chips of the usual server of a chip, 8 where it is not known.
+
+    Examples
+    --------
+    >>> from computeplan.specs.catalogue.lookup import load_chip
+    >>> node_chips_of(load_chip("H100-SXM")[0])
+    8
+    """
+    known = None if chip.server is None else chip.server.chips.value
+    return NODE_CHIPS if known is None else int(known)
 
 
 def use_of(instance: Instance, served: Served) -> Use:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from computeplan.planner.serving_fleet import Reliability, spares_for
+from computeplan.planner.serving_fleet import Reliability, spare_instances
 
 __all__ = ["MIXED_FRAC", "Kind", "Mix", "Part", "cheapest_mix"]
 
@@ -34,6 +34,8 @@ class Kind:
     chip: str
     n_chips: int
     """Of an instance."""
+    node_chips: int
+    """Of a server."""
     per_s: float
     """Requests that one holds in production. [1/s]"""
     a_chip: float
@@ -90,20 +92,18 @@ def cheapest_mix(
 
     Examples
     --------
-    Ten requests a second, of which twelve chips of the cheaper kind hold six:
+    Ten requests a second, 10.6 of what kinds hold apart; three of the cheaper kind hold six:
 
-    >>> kinds = [Kind("a", 4, 2.0, 1.0, 12), Kind("b", 8, 4.0, 2.0, None)]
+    >>> kinds = [Kind("a", 4, 8, 2.0, 1.0, 12), Kind("b", 8, 8, 4.0, 2.0, None)]
     >>> mix = cheapest_mix(kinds, 10.0, Reliability(availability=0.5))
     >>> [(part.chip, part.n_instances) for part in mix.parts]
-    [('a', 3), ('b', 2)]
+    [('a', 2), ('b', 2)]
     """
     found = [_solved([kind], peak_per_s, reliability) for kind in kinds]
     if len(kinds) > 1:
         found.append(_solved(kinds, peak_per_s / mixed_frac, reliability))
     good = [one for one in found if one is not None]
-    most = sum(
-        math.inf if one.most is None else one.most // one.n_chips * one.per_s for one in kinds
-    )
+    most = sum(_most_instances(one, reliability) * one.per_s for one in kinds)
     most *= mixed_frac if len(kinds) > 1 else 1.0
     if not good:
         return Mix((), math.inf, mixed_frac, most)
@@ -115,13 +115,7 @@ def _solved(
     kinds: Sequence[Kind], peak_per_s: float, reliability: Reliability
 ) -> tuple[float, tuple[Part, ...]] | None:
     """Return what is counted and the parts; None if there are too few chips."""
-    up = [reliability.up_frac(kind.n_chips) for kind in kinds]
-    room = [math.inf if kind.most is None else kind.most // kind.n_chips for kind in kinds]
-    # Spares take room too: as many instances as with their spares still fit.
-    limits = [
-        room_ if math.isinf(room_) else _with_spares(int(room_), frac, reliability)
-        for room_, frac in zip(room, up, strict=True)
-    ]
+    limits = [_most_instances(kind, reliability) for kind in kinds]
     result = milp(
         c=np.array([kind.n_chips * kind.a_chip for kind in kinds]),
         constraints=LinearConstraint(np.array([[kind.per_s for kind in kinds]]), lb=peak_per_s),
@@ -133,22 +127,29 @@ def _solved(
     counts = [round(n) for n in result.x]
     held = sum(n * kind.per_s for n, kind in zip(counts, kinds, strict=True))
     parts, counted = [], 0.0
-    for kind, n, frac in zip(kinds, counts, up, strict=True):
+    for kind, n in zip(kinds, counts, strict=True):
         if not n:
             continue
-        spares = spares_for(n, frac, reliability.availability)
+        spares = _spares(kind, n, reliability)
         n_chips = (n + spares) * kind.n_chips
         counted += n_chips * kind.a_chip
         parts.append(Part(kind.chip, n, spares, n_chips, n * kind.per_s / held))
     return counted, tuple(parts)
 
 
-def _with_spares(room: int, up_frac: float, reliability: Reliability) -> int:
-    """Return the most instances that fit some room together with their spares."""
+def _spares(kind: Kind, n: int, reliability: Reliability) -> int:
+    return spare_instances(n, kind.n_chips, kind.node_chips, reliability)
+
+
+def _most_instances(kind: Kind, reliability: Reliability) -> float:
+    """Return the most instances that the chips there are hold together with their spares."""
+    if kind.most is None:
+        return math.inf
+    room = kind.most // kind.n_chips
     low, high = 0, room
     while low < high:
         middle = (low + high + 1) // 2
-        if middle + spares_for(middle, up_frac, reliability.availability) <= room:
+        if middle + _spares(kind, middle, reliability) <= room:
             low = middle
         else:
             high = middle - 1

@@ -39,6 +39,7 @@ from computeplan.trace.requests import at_rate, draw_requests
 from computeplan.world.load import Load, RequestTrace
 
 __all__ = [
+    "CALM_FRAC",
     "Candidate",
     "NoneHolds",
     "Search",
@@ -58,6 +59,8 @@ MOST_RANKS = 64
 """Of an instance that is looked for, where less holds the model."""
 GAIN_FRAC = 0.01
 """By how much a fleet must be smaller for its layout to be searched."""
+CALM_FRAC = 1e-3
+"""Of the bound of a layout: what holds no limit at that rate holds none at any."""
 SURE_FRAC = 0.9
 """Share of requests from which a limit holds for the mean too."""
 PLAIN = ("bf16", "fp16", "fp8")
@@ -445,7 +448,9 @@ def best_layout(
             progress(one.layout)
         n_tried += 1
         try:
-            if least > 0 and not holds(play(one.times, at_rate(drawn, least), one.policy), slo):
+            # One rate first: that of a smaller fleet, or one at which requests hardly ever meet.
+            first = least if least > 0 else CALM_FRAC * one.bound_per_s
+            if not holds(play(one.times, at_rate(drawn, first), one.policy), slo):
                 continue
             rate = largest_rate(one.times, load, slo, one.policy, seed=seed, n_requests=n_requests)
         except ValueError:  # the longest request has no room in the cache

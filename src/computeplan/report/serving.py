@@ -13,7 +13,15 @@ from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence, sentences
 from computeplan.units import DAY_S, KWH_J
 
-__all__ = ["answer", "as_document", "chips_table", "layouts_table", "reasons", "remarks"]
+__all__ = [
+    "answer",
+    "as_document",
+    "chips_table",
+    "layouts_table",
+    "reasons",
+    "remarks",
+    "shortage",
+]
 
 MOST_LAYOUTS = 10
 WH_J = 3600.0
@@ -22,22 +30,25 @@ WH_J = 3600.0
 def answer(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return the answer: which chip and how many, with the band; or the mixed fleet."""
     best, mix = plan.best, plan.mix
-    assert best is not None
     by = phrase(f"serve_by_{plan.by}", language)
     told = []
-    if mix is not None and not mix.parts:
-        peak = plan.question.mean_per_s * plan.question.peak
-        told.append(
-            phrase("serve_mix_short", language, most=_short(mix.most_per_s), peak=_short(peak))
-        )
-    elif mix is not None:
+    if mix is not None and len(mix.parts) > 1:
         parts = [
             phrase("serve_mix_part", language, n_chips=f"{part.n_chips:,}", chip=part.chip)
             for part in mix.parts
         ]
-        shares = ", ".join(f"{100 * part.share:.0f} %" for part in mix.parts)
-        values = {"by": by, "counted": _short(mix.counted), "shares": shares}
-        told.append(phrase("serve_mix_answer", language, parts=" + ".join(parts), **values))
+        told.append(
+            phrase(
+                "serve_mix_answer",
+                language,
+                parts=" + ".join(parts),
+                counted=_counted(plan, mix.counted, language),
+                shares=" : ".join(f"{100 * part.share:.0f}" for part in mix.parts),
+                efficiency=f"{mix.efficiency:g}",
+            )
+        )
+    if best is None:
+        return told
     told.append(
         phrase(
             "serve_answer",
@@ -55,6 +66,22 @@ def answer(plan: ServingPlan, language: Language = "en") -> list[str]:
         )
     )
     return told
+
+
+def shortage(plan: ServingPlan, language: Language = "en") -> str:
+    """Return that all chips there are do not hold the load; nothing where they do."""
+    if plan.mix is None or plan.mix.parts:
+        return ""
+    peak = plan.question.mean_per_s * plan.question.peak
+    most = _short(plan.mix.most_per_s)
+    return phrase("serve_mix_short", language, most=most, peak=_short(peak))
+
+
+def _counted(plan: ServingPlan, counted: float, language: Language) -> str:
+    code = f"serve_counted_{plan.by}"
+    value = counted / WH_J if plan.by == "energy" else counted
+    n = f"{value:,.0f}" if plan.by == "chips" else _short(value)
+    return phrase(code, language, n=n, currency=plan.question.currency)
 
 
 def chips_table(plan: ServingPlan, *, language: Language = "en") -> Table:

@@ -58,7 +58,12 @@ def _answer(v: Values) -> str:
 
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_answer": _answer,
-    "serve_mix_answer": "{parts}：按{by}为 {counted}，请求占比 {shares}。",
+    "serve_mix_answer": "{parts}：{counted}；请求分配为 {shares}，为各类芯片"
+    "单独之和的 {efficiency}。",
+    "serve_counted_cost": "每天 {n} {currency}",
+    "serve_counted_energy": "每个请求 {n} Wh",
+    "serve_counted_carbon": "每天 {n} kg",
+    "serve_counted_chips": "{n} 卡",
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而要求为 {peak} 个。",
     "serve_by_cost": "成本",
@@ -86,8 +91,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_bound": "上界",
     "serve_counts": "{n_layouts} 种布局放得下模型；模拟了 {n_tried} 种，其中 {n_searched} 种求出"
     "最大速率：其余布局都不能使规模再小 1 %。",
-    "serve_note_estimates": "首词元时间和词元间隔为 {ttft_percent} 和 {tpot_percent} % 分位；能耗为"
-    "{meter}口径的全天均值，地点 {site}（PUE {pue}）；推理功率由两种芯片拟合，其他芯片为估计。"
+    "serve_note_estimates": "首词元时间和词元间隔为 {ttft_percent} 和 {tpot_percent} % 分位；能耗"
+    "为 {meter}口径的全天均值，地点 {site}（PUE {pue}）；推理功率由两种芯片拟合，其他芯片为估计。"
     "芯片成本按{how}。",
     "serve_how_rent": "给出的租金",
     "serve_how_bought": "报道价格分摊 5 年，为估计",

@@ -66,7 +66,12 @@ def _one(v: Values) -> str:
 
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_answer": lambda v: _answer(v) if v["n"] > 1 else _one(v),
-    "serve_mix_answer": "{parts}: {counted} by {by}, requests in shares of {shares}.",
+    "serve_mix_answer": "{parts}: {counted}; requests {shares}, at {efficiency} of the sum of what"
+    " kinds hold apart.",
+    "serve_counted_cost": "{n} {currency} a day",
+    "serve_counted_energy": "{n} Wh a request",
+    "serve_counted_carbon": "{n} kg a day",
+    "serve_counted_chips": "{n} chips",
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
     " asked.",

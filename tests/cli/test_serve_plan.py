@@ -1,0 +1,98 @@
+"""``computeplan serve-plan``."""
+
+import json
+
+import pytest
+
+LOAD = ("--requests", "200k/h", "--in", "500", "--out", "100", "--cv", "0.5")
+LIMITS = ("--ttft", "1s", "--tpot", "25 ms")
+PLAN = ("serve-plan", "--model", "llama-3.1-8b", *LOAD, *LIMITS)
+
+
+def test_the_answer_comes_first_then_chips_reasons_and_three_notes(call):
+    out = call(*PLAN, "--chip", "H100", "--chip", "910B2", "--layouts")
+    assert "× nvidia/h100-sxm (" in out.splitlines()[0]
+    words = ("instances of", "Wh/request", "layouts hold the model", "ascend-910b2: ", "\n- ")
+    places = [out.index(word) for word in words]
+    assert places == sorted(places)
+    assert 2 <= out.count("\n- ") <= 3
+    assert "0.7 of its benchmark" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_in_chinese_it_says_the_same(call):
+    out = call(*PLAN, "--chip", "H100", "--lang", "zh")
+    assert "个实例" in out
+    assert "词元间隔 ms" in out
+    assert "instances" not in out
+
+
+def test_json_adds_up(call):
+    found = json.loads(
+        call(*PLAN, "--chip", "H100", "--rent", "H100=2 USD/chip/h", "--json", "--by", "energy")
+    )
+    (one,) = found["chips"]
+    assert found["requests_per_s"] == pytest.approx(200e3 / 3600)
+    assert found["by"] == "energy"
+    assert one["chips"] == (one["instances"] + one["spares"]) * one["chips_per_instance"]
+    peak = found["requests_per_s"] * found["peak_factor"]
+    held = one["instances"] * one["instance_requests_per_s"] * found["derating"]
+    assert held >= peak > held * (one["instances"] - 1) / one["instances"]
+    assert one["cost_of_chips_per_day"] == pytest.approx(one["chips"] * 24 * 2.0)
+    a_day = found["requests_per_s"] * 86_400 / 1e6
+    for kind in ("cost_per_day", "carbon_kg_per_day"):
+        stem = "cost" if kind == "cost_per_day" else "carbon_kg"
+        whole = 500 * one[f"{stem}_per_million_input"] + 100 * one[f"{stem}_per_million_output"]
+        assert whole * a_day == pytest.approx(one[kind])
+    for meter in ("chip", "node", "it", "facility"):
+        watts, wh = one["watts_per_chip"][meter], one["wh_per_request"][meter]
+        assert wh == pytest.approx(watts * one["chips"] / found["requests_per_s"] / 3600)
+    assert one["chips_low"] <= one["chips"] <= one["chips_high"]
+    assert one["ttft_s"] <= found["slo"]["ttft_s"]
+    assert one["tpot_s"] <= found["slo"]["tpot_s"]
+
+
+def test_kinds_that_are_too_few_are_mixed_or_refused(call):
+    some = call(
+        *PLAN, "--requests", "2M/h", "--chip", "H100:4", "--chip", "H200:400", "--by", "chips"
+    )
+    assert "× nvidia/h200 (" in some
+    few = call(*PLAN, "--chip", "H100:1", expect=3)
+    assert "All chips there are hold" in few
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--requests", "0/s"), 2, "--requests must be above 0"),
+        (("--requests", "-5/s"), 2, "--requests must be above 0"),
+        (("--requests", "200M"), 2, "a number over a time, such as 200M/day"),
+        (("--requests", "nan/day"), 2, "a number over a time"),
+        (("--in", "200000"), 2, "takes 131,072: shorter ones, or another model"),
+        (("--out", "0"), 2, "--out must be at least 1"),
+        (("--tpot", "1 us"), 3, "a further token is"),
+        (("--tpot", "0 ms"), 2, "--tpot"),
+        (("--tpot", "fast"), 2, "--tpot"),
+        (("--ttft", "p100 1 s"), 2, "--ttft"),
+        (("--engine", "mindie"), 2, "does not run on nvidia/h100-sxm; what does:"),
+        (("--engine", "hope"), 2, "no engine 'hope'"),
+        (("--precision", "fp3"), 2, "--precision must be one of bf16"),
+        (("--chip", "h101"), 2, "h101"),
+        (("--chip", "H100:0"), 2, "H100:0"),
+        (("--model", "llama-9"), 2, "llama-9"),
+        (("--site", "atlantis"), 2, "--site"),
+        (("--derating", "0"), 2, "--derating must be a share"),
+        (("--peak", "0.5"), 2, "--peak must be at least 1"),
+        (("--cached", "1"), 2, "--cached must be a share"),
+        (("--rent", "H100=3 apples"), 2, "--rent"),
+        (("--exchange", "7"), 2, "--exchange must be like"),
+    ],
+)
+def test_it_says_what_is_wrong(call, options, code, message):
+    assert message in " ".join(call(*PLAN, "--chip", "H100", *options, expect=code).split())
+
+
+def test_a_chip_that_cannot_leaves_the_others_their_answer(call):
+    out = call(*PLAN, "--chip", "H100", "--chip", "910B2", "--engine", "tensorrt-llm")
+    assert "× nvidia/h100-sxm" in out
+    assert "'tensorrt-llm' does not run on huawei/ascend-910b2" in " ".join(out.split())
