@@ -16,16 +16,9 @@ from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.planner.serving import Fleet, Question, Refused, Site, fleet, plan_serving
 from computeplan.planner.serving_fleet import Reliability, fleet_of, spare_instances
+from computeplan.planner.serving_layouts import Candidate, bound_per_s, engines_on
 from computeplan.planner.serving_mix import Kind, cheapest_mix
-from computeplan.planner.serving_search import (
-    Candidate,
-    Search,
-    Simulated,
-    best_layout,
-    bound_per_s,
-    drawn_requests,
-    engines_on,
-)
+from computeplan.planner.serving_search import Search, Simulated, best_layout, drawn_requests
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate
@@ -153,7 +146,7 @@ def test_no_simulation_exceeds_the_bound(step_s, prompt_s, batch, tpot_s):
     )
     times, slo = tiny_times(step_s, prompt_s, batch), Slo(2.0, tpot_s)
     found = largest_rate(times, load, slo, ServePolicy(batch), n_requests=400)
-    assert found.per_s <= 1.15 * bound_per_s(times, load, slo)  # 400 requests: lengths by luck
+    assert found.per_s <= 1.15 * bound_per_s(times, load, slo)  # 400 requests: lengths by chance
 
 
 def test_the_search_leaves_out_nothing_better():

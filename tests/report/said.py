@@ -52,6 +52,22 @@ PLACE = {
 }  # fmt: skip
 
 NOTES = {
+    "serve_no_room": [
+        {
+            "chip": "acme/x1", "n_ranks": 64, "need_gib": 21.5, "has_gib": 20.0, "precision": "bf16"
+        }
+    ],
+    **{
+        code: [{"chip": "acme/x1", "limit_s": 0.06, "asked_s": 1.5, "layout": "q1"}]
+        for code in ("serve_tpot_limit", "serve_ttft_limit")
+    },
+    "serve_both_limits": [{"chip": "acme/x1", "tpot_s": 0.06, "ttft_s": 1.5}],
+    "serve_tail": [
+        {
+            "chip": "acme/x1", "layout": "q1", "ttft_s": 1.5, "tpot_s": 0.06, "ttft_frac": 0.99,
+            "tpot_frac": 0.95,
+        }
+    ],
     "mixed_across_sites": [{"job": "j", "sites": ("west", "east")}],
     "service_beyond_pools": [{"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64}],
     "chips_unused": [
@@ -275,6 +291,13 @@ NOTES = {
 }  # fmt: skip
 
 PHRASES = {
+    "serve_answer": [
+        {
+            "n_chips": "128", "chip": "acme/x1", "low": "64", "high": "256", "n_instances": "15",
+            "n_spares": "1", "each": 8, "layout": "q1", "by": "q2", "n": n,
+        }
+        for n in (1, 5)
+    ],
     "n_chips": [{"n": 1}, {"n": 1280}],
     "n_jobs": [{"n": 1}, {"n": 12}],
     "all_jobs_of_runs": [{"n": 1}, {"n": 200}],

@@ -140,7 +140,7 @@ TERMS = """
     A100 H100 GB NVLink MFU MTBF MoE PP PUE TDP TP TFLOP Wald Weibull W ZeRO
     NVIDIA Ampere Hopper Ada Blackwell Megatron ModelLink
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
-    Noto Sans CJK logits planned token s d h W kW MW kWh L USD CNY GiB p z M bf16 fp16 fp8
+    Noto Sans CJK logits planned token s ms d h W kW MW J Wh kWh L USD CNY GiB p z M bf16 fp16 fp8
     summary.csv notes.md mix kg Mtoken Mitoken ktoken Kitoken
     A B IT only currency horizon simulate.at_most
     JobID JobName D event_type sacctmgr show runawayjobs

@@ -78,7 +78,7 @@ NO_CONTEXT = 100_000_000
 )
 @click.option("--layouts", is_flag=True, help="Show the ten best layouts of every chip.")
 @json_option
-def serve_plan(  # Long because every option is an argument.
+def serve_plan(
     language: Language,
     model: str,
     chips: tuple[str, ...],
@@ -113,6 +113,7 @@ def serve_plan(  # Long because every option is an argument.
     computeplan serve-plan --model llama-3.3-70b --chip H100 --chip H200 --requests 200M/day
       --in 1155 --out 211 --ttft '1 s' --tpot '50 ms'
     """  # noqa: D301 - \b is for click
+    # Long because every option is an argument.
     import numpy as np
     from rich.console import Console
 

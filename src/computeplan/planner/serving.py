@@ -33,20 +33,22 @@ from computeplan.planner.serving_fleet import (
     use_of,
     watts_of,
 )
+from computeplan.planner.serving_layouts import (
+    Candidate,
+    NoneHolds,
+    bound_per_s,
+    candidates,
+    engines_on,
+    scaled,
+)
 from computeplan.planner.serving_mix import Kind, Mix, cheapest_mix
 from computeplan.planner.serving_search import (
     CALM_FRAC,
-    Candidate,
-    NoneHolds,
     Search,
     Simulated,
     best_layout,
-    bound_per_s,
-    candidates,
     drawn_requests,
-    engines_on,
     rate_between,
-    scaled,
 )
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.lookup import find_chip

@@ -25,12 +25,39 @@ __all__ = [
 
 MOST_LAYOUTS = 10
 WH_J = 3600.0
+BY = {
+    "cost": "serve_by_cost",
+    "energy": "serve_by_energy",
+    "carbon": "serve_by_carbon",
+    "chips": "serve_by_chips",
+}
+COUNTED = {
+    "cost": "serve_counted_cost",
+    "energy": "serve_counted_energy",
+    "carbon": "serve_counted_carbon",
+    "chips": "serve_counted_chips",
+}
+OF_CHIP = (
+    "serve_chip",
+    "serve_layout",
+    "serve_chips",
+    "serve_ttft",
+    "serve_tpot",
+    "serve_wh",
+    "serve_instances",
+    "serve_j",
+    "serve_cost_tokens",
+    "serve_cost_day",
+    "serve_kg_tokens",
+    "serve_kg_day",
+)
+OF_LAYOUT = ("serve_layout", "serve_engine", "serve_rate", "serve_per_chip", "serve_bound")
 
 
 def answer(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return the answer: which chip and how many, with the band; or the mixed fleet."""
     best, mix = plan.best, plan.mix
-    by = phrase(f"serve_by_{plan.by}", language)
+    by = phrase(BY[plan.by], language)
     told = []
     if mix is not None and len(mix.parts) > 1:
         parts = [
@@ -78,10 +105,9 @@ def shortage(plan: ServingPlan, language: Language = "en") -> str:
 
 
 def _counted(plan: ServingPlan, counted: float, language: Language) -> str:
-    code = f"serve_counted_{plan.by}"
     value = counted / WH_J if plan.by == "energy" else counted
     n = f"{value:,.0f}" if plan.by == "chips" else _short(value)
-    return phrase(code, language, n=n, currency=plan.question.currency)
+    return phrase(COUNTED[plan.by], language, n=n, currency=plan.question.currency)
 
 
 def chips_table(plan: ServingPlan, *, language: Language = "en") -> Table:
@@ -96,14 +122,9 @@ def chips_table(plan: ServingPlan, *, language: Language = "en") -> Table:
         n_in=f"{question.load.input_tokens.mean:,.0f}",
         n_out=f"{question.load.output_tokens.mean:,.0f}",
     )
-    codes = ("chip", "layout", "chips", "ttft", "tpot", "wh", "instances", "j")
-    heads = [phrase(f"serve_{code}", language) for code in codes]
-    money = [
-        phrase(f"serve_{code}", language, currency=question.currency)
-        for code in ("cost_tokens", "cost_day", "kg_tokens", "kg_day")
-    ]
+    heads = (phrase(code, language, currency=question.currency) for code in OF_CHIP)
     rows = [_row(one) for one in plan.fleets]
-    return Table(title, (*heads, *money), tuple(rows))
+    return Table(title, tuple(heads), tuple(rows))
 
 
 def _row(one: Fleet) -> tuple[str, ...]:
@@ -128,8 +149,7 @@ def _row(one: Fleet) -> tuple[str, ...]:
 def layouts_table(one: Fleet, *, language: Language = "en") -> Table:
     """Return the best layouts of a chip whose largest rate is known."""
     every = sorted((one.search.best, *one.search.others), key=lambda each: -each.per_chip_s)
-    codes = ("layout", "engine", "rate", "per_chip", "bound")
-    heads = tuple(phrase(f"serve_{code}", language) for code in codes)
+    heads = tuple(phrase(code, language) for code in OF_LAYOUT)
     rows = tuple(_layout_row(each) for each in every[:MOST_LAYOUTS])
     counts = phrase(
         "serve_counts",
@@ -164,9 +184,9 @@ def reasons(plan: ServingPlan, language: Language = "en") -> list[str]:
 def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return what a reader must know of the answer, three sentences at most."""
     question, found = plan.question, plan.fleets
-    how = "rent" if all(one.has_rent for one in found) else "bought"
+    how = "serve_how_rent" if all(one.has_rent for one in found) else "serve_how_bought"
     if any(math.isnan(one.price.chips) for one in found):
-        how = "unknown"
+        how = "serve_how_unknown"
     slo, load = question.slo, question.load
     told = [
         phrase(
@@ -177,7 +197,7 @@ def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
             meter=phrase("serve_meter_it", language),
             site=question.site.name,
             pue=f"{question.site.pue:g}",
-            how=phrase(f"serve_how_{how}", language),
+            how=phrase(how, language),
         )
     ]
     borrowed = [one.chip for one in found if one.known != "chip"]

@@ -34,7 +34,7 @@ def _tail(v: Values) -> str:
 
 SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
     "serve_no_room": lambda v: (
-        f"没有能放下模型的布局：用 {v['n_ranks']:,} 个 rank 时每个需要 {v['need_gib']:.1f} GiB，"
+        f"没有能放下模型的布局：切成 {v['n_ranks']:,} 份时每份需要 {v['need_gib']:.1f} GiB，"
         f"而只有 {v['has_gib']:.1f} GiB（{v['precision']}）；可用更低位宽的权重或更短的长度"
     ),
     "serve_tpot_limit": _limit("词元间隔"),

@@ -1,0 +1,346 @@
+"""Layouts of a chip that may serve a load within limits, and what none of them can exceed.
+
+Layouts are ranked by their steady state, which costs next to nothing, over the engines and
+precisions of which most is known of the chip. Of the first ones the times of steps are tabulated,
+from which a layout's rate is bounded from above: no arrivals can be kinder than a batch that never
+varies, whose prompts come in at their best, and whose steps are no longer than the limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from computeplan.analytic.serving import mean_prompt_s
+from computeplan.compiler.serving import Served as Compiled
+from computeplan.compiler.serving import served
+from computeplan.engines.serve.policy import ServePolicy, Slo
+from computeplan.notes import Note, note
+from computeplan.physics.serving.instance import Instance, Split
+from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
+from computeplan.physics.serving.room import need_of
+from computeplan.physics.serving.steady import continuous, terms_of
+from computeplan.physics.serving.steps import FIRST_TOKEN_S, StepTimes
+from computeplan.physics.serving.tabulate import step_times
+from computeplan.physics.steptime.memory import GIB
+from computeplan.physics.steptime.transformer import shape_of
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.serving import KNOWN, engine_of, serving_tables, share_of
+from computeplan.world.load import Load
+
+__all__ = ["Candidate", "NoneHolds", "bound_per_s", "candidates", "engines_on", "scaled"]
+
+MOST_LAYOUTS = 24
+"""Layouts, of all engines and precisions, whose steps are tabulated."""
+MOST_RANKS = 64
+"""Of an instance that is looked for, where less holds the model."""
+SURE_FRAC = 0.9
+"""Share of requests from which a limit holds for the mean too."""
+PLAIN = ("bf16", "fp16", "fp8")
+"""Precisions that are tried where nothing was measured of a chip."""
+
+
+class NoneHolds(Exception):  # noqa: N818 - what is found, not what went wrong
+    """No layout of a chip holds the load within its limits; says why."""
+
+    def __init__(self, why: Note) -> None:
+        super().__init__(why.code)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A layout that holds the model and a batch, with the times of its steps."""
+
+    compiled: Compiled
+    precision: str
+    split: Split
+    """Of one number each."""
+    n_chips: int
+    """Of an instance."""
+    times: StepTimes
+    policy: ServePolicy
+    bound_per_s: float
+    """What no simulation can exceed within the limits. [1/s]"""
+
+    @property
+    def layout(self) -> str:
+        """The layout as it is written."""
+        named = ((name, int(getattr(self.split, name))) for name in ("tp", "pp", "dp", "ep"))
+        return " ".join(f"{name}{n}" for name, n in named if n > 1 or name == "tp")
+
+
+def scaled(times: StepTimes, factor: float) -> StepTimes:
+    """Return step times that are all longer by a factor, but for the first token's way out."""
+    return replace(
+        times,
+        decode_s=times.decode_s * factor,
+        context_s=times.context_s * factor,
+        window_s=times.window_s * factor,
+        prefill_s=times.prefill_s * factor,
+        prompt_context_s=times.prompt_context_s * factor,
+    )
+
+
+def bound_per_s(times: StepTimes, load: Load, slo: Slo) -> float:
+    """Return requests a second that an instance cannot exceed within limits. [1/s]
+
+    Examples
+    --------
+    A step of 10 ms for up to two sequences, an answer of 51 tokens after a prompt of 0.1 s: two of
+    them take 0.1 + 0.1 + 0.5 s.
+
+    >>> from computeplan.world.load import Lengths
+    >>> decode, knots = np.array([0.0, 0.01, 0.01]), np.array([0.0, 100.0])
+    >>> times = StepTimes(decode, 0.0, 0.0, np.inf, knots, np.array([0.0, 0.1]), 0.0, 1e4)
+    >>> load = Load(np.ones(1), 1.0, Lengths(100, 0, 100), Lengths(51, 0, 51), 0.0)
+    >>> round(1 / bound_per_s(times, load, Slo(1.0, 0.05)), 3)  # 0.7 s for two
+    0.35
+    >>> round(1 / bound_per_s(times, load, Slo(1.0, 0.011)), 3)  # no prompt beside another answer
+    0.6
+    """
+    n_steps = max(load.output_tokens.mean - 1.0, 1e-9)
+    knots, seconds = times.prompt_tokens, times.prefill_s
+    fresh = load.input_tokens.mean * (1.0 - load.cached_frac)
+    alone = mean_prompt_s(times, load)
+    whole = float(np.interp(fresh, knots, seconds)) if fresh <= knots[-1] else math.inf
+    best = fresh * float((seconds[1:] / knots[1:]).min())
+    prompt_s = max(0.0, alone - max(0.0, min(whole, alone) - best))
+    context = load.input_tokens.mean + load.output_tokens.mean / 2.0
+    most = min(times.max_batch, int(times.cache_tokens / load.input_tokens.mean))
+    if most < 1:
+        return 0.0
+    batch = np.arange(1, most + 1)
+    read_s = times.context_s * context + times.window_s * min(context, times.window)
+    step_s = times.decode_s[1 : most + 1] + batch * read_s
+    tpot_s = step_s + (batch - 1) / n_steps * prompt_s
+    per_s = 1.0 / (prompt_s + n_steps * step_s / batch)
+    allowed = tpot_s <= slo.tpot_s if slo.tpot_frac >= SURE_FRAC else step_s < math.inf
+    return float(per_s[allowed].max()) if allowed.any() else 0.0
+
+
+def engines_on(
+    chip: Chip, *, engine: str | None, precision: str | None, experts: bool
+) -> list[list[tuple[str, str]]]:
+    """Return engines with precisions by what is known of them on a chip, the most first.
+
+    Parameters
+    ----------
+    chip : Chip
+    engine, precision : str, optional
+        Where one is given, no other is returned.
+    experts : bool
+        Whether the model is a mixture of experts.
+
+    Raises
+    ------
+    ValueError
+        If the engine does not run on the chip.
+    """
+    tables = serving_tables()
+    if engine is not None:
+        names = [engine_of(engine, chip.kin)]
+    else:
+        names = list(dict.fromkeys(_runs_on(chip)))
+    found: dict[int, list[tuple[str, str]]] = {}
+    for name in names:
+        for weights in tables.precisions if precision is None else [precision]:
+            known = KNOWN.index(share_of(name, weights, chip.kin, experts=experts).known)
+            if precision is None and not _may(chip, weights, measured=known == 0):
+                continue
+            found.setdefault(known, []).append((name, weights))
+    return [found[known] for known in sorted(found)]
+
+
+def _runs_on(chip: Chip) -> Iterable[str]:
+    for name in serving_tables().engines:
+        try:
+            yield engine_of(name, chip.kin)
+        except ValueError:
+            continue
+
+
+def _may(chip: Chip, weights: str, *, measured: bool) -> bool:
+    """Return whether weights of a precision are tried on a chip: measured, or multiplied as is."""
+    if measured:
+        return True
+    first = serving_tables().precisions[weights].products[0]
+    figure = chip.peak_dense.get(first)
+    return weights in PLAIN and figure is not None and figure.value is not None
+
+
+def candidates(
+    chip: Chip,
+    model: Transformer,
+    load: Load,
+    slo: Slo,
+    pairs: Iterable[tuple[str, str]],
+) -> tuple[list[Candidate], int]:
+    """Return layouts that hold a load and may hold the limits, the best bound first; and how many.
+
+    Parameters
+    ----------
+    chip, model : Chip, Transformer
+    load : Load
+    slo : Slo
+    pairs : iterable of (engine, precision)
+
+    Raises
+    ------
+    NoneHolds
+        If no layout holds the model, or none can keep the limits whatever the load.
+    ValueError
+        If a figure of the chip is missing.
+    """
+    n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
+    ranked: list[tuple[float, str, str, Split]] = []
+    held, n_layouts = [], 0
+    for engine, precision in pairs:
+        some = _splits(chip, model, engine, precision, n_in, n_out)
+        n_layouts += len(some.split.tp)
+        if not len(some.split.tp):
+            continue
+        held.append(some)
+        found, rates = best_batches(
+            some.instance,
+            n_in,
+            n_out,
+            tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
+            ttft_s=slo.ttft_s - FIRST_TOKEN_S,
+            cached_frac=load.cached_frac,
+        )
+        ranked += [
+            (float(rate), engine, precision, at(found.split, i)) for i, rate in enumerate(rates)
+        ]
+    if not held:
+        raise NoneHolds(_no_room(chip, model, list(pairs), load))
+    if not ranked:
+        raise NoneHolds(_too_slow(chip, held, load, slo))
+    ranked.sort(key=lambda one: -one[0])
+    first = ranked[:MOST_LAYOUTS]
+    smallest = min(ranked, key=lambda one: float(one[3].n_ranks))
+    if smallest not in first:
+        first.append(smallest)
+    made = [
+        _candidate(chip, model, engine, precision, split, load, slo)
+        for _, engine, precision, split in first
+    ]
+    good = [one for one in made if one is not None and one.bound_per_s > 0]
+    if not good:
+        raise NoneHolds(_too_slow(chip, held, load, slo))
+    return sorted(good, key=lambda one: -one.bound_per_s / one.n_chips), n_layouts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """Layouts of one engine and precision that hold the model and one request."""
+
+    compiled: Compiled
+    precision: str
+    split: Split
+
+    @property
+    def instance(self) -> Instance:
+        """The instance with these layouts."""
+        return replace(self.compiled.instance, split=self.split)
+
+
+def _splits(
+    chip: Chip, model: Transformer, engine: str, precision: str, n_in: float, n_out: float
+) -> _Held:
+    """Return the layouts that hold the model: of a domain, or beyond it where none does.
+
+    Pipelines only where no layout without one holds it: published ones are predicted within a
+    factor of two only, and no single prompt is faster for its stages.
+    """
+    shape = shape_of(model.architecture())
+    one = served(chip, model, engine, precision, Split.of())
+    domain = max(1, int(one.instance.fabric.domain))
+    most = min(domain, MOST_RANKS)
+    while True:
+        split = splits(shape, domain, most)
+        whole = split.n_ranks % chip.ranks_per_chip == 0
+        compiled = served(chip, model, engine, precision, at(split, whole))
+        found = holding(compiled.instance, n_in, n_out)
+        if (found.split.pp == 1.0).any():
+            found = Held(at(found.split, found.split.pp == 1.0), found.batch)
+        if len(found.split.tp) or most >= max(MOST_RANKS, domain):
+            return _Held(compiled, precision, found.split)
+        most = min(2 * most, max(MOST_RANKS, domain))
+
+
+def _candidate(
+    chip: Chip,
+    model: Transformer,
+    engine: str,
+    precision: str,
+    split: Split,
+    load: Load,
+    slo: Slo,
+) -> Candidate | None:
+    compiled = served(chip, model, engine, precision, split)
+    try:
+        times = step_times(compiled.instance, load.input_tokens.mean, load.output_tokens.mean)
+    except ValueError:  # no room for a batch of one
+        return None
+    policy = ServePolicy(
+        times.max_batch,
+        chunk_tokens=int(compiled.instance.engine.chunk * float(split.dp)),
+        keeps="grow" if compiled.instance.engine.grows else "no_evict",
+    )
+    n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
+    bound = bound_per_s(times, load, slo)
+    return Candidate(compiled, precision, split, n_chips, times, policy, bound)
+
+
+def _no_room(chip: Chip, model: Transformer, pairs: list[tuple[str, str]], load: Load) -> Note:
+    """Return how much memory the roomiest layout lacks."""
+    shape = shape_of(model.architecture())
+    least = math.inf
+    values: dict[str, str | float | int] = {}
+    for engine, precision in pairs:
+        one = served(chip, model, engine, precision, Split.of())
+        domain = max(1, int(one.instance.fabric.domain))
+        split = splits(shape, domain, max(MOST_RANKS, domain))
+        compiled = served(chip, model, engine, precision, split)
+        need = need_of(compiled.instance, 1.0, load.input_tokens.mean, load.output_tokens.mean)
+        if float(need.min()) < least:
+            least = float(need.min())
+            values = {
+                "n_ranks": int(split.n_ranks[int(need.argmin())]),
+                "need_gib": least / GIB,
+                "has_gib": compiled.instance.rank.memory_bytes / GIB,
+                "precision": precision,
+            }
+    return note("serve_no_room", chip=chip.name, **values)
+
+
+def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
+    """Return the least times of all layouts for a request that meets no other."""
+    least: list[tuple[float, float, str]] = []
+    for some in held:
+        terms = terms_of(
+            some.instance,
+            1.0,
+            load.input_tokens.mean,
+            load.output_tokens.mean,
+            cached_frac=load.cached_frac,
+        )
+        steady = continuous(some.compiled.instance.speed, terms)
+        tpot, ttft = np.broadcast_arrays(steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)
+        for i in range(len(tpot)):
+            layout = f"tp{int(some.split.tp[i])} pp{int(some.split.pp[i])} {some.precision}"
+            least.append((float(tpot[i]), float(ttft[i]), layout))
+    by_tpot = min(least)
+    by_ttft = min(least, key=lambda one: one[1])
+    if by_tpot[0] > slo.tpot_s:
+        limit, asked, layout = by_tpot[0], slo.tpot_s, by_tpot[2]
+        return note("serve_tpot_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
+    if by_ttft[1] > slo.ttft_s:
+        limit, asked, layout = by_ttft[1], slo.ttft_s, by_ttft[2]
+        return note("serve_ttft_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
+    return note("serve_both_limits", chip=chip.name, tpot_s=by_tpot[0], ttft_s=by_ttft[1])
