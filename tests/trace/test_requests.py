@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import TRACES
 from scipy import stats
 
 from computeplan.trace.requests import at_rate, draw_requests, length_quantiles
@@ -162,6 +163,24 @@ def test_other_blocks_begin_elsewhere_in_a_trace():
     for one in draws:
         assert sorted(one.input_tokens) == sorted(trace.input_tokens)
         assert cv_of(one.arrival_s) == pytest.approx(cv_of(trace.arrival_s), rel=0.01)
+
+
+@pytest.mark.skipif(not (TRACES / "requests").is_dir(), reason="no traces at COMPUTEPLAN_TRACES")
+@pytest.mark.parametrize(
+    ("file", "cv"),
+    [("azure_2023_conv", 1.09), ("azure_2023_code", 13.2), ("mooncake_conversation", 3.0)],
+)
+def test_published_traces_keep_their_cv(file, cv):
+    path = TRACES / "requests" / f"{file}.csv.gz"
+    columns = np.loadtxt(path, delimiter=",", skiprows=1)
+    tokens = np.maximum(columns[:, 1:3].astype(int), 1)
+    trace = RequestTrace(columns[:, 0], tokens[:, 0], tokens[:, 1])
+    assert cv_of(trace.arrival_s) == pytest.approx(cv, rel=0.02)
+    profile = 1 + 0.5 * np.cos((np.arange(24) - 20) / 12 * math.pi)
+    day = draw_requests(load(10 * profile / 1.5, trace=trace), "chat", 1, 86_400.0).arrival_s
+    assert cv_of(at_rate(trace, 10.0).arrival_s) == pytest.approx(cv, rel=0.02)
+    assert cv_of(day[day // HOUR_S == 20]) == pytest.approx(cv, rel=0.03)
+    assert len(day) == pytest.approx(10 / 1.5 * 86_400, rel=0.1)
 
 
 @pytest.mark.parametrize("span_s", [0.0, -1.0, math.inf])

@@ -120,6 +120,11 @@ def test_sequences_that_fill_their_window_read_no_more():
     times = step_times(window_s=1e-4, window=103)
     served = play(times, requests((0.0, 100, 6)), ServePolicy(8))
     assert served.done_s[0] == pytest.approx(0.1 + 5 * 0.011 + 1e-4 * (101 + 102 + 3 * 103))
+    assert served.n_windowed_tokens == 101 + 102 + 3 * 103
+    static = play(times, requests((0.0, 100, 6)), ServePolicy(8, is_static=True))
+    assert static.done_s == pytest.approx(served.done_s)
+    assert static.n_windowed_tokens == served.n_windowed_tokens
+    assert static.n_read_tokens == served.n_read_tokens
 
 
 def test_static_batches_keep_places_until_the_longest_answer():
@@ -288,6 +293,32 @@ def test_the_same_as_step_by_step_to_the_last_digit(case):
     slow = play(times, rows, policy, most_steps=1)
     for name in (field.name for field in fields(served) if field.name != "requests"):
         assert np.array_equal(getattr(served, name), getattr(slow, name)), name
+
+
+@pytest.mark.parametrize("window", [100, 101, 105, 106, 107, 120])
+def test_those_that_give_way_as_they_fill_their_window(window):
+    times = step_times(cache_tokens=211, context_s=1e-6, window_s=1e-5, window=window)
+    rows = requests((0.0, 100, 20), (0.0, 100, 8))
+    policy = ServePolicy(8, keeps="grow", watermark_frac=0.0)
+    served = play(times, rows, policy)
+    assert served.n_preemptions == 1
+    _, sequences = step_loop.play(times, rows, policy)
+    assert served.done_s.tolist() == [one.done / step_loop.TICK for one in sequences]
+
+
+def test_a_full_cache_with_windows():
+    rng = np.random.default_rng(3)
+    n = 40
+    rows = RequestTrace(
+        np.cumsum(rng.random(n) * 0.1), rng.integers(1, 60, n), rng.integers(1, 60, n)
+    )
+    times = step_times(cache_tokens=160, window_s=1e-5, window=50, context_s=1e-6)
+    policy = ServePolicy(8, chunk_tokens=50, keeps="grow", watermark_frac=0.0)
+    served = play(times, rows, policy)
+    _, sequences = step_loop.play(times, rows, policy)
+    assert served.done_s.tolist() == [one.done / step_loop.TICK for one in sequences]
+    assert served.n_preemptions > 5
+    assert served.n_windowed_tokens < served.n_read_tokens
 
 
 @settings(max_examples=60)
