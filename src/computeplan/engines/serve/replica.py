@@ -114,7 +114,8 @@ class _Replica:
         # What is counted
         self.now = self.steps = self.busy = self.sequence = self.stays = 0
         self.n_left, self.peak = n, 0
-        self.n_prompt = self.n_again = self.n_read = self.n_given = self.n_preempted = 0
+        self.n_prompt = self.n_again = self.n_given = self.n_preempted = 0
+        self.n_read = self.n_windowed = 0
         self.batch_ticks = [0] * (policy.max_batch + 1)
 
     def play(self) -> Served:
@@ -122,13 +123,14 @@ class _Replica:
         arrival = self.arrival
         self.now = arrival[0]
         while self.n_left:
-            gave_way = self.used > self.room and self._make_room()
-            n_prompt, two_pairs = (0, 0) if gave_way else self._take_in()
+            if self.used > self.room:
+                self._make_room()
+            n_prompt, two_pairs = self._take_in()
             if n_prompt:
                 self._step(1, self._first() + self.ticks.prompt(n_prompt, two_pairs))
                 self._join()
             elif self.batch:
-                self._run(1 if gave_way else self.most_steps)
+                self._run()
             elif self.n_left:
                 self.now = arrival[self.head]
         return self._served()
@@ -187,10 +189,10 @@ class _Replica:
         reads = ticks.context * self.context + ticks.windowed * self.windowed
         return ticks.decode[len(self.batch)] + reads
 
-    def _run(self, most_steps: int) -> None:
+    def _run(self) -> None:
         """Make all steps until something changes."""
         n_batch = len(self.batch)
-        n = min(self.ends[0][0] - self.steps, most_steps)
+        n = min(self.ends[0][0] - self.steps, self.most_steps)
         if self.fills:
             n = min(n, self.fills[0][0] - self.steps)
         if self.grows:
@@ -214,6 +216,7 @@ class _Replica:
         self.sequence += taken * (n_batch + len(self.finished) + (self.prompt >= 0))
         self.n_given += n * n_batch
         self.n_read += steps_ticks(self.context, n_batch, n)
+        self.n_windowed += steps_ticks(self.windowed, self.n_below, n)
         self.context += n * n_batch
         self.windowed += n * self.n_below
         self.steps = steps = self.steps + n
@@ -276,8 +279,11 @@ class _Replica:
         self.stays += self.now - self.entered[one]
         self.n_left -= 1
 
-    def _make_room(self) -> bool:
-        """Let those that came last give way until the cache is not too full; return True."""
+    def _make_room(self) -> None:
+        """Let those that came last give way until the cache is not too full.
+
+        None of them fits at once: what the last of them leaves is less than it needs.
+        """
         while self.used > self.room:
             if self.prompt >= 0:
                 one, self.prompt = self.prompt, NONE
@@ -293,7 +299,6 @@ class _Replica:
             self.again.append(one)
             self.stays += self.now - self.entered[one]
             self.n_preempted += 1
-        return True
 
     def _served(self) -> Served:
         """Return what is known at the end.
@@ -324,6 +329,7 @@ class _Replica:
             n_prompt_tokens=self.n_prompt,
             n_again_tokens=self.n_again,
             n_read_tokens=self.n_read,
+            n_windowed_tokens=self.n_windowed,
             n_peak_tokens=self.peak,
             n_preemptions=self.n_preempted,
         )

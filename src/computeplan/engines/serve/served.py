@@ -41,6 +41,8 @@ class Served:
     """Of these, tokens computed again."""
     n_read_tokens: int
     """Cached tokens read by sequences that decode, summed over steps; layers that see all."""
+    n_windowed_tokens: int
+    """The same within the window of layers that have one; 0 without."""
     n_peak_tokens: int
     """The most that the cache held, or had promised."""
     n_preemptions: int

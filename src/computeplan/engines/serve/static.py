@@ -7,6 +7,8 @@ costs the same until the batch has ended.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
@@ -27,7 +29,8 @@ def play_static(times: StepTimes, requests: RequestTrace, policy: ServePolicy) -
     first_s, done_s = np.empty(len(requests)), np.empty(len(requests))
     batch_s = np.zeros(policy.max_batch + 1)
     now_s = busy_s = sequence_s = 0.0
-    begin = n_steps = n_read = peak = 0
+    begin = n_steps = n_read = n_windowed = peak = 0
+    has_window = times.window_s > 0 and math.isfinite(times.window)
     while begin < len(requests):
         now_s = max(now_s, float(arrival_s[begin]))
         there = int(np.searchsorted(arrival_s, now_s, side="right"))
@@ -47,6 +50,8 @@ def play_static(times: StepTimes, requests: RequestTrace, policy: ServePolicy) -
         sequence_s += n * (prompt_s + longest_s)
         n_steps += longest + 1
         n_read += longest * int(context.sum()) + n * longest * (longest - 1) // 2
+        if has_window:
+            n_windowed += int(windowed_tokens(context, times.window, longest).sum())
         peak = max(peak, int(needs[end] - needs[begin]))
         now_s += prompt_s + longest_s
         begin = end
@@ -62,6 +67,7 @@ def play_static(times: StepTimes, requests: RequestTrace, policy: ServePolicy) -
         n_prompt_tokens=int(fresh.sum()),
         n_again_tokens=0,
         n_read_tokens=n_read,
+        n_windowed_tokens=n_windowed,
         n_peak_tokens=peak,
         n_preemptions=0,
     )
