@@ -82,6 +82,8 @@ def _child(annotation: Any, key: str | int) -> Any:
         return found.annotation if found is not None else None
     if annotation is Any:
         return Any
+    if isinstance(key, int) and get_origin(annotation) in (list, tuple):
+        return get_args(annotation)[0]
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
