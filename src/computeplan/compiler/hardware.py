@@ -35,8 +35,11 @@ __all__ = [
     "Numbers",
     "RankDevice",
     "band_of",
+    "capacity_of",
     "device_of",
     "fabric_of",
+    "half_peak",
+    "needed_figure",
     "numbers_of",
     "operand_bytes",
     "peak_of",
@@ -213,7 +216,7 @@ def device_of(
     ('H100 FP8', '1.979e+15')
     """
     peak = peak_of(chip, precision)
-    half = _half_peak(chip, precision)
+    half = half_peak(chip, precision)
     name, _, own = family_of(chip.kin, precision)
     own = own and chip.relative is None
     fitted = numbers_of(chip.kin, stack) if numbers is None else numbers
@@ -226,8 +229,8 @@ def device_of(
         gemm=curve,
         half_gemm=half_curve,
         attention_frac=attention_frac(kernel, chip.kin),
-        memory_bytes=_capacity(chip) / ranks,
-        memory_bytes_per_s=_needed(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
+        memory_bytes=capacity_of(chip) / ranks,
+        memory_bytes_per_s=needed_figure(chip, chip.memory.bandwidth, "memory.bandwidth", "2 TB/s")
         / ranks,
         operand_bytes=operand_bytes(precision),
         gemm_frac=fitted.gemm_frac,
@@ -273,7 +276,7 @@ def fabric_of(
     up = chip.scale_up
     domain = 1 if up.domain is None or up.domain.value is None else up.domain.value
     if domain > 1 or ranks > 1:
-        up_rate = _needed(chip, up.bandwidth, "scale_up.bandwidth", "400 GB/s") / ranks
+        up_rate = needed_figure(chip, up.bandwidth, "scale_up.bandwidth", "400 GB/s") / ranks
     else:
         up_rate = 1.0  # no domain: never used
     pair = up.pair_bandwidth
@@ -282,7 +285,7 @@ def fabric_of(
         out_bytes_per_s = up_rate
     if out_bytes_per_s is None:
         out = chip.scale_out.bandwidth
-        out_bytes_per_s = _needed(chip, out, "scale_out.bandwidth", "200 Gbit/s")
+        out_bytes_per_s = needed_figure(chip, out, "scale_out.bandwidth", "200 Gbit/s")
     tables = speed_tables()
     like = next(name for name in lineage(chip.kin) if _links(name))
     links = tables.operators[like].links
@@ -308,7 +311,8 @@ def operand_bytes(precision: str) -> float:
     return 1.0 if precision == "fp8" else 2.0
 
 
-def _half_peak(chip: Chip, precision: str) -> float:
+def half_peak(chip: Chip, precision: str) -> float:
+    """Return the dense peak that attention runs at: of `precision` if it is one of 16 bits."""
     for name in (*((precision,) if precision in HALF else ()), *HALF):
         figure = chip.peak_dense.get(name)
         if figure is not None and figure.value is not None:
@@ -357,14 +361,14 @@ def _grouped(
     return GemmCurve(gemm_frac * curve.best, GROUPED_HALF, curve.n_half, curve.k_half)
 
 
-def _capacity(chip: Chip) -> float:
+def capacity_of(chip: Chip) -> float:
     """Return the memory of a chip; what is sold as GB of it are GiB.
 
     The A100 of 80 GB shows 81,920 MiB to software, the H200 of 141 GB 143,771, the 910B of 64 GB
     65,536.
     """
     figure = chip.memory.capacity
-    capacity = _needed(chip, figure, "memory.capacity", "80 GB")
+    capacity = needed_figure(chip, figure, "memory.capacity", "80 GB")
     assert figure is not None
     return capacity / 1e9 * GIB if figure.text.strip().endswith(" GB") else capacity
 
@@ -374,7 +378,8 @@ def _links(chip: str) -> bool:
     return measured is not None and measured.links is not None
 
 
-def _needed(chip: Chip, figure: Figure[float] | None, path: str, example: str) -> float:
+def needed_figure(chip: Chip, figure: Figure[float] | None, path: str, example: str) -> float:
+    """Return a figure of a chip, or say that it is missing and how to give it."""
     if figure is None or figure.value is None:
         outer, inner = path.split(".")
         figure_ = f"{outer}: {{{inner}: {example}}}"
