@@ -54,6 +54,7 @@ __all__ = [
     "fit_hosts",
     "fit_share",
     "left_out",
+    "out_of_sample",
     "predicted",
     "priced",
     "priced_rows",
