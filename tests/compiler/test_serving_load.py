@@ -137,6 +137,35 @@ def test_a_scenario_with_a_trace_is_written_whole(tmp_path):
     assert np.array_equal(one.input_tokens, other.input_tokens)
 
 
+STEPS = "batch,context,prompt_tokens,step_s\n1,1000,0,0.02\n8,1000,0,0.025\n0,0,1000,0.09\n"
+OWN = CHAT.replace(
+    "engine: mindie, precision: int8", "engine: ours, precision: int8, shares: {table: s.csv}"
+)
+
+
+def test_times_of_steps_of_ones_own_are_read_and_written(tmp_path):
+    (tmp_path / "s.csv").write_text(STEPS)
+    scenario = load_file(tmp_path, OWN)
+    table = scenario.step_tables["chat", "b"]
+    assert table.step_s.tolist() == [0.02, 0.025, 0.09]
+    assert scenario.input_files()["inputs/chat-b-steps.csv"].decode().count("\n") == 4
+    folder = tmp_path / "again"
+    (folder / "inputs").mkdir(parents=True)
+    for name, data in scenario.input_files().items():
+        (folder / name).write_bytes(data)
+    (folder / "scenario.yaml").write_text(scenario.to_yaml())
+    again = cp.load(folder / "scenario.yaml").step_tables["chat", "b"]
+    assert np.array_equal(table.batch, again.batch)
+    assert np.array_equal(table.step_s, again.step_s)
+
+
+def test_times_of_steps_that_are_wrong_are_said_at_the_pool(tmp_path):
+    (tmp_path / "s.csv").write_text(STEPS + "8,1000,0,\n")
+    problem = said_of(tmp_path, OWN)
+    assert problem.path == "services.chat.pools.b.shares.table"
+    assert "line 5" in problem.message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "path", "said"),
     [

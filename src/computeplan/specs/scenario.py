@@ -47,6 +47,7 @@ from computeplan.specs.logs.job_table import JobLog
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
 from computeplan.specs.logs.request_trace import RequestLog, load_requests, save_requests
 from computeplan.specs.logs.series import Series, save_series
+from computeplan.specs.logs.step_table import StepRows, load_steps, save_steps
 from computeplan.specs.logs.throughput import Throughput, load_throughput, save_throughput
 from computeplan.specs.model import ScenarioFields
 
@@ -68,6 +69,7 @@ class Scenario(ScenarioFields):
     _job_logs: dict[str, JobLog] = PrivateAttr(default_factory=dict)
     _throughputs: dict[str, Throughput] = PrivateAttr(default_factory=dict)
     _request_logs: dict[str, RequestLog] = PrivateAttr(default_factory=dict)
+    _step_tables: dict[tuple[str, str], StepRows] = PrivateAttr(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -113,6 +115,11 @@ class Scenario(ScenarioFields):
     def request_logs(self) -> Mapping[str, RequestLog]:
         """The requests of traces, by service."""
         return self._request_logs
+
+    @property
+    def step_tables(self) -> Mapping[tuple[str, str], StepRows]:
+        """The measured times of steps, by service and pool."""
+        return self._step_tables
 
     def __eq__(self, other: object) -> bool:
         """Return whether both say the same, wherever it is written."""
@@ -217,6 +224,10 @@ class Scenario(ScenarioFields):
             with StringIO() as lines:
                 save_requests(requests, lines)
                 files[_input_path(f"{name}-requests")] = lines.getvalue().encode("utf-8")
+        for (name, pool), profiled in self._step_tables.items():
+            with StringIO() as rows:
+                save_steps(profiled, rows)
+                files[_input_path(f"{name}-{pool}-steps")] = rows.getvalue().encode("utf-8")
         for (site, figure), series in self._series_of_files().items():
             with StringIO() as steps:
                 save_series(series, steps)
@@ -253,6 +264,11 @@ class Scenario(ScenarioFields):
             one = data["services"][name]
             requests = {**one["requests"], "trace": _input_path(f"{name}-requests")}
             data["services"] = {**data["services"], name: {**one, "requests": requests}}
+        for name, pool in self._step_tables:
+            one = data["services"][name]
+            shares = {"table": _input_path(f"{name}-{pool}-steps")}
+            pools = {**one["pools"], pool: {**one["pools"][pool], "shares": shares}}
+            data["services"] = {**data["services"], name: {**one, "pools": pools}}
         copies = (("file", "jobs", self._job_logs), ("throughput", "throughput", self._throughputs))
         for key, what, found_by in copies:
             for name in found_by:
@@ -372,7 +388,8 @@ def _build(
         scenario, document, folder, "throughput", load_throughput
     )
     request_logs, wrong_requests = _request_logs(scenario, document, catalogue, folder)
-    problems += [*wrong, *wrong_too, *wrong_requests]
+    step_tables, wrong_steps = _step_tables(scenario, document, folder)
+    problems += [*wrong, *wrong_too, *wrong_requests, *wrong_steps]
     logs = {name: found.log for name, found in replays.items()}
     problems = [*catalogue.problems, *problems, *cross_check(scenario, document, catalogue, logs)]
     if problems:
@@ -380,7 +397,7 @@ def _build(
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
     scenario._catalogue, scenario._replays = catalogue, replays  # noqa: SLF001
     scenario._job_logs, scenario._throughputs = job_logs, throughputs  # noqa: SLF001
-    scenario._request_logs = request_logs  # noqa: SLF001
+    scenario._request_logs, scenario._step_tables = request_logs, step_tables  # noqa: SLF001
     return scenario
 
 
@@ -463,6 +480,23 @@ def _request_logs(
                 f" than the {model.context} that {model.name} takes; {n} of {len(log)} are"
             )
             problems.append(document.problem(at, message))
+    return found, problems
+
+
+def _step_tables(
+    scenario: Scenario, document: Document, folder: Path | None
+) -> tuple[dict[tuple[str, str], StepRows], list[Problem]]:
+    """Return the times of steps that services bring, and what is wrong with them."""
+    found, problems = dict[tuple[str, str], StepRows](), list[Problem]()
+    for name, service in scenario.services.items():
+        for pool, run in service.runs.items():
+            if run.shares is None:
+                continue
+            at = ("services", name, "pools", pool, "shares", "table")
+            table, wrong = _file_of(at, run.shares.table, load_steps, document, folder)
+            problems += wrong
+            if table is not None:
+                found[name, pool] = table
     return found, problems
 
 
