@@ -90,7 +90,7 @@ def mean_kept_frac(mean: float, cv: float, most: float) -> float:
     Examples
     --------
     >>> mean_kept_frac(1000, 0.0, 2000), round(mean_kept_frac(1000, 1.0, 2000), 3)
-    (1.0, 0.754)
+    (1.0, 0.74)
     """
     if cv == 0:
         return 1.0
