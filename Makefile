@@ -36,6 +36,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/allocation.py
 	$(BIN)/python benchmarks/power_year.py
+	$(BIN)/python benchmarks/serving.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make_docs.py

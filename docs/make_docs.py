@@ -24,7 +24,7 @@ __all__ = ["made", "main"]
 DOCS = Path(__file__).resolve().parent
 REPO = DOCS.parent
 SRC = REPO / "src" / "computeplan"
-WORLD = ("world", "pools", "jobs", "faults", "maintenance", "signals", "features")
+WORLD = ("world", "pools", "jobs", "faults", "maintenance", "signals", "features", "load")
 """Modules of the world, in the order in which a reader wants them."""
 
 # -- the road -------------------------------------------------------------------------------------

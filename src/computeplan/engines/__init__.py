@@ -1,1 +1,1 @@
-"""The two engines, which play a world against its samples."""
+"""What plays: two engines a world against its samples, one a replica against its requests."""
