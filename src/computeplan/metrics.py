@@ -331,7 +331,7 @@ def _of_services(chip_s: Measure) -> Measure:
 
 def _in_state(state: int) -> Measure:
     """Return the measure of the chip-seconds of services that do one thing."""
-    return lambda of: of.ledger.served_in[..., state][:, of.services].sum(axis=(1, 2))
+    return lambda of: of.ledger.by_state_chip_s[..., state][:, of.services].sum(axis=(1, 2))
 
 
 def _lent(phases: int | slice = _EVERY) -> Measure:
@@ -350,7 +350,7 @@ def _missed(of: _Of) -> FloatArray:
     in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
     needed, missed = (
         (units * in_requests)[:, of.services].sum(axis=1)
-        for units in (of.ledger.needed_units, of.ledger.missed_units)
+        for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
     )
     return _floats(missed / np.where(needed > 0, needed, math.nan))
 

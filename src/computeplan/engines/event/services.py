@@ -182,7 +182,7 @@ class Services:
         """Return what the ledger has of services, by its fields; the run is over."""
         n_services = len(self.services)
         served = np.zeros((n_services, self.n_pools, n_weights))
-        served_in = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
+        by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
         lacked_chip_s, needed, missed = np.zeros((3, n_services))
         for i, one in enumerate(self.services):
             for pool in one.pools:
@@ -193,14 +193,14 @@ class Services:
             spec, on = one.spec, [pool.nodes.instances[one.number] for pool in one.pools]
             n_chips = [pool.spec.chips_per_node for pool in one.pools]
             found_in, needed[i], missed[i] = account(spec, on, n_chips, self.since_s)
-            served_in[i, list(spec.pools)] = found_in
+            by_state_chip_s[i, list(spec.pools)] = found_in
             lacked_chip_s[i] = one.lacked * (n_chips[0] / spec.gives[0])
         return {
             "served": served,
             "lacked_chip_s": lacked_chip_s,
-            "served_in": served_in,
-            "needed_units": needed,
-            "missed_units": missed,
+            "by_state_chip_s": by_state_chip_s,
+            "needed_unit_s": needed,
+            "missed_unit_s": missed,
         }
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:
