@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.quantities import PHASES
+from computeplan.quantities import PHASES, SERVICE_STATES
 
 __all__ = [
     "BLOCKED",
@@ -27,6 +27,7 @@ __all__ = [
     "REPAIR",
     "RESTART",
     "SAVE",
+    "SERVICE_STATES",
     "TRAIN",
     "Ledger",
     "Span",
@@ -104,6 +105,13 @@ class Ledger:
     n_weights). [s x weight]"""
     lacked_chip_s: FloatArray
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
+    by_state_chip_s: FloatArray
+    """Chip-seconds that services hold, by what these do, as `SERVICE_STATES`; shape (n_runs,
+    n_services, n_pools, n_states). [s]"""
+    needed_unit_s: FloatArray
+    """What services needed by the hour, in their units; shape (n_runs, n_services). [units x s]"""
+    missed_unit_s: FloatArray
+    """The same when less was ready: what was beyond it; shape (n_runs, n_services). [units x s]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
     pools with a placement; shape (n_runs, n_pools). [s]"""
@@ -173,6 +181,9 @@ def make_ledger(
         booked[:, pools] = booked[:, pools].sum(axis=1, keepdims=True)
         due[:, pools] = due[:, pools].sum(axis=1, keepdims=True)
     wrong = np.abs(booked - due) > TOLERANCE * np.maximum(due, 1.0)
+    apart = np.abs(ledger.by_state_chip_s.sum(axis=3) - ledger.served[..., 0])
+    if (apart > TOLERANCE * np.maximum(due, 1.0)[:, None]).any():
+        raise AssertionError("what chips of services do does not add up to what they hold")
     if wrong.any() or (ledger.chip_s < -TOLERANCE * np.maximum(due.max(), 1.0)).any():
         run, pool = np.argwhere(wrong)[0] if wrong.any() else (0, 0)
         raise AssertionError(
@@ -197,6 +208,9 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         step_factor=np.concatenate([one.step_factor for one in ledgers]),
         served=np.concatenate([one.served for one in ledgers]),
         lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
+        by_state_chip_s=np.concatenate([one.by_state_chip_s for one in ledgers]),
+        needed_unit_s=np.concatenate([one.needed_unit_s for one in ledgers]),
+        missed_unit_s=np.concatenate([one.missed_unit_s for one in ledgers]),
         spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
         in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
         over_quota_chip_s=np.concatenate([one.over_quota_chip_s for one in ledgers]),

@@ -13,6 +13,7 @@ Long because the definitions of one table of quantities stand side by side.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,10 +22,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from computeplan.arrays import FloatArray, IntArray
-from computeplan.ledger import BLOCKED, IDLE, LOST, PHASES, QUEUE, REPAIR, TRAIN, Ledger
+from computeplan.ledger import (
+    BLOCKED,
+    IDLE,
+    LOST,
+    PHASES,
+    QUEUE,
+    REPAIR,
+    SERVICE_STATES,
+    TRAIN,
+    Ledger,
+)
 from computeplan.quantities import TIMES, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
-from computeplan.scheduling.services import HOURS_STATED, nodes_on_pools
+from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.world import World
@@ -318,6 +329,32 @@ def _of_services(chip_s: Measure) -> Measure:
     return lambda of: chip_s(of) / HOUR_S if of.world.services else _none(of)
 
 
+def _in_state(state: int) -> Measure:
+    """Return the measure of the chip-seconds of services that do one thing."""
+    return lambda of: of.ledger.by_state_chip_s[..., state][:, of.services].sum(axis=(1, 2))
+
+
+def _lent(phases: int | slice = _EVERY) -> Measure:
+    """Return the measure of chip-seconds of jobs on pools of services, in some phases."""
+
+    def measured(of: _Of) -> FloatArray:
+        pools = sorted({p for one in of.world.services for p in one.pools})
+        chip_s = of.chip_s.sum(axis=1)[:, pools][..., phases]
+        return _floats(chip_s.reshape(of.ledger.n_runs, -1).sum(axis=1))
+
+    return measured
+
+
+def _missed(of: _Of) -> FloatArray:
+    """Return the share of requests beyond what is ready; none where no service states requests."""
+    in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
+    needed, missed = (
+        (units * in_requests)[:, of.services].sum(axis=1)
+        for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
+    )
+    return _floats(missed / np.where(needed > 0, needed, math.nan))
+
+
 def _of_quotas(by_tenant: Callable[[Ledger], FloatArray | IntArray]) -> Measure:
     """Return the measure of what is counted by tenant; none where none has a quota."""
 
@@ -450,26 +487,33 @@ def _mean_served_chips(world: World) -> FloatArray:
 
     First the least of each, then what else it needs, the highest priority first; shape (n_pools,).
     """
-    per_node = [pool.chips_per_node for pool in world.pools]
-    by_priority = sorted(world.services, key=lambda one: -one.demand.priority)
-    held = np.zeros((HOURS_STATED[-1], len(per_node)))
-    for hour, chips in enumerate(held if by_priority else ()):
-        room, has = (
-            [pool.n_nodes for pool in world.pools],
-            dict.fromkeys(range(len(by_priority)), 0),
-        )
-        for is_least in (True, False):
-            for i, one in enumerate(by_priority):
-                wants = one.demand.least_chips if is_least else one.demand.at(hour * HOUR_S)
-                places = list(one.pools)
-                nodes, _ = nodes_on_pools(
-                    max(0, wants - has[i]), [room[p] for p in places], [per_node[p] for p in places]
-                )
-                for p, n in zip(places, nodes, strict=True):
-                    room[p] -= n
-                    has[i] += n * per_node[p]
-                    chips[p] += n * per_node[p]
+    held = np.zeros((HOURS_STATED[-1], len(world.pools)))
+    if not world.services:
+        return _floats(held[0])
+    changes_s = {change_s for one in world.services for change_s in one.demand.changes_s}
+    times_s = [*sorted({0.0, *(change_s % HOUR_S for change_s in changes_s)}), HOUR_S]
+    for hour in range(len(held)):
+        for from_s, to_s in itertools.pairwise(times_s):
+            at_s = (len(held) + hour) * HOUR_S + (from_s + to_s) / 2  # in the second week
+            held[hour] += _served_chips(world, at_s) * ((to_s - from_s) / HOUR_S)
     return _floats(held.mean(axis=0))
+
+
+def _served_chips(world: World, now_s: float) -> FloatArray:
+    """Return the chips of each pool that services hold at a time where there are no jobs."""
+    by_priority = sorted(world.services, key=lambda one: -one.demand.priority)
+    room, chips = [pool.n_nodes for pool in world.pools], np.zeros(len(world.pools))
+    has = dict.fromkeys(range(len(by_priority)), 0.0)
+    for is_least in (True, False):
+        for i, one in enumerate(by_priority):
+            lacks = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
+            here = [room[p] for p in one.pools]
+            nodes, _ = nodes_on_pools(lacks, here, one.gives, one.group)
+            for p, n, each in zip(one.pools, nodes, one.gives, strict=True):
+                room[p] -= n
+                has[i] += n * each
+                chips[p] += n * world.pools[p].chips_per_node
+    return chips
 
 
 def _in_training(served_chip_s: FloatArray) -> FloatArray:
@@ -678,6 +722,14 @@ _OF_ANY: dict[str, Measure] = {
     "service_lacked_chip_h": _of_services(
         lambda of: of.ledger.lacked_chip_s[:, of.services].sum(axis=1)
     ),
+    **{
+        f"service_{name}_chip_h": _of_services(_in_state(i))
+        for i, name in enumerate(SERVICE_STATES)
+    },
+    "lent_chip_h": _of_services(_lent()),
+    "lent_kept_chip_h": _of_services(_lent(TRAIN)),
+    "lent_paid_chip_h": _of_services(lambda of: _lent()(of) - _lent(TRAIN)(of)),
+    "requests_missed_frac": _missed,
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
     "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},

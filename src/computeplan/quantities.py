@@ -19,6 +19,7 @@ __all__ = [
     "JOB_QUANTITIES",
     "PHASES",
     "QUANTITIES",
+    "SERVICE_STATES",
     "STEP_TIME",
     "TIMES",
     "Quantity",
@@ -32,6 +33,8 @@ INPUTS = STEP_TIME, FAULT_RATE = "quantile_of_step_time_on_", "quantile_of_fault
 TIMES = ("time_to_train_days", "makespan_days")
 """How long the work takes: of one job, of several."""
 PHASES = ("train", "lost", "save", "restart", "blocked", "idle", "repair")
+SERVICE_STATES = ("serving", "starting", "draining", "standing_by")
+"""What chips do that a service holds."""
 
 
 def time_of(n_jobs: int) -> str:
@@ -512,6 +515,44 @@ QUANTITIES = _table(
     _chip_h(
         "service_lacked", "Chip-hours that services lacked", "服务欠缺卡时",
         "Chip time that services needed by the hour and did not have.",
+    ),
+    _chip_h(
+        "service_serving", "Chip-hours serving", "在线服务卡时",
+        "Chip time of services that the need of the hour lies on, of nodes that have started; in "
+        "whole instances.",
+    ),
+    _chip_h(
+        "service_starting", "Chip-hours starting", "服务启动卡时",
+        "Chip time that services hold and that does not serve yet: from when nodes are taken, or "
+        "stand in for one that was lost, until their instance has started.",
+    ),
+    _chip_h(
+        "service_draining", "Chip-hours draining", "服务排空卡时",
+        "Chip time that services hold only because the answers of its last hour are not over.",
+    ),
+    _chip_h(
+        "service_standing_by", "Chip-hours standing by", "服务待命卡时",
+        "Chip time of services that has started and that the hour does not need: the least, what "
+        "is held for peaks and for faults, and what is ready before its hour.",
+    ),
+    _chip_h(
+        "lent", "Chip-hours of jobs beside services", "服务旁作业卡时",
+        "Chip time that jobs hold, in all phases, on the pools of services: what services do not "
+        "hold there is lent to them.",
+    ),
+    _chip_h(
+        "lent_kept", "Training gained beside services", "服务旁有效训练卡时",
+        "Chip time of kept training on the pools of services.",
+    ),
+    _chip_h(
+        "lent_paid", "Overheads of jobs beside services", "服务旁作业开销卡时",
+        "Chip time that jobs hold on the pools of services and that is no kept training: saves "
+        "(those that they make anyway too), restarts, lost work, standing still.",
+    ),
+    Quantity(
+        "requests_missed_frac", "", "Requests beyond what is ready", "超出就绪能力的请求占比",
+        "Share of the requests of services that arrive beyond what the instances that are ready "
+        "serve as promised, by the rate of the hour; single requests are not simulated.",
     ),
     _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
     _chip_h(

@@ -16,6 +16,7 @@ from computeplan.compiler.site_signals import ratio_of
 from computeplan.errors import Problem, ScenarioError
 from computeplan.ledger import IDLE, REPAIR
 from computeplan.notes import Note, note
+from computeplan.scheduling.services import nodes_on_pools
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
 from computeplan.units import YEAR_S
@@ -107,10 +108,10 @@ def _too_low(
     least_w = _draw_w(world, limit.pools, rest_w)
     served = np.zeros(len(world.pools))
     for one in world.services:
-        most = max(one.demand.hourly_chips)
-        for p in one.pools:
-            pool = world.pools[p]
-            served[p] = min(served[p] + -(-most // pool.chips_per_node), pool.n_nodes)
+        for p, each, size in zip(one.pools, one.gives, one.group, strict=True):
+            n_nodes = world.pools[p].n_nodes
+            (n,), _ = nodes_on_pools(one.demand.most, [n_nodes], [each], [size])
+            served[p] = min(served[p] + n, n_nodes)
     more_w = world.node_w.max(axis=1) - rest_w
     least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
     lacking = limit_w - least_w * facility

@@ -57,10 +57,13 @@ def services_of(
         Service(
             name,
             spec.tenant or "",
-            tuple(index[pool] for pool in spec.pool_names),
+            here,
             Demand(spec.chips or planned[name], spec.least, spec.priority),
+            gives=tuple(pools[p].chips_per_node for p in here),
+            group=(1,) * len(here),
         )
         for name, spec in scenario.services.items()
+        for here in [tuple(index[pool] for pool in spec.pool_names)]
     )
     if problems := list(_lacking(scenario, services, pools)):
         raise InfeasibleError(str(ScenarioError(problems)))
@@ -73,14 +76,18 @@ def _lacking(
     """Yield each service for whose least there is no room beside those that come before it."""
     free = [pool.n_nodes for pool in pools]
     for service in sorted(services, key=lambda one: -one.demand.priority):
-        least, here = service.demand.least_chips, service.pools
-        per_node = [pools[p].chips_per_node for p in here]
-        nodes, n_lacking = nodes_on_pools(least, [free[p] for p in here], per_node)
+        least, here = service.demand.least, service.pools
+        room = [free[p] for p in here]
+        nodes, n_lacking = nodes_on_pools(least, room, service.gives, service.group)
         if n_lacking:
-            room = ", ".join(f"{pools[p].name} {free[p] * pools[p].chips_per_node}" for p in here)
+            left = ", ".join(
+                f"{pools[p].name} {free[p] * each:.6g}"
+                for p, each in zip(here, service.gives, strict=True)
+            )
+            unit = "chips" if service.unit == "chip" else service.unit
             message = (
-                f"{least} chips at all hours, and no room for {n_lacking} of them (chips that the"
-                f" least of other services leaves: {room})"
+                f"{least:.6g} {unit} at all hours, and no room for {n_lacking:.6g} of them ({unit}"
+                f" that the least of other services leaves: {left})"
             )
             yield scenario.document.problem(("services", service.name, "least"), message)
         for p, n in zip(here, nodes, strict=True):
@@ -90,15 +97,15 @@ def _lacking(
 def _doubts(service: Service, pools: Sequence[Pool]) -> Iterator[Note]:
     """Yield what a service is told to need and can never hold, and what it holds without need."""
     here = [pools[p] for p in service.pools]
-    room, per_node = [pool.n_nodes for pool in here], [pool.chips_per_node for pool in here]
-    needs, names = service.demand.hourly_chips, tuple(pool.name for pool in here)
+    parts = [pool.n_nodes for pool in here], service.gives, service.group
+    needs, names = service.demand.hourly, tuple(pool.name for pool in here)
     most, at = max(needs), f"services.{service.name}.chips"
-    if n_lacking := nodes_on_pools(most, room, per_node)[1]:
+    if n_lacking := nodes_on_pools(most, *parts)[1]:
         has = most - n_lacking
         yield note("service_beyond_pools", path=at, n=most, pools=names, has=has)
-    for n in sorted({*needs, service.demand.least_chips}):
-        nodes, n_lacking = nodes_on_pools(n, room, per_node)
-        held = sum(count * size for count, size in zip(nodes, per_node, strict=True))
+    for n in sorted({*needs, service.demand.least}):
+        nodes, n_lacking = nodes_on_pools(n, *parts)
+        held = sum(count * each for count, each in zip(nodes, service.gives, strict=True))
         if not n_lacking and held > n:
             yield note("service_holds_whole_nodes", path=at, n=n, held=held)
             return

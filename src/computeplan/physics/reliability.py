@@ -121,12 +121,14 @@ def short_share(n_nodes: int, n_spares: int, load_per_node: float) -> float:
     return float(lacking_share(n_nodes, n_spares, np.asarray(is_down)))
 
 
-def lacking_share(n_nodes: int, n_spares: int | IntArray, down_frac: FloatArray) -> FloatArray:
+def lacking_share(
+    n_nodes: int | IntArray, n_spares: int | IntArray, down_frac: FloatArray
+) -> FloatArray:
     """Return the probability that more nodes are down than there are spares.
 
     Parameters
     ----------
-    n_nodes : int
+    n_nodes : int or ndarray of int
         Nodes of the job.
     n_spares : int or ndarray of int
         Spares for it alone.

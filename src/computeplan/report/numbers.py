@@ -84,6 +84,7 @@ _HEADLINE = (
     "held_chip_h",
     "service_chip_h",
     "service_lacked_chip_h",
+    "requests_missed_frac",
     "energy_kwh",
     "energy_floor_kwh",
     "energy_jobs_kwh",

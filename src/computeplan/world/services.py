@@ -1,17 +1,21 @@
-"""A service, compiled: chips that it holds beside the jobs, by the hour."""
+"""A service, compiled: what it needs by the hour beside the jobs, and what nodes give it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from computeplan.scheduling.services import Demand
 
-__all__ = ["Service"]
+__all__ = ["Service", "Unit"]
+
+Unit = Literal["chip", "request/s"]
+"""What a service may state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Chips held and drawn for something that is not a job of this scenario."""
+    """Nodes held and drawn for something that is not a job of this scenario."""
 
     name: str
     """As in the scenario."""
@@ -20,4 +24,12 @@ class Service:
     pools: tuple[int, ...]
     """Whose nodes it may hold, the first first."""
     demand: Demand
-    """Chips by the hour, the least, and the priority."""
+    """What it needs by the hour in its units, the least, and the priority."""
+    gives: tuple[float, ...]
+    """Units that a node of each of its pools gives: its chips, or requests/s at which it keeps what
+    is promised of latency."""
+    group: tuple[int, ...]
+    """Nodes of an instance on each of its pools: 1 unless an instance takes several, which then
+    serves only as a whole."""
+    unit: Unit = "chip"
+    """What is needed and given."""

@@ -71,7 +71,7 @@ def needed_chip_s(world: World) -> list[float]:
     hours = np.arange(int(np.ceil(world.horizon_s / H)))
     lasts_s = np.minimum(world.horizon_s - hours * H, H)
     return [
-        float(sum(one.demand.hourly_chips[h % len(one.demand.hourly_chips)] * s for h, s in
+        float(sum(one.demand.hourly[h % len(one.demand.hourly)] * s for h, s in
                   zip(hours, lasts_s, strict=True)))
         for one in world.services
     ]  # fmt: skip
@@ -416,7 +416,7 @@ def test_without_faults_and_stops_the_least_is_always_held(world):
     needed = needed_chip_s(world)
     for i, one in enumerate(world.services):  # rounding is of what is subtracted
         held = needed[i] - ledger.lacked_chip_s[0, i]
-        assert held >= one.demand.least_chips * world.horizon_s - 1e-9 * needed[i]
+        assert held >= one.demand.least * world.horizon_s - 1e-9 * needed[i]
 
 
 @settings(deadline=None, max_examples=40)

@@ -28,6 +28,7 @@ from computeplan.ledger import (
     REPAIR,
     RESTART,
     SAVE,
+    SERVICE_STATES,
     TRAIN,
     Ledger,
     make_ledger,
@@ -236,6 +237,11 @@ class _Books:
             step_factor=self.slower,
             served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
             lacked_chip_s=np.zeros((len(self.wall_s), 0)),
+            by_state_chip_s=np.zeros(
+                (len(self.wall_s), 0, len(self.world.pools), len(SERVICE_STATES))
+            ),
+            needed_unit_s=np.zeros((len(self.wall_s), 0)),
+            missed_unit_s=np.zeros((len(self.wall_s), 0)),
             spread_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             in_parts_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             over_quota_chip_s=np.zeros((len(self.wall_s), len(self.world.tenants.names))),

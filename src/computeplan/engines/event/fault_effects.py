@@ -165,6 +165,7 @@ class FaultEffects:
             if job is not None and where not in interrupted:
                 interrupted.add(where)
                 job.interrupt(now_s, fault.restart_s, fault.level)
+            nodes.begin_again(node, now_s)
             if fault.takes:
                 self.pool.send_to_repair(node, job, now_s)
                 if self._is_retired(node, now_s):

@@ -109,7 +109,7 @@ class JobBooks:
         wall_s: float,
         step_factor: FloatArray,
         unallocated: Sequence[Books],
-        services: tuple[FloatArray, FloatArray],
+        services: Mapping[str, FloatArray],
         placed: Sequence[Groups | None],
         waiting: Sequence[int],
         spans: list[Span] | None,
@@ -119,8 +119,8 @@ class JobBooks:
     ) -> Ledger:
         """Return the ledger of the run, which ends at a time with some jobs waiting.
 
-        `placed` are the groups of each pool with a placement; `told` is what nobody held, if spans
-        are kept.
+        `services` is what the ledger has of them, by its fields; `placed` are the groups of each
+        pool with a placement; `told` is what nobody held, if spans are kept.
         """
         self._add_stays()
         self._end_waiting(wall_s, waiting)
@@ -147,8 +147,7 @@ class JobBooks:
                 "placed": np.array([[g.n_starts if g else 0 for g in placed]]),
                 "beyond": np.array([[g.n_beyond if g else 0 for g in placed]]),
             },
-            served=services[0][None],
-            lacked_chip_s=services[1][None],
+            **{name: found[None] for name, found in services.items()},
             spread_chip_s=spread_chip_s[None],
             in_parts_chip_s=in_parts_chip_s[None],
             over_quota_chip_s=np.array([over_quota_chip_s]),

@@ -14,6 +14,7 @@ from functools import partial
 from computeplan.engines.event.books import Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.groups import Groups
+from computeplan.engines.event.instances import Instances
 from computeplan.engines.event.job import Job
 from computeplan.ledger import IDLE, REPAIR, TRAIN
 from computeplan.world.faults import Slow
@@ -93,6 +94,7 @@ class PoolNodes:
         self.n_held: dict[int, int] = {}  # by job, where it does not
         self.books = Books((-1, -1), signals, None)
         self.served: dict[int, Books] = {}  # of services that may hold nodes, by their number
+        self.instances: dict[int, Instances] = {}  # of the same
         self.told: list[tuple[float, ...]] | None = None  # idle and in repair, if asked
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
@@ -150,8 +152,8 @@ class PoolNodes:
                 nodes.book(now_s)
                 nodes.groups.note(job, *nodes.lies_on(job))
 
-    def give_own(self, job: int, now_s: float) -> None:
-        """Move a free node to a job, as the pool chooses. There is one."""
+    def give_own(self, job: int, now_s: float) -> int:
+        """Move a free node to a job, as the pool chooses, and return it. There is one."""
         self.book(now_s)
         if self.groups is not None and self.groups.chooses:
             node = self.groups.one_more(job)
@@ -159,6 +161,7 @@ class PoolNodes:
             node = self._free_longest()
         self._hold(node, job)
         self._note_moved(job, now_s)
+        return node
 
     def _hold(self, node: int, job: int) -> None:
         self.where[node] = job
@@ -278,17 +281,24 @@ class PoolNodes:
         """Move `n` free nodes of this pool to a service; there is room for as many."""
         self.n_promised += n
         for _ in range(n):
-            self.give_own(service, now_s)
+            self.instances[service].take(self.give_own(service, now_s), now_s)
 
     def give_up(self, service: int, n: int, now_s: float) -> None:
         """Move `n` nodes of this pool from a service to the free ones."""
         self.book(now_s)
         self.n_promised -= n
-        for node in sorted(self.held[service])[-n:]:
+        instances = self.instances[service]
+        for node in instances.last(n, now_s):
+            instances.leave(node, now_s)
             self.held[service].discard(node)
             if self.groups is not None:
                 self.groups.leave(node, service)
             self.release(node)
+
+    def begin_again(self, node: int, now_s: float) -> None:
+        """Let a service, if it holds a node, start the instance of that node anew."""
+        if self.where[node] <= SERVICE:
+            self.instances[self.where[node]].begin_again(node, now_s)
 
     def take_spare(self, now_s: float, state: int = 0) -> float:
         """Take the warmest spare, fill its place from the next colder; return how long it boots."""
@@ -314,7 +324,9 @@ class PoolNodes:
                 self.groups.take(node)
             return
         self.held[where].discard(node)
-        self.n_promised -= where <= SERVICE  # it may take any other
+        if where <= SERVICE:  # it may take any other
+            self.n_promised -= 1
+            self.instances[where].leave(node, now_s)
         if self.groups is not None:
             self.groups.leave(node, where)
         self._note_moved(where, now_s)

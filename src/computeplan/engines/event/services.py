@@ -1,28 +1,30 @@
 """Services in one run: nodes that they take and give back, as the hour and their priority say.
 
-A service holds nodes like a job, under a number of its own (`PoolNodes.where`), and has no state: a
-node that goes to repair is replaced by any other. Whatever changes, first nodes are given back that
-the hour does not need. Then every service has its least, the highest priority first, and after that
-what else it needs: from free nodes; then from what has a lower priority (for its least from
-anything), the lowest first: of services what they hold beyond their least; then elastic jobs, which
-save and go on with their least; then jobs, which save, give back all their nodes and queue again;
-those that started last first.
+A service holds nodes like a job, under a number of its own (`PoolNodes.where`), in instances of one
+node or several; a node that goes to repair is replaced by any other. Whatever changes, first nodes
+are given back that are not needed at the time (`Demand.at`). Then every service has its least, the
+highest priority first, and after that what else it needs: from free nodes; then from what has a
+lower priority (for its least from anything), the lowest first: of services what they hold beyond
+their least; then elastic jobs, which save and go on with their least; then jobs, which save, give
+back all their nodes and queue again; those that started last first. What cannot make an instance
+whole is not taken, nor kept.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
+from computeplan.engines.event.instances import Instances, account
 from computeplan.engines.event.pool import SERVICE, PoolRun
-from computeplan.ledger import FIRST_SERVICE, TRAIN, Span
-from computeplan.scheduling.services import nodes_on_pools
+from computeplan.ledger import FIRST_SERVICE, SERVICE_STATES, TRAIN, Span
+from computeplan.scheduling.services import ROUNDING, lacking, nodes_on_pools
 from computeplan.scheduling.view import Running, View
 from computeplan.world.services import Service
 
@@ -40,38 +42,58 @@ class _Held:
     """Under which it holds nodes."""
     spec: Service
     pools: list[PoolRun]
-    lacking: int = 0
-    """Chips, since the last change."""
-    lacked_chip_s: float = 0.0
-    coming: int = 0
-    """Chips that jobs will give back for it."""
+    lacking: float = 0
+    """Units, since the last change."""
+    lacked: float = 0.0
+    """Units x seconds."""
+    coming: list[int] = field(default_factory=list)
+    """Nodes of each of its pools that jobs will give back for it."""
 
     @property
     def priority(self) -> int:
         """Of what it needs beyond the least."""
         return self.spec.demand.priority
 
-    def n_chips(self) -> int:
-        """Return the chips that it holds."""
-        return sum(self.on(pool) * pool.spec.chips_per_node for pool in self.pools)
+    def units(self, *, with_coming: bool = False) -> float:
+        """Return the units that its whole instances give, or will give."""
+        found: float = 0
+        for i, (each, size) in enumerate(zip(self.spec.gives, self.spec.group, strict=True)):
+            n = self.on(self.pools[i]) + (self.coming[i] if with_coming else 0)
+            found += (n - n % size) * each
+        return found
 
-    def lacks(self, wanted: int) -> int:
-        """Return the chips that it lacks beside those that come."""
-        return wanted - self.n_chips() - self.coming
+    def lacks(self, wanted: float) -> float:
+        """Return the units that it lacks beside those that come."""
+        return lacking(wanted, self.units(with_coming=True))
 
     def on(self, pool: PoolRun) -> int:
         """Return the nodes of a pool that it holds."""
         return len(pool.nodes.held[self.number])
 
-    def to_spare(self, pool: PoolRun, wanted: int) -> int:
-        """Return the nodes of a pool without which it has as many chips as wanted."""
-        return min(self.on(pool), max(0, self.n_chips() - wanted) // pool.spec.chips_per_node)
+    def loose(self, i: int) -> int:
+        """Return the nodes of its pool number `i` that make no whole instance, even with others."""
+        return (self.on(self.pools[i]) + self.coming[i]) % self.spec.group[i]
 
-    def take_free(self, wanted: int, now_s: float) -> None:
-        """Hold free nodes until it has as many chips as wanted, as far as there are any."""
-        per_node = [pool.spec.chips_per_node for pool in self.pools]
-        room = [pool.nodes.own_room for pool in self.pools]
-        nodes, _ = nodes_on_pools(max(0, wanted - self.n_chips()), room, per_node)
+    def to_spare(self, i: int, wanted: float) -> int:
+        """Return the nodes of its pool number `i` without which it has what is wanted."""
+        has, size = self.units(), self.spec.group[i]
+        if lacking(wanted, has):
+            return 0
+        n_nodes, left = self.on(self.pools[i]), has - wanted + ROUNDING * wanted
+        loose = n_nodes % size
+        return min(n_nodes - loose, int(left / (self.spec.gives[i] * size)) * size) + loose
+
+    def lay(self, wanted: float, room: Sequence[int]) -> tuple[list[int], float]:
+        """Return how many of the nodes there is room for it lacks, by pool, and units beyond."""
+        loose = [self.loose(i) for i in range(len(room))]
+        with_loose = [n + more for n, more in zip(room, loose, strict=True)]
+        lacks = self.lacks(wanted)
+        nodes, beyond = nodes_on_pools(lacks, with_loose, self.spec.gives, self.spec.group)
+        return [max(0, n - has) for n, has in zip(nodes, loose, strict=True)], beyond
+
+    def take_free(self, wanted: float, now_s: float) -> None:
+        """Hold free nodes until it has as much as wanted, as far as there are any."""
+        nodes, _ = self.lay(wanted, [pool.nodes.own_room for pool in self.pools])
         for pool, n in zip(self.pools, nodes, strict=True):
             pool.nodes.serve(self.number, n, now_s)
 
@@ -95,21 +117,23 @@ class Services:
         self.view, self.calendar = view, calendar
         self.stop, self.resize, self.ask, self.check_end = does
         self.services = [
-            _Held(SERVICE - i, spec, [pools[p] for p in spec.pools])
+            _Held(SERVICE - i, spec, [pools[p] for p in spec.pools], coming=[0] * len(spec.pools))
             for i, spec in enumerate(services)
         ]
         self.n_pools, self.since_s = len(pools), 0.0
         self.coming = [0] * len(pools)  # nodes of jobs that leave, and that no service awaits
         self.leaving: set[int] = set()
         for i, one in enumerate(self.services):
-            for pool in one.pools:
+            for pool, size in zip(one.pools, one.spec.group, strict=True):
+                instances = Instances(size, one.spec.demand.start_s)
+                pool.nodes.instances[one.number] = instances
                 owner = (FIRST_SERVICE - i, pool.index)
                 pool.nodes.served[one.number] = Books(owner, pool.nodes.books.signals, spans)
         if self.services:
             calendar.at(0.0, Rank.ARRIVAL, self._change)
 
     def _change(self, now_s: float) -> None:
-        """Ask to be settled as the hour changes, and await the next change."""
+        """Ask to be settled as what is needed or held changes, and await the next change."""
         self.ask(now_s)
         self.check_end(now_s)
         next_s = min(one.spec.demand.next_change_s(now_s) for one in self.services)
@@ -117,11 +141,11 @@ class Services:
             self.calendar.at(next_s, Rank.ARRIVAL, self._change)
 
     def is_unsettled(self, now_s: float) -> bool:
-        """Return whether some service lacks chips, or holds nodes that it does not need."""
+        """Return whether some service lacks nodes, or holds some that it does not need."""
         for one in self.services:
             need = one.spec.demand.at(now_s)
-            is_short = one.lacking > 0 or one.n_chips() < need
-            if is_short or any(one.to_spare(pool, need) for pool in one.pools):
+            is_short = one.lacking > 0 or lacking(need, one.units()) > 0
+            if is_short or any(one.to_spare(i, need) for i in range(len(one.pools))):
                 return True
         return False
 
@@ -132,12 +156,13 @@ class Services:
         self._note_leaving()
         by_priority = sorted(self.services, key=lambda one: -one.priority)
         for one in by_priority:
-            self._take(one, one.spec.demand.least_chips, now_s, is_least=True)
+            self._take(one, one.spec.demand.least, now_s, is_least=True)
         for one in by_priority:
             self._take(one, one.spec.demand.at(now_s), now_s, is_least=False)
+        freed += [pool for one in self.services for pool in self._give_parts(one, now_s)]
         self.view.served.clear()
         for one in self.services:
-            one.lacking = max(0, one.spec.demand.at(now_s) - one.n_chips())
+            one.lacking = lacking(one.spec.demand.needed(now_s), one.units())
             tenant = self.view.tenants.names.index(one.spec.tenant)
             held = self.view.served.setdefault(tenant, [0] * self.n_pools)
             for pool in one.pools:
@@ -150,25 +175,46 @@ class Services:
     def close(self, now_s: float) -> None:
         """Count what was lacking up to now."""
         for one in self.services:
-            one.lacked_chip_s += one.lacking * (now_s - self.since_s)
+            one.lacked += one.lacking * (now_s - self.since_s)
         self.since_s = now_s
 
-    def books(self, n_weights: int) -> tuple[FloatArray, FloatArray]:
-        """Return chip-seconds by service, pool and weight, and those that each lacked."""
-        served = np.zeros((len(self.services), self.n_pools, n_weights))
+    def books(self, n_weights: int) -> dict[str, FloatArray]:
+        """Return what the ledger has of services, by its fields; the run is over."""
+        n_services = len(self.services)
+        served = np.zeros((n_services, self.n_pools, n_weights))
+        by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
+        lacked_chip_s, needed, missed = np.zeros((3, n_services))
         for i, one in enumerate(self.services):
             for pool in one.pools:
                 found = pool.nodes.served[one.number]
                 served[i, pool.index, 0] = found.chip_s[TRAIN]
                 weighted = found.weighted[TRAIN]  # services are never capped
                 served[i, pool.index, len(WEIGHTS) : len(WEIGHTS) + len(weighted)] = weighted
-        return served, np.array([one.lacked_chip_s for one in self.services])
+            spec, on = one.spec, [pool.nodes.instances[one.number] for pool in one.pools]
+            n_chips = [pool.spec.chips_per_node for pool in one.pools]
+            found_in, needed[i], missed[i] = account(spec, on, n_chips, self.since_s)
+            by_state_chip_s[i, list(spec.pools)] = found_in
+            lacked_chip_s[i] = one.lacked * (n_chips[0] / spec.gives[0])
+        return {
+            "served": served,
+            "lacked_chip_s": lacked_chip_s,
+            "by_state_chip_s": by_state_chip_s,
+            "needed_unit_s": needed,
+            "missed_unit_s": missed,
+        }
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:
-        """Give back what the hour does not need, of the last pools first; yield where."""
+        """Give back what is not needed, of the last pools first; yield where."""
         need = one.spec.demand.at(now_s)
-        for pool in reversed(one.pools):
-            if n := one.to_spare(pool, need):
+        for i, pool in reversed(list(enumerate(one.pools))):
+            if n := one.to_spare(i, need):
+                pool.nodes.give_up(one.number, n, now_s)
+                yield pool
+
+    def _give_parts(self, one: _Held, now_s: float) -> Iterator[PoolRun]:
+        """Give back nodes that make no whole instance, even with those that come; yield where."""
+        for i, pool in enumerate(one.pools):
+            if not one.coming[i] and (n := one.loose(i)):
                 pool.nodes.give_up(one.number, n, now_s)
                 yield pool
 
@@ -176,7 +222,7 @@ class Services:
         """Count the nodes of jobs that leave anyway."""
         self.leaving, self.coming = set(), [0] * self.n_pools
         for one in self.services:
-            one.coming = 0
+            one.coming = [0] * len(one.pools)
         for job in self.view.stopping:
             self._leaves(self.view.running[job], 0)
         for job, n_nodes in self.view.shrinking.items():
@@ -190,31 +236,56 @@ class Services:
         for pool, n_nodes in run.parts:
             self.coming[pool] += n_nodes
 
-    def _take(self, one: _Held, wanted: int, now_s: float, *, is_least: bool) -> None:
+    def _take(self, one: _Held, wanted: float, now_s: float, *, is_least: bool) -> None:
         """Let a service have chips: those that are free, those to come, and those of others."""
-        one.take_free(wanted - one.coming, now_s)
-        self._await(one, wanted)
-        if one.lacks(wanted) <= 0:
+        if not one.lacks(wanted):
+            return
+        one.take_free(wanted, now_s)
+        self._await(one, wanted, now_s)
+        if not one.lacks(wanted):
+            return
+        wanted = self._within_reach(one, wanted, is_least=is_least)
+        if not one.lacks(wanted):
             return
         for other in self._below(one, is_least=is_least):
             if isinstance(other, _Held):
                 self._move(other, one, wanted, now_s)
             elif other.job not in self.leaving and other.job in self.view.running:
                 self._take_from(other, now_s)
-            one.take_free(wanted - one.coming, now_s)
-            self._await(one, wanted)
-            if one.lacks(wanted) <= 0:
+            one.take_free(wanted, now_s)
+            self._await(one, wanted, now_s)
+            if not one.lacks(wanted):
                 return
 
-    def _await(self, one: _Held, wanted: int) -> None:
-        """Let a service wait for nodes that jobs will give back, as far as it lacks them."""
-        places = [pool.index for pool in one.pools]
-        per_node = [pool.spec.chips_per_node for pool in one.pools]
-        lacking = max(0, one.lacks(wanted))
-        nodes, _ = nodes_on_pools(lacking, [self.coming[p] for p in places], per_node)
-        for p, n, chips in zip(places, nodes, per_node, strict=True):
-            self.coming[p] -= n
-            one.coming += n * chips
+    def _await(self, one: _Held, wanted: float, now_s: float) -> None:
+        """Let a service wait for nodes that jobs will give back, as far as it lacks them.
+
+        What is free and makes an instance whole together with those is taken now.
+        """
+        free = [pool.nodes.own_room for pool in one.pools]
+        room = [n + self.coming[pool.index] for n, pool in zip(free, one.pools, strict=True)]
+        nodes, _ = one.lay(wanted, room)
+        for i, (pool, n) in enumerate(zip(one.pools, nodes, strict=True)):
+            n_now = min(n, free[i])
+            pool.nodes.serve(one.number, n_now, now_s)
+            self.coming[pool.index] -= n - n_now
+            one.coming[i] += n - n_now
+
+    def _within_reach(self, one: _Held, wanted: float, *, is_least: bool) -> float:
+        """Return what of its wants a service could have from others, in whole instances."""
+        priority, place = self.view.priority, {pool.index: i for i, pool in enumerate(one.pools)}
+        room = [pool.nodes.own_room + self.coming[pool.index] for pool in one.pools]
+        for run in self.view.running.values():
+            if run.job not in self.leaving and (is_least or priority[run.job] < one.priority):
+                for p, n in run.parts:
+                    if p in place:
+                        room[place[p]] += n
+        for other in self.services:
+            if other is not one and (is_least or other.priority < one.priority):
+                for i, pool in enumerate(other.pools):
+                    if pool.index in place:
+                        room[place[pool.index]] += other.to_spare(i, other.spec.demand.least)
+        return wanted - one.lay(wanted, room)[1]
 
     def _below(self, one: _Held, *, is_least: bool) -> list[_Held | Running]:
         """Return those from whom a service may take nodes, in the order in which it does."""
@@ -250,10 +321,14 @@ class Services:
         if run.job in self.view.running:
             self._leaves(run, 0)
 
-    def _move(self, giver: _Held, one: _Held, wanted: int, now_s: float) -> None:
+    def _move(self, giver: _Held, one: _Held, wanted: float, now_s: float) -> None:
         """Let a service have nodes that another holds beyond its least."""
-        for pool in one.pools:
-            needed = -(-max(0, one.lacks(wanted)) // pool.spec.chips_per_node)
-            if n := min(needed, giver.to_spare(pool, giver.spec.demand.least_chips)):
-                pool.nodes.give_up(giver.number, n, now_s)
+        for i, pool in enumerate(one.pools):
+            if pool not in giver.pools:
+                continue
+            free, least = pool.nodes.own_room, giver.spec.demand.least
+            room = [0] * len(one.pools)
+            room[i] = free + giver.to_spare(giver.pools.index(pool), least)
+            if n := one.lay(wanted, room)[0][i]:
+                pool.nodes.give_up(giver.number, max(0, n - free), now_s)
                 pool.nodes.serve(one.number, n, now_s)

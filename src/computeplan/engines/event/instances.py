@@ -1,0 +1,166 @@
+"""The instances of a service on one pool, and what its nodes did: counted after the run.
+
+An instance is one node or several, and serves only as a whole: from when it has all its nodes and
+has started. A node that is lost takes its instance along; the others of it begin again with the
+next node. What is taken at time 0 serves at once: a run begins with its services running. While a
+run is played it is noted only how many nodes are held and how many instances serve, by the time of
+the change; nothing happens at a time because an instance is ready.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from computeplan.arrays import FloatArray
+from computeplan.ledger import SERVICE_STATES
+from computeplan.scheduling.services import nodes_on_pools
+from computeplan.world.services import Service
+
+__all__ = ["Account", "Instances", "account"]
+
+Changes = Counter[float]  # time -> how many more from then on
+
+
+@dataclass(slots=True, eq=False)
+class _Instance:
+    """Nodes that serve together."""
+
+    nodes: list[int]
+    ready_s: float
+
+
+class Instances:
+    """The instances of one service on one pool: `size` nodes each, which take a time to start."""
+
+    def __init__(self, size: int, start_s: float) -> None:
+        self.size, self.start_s = size, start_s
+        self.by_node: dict[int, _Instance] = {}
+        self.loose: list[int] = []  # nodes of no whole instance
+        self.held, self.ready = Changes(), Changes()  # nodes, instances
+
+    def take(self, node: int, now_s: float) -> None:
+        """Note that the service holds one more node."""
+        self.held[now_s] += 1
+        self._join(node, now_s)
+
+    def leave(self, node: int, now_s: float) -> None:
+        """Note that the service has given back a node, or lost it."""
+        self.held[now_s] -= 1
+        if node in self.loose:
+            self.loose.remove(node)
+            return
+        instance = self.by_node[node]
+        self._note(instance, now_s, self.ready)
+        for one in instance.nodes:
+            del self.by_node[one]
+        for one in instance.nodes:
+            if one != node:
+                self._join(one, now_s)
+
+    def begin_again(self, node: int, now_s: float) -> None:
+        """Let the instance of a node start anew, if it has one."""
+        if node in self.by_node:
+            instance = self.by_node[node]
+            self._note(instance, now_s, self.ready)
+            instance.ready_s = now_s + self.start_s
+
+    def last(self, n: int, now_s: float) -> list[int]:
+        """Return the `n` nodes that are given back first, in order.
+
+        Those of no whole instance, those of instances that start, and the highest.
+        """
+        whole = {instance.nodes[0]: instance for instance in self.by_node.values()}.values()
+        order = sorted(whole, key=lambda one: (one.ready_s > now_s, max(one.nodes)), reverse=True)
+        nodes = [*self.loose, *(node for instance in order for node in instance.nodes)]
+        return sorted(nodes[:n])
+
+    def ready_to(self, end_s: float) -> Changes:
+        """Return the changes of the instances that serve, as if all ended at a time."""
+        found = Changes(self.ready)
+        for instance in {one.nodes[0]: one for one in self.by_node.values()}.values():
+            self._note(instance, end_s, found)
+        return found
+
+    def _join(self, node: int, now_s: float) -> None:
+        self.loose.append(node)
+        if len(self.loose) == self.size:
+            ready_s = now_s + self.start_s if now_s else 0.0
+            instance = _Instance(self.loose, ready_s)
+            self.by_node |= dict.fromkeys(self.loose, instance)
+            self.loose = []
+
+    @staticmethod
+    def _note(instance: _Instance, end_s: float, changes: Changes) -> None:
+        """Note when an instance served, which does so no more."""
+        if instance.ready_s < end_s:
+            changes[instance.ready_s] += 1
+            changes[end_s] -= 1
+
+
+class Account(NamedTuple):
+    """What came of one service in one run."""
+
+    chip_s: FloatArray
+    """Chip-seconds by pool of the service and state, as `SERVICE_STATES`. [s]"""
+    needed: float
+    missed: float
+    """What it needed by the hour, and what of it when less was ready. [units x s]"""
+
+
+def account(
+    spec: Service, on: Sequence[Instances], n_chips: Sequence[int], end_s: float
+) -> Account:
+    """Return what the nodes of a service did until the end of a run.
+
+    Parameters
+    ----------
+    spec : Service
+    on : sequence of Instances
+        On each of its pools.
+    n_chips : sequence of int
+        Chips of a node of each.
+    end_s : float
+        Length of the run. [s]
+
+    Returns
+    -------
+    Account
+        At any moment what is needed lies on ready nodes of the first pools; what else is to be
+        held but for draining on the next; the rest of what is ready drains.
+    """
+    chip_s, needed, missed = np.zeros((len(on), len(SERVICE_STATES))), 0.0, 0.0
+    for lasts_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
+        serving, lacks = nodes_on_pools(need, n_ready, spec.gives, spec.group)
+        kept, _ = nodes_on_pools(max(ahead, need), n_ready, spec.gives, spec.group)
+        needed += lasts_s * need
+        missed += lasts_s * lacks
+        for i, (n, held, ready) in enumerate(zip(n_chips, n_held, n_ready, strict=True)):
+            states = (serving[i], held - ready, ready - kept[i], kept[i] - serving[i])
+            for state, nodes in enumerate(states):
+                chip_s[i, state] += lasts_s * (nodes * n)
+    return Account(chip_s, needed, missed)
+
+
+_Stretch = tuple[float, list[int], list[int], float, float]
+
+
+def _stretches(spec: Service, on: Sequence[Instances], end_s: float) -> Iterator[_Stretch]:
+    """Yield seconds, nodes held and ready by pool, need and need ahead, while nothing changes."""
+    if end_s <= 0:
+        return
+    steps = {step.time_s: step for step in spec.demand.steps(end_s)}
+    held, ready = [one.held for one in on], [one.ready_to(end_s) for one in on]
+    times_s = sorted({0.0, end_s}.union(steps, *held, *ready))
+    n_held, n_ready, step = [0] * len(on), [0] * len(on), steps[0.0]
+    for time_s, next_s in pairwise(times_s):
+        step = steps.get(time_s, step)
+        for i, one in enumerate(on):
+            n_held[i] += held[i][time_s]
+            n_ready[i] += ready[i][time_s] * one.size
+        yield next_s - time_s, n_held, n_ready, step.needed, step.ahead
