@@ -416,7 +416,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
     "power_capped": lambda v: (
-        "jobs were slowed down to a power cap"
+        "jobs were slowed down to a power cap or limit"
         + (
             f"; that the speed of {', '.join(v['estimates'])} falls in proportion to power is an"
             " estimate"
