@@ -179,7 +179,7 @@ def _rate(scenario: Scenario) -> list[Note]:
     chips = scenario.catalogue.chips
     prices += [purchase_price(pool.purchase, chips[pool.chip]) for pool in pools]
     for site in scenario.sites.values():
-        prices += [site.price, site.demand_charge]
+        prices += [site.price, site.demand_charge, site.uplink.price if site.uplink else None]
     exchange = scenario.exchange
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []

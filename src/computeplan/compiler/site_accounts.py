@@ -40,6 +40,7 @@ def accounts_of(
         "money_per_j": worth(site.price),
         "kg_per_j": known(site.carbon),
         "rent_money_per_chip_s": worth(spec.rent),
+        "sent_money_per_b": worth(site.uplink.price if site.uplink else None),
         "demand_money_per_w_s": worth(site.demand_charge) / MONTH_S,
         "purchase_money_per_chip_s": worth(purchase_price(spec.purchase, chip)) / life_s,
         "embodied_kg_per_chip_s": known(

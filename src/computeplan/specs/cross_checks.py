@@ -93,6 +93,11 @@ def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
         (("sites", name, "demand_charge"), site.demand_charge)
         for name, site in scenario.sites.items()
     ]
+    prices += [
+        (("sites", name, "uplink", "price"), site.uplink.price)
+        for name, site in scenario.sites.items()
+        if site.uplink is not None
+    ]
     for at, _, pool in _each_pool(scenario):
         chip = catalogue.chips.get(pool.chip)
         price = None if chip is None else purchase_price(pool.purchase, chip)

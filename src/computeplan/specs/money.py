@@ -15,6 +15,7 @@ from computeplan.units import CURRENCIES, parse_unit_of
 
 __all__ = [
     "Currency",
+    "DataPrice",
     "DemandCharge",
     "EnergyPrice",
     "Exchange",
@@ -90,6 +91,7 @@ def _price(per: str, *examples: str, lower: float = -math.inf) -> Any:
 
 EnergyPrice = _price("/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh")
 DemandCharge = _price("/W", "31 CNY/kW", "15 USD/kW", "31 元/kW", lower=0.0)
+DataPrice = _price("/B", "0.05 USD/GB", "0.3 CNY/GB", "0.3 元/GB", lower=0.0)
 Rent = _price("/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0)
 
 

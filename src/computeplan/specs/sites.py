@@ -32,7 +32,7 @@ from computeplan.specs.fields import (
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.money import DemandCharge, EnergyPrice, Rent
+from computeplan.specs.money import DataPrice, DemandCharge, EnergyPrice, Rent
 from computeplan.specs.power_limits import Battery
 from computeplan.specs.varying import Varies
 from computeplan.units import parse
@@ -47,6 +47,7 @@ __all__ = [
     "SpareState",
     "Spares",
     "Throttle",
+    "Uplink",
 ]
 
 
@@ -297,6 +298,25 @@ class Pool(Frozen):
     """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
 
+class Uplink(Frozen):
+    """How a site reaches others, and what that costs."""
+
+    tried = instead(
+        ("bandwidth speed per_job", "write rate: 100 Gbit/s"),
+        ("cost egress per_gb fee", "write price: 0.05 USD/GB, of what leaves the site"),
+        ("latency distance rtt", "of a mixed job: mixed: {distance: 1200 km}"),
+    )
+
+    rate: Bandwidth
+    """For each job that moves or is at several sites."""
+    price: DataPrice | None = None
+    """Of what leaves the site; none is counted if left out."""
+
+
+def _read_uplink(value: object) -> object:
+    return value if value is None or isinstance(value, dict | Uplink) else {"rate": value}
+
+
 def _read_pue(value: object) -> object:
     if value is None:
         refuse(
@@ -383,9 +403,23 @@ class Site(Frozen):
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""
-    uplink: Bandwidth | None = None
-    """Bandwidth to other sites, for each job that moves; the slower one of two sites counts. Moving
-    takes no time where neither says it."""
+    uplink: Annotated[
+        Uplink | None,
+        BeforeValidator(_read_uplink),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "examples": ["100 Gbit/s"]},
+                    {"type": "object"},
+                    {"type": "null"},
+                ]
+            }
+        ),
+        HowWritten("B/s", "100 Gbit/s"),
+    ] = None
+    """Bandwidth to other sites, for each job that moves; the slower one of two sites counts. With
+    the price of what leaves the site: {rate: 100 Gbit/s, price: 0.05 USD/GB}. Moving takes no time
+    where neither says it."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)

@@ -8,6 +8,7 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.errors import ScenarioError
+from computeplan.report.numbers import headline
 from computeplan.report.words import sentence
 
 POOL = {"chip": "nvidia/h100-sxm", "chips": 512}
@@ -66,6 +67,18 @@ def test_every_step_waits_for_the_sum_of_gradients(east, mixed, wait_s):
     assert said.values["wait_s"] == pytest.approx(wait_s, rel=1e-9)
     assert said.values["frac"] == pytest.approx(STEP_S / (STEP_S + wait_s), rel=1e-9)
     assert "whole replicas at each: every step of 10 s then waits" in sentence(said)
+
+
+def test_gradients_are_paid_for_by_the_gigabyte():
+    """Each site sends all gradients once a step, and the west pays for it."""
+    west = {"uplink": {"rate": "400 Gbit/s", "price": "0.3 CNY/GB"}, "price": "0.5 CNY/kWh"}
+    data = scenario(west=west, east={"price": "0.5 CNY/kWh"})
+    result = cp.run(cp.load({**data, "currency": "CNY"}))
+    values = result.cases["s"].values
+    sent = N_STEPS * GRADIENT_BYTES / 1e9 * 0.3
+    assert values["sent_cny"] == pytest.approx(sent, rel=1e-9)
+    assert values["cost_cny"] == pytest.approx(values["electricity_cny"] + sent, rel=1e-12)
+    assert "sent_cny" in [one.name for one in headline(result)]
 
 
 def test_sites_of_different_speed():
