@@ -556,10 +556,11 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
 def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return what a chip-second adds to each measure that no cap takes from; as `_power_rates`."""
     ones = np.ones((len(world.pools), len(PHASES)))
+    most_it_w = ones * power["energy_it_kwh"].max(axis=1, keepdims=True) * KWH_J
     return {
         "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
         "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
-        "building_usd": ones * _where_any([p.building_money_per_chip_s for p in world.pools]),
+        "building_usd": most_it_w * _where_any([p.building_money_per_w_s for p in world.pools]),
         "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
         **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "chip_h": ones / HOUR_S,

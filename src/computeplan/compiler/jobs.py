@@ -62,11 +62,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         notes += beyond_context(name, model, job.seq)
     if (misfits := [p.misfit for p in on if p.misfit]) and not any(p.n_whole for p in on):
         raise InfeasibleError("\n".join(misfits))
-    may_hold = [at for at, p in zip(places, on, strict=True) if p.n_whole]
-    exchange, frac = None, 0.0
-    if job.mixed and can_mix:
-        exchange = _exchange(places, on) if job.mixed.efficiency is None else None
-        frac = job.mixed.efficiency or _least_frac(exchange)
+    frac, exchange, of_mixing = _mixing(places, on) if can_mix else (0.0, None, ())
     compiled = Job(
         name=name,
         model=model.name if model is not None else "",
@@ -100,9 +96,25 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         exchange=exchange,
         mixing_nodes=np.array([p.n_whole for p in on], dtype=np.int64) if can_mix else None,
     )
-    if job.mixed and can_mix:
-        notes += _of_mixing(name, job.mixed.efficiency, exchange, may_hold)
-    return compiled, (*notes, *quoted(misfits))
+    return compiled, (*notes, *of_mixing, *quoted(misfits))
+
+
+def _mixing(
+    places: Sequence[JobOnPool], on: Sequence[_OnPool]
+) -> tuple[float, Exchange | None, Notes]:
+    """Return the least that a mixed job keeps of what its parts train, and why, with notes."""
+    name, mixed = places[0].name, places[0].job.mixed
+    assert mixed is not None
+    sites = tuple(
+        dict.fromkeys(at.pool.site for at, p in zip(places, on, strict=True) if p.n_whole)
+    )
+    if mixed.efficiency is None:
+        exchange = _exchange(places, on)
+        return _least_frac(exchange), exchange, _of_exchange(name, exchange, sites)
+    notes = [note("mixed_efficiency", job=name, frac=mixed.efficiency)]
+    if len(sites) > 1:
+        notes.append(note("mixed_across_sites", job=name, sites=sites))
+    return mixed.efficiency, None, tuple(notes)
 
 
 def _exchange(places: Sequence[JobOnPool], on: Sequence[_OnPool]) -> Exchange:
@@ -143,13 +155,11 @@ def _pairs(exchange: Exchange) -> list[tuple[int, int]]:
     return [*itertools.combinations(map(int, np.flatnonzero(np.isfinite(exchange.step_s))), 2)]
 
 
-def _least_frac(exchange: Exchange | None) -> float:
+def _least_frac(exchange: Exchange) -> float:
     """Return the least share of what two pools train apart that they train together.
 
     That is with all of the job on the faster one.
     """
-    if exchange is None:
-        return 0.0
     return min(
         (
             step_s / (step_s + exchange.seconds(pair))
@@ -160,26 +170,13 @@ def _least_frac(exchange: Exchange | None) -> float:
     )
 
 
-def _of_mixing(
-    name: str, efficiency: float | None, exchange: Exchange | None, may_hold: Sequence[JobOnPool]
-) -> list[Note]:
-    """Return what a reader must know of a job that may run on several pools at once."""
-    sites = tuple(dict.fromkeys(at.pool.site for at in may_hold))
-    if exchange is not None:
-        return _of_exchange(name, exchange, sites)
-    notes = [note("mixed_efficiency", job=name, frac=efficiency)]
-    if len(sites) > 1:
-        notes.append(note("mixed_across_sites", job=name, sites=sites))
-    return notes
-
-
-def _of_exchange(name: str, exchange: Exchange, sites: tuple[str, ...]) -> list[Note]:
+def _of_exchange(name: str, exchange: Exchange, sites: tuple[str, ...]) -> Notes:
     """Return what a step waits for uplinks, of the two sites where that is longest."""
     if not (pairs := _pairs(exchange)):
-        return []
+        return ()
     pair = max(pairs, key=exchange.seconds)
     halves = exchange.frac([(pool, 0.5) for pool in pair])
-    return [
+    return (
         note(
             "mixed_over_uplink",
             job=name,
@@ -190,8 +187,8 @@ def _of_exchange(name: str, exchange: Exchange, sites: tuple[str, ...]) -> list[
             wait_s=exchange.seconds(pair),
             step_s=exchange.seconds(pair) * halves / (1.0 - halves),
             frac=halves,
-        )
-    ]
+        ),
+    )
 
 
 def n_sequences(job: JobSpec) -> int | None:

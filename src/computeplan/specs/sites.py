@@ -1,4 +1,7 @@
-"""Places and their pools of chips: PUE, price and carbon of the power, watts by state."""
+"""Places and their pools of chips: PUE, price and carbon of the power, watts by state.
+
+Long because all that a person writes below ``sites`` stands here once.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from computeplan.specs.fields import (
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.money import DataPrice, DemandCharge, EnergyPrice, Rent
+from computeplan.specs.money import BuildingPrice, DataPrice, DemandCharge, EnergyPrice, Rent
 from computeplan.specs.power_limits import Battery
 from computeplan.specs.varying import Varies
 from computeplan.units import parse
@@ -365,6 +368,7 @@ class Site(Frozen):
         ("wue water", "write water_on_site: 0.2 L/kWh, and water_off_site of power stations"),
         ("demand max_demand peak_charge capacity_charge", "write demand_charge: 31 CNY/kW"),
         ("renewable green_share ppa rec certificates", "write green: 0.8, the contracted share"),
+        ("capex construction shell facility_cost", "write building: 30000 CNY/kW, or usual"),
         ("market market_based residual", "write residual_carbon: 609.6 g/kWh, and green: 0.8"),
     )
 
@@ -380,6 +384,11 @@ class Site(Frozen):
     demand_charge: DemandCharge | None = None
     """For the highest demand of each month, such as 31 CNY/kW; posted takes that of the place, and
     the posted price is then the one for energy alone."""
+    building: BuildingPrice | None = None
+    """Price of the building with its power and cooling for what chips draw at most at the IT, such
+    as 30000 CNY/kW; usual takes what the catalogue has of the place, mostly a range."""
+    building_life: PositiveDuration | None = None
+    """Over which it is used up, evenly."""
     green: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the electricity that is bought by contract as green power."""
     residual_carbon: CarbonIntensity | None = None
@@ -427,6 +436,8 @@ class Site(Frozen):
 
     @model_validator(mode="after")
     def _has_limit(self) -> Site:
+        if (self.building is None) != (self.building_life is None):
+            refuse("building and building_life stand together: 30000 CNY/kW, 20 years")
         for key in ("over_limit", "battery"):
             if getattr(self, key) is not None and self.power_limit is None:
                 refuse(f"{key} needs a limit: write power_limit: 20 MW")

@@ -91,9 +91,9 @@ class Pool:
     """Charge for the highest draw of the site; nan if not given. [currency/(W s)]"""
     purchase_money_per_chip_s: float = math.nan
     embodied_kg_per_chip_s: float = math.nan
-    building_money_per_chip_s: float = math.nan
-    """Purchase of a chip, carbon of making it, and the building for what it draws at most, over
-    their lives; nan if not given. [currency/s, kg/s, currency/s]"""
+    building_money_per_w_s: float = math.nan
+    """Purchase of a chip, carbon of making it, and the building for a watt that it draws at most,
+    over their lives; nan if not given. [currency/s, kg/s, currency/(W s)]"""
     market_kg_per_j: float = math.nan
     """Carbon by contracts: that of what is bought without one; nan if not known. [kg/J]"""
     site_water_l_per_j: float = math.nan
