@@ -411,8 +411,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "mixed_over_uplink": lambda v: (
         f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), whole replicas at"
         f" each: every step of {v['step_s']:.3g} s then waits {v['wait_s']:.3g} s to sum gradients,"
-        f" for which a site sends {v['n_bytes'] / 1e9:,.4g} GB at"
-        f" {v['bytes_per_s'] * 8 / 1e9:,.4g} Gbit/s"
+        f" for which a site sends {v['n_bytes'] / 1e9:,.0f} GB at"
+        f" {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s"
         + (f" with {v['latency_s'] * 1e3:.3g} ms on the way" if v["latency_s"] else "")
         + f"; two halves train at {v['frac']:.3g} of what they train apart"
         + ("" if v["latency_s"] else "; no latency, as mixed.distance is not written")
