@@ -124,6 +124,9 @@ class Ledger:
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
     in repair; shape (n, 5)."""
+    sent_bytes: FloatArray | None = None
+    """What left the site of each pool for another one, of each job or kind of job; None where
+    nothing did; shape (n_runs, n_jobs, n_pools). [B]"""
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""
@@ -204,6 +207,11 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         weights=first.weights,
         spans=first.spans,
         unallocated=first.unallocated,
+        sent_bytes=(
+            None
+            if first.sent_bytes is None
+            else np.concatenate([one.sent_bytes for one in ledgers if one.sent_bytes is not None])
+        ),
         battery_j=(
             None
             if first.battery_j is None

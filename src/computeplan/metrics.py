@@ -96,6 +96,14 @@ class _Of:
         return _in_training(_floats(served))
 
     @property
+    def sent_bytes(self) -> FloatArray:
+        """What left the site of each pool; shape (n_runs, n_pools). [B]"""
+        sent = self.ledger.sent_bytes
+        if sent is None:
+            return np.zeros((self.ledger.n_runs, len(self.world.pools)))
+        return _floats(sent[:, self.groups].sum(axis=1))
+
+    @property
     def firsts(self) -> IntArray:
         """One job of each group."""
         found: IntArray = self.world.jobs.firsts[self.groups]
@@ -155,7 +163,7 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
         )
         theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
-        taken = _taken(theirs.booked, world, demand, theirs.capped)
+        taken = _taken(theirs.booked, world, demand, theirs.capped, theirs.sent_bytes)
         services = _taken(theirs.served, world, demand) if world.services else None
         holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
@@ -397,7 +405,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         tuple(pool.site for pool in world.pools),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(every.booked, world, demand, every.capped),
+        jobs=_taken(every.booked, world, demand, every.capped, every.sent_bytes),
         idle=_taken(every.idle, world, demand),
         idle_per_day=_taken(later(after_s), world, steady),
         services=_taken(every.served, world, demand) if world.services else None,
@@ -480,12 +488,17 @@ def _in_training(served_chip_s: FloatArray) -> FloatArray:
 
 
 def _taken(
-    booked: Booked, world: World, demand: FloatArray, capped: Booked | None = None
+    booked: Booked,
+    world: World,
+    demand: FloatArray,
+    capped: Booked | None = None,
+    sent_bytes: FloatArray | float = 0.0,
 ) -> dict[str, FloatArray]:
     """Return what chip-seconds take on each pool, by `MEASURES`; shapes (n_runs, n_pools).
 
     What a power cap took away is taken off; of it only what follows from power counts. `demand` is
-    the charge for the highest draw per energy. [currency/kWh]
+    the charge for the highest draw per energy. [currency/kWh] Beside chip-seconds, `sent_bytes`
+    leave the sites of pools.
     """
 
     def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
@@ -504,7 +517,10 @@ def _taken(
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
         found["demand_usd"] = found["energy_kwh"] * demand
-        known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
+        sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]
+        found["sent_usd"] = np.zeros(found["chip_h"].shape) + sent_rates * sent_bytes
+        more = ("demand", "rent", "purchase", "building", "sent")
+        known = [np.nan_to_num(found[f"{line}_usd"]) for line in more]
         found["cost_usd"] = found["electricity_usd"] + sum(known)
     return {name: found[name] for name in MEASURES}
 
@@ -540,9 +556,11 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
 def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return what a chip-second adds to each measure that no cap takes from; as `_power_rates`."""
     ones = np.ones((len(world.pools), len(PHASES)))
+    most_it_w = ones * power["energy_it_kwh"].max(axis=1, keepdims=True) * KWH_J
     return {
         "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
         "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
+        "building_usd": most_it_w * _where_any([p.building_money_per_w_s for p in world.pools]),
         "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
         **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "chip_h": ones / HOUR_S,

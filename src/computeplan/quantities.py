@@ -365,8 +365,9 @@ QUANTITIES = _table(
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
-        "Electricity, the charge for the highest demand, rent and purchase of chips, as far as "
-        "each is given, to the end of the window; with chips it is called the cost of both.", 4,
+        "Electricity, the charge for the highest demand, rent and purchase of chips, buildings and "
+        "data between sites, as far as each is given, to the end of the window; with chips it is "
+        "called the cost of both.", 4,
     )),
     *_money(Quantity(
         "cost_jobs_usd", "USD", "Electricity bill of jobs", "作业电费",
@@ -399,6 +400,16 @@ QUANTITIES = _table(
         "purchase_usd", "USD", "Purchase of chips", "芯片购置分摊",
         "Chip time times the price of a chip over its life, spares and idle chips included, to the "
         "end of the window; none where no purchase is given.", 4,
+    )),
+    *_money(Quantity(
+        "building_usd", "USD", "Buildings", "建筑与机电分摊",
+        "Chip time times the price of the building for what a chip draws at most, over its life, "
+        "spares and idle chips included, to the end of the window; none where it is not given.", 4,
+    )),
+    *_money(Quantity(
+        "sent_usd", "USD", "Data between sites", "站点间传输费",
+        "Data, states and gradients of jobs that leave a site times its price; none where no price "
+        "is given.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",

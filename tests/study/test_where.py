@@ -4,7 +4,9 @@ Of the sites nothing is written but a name. Energy, electricity by both tariffs 
 methods follow by hand from the draw (1 kW a chip), the time, and the figures of the documents.
 """
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,18 @@ def test_the_tariff_of_guangdong_is_printed_as_an_estimate(result):
     (price,) = (one for one in said if "price of electricity" in one and "estimate" in one)
     assert "0.608 CNY/kWh is that of guangdong" in price
     assert "an estimate, from 0.538 CNY/kWh to 0.698 CNY/kWh" in price
+
+
+def test_the_command_prints_it(call, tmp_path, monkeypatch):
+    """Of a site that is a name and its pools, in both languages."""
+    monkeypatch.chdir(tmp_path)
+    Path("where.yaml").write_text(json.dumps(data({"guangdong": {"pools": POOLS}})), "utf-8")
+    said = " ".join(call("run", "where.yaml", "--notes").split())
+    assert "0.608 CNY/kWh is that of guangdong" in said
+    assert "an estimate, from 0.538 CNY/kWh to 0.698 CNY/kWh" in said
+    in_chinese = "".join(call("run", "where.yaml", "--notes", "--lang", "zh").split())
+    assert "估计" in in_chinese
+    assert "0.538CNY/kWh～0.698CNY/kWh" in in_chinese
 
 
 def test_sites_by_name_alone_are_the_same(result):

@@ -15,7 +15,7 @@ from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
-from computeplan.specs.money import Money
+from computeplan.specs.money import Money, middle_of
 from computeplan.specs.sites import Pool
 
 __all__ = ["cross_check"]
@@ -92,6 +92,15 @@ def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     prices += [
         (("sites", name, "demand_charge"), site.demand_charge)
         for name, site in scenario.sites.items()
+    ]
+    prices += [
+        (("sites", name, "building"), middle_of(site.building))
+        for name, site in scenario.sites.items()
+    ]
+    prices += [
+        (("sites", name, "uplink", "price"), site.uplink.price)
+        for name, site in scenario.sites.items()
+        if site.uplink is not None
     ]
     for at, _, pool in _each_pool(scenario):
         chip = catalogue.chips.get(pool.chip)

@@ -32,6 +32,7 @@ __all__ = [
     "Bytes",
     "CarbonIntensity",
     "Count",
+    "Distance",
     "Duration",
     "EmbodiedCarbon",
     "FlopAmount",
@@ -199,6 +200,7 @@ SitePower = quantity("W", "20 MW")
 StoredEnergy = quantity("J", "40 MWh")
 Bandwidth = quantity("B/s", "400 Gbit/s")
 Bytes = quantity("B", "200 TB")
+Distance = quantity("km", "1200 km", above=False)
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)

@@ -785,6 +785,8 @@ class _Run:
                 "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],
             },
         )
+        if self.moves is not None:
+            ledger = replace(ledger, sent_bytes=(books.sent_bytes + self.moves.sent_bytes)[None])
         if not self.world.limits:
             return ledger
         return replace(ledger, battery_j=battery_j, battery_w=battery_w)

@@ -541,6 +541,15 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），"
         "效率取自场景；用 only 可指定资源池或芯片"
     ),
+    "mixed_over_uplink": lambda v: (
+        f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），各站点持有完整副本："
+        f"每步 {v['step_s']:.3g} s 之后等待 {v['wait_s']:.3g} s 汇总梯度，"
+        f"每个站点以 {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s 发送"
+        f" {v['n_bytes'] / 1e9:,.0f} GB"
+        + (f"，线路时延 {v['latency_s'] * 1e3:.3g} ms" if v["latency_s"] else "")
+        + f"；各占一半时，速度为分开训练之和的 {v['frac']:.3g}"
+        + ("" if v["latency_s"] else "；未写 mixed.distance，不计时延")
+    ),
     "mixed_efficiency": "{job}：同时用多种芯片时，训练速度为各芯片单独训练之和的 {frac:.3g}"
     "（取自场景；可用 computeplan mix 估算）",
     "shrinks_in_proportion": "{job}：假设副本减少时训练按比例变慢，批大小不变",

@@ -408,6 +408,15 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), at the efficiency"
         " that the scenario states; only names the pools or chips it may use"
     ),
+    "mixed_over_uplink": lambda v: (
+        f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), whole replicas at"
+        f" each: every step of {v['step_s']:.3g} s then waits {v['wait_s']:.3g} s to sum gradients,"
+        f" for which a site sends {v['n_bytes'] / 1e9:,.0f} GB at"
+        f" {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s"
+        + (f" with {v['latency_s'] * 1e3:.3g} ms on the way" if v["latency_s"] else "")
+        + f"; two halves train at {v['frac']:.3g} of what they train apart"
+        + ("" if v["latency_s"] else "; no latency, as mixed.distance is not written")
+    ),
     "mixed_efficiency": "{job}: on several kinds of chips at once it trains at {frac:.3g} of the"
     " sum of what they train apart, as the scenario says; computeplan mix prices it",
     "shrinks_in_proportion": "{job}: with fewer replicas it is assumed to train that much slower,"

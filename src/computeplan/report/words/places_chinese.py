@@ -27,6 +27,9 @@ _NAMES = {
     "price": "电价",
     "power_limit": "功率上限",
     "demand_charge": "每月需量电价",
+    "building": "建筑与机电造价",
+    "purchase": "购置价",
+    "embodied": "隐含碳",
     "residual_carbon": "未签绿电合同电量的碳强度",
     "water_on_site": "现场用水强度",
     "water_off_site": "发电用水强度",
@@ -103,13 +106,16 @@ _ACCOUNTS = {
     "cost": "费用",
     "carbon": "碳排放（位置法）",
     "carbon_market": "碳排放（市场法）",
+    "embodied": "隐含碳",
     "water": "用水",
 }
 
 
 def _estimates_of_sites(v: Values) -> str:
     aims = f"，{v['n_aims']} 个是未经实测的目标值" if v["n_aims"] else ""
-    return f"各情形所依据的 {v['n']} 个站点数字中，{v['n_estimates']} 个是带范围的估计值{aims}"
+    return (
+        f"各情形所依据的 {v['n']} 个站点与芯片数字中，{v['n_estimates']} 个是带范围的估计值{aims}"
+    )
 
 
 def _ranking(v: Values) -> str:
