@@ -124,6 +124,10 @@ class Ledger:
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
     in repair; shape (n, 5)."""
+    month_peak_w: FloatArray | None = None
+    """The most that the site of each pool takes from outside in each calendar month, at the PUE of
+    that time, if what is held trains as fast as caps let it; 0 in months after a run; None where no
+    site has a charge for it; shape (n_runs, n_pools, n_months). [W]"""
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""
@@ -204,6 +208,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         weights=first.weights,
         spans=first.spans,
         unallocated=first.unallocated,
+        month_peak_w=_with_as_many_months([one.month_peak_w for one in ledgers]),
         battery_j=(
             None
             if first.battery_j is None
@@ -211,3 +216,11 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         ),
         battery_w=first.battery_w,
     )
+
+
+def _with_as_many_months(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, of which some have more months."""
+    found = [part for part in parts if part is not None]
+    n_months = max((part.shape[2] for part in found), default=0)
+    wider = [np.pad(part, ((0, 0), (0, 0), (0, n_months - part.shape[2]))) for part in found]
+    return np.concatenate(wider) if wider else None

@@ -27,6 +27,7 @@ from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
+from computeplan.world.months import covered_frac, month_edges_s
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
@@ -388,7 +389,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
 
     serving_s = _in_training(serving[:, None] * DAY_S)
-    demand, steady = _demand_per_kwh(ledger, world), _demand_rates(world) * KWH_J
+    demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
     with np.errstate(all="ignore"):
         kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
@@ -411,31 +412,41 @@ def by_site(ledger: Ledger, world: World) -> BySite:
 def _demand_rates(world: World) -> FloatArray:
     """Return the charge for the highest draw of the site of each pool; nan if none has one.
 
-    [currency/(W s)]
+    [currency/(W month)]
     """
-    return _where_any([pool.demand_money_per_w_s for pool in world.pools])[:, 0]
+    return _where_any([pool.demand_money_per_w_month for pool in world.pools])[:, 0]
+
+
+def _demand_steady(ledger: Ledger, world: World) -> FloatArray:
+    """Return the charge for what is drawn steadily after a run, over its energy.
+
+    By the month in which the run ends; shape (n_runs, n_pools). [currency/kWh]
+    """
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    month = np.clip(np.searchsorted(edges_s, ledger.wall_s) - 1, 0, len(edges_s) - 2)
+    return _floats(_demand_rates(world) * KWH_J / np.diff(edges_s)[month][:, None])
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
     """Return the charge for the highest draw, spread over the energy of the run.
 
-    The draw of one site is that of the ledger; of several, what a site can draw at most, as far
-    as all together drew it. Shape (n_runs, n_pools). [currency/kWh]
+    Of each calendar month its own, for the part of the month that the run covers. Shape (n_runs,
+    n_pools). [currency/kWh]
     """
     rates = _demand_rates(world)
-    if np.isnan(rates).all():
+    if ledger.month_peak_w is None:
         return np.full((ledger.n_runs, len(rates)), math.nan)
     of_site = np.array([[one.site == pool.site for one in world.pools] for pool in world.pools])
-    n_nodes = np.array([[pool.n_nodes, pool.n_spare_nodes] for pool in world.pools])
-    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ of_site
-    peak_w = np.minimum(ledger.peak_w[:, None], most_w)
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    months = covered_frac(edges_s, ledger.wall_s)
+    charge = rates * np.einsum("rpm,rm->rp", ledger.month_peak_w, months)
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
     if world.services:
         parts.append(_taken(every.served, world, rates))
     kwh = sum(part["energy_kwh"] for part in parts) @ of_site
     with np.errstate(all="ignore"):
-        return _floats(np.where(kwh > 0, rates * peak_w * ledger.wall_s[:, None] / kwh, 0.0))
+        return _floats(np.where(kwh > 0, charge / kwh, 0.0))
 
 
 def _mean_weights(world: World, weight: str) -> FloatArray:

@@ -382,9 +382,9 @@ QUANTITIES = _table(
     )),
     *_money(Quantity(
         "demand_usd", "USD", "Demand charge", "需量电费",
-        "Highest draw of the run times the charge of the site for a month, for as many months of "
-        "730 h as the run lasts, shared by energy; after a run that of a steady draw. None where "
-        "no charge is given.", 4,
+        "Highest draw of the site in each calendar month times its charge, for the part of the "
+        "month that the run covers, shared by energy; after a run that of a steady draw. None "
+        "where no charge is given.", 4,
     )),
     *_money(Quantity(
         "rent_usd", "USD", "Rent of chips", "芯片租金",

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.places import MONTH_S
 from computeplan.specs.chip_costs import ESTIMATED_KG_PER_CHIP_S, purchase_price
 from computeplan.specs.money import Money
 from computeplan.specs.sites import Pool as PoolSpec
@@ -40,7 +39,7 @@ def accounts_of(
         "money_per_j": worth(site.price),
         "kg_per_j": known(site.carbon),
         "rent_money_per_chip_s": worth(spec.rent),
-        "demand_money_per_w_s": worth(site.demand_charge) / MONTH_S,
+        "demand_money_per_w_month": worth(site.demand_charge),
         "purchase_money_per_chip_s": worth(purchase_price(spec.purchase, chip)) / life_s,
         "embodied_kg_per_chip_s": known(
             ESTIMATED_KG_PER_CHIP_S[1] if spec.embodied == "estimate" else spec.embodied

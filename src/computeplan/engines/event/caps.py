@@ -108,10 +108,13 @@ class PowerCaps:
                 yield pool, shares
             (self.slowed.add if is_slowed else self.slowed.discard)(pool)
 
-    def spared_w(self, held: Sequence[int]) -> float:
-        """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
-        spared_w = 0.0
+    def spared_w(self, held: Sequence[int]) -> dict[int, float]:
+        """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]
+
+        By pool; none without a cap.
+        """
+        spared_w = dict[int, float]()
         for pool in {*self.cap_w, *self.limit_w}:
             least_w = max(self.most_w(pool), held[pool] * self.idle_w[pool])
-            spared_w += max(held[pool] * self.train_w[pool] - least_w, 0.0)
+            spared_w[pool] = max(held[pool] * self.train_w[pool] - least_w, 0.0)
         return spared_w

@@ -279,6 +279,10 @@ class SiteLimits:
             one.level_j = min(max(one.level_j, 0.0), battery.energy_j)
         one.since_s = now_s
 
+    def flow_w(self) -> dict[str, float]:
+        """Return what batteries take now, or give if negative, by site. [W]"""
+        return {one.spec.site: one.flow_w for one in self.sites if one.spec.battery is not None}
+
     def close(self, now_s: float) -> tuple[FloatArray, FloatArray]:
         """Return `Ledger.battery_j` and `battery_w` of the run, which ends now."""
         for one in self.sites:
