@@ -131,6 +131,9 @@ class Ledger:
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""
+    battery_net_j: FloatArray | None = None
+    """What the battery of each limit took less what it gave: plain, then times price and carbon at
+    that time over their constants; None without limits; shape (n_runs, n_limits, 3). [J]"""
     battery_w: FloatArray | None = None
     """What batteries did in the first run: limit, start, end [s], watts taken, or given if
     negative; shape (n, 4)."""
@@ -209,18 +212,20 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         spans=first.spans,
         unallocated=first.unallocated,
         month_peak_w=_with_as_many_months([one.month_peak_w for one in ledgers]),
-        battery_j=(
-            None
-            if first.battery_j is None
-            else np.concatenate([one.battery_j for one in ledgers if one.battery_j is not None])
-        ),
+        battery_j=_joined([one.battery_j for one in ledgers]),
+        battery_net_j=_joined([one.battery_net_j for one in ledgers]),
         battery_w=first.battery_w,
     )
+
+
+def _joined(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, None if they have none."""
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if found else None
 
 
 def _with_as_many_months(parts: Sequence[FloatArray | None]) -> FloatArray | None:
     """Return one array of those of several ledgers, of which some have more months."""
     found = [part for part in parts if part is not None]
     n_months = max((part.shape[2] for part in found), default=0)
-    wider = [np.pad(part, ((0, 0), (0, 0), (0, n_months - part.shape[2]))) for part in found]
-    return np.concatenate(wider) if wider else None
+    return _joined([np.pad(one, ((0, 0), (0, 0), (0, n_months - one.shape[2]))) for one in found])

@@ -14,7 +14,7 @@ Long because the definitions of one table of quantities stand side by side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -394,19 +394,52 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     with np.errstate(all="ignore"):
         kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
         kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
+    jobs = _taken(every.booked, world, demand, every.capped)
+    idle = _taken(every.idle, world, demand)
+    services = _taken(every.served, world, demand) if world.services else None
+    parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(every.booked, world, demand, every.capped),
-        idle=_taken(every.idle, world, demand),
+        jobs=jobs,
+        idle=idle,
         idle_per_day=_taken(later(after_s), world, steady),
-        services=_taken(every.served, world, demand) if world.services else None,
+        services=services,
         services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
         pools=tuple(pool.name for pool in world.pools),
         chips=tuple(pool.chip for pool in world.pools),
         kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
+        batteries=_of_batteries(ledger, world, [part for part in parts if part is not None]),
     )
+
+
+def _of_batteries(
+    ledger: Ledger, world: World, parts: Sequence[Mapping[str, FloatArray]]
+) -> dict[str, FloatArray] | None:
+    """Return what batteries take less what they give, on pools by their energy; None without any.
+
+    At the price and the carbon of the time: one that charges in cheap hours may cost less than
+    nothing. What it does to the highest draw is in the demand charge. `parts` are what all else
+    takes.
+    """
+    if ledger.battery_net_j is None or not any(one.battery for one in world.limits):
+        return None
+    kwh = sum((part["energy_kwh"] for part in parts), np.zeros(1))
+    net_j = np.zeros((*kwh.shape, 3))
+    for one, of_run in zip(world.limits, ledger.battery_net_j.transpose(1, 0, 2), strict=True):
+        here = list(one.pools)
+        share = kwh[:, here] / kwh[:, here].sum(axis=1, keepdims=True)
+        net_j[:, here] = np.nan_to_num(share)[..., None] * of_run[:, None]
+    pools, none = world.pools, np.zeros(kwh.shape)
+    found = dict.fromkeys(MEASURES, none) | {
+        "energy_kwh": net_j[..., 0] / KWH_J,
+        "electricity_usd": net_j[..., 1] * [p.money_per_j for p in pools],
+        "carbon_kg": net_j[..., 2] * [p.kg_per_j for p in pools],
+        "carbon_market_kg": net_j[..., 0] * [p.market_kg_per_j for p in pools],
+        "water_grid_l": net_j[..., 0] * [p.grid_water_l_per_j for p in pools],
+    }
+    return found | {"cost_usd": found["electricity_usd"]}
 
 
 def _demand_rates(world: World) -> FloatArray:

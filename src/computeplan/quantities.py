@@ -335,6 +335,11 @@ QUANTITIES = _table(
         "What chips that services hold would draw idle in the same time.", 4,
     ),
     Quantity(
+        "energy_battery_kwh", "kWh", "Energy lost in batteries", "电池损耗",
+        "What batteries take less what they give back in the run: what is lost in them, and what "
+        "is still in them at its end. Part of the energy of the site.", 4,
+    ),
+    Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
         "Energy of nodes and network to the end of the window, without cooling and power "
         "delivery.", 4,

@@ -15,7 +15,9 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.ledger import IDLE, SAVE, TRAIN
+from computeplan.metrics import by_site
 from computeplan.results.power_series import power_of
+from computeplan.results.window import counted_to
 from computeplan.world.limits import Battery, PowerLimit
 from computeplan.world.signals import Signal
 
@@ -146,6 +148,37 @@ def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
     )
 
 
+@pytest.mark.parametrize("is_hourly", [False, True])
+def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
+    """It takes at half a node for an hour, gives back 80 %, and is paid at the price of the time.
+
+    Charging costs half the price; while it gives, at the whole price and a third less carbon.
+    """
+    world = world_of([(HOUR_S, 4, 2 * HOUR_S)])
+    train_w = watts(world, TRAIN)
+    limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
+    pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, kg_per_j=0.4 / 3.6e6)
+    price = hourly(0.5, 1.0) if is_hourly else hourly(1.0)
+    carbon = hourly(1.5, 1.0) if is_hourly else hourly(1.0)
+    pue = hourly(1.0, 1.0)
+    signals = {"energy": (pue,), "cost": (price,), "carbon": (carbon,)} if is_hourly else {}
+    world = replace(world, limits=(limit,), pools=(pool,), signals=signals)
+    ledger, series = played(world)
+    taken_kwh = 0.5 * train_w * HOUR_S / 3.6e6
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    assert found["energy_battery_kwh"][0] == pytest.approx(0.2 * taken_kwh)
+    nodes_kwh = found["energy_jobs_kwh"] + found["energy_idle_kwh"]
+    assert found["energy_kwh"][0] == pytest.approx(nodes_kwh[0] + 0.2 * taken_kwh)
+    from_outside_j = float(series.taken_w @ series.seconds)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
+    stored = by_site(ledger, world).batteries
+    paid = (0.5 - 0.8) if is_hourly else 0.2
+    assert stored["electricity_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    assert stored["cost_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    emitted = (1.5 - 0.8) if is_hourly else 0.2
+    assert stored["carbon_kg"][0, 0] == pytest.approx(0.4 * taken_kwh * emitted)
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 sizes = st.lists(
@@ -198,6 +231,8 @@ def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeat
         assert -1e-6 <= left_j <= battery.energy_j * (1 + 1e-9)
         outside_j = float(series.seconds @ series.taken_w)
         assert outside_j == pytest.approx(series.energy_j.sum() + taken_j - given_j, rel=1e-9)
+        found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+        assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(outside_j, rel=1e-9)
 
 
 @given(jobs=sizes, run=runs, more=st.floats(1e-9, 2.0))

@@ -75,7 +75,6 @@ def _limit(
     battery = None
     if (spec := site.battery) is not None:
         battery = Battery(spec.energy, spec.power, spec.efficiency)
-        notes.append(note("battery_not_billed", site=name))
     yields = site.over_limit or "slow"
     return PowerLimit(name, pools, site.power_limit, over_time, yields, battery), notes
 

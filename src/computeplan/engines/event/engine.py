@@ -771,7 +771,7 @@ class _Run:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
         self.quotas.close(wall_s)
-        battery_j, battery_w = self.limits.close(wall_s)
+        battery_j, net_j, battery_w = self.limits.close(wall_s)
         ledger = books.ledger(
             wall_s,
             self.slower,
@@ -793,4 +793,4 @@ class _Run:
         ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s))
         if not self.world.limits:
             return ledger
-        return replace(ledger, battery_j=battery_j, battery_w=battery_w)
+        return replace(ledger, battery_j=battery_j, battery_net_j=net_j, battery_w=battery_w)

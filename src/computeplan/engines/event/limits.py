@@ -15,7 +15,7 @@ How slow is the business of ``caps.py``, which is told a cap for each pool.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -73,6 +73,7 @@ class SiteLimits:
         self, world: World, caps: PowerCaps, view: View, calendar: Calendar, does: _Does
     ) -> None:
         self.caps, self.view, self.calendar = caps, view, calendar
+        self.signals = world.signals
         self.hold_all, self.stop, self.resize, self.ask = does
         self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
         self.full_w: list[float] = world.node_w.max(axis=1).tolist()
@@ -283,13 +284,37 @@ class SiteLimits:
         """Return what batteries take now, or give if negative, by site. [W]"""
         return {one.spec.site: one.flow_w for one in self.sites if one.spec.battery is not None}
 
-    def close(self, now_s: float) -> tuple[FloatArray, FloatArray]:
-        """Return `Ledger.battery_j` and `battery_w` of the run, which ends now."""
+    def close(self, now_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return `Ledger.battery_j`, `battery_net_j` and `battery_w`; the run ends now."""
         for one in self.sites:
             self._book(one, now_s)
         amounts = [(one.taken_j, one.given_j, one.level_j) for one in self.sites]
         told = [(i, *row) for i, one in enumerate(self.sites) for row in one.told]
-        return np.array(amounts).reshape(1, -1, 3), np.array(told, dtype=float).reshape(-1, 4)
+        net_j = np.array([[_net_j(one, self.signals) for one in self.sites]])
+        return np.array([amounts]), net_j, np.array(told, dtype=float).reshape(-1, 4)
+
+
+def _net_j(one: _Site, signals: Mapping[str, tuple[Signal, ...]]) -> list[float]:
+    """Return what a battery took less what it gave: plain, then times price and carbon. [J]
+
+    These are of the energy itself: the signals of cost and carbon over that of the PUE.
+    """
+    found = [one.taken_j - one.given_j] * 3
+    told = np.array(one.told).reshape(-1, 3)
+    if not len(told):
+        return found
+    for i, account in enumerate(("cost", "carbon"), start=1):
+        if account not in signals:
+            continue
+        used = [signals[name][one.spec.pools[0]] for name in (account, "energy") if name in signals]
+        steps_s = [signal.steps_s(0.0, told[-1, 1]) for signal in used]
+        edges_s = np.unique(np.concatenate([told[:, 0], told[:, 1], *steps_s]))
+        from_s = edges_s[:-1]
+        at = np.searchsorted(told[:, 0], from_s, side="right") - 1
+        flow_w = np.where((at >= 0) & (from_s < told[at, 1]), told[at, 2], 0.0)
+        ratio = used[0].at(from_s) / (used[1].at(from_s) if len(used) > 1 else 1.0)
+        found[i] = float((flow_w * ratio) @ np.diff(edges_s))
+    return found
 
 
 def _steps(limit: PowerLimit, world: World) -> Iterator[tuple[float, float, float]]:
