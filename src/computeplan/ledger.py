@@ -123,7 +123,7 @@ class Ledger:
     """Timeline of the first run, if it was asked for: of jobs and services."""
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
-    in repair; shape (n, 5)."""
+    in repair, those that are switched off not counted; shape (n, 5)."""
     month_peak_w: FloatArray | None = None
     """The most that the site of each pool takes from outside in each calendar month, at the PUE of
     that time, if what is held trains as fast as caps let it; 0 in months after a run; None where no

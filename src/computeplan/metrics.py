@@ -91,6 +91,11 @@ class _Of:
         """Return chip-seconds that nobody holds times a weight, in the same shape."""
         return _floats(self.ledger.weighted(weight)[:, -1])
 
+    def idle_off(self, weight: str) -> FloatArray:
+        """Return those of them that are switched off as their site has no power for them."""
+        capped = self.ledger.weighted("capped" if weight == "seconds" else f"capped {weight}")
+        return _floats(capped[:, -1])
+
     def served(self, weight: str) -> FloatArray:
         """Return chip-seconds of services times a weight, as those of jobs that train."""
         served = self.ledger.served[..., self.ledger.weights.index(weight)][:, self.services]
@@ -395,7 +400,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
         kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
     jobs = _taken(every.booked, world, demand, every.capped)
-    idle = _taken(every.idle, world, demand)
+    idle = _taken(every.idle, world, demand, every.idle_off)
     services = _taken(every.served, world, demand) if world.services else None
     parts = (jobs, idle, services)
     return BySite(
@@ -474,7 +479,10 @@ def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
     months = covered_frac(edges_s, ledger.wall_s)
     charge = rates * np.einsum("rpm,rm->rp", ledger.month_peak_w, months)
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
-    parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
+    parts = [
+        _taken(every.booked, world, rates, every.capped),
+        _taken(every.idle, world, rates, every.idle_off),
+    ]
     if world.services:
         parts.append(_taken(every.served, world, rates))
     kwh = sum(part["energy_kwh"] for part in parts) @ of_site
@@ -547,6 +555,9 @@ def _taken(
             found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
+        for of in ENERGIES:  # less than idle where nodes are switched off
+            floor = f"energy_{of}floor_kwh"
+            found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
         found["demand_usd"] = found["energy_kwh"] * demand
         known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
         found["cost_usd"] = found["electricity_usd"] + sum(known)

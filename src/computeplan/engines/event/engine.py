@@ -713,6 +713,8 @@ class _Run:
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
         self.limits.hold(now_s)
+        for p in self.limits.at:
+            self.pools[p].nodes.set_power(now_s, self.caps.rest(p))
         for p, shares in self.caps.due(self.view.held):
             for job in self.pools[p].jobs.values():
                 job.set_power(now_s, p, *shares)

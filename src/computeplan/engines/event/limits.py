@@ -84,7 +84,7 @@ class SiteLimits:
         for one in self.sites:
             _, one.limit_w, one.facility_frac = next(one.steps)
             self._await_step(one)
-        if any(one.spec.battery for one in self.sites):
+        if any(one.spec.may_go_dark for one in self.sites):
             calendar.at(0.0, Rank.POLICY, self.hold_all)
 
     def _await_step(self, one: _Site) -> None:
@@ -125,6 +125,7 @@ class SiteLimits:
             if lacking_w <= SAME * one.limit_w:
                 for p in one.spec.pools:
                     self.caps.limit_w.pop(p, None)
+                    self.caps.dark.pop(p, None)
                 continue
             self._slow(one, one.limit_w + given_w, now_s)
             if one.spec.yields != "slow":
@@ -168,14 +169,19 @@ class SiteLimits:
     def _slow(self, one: _Site, most_w: float, now_s: float) -> None:
         """Cap the pools of a site alike: a share of the power of all that jobs hold there.
 
-        No node draws less than idle: what such pools draw is not to be shared. A ComputePlanError
-        if all together draw more than the limit.
+        No node draws less than idle: what such pools draw is not to be shared. Where all together
+        draw more than the limit, nodes are switched off. A ComputePlanError if there are services.
         """
         held = {p: self.view.held[p] for p in one.spec.pools if self.view.held[p]}
         others_w = self._draw_w(one, [0] * len(one.spec.pools))
         left_w = (most_w - others_w) / one.facility_frac
         left_w += sum(n * self.rest_w[p] for p, n in held.items())
+        for p in one.spec.pools:
+            self.caps.dark.pop(p, None)
         if left_w <= sum(n * self.idle_w[p] for p, n in held.items()) * (1 - SAME) or not held:
+            if one.spec.may_go_dark and not self.view.served:
+                self._switch_off(one, most_w)
+                return
             raise ComputePlanError(
                 f"sites.{one.spec.site}.power_limit: is {most_w / 1e6:.4g} MW at"
                 f" {now_s / HOUR_S:,.1f} h, less than idle nodes and services draw"
@@ -190,6 +196,15 @@ class SiteLimits:
             shared = still
         for p, n in held.items():
             self.caps.limit_w[p] = n * share * self.full_w[p]
+
+    def _switch_off(self, one: _Site, most_w: float) -> None:
+        """Let the nodes of a site draw what there is, alike, which is less than all do idle."""
+        pools = one.spec.pools
+        share = max(most_w, 0.0) / one.facility_frac
+        share /= sum(self.n_nodes[p] * max(self.idle_w[p], self.rest_w[p]) for p in pools)
+        for p in pools:
+            self.caps.dark[p] = min(share, 1.0)
+            self.caps.limit_w[p] = min(share, 1.0) * self.view.held[p] * self.idle_w[p]
 
     # -- jobs that give way ----------------------------------------------------------------------
 
