@@ -192,6 +192,7 @@ def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
     train_w = watts(world, TRAIN)
     limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
     pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, kg_per_j=0.4 / 3.6e6)
+    pool = replace(pool, demand_money_per_w_month=0.03)
     price = hourly(0.5, 1.0) if is_hourly else hourly(1.0)
     carbon = hourly(1.5, 1.0) if is_hourly else hourly(1.0)
     pue = hourly(1.0, 1.0)
@@ -205,6 +206,9 @@ def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
     assert found["energy_kwh"][0] == pytest.approx(nodes_kwh[0] + 0.2 * taken_kwh)
     from_outside_j = float(series.taken_w @ series.seconds)
     assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
+    # nodes draw 4 in training, the site takes 3
+    assert ledger.month_peak_w[0, 0].tolist() == pytest.approx([3 * train_w])
+    assert series.taken_w.max() == pytest.approx(3 * train_w)
     stored = by_site(ledger, world).batteries
     paid = (0.5 - 0.8) if is_hourly else 0.2
     assert stored["electricity_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
