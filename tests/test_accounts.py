@@ -51,8 +51,8 @@ def test_every_line_by_hand():
     }
     found = values(scenario(pool, **site))
     assert found["electricity_cny"] == pytest.approx(CHIP_H * 1.25 * 0.5)
-    # 30 kW for 48 of the 730 hours of a month
-    assert found["demand_cny"] == pytest.approx(24 * 1.25 * 73 * 48 / 730)
+    # 30 kW for 48 of the 744 hours of January
+    assert found["demand_cny"] == pytest.approx(24 * 1.25 * 73 * 48 / 744)
     assert found["purchase_cny"] == pytest.approx(24 * 43_800 * 2 / 365.25)
     assert np.isnan(found["rent_cny"])
     lines = ("electricity_cny", "demand_cny", "purchase_cny")
@@ -84,7 +84,7 @@ def test_what_goes_on_after_a_run_draws_steadily():
 
 
 def test_demand_of_two_sites_is_that_of_each():
-    """Each draws what its chips can draw at most; together as much as the ledger saw."""
+    """Each draws what its own chips do."""
     data = scenario(demand_charge="73 CNY/kW")
     data["sites"]["there"] = {
         "pue": 1.0, "price": "0.4 CNY/kWh", "pools": {"b": {**POOL, "chips": 8}}
@@ -92,7 +92,7 @@ def test_demand_of_two_sites_is_that_of_each():
     world = compile_world(cp.load(data))
     found = by_site(event.play(world, 0, 0, 1), world)
     total = found.jobs["demand_usd"] + found.idle["demand_usd"]
-    assert total[0] == pytest.approx([24 * 1.25 * 73 * 48 / 730, 0.0])
+    assert total[0] == pytest.approx([24 * 1.25 * 73 * 48 / 744, 0.0])
 
 
 def test_estimates_are_marked():

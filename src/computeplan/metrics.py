@@ -14,7 +14,7 @@ Long because the definitions of one table of quantities stand side by side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
+from computeplan.world.months import covered_frac, month_edges_s
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
@@ -89,6 +90,11 @@ class _Of:
     def idle(self, weight: str) -> FloatArray:
         """Return chip-seconds that nobody holds times a weight, in the same shape."""
         return _floats(self.ledger.weighted(weight)[:, -1])
+
+    def idle_off(self, weight: str) -> FloatArray:
+        """Return those of them that are switched off as their site has no power for them."""
+        capped = self.ledger.weighted("capped" if weight == "seconds" else f"capped {weight}")
+        return _floats(capped[:, -1])
 
     def served(self, weight: str) -> FloatArray:
         """Return chip-seconds of services times a weight, as those of jobs that train."""
@@ -396,54 +402,100 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
 
     serving_s = _in_training(serving[:, None] * DAY_S)
-    demand, steady = _demand_per_kwh(ledger, world), _demand_rates(world) * KWH_J
+    demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
     with np.errstate(all="ignore"):
         kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
         kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
+    jobs = _taken(every.booked, world, demand, every.capped, every.sent_bytes)
+    idle = _taken(every.idle, world, demand, every.idle_off)
+    services = _taken(every.served, world, demand) if world.services else None
+    parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(every.booked, world, demand, every.capped, every.sent_bytes),
-        idle=_taken(every.idle, world, demand),
+        jobs=jobs,
+        idle=idle,
         idle_per_day=_taken(later(after_s), world, steady),
-        services=_taken(every.served, world, demand) if world.services else None,
+        services=services,
         services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
         pools=tuple(pool.name for pool in world.pools),
         chips=tuple(pool.chip for pool in world.pools),
         kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
+        batteries=_of_batteries(ledger, world, [part for part in parts if part is not None]),
     )
+
+
+def _of_batteries(
+    ledger: Ledger, world: World, parts: Sequence[Mapping[str, FloatArray]]
+) -> dict[str, FloatArray] | None:
+    """Return what batteries take less what they give, on pools by their energy; None without any.
+
+    At the price and the carbon of the time: one that charges in cheap hours may cost less than
+    nothing. What it does to the highest draw is in the demand charge. `parts` are what all else
+    takes.
+    """
+    if ledger.battery_net_j is None or not any(one.battery for one in world.limits):
+        return None
+    kwh = sum((part["energy_kwh"] for part in parts), np.zeros(1))
+    net_j = np.zeros((*kwh.shape, 3))
+    for one, of_run in zip(world.limits, ledger.battery_net_j.transpose(1, 0, 2), strict=True):
+        here = list(one.pools)
+        share = kwh[:, here] / kwh[:, here].sum(axis=1, keepdims=True)
+        net_j[:, here] = np.nan_to_num(share)[..., None] * of_run[:, None]
+    pools, none = world.pools, np.zeros(kwh.shape)
+    found = dict.fromkeys(MEASURES, none) | {
+        "energy_kwh": net_j[..., 0] / KWH_J,
+        "electricity_usd": net_j[..., 1] * [p.money_per_j for p in pools],
+        "carbon_kg": net_j[..., 2] * [p.kg_per_j for p in pools],
+        "carbon_market_kg": net_j[..., 0] * [p.market_kg_per_j for p in pools],
+        "water_grid_l": net_j[..., 0] * [p.grid_water_l_per_j for p in pools],
+    }
+    return found | {"cost_usd": found["electricity_usd"]}
 
 
 def _demand_rates(world: World) -> FloatArray:
     """Return the charge for the highest draw of the site of each pool; nan if none has one.
 
-    [currency/(W s)]
+    [currency/(W month)]
     """
-    return _where_any([pool.demand_money_per_w_s for pool in world.pools])[:, 0]
+    return _where_any([pool.demand_money_per_w_month for pool in world.pools])[:, 0]
+
+
+def _demand_steady(ledger: Ledger, world: World) -> FloatArray:
+    """Return the charge for what is drawn steadily after a run, over its energy.
+
+    By the month in which the run ends; shape (n_runs, n_pools). [currency/kWh]
+    """
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    month = np.clip(np.searchsorted(edges_s, ledger.wall_s) - 1, 0, len(edges_s) - 2)
+    return _floats(_demand_rates(world) * KWH_J / np.diff(edges_s)[month][:, None])
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
     """Return the charge for the highest draw, spread over the energy of the run.
 
-    The draw of one site is that of the ledger; of several, what a site can draw at most, as far
-    as all together drew it. Shape (n_runs, n_pools). [currency/kWh]
+    Of each calendar month its own, for the part of the month that the run covers. Shape (n_runs,
+    n_pools). [currency/kWh]
     """
     rates = _demand_rates(world)
-    if np.isnan(rates).all():
+    if ledger.month_peak_w is None:
         return np.full((ledger.n_runs, len(rates)), math.nan)
     of_site = np.array([[one.site == pool.site for one in world.pools] for pool in world.pools])
-    n_nodes = np.array([[pool.n_nodes, pool.n_spare_nodes] for pool in world.pools])
-    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ of_site
-    peak_w = np.minimum(ledger.peak_w[:, None], most_w)
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    months = covered_frac(edges_s, ledger.wall_s)
+    charge = rates * np.einsum("rpm,rm->rp", ledger.month_peak_w, months)
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
-    parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
+    parts = [
+        _taken(every.booked, world, rates, every.capped),
+        _taken(every.idle, world, rates, every.idle_off),
+    ]
     if world.services:
         parts.append(_taken(every.served, world, rates))
     kwh = sum(part["energy_kwh"] for part in parts) @ of_site
     with np.errstate(all="ignore"):
-        return _floats(np.where(kwh > 0, rates * peak_w * ledger.wall_s[:, None] / kwh, 0.0))
+        return _floats(np.where(kwh > 0, charge / kwh, 0.0))
 
 
 def _mean_weights(world: World, weight: str) -> FloatArray:
@@ -516,6 +568,9 @@ def _taken(
             found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
+        for of in ENERGIES:  # less than idle where nodes are switched off
+            floor = f"energy_{of}floor_kwh"
+            found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
         found["demand_usd"] = found["energy_kwh"] * demand
         sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]
         found["sent_usd"] = np.zeros(found["chip_h"].shape) + sent_rates * sent_bytes

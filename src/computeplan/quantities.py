@@ -335,6 +335,11 @@ QUANTITIES = _table(
         "What chips that services hold would draw idle in the same time.", 4,
     ),
     Quantity(
+        "energy_battery_kwh", "kWh", "Energy lost in batteries", "电池损耗",
+        "What batteries take less what they give back in the run: what is lost in them, and what "
+        "is still in them at its end. Part of the energy of the site.", 4,
+    ),
+    Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
         "Energy of nodes and network to the end of the window, without cooling and power "
         "delivery.", 4,
@@ -383,9 +388,9 @@ QUANTITIES = _table(
     )),
     *_money(Quantity(
         "demand_usd", "USD", "Demand charge", "需量电费",
-        "Highest draw of the run times the charge of the site for a month, for as many months of "
-        "730 h as the run lasts, shared by energy; after a run that of a steady draw. None where "
-        "no charge is given.", 4,
+        "Highest draw of the site in each calendar month times its charge, for the part of the "
+        "month that the run covers, shared by energy; after a run that of a steady draw. None "
+        "where no charge is given.", 4,
     )),
     *_money(Quantity(
         "rent_usd", "USD", "Rent of chips", "芯片租金",

@@ -15,7 +15,9 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.ledger import IDLE, SAVE, TRAIN
+from computeplan.metrics import by_site
 from computeplan.results.power_series import power_of
+from computeplan.results.window import counted_to
 from computeplan.world.limits import Battery, PowerLimit
 from computeplan.world.signals import Signal
 
@@ -146,6 +148,75 @@ def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
     )
 
 
+@pytest.mark.parametrize("left", [0.0, 0.5])
+def test_without_power_nodes_are_switched_off_and_jobs_wait(left):
+    """An hour without sun, or with half of what idle nodes draw, after half an hour of training.
+
+    The job saves, leaves, and comes back when the sun does. Nothing is drawn but what there is.
+    """
+    world = world_of([(0, 4, HOUR_S)], saves={"every": "1 h", "stall": "5 s"})
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    sun = Signal(np.array([0.0, 0.5, 1.5]) * HOUR_S, np.array([1.0, left * idle_w / train_w, 1.0]))
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "pause")
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    assert ledger.end_s[0, 0] == pytest.approx(2 * HOUR_S + 5)  # and the save of an hour's work
+    at = np.searchsorted(series.edges_s, HOUR_S) - 1
+    assert series.total_w[at] == pytest.approx(left * 4 * idle_w)
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    drawn_j = float(series.seconds @ series.total_w)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(drawn_j, rel=1e-9)
+    assert found["energy_floor_kwh"][0] <= found["energy_kwh"][0]
+
+
+def test_a_battery_that_is_empty_lets_jobs_stand_still():
+    """No sun for an hour: the battery gives all for half of it; then the job holds its nodes."""
+    world = world_of([(0, 4, 3 * HOUR_S)])
+    train_w = watts(world, TRAIN)
+    sun, battery = hourly(2.0, 0.0, 1.0), Battery(2 * train_w * HOUR_S, 4 * train_w, 1.0)
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "slow", battery)
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    assert ledger.end_s[0, 0] == pytest.approx(3.5 * HOUR_S, rel=1e-6)
+    at = np.searchsorted(series.edges_s, 1.75 * HOUR_S) - 1
+    assert series.total_w[at] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("is_hourly", [False, True])
+def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
+    """It takes at half a node for an hour, gives back 80 %, and is paid at the price of the time.
+
+    Charging costs half the price; while it gives, at the whole price and a third less carbon.
+    """
+    world = world_of([(HOUR_S, 4, 2 * HOUR_S)])
+    train_w = watts(world, TRAIN)
+    limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
+    pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, kg_per_j=0.4 / 3.6e6)
+    pool = replace(pool, demand_money_per_w_month=0.03)
+    price = hourly(0.5, 1.0) if is_hourly else hourly(1.0)
+    carbon = hourly(1.5, 1.0) if is_hourly else hourly(1.0)
+    pue = hourly(1.0, 1.0)
+    signals = {"energy": (pue,), "cost": (price,), "carbon": (carbon,)} if is_hourly else {}
+    world = replace(world, limits=(limit,), pools=(pool,), signals=signals)
+    ledger, series = played(world)
+    taken_kwh = 0.5 * train_w * HOUR_S / 3.6e6
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    assert found["energy_battery_kwh"][0] == pytest.approx(0.2 * taken_kwh)
+    nodes_kwh = found["energy_jobs_kwh"] + found["energy_idle_kwh"]
+    assert found["energy_kwh"][0] == pytest.approx(nodes_kwh[0] + 0.2 * taken_kwh)
+    from_outside_j = float(series.taken_w @ series.seconds)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
+    # nodes draw 4 in training, the site takes 3
+    assert ledger.month_peak_w[0, 0].tolist() == pytest.approx([3 * train_w])
+    assert series.taken_w.max() == pytest.approx(3 * train_w)
+    stored = by_site(ledger, world).batteries
+    paid = (0.5 - 0.8) if is_hourly else 0.2
+    assert stored["electricity_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    assert stored["cost_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    emitted = (1.5 - 0.8) if is_hourly else 0.2
+    assert stored["carbon_kg"][0, 0] == pytest.approx(0.4 * taken_kwh * emitted)
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 sizes = st.lists(
@@ -178,14 +249,24 @@ def check_limit(ledger, series, limit):
 
 @given(
     jobs=sizes, run=runs, fracs=steps, repeats=st.booleans(), battery=batteries,
-    yields=st.sampled_from(["slow", "pause"]),
+    yields=st.sampled_from(["slow", "pause"]), n_dark=st.integers(0, 3),
+    left_frac=st.sampled_from([0.0, 0.3, 1.0]),
 )  # fmt: skip
-def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeats, battery, yields):
+def test_a_limit_is_never_exceeded_and_all_work_is_done(
+    jobs, run, fracs, repeats, battery, yields, n_dark, left_frac
+):
     saves, faults = run
     world = world_of(jobs, saves=saves, faults=faults)
     if yields == "pause":  # else a job may never start
         fracs = [*fracs, 1.05]
     signal = over_time(world, fracs, repeats)
+    if yields == "pause" or battery is not None:  # then there may be less than idle nodes draw
+        dark_w = np.where(
+            np.arange(len(fracs)) % 3 == n_dark, left_frac * world.draw_w([0]), np.inf
+        )
+        watts_w = np.minimum(signal.values_frac, dark_w)
+        watts_w[-1] = signal.values_frac[-1]
+        signal = replace(signal, values_frac=watts_w)
     limit = PowerLimit("s", (0,), 1.0, signal, yields, battery)
     world = replace(world, limits=(limit,))
     ledger, series = played(world)
@@ -198,6 +279,8 @@ def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeat
         assert -1e-6 <= left_j <= battery.energy_j * (1 + 1e-9)
         outside_j = float(series.seconds @ series.taken_w)
         assert outside_j == pytest.approx(series.energy_j.sum() + taken_j - given_j, rel=1e-9)
+        found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+        assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(outside_j, rel=1e-9)
 
 
 @given(jobs=sizes, run=runs, more=st.floats(1e-9, 2.0))

@@ -186,17 +186,25 @@ def test_green_power_by_contract_counts_in_the_market_only():
 
 
 def test_a_demand_charge_is_never_counted_twice():
-    """Of a steady draw: energy at its flat price, and 36.1 CNY/kW a month of 730 h beside it."""
+    """Of a steady draw: energy at its flat price, and 36.1 CNY/kW of each month beside it.
+
+    From 15 June: 16 of its 30 days, then the days of July and of the month after.
+    """
     site = {"place": "guangdong", "demand_charge": "posted", "pools": POOLS}
     found = cp.run(cp.load(data({"here": site}))).cases["where"].values
     kwh = found["energy_kwh"]
     assert found["electricity_cny"] == pytest.approx(kwh * 0.55, rel=1e-6)
-    assert found["demand_cny"] == pytest.approx(kwh * 36.1 / 730, rel=1e-6)
+    days = float(found["time_to_train_days"][0])
+    gone, months = 0.0, 0.0
+    for left, of_month in ((16, 30), (31, 31), (31, 31), (30, 30), (31, 31), (30, 30)):
+        months += min(max(days - gone, 0.0), left) / of_month
+        gone += left
+    assert days < gone
+    assert found["demand_cny"] == pytest.approx(kwh / (days * 24) * 36.1 * months, rel=1e-6)
     parts = found["electricity_cny"] + found["demand_cny"] + found["rent_cny"]
     assert found["cost_cny"] == pytest.approx(parts, rel=1e-12)
     hourly = {**site, "varies": {"price": "time-of-use"}}
     both = cp.run(cp.load(data({"here": hourly}))).cases["where"].values
-    days = float(both["time_to_train_days"][0])
     due = kwh * mean_over_run(days, guangdong)
     assert both["electricity_cny"] == pytest.approx(due, rel=2e-6)
     assert both["demand_cny"] == pytest.approx(found["demand_cny"], rel=1e-12)

@@ -103,6 +103,7 @@ def compile_world(scenario: Scenario) -> World:
         signals=signals,
         site_figures=_figures(scenario),
         at_most_s=math.inf if at_most is None else at_most,
+        begins_s=scenario.simulate.start or 0.0,
     )
     check_feasible(scenario, world)
     limits, of_limits = limits_of(scenario, world)
@@ -140,6 +141,8 @@ def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
             )
             pools.append(pool)
             notes += of_pool
+        if site.demand_charge is not None and scenario.simulate.start is None:
+            notes.append(note("start_assumed", key="simulate.start"))  # of the first month
     return pools, notes
 
 

@@ -1,8 +1,9 @@
 """Power limits of sites, compiled; and what can never be held to one.
 
-A site draws at least what all its nodes do when they are idle or in repair, and what services hold:
-a limit below that is refused. One that all nodes together never reach holds nothing back, and is
-none: any engine plays it, and it changes no number.
+A site draws at least what all its nodes do when they are idle or in repair, and what services hold.
+A limit below that is refused, unless jobs pause or a battery stands there: then nodes are switched
+off meanwhile, and only one that is below it at all times is refused. One that all nodes together
+never reach holds nothing back, and is none: any engine plays it, and it changes no number.
 """
 
 from __future__ import annotations
@@ -75,7 +76,6 @@ def _limit(
     battery = None
     if (spec := site.battery) is not None:
         battery = Battery(spec.energy, spec.power, spec.efficiency)
-        notes.append(note("battery_not_billed", site=name))
     yields = site.over_limit or "slow"
     return PowerLimit(name, pools, site.power_limit, over_time, yields, battery), notes
 
@@ -114,13 +114,17 @@ def _too_low(
     more_w = world.node_w.max(axis=1) - rest_w
     least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
     lacking = limit_w - least_w * facility
-    if (worst := int(lacking.argmin())) is not None and lacking[worst] <= 0:
+    may_go_dark = limit.may_go_dark and not any(served[p] for p in limit.pools)
+    worst = int(lacking.argmax() if may_go_dark else lacking.argmin())  # else one hour is enough
+    if lacking[worst] <= 0:
+        tries = "; write over_limit: pause, or a battery, so that nodes are switched off meanwhile"
         at = f" {times_s[worst] / 3600:,.0f} h into the run" if len(times_s) > 1 else ""
         kept = " and services" if world.services else ""
         yield scenario.document.problem(
             ("sites", limit.site, "power_limit"),
             f"is {limit_w[worst] / MEGA:.4g} MW{at}, and idle nodes{kept} alone draw"
-            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less",
+            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less"
+            f"{'' if limit.may_go_dark or world.services else tries}",
         )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.places import MONTH_S
 from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.specs.chip_costs import ESTIMATED_KG_PER_CHIP_S, purchase_ends, purchase_price
 from computeplan.specs.money import Money, MoneyRange, middle_of
@@ -43,7 +42,7 @@ def accounts_of(
         "kg_per_j": known(site.carbon),
         "rent_money_per_chip_s": worth(spec.rent),
         "sent_money_per_b": worth(site.uplink.price if site.uplink else None),
-        "demand_money_per_w_s": worth(site.demand_charge) / MONTH_S,
+        "demand_money_per_w_month": worth(site.demand_charge),
         "purchase_money_per_chip_s": worth(purchase_price(spec.purchase, chip)) / life_s,
         "building_money_per_w_s": worth(middle_of(site.building)) / building_life_s,
         "embodied_kg_per_chip_s": known(

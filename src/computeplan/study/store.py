@@ -63,6 +63,7 @@ from computeplan.units import CURRENCIES
 __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
+_MORE_PARTS = ("services", "services_per_day", "batteries")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
 _POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w")
@@ -237,10 +238,10 @@ def _site_header(result: Result) -> Row:
 
 
 def _parts(result: Result) -> tuple[str, ...]:
-    """Return the parts of what is taken at a site, that of services only if there are any."""
-    found = (case.by_site for case in result.cases.values())
-    has_services = any(by_site is not None and by_site.services for by_site in found)
-    return (*_PARTS, "services", "services_per_day") if has_services else _PARTS
+    """Return the parts of what is taken at a site, those of `_MORE_PARTS` only if there are any."""
+    found = [case.by_site for case in result.cases.values() if case.by_site is not None]
+    more = (part for part in _MORE_PARTS if any(getattr(one, part) for one in found))
+    return (*_PARTS, *more)
 
 
 def _site_rows(result: Result) -> Iterable[Row]:
@@ -457,14 +458,14 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     jobs, idle, per_day = (
         {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
     )
-    of_services: dict[str, Any] = {
+    more: dict[str, Any] = {
         part: {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
-        for part in ("services", "services_per_day")
+        for part in _MORE_PARTS
         if rows[0].get(f"{part}_chip_h")
     }
     kept = {name: column(name) for name in KEPT} if pools else None
     named: dict[str, Any] = {"pools": pools, "chips": chips, "kept": kept}
-    return BySite(names, currency, end_s, jobs, idle, per_day, **of_services, **named)
+    return BySite(names, currency, end_s, jobs, idle, per_day, **more, **named)
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:

@@ -35,3 +35,8 @@ class PowerLimit:
     yields: Literal["slow", "pause"]
     """What jobs do where it is too little for all."""
     battery: Battery | None = None
+
+    @property
+    def may_go_dark(self) -> bool:
+        """Whether there may be less power than idle nodes draw, which are then switched off."""
+        return self.battery is not None or self.yields == "pause"

@@ -87,8 +87,8 @@ class Pool:
     """Share of the speed of training that is lost when it is hottest."""
     placement: Placement | None = None
     """How nodes are chosen for jobs; None if groups do not count."""
-    demand_money_per_w_s: float = math.nan
-    """Charge for the highest draw of the site; nan if not given. [currency/(W s)]"""
+    demand_money_per_w_month: float = math.nan
+    """Charge for the highest draw of the site in a month; nan if not given. [currency/(W month)]"""
     purchase_money_per_chip_s: float = math.nan
     embodied_kg_per_chip_s: float = math.nan
     building_money_per_w_s: float = math.nan

@@ -100,6 +100,8 @@ class World:
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
     limits: tuple[PowerLimit, ...] = ()
     """Of sites, those that have one."""
+    begins_s: float = 0.0
+    """Time of the year when a run begins. [s]"""
 
     @property
     def cut_s(self) -> float:

@@ -33,6 +33,7 @@ from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.limits import SiteLimits
 from computeplan.engines.event.moves import moves_of
+from computeplan.engines.event.peaks import MonthPeaks
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
@@ -213,7 +214,7 @@ class _Run:
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
-        self.caps, self.moves = PowerCaps(world), moves_of(world)
+        self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), MonthPeaks(world)
         self.limits = SiteLimits(world, self.caps, *parts[1:], (self._note, *does[:3]))
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
@@ -493,9 +494,10 @@ class _Run:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
                 self.await_ends(pool.index)
-        if pool.index in self.caps.cap_w or pool.index in self.limits.at:
+        is_capped = pool.index in self.caps.cap_w or pool.index in self.limits.at
+        if is_capped or self.peaks.is_asked:
             # once all is done that happens at this time
-            self.calendar.at(now_s, Rank.POLICY, self._hold_to_caps)
+            self.calendar.at(now_s, Rank.POLICY, self._note)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -647,12 +649,15 @@ class _Run:
 
     def _note(self, now_s: float) -> None:
         """Hold to caps and limits, and note what is held, free and drawn from now on."""
-        view, spared_w = self.view, 0.0
+        view, spared_w = self.view, dict[int, float]()
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
         if self.caps.cap_w or self.limits.at:
             self._hold_to_caps(now_s)
             spared_w = self.caps.spared_w(view.held)
-        self.books.note(now_s, view.held, free, spared_w)
+        self.books.note(now_s, view.held, free, sum(spared_w.values()))
+        if self.peaks.is_asked:
+            served = [*view.served.values()]
+            self.peaks.note(now_s, view.held, served, spared_w, self.limits.flow_w())
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -708,6 +713,8 @@ class _Run:
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
         self.limits.hold(now_s)
+        for p in self.limits.at:
+            self.pools[p].nodes.set_power(now_s, self.caps.rest(p))
         for p, shares in self.caps.due(self.view.held):
             for job in self.pools[p].jobs.values():
                 job.set_power(now_s, p, *shares)
@@ -766,7 +773,7 @@ class _Run:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
         self.quotas.close(wall_s)
-        battery_j, battery_w = self.limits.close(wall_s)
+        battery_j, net_j, battery_w = self.limits.close(wall_s)
         ledger = books.ledger(
             wall_s,
             self.slower,
@@ -787,6 +794,7 @@ class _Run:
         )
         if self.moves is not None:
             ledger = replace(ledger, sent_bytes=(books.sent_bytes + self.moves.sent_bytes)[None])
+        ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s))
         if not self.world.limits:
             return ledger
-        return replace(ledger, battery_j=battery_j, battery_w=battery_w)
+        return replace(ledger, battery_j=battery_j, battery_net_j=net_j, battery_w=battery_w)

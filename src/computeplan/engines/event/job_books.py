@@ -130,6 +130,8 @@ class JobBooks:
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0] = books.chip_s[:-1]
             self.booked[-1, p, :, self.of_signals] = books.weighted
+            self.booked[-1, p, :, 2] = books.capped_chip_s
+            self.booked[-1, p, :, self.of_capped] = books.capped_weighted
         chips = np.array(self.chips_per_node)
         found = [(g.spread_node_s, g.in_parts_node_s) if g else (0.0, 0.0) for g in placed]
         spread_chip_s, in_parts_chip_s = chips * np.array(found).reshape(-1, 2).T

@@ -15,7 +15,7 @@ How slow is the business of ``caps.py``, which is told a cap for each pool.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -73,6 +73,7 @@ class SiteLimits:
         self, world: World, caps: PowerCaps, view: View, calendar: Calendar, does: _Does
     ) -> None:
         self.caps, self.view, self.calendar = caps, view, calendar
+        self.signals = world.signals
         self.hold_all, self.stop, self.resize, self.ask = does
         self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
         self.full_w: list[float] = world.node_w.max(axis=1).tolist()
@@ -83,7 +84,7 @@ class SiteLimits:
         for one in self.sites:
             _, one.limit_w, one.facility_frac = next(one.steps)
             self._await_step(one)
-        if any(one.spec.battery for one in self.sites):
+        if any(one.spec.may_go_dark for one in self.sites):
             calendar.at(0.0, Rank.POLICY, self.hold_all)
 
     def _await_step(self, one: _Site) -> None:
@@ -124,6 +125,7 @@ class SiteLimits:
             if lacking_w <= SAME * one.limit_w:
                 for p in one.spec.pools:
                     self.caps.limit_w.pop(p, None)
+                    self.caps.dark.pop(p, None)
                 continue
             self._slow(one, one.limit_w + given_w, now_s)
             if one.spec.yields != "slow":
@@ -167,14 +169,19 @@ class SiteLimits:
     def _slow(self, one: _Site, most_w: float, now_s: float) -> None:
         """Cap the pools of a site alike: a share of the power of all that jobs hold there.
 
-        No node draws less than idle: what such pools draw is not to be shared. A ComputePlanError
-        if all together draw more than the limit.
+        No node draws less than idle: what such pools draw is not to be shared. Where all together
+        draw more than the limit, nodes are switched off. A ComputePlanError if there are services.
         """
         held = {p: self.view.held[p] for p in one.spec.pools if self.view.held[p]}
         others_w = self._draw_w(one, [0] * len(one.spec.pools))
         left_w = (most_w - others_w) / one.facility_frac
         left_w += sum(n * self.rest_w[p] for p, n in held.items())
+        for p in one.spec.pools:
+            self.caps.dark.pop(p, None)
         if left_w <= sum(n * self.idle_w[p] for p, n in held.items()) * (1 - SAME) or not held:
+            if one.spec.may_go_dark and not self.view.served:
+                self._switch_off(one, most_w)
+                return
             raise ComputePlanError(
                 f"sites.{one.spec.site}.power_limit: is {most_w / 1e6:.4g} MW at"
                 f" {now_s / HOUR_S:,.1f} h, less than idle nodes and services draw"
@@ -189,6 +196,15 @@ class SiteLimits:
             shared = still
         for p, n in held.items():
             self.caps.limit_w[p] = n * share * self.full_w[p]
+
+    def _switch_off(self, one: _Site, most_w: float) -> None:
+        """Let the nodes of a site draw what there is, alike, which is less than all do idle."""
+        pools = one.spec.pools
+        share = max(most_w, 0.0) / one.facility_frac
+        share /= sum(self.n_nodes[p] * max(self.idle_w[p], self.rest_w[p]) for p in pools)
+        for p in pools:
+            self.caps.dark[p] = min(share, 1.0)
+            self.caps.limit_w[p] = min(share, 1.0) * self.view.held[p] * self.idle_w[p]
 
     # -- jobs that give way ----------------------------------------------------------------------
 
@@ -279,13 +295,41 @@ class SiteLimits:
             one.level_j = min(max(one.level_j, 0.0), battery.energy_j)
         one.since_s = now_s
 
-    def close(self, now_s: float) -> tuple[FloatArray, FloatArray]:
-        """Return `Ledger.battery_j` and `battery_w` of the run, which ends now."""
+    def flow_w(self) -> dict[str, float]:
+        """Return what batteries take now, or give if negative, by site. [W]"""
+        return {one.spec.site: one.flow_w for one in self.sites if one.spec.battery is not None}
+
+    def close(self, now_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return `Ledger.battery_j`, `battery_net_j` and `battery_w`; the run ends now."""
         for one in self.sites:
             self._book(one, now_s)
         amounts = [(one.taken_j, one.given_j, one.level_j) for one in self.sites]
         told = [(i, *row) for i, one in enumerate(self.sites) for row in one.told]
-        return np.array(amounts).reshape(1, -1, 3), np.array(told, dtype=float).reshape(-1, 4)
+        net_j = np.array([[_net_j(one, self.signals) for one in self.sites]])
+        return np.array([amounts]), net_j, np.array(told, dtype=float).reshape(-1, 4)
+
+
+def _net_j(one: _Site, signals: Mapping[str, tuple[Signal, ...]]) -> list[float]:
+    """Return what a battery took less what it gave: plain, then times price and carbon. [J]
+
+    These are of the energy itself: the signals of cost and carbon over that of the PUE.
+    """
+    found = [one.taken_j - one.given_j] * 3
+    told = np.array(one.told).reshape(-1, 3)
+    if not len(told):
+        return found
+    for i, account in enumerate(("cost", "carbon"), start=1):
+        if account not in signals:
+            continue
+        used = [signals[name][one.spec.pools[0]] for name in (account, "energy") if name in signals]
+        steps_s = [signal.steps_s(0.0, told[-1, 1]) for signal in used]
+        edges_s = np.unique(np.concatenate([told[:, 0], told[:, 1], *steps_s]))
+        from_s = edges_s[:-1]
+        at = np.searchsorted(told[:, 0], from_s, side="right") - 1
+        flow_w = np.where((at >= 0) & (from_s < told[at, 1]), told[at, 2], 0.0)
+        ratio = used[0].at(from_s) / (used[1].at(from_s) if len(used) > 1 else 1.0)
+        found[i] = float((flow_w * ratio) @ np.diff(edges_s))
+    return found
 
 
 def _steps(limit: PowerLimit, world: World) -> Iterator[tuple[float, float, float]]:

@@ -535,8 +535,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "faults_left_out": _faults_left_out,
     "factor_unused": "{path}.fault_factor 不起作用：没有故障率来自其他芯片",
     "stops_without_end": "planned.{stop}：停机时长不短于停机间隔，{pool} 上的作业几乎无法训练",
-    "battery_not_billed": "{site}：能耗、费用与碳排放只计节点的耗电；电池的充电与损耗"
-    "只见于 power.csv，也不计入需量电费",
     "mixed_across_sites": lambda v: (
         f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），"
         "效率取自场景；用 only 可指定资源池或芯片"

@@ -402,8 +402,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
     "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
     " jobs on {pool} hardly train",
-    "battery_not_billed": "{site}: energy, cost and carbon are of what nodes draw; what its battery"
-    " takes and loses is in power.csv only, and no demand charge counts it",
     "mixed_across_sites": lambda v: (
         f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), at the efficiency"
         " that the scenario states; only names the pools or chips it may use"

@@ -197,12 +197,12 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "price_is_reported": _reported,
     "no_reported_price": "pool {pool}: no price of a {chip} was reported, so its purchase is not"
     " counted",
-    "demand_of_peak": "site {site}: the demand charge is that of the highest draw, if what jobs"
-    " hold trains at the mean PUE, for as much of a month as the run lasts",
+    "demand_of_peak": "site {site}: the demand charge is that of the highest draw of each calendar"
+    " month, if what jobs hold trains, for the part of the month that the run covers",
     "no_residual": "site {site}: green power is bought, and without the carbon of the rest no"
     " market-based carbon is counted",
-    "start_assumed": "what varies at sites begins on the first of January at midnight, as no"
-    " {key} is given",
+    "start_assumed": "what varies at sites, or is charged by the month, begins on the first of"
+    " January at midnight, as no {key} is given",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {
