@@ -22,8 +22,13 @@ from computeplan.world.signals import Signal
 FLAT = Signal(np.zeros(1), np.ones(1))
 
 
-def world_of(jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=(), elastic=None):
-    """Return a pool of nodes of one chip and jobs (arrival, nodes, work) [s], without a limit."""
+def world_of(
+    jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=(), rigid=(), policy="fifo"
+):
+    """Return a pool of nodes of one chip and jobs (arrival, nodes, work) [s], without a limit.
+
+    Where they save, all are elastic down to one node, but for those that are rigid.
+    """
     pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": n_nodes, "power": NODE}
     data = {
         "computeplan": 1,
@@ -37,13 +42,19 @@ def world_of(jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=
                 "train_for": f"{work} s",
                 "checkpoint": saves or {"every": "never"},
                 **({"priority": priorities[i]} if priorities else {}),
-                **({"elastic": elastic} if elastic else {}),
+                **elastic(nodes, i not in rigid and saves is not None and "stall" in saves),
             }
             for i, (arrival, nodes, work) in enumerate(jobs)
         },
+        "policy": policy,
         **({"simulate": {"horizon": horizon}} if horizon else {}),
     }
     return compile_world(cp.load(data))
+
+
+def elastic(n_nodes, can):
+    """Return the keys of a job that can do with one node, or of one that cannot."""
+    return {"elastic": {"replicas": n_nodes, "least": 1, "resize": "20 s"}} if can else {}
 
 
 def full_w(world, pool=0):
@@ -111,7 +122,8 @@ def test_speed_follows_the_steps_of_a_limit():
 
 def test_who_pauses_saves_and_comes_back():
     """Two jobs of 2 nodes; in the second hour there is power for one: the other saves, 5 s."""
-    world = world_of([(0, 2, 9000)] * 2, saves={"every": "1 d", "stall": "5 s"}, priorities=(1, 2))
+    saves = {"every": "1 d", "stall": "5 s"}
+    world = world_of([(0, 2, 9000)] * 2, saves=saves, priorities=(1, 2), rigid=(0, 1))
     train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
     low = (2 * train_w + 2 * idle_w) / (4 * train_w)
     limit = PowerLimit("s", (0,), 4 * train_w, hourly(1, low, 1), "pause")
@@ -126,6 +138,62 @@ def test_who_pauses_saves_and_comes_back():
         2 * share * train_w + 2 * min(save_w, share * train_w)
     )
     assert series.total_w[2] == pytest.approx(2 * train_w + 2 * idle_w)
+
+
+def held_over_time(ledger, job):
+    """Return the nodes with which a job trained, one after another."""
+    spans = [s for s in ledger.spans if s.job == job and s.phase == TRAIN]
+    held = [s.n_chips for s in sorted(spans, key=lambda s: s.start_s)]
+    return [n for i, n in enumerate(held) if i == 0 or n != held[i - 1]]
+
+
+@pytest.mark.parametrize("yields", ["pause", "shrink"])
+def test_under_shrink_elastic_jobs_give_way_before_what_must_leave(yields):
+    """In the second hour there is power for 3 of 4 nodes: one of the elastic, or all of the rigid.
+
+    The elastic job has the higher priority. It saves for 5 s and has another size after 20 s; at
+    the end of the hour it has its node back, saves and resizes again, and saves at its end.
+    """
+    saves = {"every": "1 d", "stall": "5 s"}
+    world = world_of([(0, 2, 9000)] * 2, saves=saves, priorities=(2, 1), rigid=(1,))
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    low = (3 * train_w + idle_w) / (4 * train_w)
+    limit = PowerLimit("s", (0,), 4 * train_w, hourly(1, low, 1), yields)
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    other_s = 9000 + 5 + 5 * (1 - low)  # who stays is slow until the save is complete
+    if yields == "pause":
+        assert ledger.counts["stays"][0].tolist() == [1, 2]
+        assert ledger.end_s[0].tolist() == pytest.approx([other_s, 2 * HOUR_S + 5400 + 5])
+        return
+    assert ledger.counts["stays"][0].tolist() == [1, 1]
+    assert held_over_time(ledger, 0) == [2, 1, 2]
+    left_s = 5400 - (HOUR_S - 25) / 2
+    wanted_s = [2 * HOUR_S + 25 + left_s + 5, other_s]
+    assert ledger.end_s[0].tolist() == pytest.approx(wanted_s)
+
+
+def test_the_least_priority_shrinks_first_and_what_cannot_shrink_leaves_last():
+    """Jobs of 4, 4, 4, 2 and 2 nodes; power for 16, 11, 4, 10 and 16 nodes, hour by hour.
+
+    For 11 the first two elastic ones shrink to 1 and 2, though the rigid ones are of the least
+    priority. For 4 all elastic ones are down to 1, and both rigid ones leave. For 10 these come
+    back before anybody grows; what is left goes to the elastic one that would give way last.
+    """
+    world = world_of(
+        [(0, 4, 9 * HOUR_S)] * 3 + [(0, 2, 9 * HOUR_S)] * 2, n_nodes=16, rigid=(3, 4),
+        saves={"every": "1 d", "stall": "5 s"}, priorities=(1, 2, 3, 0, 0),
+    )  # fmt: skip
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    powered = np.array([16, 11, 4, 10, 16])
+    signal = Signal(np.arange(5) * HOUR_S, powered * train_w + (16 - powered) * idle_w)
+    world = replace(world, limits=(PowerLimit("s", (0,), 1.0, signal, "shrink"),))
+    ledger, series = played(world)
+    check_limit(ledger, series, world.limits[0])
+    assert [held_over_time(ledger, job) for job in range(5)] == [
+        [4, 1, 4], [4, 2, 1, 4], [4, 1, 4], [2], [2],
+    ]  # fmt: skip
+    assert ledger.counts["stays"][0].tolist() == [1, 1, 1, 2, 2]
 
 
 def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
@@ -152,6 +220,7 @@ sizes = st.lists(
     st.tuples(st.integers(0, 9000), st.integers(1, 4), st.integers(1, 9000)), min_size=1, max_size=6
 )
 runs = st.sampled_from([({"every": "never"}, {}), (SAVES, {}), (SAVES, {"f": FAULT})])
+policies = st.sampled_from(["fifo", "fifo-backfill", "elastic-fifo"])
 steps = st.lists(st.floats(0.02, 1.3), min_size=1, max_size=8)
 batteries = st.one_of(
     st.none(), st.builds(Battery, st.floats(1e4, 1e8), st.floats(50.0, 5e3), st.floats(0.3, 1.0))
@@ -178,12 +247,14 @@ def check_limit(ledger, series, limit):
 
 @given(
     jobs=sizes, run=runs, fracs=steps, repeats=st.booleans(), battery=batteries,
-    yields=st.sampled_from(["slow", "pause"]),
+    yields=st.sampled_from(["slow", "shrink", "pause"]), policy=policies,
 )  # fmt: skip
-def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeats, battery, yields):
+def test_a_limit_is_never_exceeded_and_all_work_is_done(
+    jobs, run, fracs, repeats, battery, yields, policy
+):
     saves, faults = run
-    world = world_of(jobs, saves=saves, faults=faults)
-    if yields == "pause":  # else a job may never start
+    world = world_of(jobs, saves=saves, faults=faults, policy=policy)
+    if yields != "slow":  # else a job may never start
         fracs = [*fracs, 1.05]
     signal = over_time(world, fracs, repeats)
     limit = PowerLimit("s", (0,), 1.0, signal, yields, battery)
@@ -214,7 +285,7 @@ def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more):
     assert free.waiting_idle_chip_s.tobytes() == other.waiting_idle_chip_s.tobytes()
 
 
-@given(combined(), steps, st.sampled_from(["slow", "pause"]), batteries)
+@given(combined(), steps, st.sampled_from(["slow", "shrink", "pause"]), batteries)
 def test_a_limit_is_held_to_whatever_meets(data, fracs, yields, battery):
     world = compile_world(cp.load(data))
     pools = tuple(range(len(world.pools)))
@@ -314,8 +385,7 @@ def test_elastic_jobs_give_back_what_they_can_do_without_before_any_leaves():
     ledger, series = played(world)
     assert ledger.counts["stays"][0].tolist() == [1, 1]
     check_limit(ledger, series, world.limits[0])
-    held = [s.n_chips for s in ledger.spans if s.job == 0 and s.phase == TRAIN]
-    assert list(dict.fromkeys(held)) == [3, 1, 2]  # 2 once the other has ended
+    assert held_over_time(ledger, 0) == [3, 1, 2]  # 2 once the other has ended
 
 
 def test_services_do_not_yield_and_jobs_make_room_for_them():

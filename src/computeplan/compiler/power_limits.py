@@ -144,7 +144,7 @@ def _never_fits(
         if len(wants_w) == len(places) and wants_w and min(wants_w) > room_w * (1 + 1e-9):
             yield scenario.document.problem(
                 ("sites", limit.site, "over_limit"),
-                f"pause: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle nodes,"
-                f" and the limit never leaves more than {room_w / MEGA:.4g} MW: it could never"
-                " start. Write over_limit: slow",
+                f"{limit.yields}: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle"
+                f" nodes, and the limit never leaves more than {room_w / MEGA:.4g} MW: it could"
+                " never start. Write over_limit: slow",
             )

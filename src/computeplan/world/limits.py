@@ -32,6 +32,6 @@ class PowerLimit:
     limit_w: float
     over_time: Signal
     """The limit at a time is the product of both. [W]"""
-    yields: Literal["slow", "pause"]
+    yields: Literal["slow", "shrink", "pause"]
     """What jobs do where it is too little for all."""
     battery: Battery | None = None
