@@ -16,6 +16,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.ledger import IDLE, SAVE, TRAIN
 from computeplan.results.power_series import power_of
+from computeplan.scheduling.policies.queueing import most_headroom
 from computeplan.world.limits import Battery, PowerLimit
 from computeplan.world.signals import Signal
 
@@ -214,6 +215,44 @@ def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
     )
 
 
+def test_jobs_go_where_the_most_power_is_left():
+    """Site a has room for 3 nodes of 4, and for 1 from 1 h; b for 2; jobs of one node come in turn.
+
+    3 | 2: a; 2 | 2: a, which is the first; 1 | 2: b; and after 1 h -1 | 1: b, which is full then.
+    """
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4, "power": NODE}
+    job = {"chips": 1, "train_for": "5 h", "checkpoint": {"every": "never"}}
+    data = {
+        "computeplan": 1,
+        "name": "placed",
+        "sites": {site: {"pue": 1.25, "pools": {f"p{site}": pool}} for site in "ab"},
+        "jobs": {f"j{i}": job | {"arrival": f"{at} s"} for i, at in enumerate([0, 9, 18, 4000])},
+    }
+    free = compile_world(cp.load(data))
+    train_w, idle_w = watts(free, TRAIN), watts(free, IDLE)
+    rooms = (np.array([3, 1]), np.array([2, 2]))
+    limits = tuple(
+        PowerLimit(site, (p,), 1.0, Signal(np.arange(2) * HOUR_S, n * train_w + (4 - n) * idle_w),
+                   "slow")
+        for p, (site, n) in enumerate(zip("ab", rooms, strict=True))
+    )  # fmt: skip
+    seen = []
+
+    def policy(view):
+        seen.append((view.now_s, list(view.headroom_w)))
+        return most_headroom(view)
+
+    ledger = event.play(replace(free, limits=limits, decide=policy), 0, 0, 1, timeline=True)
+    check(ledger, replace(free, limits=limits))
+    more_w = train_w - idle_w
+    wanted = {0: (3, 2), 9: (2, 2), 18: (1, 2), 4000: (-1, 1)}
+    told = dict(reversed(seen))  # before anybody has started
+    for at, (a, b) in wanted.items():
+        assert told[at] == pytest.approx([a * more_w, b * more_w]), at
+    where = {s.job: s.pool for s in ledger.spans if s.phase == TRAIN}
+    assert where == {0: 0, 1: 0, 2: 1, 3: 1}
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 sizes = st.lists(
@@ -271,14 +310,17 @@ def test_a_limit_is_never_exceeded_and_all_work_is_done(
         assert outside_j == pytest.approx(series.energy_j.sum() + taken_j - given_j, rel=1e-9)
 
 
-@given(jobs=sizes, run=runs, more=st.floats(1e-9, 2.0))
-def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more):
+@given(
+    jobs=sizes, run=runs, more=st.floats(1e-9, 2.0),
+    yields=st.sampled_from(["slow", "shrink", "pause"]),
+)  # fmt: skip
+def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more, yields):
     saves, faults = run
     world = world_of(jobs, saves=saves, faults=faults)
     free = event.play(world, 3, 0, 2)
     limit_w = float(free.peak_w.max()) * (1 + more)
     signal = Signal(np.array([0.0, 500.0]), np.array([1.0, 1.5]), 1000.0)
-    above = replace(world, limits=(PowerLimit("s", (0,), limit_w, signal, "slow"),))
+    above = replace(world, limits=(PowerLimit("s", (0,), limit_w, signal, yields),))
     other = event.play(above, 3, 0, 2)
     for name in ("booked", "job_s", "kept_frac", "first_start_s", "end_s", "peak_w", "wall_s"):
         assert getattr(free, name).tobytes() == getattr(other, name).tobytes(), name

@@ -300,7 +300,17 @@ class _Play:
 
     # -- what the policy decides -----------------------------------------------------------------
 
+    def _note_headroom(self) -> None:
+        """Let the view tell what the limits of sites leave; jobs take no heed of them."""
+        pools, left_w = self.load.pools, list(self.load.site_w)
+        assert pools.site is not None
+        assert pools.held_w is not None
+        for p, n_nodes in enumerate(self.view.held):
+            left_w[pools.site[p]] -= n_nodes * float(pools.held_w[p])
+        self.view.headroom_w[:] = [left_w[site] for site in pools.site]
+
     def _decide(self) -> None:
+        self._note_headroom()
         view, before = self.view, _seen(self.view)
         decision = self.policy(view)
         if not isinstance(decision, Decision):
@@ -471,6 +481,7 @@ def _seen(view: View) -> object:
         view.n_nodes,
         view.places,
         view.held,
+        view.headroom_w,
         view.quota_nodes,
     )
     return _plain((state, rest, view.jobs, view.pools, view.tenants))

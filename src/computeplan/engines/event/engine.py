@@ -757,6 +757,7 @@ class _Run:
             if nodes.since_s >= self.looked_s or nodes.others or pool.index in self.limits.at:
                 view.free[pool.index] = self._room(pool)
         self.looked_s = now_s
+        self.limits.note_headroom()
         for job in self.changed.values():
             if job.runs and job.index in view.running:
                 view.expect(job.index, self._expected_end(job, now_s))

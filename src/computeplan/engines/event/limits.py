@@ -27,7 +27,6 @@ from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, canc
 from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.giving_way import GivingWay
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import IDLE, REPAIR
 from computeplan.scheduling.view import Running
 from computeplan.units import HOUR_S, YEAR_S
 from computeplan.world.limits import PowerLimit
@@ -87,8 +86,8 @@ class SiteLimits:
         self.jobs, self.ask, self.hold_all = jobs, jobs.ask, hold_all
         self.gave: dict[int, _Gave] = {}
         self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
-        self.full_w: list[float] = world.node_w.max(axis=1).tolist()
-        self.rest_w: list[float] = world.node_w[:, [IDLE, REPAIR]].max(axis=1).tolist()
+        self.full_w: list[float] = world.full_w.tolist()
+        self.rest_w: list[float] = world.rest_w.tolist()
         self.idle_w, self.train_w = caps.idle_w, caps.train_w
         self.sites = [_Site(one, _steps(one, world)) for one in world.limits]
         self.at = {p: one for one in self.sites for p in one.spec.pools}
@@ -160,6 +159,13 @@ class SiteLimits:
             not more_w[id(one)] or more_w[id(one)] <= self._left_w(one) * (1 + SAME)
             for one in self.sites
         )
+
+    def note_headroom(self) -> None:
+        """Let the view tell what the limit of each site leaves."""
+        for one in self.sites:
+            left_w = self._left_w(one)
+            for p in one.spec.pools:
+                self.view.headroom_w[p] = left_w
 
     def _left_w(self, one: _Site) -> float:
         """Return what the limit of a site leaves beside what it draws. [W]"""
