@@ -278,6 +278,7 @@ def check_limit(ledger, series, limit):
     """Check that what is taken from outside is never above the limit, at any moment."""
     begins_s = series.edges_s[:-1]
     most_w = limit.limit_w * limit.over_time.at(begins_s)
+    assert series.limit_w.tolist() == most_w.tolist()
     assert (series.taken_w <= most_w * (1 + 1e-9)).all()
     cuts_s = limit.over_time.steps_s(0.0, float(ledger.wall_s[0]))
     at = np.searchsorted(series.edges_s, cuts_s, side="right") - 1

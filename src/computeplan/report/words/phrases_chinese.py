@@ -139,6 +139,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "jobs_over_time": "作业时间线",
     "power_over_time": "功率随时间变化",
     "power_axis": "设施功率 [{unit}]",
+    "power_limit": "功率上限",
     "taken_from_outside": "取自外部",
     "power_of_sites": "第 0 次模拟各站点从外部取用的设施功率 [MW]",
     "power_mean": "平均",

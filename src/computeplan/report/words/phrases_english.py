@@ -141,6 +141,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "pools_over_time": "Pools over time",
     "power_over_time": "Power over time",
     "power_axis": "Power at the facility [{unit}]",
+    "power_limit": "Power limit",
     "taken_from_outside": "Taken from outside",
     "power_of_sites": "power at the facility in run 0, taken from outside [MW]",
     "power_mean": "mean",
