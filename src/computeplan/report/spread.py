@@ -20,6 +20,7 @@ from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 from numpy.typing import NDArray
 
 from computeplan.arrays import FloatArray
@@ -66,6 +67,8 @@ UNKNOWN = "#BBBBBB"
 """Of a case whose fairness is not known."""
 PALE = "#C4C4C4"
 """Of intervals that cross many others."""
+ARROWS, ARROW = "#777777", 7
+"""Of intervals that go on beyond the edge: colour and size. [pt]"""
 
 
 def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
@@ -111,13 +114,14 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     is_best = _is_best(at)
     cases = list(result.cases.values())
     shades = _shades(ax, [cases[i] for i in known], language)
-    handles = []
+    handles, crosses = [], []
     for i, (right, high), best, shade in zip(known, at, is_best, shades, strict=True):
         rights = np.array([right, x[i].low / across_size, x[i].high / across_size])
         highs = np.array([high, y[i].low / up_size, y[i].high / up_size])
         look = _look(i) | {"marker": "o", "color": shade, "markersize": 15}
         look |= {"markeredgecolor": "black" if best else "white", "markeredgewidth": 1.5}
         handles += _cross(ax, rights, highs, "#999999", look)
+        crosses.append((rights, highs))
         is_dark = float(np.dot(to_rgb(shade), (0.299, 0.587, 0.114))) < 0.5
         ax.annotate(
             f"{i + 1}",
@@ -136,6 +140,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
         _stay_near(ax.xaxis, ax.set_xlim, at[:, 0], ends[0]),
         _stay_near(ax.yaxis, ax.set_ylim, at[:, 1], ends[1]),
     ]
+    _mark_cut(ax, crosses, ARROWS)
     names = case_labels(result, width=26, lines=2)
     texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
     for i, case in enumerate(cases):
@@ -189,6 +194,7 @@ def cost_carbon(
         _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
         for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
     ]
+    _mark_cut(ax, seen, ARROWS)
     names = case_labels(result, width=26, lines=2)
     order = sorted(handles, key=lambda i: -y[i].mean)
     texts = [*(names[i] for i in order), phrase("pareto_front", language)]
@@ -328,9 +334,9 @@ def _plane(
 def _cross(
     ax: Axes, right: FloatArray, high: FloatArray, colour: str, look: dict[str, Any]
 ) -> list[Line2D]:
-    """Draw a point with its ranges: in each direction where it is, and both ends."""
-    ax.plot(right[1:], (high[0], high[0]), color=colour, linewidth=1.4)
-    ax.plot((right[0], right[0]), high[1:], color=colour, linewidth=1.4)
+    """Draw a point with its ranges: in each direction where it is, and both ends, with a tick."""
+    ax.plot(right[1:], (high[0], high[0]), marker="|", color=colour, linewidth=1.4)
+    ax.plot((right[0], right[0]), high[1:], marker="_", color=colour, linewidth=1.4)
     return ax.plot(right[0], high[0], zorder=4, **look)
 
 
@@ -356,6 +362,21 @@ def _stay_near(
         set_limits(*limits)
         plain_numbers(axis)
     return bool(is_cut)
+
+
+def _mark_cut(ax: Axes, crosses: Sequence[tuple[FloatArray, FloatArray]], colour: str) -> None:
+    """Draw an arrow at the edge where a range goes on beyond it."""
+    (left, end), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for right, high in crosses:
+        for is_cut, x, y, arrow in (
+            (right[1] < left, left, high[0], CARETLEFT),
+            (right[2] > end, end, high[0], CARETRIGHT),
+            (high[1] < bottom, right[0], bottom, CARETDOWN),
+            (high[2] > top, right[0], top, CARETUP),
+        ):
+            if is_cut:
+                look: dict[str, Any] = {"marker": arrow, "color": colour, "markersize": ARROW}
+                ax.plot(x, y, linestyle="", clip_on=False, zorder=3, **look)
 
 
 def _alike(curves: Sequence[FloatArray]) -> list[tuple[int, int]]:

@@ -101,7 +101,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "ends_below_1": "；止于 1 以下的曲线：有作业未完成",
     "so_many_unfinished": "{of:,} 个中 {n:,} 个未完成",
     "same_curve_as": "与 {name} 相同",
-    "cut_at_the_edge": "；过宽的线段止于图边",
+    "cut_at_the_edge": "；箭头：区间超出图边",
     "has_unfinished_jobs": "（有作业未完成）",
     "tradeoff": "完成时间、能耗与公平性",
     "mean_and_interval": "{n:,} 次模拟的均值；线段：其 95 % 置信区间（方案之差更为确定）",

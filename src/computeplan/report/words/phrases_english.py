@@ -101,7 +101,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "ends_below_1": "; a curve that ends below 1: jobs are unfinished",
     "so_many_unfinished": "{n:,} of {of:,} unfinished",
     "same_curve_as": "same as {name}",
-    "cut_at_the_edge": "; wide ones end at the edge",
+    "cut_at_the_edge": "; an arrow: it goes on beyond the edge",
     "has_unfinished_jobs": "(jobs unfinished)",
     "tradeoff": "Completion time, energy and fairness",
     "mean_and_interval": "mean of {n:,} runs; line: its 95 % interval (differences between cases"
