@@ -135,12 +135,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     front = at[is_best][np.argsort(at[is_best][:, 0])]
     handles += ax.plot(*front.T, "k--", drawstyle="steps-post", linewidth=1.0, zorder=2)
     _plane(ax, (across, x), (up, y), "left_is_better", language)
-    ends = [[(e.low / s, e.high / s) for e in of] for of, s in ((x, across_size), (y, up_size))]
-    is_cut = [
-        _stay_near(ax.xaxis, ax.set_xlim, at[:, 0], ends[0]),
-        _stay_near(ax.yaxis, ax.set_ylim, at[:, 1], ends[1]),
-    ]
-    _mark_cut(ax, crosses, ARROWS)
+    is_cut = _cut_far_away(ax, crosses)
     names = case_labels(result, width=26, lines=2)
     texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
     for i, case in enumerate(cases):
@@ -150,7 +145,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     _legend(ax, handles, texts, markerscale=0.6)
     many = result.n_runs > 1
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
-    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
+    how += phrase("cut_at_the_edge", language) if is_cut else ""
     put_title(ax, result, phrase("tradeoff", language), how, language)
     return ax
 
@@ -189,12 +184,7 @@ def cost_carbon(
     if not seen:
         raise ComputePlanError(f"{result.name}: nothing to draw, no case has both in every run")
     _plane(ax, (across, x), (up, [*y, *market]), "left_is_better", language)
-    of_x, of_y = np.transpose(seen, (1, 2, 0))
-    is_cut = [
-        _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
-        for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
-    ]
-    _mark_cut(ax, seen, ARROWS)
+    is_cut = _cut_far_away(ax, seen)
     names = case_labels(result, width=26, lines=2)
     order = sorted(handles, key=lambda i: -y[i].mean)
     texts = [*(names[i] for i in order), phrase("pareto_front", language)]
@@ -205,7 +195,7 @@ def cost_carbon(
     _legend(ax, legend, texts)
     many = result.n_runs > 1
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
-    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
+    how += phrase("cut_at_the_edge", language) if is_cut else ""
     put_title(ax, result, phrase("cost_carbon", language), how, language)
     return ax
 
@@ -364,8 +354,16 @@ def _stay_near(
     return bool(is_cut)
 
 
-def _mark_cut(ax: Axes, crosses: Sequence[tuple[FloatArray, FloatArray]], colour: str) -> None:
-    """Draw an arrow at the edge where a range goes on beyond it."""
+def _cut_far_away(ax: Axes, crosses: Sequence[tuple[FloatArray, FloatArray]]) -> bool:
+    """Limit both axes to points and some room for their ranges; whether one goes on beyond it.
+
+    An arrow at the edge says which do.
+    """
+    of_x, of_y = np.transpose(crosses, (1, 2, 0))
+    has_cut = [
+        _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
+        for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
+    ]
     (left, end), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     for right, high in crosses:
         for is_cut, x, y, arrow in (
@@ -375,8 +373,9 @@ def _mark_cut(ax: Axes, crosses: Sequence[tuple[FloatArray, FloatArray]], colour
             (high[2] > top, right[0], top, CARETUP),
         ):
             if is_cut:
-                look: dict[str, Any] = {"marker": arrow, "color": colour, "markersize": ARROW}
+                look: dict[str, Any] = {"marker": arrow, "color": ARROWS, "markersize": ARROW}
                 ax.plot(x, y, linestyle="", clip_on=False, zorder=3, **look)
+    return any(has_cut)
 
 
 def _alike(curves: Sequence[FloatArray]) -> list[tuple[int, int]]:
