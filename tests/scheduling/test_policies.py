@@ -15,7 +15,7 @@ from views import placed, view
 from computeplan.scheduling import registry
 from computeplan.scheduling.policies import mixed, preempting, queueing
 from computeplan.scheduling.profile import Profile
-from computeplan.scheduling.registry import load_policy, needs_of, policy_names, starves
+from computeplan.scheduling.registry import ABILITIES, can, load_policy, may, needs_of, policy_names
 from computeplan.scheduling.view import Mixing
 
 BY_NAME = {
@@ -582,10 +582,35 @@ def test_what_policies_need_and_who_may_starve():
     assert needs_of("silo") == {"home"}
     assert needs_of("least-energy") == {"watts"}
     assert needs_of("fifo-backfill") == frozenset()
-    assert starves("first-fit")
-    assert starves("shortest-remaining")
-    assert not starves("fifo-backfill")
+    assert can(load_policy("first-fit"), "starve")
+    assert can(load_policy("shortest-remaining"), "starve")
+    assert not can(load_policy("fifo-backfill"), "starve")
     assert needs_of("no-such-policy") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "wanted"),
+    [
+        ("fifo", {}, set()),
+        ("first-fit", {}, {"starve"}),
+        ("mixed-fifo", {}, {"mix"}),
+        ("green-hours", {}, {"starve", "pause"}),
+        ("green-hours", {"slow_to": 0.5}, {"starve", "cap"}),
+        ("least-energy-shares", {}, set()),
+        ("least-energy-shares", {"cap_w": 1e6}, {"cap"}),
+    ],
+)
+def test_what_a_policy_may_do_follows_from_its_settings_too(name, settings, wanted):
+    policy = load_policy(name, settings)
+    assert {ability for ability in ABILITIES if can(policy, ability)} == wanted
+
+
+def test_an_ability_that_there_is_not_is_refused():
+    for ask in (lambda: may("fly"), lambda: can(queueing.fifo, "fly")):
+        with pytest.raises(
+            ValueError, match="no ability 'fly'; abilities: starve, cap, mix, pause"
+        ):
+            ask()
 
 
 def test_a_policy_with_settings_comes_with_its_own():

@@ -18,7 +18,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.ledger import IDLE, PHASES, REPAIR, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
-from computeplan.scheduling.registry import caps, load_policy, pauses
+from computeplan.scheduling.registry import can, load_policy
 from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
 from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.units import DAY_S
@@ -118,7 +118,7 @@ class World:
     @cached_property
     def caps_power(self) -> bool:
         """Whether the policy may cap the power of pools."""
-        return caps(self.decide or load_policy(self.policy))
+        return can(self.decide or load_policy(self.policy), "cap")
 
     @property
     def n_chips(self) -> list[int]:
@@ -139,7 +139,7 @@ class World:
             self.services,
             self.limits,
             caps_power=self.caps_power,
-            pauses=pauses(self.decide or load_policy(self.policy)),
+            pauses=can(self.decide or load_policy(self.policy), "pause"),
         )
 
     @cached_property

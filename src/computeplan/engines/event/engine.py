@@ -41,7 +41,7 @@ from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import load_policy, mixes
+from computeplan.scheduling.registry import can, load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.trace.one_run import RunSamples
@@ -376,7 +376,7 @@ class _Run:
         why = ""
         if index not in view.queue:
             why = "and it does not wait"
-        elif not mixes(self.policy) or not view.can_mix(index):
+        elif not can(self.policy, "mix") or not view.can_mix(index):
             why = "and it, or the policy, does not say that it can run on several pools"
         elif len({at for at, _ in held}) < len(held) or any(n <= 0 for _, n in held):
             why = "and each pool is to stand there once, with nodes"

@@ -27,7 +27,7 @@ import math
 
 from computeplan.scheduling.backfill import Round, reserve, start_only
 from computeplan.scheduling.decision import NOTHING, Decision, Start
-from computeplan.scheduling.registry import may_starve, needs
+from computeplan.scheduling.registry import may, needs
 from computeplan.scheduling.reservations import start_by_reservation
 from computeplan.scheduling.view import View
 
@@ -129,7 +129,7 @@ def silo(view: View) -> Decision:
 # -- those who fit ---------------------------------------------------------------------------------
 
 
-@may_starve
+@may("starve")
 def first_fit(view: View) -> Decision:
     """Return every waiting job that fits somewhere now, each on the first pool with room.
 
@@ -145,7 +145,7 @@ def first_fit(view: View) -> Decision:
     return made.decision()
 
 
-@may_starve
+@may("starve")
 def shortest_first(view: View) -> Decision:
     """Return starts of the jobs with the least ``wall_s``, none of which is stopped [5]_.
 
