@@ -620,6 +620,7 @@ def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArra
         **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
+        "repair_chip_h": ones * (np.arange(len(PHASES)) == REPAIR) / HOUR_S,
     }
 
 
@@ -793,7 +794,6 @@ _OF_RUN: dict[str, Measure] = {
     "n_node_repairs": _count("repairs"),
     "n_retired": _count("retired"),
     "wall_days": lambda of: of.ledger.wall_s / DAY_S,
-    "repair_chip_h": lambda of: of.ledger.chip_s[..., REPAIR].sum(axis=(1, 2)) / HOUR_S,
 }
 """Of a whole run."""
 

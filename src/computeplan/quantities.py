@@ -547,7 +547,11 @@ QUANTITIES = _table(
         "idle", "Idle", "空闲",
         "Chip time of healthy chips that no job holds, to the end of the window.",
     ),
-    _chip_h("repair", "In repair", "维修", "Chip time of nodes in repair."),
+    _chip_h(
+        "repair", "In repair", "维修",
+        "Chip time of nodes in repair, to the end of the window: those in repair when the run ends "
+        "are taken to stay there.",
+    ),
 )  # fmt: skip
 """What is reported per case and run, in the order of the columns."""
 

@@ -95,15 +95,16 @@ def test_hours_without_power_need_a_battery_or_jobs_that_pause():
         assert "idle nodes alone draw" in problem_of(power_limit="1 kW", **how)
 
 
-def test_a_job_that_could_never_start_is_refused():
+@pytest.mark.parametrize("yields", ["shrink", "pause"])
+def test_a_job_that_could_never_start_is_refused(yields):
     """8 nodes at full power beside 2 idle ones, or slower."""
     limit_w = ten_nodes_w(IDLE) + 0.79 * (ten_nodes_w(TRAIN) - ten_nodes_w(IDLE))
-    said = problem_of(power_limit=f"{limit_w} W", over_limit="pause")
-    assert "sites.s.over_limit: pause: job j draws" in said
+    said = problem_of(power_limit=f"{limit_w} W", over_limit=yields)
+    assert f"sites.s.over_limit: {yields}: job j draws" in said
     assert "Write over_limit: slow" in said
     assert world_of(power_limit=f"{limit_w} W").limits
     more_w = limit_w + 0.02 * ten_nodes_w(TRAIN)
-    assert world_of(power_limit=f"{more_w} W", over_limit="pause").limits
+    assert world_of(power_limit=f"{more_w} W", over_limit=yields).limits
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_job_that_could_never_start_is_refused():
         ({"power_limit": 20}, "write it like '20 MW'"),
         ({"power_limit": "20 MWh"}, "20 MWh"),
         ({"power_cap": "20 MW"}, "write power_limit: 20 MW"),
-        ({"power_limit": "1 MW", "over_limit": "stop"}, "'slow' or 'pause'"),
+        ({"power_limit": "1 MW", "over_limit": "stop"}, "'slow', 'shrink' or 'pause'"),
         ({"power_limit": "1 MW", "battery": {"energy": "1 MWh", "power": "1 MW"}}, "efficiency"),
         ({"power_limit": "1 MW", "battery": {"capacity": "1 MWh"}}, "write energy: 40 MWh"),
         (
@@ -130,8 +131,9 @@ def test_what_is_no_limit_is_refused(site, said):
     assert said in problem_of(**site)
 
 
-def test_who_pauses_must_say_how_it_saves():
-    said = problem_of(job={"checkpoint": None}, power_limit="70 kW", over_limit="pause")
+@pytest.mark.parametrize("yields", ["shrink", "pause"])
+def test_who_pauses_must_say_how_it_saves(yields):
+    said = problem_of(job={"checkpoint": None}, power_limit="70 kW", over_limit=yields)
     assert "jobs.j: checkpoint is missing" in said
 
 

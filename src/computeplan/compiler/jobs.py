@@ -18,7 +18,7 @@ from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
 from computeplan.physics.mixed import fibre_s
 from computeplan.physics.steptime.transformer import flop_per_token, n_parameters
-from computeplan.scheduling.registry import load_policy, mixes, needs_of
+from computeplan.scheduling.registry import can, load_policy, needs_of
 from computeplan.specs.jobs import Job as JobSpec
 from computeplan.world.jobs import Exchange, Job, Shrinking
 
@@ -51,7 +51,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     """
     name, job, model = places[0].name, places[0].job, places[0].model
     notes, on = list[Note](), list[_OnPool]()
-    can_mix = job.mixed is not None and mixes(load_policy(policy))
+    can_mix = job.mixed is not None and can(load_policy(policy), "mix")
     for at in places:
         # Of a job that runs at its home only, what it could not do elsewhere does not matter.
         may_run = "home" not in needs_of(policy) or job.home in (None, at.pool.name)

@@ -15,7 +15,6 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.compiler.site_signals import ratio_of
 from computeplan.errors import Problem, ScenarioError
-from computeplan.ledger import IDLE, REPAIR
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
@@ -48,7 +47,7 @@ def limits_of(scenario: Scenario, world: World) -> tuple[tuple[PowerLimit, ...],
             problems.append(scenario.document.problem(("sites", name, *key), str(error)))
             continue
         notes += said
-        most_w = float(_draw_w(world, limit.pools, world.node_w.max(axis=1)))
+        most_w = float(_draw_w(world, limit.pools, world.full_w))
         times_s, limit_w, facility = _over_time(world, limit)
         if limit.battery is not None or (limit_w < most_w * facility).any():
             too_low = [*_too_low(scenario, world, limit, times_s, limit_w, facility)]
@@ -103,7 +102,7 @@ def _too_low(
     facility: FloatArray,
 ) -> Iterator[Problem]:  # fmt: skip
     """Yield why idle nodes alone draw more than a limit."""
-    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    rest_w = world.rest_w
     least_w = _draw_w(world, limit.pools, rest_w)
     served = np.zeros(len(world.pools))
     for one in world.services:
@@ -111,7 +110,7 @@ def _too_low(
         for p in one.pools:
             pool = world.pools[p]
             served[p] = min(served[p] + -(-most // pool.chips_per_node), pool.n_nodes)
-    more_w = world.node_w.max(axis=1) - rest_w
+    more_w = world.full_w - rest_w
     least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
     lacking = limit_w - least_w * facility
     may_go_dark = limit.may_go_dark and not any(served[p] for p in limit.pools)
@@ -134,9 +133,9 @@ def _never_fits(
     """Yield which jobs that pause could never start; those that may go elsewhere are none."""
     if limit.yields == "slow":
         return
-    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    rest_w = world.rest_w
     room_w = float(limit_w.max()) - _draw_w(world, limit.pools, rest_w)
-    more_w = world.node_w.max(axis=1) - rest_w
+    more_w = world.full_w - rest_w
     for job in world.jobs.kinds:
         places = job.pools_under(world.policy)
         least = (
@@ -148,7 +147,7 @@ def _never_fits(
         if len(wants_w) == len(places) and wants_w and min(wants_w) > room_w * (1 + 1e-9):
             yield scenario.document.problem(
                 ("sites", limit.site, "over_limit"),
-                f"pause: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle nodes,"
-                f" and the limit never leaves more than {room_w / MEGA:.4g} MW: it could never"
-                " start. Write over_limit: slow",
+                f"{limit.yields}: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle"
+                f" nodes, and the limit never leaves more than {room_w / MEGA:.4g} MW: it could"
+                " never start. Write over_limit: slow",
             )

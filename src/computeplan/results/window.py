@@ -40,7 +40,8 @@ MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
     *("electricity_usd", "demand_usd", "purchase_usd", "carbon_market_kg", "embodied_kg"),
     *("energy_floor_kwh", "energy_it_floor_kwh", "energy_chip_floor_kwh"),
-    *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h", "sent_usd", "building_usd"),
+    *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h", "repair_chip_h"),
+    *("sent_usd", "building_usd"),
 )
 """What is counted by pool; money in the currency of the result, whatever the name says."""
 _BLOCKS = ("jobs", "idle", "idle_per_day", "services", "services_per_day", "batteries")

@@ -296,7 +296,7 @@ def _data(scenario: ScenarioFields, name: str, job: Job) -> Found:
 def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:
     here, saving = ("jobs", name, "checkpoint"), job.checkpoint
     if saving is None:
-        pauses = any(site.over_limit == "pause" for site in scenario.sites.values())
+        pauses = any(site.over_limit in ("shrink", "pause") for site in scenario.sites.values())
         if scenario.faults or scenario.planned or pauses:
             message = (
                 "checkpoint is missing: training that can be stopped says how it saves, such as"

@@ -403,9 +403,10 @@ class Site(Frozen):
     power_limit: SitePower | None = None
     """What the site may take from outside at the facility, such as 20 MW; without limit if left
     out."""
-    over_limit: Literal["slow", "pause"] | None = None
-    """What jobs do where that is too little: slow, all of them alike; or pause, elastic jobs give
-    back nodes, others save and leave, the lowest priority first. slow if left out."""
+    over_limit: Literal["slow", "shrink", "pause"] | None = None
+    """What jobs do where that is too little: slow, all of them alike; shrink, all elastic jobs give
+    back nodes before others save and leave, and grow again with the power; or pause, each priority
+    does both before the next. The lowest priority first; slow if left out."""
     battery: Battery | None = None
     """What stores energy below the limit for when it is too little: {energy: 40 MWh, power: 10 MW,
     efficiency: 0.9}."""

@@ -66,7 +66,7 @@ _PARTS = ("jobs", "idle", "idle_per_day")
 _MORE_PARTS = ("services", "services_per_day", "batteries")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
-_POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w")
+_POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w", "limit_w")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
     *("power.csv", "chips.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
@@ -77,7 +77,7 @@ _COLUMNS = {
     "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
     "timeline.csv": ("case", *_SPAN[:-2]),
-    "power.csv": ("case", *_POWER),
+    "power.csv": ("case", *_POWER[:-1]),
 }
 """Without which a table is not one of ours."""
 _OF_SOME = {"sites.csv", "tenants.csv", "power.csv"}  # not of earlier versions, nor all results
@@ -190,11 +190,12 @@ def _named(case: CaseResult, span: Span) -> Row:
 
 def _power_rows(site: str, series: PowerSeries) -> Iterator[Row]:
     edges_s, watts = series.edges_s.tolist(), series.watts.tolist()
-    stored: list[object] = [""] * len(watts)
-    if series.battery_w is not None:
-        stored = list(series.battery_w.tolist())
+    rest = [
+        [""] * len(watts) if column is None else column.tolist()
+        for column in (series.battery_w, series.limit_w)
+    ]
     for i, by_phase in enumerate(watts):
-        yield site, edges_s[i], edges_s[i + 1], *by_phase, stored[i]
+        yield site, edges_s[i], edges_s[i + 1], *by_phase, *(column[i] for column in rest)
 
 
 def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
@@ -204,8 +205,10 @@ def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
         here = [row for row in rows if row["site"] == site]
         edges_s = np.array([*(float(row["start_s"]) for row in here), float(here[-1]["end_s"])])
         watts = np.stack([_column(here, f"{phase}_w") for phase in PHASES], axis=1)
-        stored = None if here[0]["battery_w"] == "" else _column(here, "battery_w")
-        found[site] = PowerSeries(edges_s, watts, stored)
+        rest = [
+            _column(here, name) if here[0].get(name) else None for name in ("battery_w", "limit_w")
+        ]
+        found[site] = PowerSeries(edges_s, watts, *rest)
     return found
 
 

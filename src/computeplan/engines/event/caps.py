@@ -60,7 +60,7 @@ class PowerCaps:
             return f"caps pool {pool}, and there are {len(pools)}"
         name = pools[pool].name
         if not self.world.caps_power:
-            return f"caps pool {name} and does not say that it may: it lacks registry.may_cap"
+            return f'caps pool {name} and does not say that it may: it lacks registry.may("cap")'
         if math.isnan(self.train_w[pool]):
             return f"caps pool {name}, whose power is not known: give power"
         if not watts > 0:

@@ -101,7 +101,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "ends_below_1": "; a curve that ends below 1: jobs are unfinished",
     "so_many_unfinished": "{n:,} of {of:,} unfinished",
     "same_curve_as": "same as {name}",
-    "cut_at_the_edge": "; wide ones end at the edge",
+    "cut_at_the_edge": "; an arrow: it goes on beyond the edge",
     "has_unfinished_jobs": "(jobs unfinished)",
     "tradeoff": "Completion time, energy and fairness",
     "mean_and_interval": "mean of {n:,} runs; line: its 95 % interval (differences between cases"
@@ -141,6 +141,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "pools_over_time": "Pools over time",
     "power_over_time": "Power over time",
     "power_axis": "Power at the facility [{unit}]",
+    "power_limit": "Power limit",
     "taken_from_outside": "Taken from outside",
     "power_of_sites": "power at the facility in run 0, taken from outside [MW]",
     "power_mean": "mean",
