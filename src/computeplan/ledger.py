@@ -131,10 +131,20 @@ class Ledger:
     """Timeline of the first run, if it was asked for: of jobs and services."""
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
-    in repair; shape (n, 5)."""
+    in repair, those that are switched off not counted; shape (n, 5)."""
+    sent_bytes: FloatArray | None = None
+    """What left the site of each pool for another one, of each job or kind of job; None where
+    nothing did; shape (n_runs, n_jobs, n_pools). [B]"""
+    month_peak_w: FloatArray | None = None
+    """The most that the site of each pool takes from outside in each calendar month, at the PUE of
+    that time, if what is held trains as fast as caps let it; 0 in months after a run; None where no
+    site has a charge for it; shape (n_runs, n_pools, n_months). [W]"""
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""
+    battery_net_j: FloatArray | None = None
+    """What the battery of each limit took less what it gave: plain, then times price and carbon at
+    that time over their constants; None without limits; shape (n_runs, n_limits, 3). [J]"""
     battery_w: FloatArray | None = None
     """What batteries did in the first run: limit, start, end [s], watts taken, or given if
     negative; shape (n, 4)."""
@@ -218,10 +228,22 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         weights=first.weights,
         spans=first.spans,
         unallocated=first.unallocated,
-        battery_j=(
-            None
-            if first.battery_j is None
-            else np.concatenate([one.battery_j for one in ledgers if one.battery_j is not None])
-        ),
+        sent_bytes=_joined([one.sent_bytes for one in ledgers]),
+        month_peak_w=_with_as_many_months([one.month_peak_w for one in ledgers]),
+        battery_j=_joined([one.battery_j for one in ledgers]),
+        battery_net_j=_joined([one.battery_net_j for one in ledgers]),
         battery_w=first.battery_w,
     )
+
+
+def _joined(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, None if they have none."""
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if found else None
+
+
+def _with_as_many_months(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, of which some have more months."""
+    found = [part for part in parts if part is not None]
+    n_months = max((part.shape[2] for part in found), default=0)
+    return _joined([np.pad(one, ((0, 0), (0, 0), (0, n_months - one.shape[2]))) for one in found])

@@ -18,7 +18,7 @@ from computeplan.specs.fields import MAX_COUNT
 from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
-from computeplan.specs.money import Money
+from computeplan.specs.money import Money, middle_of
 from computeplan.specs.services import Service
 from computeplan.specs.sites import Pool
 
@@ -96,6 +96,15 @@ def _money(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     prices += [
         (("sites", name, "demand_charge"), site.demand_charge)
         for name, site in scenario.sites.items()
+    ]
+    prices += [
+        (("sites", name, "building"), middle_of(site.building))
+        for name, site in scenario.sites.items()
+    ]
+    prices += [
+        (("sites", name, "uplink", "price"), site.uplink.price)
+        for name, site in scenario.sites.items()
+        if site.uplink is not None
     ]
     for at, _, pool in _each_pool(scenario):
         chip = catalogue.chips.get(pool.chip)
@@ -314,7 +323,7 @@ def _data(scenario: ScenarioFields, name: str, job: Job) -> Found:
 def _checkpoint(scenario: ScenarioFields, name: str, job: Job) -> Found:
     here, saving = ("jobs", name, "checkpoint"), job.checkpoint
     if saving is None:
-        pauses = any(site.over_limit == "pause" for site in scenario.sites.values())
+        pauses = any(site.over_limit in ("shrink", "pause") for site in scenario.sites.values())
         if scenario.faults or scenario.planned or pauses:
             message = (
                 "checkpoint is missing: training that can be stopped says how it saves, such as"

@@ -537,11 +537,18 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "faults_left_out": _faults_left_out,
     "factor_unused": "{path}.fault_factor 不起作用：没有故障率来自其他芯片",
     "stops_without_end": "planned.{stop}：停机时长不短于停机间隔，{pool} 上的作业几乎无法训练",
-    "battery_not_billed": "{site}：能耗、费用与碳排放只计节点的耗电；电池的充电与损耗"
-    "只见于 power.csv，也不计入需量电费",
     "mixed_across_sites": lambda v: (
         f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），"
         "效率取自场景；用 only 可指定资源池或芯片"
+    ),
+    "mixed_over_uplink": lambda v: (
+        f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），各站点持有完整副本："
+        f"每步 {v['step_s']:.3g} s 之后等待 {v['wait_s']:.3g} s 汇总梯度，"
+        f"每个站点以 {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s 发送"
+        f" {v['n_bytes'] / 1e9:,.0f} GB"
+        + (f"，线路时延 {v['latency_s'] * 1e3:.3g} ms" if v["latency_s"] else "")
+        + f"；各占一半时，速度为分开训练之和的 {v['frac']:.3g}"
+        + ("" if v["latency_s"] else "；未写 mixed.distance，不计时延")
     ),
     "mixed_efficiency": "{job}：同时用多种芯片时，训练速度为各芯片单独训练之和的 {frac:.3g}"
     "（取自场景；可用 computeplan mix 估算）",
