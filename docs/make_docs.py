@@ -282,6 +282,7 @@ WORDS = {
 SCHEDULING = {
     "view": "What a policy may see: jobs, queue, free nodes, who runs and when that is expected to"
     " end.",
+    "head-room": "What the power limit of a site leaves beside what it draws; without its battery.",
     "decision": "What a policy returns: starts, stops, when to ask it again, what to remember.",
     "stay": "The time in which a job holds the same nodes of one pool without a break.",
     "lease": "How long a started job may train before it saves, gives its nodes back and waits.",

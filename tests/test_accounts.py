@@ -51,8 +51,8 @@ def test_every_line_by_hand():
     }
     found = values(scenario(pool, **site))
     assert found["electricity_cny"] == pytest.approx(CHIP_H * 1.25 * 0.5)
-    # 30 kW for 48 of the 730 hours of a month
-    assert found["demand_cny"] == pytest.approx(24 * 1.25 * 73 * 48 / 730)
+    # 30 kW for 48 of the 744 hours of January
+    assert found["demand_cny"] == pytest.approx(24 * 1.25 * 73 * 48 / 744)
     assert found["purchase_cny"] == pytest.approx(24 * 43_800 * 2 / 365.25)
     assert np.isnan(found["rent_cny"])
     lines = ("electricity_cny", "demand_cny", "purchase_cny")
@@ -84,7 +84,7 @@ def test_what_goes_on_after_a_run_draws_steadily():
 
 
 def test_demand_of_two_sites_is_that_of_each():
-    """Each draws what its chips can draw at most; together as much as the ledger saw."""
+    """Each draws what its own chips do."""
     data = scenario(demand_charge="73 CNY/kW")
     data["sites"]["there"] = {
         "pue": 1.0, "price": "0.4 CNY/kWh", "pools": {"b": {**POOL, "chips": 8}}
@@ -92,7 +92,7 @@ def test_demand_of_two_sites_is_that_of_each():
     world = compile_world(cp.load(data))
     found = by_site(event.play(world, 0, 0, 1), world)
     total = found.jobs["demand_usd"] + found.idle["demand_usd"]
-    assert total[0] == pytest.approx([24 * 1.25 * 73 * 48 / 730, 0.0])
+    assert total[0] == pytest.approx([24 * 1.25 * 73 * 48 / 744, 0.0])
 
 
 def test_estimates_are_marked():
@@ -227,3 +227,57 @@ def test_policies_expect_the_energy_that_jobs_take(checkpoint):
     share = case.estimate("energy_lost_kwh").mean / found.mean
     assert abs(expected_j / 3.6e6 - found.mean) < 5 * found.ci95 / 1.96 + 1e-3 * found.mean
     assert share > 5 * found.ci95 / found.mean  # or the test could not see what is lost
+
+
+def test_a_building_by_hand():
+    """24 kW of IT at 30,000 CNY/kW over 20 years, whatever is drawn; 3 to 7 USD/W is 5 in China."""
+    site = {"building": "30000 CNY/kW", "building_life": "20 years"}
+    found = values(scenario(**site))
+    due = 24 * 30_000 * 2 / (20 * 365.25)
+    assert found["building_cny"] == pytest.approx(due)
+    assert found["cost_cny"] == pytest.approx(found["electricity_cny"] + due, rel=1e-12)
+    usual = scenario(**{**site, "place": "guizhou", "building": "usual"})
+    assert values(usual)["building_cny"] == pytest.approx(due / 30_000 * 5_000 * 7)
+    said = " ".join(map(sentence, compile_world(cp.load(usual)).notes))
+    assert "price of the building 5e+03 USD/kW" in said or "5,000 USD/kW" in said
+    ranged = scenario(**{**site, "building": {"low": "20000 CNY/kW", "high": "40000 CNY/kW"}})
+    assert values(ranged)["building_cny"] == pytest.approx(due)
+
+
+def test_the_building_is_for_the_most_that_a_chip_draws():
+    """Idle chips at 0.1 kW stand in a building for 1 kW each."""
+    site = {"building": "30000 CNY/kW", "building_life": "20 years"}
+    found = values(scenario({"power": {**WATTS, "idle": "0.1 kW"}}, **site))
+    assert found["building_cny"] == pytest.approx(24 * 30_000 * 2 / (20 * 365.25))
+
+
+def test_a_purchase_may_be_a_range():
+    pool = {"purchase": {"price": {"low": "20000 USD", "high": "30000 USD"}, "life": "1 year"}}
+    found = values(scenario(pool))
+    assert found["purchase_cny"] == pytest.approx(24 * 25_000 * 7 * 2 / 365.25)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"building": "1 CNY/kW"}, "building and building_life stand together"),
+        ({"building": "usual", "building_life": "9 years"}, "say which place"),
+        ({"building": {"low": "2 USD/W"}, "building_life": "9 years"}, "has low and high"),
+        (
+            {"building": {"low": "2 USD/W", "high": "1 USD/W"}, "building_life": "9 years"},
+            "low is more than high",
+        ),
+        (
+            {"building": {"low": "2 USD/W", "high": "3 CNY/W"}, "building_life": "9 years"},
+            "two currencies",
+        ),
+        (
+            {"place": "ireland", "building": "usual", "building_life": "9 years"},
+            "no building of ireland is known; write building: 30000 CNY/kW",
+        ),
+    ],
+)
+def test_what_a_building_cannot_be(change, said):
+    with pytest.raises(ScenarioError) as caught:
+        cp.load(scenario(**change))
+    assert said in str(caught.value)

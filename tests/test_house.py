@@ -69,6 +69,9 @@ HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich", "p
 UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|money|kg|l|frac|chip)"
 SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
+    "mean": "tokens, of a class whose docstring says so",
+    "cv": "a ratio by definition",
+    "gaps_cv": "a ratio by definition",
     "booked": "seconds times the weight of its last axis",
     "served": "seconds times the weight of its last axis, of services",
     "unallocated": "rows of places, times and counts",
@@ -77,8 +80,6 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "ettr": "a ratio by definition",
     "step_factor": "a ratio by definition",
     "mean": "tokens, as all that a law of lengths says",
-    "cv": "a ratio by definition",
-    "gaps_cv": "a ratio by definition",
 }
 NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
 ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source

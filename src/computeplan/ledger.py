@@ -105,12 +105,12 @@ class Ledger:
     n_weights). [s x weight]"""
     lacked_chip_s: FloatArray
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
-    served_in: FloatArray
+    by_state_chip_s: FloatArray
     """Chip-seconds that services hold, by what these do, as `SERVICE_STATES`; shape (n_runs,
     n_services, n_pools, n_states). [s]"""
-    needed_units: FloatArray
+    needed_unit_s: FloatArray
     """What services needed by the hour, in their units; shape (n_runs, n_services). [units x s]"""
-    missed_units: FloatArray
+    missed_unit_s: FloatArray
     """The same when less was ready: what was beyond it; shape (n_runs, n_services). [units x s]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
@@ -131,10 +131,20 @@ class Ledger:
     """Timeline of the first run, if it was asked for: of jobs and services."""
     unallocated: FloatArray | None = None
     """The same of what nobody holds, in no order: pool, start, end [s], chips that are idle, and
-    in repair; shape (n, 5)."""
+    in repair, those that are switched off not counted; shape (n, 5)."""
+    sent_bytes: FloatArray | None = None
+    """What left the site of each pool for another one, of each job or kind of job; None where
+    nothing did; shape (n_runs, n_jobs, n_pools). [B]"""
+    month_peak_w: FloatArray | None = None
+    """The most that the site of each pool takes from outside in each calendar month, at the PUE of
+    that time, if what is held trains as fast as caps let it; 0 in months after a run; None where no
+    site has a charge for it; shape (n_runs, n_pools, n_months). [W]"""
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""
+    battery_net_j: FloatArray | None = None
+    """What the battery of each limit took less what it gave: plain, then times price and carbon at
+    that time over their constants; None without limits; shape (n_runs, n_limits, 3). [J]"""
     battery_w: FloatArray | None = None
     """What batteries did in the first run: limit, start, end [s], watts taken, or given if
     negative; shape (n, 4)."""
@@ -181,7 +191,7 @@ def make_ledger(
         booked[:, pools] = booked[:, pools].sum(axis=1, keepdims=True)
         due[:, pools] = due[:, pools].sum(axis=1, keepdims=True)
     wrong = np.abs(booked - due) > TOLERANCE * np.maximum(due, 1.0)
-    apart = np.abs(ledger.served_in.sum(axis=3) - ledger.served[..., 0])
+    apart = np.abs(ledger.by_state_chip_s.sum(axis=3) - ledger.served[..., 0])
     if (apart > TOLERANCE * np.maximum(due, 1.0)[:, None]).any():
         raise AssertionError("what chips of services do does not add up to what they hold")
     if wrong.any() or (ledger.chip_s < -TOLERANCE * np.maximum(due.max(), 1.0)).any():
@@ -208,9 +218,9 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         step_factor=np.concatenate([one.step_factor for one in ledgers]),
         served=np.concatenate([one.served for one in ledgers]),
         lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
-        served_in=np.concatenate([one.served_in for one in ledgers]),
-        needed_units=np.concatenate([one.needed_units for one in ledgers]),
-        missed_units=np.concatenate([one.missed_units for one in ledgers]),
+        by_state_chip_s=np.concatenate([one.by_state_chip_s for one in ledgers]),
+        needed_unit_s=np.concatenate([one.needed_unit_s for one in ledgers]),
+        missed_unit_s=np.concatenate([one.missed_unit_s for one in ledgers]),
         spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
         in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
         over_quota_chip_s=np.concatenate([one.over_quota_chip_s for one in ledgers]),
@@ -218,10 +228,22 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         weights=first.weights,
         spans=first.spans,
         unallocated=first.unallocated,
-        battery_j=(
-            None
-            if first.battery_j is None
-            else np.concatenate([one.battery_j for one in ledgers if one.battery_j is not None])
-        ),
+        sent_bytes=_joined([one.sent_bytes for one in ledgers]),
+        month_peak_w=_with_as_many_months([one.month_peak_w for one in ledgers]),
+        battery_j=_joined([one.battery_j for one in ledgers]),
+        battery_net_j=_joined([one.battery_net_j for one in ledgers]),
         battery_w=first.battery_w,
     )
+
+
+def _joined(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, None if they have none."""
+    found = [part for part in parts if part is not None]
+    return np.concatenate(found) if found else None
+
+
+def _with_as_many_months(parts: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Return one array of those of several ledgers, of which some have more months."""
+    found = [part for part in parts if part is not None]
+    n_months = max((part.shape[2] for part in found), default=0)
+    return _joined([np.pad(one, ((0, 0), (0, 0), (0, n_months - one.shape[2]))) for one in found])

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
+from computeplan.world.months import covered_frac, month_edges_s
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
@@ -101,10 +102,23 @@ class _Of:
         """Return chip-seconds that nobody holds times a weight, in the same shape."""
         return _floats(self.ledger.weighted(weight)[:, -1])
 
+    def idle_off(self, weight: str) -> FloatArray:
+        """Return those of them that are switched off as their site has no power for them."""
+        capped = self.ledger.weighted("capped" if weight == "seconds" else f"capped {weight}")
+        return _floats(capped[:, -1])
+
     def served(self, weight: str) -> FloatArray:
         """Return chip-seconds of services times a weight, as those of jobs that train."""
         served = self.ledger.served[..., self.ledger.weights.index(weight)][:, self.services]
         return _in_training(_floats(served))
+
+    @property
+    def sent_bytes(self) -> FloatArray:
+        """What left the site of each pool; shape (n_runs, n_pools). [B]"""
+        sent = self.ledger.sent_bytes
+        if sent is None:
+            return np.zeros((self.ledger.n_runs, len(self.world.pools)))
+        return _floats(sent[:, self.groups].sum(axis=1))
 
     @property
     def firsts(self) -> IntArray:
@@ -166,7 +180,7 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
         )
         theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
-        taken = _taken(theirs.booked, world, demand, theirs.capped)
+        taken = _taken(theirs.booked, world, demand, theirs.capped, theirs.sent_bytes)
         services = _taken(theirs.served, world, demand) if world.services else None
         holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
@@ -331,7 +345,7 @@ def _of_services(chip_s: Measure) -> Measure:
 
 def _in_state(state: int) -> Measure:
     """Return the measure of the chip-seconds of services that do one thing."""
-    return lambda of: of.ledger.served_in[..., state][:, of.services].sum(axis=(1, 2))
+    return lambda of: of.ledger.by_state_chip_s[..., state][:, of.services].sum(axis=(1, 2))
 
 
 def _lent(phases: int | slice = _EVERY) -> Measure:
@@ -350,7 +364,7 @@ def _missed(of: _Of) -> FloatArray:
     in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
     needed, missed = (
         (units * in_requests)[:, of.services].sum(axis=1)
-        for units in (of.ledger.needed_units, of.ledger.missed_units)
+        for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
     )
     return _floats(missed / np.where(needed > 0, needed, math.nan))
 
@@ -425,54 +439,100 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
 
     serving_s = _in_training(serving[:, None] * DAY_S)
-    demand, steady = _demand_per_kwh(ledger, world), _demand_rates(world) * KWH_J
+    demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
     with np.errstate(all="ignore"):
         kept_gtok = _tokens_by_pool(every, TRAIN) / 1e9 if len(world.jobs) else none
         kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
+    jobs = _taken(every.booked, world, demand, every.capped, every.sent_bytes)
+    idle = _taken(every.idle, world, demand, every.idle_off)
+    services = _taken(every.served, world, demand) if world.services else None
+    parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
         world.currency,
         ledger.wall_s,
-        jobs=_taken(every.booked, world, demand, every.capped),
-        idle=_taken(every.idle, world, demand),
+        jobs=jobs,
+        idle=idle,
         idle_per_day=_taken(later(after_s), world, steady),
-        services=_taken(every.served, world, demand) if world.services else None,
+        services=services,
         services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
         pools=tuple(pool.name for pool in world.pools),
         chips=tuple(pool.chip for pool in world.pools),
         kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
+        batteries=_of_batteries(ledger, world, [part for part in parts if part is not None]),
     )
+
+
+def _of_batteries(
+    ledger: Ledger, world: World, parts: Sequence[Mapping[str, FloatArray]]
+) -> dict[str, FloatArray] | None:
+    """Return what batteries take less what they give, on pools by their energy; None without any.
+
+    At the price and the carbon of the time: one that charges in cheap hours may cost less than
+    nothing. What it does to the highest draw is in the demand charge. `parts` are what all else
+    takes.
+    """
+    if ledger.battery_net_j is None or not any(one.battery for one in world.limits):
+        return None
+    kwh = sum((part["energy_kwh"] for part in parts), np.zeros(1))
+    net_j = np.zeros((*kwh.shape, 3))
+    for one, of_run in zip(world.limits, ledger.battery_net_j.transpose(1, 0, 2), strict=True):
+        here = list(one.pools)
+        share = kwh[:, here] / kwh[:, here].sum(axis=1, keepdims=True)
+        net_j[:, here] = np.nan_to_num(share)[..., None] * of_run[:, None]
+    pools, none = world.pools, np.zeros(kwh.shape)
+    found = dict.fromkeys(MEASURES, none) | {
+        "energy_kwh": net_j[..., 0] / KWH_J,
+        "electricity_usd": net_j[..., 1] * [p.money_per_j for p in pools],
+        "carbon_kg": net_j[..., 2] * [p.kg_per_j for p in pools],
+        "carbon_market_kg": net_j[..., 0] * [p.market_kg_per_j for p in pools],
+        "water_grid_l": net_j[..., 0] * [p.grid_water_l_per_j for p in pools],
+    }
+    return found | {"cost_usd": found["electricity_usd"]}
 
 
 def _demand_rates(world: World) -> FloatArray:
     """Return the charge for the highest draw of the site of each pool; nan if none has one.
 
-    [currency/(W s)]
+    [currency/(W month)]
     """
-    return _where_any([pool.demand_money_per_w_s for pool in world.pools])[:, 0]
+    return _where_any([pool.demand_money_per_w_month for pool in world.pools])[:, 0]
+
+
+def _demand_steady(ledger: Ledger, world: World) -> FloatArray:
+    """Return the charge for what is drawn steadily after a run, over its energy.
+
+    By the month in which the run ends; shape (n_runs, n_pools). [currency/kWh]
+    """
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    month = np.clip(np.searchsorted(edges_s, ledger.wall_s) - 1, 0, len(edges_s) - 2)
+    return _floats(_demand_rates(world) * KWH_J / np.diff(edges_s)[month][:, None])
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
     """Return the charge for the highest draw, spread over the energy of the run.
 
-    The draw of one site is that of the ledger; of several, what a site can draw at most, as far
-    as all together drew it. Shape (n_runs, n_pools). [currency/kWh]
+    Of each calendar month its own, for the part of the month that the run covers. Shape (n_runs,
+    n_pools). [currency/kWh]
     """
     rates = _demand_rates(world)
-    if np.isnan(rates).all():
+    if ledger.month_peak_w is None:
         return np.full((ledger.n_runs, len(rates)), math.nan)
     of_site = np.array([[one.site == pool.site for one in world.pools] for pool in world.pools])
-    n_nodes = np.array([[pool.n_nodes, pool.n_spare_nodes] for pool in world.pools])
-    most_w = (n_nodes * world.node_w[:, [TRAIN, IDLE]]).sum(axis=1) @ of_site
-    peak_w = np.minimum(ledger.peak_w[:, None], most_w)
+    edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
+    months = covered_frac(edges_s, ledger.wall_s)
+    charge = rates * np.einsum("rpm,rm->rp", ledger.month_peak_w, months)
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
-    parts = [_taken(every.booked, world, rates, every.capped), _taken(every.idle, world, rates)]
+    parts = [
+        _taken(every.booked, world, rates, every.capped),
+        _taken(every.idle, world, rates, every.idle_off),
+    ]
     if world.services:
         parts.append(_taken(every.served, world, rates))
     kwh = sum(part["energy_kwh"] for part in parts) @ of_site
     with np.errstate(all="ignore"):
-        return _floats(np.where(kwh > 0, rates * peak_w * ledger.wall_s[:, None] / kwh, 0.0))
+        return _floats(np.where(kwh > 0, charge / kwh, 0.0))
 
 
 def _mean_weights(world: World, weight: str) -> FloatArray:
@@ -524,12 +584,17 @@ def _in_training(served_chip_s: FloatArray) -> FloatArray:
 
 
 def _taken(
-    booked: Booked, world: World, demand: FloatArray, capped: Booked | None = None
+    booked: Booked,
+    world: World,
+    demand: FloatArray,
+    capped: Booked | None = None,
+    sent_bytes: FloatArray | float = 0.0,
 ) -> dict[str, FloatArray]:
     """Return what chip-seconds take on each pool, by `MEASURES`; shapes (n_runs, n_pools).
 
     What a power cap took away is taken off; of it only what follows from power counts. `demand` is
-    the charge for the highest draw per energy. [currency/kWh]
+    the charge for the highest draw per energy. [currency/kWh] Beside chip-seconds, `sent_bytes`
+    leave the sites of pools.
     """
 
     def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
@@ -547,8 +612,14 @@ def _taken(
             found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
+        for of in ENERGIES:  # less than idle where nodes are switched off
+            floor = f"energy_{of}floor_kwh"
+            found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
         found["demand_usd"] = found["energy_kwh"] * demand
-        known = [np.nan_to_num(found[f"{line}_usd"]) for line in ("demand", "rent", "purchase")]
+        sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]
+        found["sent_usd"] = np.zeros(found["chip_h"].shape) + sent_rates * sent_bytes
+        more = ("demand", "rent", "purchase", "building", "sent")
+        known = [np.nan_to_num(found[f"{line}_usd"]) for line in more]
         found["cost_usd"] = found["electricity_usd"] + sum(known)
     return {name: found[name] for name in MEASURES}
 
@@ -584,13 +655,16 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
 def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return what a chip-second adds to each measure that no cap takes from; as `_power_rates`."""
     ones = np.ones((len(world.pools), len(PHASES)))
+    most_it_w = ones * power["energy_it_kwh"].max(axis=1, keepdims=True) * KWH_J
     return {
         "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
         "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
+        "building_usd": most_it_w * _where_any([p.building_money_per_w_s for p in world.pools]),
         "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
         **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
         "chip_h": ones / HOUR_S,
         "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
+        "repair_chip_h": ones * (np.arange(len(PHASES)) == REPAIR) / HOUR_S,
     }
 
 
@@ -772,7 +846,6 @@ _OF_RUN: dict[str, Measure] = {
     "n_node_repairs": _count("repairs"),
     "n_retired": _count("retired"),
     "wall_days": lambda of: of.ledger.wall_s / DAY_S,
-    "repair_chip_h": lambda of: of.ledger.chip_s[..., REPAIR].sum(axis=(1, 2)) / HOUR_S,
 }
 """Of a whole run."""
 

@@ -338,6 +338,11 @@ QUANTITIES = _table(
         "What chips that services hold would draw idle in the same time.", 4,
     ),
     Quantity(
+        "energy_battery_kwh", "kWh", "Energy lost in batteries", "电池损耗",
+        "What batteries take less what they give back in the run: what is lost in them, and what "
+        "is still in them at its end. Part of the energy of the site.", 4,
+    ),
+    Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
         "Energy of nodes and network to the end of the window, without cooling and power "
         "delivery.", 4,
@@ -368,8 +373,9 @@ QUANTITIES = _table(
     ),
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
-        "Electricity, the charge for the highest demand, rent and purchase of chips, as far as "
-        "each is given, to the end of the window; with chips it is called the cost of both.", 4,
+        "Electricity, the charge for the highest demand, rent and purchase of chips, buildings and "
+        "data between sites, as far as each is given, to the end of the window; with chips it is "
+        "called the cost of both.", 4,
     )),
     *_money(Quantity(
         "cost_jobs_usd", "USD", "Electricity bill of jobs", "作业电费",
@@ -385,9 +391,9 @@ QUANTITIES = _table(
     )),
     *_money(Quantity(
         "demand_usd", "USD", "Demand charge", "需量电费",
-        "Highest draw of the run times the charge of the site for a month, for as many months of "
-        "730 h as the run lasts, shared by energy; after a run that of a steady draw. None where "
-        "no charge is given.", 4,
+        "Highest draw of the site in each calendar month times its charge, for the part of the "
+        "month that the run covers, shared by energy; after a run that of a steady draw. None "
+        "where no charge is given.", 4,
     )),
     *_money(Quantity(
         "rent_usd", "USD", "Rent of chips", "芯片租金",
@@ -402,6 +408,16 @@ QUANTITIES = _table(
         "purchase_usd", "USD", "Purchase of chips", "芯片购置分摊",
         "Chip time times the price of a chip over its life, spares and idle chips included, to the "
         "end of the window; none where no purchase is given.", 4,
+    )),
+    *_money(Quantity(
+        "building_usd", "USD", "Buildings", "建筑与机电分摊",
+        "Chip time times the price of the building for what a chip draws at most, over its life, "
+        "spares and idle chips included, to the end of the window; none where it is not given.", 4,
+    )),
+    *_money(Quantity(
+        "sent_usd", "USD", "Data between sites", "站点间传输费",
+        "Data, states and gradients of jobs that leave a site times its price; none where no price "
+        "is given.", 4,
     )),
     Quantity(
         "carbon_kg", "kg CO2e", "Carbon", "碳排放",
@@ -572,7 +588,11 @@ QUANTITIES = _table(
         "idle", "Idle", "空闲",
         "Chip time of healthy chips that no job holds, to the end of the window.",
     ),
-    _chip_h("repair", "In repair", "维修", "Chip time of nodes in repair."),
+    _chip_h(
+        "repair", "In repair", "维修",
+        "Chip time of nodes in repair, to the end of the window: those in repair when the run ends "
+        "are taken to stay there.",
+    ),
 )  # fmt: skip
 """What is reported per case and run, in the order of the columns."""
 

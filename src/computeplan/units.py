@@ -87,6 +87,9 @@ _NAMES = {
     "node": "a number of nodes",
     "chip": "a number of chips",
     "node*s": "node-time",
+    "km": "a length",
+    "USD/B": "a price of data in USD",
+    "CNY/B": "a price of data in CNY",
 }
 
 

@@ -84,15 +84,27 @@ def test_a_limit_below_what_is_idle_is_refused():
     assert "6 h into the run" in problem_of(power_limit="90 kW", varies={"power_limit": low})
 
 
-def test_a_job_that_could_never_start_is_refused():
+def test_hours_without_power_need_a_battery_or_jobs_that_pause():
+    """Nights of a solar park; a limit that is always too low, and services, are still refused."""
+    sun = {"power_limit": "90 kW", "varies": {"power_limit": [{"hours": [[0, 8]], "factor": 0}]}}
+    said = problem_of(**sun)
+    assert "is 0 MW 0 h into the run, and idle nodes alone draw" in said
+    assert "write over_limit: pause, or a battery" in said
+    for how in ({"over_limit": "pause"}, {"battery": BATTERY}):
+        assert len(world_of(**sun, **how).limits) == 1
+        assert "idle nodes alone draw" in problem_of(power_limit="1 kW", **how)
+
+
+@pytest.mark.parametrize("yields", ["shrink", "pause"])
+def test_a_job_that_could_never_start_is_refused(yields):
     """8 nodes at full power beside 2 idle ones, or slower."""
     limit_w = ten_nodes_w(IDLE) + 0.79 * (ten_nodes_w(TRAIN) - ten_nodes_w(IDLE))
-    said = problem_of(power_limit=f"{limit_w} W", over_limit="pause")
-    assert "sites.s.over_limit: pause: job j draws" in said
+    said = problem_of(power_limit=f"{limit_w} W", over_limit=yields)
+    assert f"sites.s.over_limit: {yields}: job j draws" in said
     assert "Write over_limit: slow" in said
     assert world_of(power_limit=f"{limit_w} W").limits
     more_w = limit_w + 0.02 * ten_nodes_w(TRAIN)
-    assert world_of(power_limit=f"{more_w} W", over_limit="pause").limits
+    assert world_of(power_limit=f"{more_w} W", over_limit=yields).limits
 
 
 @pytest.mark.parametrize(
@@ -104,9 +116,14 @@ def test_a_job_that_could_never_start_is_refused():
         ({"power_limit": 20}, "write it like '20 MW'"),
         ({"power_limit": "20 MWh"}, "20 MWh"),
         ({"power_cap": "20 MW"}, "write power_limit: 20 MW"),
-        ({"power_limit": "1 MW", "over_limit": "stop"}, "'slow' or 'pause'"),
+        ({"power_limit": "1 MW", "over_limit": "stop"}, "'slow', 'shrink' or 'pause'"),
         ({"power_limit": "1 MW", "battery": {"energy": "1 MWh", "power": "1 MW"}}, "efficiency"),
         ({"power_limit": "1 MW", "battery": {"capacity": "1 MWh"}}, "write energy: 40 MWh"),
+        (
+            {"power_limit": "1 MW", "battery": {**BATTERY, "energy": "1e300 kWh"}},
+            "must be at most 1 TWh, got '1e300 kWh': is the unit right?",
+        ),
+        ({"power_limit": "1 MW", "battery": {**BATTERY, "power": "1e30 W"}}, "at most 10 TW"),
         ({"varies": {"power_limit": [{"factor": 0.5}]}}, "there is no power_limit that could vary"),
     ],
 )  # fmt: skip
@@ -114,8 +131,9 @@ def test_what_is_no_limit_is_refused(site, said):
     assert said in problem_of(**site)
 
 
-def test_who_pauses_must_say_how_it_saves():
-    said = problem_of(job={"checkpoint": None}, power_limit="70 kW", over_limit="pause")
+@pytest.mark.parametrize("yields", ["shrink", "pause"])
+def test_who_pauses_must_say_how_it_saves(yields):
+    said = problem_of(job={"checkpoint": None}, power_limit="70 kW", over_limit=yields)
     assert "jobs.j: checkpoint is missing" in said
 
 

@@ -307,6 +307,18 @@ def test_files_are_read_without_trust(tmp_path, text, said):
     assert any(said in one for one in problems)
 
 
+def test_a_row_that_cannot_be_read_makes_no_second_one_wrong(tmp_path):
+    text = "hour,CNY/kWh\n0,x\n1,2\n2,3\n"
+    (problem,) = refused(scenario(varies={"price": "p.csv"}), tmp_path, text)
+    assert "line 2: CNY/kWh must be a number" in problem
+
+
+def test_a_series_has_rows_for_a_year_by_the_minute(tmp_path):
+    rows = "".join(f"{i / 3600:.6f},1\n" for i in range(600_001))
+    (problem,) = refused(scenario(varies={"price": "p.csv"}), tmp_path, "hour,CNY/kWh\n" + rows)
+    assert "line 600002: has more than 600,000 rows" in problem
+
+
 def test_a_file_in_another_currency_needs_a_rate(tmp_path):
     data = scenario(price="0.5 CNY/kWh", varies={"price": "p.csv"})
     (problem,) = refused(data, tmp_path, "hour,USD/kWh\n0,0.1\n1,0.2\n")

@@ -20,13 +20,13 @@ from computeplan.ledger import IDLE, LOST, RESTART, SAVE, TRAIN
 from computeplan.metrics import by_site, measure
 from computeplan.scheduling.decision import Decision
 from computeplan.scheduling.policies.queueing import first_fit
-from computeplan.scheduling.registry import may_cap
+from computeplan.scheduling.registry import may
 from computeplan.world.signals import Signal
 
 HOUR_S = 3600.0
 
 
-@may_cap
+@may("cap")
 @dataclass(frozen=True)
 class Capped:
     """First fit, with caps as shares of what all nodes of a pool draw, each from a time on. [s]"""
@@ -260,7 +260,7 @@ def test_caps_of_chips_say_nothing_of_watts_that_hold_the_host():
 class Once:
     """Says its cap the first time it is asked, and never again."""
 
-    may_cap = True
+    may = frozenset({"cap"})
 
     def __call__(self, view):
         cap_w = {} if view.memory else {0: float(2 * view.pools.train_w[0])}
@@ -435,21 +435,21 @@ def test_whatever_the_caps_are_books_and_power_add_up(jobs, run, shares):
     ],
 )
 def test_a_cap_that_is_none_is_refused(cap_w, said):
-    policy = may_cap(lambda view: first_fit(view)._replace(cap_w=cap_w))
+    policy = may("cap")(lambda view: first_fit(view)._replace(cap_w=cap_w))
     with pytest.raises(ComputePlanError, match=said):
         event.play(replace(world_of([(0, 4, 9)]), decide=policy), 0, 0, 1)
 
 
 def test_a_policy_that_may_cap_says_so():
     world = replace(world_of([(0, 4, 9)]), decide=lambda _view: Decision(cap_w={0: 1e3}))
-    with pytest.raises(ComputePlanError, match=r"pool p and does not say .*registry\.may_cap"):
+    with pytest.raises(ComputePlanError, match=r"pool p and does not say .*registry\.may\(.cap.\)"):
         event.play(world, 0, 0, 1)
 
 
 def test_a_pool_of_unknown_power_has_no_cap():
     world = world_of([(0, 4, 9)], (0.0, {0: 0.5}))
     pool = replace(world.pools[0], chip_w=np.full_like(world.pools[0].chip_w, math.nan))
-    policy = may_cap(lambda view: first_fit(view)._replace(cap_w={0: 1e3}))
+    policy = may("cap")(lambda view: first_fit(view)._replace(cap_w={0: 1e3}))
     with pytest.raises(ComputePlanError, match="whose power is not known"):
         event.play(replace(world, pools=(pool,), decide=policy), 0, 0, 1)
 

@@ -15,15 +15,23 @@ import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.ledger import IDLE, SAVE, TRAIN
+from computeplan.metrics import by_site
 from computeplan.results.power_series import power_of
+from computeplan.results.window import counted_to
+from computeplan.scheduling.policies.queueing import most_headroom
 from computeplan.world.limits import Battery, PowerLimit
 from computeplan.world.signals import Signal
 
 FLAT = Signal(np.zeros(1), np.ones(1))
 
 
-def world_of(jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=(), elastic=None):
-    """Return a pool of nodes of one chip and jobs (arrival, nodes, work) [s], without a limit."""
+def world_of(
+    jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=(), rigid=(), policy="fifo"
+):
+    """Return a pool of nodes of one chip and jobs (arrival, nodes, work) [s], without a limit.
+
+    Where they save, all are elastic down to one node, but for those that are rigid.
+    """
     pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": n_nodes, "power": NODE}
     data = {
         "computeplan": 1,
@@ -37,13 +45,19 @@ def world_of(jobs, n_nodes=4, saves=None, faults=None, horizon=None, priorities=
                 "train_for": f"{work} s",
                 "checkpoint": saves or {"every": "never"},
                 **({"priority": priorities[i]} if priorities else {}),
-                **({"elastic": elastic} if elastic else {}),
+                **elastic(nodes, i not in rigid and saves is not None and "stall" in saves),
             }
             for i, (arrival, nodes, work) in enumerate(jobs)
         },
+        "policy": policy,
         **({"simulate": {"horizon": horizon}} if horizon else {}),
     }
     return compile_world(cp.load(data))
+
+
+def elastic(n_nodes, can):
+    """Return the keys of a job that can do with one node, or of one that cannot."""
+    return {"elastic": {"replicas": n_nodes, "least": 1, "resize": "20 s"}} if can else {}
 
 
 def full_w(world, pool=0):
@@ -111,7 +125,8 @@ def test_speed_follows_the_steps_of_a_limit():
 
 def test_who_pauses_saves_and_comes_back():
     """Two jobs of 2 nodes; in the second hour there is power for one: the other saves, 5 s."""
-    world = world_of([(0, 2, 9000)] * 2, saves={"every": "1 d", "stall": "5 s"}, priorities=(1, 2))
+    saves = {"every": "1 d", "stall": "5 s"}
+    world = world_of([(0, 2, 9000)] * 2, saves=saves, priorities=(1, 2), rigid=(0, 1))
     train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
     low = (2 * train_w + 2 * idle_w) / (4 * train_w)
     limit = PowerLimit("s", (0,), 4 * train_w, hourly(1, low, 1), "pause")
@@ -126,6 +141,62 @@ def test_who_pauses_saves_and_comes_back():
         2 * share * train_w + 2 * min(save_w, share * train_w)
     )
     assert series.total_w[2] == pytest.approx(2 * train_w + 2 * idle_w)
+
+
+def held_over_time(ledger, job):
+    """Return the nodes with which a job trained, one after another."""
+    spans = [s for s in ledger.spans if s.job == job and s.phase == TRAIN]
+    held = [s.n_chips for s in sorted(spans, key=lambda s: s.start_s)]
+    return [n for i, n in enumerate(held) if i == 0 or n != held[i - 1]]
+
+
+@pytest.mark.parametrize("yields", ["pause", "shrink"])
+def test_under_shrink_elastic_jobs_give_way_before_what_must_leave(yields):
+    """In the second hour there is power for 3 of 4 nodes: one of the elastic, or all of the rigid.
+
+    The elastic job has the higher priority. It saves for 5 s and has another size after 20 s; at
+    the end of the hour it has its node back, saves and resizes again, and saves at its end.
+    """
+    saves = {"every": "1 d", "stall": "5 s"}
+    world = world_of([(0, 2, 9000)] * 2, saves=saves, priorities=(2, 1), rigid=(1,))
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    low = (3 * train_w + idle_w) / (4 * train_w)
+    limit = PowerLimit("s", (0,), 4 * train_w, hourly(1, low, 1), yields)
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    other_s = 9000 + 5 + 5 * (1 - low)  # who stays is slow until the save is complete
+    if yields == "pause":
+        assert ledger.counts["stays"][0].tolist() == [1, 2]
+        assert ledger.end_s[0].tolist() == pytest.approx([other_s, 2 * HOUR_S + 5400 + 5])
+        return
+    assert ledger.counts["stays"][0].tolist() == [1, 1]
+    assert held_over_time(ledger, 0) == [2, 1, 2]
+    left_s = 5400 - (HOUR_S - 25) / 2
+    wanted_s = [2 * HOUR_S + 25 + left_s + 5, other_s]
+    assert ledger.end_s[0].tolist() == pytest.approx(wanted_s)
+
+
+def test_the_least_priority_shrinks_first_and_what_cannot_shrink_leaves_last():
+    """Jobs of 4, 4, 4, 2 and 2 nodes; power for 16, 11, 4, 10 and 16 nodes, hour by hour.
+
+    For 11 the first two elastic ones shrink to 1 and 2, though the rigid ones are of the least
+    priority. For 4 all elastic ones are down to 1, and both rigid ones leave. For 10 these come
+    back before anybody grows; what is left goes to the elastic one that would give way last.
+    """
+    world = world_of(
+        [(0, 4, 9 * HOUR_S)] * 3 + [(0, 2, 9 * HOUR_S)] * 2, n_nodes=16, rigid=(3, 4),
+        saves={"every": "1 d", "stall": "5 s"}, priorities=(1, 2, 3, 0, 0),
+    )  # fmt: skip
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    powered = np.array([16, 11, 4, 10, 16])
+    signal = Signal(np.arange(5) * HOUR_S, powered * train_w + (16 - powered) * idle_w)
+    world = replace(world, limits=(PowerLimit("s", (0,), 1.0, signal, "shrink"),))
+    ledger, series = played(world)
+    check_limit(ledger, series, world.limits[0])
+    assert [held_over_time(ledger, job) for job in range(5)] == [
+        [4, 1, 4], [4, 2, 1, 4], [4, 1, 4], [2], [2],
+    ]  # fmt: skip
+    assert ledger.counts["stays"][0].tolist() == [1, 1, 1, 2, 2]
 
 
 def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
@@ -146,12 +217,120 @@ def test_a_battery_bridges_what_is_lacking_as_long_as_it_lasts():
     )
 
 
+@pytest.mark.parametrize("left", [0.0, 0.5])
+def test_without_power_nodes_are_switched_off_and_jobs_wait(left):
+    """An hour without sun, or with half of what idle nodes draw, after half an hour of training.
+
+    The job saves, leaves, and comes back when the sun does. Nothing is drawn but what there is.
+    """
+    world = world_of([(0, 4, HOUR_S)], saves={"every": "1 h", "stall": "5 s"})
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    sun = Signal(np.array([0.0, 0.5, 1.5]) * HOUR_S, np.array([1.0, left * idle_w / train_w, 1.0]))
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "pause")
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    assert ledger.end_s[0, 0] == pytest.approx(2 * HOUR_S + 5)  # and the save of an hour's work
+    at = np.searchsorted(series.edges_s, HOUR_S) - 1
+    assert series.total_w[at] == pytest.approx(left * 4 * idle_w)
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    drawn_j = float(series.seconds @ series.total_w)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(drawn_j, rel=1e-9)
+    assert found["energy_floor_kwh"][0] <= found["energy_kwh"][0]
+
+
+def test_a_battery_that_is_empty_lets_jobs_stand_still():
+    """No sun for an hour: the battery gives all for half of it; then the job holds its nodes."""
+    world = world_of([(0, 4, 3 * HOUR_S)])
+    train_w = watts(world, TRAIN)
+    sun, battery = hourly(2.0, 0.0, 1.0), Battery(2 * train_w * HOUR_S, 4 * train_w, 1.0)
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "slow", battery)
+    ledger, series = played(replace(world, limits=(limit,)))
+    check_limit(ledger, series, limit)
+    assert ledger.end_s[0, 0] == pytest.approx(3.5 * HOUR_S, rel=1e-6)
+    at = np.searchsorted(series.edges_s, 1.75 * HOUR_S) - 1
+    assert series.total_w[at] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("is_hourly", [False, True])
+def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
+    """It takes at half a node for an hour, gives back 80 %, and is paid at the price of the time.
+
+    Charging costs half the price; while it gives, at the whole price and a third less carbon.
+    """
+    world = world_of([(HOUR_S, 4, 2 * HOUR_S)])
+    train_w = watts(world, TRAIN)
+    limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
+    pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, kg_per_j=0.4 / 3.6e6)
+    pool = replace(pool, demand_money_per_w_month=0.03)
+    price = hourly(0.5, 1.0) if is_hourly else hourly(1.0)
+    carbon = hourly(1.5, 1.0) if is_hourly else hourly(1.0)
+    pue = hourly(1.0, 1.0)
+    signals = {"energy": (pue,), "cost": (price,), "carbon": (carbon,)} if is_hourly else {}
+    world = replace(world, limits=(limit,), pools=(pool,), signals=signals)
+    ledger, series = played(world)
+    taken_kwh = 0.5 * train_w * HOUR_S / 3.6e6
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    assert found["energy_battery_kwh"][0] == pytest.approx(0.2 * taken_kwh)
+    nodes_kwh = found["energy_jobs_kwh"] + found["energy_idle_kwh"]
+    assert found["energy_kwh"][0] == pytest.approx(nodes_kwh[0] + 0.2 * taken_kwh)
+    from_outside_j = float(series.taken_w @ series.seconds)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
+    # nodes draw 4 in training, the site takes 3
+    assert ledger.month_peak_w[0, 0].tolist() == pytest.approx([3 * train_w])
+    assert series.taken_w.max() == pytest.approx(3 * train_w)
+    stored = by_site(ledger, world).batteries
+    paid = (0.5 - 0.8) if is_hourly else 0.2
+    assert stored["electricity_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    assert stored["cost_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
+    emitted = (1.5 - 0.8) if is_hourly else 0.2
+    assert stored["carbon_kg"][0, 0] == pytest.approx(0.4 * taken_kwh * emitted)
+
+
+def test_jobs_go_where_the_most_power_is_left():
+    """Site a has room for 3 nodes of 4, and for 1 from 1 h; b for 2; jobs of one node come in turn.
+
+    3 | 2: a; 2 | 2: a, which is the first; 1 | 2: b; and after 1 h -1 | 1: b, which is full then.
+    """
+    pool = {"chip": "nvidia/h100-sxm", "chips_per_node": 1, "chips": 4, "power": NODE}
+    job = {"chips": 1, "train_for": "5 h", "checkpoint": {"every": "never"}}
+    data = {
+        "computeplan": 1,
+        "name": "placed",
+        "sites": {site: {"pue": 1.25, "pools": {f"p{site}": pool}} for site in "ab"},
+        "jobs": {f"j{i}": job | {"arrival": f"{at} s"} for i, at in enumerate([0, 9, 18, 4000])},
+    }
+    free = compile_world(cp.load(data))
+    train_w, idle_w = watts(free, TRAIN), watts(free, IDLE)
+    rooms = (np.array([3, 1]), np.array([2, 2]))
+    limits = tuple(
+        PowerLimit(site, (p,), 1.0, Signal(np.arange(2) * HOUR_S, n * train_w + (4 - n) * idle_w),
+                   "slow")
+        for p, (site, n) in enumerate(zip("ab", rooms, strict=True))
+    )  # fmt: skip
+    seen = []
+
+    def policy(view):
+        seen.append((view.now_s, list(view.headroom_w)))
+        return most_headroom(view)
+
+    ledger = event.play(replace(free, limits=limits, decide=policy), 0, 0, 1, timeline=True)
+    check(ledger, replace(free, limits=limits))
+    more_w = train_w - idle_w
+    wanted = {0: (3, 2), 9: (2, 2), 18: (1, 2), 4000: (-1, 1)}
+    told = dict(reversed(seen))  # before anybody has started
+    for at, (a, b) in wanted.items():
+        assert told[at] == pytest.approx([a * more_w, b * more_w]), at
+    where = {s.job: s.pool for s in ledger.spans if s.phase == TRAIN}
+    assert where == {0: 0, 1: 0, 2: 1, 3: 1}
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 sizes = st.lists(
     st.tuples(st.integers(0, 9000), st.integers(1, 4), st.integers(1, 9000)), min_size=1, max_size=6
 )
 runs = st.sampled_from([({"every": "never"}, {}), (SAVES, {}), (SAVES, {"f": FAULT})])
+policies = st.sampled_from(["fifo", "fifo-backfill", "elastic-fifo"])
 steps = st.lists(st.floats(0.02, 1.3), min_size=1, max_size=8)
 batteries = st.one_of(
     st.none(), st.builds(Battery, st.floats(1e4, 1e8), st.floats(50.0, 5e3), st.floats(0.3, 1.0))
@@ -170,6 +349,7 @@ def check_limit(ledger, series, limit):
     """Check that what is taken from outside is never above the limit, at any moment."""
     begins_s = series.edges_s[:-1]
     most_w = limit.limit_w * limit.over_time.at(begins_s)
+    assert series.limit_w.tolist() == most_w.tolist()
     assert (series.taken_w <= most_w * (1 + 1e-9)).all()
     cuts_s = limit.over_time.steps_s(0.0, float(ledger.wall_s[0]))
     at = np.searchsorted(series.edges_s, cuts_s, side="right") - 1
@@ -178,14 +358,24 @@ def check_limit(ledger, series, limit):
 
 @given(
     jobs=sizes, run=runs, fracs=steps, repeats=st.booleans(), battery=batteries,
-    yields=st.sampled_from(["slow", "pause"]),
+    yields=st.sampled_from(["slow", "shrink", "pause"]), policy=policies, n_dark=st.integers(0, 3),
+    left_frac=st.sampled_from([0.0, 0.3, 1.0]),
 )  # fmt: skip
-def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeats, battery, yields):
+def test_a_limit_is_never_exceeded_and_all_work_is_done(
+    jobs, run, fracs, repeats, battery, yields, policy, n_dark, left_frac
+):
     saves, faults = run
-    world = world_of(jobs, saves=saves, faults=faults)
-    if yields == "pause":  # else a job may never start
+    world = world_of(jobs, saves=saves, faults=faults, policy=policy)
+    if yields != "slow":  # else a job may never start
         fracs = [*fracs, 1.05]
     signal = over_time(world, fracs, repeats)
+    if yields != "slow" or battery is not None:  # then there may be less than idle nodes draw
+        dark_w = np.where(
+            np.arange(len(fracs)) % 3 == n_dark, left_frac * world.draw_w([0]), np.inf
+        )
+        watts_w = np.minimum(signal.values_frac, dark_w)
+        watts_w[-1] = signal.values_frac[-1]
+        signal = replace(signal, values_frac=watts_w)
     limit = PowerLimit("s", (0,), 1.0, signal, yields, battery)
     world = replace(world, limits=(limit,))
     ledger, series = played(world)
@@ -198,23 +388,28 @@ def test_a_limit_is_never_exceeded_and_all_work_is_done(jobs, run, fracs, repeat
         assert -1e-6 <= left_j <= battery.energy_j * (1 + 1e-9)
         outside_j = float(series.seconds @ series.taken_w)
         assert outside_j == pytest.approx(series.energy_j.sum() + taken_j - given_j, rel=1e-9)
+        found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+        assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(outside_j, rel=1e-9)
 
 
-@given(jobs=sizes, run=runs, more=st.floats(1e-9, 2.0))
-def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more):
+@given(
+    jobs=sizes, run=runs, more=st.floats(1e-9, 2.0),
+    yields=st.sampled_from(["slow", "shrink", "pause"]),
+)  # fmt: skip
+def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more, yields):
     saves, faults = run
     world = world_of(jobs, saves=saves, faults=faults)
     free = event.play(world, 3, 0, 2)
     limit_w = float(free.peak_w.max()) * (1 + more)
     signal = Signal(np.array([0.0, 500.0]), np.array([1.0, 1.5]), 1000.0)
-    above = replace(world, limits=(PowerLimit("s", (0,), limit_w, signal, "slow"),))
+    above = replace(world, limits=(PowerLimit("s", (0,), limit_w, signal, yields),))
     other = event.play(above, 3, 0, 2)
     for name in ("booked", "job_s", "kept_frac", "first_start_s", "end_s", "peak_w", "wall_s"):
         assert getattr(free, name).tobytes() == getattr(other, name).tobytes(), name
     assert free.waiting_idle_chip_s.tobytes() == other.waiting_idle_chip_s.tobytes()
 
 
-@given(combined(), steps, st.sampled_from(["slow", "pause"]), batteries)
+@given(combined(), steps, st.sampled_from(["slow", "shrink", "pause"]), batteries)
 def test_a_limit_is_held_to_whatever_meets(data, fracs, yields, battery):
     world = compile_world(cp.load(data))
     pools = tuple(range(len(world.pools)))
@@ -314,8 +509,7 @@ def test_elastic_jobs_give_back_what_they_can_do_without_before_any_leaves():
     ledger, series = played(world)
     assert ledger.counts["stays"][0].tolist() == [1, 1]
     check_limit(ledger, series, world.limits[0])
-    held = [s.n_chips for s in ledger.spans if s.job == 0 and s.phase == TRAIN]
-    assert list(dict.fromkeys(held)) == [3, 1, 2]  # 2 once the other has ended
+    assert held_over_time(ledger, 0) == [3, 1, 2]  # 2 once the other has ended
 
 
 def test_services_do_not_yield_and_jobs_make_room_for_them():

@@ -17,10 +17,12 @@ from computeplan.physics.mixed import (
     best_split,
     bytes_held,
     even_split,
+    fibre_s,
     hop_s,
     ideal_s,
     line_s,
     split_of,
+    summed_s,
 )
 
 FAST_AND_SLOW = np.array([1.0] * 4 + [0.5] * 4)
@@ -298,3 +300,17 @@ def test_replicas_that_are_pipelines_of_two_kinds():
 def test_says_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call()
+
+
+# Sums over parts
+
+
+def test_a_ring_sends_a_share_at_a_time():
+    """Three parts of 90 GB: 30 GB four times at 10 GB/s, and 1 ms before each."""
+    assert float(summed_s(Route(10e9, latency_s=1e-3), 90e9, 3)) == pytest.approx(4 * 3.001)
+    assert float(summed_s(Route(10e9, latency_s=1e-3), 90e9, 1)) == 0.0
+
+
+def test_light_in_a_fibre():
+    assert float(fibre_s(0.0)) == 0.0
+    assert float(fibre_s(204_358e3)) == pytest.approx(1.0, rel=1e-5)

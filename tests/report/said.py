@@ -69,6 +69,13 @@ NOTES = {
         }
     ],
     "mixed_across_sites": [{"job": "j", "sites": ("west", "east")}],
+    "mixed_over_uplink": [
+        {
+            "job": "j", "sites": ("west", "east"), "n_bytes": 280e9, "bytes_per_s": 50e9,
+            "latency_s": late, "wait_s": 5.6, "step_s": 20.0, "frac": 0.78,
+        }
+        for late in (0.0, 0.006)
+    ],
     "service_beyond_pools": [{"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64}],
     "chips_unused": [
         {

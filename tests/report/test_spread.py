@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.text import Text
 
 from computeplan.errors import ComputePlanError
@@ -153,7 +154,13 @@ def test_the_axes_stay_near_the_points_and_say_where_an_interval_is_cut(spread, 
     cases = {name: case([[t - spread, t], [t, t + spread]]) for name, t in (("a", 300), ("b", 310))}
     ax = Result("r", "", cases).plot.tradeoff()
     low, high = ax.get_xlim()
-    assert any("wide ones end at the edge" in text for text in texts(ax)) == is_cut
+    assert any("an arrow: it goes on beyond the edge" in text for text in texts(ax)) == is_cut
+    arrows = {
+        (line.get_marker(), float(line.get_xdata()[0]))
+        for line in ax.lines
+        if line.get_marker() in (CARETLEFT, CARETRIGHT)
+    }
+    assert arrows == ({(CARETLEFT, low), (CARETRIGHT, high)} if is_cut else set())
     if is_cut:  # half the span of 10 h on either side
         assert (low, high) == pytest.approx((295, 315))
     else:

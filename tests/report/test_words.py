@@ -142,7 +142,7 @@ TERMS = """
     GPT-3 Mixtral NODE_FAIL BOOT_FAIL FailedNode sacct torchtitan computeplan fault_factor faults
     Noto Sans CJK logits planned token s ms d h W kW MW J Wh kWh L USD CNY GiB p z M bf16 fp16 fp8
     summary.csv notes.md mix kg Mtoken Mitoken ktoken Kitoken
-    A B IT only currency horizon simulate.at_most
+    A B IT only currency horizon simulate.at_most mixed.distance Gbit ms
     JobID JobName D event_type sacctmgr show runawayjobs
 """
 A_WORD = re.compile(r"\b[A-Za-z](?:[\w.]*\w)?(?:-(?=[A-Z])\w+)*", re.ASCII)

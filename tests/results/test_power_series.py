@@ -16,7 +16,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.ledger import IDLE, PHASES, SAVE, TRAIN, Span
 from computeplan.metrics import by_site
-from computeplan.results.power_series import RAMPS_S, PowerSeries, power_of
+from computeplan.results.power_series import RAMPS_S, PowerSeries, power_of, together
 
 KWH_J = 3.6e6
 
@@ -149,3 +149,12 @@ def test_the_curve_reads_the_share_that_a_cap_leaves():
     (half,) = power_of(dataclasses.replace(ledger, spans=halved), world).values()
     held = np.arange(len(PHASES)) != IDLE
     np.testing.assert_allclose(half.energy_j[held], one.energy_j[held] / 2)
+
+
+def test_sites_together_have_the_sum_of_their_limits_if_each_has_one():
+    one = PowerSeries(np.array([0.0, 9.0]), np.ones((1, 1)), limit_w=np.array([5.0]))
+    edges_s, limits_w = np.array([0.0, 4.0, 9.0]), np.array([2.0, 3.0])
+    other = PowerSeries(edges_s, np.ones((2, 1)), limit_w=limits_w)
+    assert together([one, other]).limit_w.tolist() == [7.0, 8.0]
+    free = PowerSeries(edges_s, np.ones((2, 1)))
+    assert together([one, free]).limit_w is None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from places import THREE_CHIPS
 
 import computeplan as cp
+from computeplan.quantities import PHASES
 from computeplan.results.cases import in_one_window
 from computeplan.results.window import MEASURES, BySite, counted_to
 
@@ -127,3 +128,45 @@ def test_differences_are_those_of_the_table(one_cloud):
         for quantity in ("energy_kwh", "cost_usd", "carbon_kg", "energy_idle_kwh"):
             mean = (cases[name].values[quantity] - cases["silo"].values[quantity]).mean()
             assert found[quantity].mean == pytest.approx(mean, rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["batch", "event"])
+def test_chip_hours_of_all_phases_are_those_of_all_chips_to_the_end_of_the_window(engine):
+    """Half a job is done first, with some of 12 nodes in repair: they stay there in the window."""
+    scenario = cp.load(
+        {
+            "computeplan": 1,
+            "name": "sums",
+            "sites": {
+                "s": {
+                    "pue": 1.2,
+                    "pools": {"p": {"chip": "nvidia/h100-sxm", "chips": 80, "spares": "2 nodes"}},
+                }
+            },
+            "faults": {
+                "f": {
+                    "mtbf": "5 d", "per": "node", "takes": "node", "restart": "10 min",
+                    "repair": "2 d",
+                }
+            },
+            "jobs": {
+                "j": {
+                    "chips": 64, "train_for": "8 d",
+                    "checkpoint": {"every": "1 h", "stall": "1 min"},
+                }
+            },
+            "cases": {"whole": {}, "half": {"jobs.j.train_for": "4 d"}},
+            "simulate": {"runs": 8, "seed": 3, "engine": engine},
+        }
+    )  # fmt: skip
+    result = cp.run(scenario)
+    half, whole = (result.cases[name].values for name in ("half", "whole"))
+    assert (half["wall_days"] < half["window_days"]).all()
+    for values in (half, whole):
+        total = sum(values[f"{phase}_chip_h"] for phase in PHASES)
+        np.testing.assert_allclose(total, 96 * 24 * values["window_days"], rtol=1e-9)
+    in_repair = result.cases["half"].by_site.idle_per_day["repair_chip_h"].sum(axis=1)
+    assert in_repair.any()  # or nothing is shown
+    rest_days = half["window_days"] - half["wall_days"]
+    until_end = result.cases["half"].by_site.idle["repair_chip_h"].sum(axis=1)
+    np.testing.assert_allclose(half["repair_chip_h"], until_end + in_repair * rest_days)

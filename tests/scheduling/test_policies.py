@@ -15,7 +15,7 @@ from views import placed, view
 from computeplan.scheduling import registry
 from computeplan.scheduling.policies import mixed, preempting, queueing
 from computeplan.scheduling.profile import Profile
-from computeplan.scheduling.registry import load_policy, needs_of, policy_names, starves
+from computeplan.scheduling.registry import ABILITIES, can, load_policy, may, needs_of, policy_names
 from computeplan.scheduling.view import Mixing
 
 BY_NAME = {
@@ -29,6 +29,7 @@ BY_NAME = {
     "least-carbon": queueing.least_carbon,
     "least-cost": queueing.least_cost,
     "least-water": queueing.least_water,
+    "most-headroom": queueing.most_headroom,
     "shortest-first": queueing.shortest_first,
     "mixed-fifo": mixed.mixed_fifo,
     "shortest-remaining": preempting.ShortestRemaining(),
@@ -414,6 +415,40 @@ def test_least_water_counts_the_water_of_the_site():
     assert starts("least-energy", seen) == [(0, 0)]
 
 
+# -- by power --------------------------------------------------------------------------------------
+
+
+def with_headroom(headroom_w, n_jobs, free=(4, 4, 4), site=(0, 1, 1)):
+    """Return a view of jobs of 2 nodes, which take 10, 10 and 5 W each on three pools."""
+    job = {"nodes": [2, 2, 2], "wall": [30.0, 20.0, 10.0]}
+    seen = view(list(free), [job] * n_jobs, site=site, held_w=np.array([10.0, 10.0, 5.0]))
+    seen.headroom_w[:] = headroom_w
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("headroom_w", "wanted"),
+    [
+        ([51.0, 50.0, 50.0], [0, 2, 2]),  # 51, then 31 against 50, then 31 against 40
+        ([50.0, 50.0, 50.0], [2, 0, 2]),  # the faster of equals takes 10; then 40 against 50
+        ([-9.0, -1.0, -1.0], [2, 0, 2]),  # -1, then -11 against -9, then -11 against -29
+        ([math.inf, 9.0, 9.0], [0, 0, 2]),  # no limit is the most, as long as there are nodes
+        ([math.inf] * 3, [2, 2, 1]),  # as fifo
+    ],
+)
+def test_each_goes_where_the_most_power_is_left(headroom_w, wanted):
+    assert [pool for _, pool in starts("most-headroom", with_headroom(headroom_w, 3))] == wanted
+
+
+def test_who_fits_nowhere_blocks_whoever_has_power():
+    assert starts("most-headroom", with_headroom([9.0] * 3, 3, free=(2, 1, 1))) == [(0, 0)]
+
+
+@given(seen=views)
+def test_without_limits_the_most_power_is_the_order_of_arrival(seen):
+    assert placed(queueing.most_headroom(seen)) == placed(queueing.fifo(seen))
+
+
 # -- shortest-first ------------------------------------------------------------------------------
 
 
@@ -547,10 +582,35 @@ def test_what_policies_need_and_who_may_starve():
     assert needs_of("silo") == {"home"}
     assert needs_of("least-energy") == {"watts"}
     assert needs_of("fifo-backfill") == frozenset()
-    assert starves("first-fit")
-    assert starves("shortest-remaining")
-    assert not starves("fifo-backfill")
+    assert can(load_policy("first-fit"), "starve")
+    assert can(load_policy("shortest-remaining"), "starve")
+    assert not can(load_policy("fifo-backfill"), "starve")
     assert needs_of("no-such-policy") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "wanted"),
+    [
+        ("fifo", {}, set()),
+        ("first-fit", {}, {"starve"}),
+        ("mixed-fifo", {}, {"mix"}),
+        ("green-hours", {}, {"starve", "pause"}),
+        ("green-hours", {"slow_to": 0.5}, {"starve", "cap"}),
+        ("least-energy-shares", {}, set()),
+        ("least-energy-shares", {"cap_w": 1e6}, {"cap"}),
+    ],
+)
+def test_what_a_policy_may_do_follows_from_its_settings_too(name, settings, wanted):
+    policy = load_policy(name, settings)
+    assert {ability for ability in ABILITIES if can(policy, ability)} == wanted
+
+
+def test_an_ability_that_there_is_not_is_refused():
+    for ask in (lambda: may("fly"), lambda: can(queueing.fifo, "fly")):
+        with pytest.raises(
+            ValueError, match="no ability 'fly'; abilities: starve, cap, mix, pause"
+        ):
+            ask()
 
 
 def test_a_policy_with_settings_comes_with_its_own():

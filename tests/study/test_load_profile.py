@@ -43,11 +43,14 @@ def result():
 def test_power_is_that_of_the_energy_in_the_books(result):
     (case,) = result.cases.values()
     assert set(case.power) == {"a", "b"}
-    total_j = sum(float(one.energy_j.sum()) for one in case.power.values())
+    total_j = sum(float(one.seconds @ one.taken_w) for one in case.power.values())
+    assert case.values["energy_battery_kwh"][0] > 0
     assert total_j == pytest.approx(case.values["energy_kwh"][0] * 3.6e6, rel=1e-9)
     assert case.power["a"].taken_w.max() <= 30e3 * (1 + 1e-9)
     assert case.power["a"].total_w.max() > 30e3
     assert case.power["b"].battery_w is None
+    assert set(case.power["a"].limit_w) == {30e3}
+    assert case.power["b"].limit_w is None
 
 
 @pytest.mark.parametrize("engine", ["batch", "event"])
@@ -68,7 +71,35 @@ def test_a_saved_result_has_its_power_again(result, tmp_path):
         assert one.edges_s.tobytes() == other.edges_s.tobytes()
         assert one.watts.tobytes() == other.watts.tobytes()
         assert (one.battery_w is None) == (other.battery_w is None)
-    assert case.power["a"].battery_w.tobytes() == again.power["a"].battery_w.tobytes()
+        assert (one.limit_w is None) == (other.limit_w is None)
+    for name in ("battery_w", "limit_w"):
+        one, other = (getattr(of.power["a"], name) for of in (case, again))
+        assert one.tobytes() == other.tobytes()
+
+
+def test_power_kept_before_there_were_limits_is_read(result, tmp_path):
+    save_result(result, tmp_path / "r")
+    path = tmp_path / "r" / "power.csv"
+    rows = [line.rsplit(",", 1)[0] for line in path.read_text("utf-8").splitlines()]
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    (case,) = load_result(tmp_path / "r").cases.values()
+    assert case.power["a"].limit_w is None
+    assert case.power["a"].battery_w is not None
+
+
+@pytest.mark.parametrize(("site", "lines"), [("a", 2), ("b", 0), (None, 1)])
+def test_the_figure_draws_the_limit_where_all_that_is_drawn_has_one(result, site, lines):
+    """Of the site with a battery what it takes, and its limit, flat at 30 kW; none of both sites.
+
+    Of both together what they take is drawn, as a battery is among them.
+    """
+    ax = result.plot.power(site=site)
+    found = {p.get_label(): p.get_data() for p in ax.patches if not p.get_fill()}
+    assert len(found) == lines
+    assert ("Power limit" in found) == (site == "a")
+    if site == "a":
+        assert set(found["Power limit"].values) == {30.0}
+        assert (found["Taken from outside"].values <= 30.0 * (1 + 1e-9)).all()
 
 
 def test_a_profile_holds_the_energy_in_steps(result, tmp_path):

@@ -157,3 +157,49 @@ def test_words():
     assert "order by cost: it survives" in text
     assert "xinjiang < guangdong (100 %)" in text
     assert np.isfinite(notes["ranking_asked", "cost"].values["neighbours"][0][2])
+
+
+def bought(**pool):
+    """At two places of China: 16 chips of 1 kW for a day."""
+    data = scenario(places("guangdong", "xinjiang"))
+    here = data["sites"]["here"]
+    here["pools"]["a"] = {**here["pools"]["a"], **pool}
+    del here["pools"]["a"]["rent"]
+    here |= {"building": "usual", "building_life": "20 years"}
+    return {**data, "exchange": "7 CNY/USD"}
+
+
+def test_purchase_building_and_embodied_carbon_have_bars():
+    """The middle of 20,000 to 30,000 USD over a year; 3 to 7 USD/W over 20; 0.010 to 0.015 kg."""
+    price = {"low": "20000 USD", "high": "30000 USD"}
+    pool = {"purchase": {"price": price, "life": "1 year"}, "embodied": "estimate"}
+    result, notes = notes_of(bought(**pool))
+    facts = dict(result.cases["guangdong"].facts["site_ranges"].items)["accounts"]
+    by_account = {one[0]: one for one in facts}
+    bars_of = {what: (low, high) for what, _, low, high in by_account["cost"][4]}
+    cost = by_account["cost"][1]
+    purchase, building = 16 * 25_000 * 7 / 365.25, 16e3 * 5 * 7 / (20 * 365.25)
+    assert bars_of["purchase"] == pytest.approx((cost - 0.2 * purchase, cost + 0.2 * purchase))
+    assert bars_of["building"] == pytest.approx((cost - 0.4 * building, cost + 0.4 * building))
+    assert by_account["embodied"][1:4] == pytest.approx((384 * 0.013, 384 * 0.010, 384 * 0.015))
+    # What both have in common turns no order: the same chips, and a building of the same country.
+    (both,) = notes["ranking_asked", "cost"].values["neighbours"]
+    assert both[2:] == (1.0, True)
+    (alike,) = notes["ranking_beside", "embodied"].values["neighbours"]
+    assert alike[2:] == (0.5, True)
+
+
+def test_what_is_of_a_chip_counts_for_its_pools_alone():
+    """Two pools of one site: each purchase has its own range, and moves its own part."""
+    data = bought(purchase={"price": {"low": "1 CNY", "high": "3 CNY"}, "life": "1 d"})
+    pools = data["sites"]["here"]["pools"]
+    pools["b"] = {
+        **pools["a"],
+        "chip": "nvidia/h800",
+        "purchase": {"price": {"low": "10 CNY", "high": "50 CNY"}, "life": "1 d"},
+    }
+    result, _ = notes_of(data)
+    facts = dict(result.cases["xinjiang"].facts["site_ranges"].items)["accounts"]
+    cost = next(one for one in facts if one[0] == "cost")
+    found = {place: high - low for what, place, low, high in cost[4] if what == "purchase"}
+    assert found == pytest.approx({"nvidia/h100-sxm": 16 * 2, "nvidia/h800": 16 * 40})

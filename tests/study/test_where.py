@@ -4,7 +4,9 @@ Of the sites nothing is written but a name. Energy, electricity by both tariffs 
 methods follow by hand from the draw (1 kW a chip), the time, and the figures of the documents.
 """
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +155,18 @@ def test_the_tariff_of_guangdong_is_printed_as_an_estimate(result):
     assert "an estimate, from 0.538 CNY/kWh to 0.698 CNY/kWh" in price
 
 
+def test_the_command_prints_it(call, tmp_path, monkeypatch):
+    """Of a site that is a name and its pools, in both languages."""
+    monkeypatch.chdir(tmp_path)
+    Path("where.yaml").write_text(json.dumps(data({"guangdong": {"pools": POOLS}})), "utf-8")
+    said = " ".join(call("run", "where.yaml", "--notes").split())
+    assert "0.608 CNY/kWh is that of guangdong" in said
+    assert "an estimate, from 0.538 CNY/kWh to 0.698 CNY/kWh" in said
+    in_chinese = "".join(call("run", "where.yaml", "--notes", "--lang", "zh").split())
+    assert "估计" in in_chinese
+    assert "0.538CNY/kWh～0.698CNY/kWh" in in_chinese
+
+
 def test_sites_by_name_alone_are_the_same(result):
     """Each site named as a place, in one scenario each."""
     for place in PLACES:
@@ -172,17 +186,25 @@ def test_green_power_by_contract_counts_in_the_market_only():
 
 
 def test_a_demand_charge_is_never_counted_twice():
-    """Of a steady draw: energy at its flat price, and 36.1 CNY/kW a month of 730 h beside it."""
+    """Of a steady draw: energy at its flat price, and 36.1 CNY/kW of each month beside it.
+
+    From 15 June: 16 of its 30 days, then the days of July and of the month after.
+    """
     site = {"place": "guangdong", "demand_charge": "posted", "pools": POOLS}
     found = cp.run(cp.load(data({"here": site}))).cases["where"].values
     kwh = found["energy_kwh"]
     assert found["electricity_cny"] == pytest.approx(kwh * 0.55, rel=1e-6)
-    assert found["demand_cny"] == pytest.approx(kwh * 36.1 / 730, rel=1e-6)
+    days = float(found["time_to_train_days"][0])
+    gone, months = 0.0, 0.0
+    for left, of_month in ((16, 30), (31, 31), (31, 31), (30, 30), (31, 31), (30, 30)):
+        months += min(max(days - gone, 0.0), left) / of_month
+        gone += left
+    assert days < gone
+    assert found["demand_cny"] == pytest.approx(kwh / (days * 24) * 36.1 * months, rel=1e-6)
     parts = found["electricity_cny"] + found["demand_cny"] + found["rent_cny"]
     assert found["cost_cny"] == pytest.approx(parts, rel=1e-12)
     hourly = {**site, "varies": {"price": "time-of-use"}}
     both = cp.run(cp.load(data({"here": hourly}))).cases["where"].values
-    days = float(both["time_to_train_days"][0])
     due = kwh * mean_over_run(days, guangdong)
     assert both["electricity_cny"] == pytest.approx(due, rel=2e-6)
     assert both["demand_cny"] == pytest.approx(found["demand_cny"], rel=1e-12)

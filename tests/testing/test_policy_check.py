@@ -10,7 +10,7 @@ import pytest
 from computeplan.scheduling.decision import NOTHING, Decision, Start
 from computeplan.scheduling.policies.capacity import Capacity
 from computeplan.scheduling.policies.shares import max_min_fairness
-from computeplan.scheduling.registry import may_cap
+from computeplan.scheduling.registry import may
 from computeplan.testing import PolicyError, check_policy
 
 
@@ -78,7 +78,7 @@ def moves(view):
     return Decision([] if view.stopping else fitting(view), memory=seen)
 
 
-@may_cap
+@may("cap")
 def capped(view):
     """Lets jobs of every pool draw half of what one node does, and the first for an hour only."""
     half_w = dict(enumerate((view.pools.train_w / 2).tolist()))
@@ -236,7 +236,7 @@ def gives_up_what_stopped(view):
 
 def caps(watts, pool=0):
     """Caps a pool."""
-    return may_cap(lambda view: Decision(fitting(view), cap_w={pool: watts}))
+    return may("cap")(lambda view: Decision(fitting(view), cap_w={pool: watts}))
 
 
 def caps_and_says_nothing(view):
@@ -285,7 +285,7 @@ def old_placements(view):
         (caps(-5.0), "caps pool 0 at -5.0 W"),
         (caps(math.nan), "caps pool 0 at nan W"),
         (caps(5.0, pool=9), "caps pool 9, which there is not"),
-        (caps_and_says_nothing, r"caps pool 0, and is not marked with registry\.may_cap"),
+        (caps_and_says_nothing, r"caps pool 0, and is not marked with registry\.may\(.cap.\)"),
         (old_placements, "returns list, not a Decision"),
     ],
 )
@@ -316,7 +316,7 @@ def test_jobs_are_slowed_down_to_caps():
     """A job of n nodes that may draw half of what one does takes 2 n times as long."""
     factors = []
 
-    @may_cap
+    @may("cap")
     def policy(view):
         for job, run in view.running.items() if len(view.work) == 1 else ():
             if view.now_s == run.start_s + 1:

@@ -37,6 +37,7 @@ from computeplan.physics.mixed import (
     even_split,
     hop_s,
     line_s,
+    summed_s,
 )
 from computeplan.physics.steptime.collectives import Fabric
 from computeplan.physics.steptime.layout import RECOMPUTE, Layout, Software
@@ -769,10 +770,10 @@ def _summed_s(asked: _Asked) -> float:
     n_bytes = max(part.software.grad_bytes for part in asked.parts)
     n_bytes *= n_parameters(asked.training.shape) / min(part.n_ranks for part in asked.parts)
     hops = [
-        float(hop_s(_route(asked, one, other), n_bytes))
+        float(summed_s(_route(asked, one, other), n_bytes, n))
         for one, other in itertools.combinations(asked.parts, 2)
     ]
-    return 2.0 * (n - 1) / n * max(hops)
+    return max(hops)
 
 
 def _of_shares(asked: _Asked, shares: _Shares) -> MixPrice:

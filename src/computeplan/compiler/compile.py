@@ -22,14 +22,17 @@ from computeplan.compiler.power import powered
 from computeplan.compiler.power_limits import limits_of
 from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
 from computeplan.compiler.services import services_of
+from computeplan.compiler.site_accounts import figures_of_chips
 from computeplan.compiler.site_signals import signals_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.scheduling.registry import load_policy
+from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.specs.chip_costs import purchase_price
 from computeplan.specs.jobs import Job as JobSpec
+from computeplan.specs.money import middle_of
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
 from computeplan.world.jobs import Job
@@ -98,12 +101,25 @@ def compile_world(scenario: Scenario) -> World:
         sharing=sharing,
         services=services,
         signals=signals,
-        site_figures={name: catalogue.site_figures.get(name, ()) for name in scenario.sites},
+        site_figures=_figures(scenario),
         at_most_s=math.inf if at_most is None else at_most,
+        begins_s=scenario.simulate.start or 0.0,
     )
     check_feasible(scenario, world)
     limits, of_limits = limits_of(scenario, world)
     return replace(world, limits=limits, notes=(*world.notes, *of_limits))
+
+
+def _figures(scenario: Scenario) -> dict[str, tuple[SiteFigure, ...]]:
+    """Return what each site takes from the catalogue, of its place and of its chips."""
+    catalogue = scenario.catalogue
+    return {
+        name: (
+            *catalogue.site_figures.get(name, ()),
+            *figures_of_chips(name, site, catalogue.chips),
+        )
+        for name, site in scenario.sites.items()
+    }
 
 
 def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
@@ -125,6 +141,8 @@ def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
             )
             pools.append(pool)
             notes += of_pool
+        if site.demand_charge is not None and scenario.simulate.start is None:
+            notes.append(note("start_assumed", key="simulate.start"))  # of the first month
     return pools, notes
 
 
@@ -179,7 +197,8 @@ def _rate(scenario: Scenario) -> list[Note]:
     chips = scenario.catalogue.chips
     prices += [purchase_price(pool.purchase, chips[pool.chip]) for pool in pools]
     for site in scenario.sites.values():
-        prices += [site.price, site.demand_charge]
+        prices += [site.price, site.demand_charge, middle_of(site.building)]
+        prices += [site.uplink.price if site.uplink else None]
     exchange = scenario.exchange
     if exchange is None or all(p is None or p.currency == scenario.currency for p in prices):
         return []

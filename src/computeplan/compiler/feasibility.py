@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import load_policy, mixes, needs_of, policy_names
+from computeplan.scheduling.registry import can, load_policy, needs_of, policy_names
 from computeplan.specs.scenario import Scenario
 from computeplan.units import DAY_S, YEAR_S
 from computeplan.world.jobs import Job
@@ -128,7 +128,7 @@ def _too_large(scenario: Scenario, world: World) -> Iterator[Problem]:
             wants = f"{spec.chips} chips" if spec.chips else "more chips"
             message = f"wants {wants}, but no pool has so many (chips: {have})"
             if spec.mixed:
-                able = [name for name in policy_names() if mixes(load_policy(name))]
+                able = [name for name in policy_names() if can(load_policy(name), "mix")]
                 message += f"; on several pools at once it is placed by {', '.join(able)}"
             yield scenario.document.problem((*at, key), message)
         elif "home" in needs_of(world.policy) and job.home >= 0 and not job.n_nodes[job.home]:

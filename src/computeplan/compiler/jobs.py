@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,13 +12,15 @@ import numpy as np
 from computeplan.compiler.checkpoints import Saving, saving_on, state_bytes
 from computeplan.compiler.elastic import shrinking_on
 from computeplan.compiler.job_on_pool import JobOnPool
+from computeplan.compiler.software import software_of
 from computeplan.compiler.speed import Speed, beyond_context, speed_on
 from computeplan.errors import InfeasibleError
 from computeplan.notes import Note, Notes, note, quoted
-from computeplan.physics.steptime.transformer import flop_per_token
-from computeplan.scheduling.registry import load_policy, mixes, needs_of
+from computeplan.physics.mixed import fibre_s
+from computeplan.physics.steptime.transformer import flop_per_token, n_parameters
+from computeplan.scheduling.registry import can, load_policy, needs_of
 from computeplan.specs.jobs import Job as JobSpec
-from computeplan.world.jobs import Job, Shrinking
+from computeplan.world.jobs import Exchange, Job, Shrinking
 
 __all__ = ["job_of", "n_sequences"]
 
@@ -48,7 +51,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
     """
     name, job, model = places[0].name, places[0].job, places[0].model
     notes, on = list[Note](), list[_OnPool]()
-    can_mix = job.mixed is not None and mixes(load_policy(policy))
+    can_mix = job.mixed is not None and can(load_policy(policy), "mix")
     for at in places:
         # Of a job that runs at its home only, what it could not do elsewhere does not matter.
         may_run = "home" not in needs_of(policy) or job.home in (None, at.pool.name)
@@ -59,6 +62,7 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         notes += beyond_context(name, model, job.seq)
     if (misfits := [p.misfit for p in on if p.misfit]) and not any(p.n_whole for p in on):
         raise InfeasibleError("\n".join(misfits))
+    frac, exchange, of_mixing = _mixing(places, on) if can_mix else (0.0, None, ())
     compiled = Job(
         name=name,
         model=model.name if model is not None else "",
@@ -88,22 +92,103 @@ def job_of(places: Sequence[JobOnPool], policy: str) -> tuple[Job, Notes]:
         data_bytes=job.data.size if job.data else 0.0,
         data_site=job.data.at if job.data else "",
         state_bytes=state_bytes(places[0]),
-        mixing_frac=job.mixed.efficiency if job.mixed and can_mix else 0.0,
+        mixing_frac=frac,
+        exchange=exchange,
         mixing_nodes=np.array([p.n_whole for p in on], dtype=np.int64) if can_mix else None,
     )
-    if job.mixed and can_mix:
-        may_hold = [at for at, p in zip(places, on, strict=True) if p.n_whole]
-        notes += _of_mixing(name, job.mixed.efficiency, may_hold)
-    return compiled, (*notes, *quoted(misfits))
+    return compiled, (*notes, *of_mixing, *quoted(misfits))
 
 
-def _of_mixing(name: str, efficiency: float, may_hold: Sequence[JobOnPool]) -> list[Note]:
-    """Return what a reader must know of a job that may run on several pools at once."""
-    notes = [note("mixed_efficiency", job=name, frac=efficiency)]
-    sites = tuple(dict.fromkeys(at.pool.site for at in may_hold))
+def _mixing(
+    places: Sequence[JobOnPool], on: Sequence[_OnPool]
+) -> tuple[float, Exchange | None, Notes]:
+    """Return the least that a mixed job keeps of what its parts train, and why, with notes."""
+    name, mixed = places[0].name, places[0].job.mixed
+    assert mixed is not None
+    sites = tuple(
+        dict.fromkeys(at.pool.site for at, p in zip(places, on, strict=True) if p.n_whole)
+    )
+    if mixed.efficiency is None:
+        exchange = _exchange(places, on)
+        return _least_frac(exchange), exchange, _of_exchange(name, exchange, sites)
+    notes = [note("mixed_efficiency", job=name, frac=mixed.efficiency)]
     if len(sites) > 1:
         notes.append(note("mixed_across_sites", job=name, sites=sites))
-    return notes
+    return mixed.efficiency, None, tuple(notes)
+
+
+def _exchange(places: Sequence[JobOnPool], on: Sequence[_OnPool]) -> Exchange:
+    """Return what parts of a mixed job that states no efficiency send between their sites.
+
+    Raises
+    ------
+    ScenarioError
+        If sites or uplinks are too few, or the time of a step is not known.
+    """
+    first, parts = places[0], [at for at, p in zip(places, on, strict=True) if p.n_whole]
+    job, sites = first.job, [at.pool.site for at in parts]
+    or_say = "or write efficiency: 0.9, which computeplan mix prices"
+    if not (job.mixed and first.model and job.batch and job.seq):
+        raise first.error(f"a job without model, batch and seq has no gradients; {or_say}", "mixed")
+    if twice := [site for site in dict.fromkeys(sites) if sites.count(site) > 1]:
+        names = ", ".join(at.pool.name for at in parts if at.pool.site == twice[0])
+        message = f"only parts at different sites are priced, and {twice[0]} has {names}"
+        raise first.error(f"{message}: name one of each site in only: [...], {or_say}", "mixed")
+    if len(parts) > 1 and (
+        open_ := [at for at in parts if not at.pool.uplink_bytes_per_s < math.inf]
+    ):
+        site = open_[0].pool.site
+        raise first.error(f"write sites.{site}.uplink: 100 Gbit/s, {or_say}", "mixed")
+    grad_bytes = [
+        software_of(at.switches, job.precision, "1f1b", at.chip.kin)[0].grad_bytes for at in parts
+    ]
+    return Exchange(
+        n_bytes=max(grad_bytes, default=0.0) * n_parameters(first.shape),
+        step_s=(n_sequences(job) or 1) * job.seq / np.array([p.tok_per_s for p in on]),
+        uplink_bytes_per_s=tuple(at.pool.uplink_bytes_per_s for at in places),
+        latency_s=float(fibre_s(job.mixed.distance * 1e3)),
+    )
+
+
+def _pairs(exchange: Exchange) -> list[tuple[int, int]]:
+    """Return any two pools that can have parts of a job."""
+    return [*itertools.combinations(map(int, np.flatnonzero(np.isfinite(exchange.step_s))), 2)]
+
+
+def _least_frac(exchange: Exchange) -> float:
+    """Return the least share of what two pools train apart that they train together.
+
+    That is with all of the job on the faster one.
+    """
+    return min(
+        (
+            step_s / (step_s + exchange.seconds(pair))
+            for pair in _pairs(exchange)
+            for step_s in exchange.step_s[list(pair)].tolist()
+        ),
+        default=1.0,
+    )
+
+
+def _of_exchange(name: str, exchange: Exchange, sites: tuple[str, ...]) -> Notes:
+    """Return what a step waits for uplinks, of the two sites where that is longest."""
+    if not (pairs := _pairs(exchange)):
+        return ()
+    pair = max(pairs, key=exchange.seconds)
+    halves = exchange.frac([(pool, 0.5) for pool in pair])
+    return (
+        note(
+            "mixed_over_uplink",
+            job=name,
+            sites=sites,
+            n_bytes=exchange.sent_bytes(2),
+            bytes_per_s=min(exchange.uplink_bytes_per_s[pool] for pool in pair),
+            latency_s=exchange.latency_s,
+            wait_s=exchange.seconds(pair),
+            step_s=exchange.seconds(pair) * halves / (1.0 - halves),
+            frac=halves,
+        ),
+    )
 
 
 def n_sequences(job: JobSpec) -> int | None:

@@ -69,7 +69,7 @@ def pool_of(
         node_overhead_w=unknown_w,
         network_w=unknown_w,
         **accounts_of(site, spec, chip, worth),
-        uplink_bytes_per_s=math.inf if site.uplink is None else site.uplink,
+        uplink_bytes_per_s=math.inf if site.uplink is None else site.uplink.rate,
         retire=spec.retire,
         throttle_frac=spec.throttle.diurnal if spec.throttle else 0.0,
         placement=_placement(spec),

@@ -1,8 +1,9 @@
 """Power limits of sites, compiled; and what can never be held to one.
 
-A site draws at least what all its nodes do when they are idle or in repair, and what services hold:
-a limit below that is refused. One that all nodes together never reach holds nothing back, and is
-none: any engine plays it, and it changes no number.
+A site draws at least what all its nodes do when they are idle or in repair, and what services hold.
+A limit below that is refused, unless jobs pause or a battery stands there: then nodes are switched
+off meanwhile, and only one that is below it at all times is refused. One that all nodes together
+never reach holds nothing back, and is none: any engine plays it, and it changes no number.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.compiler.site_signals import ratio_of
 from computeplan.errors import Problem, ScenarioError
-from computeplan.ledger import IDLE, REPAIR
 from computeplan.notes import Note, note
 from computeplan.scheduling.services import nodes_on_pools
 from computeplan.specs.scenario import Scenario
@@ -48,7 +48,7 @@ def limits_of(scenario: Scenario, world: World) -> tuple[tuple[PowerLimit, ...],
             problems.append(scenario.document.problem(("sites", name, *key), str(error)))
             continue
         notes += said
-        most_w = float(_draw_w(world, limit.pools, world.node_w.max(axis=1)))
+        most_w = float(_draw_w(world, limit.pools, world.full_w))
         times_s, limit_w, facility = _over_time(world, limit)
         if limit.battery is not None or (limit_w < most_w * facility).any():
             too_low = [*_too_low(scenario, world, limit, times_s, limit_w, facility)]
@@ -76,7 +76,6 @@ def _limit(
     battery = None
     if (spec := site.battery) is not None:
         battery = Battery(spec.energy, spec.power, spec.efficiency)
-        notes.append(note("battery_not_billed", site=name))
     yields = site.over_limit or "slow"
     return PowerLimit(name, pools, site.power_limit, over_time, yields, battery), notes
 
@@ -104,7 +103,7 @@ def _too_low(
     facility: FloatArray,
 ) -> Iterator[Problem]:  # fmt: skip
     """Yield why idle nodes alone draw more than a limit."""
-    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    rest_w = world.rest_w
     least_w = _draw_w(world, limit.pools, rest_w)
     served = np.zeros(len(world.pools))
     for one in world.services:
@@ -112,16 +111,20 @@ def _too_low(
             n_nodes = world.pools[p].n_nodes
             (n,), _ = nodes_on_pools(one.demand.most, [n_nodes], [each], [size])
             served[p] = min(served[p] + n, n_nodes)
-    more_w = world.node_w.max(axis=1) - rest_w
+    more_w = world.full_w - rest_w
     least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
     lacking = limit_w - least_w * facility
-    if (worst := int(lacking.argmin())) is not None and lacking[worst] <= 0:
+    may_go_dark = limit.may_go_dark and not any(served[p] for p in limit.pools)
+    worst = int(lacking.argmax() if may_go_dark else lacking.argmin())  # else one hour is enough
+    if lacking[worst] <= 0:
+        tries = "; write over_limit: pause, or a battery, so that nodes are switched off meanwhile"
         at = f" {times_s[worst] / 3600:,.0f} h into the run" if len(times_s) > 1 else ""
         kept = " and services" if world.services else ""
         yield scenario.document.problem(
             ("sites", limit.site, "power_limit"),
             f"is {limit_w[worst] / MEGA:.4g} MW{at}, and idle nodes{kept} alone draw"
-            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less",
+            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less"
+            f"{'' if limit.may_go_dark or world.services else tries}",
         )
 
 
@@ -131,9 +134,9 @@ def _never_fits(
     """Yield which jobs that pause could never start; those that may go elsewhere are none."""
     if limit.yields == "slow":
         return
-    rest_w = world.node_w[:, [IDLE, REPAIR]].max(axis=1)
+    rest_w = world.rest_w
     room_w = float(limit_w.max()) - _draw_w(world, limit.pools, rest_w)
-    more_w = world.node_w.max(axis=1) - rest_w
+    more_w = world.full_w - rest_w
     for job in world.jobs.kinds:
         places = job.pools_under(world.policy)
         least = (
@@ -145,7 +148,7 @@ def _never_fits(
         if len(wants_w) == len(places) and wants_w and min(wants_w) > room_w * (1 + 1e-9):
             yield scenario.document.problem(
                 ("sites", limit.site, "over_limit"),
-                f"pause: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle nodes,"
-                f" and the limit never leaves more than {room_w / MEGA:.4g} MW: it could never"
-                " start. Write over_limit: slow",
+                f"{limit.yields}: job {job.name} draws {min(wants_w) / MEGA:.4g} MW more than idle"
+                f" nodes, and the limit never leaves more than {room_w / MEGA:.4g} MW: it could"
+                " never start. Write over_limit: slow",
             )

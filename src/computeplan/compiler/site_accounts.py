@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from computeplan.notes import Note, note
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.catalogue.places import MONTH_S
-from computeplan.specs.chip_costs import ESTIMATED_KG_PER_CHIP_S, purchase_price
-from computeplan.specs.money import Money
+from computeplan.specs.catalogue.site_figures import SiteFigure
+from computeplan.specs.chip_costs import ESTIMATED_KG_PER_CHIP_S, purchase_ends, purchase_price
+from computeplan.specs.money import Money, MoneyRange, middle_of
 from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import Site as SiteSpec
 from computeplan.units import KWH_J
 
-__all__ = ["accounts_of", "notes_of_accounts"]
+__all__ = ["accounts_of", "figures_of_chips", "notes_of_accounts"]
 
 HIGH_PRICE_PER_J = {"USD": 1.0 / KWH_J, "CNY": 7.0 / KWH_J}
 """Prices of electricity above which a wrong unit is likelier, of MWh or cents; a choice."""
@@ -30,6 +30,7 @@ def accounts_of(
     `worth` tells a price in the currency of the scenario, nan for none.
     """
     life_s = 1.0 if spec.purchase is None else spec.purchase.life
+    building_life_s = 1.0 if site.building_life is None else site.building_life
     residual = math.nan if site.residual_carbon is None else site.residual_carbon
 
     def known(value: float | str | None) -> float:
@@ -40,8 +41,10 @@ def accounts_of(
         "money_per_j": worth(site.price),
         "kg_per_j": known(site.carbon),
         "rent_money_per_chip_s": worth(spec.rent),
-        "demand_money_per_w_s": worth(site.demand_charge) / MONTH_S,
+        "sent_money_per_b": worth(site.uplink.price if site.uplink else None),
+        "demand_money_per_w_month": worth(site.demand_charge),
         "purchase_money_per_chip_s": worth(purchase_price(spec.purchase, chip)) / life_s,
+        "building_money_per_w_s": worth(middle_of(site.building)) / building_life_s,
         "embodied_kg_per_chip_s": known(
             ESTIMATED_KG_PER_CHIP_S[1] if spec.embodied == "estimate" else spec.embodied
         ),
@@ -49,6 +52,21 @@ def accounts_of(
         "site_water_l_per_j": known(site.water_on_site),
         "grid_water_l_per_j": known(site.water_off_site),
     }
+
+
+def figures_of_chips(name: str, site: SiteSpec, chips: Mapping[str, Chip]) -> Iterator[SiteFigure]:
+    """Yield what is an estimate of the chips and the building of a site, beside its place."""
+    if isinstance(site.building, MoneyRange):
+        low, high = site.building.low.amount, site.building.high.amount
+        yield SiteFigure("building", name, "written", (low + high) / 2, low, high)
+    for pool in site.pools.values():
+        chip = chips[pool.chip]
+        price, ends = purchase_price(pool.purchase, chip), purchase_ends(pool.purchase, chip)
+        if price is not None and ends is not None:
+            yield SiteFigure("purchase", chip.name, "reported", price.amount, *ends)
+        if pool.embodied == "estimate":
+            low, value, high = ESTIMATED_KG_PER_CHIP_S
+            yield SiteFigure("embodied", chip.name, "usual", value, low, high)
 
 
 def notes_of_accounts(

@@ -31,6 +31,7 @@ from computeplan.report.drawing import (
 )
 from computeplan.report.numbers import middle_and_range, scale_for
 from computeplan.report.style import (
+    BATTERY_COLOUR,
     PHASE_COLOURS,
     SERVICE_COLOUR,
     SITE_COLOURS,
@@ -45,7 +46,7 @@ __all__ = ["METHODS", "MOST_CASES", "by_phase", "by_site", "phase_shares"]
 
 METERS = {"": "at_facility", "it_": "at_it", "chip_": "at_chips"}
 """Meters as names of quantities have them, and the codes of their words."""
-PARTS = ("train", "save", "lost", "restart", "blocked", "services", "idle")
+PARTS = ("train", "save", "lost", "restart", "blocked", "services", "idle", "battery")
 METHODS = {"carbon_kg": "by_location", "carbon_market_kg": "by_market"}
 """Carbon by both methods, and the codes of their words."""
 TITLES = {"cost": "cost_by_site", "carbon": "carbon_by_site"}
@@ -70,7 +71,8 @@ def phase_shares(result: Result) -> FloatArray:
         for m, meter in enumerate(METERS):
             names = [f"energy_{meter}{part}_kwh" for part in PARTS]
             if math.isfinite(case.estimate(names[0]).mean):
-                found[i, m] = np.nan_to_num([case.estimate(name).mean for name in names])
+                known = [case.estimate(n).mean if n in QUANTITIES else 0.0 for n in names]
+                found[i, m] = np.nan_to_num(known)
     return found
 
 
@@ -84,13 +86,13 @@ def by_phase(result: Result, ax: Axes | None, language: Language) -> Axes:
         {code: case.estimate(f"energy_{meter}kwh") for meter, code in METERS.items()}
         for case in result.cases.values()
     ]
-    colours = [PHASE_COLOURS.get(part, SERVICE_COLOUR) for part in PARTS]
-    names = [
-        phrase("of_services", language)
-        if part == "services"
-        else QUANTITIES[f"{part}_chip_h"].axis(language, "")
-        for part in PARTS
-    ]
+    others = {
+        "services": phrase("of_services", language),
+        "battery": phrase("of_battery", language),
+    }
+    more = {"services": SERVICE_COLOUR, "battery": BATTERY_COLOUR}
+    colours = [(PHASE_COLOURS | more)[part] for part in PARTS]
+    names = [others.get(part) or QUANTITIES[f"{part}_chip_h"].axis(language, "") for part in PARTS]
     seen = np.nanmax(parts / np.nanmax(parts.sum(axis=2)), axis=(0, 1)) > LEAST_SEEN
     handles = [
         Patch(color=colour) for colour, is_seen in zip(colours, seen, strict=True) if is_seen

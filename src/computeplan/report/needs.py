@@ -48,8 +48,8 @@ def beside(need: Need, language: Language) -> Table:
     """Return the answer and the values beside it, with what the goal asks for, by count."""
     chosen = _beside(need)
     head = (
-        need.vary.unit or need.vary.moved[0].path.rpartition(".")[2],
-        _left_side(need),
+        _counted(need.vary.unit or need.vary.moved[0].path.rpartition(".")[2], language),
+        _left_side(need, language),
         phrase("interval_95", language),
         phrase("need_is_met", language),
     )
@@ -104,8 +104,14 @@ def _count(need: Need, one: Tried, language: Language) -> str:
     """Return a count with what is counted: ``1,408 chips``, ``44 nodes``, ``dp 16``."""
     number, name = _number(one.count), need.vary.moved[0].path.rpartition(".")[2]
     if need.vary.unit:
-        return f"{number} {need.vary.unit}"
+        return f"{number} {_counted(need.vary.unit, language)}"
     return phrase("n_chips", language, n=int(one.count)) if name == "chips" else f"{name} {number}"
+
+
+def _counted(name: str, language: Language) -> str:
+    """Return what is counted in a language; a name of a scenario stays as it is."""
+    known = {"node": "need_nodes", "nodes": "need_nodes", "chips": "need_chips"}
+    return phrase(known[name], language) if language == "zh" and name in known else name
 
 
 def _number(count: float) -> str:
@@ -175,12 +181,14 @@ def _is_untold(one: Tried) -> bool:
     return not one.is_sure and (math.isfinite(one.value) or math.isfinite(one.low))
 
 
-def _left_side(need: Need) -> str:
-    """Return the left side of the goal as it was written."""
+def _left_side(need: Need, language: Language) -> str:
+    """Return the left side of the goal as it was written; in Chinese a mean by its label."""
     text = need.goal.text
     at = max(text.rfind(sign) for sign in ("<=", ">=", "≤", "≥", "＜", "＞"))
     left = text[:at].strip()
     is_bare = need.goal.statistic == "mean" and not left.startswith("mean")
+    if is_bare and language == "zh" and not need.goal.is_probability:
+        return phrase("need_mean", language, label=QUANTITIES[need.goal.quantity].label_zh)
     return f"mean({left})" if is_bare else left
 
 

@@ -58,9 +58,11 @@ _OF_SEVERAL = (
 _COSTS = {in_currency("cost_usd", unit): in_currency("usd_per_gtok", unit) for unit in CURRENCIES}
 _LINES = {
     line: tuple(in_currency(line, unit) for unit in CURRENCIES)
-    for line in ("electricity_usd", "demand_usd", "rent_usd", "purchase_usd")
+    for line in (
+        *("electricity_usd", "demand_usd", "rent_usd", "purchase_usd", "building_usd", "sent_usd"),
+    )
 }
-_MORE_LINES = ("demand_usd", "rent_usd", "purchase_usd")
+_MORE_LINES = ("demand_usd", "rent_usd", "purchase_usd", "building_usd", "sent_usd")
 PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 """What stands for a total where work is unfinished: totals of unequal work do not compare."""
 _WATER = ("water_site_l", "water_grid_l")
@@ -84,6 +86,7 @@ _HEADLINE = (
     "held_chip_h",
     "service_chip_h",
     "service_lacked_chip_h",
+    "requests_missed_frac",
     "energy_kwh",
     "energy_floor_kwh",
     "energy_jobs_kwh",

@@ -2,10 +2,13 @@
 
 A change of power is a step. Of more steps than can be seen the mean of each of many equal parts is
 drawn, so that areas stay energies. A line is what is taken from outside, where a battery makes that
-another.
+another; a second one what the limit lets be taken.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +29,11 @@ __all__ = ["power"]
 MOST_STEPS = 400
 """That can be seen."""
 KILO, MEGA = 1e3, 1e6
+LINES: Mapping[str, dict[str, Any]] = {
+    "taken_from_outside": {"color": "black", "linewidth": 0.8},
+    "power_limit": {"color": "#D55E00", "linewidth": 1.4, "linestyle": "--"},
+}
+"""How each line looks, by its words."""
 
 
 @drawn
@@ -61,23 +69,21 @@ def power(
         of = f" of {site or name!r}" if site or name else ""
         raise ComputePlanError(f"{result.name}: no power over time was kept{of}")
     series = together(chosen)
-    edges_s, watts, taken_w = _seen(series)
+    edges_s, watts, lines = _seen(series)
     end_s = float(series.edges_s[-1])
     unit_s = time_unit(end_s)[0]
     size_w, unit = (MEGA, "MW") if series.peak_w >= MEGA else (KILO, "kW")
     ax = new_axes(ax, 8.0, width=9.5)
     _stack(ax, edges_s / unit_s, watts / size_w, language)
-    if series.battery_w is not None:
-        text = phrase("taken_from_outside", language)
+    for code, line_w in lines.items():
         ax.stairs(
-            taken_w / size_w,
+            line_w / size_w,
             edges_s / unit_s,
             baseline=None,
-            color="black",
-            linewidth=0.8,
-            label=text,
+            label=phrase(code, language),
+            **LINES[code],
         )
-    ax.set_ylim(bottom=min(0.0, float(taken_w.min()) / size_w))
+    ax.set_ylim(bottom=min(0.0, float(series.taken_w.min()) / size_w))
     ax.set_ylabel(phrase("power_axis", language, unit=unit))
     time_axis(ax, end_s, language)
     rows = legend_above(ax, 4)
@@ -105,11 +111,18 @@ def _stack(ax: Axes, edges: FloatArray, heights: FloatArray, language: Language)
         base = base + height
 
 
-def _seen(series: PowerSeries) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return edges, watts by phase, and watts from outside of steps that can be seen. [s, W, W]"""
+def _seen(series: PowerSeries) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
+    """Return edges, watts by phase, and lines of watts, of steps that can be seen. [s, W, W]"""
+    lines: dict[str, FloatArray] = {}
+    if series.battery_w is not None:
+        lines["taken_from_outside"] = series.taken_w
+    if series.limit_w is not None:
+        lines["power_limit"] = series.limit_w
     if len(series.watts) <= MOST_STEPS:
-        return series.edges_s, series.watts, series.taken_w
+        return series.edges_s, series.watts, lines
     edges_s = np.linspace(0.0, series.edges_s[-1], MOST_STEPS + 1)
-    watts = series.means_w(edges_s)
-    taken_w = PowerSeries(series.edges_s, series.taken_w[:, None]).means_w(edges_s)[:, 0]
-    return edges_s, watts, taken_w
+    means_w = {
+        code: PowerSeries(series.edges_s, line_w[:, None]).means_w(edges_s)[:, 0]
+        for code, line_w in lines.items()
+    }
+    return edges_s, series.means_w(edges_s), means_w

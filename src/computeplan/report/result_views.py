@@ -67,6 +67,7 @@ _OF_TENANTS = (
         "over_quota_chip_h",
         "service_chip_h",
         "service_lacked_chip_h",
+        "requests_missed_frac",
         "energy_jobs_kwh",
     ),
     *("energy_services_kwh", *(in_currency("cost_jobs_usd", unit) for unit in CURRENCIES)),

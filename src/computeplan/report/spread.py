@@ -20,6 +20,7 @@ from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 from numpy.typing import NDArray
 
 from computeplan.arrays import FloatArray
@@ -66,6 +67,8 @@ UNKNOWN = "#BBBBBB"
 """Of a case whose fairness is not known."""
 PALE = "#C4C4C4"
 """Of intervals that cross many others."""
+ARROWS, ARROW = "#777777", 7
+"""Of intervals that go on beyond the edge: colour and size. [pt]"""
 
 
 def throughput_energy(result: Result, ax: Axes | None, up: Quantity, language: Language) -> Axes:
@@ -111,13 +114,14 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     is_best = _is_best(at)
     cases = list(result.cases.values())
     shades = _shades(ax, [cases[i] for i in known], language)
-    handles = []
+    handles, crosses = [], []
     for i, (right, high), best, shade in zip(known, at, is_best, shades, strict=True):
         rights = np.array([right, x[i].low / across_size, x[i].high / across_size])
         highs = np.array([high, y[i].low / up_size, y[i].high / up_size])
         look = _look(i) | {"marker": "o", "color": shade, "markersize": 15}
         look |= {"markeredgecolor": "black" if best else "white", "markeredgewidth": 1.5}
         handles += _cross(ax, rights, highs, "#999999", look)
+        crosses.append((rights, highs))
         is_dark = float(np.dot(to_rgb(shade), (0.299, 0.587, 0.114))) < 0.5
         ax.annotate(
             f"{i + 1}",
@@ -131,11 +135,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     front = at[is_best][np.argsort(at[is_best][:, 0])]
     handles += ax.plot(*front.T, "k--", drawstyle="steps-post", linewidth=1.0, zorder=2)
     _plane(ax, (across, x), (up, y), "left_is_better", language)
-    ends = [[(e.low / s, e.high / s) for e in of] for of, s in ((x, across_size), (y, up_size))]
-    is_cut = [
-        _stay_near(ax.xaxis, ax.set_xlim, at[:, 0], ends[0]),
-        _stay_near(ax.yaxis, ax.set_ylim, at[:, 1], ends[1]),
-    ]
+    is_cut = _cut_far_away(ax, crosses)
     names = case_labels(result, width=26, lines=2)
     texts = [*(f"{i + 1}  {names[i]}" for i in known), phrase("pareto_front", language)]
     for i, case in enumerate(cases):
@@ -145,7 +145,7 @@ def tradeoff(result: Result, ax: Axes | None, up: Quantity, language: Language) 
     _legend(ax, handles, texts, markerscale=0.6)
     many = result.n_runs > 1
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
-    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
+    how += phrase("cut_at_the_edge", language) if is_cut else ""
     put_title(ax, result, phrase("tradeoff", language), how, language)
     return ax
 
@@ -184,11 +184,7 @@ def cost_carbon(
     if not seen:
         raise ComputePlanError(f"{result.name}: nothing to draw, no case has both in every run")
     _plane(ax, (across, x), (up, [*y, *market]), "left_is_better", language)
-    of_x, of_y = np.transpose(seen, (1, 2, 0))
-    is_cut = [
-        _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
-        for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
-    ]
+    is_cut = _cut_far_away(ax, seen)
     names = case_labels(result, width=26, lines=2)
     order = sorted(handles, key=lambda i: -y[i].mean)
     texts = [*(names[i] for i in order), phrase("pareto_front", language)]
@@ -199,7 +195,7 @@ def cost_carbon(
     _legend(ax, legend, texts)
     many = result.n_runs > 1
     how = phrase("mean_and_interval" if many else "one_run_each", language, n=result.n_runs)
-    how += phrase("cut_at_the_edge", language) if any(is_cut) else ""
+    how += phrase("cut_at_the_edge", language) if is_cut else ""
     put_title(ax, result, phrase("cost_carbon", language), how, language)
     return ax
 
@@ -328,9 +324,9 @@ def _plane(
 def _cross(
     ax: Axes, right: FloatArray, high: FloatArray, colour: str, look: dict[str, Any]
 ) -> list[Line2D]:
-    """Draw a point with its ranges: in each direction where it is, and both ends."""
-    ax.plot(right[1:], (high[0], high[0]), color=colour, linewidth=1.4)
-    ax.plot((right[0], right[0]), high[1:], color=colour, linewidth=1.4)
+    """Draw a point with its ranges: in each direction where it is, and both ends, with a tick."""
+    ax.plot(right[1:], (high[0], high[0]), marker="|", color=colour, linewidth=1.4)
+    ax.plot((right[0], right[0]), high[1:], marker="_", color=colour, linewidth=1.4)
     return ax.plot(right[0], high[0], zorder=4, **look)
 
 
@@ -356,6 +352,30 @@ def _stay_near(
         set_limits(*limits)
         plain_numbers(axis)
     return bool(is_cut)
+
+
+def _cut_far_away(ax: Axes, crosses: Sequence[tuple[FloatArray, FloatArray]]) -> bool:
+    """Limit both axes to points and some room for their ranges; whether one goes on beyond it.
+
+    An arrow at the edge says which do.
+    """
+    of_x, of_y = np.transpose(crosses, (1, 2, 0))
+    has_cut = [
+        _stay_near(axis, limit, of[0], [*zip(of[1], of[2], strict=True)])
+        for axis, limit, of in ((ax.xaxis, ax.set_xlim, of_x), (ax.yaxis, ax.set_ylim, of_y))
+    ]
+    (left, end), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for right, high in crosses:
+        for is_cut, x, y, arrow in (
+            (right[1] < left, left, high[0], CARETLEFT),
+            (right[2] > end, end, high[0], CARETRIGHT),
+            (high[1] < bottom, right[0], bottom, CARETDOWN),
+            (high[2] > top, right[0], top, CARETUP),
+        ):
+            if is_cut:
+                look: dict[str, Any] = {"marker": arrow, "color": ARROWS, "markersize": ARROW}
+                ax.plot(x, y, linestyle="", clip_on=False, zorder=3, **look)
+    return any(has_cut)
 
 
 def _alike(curves: Sequence[FloatArray]) -> list[tuple[int, int]]:

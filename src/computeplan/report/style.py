@@ -25,6 +25,7 @@ from computeplan.report.table import wrap
 from computeplan.study.result import Result
 
 __all__ = [
+    "BATTERY_COLOUR",
     "PHASE_COLOURS",
     "SERVICE_COLOUR",
     "SITE_COLOURS",
@@ -76,6 +77,9 @@ PHASE_COLOURS = {
 
 SERVICE_COLOUR = "#009E73"
 """Of chips that services hold, whatever they do."""
+
+BATTERY_COLOUR = "#000000"
+"""Of what batteries take and do not give back."""
 
 # As above; the yellow is too light for a bar and left out.
 SITE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

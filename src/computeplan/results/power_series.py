@@ -17,6 +17,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.ledger import IDLE, PHASES, REPAIR, Ledger, Span
+from computeplan.world.signals import Signal
 from computeplan.world.world import World
 
 __all__ = ["RAMPS_S", "PowerSeries", "power_of", "together"]
@@ -37,6 +38,8 @@ class PowerSeries:
     """By phase of who draws it; shape (n_steps, n_phases). [W]"""
     battery_w: FloatArray | None = None
     """What a battery takes from the same supply, or gives if negative; shape (n_steps,). [W]"""
+    limit_w: FloatArray | None = None
+    """What it may take from outside; None without a limit that could bind; shape (n_steps,). [W]"""
 
     @property
     def seconds(self) -> FloatArray:
@@ -137,7 +140,7 @@ class PowerSeries:
 
 
 def together(parts: Sequence[PowerSeries]) -> PowerSeries:
-    """Return what several sites of one run draw together.
+    """Return what several sites of one run draw together, under a limit if each has one.
 
     Examples
     --------
@@ -151,7 +154,13 @@ def together(parts: Sequence[PowerSeries]) -> PowerSeries:
     pairs = [*zip(parts, at, strict=True)]
     watts = sum((one.watts[i] for one, i in pairs), np.zeros(1))
     stored = [one.battery_w[i] for one, i in pairs if one.battery_w is not None]
-    return PowerSeries(edges_s, watts, sum(stored, np.zeros(1)) if stored else None)
+    limits = [one.limit_w[i] for one, i in pairs if one.limit_w is not None]
+    return PowerSeries(
+        edges_s,
+        watts,
+        sum(stored, np.zeros(1)) if stored else None,
+        sum(limits, np.zeros(1)) if len(limits) == len(pairs) else None,
+    )
 
 
 def power_of(ledger: Ledger, world: World) -> dict[str, PowerSeries]:
@@ -180,13 +189,23 @@ def power_of(ledger: Ledger, world: World) -> dict[str, PowerSeries]:
         edges_s, found_w = _steps(*parts, wall_s)
         if "energy" in world.signals:  # follows the PUE
             signal = world.signals["energy"][int(np.argmax(sites == site))]
-            longer_s = np.union1d(edges_s, signal.steps_s(0.0, wall_s))
-            found_w = found_w[np.searchsorted(edges_s, longer_s[:-1], side="right") - 1]
-            found_w[:, : len(PHASES)] *= signal.at(longer_s[:-1])[:, None]
-            edges_s = longer_s
+            edges_s, found_w = _cut_at(signal, edges_s, found_w)
+            found_w[:, : len(PHASES)] *= signal.at(edges_s[:-1])[:, None]
+        limit_w = None
+        for limit in (one for one in world.limits if one.site == site):
+            edges_s, found_w = _cut_at(limit.over_time, edges_s, found_w)
+            limit_w = limit.limit_w * limit.over_time.at(edges_s[:-1])
         battery_w = found_w[:, len(PHASES)] if len(stored) else None
-        found[site] = PowerSeries(edges_s, found_w[:, : len(PHASES)], battery_w)
+        found[site] = PowerSeries(edges_s, found_w[:, : len(PHASES)], battery_w, limit_w)
     return found
+
+
+def _cut_at(
+    signal: Signal, edges_s: FloatArray, watts: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return steps that end where a signal changes, too."""
+    finer_s = np.union1d(edges_s, signal.steps_s(0.0, float(edges_s[-1])))
+    return finer_s, watts[np.searchsorted(edges_s, finer_s[:-1], side="right") - 1]
 
 
 def _stored(ledger: Ledger, world: World, site: str) -> FloatArray:

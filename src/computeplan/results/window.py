@@ -40,9 +40,11 @@ MEASURES = (
     *("energy_kwh", "energy_it_kwh", "energy_chip_kwh", "cost_usd", "rent_usd", "carbon_kg"),
     *("electricity_usd", "demand_usd", "purchase_usd", "carbon_market_kg", "embodied_kg"),
     *("energy_floor_kwh", "energy_it_floor_kwh", "energy_chip_floor_kwh"),
-    *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h"),
+    *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h", "repair_chip_h"),
+    *("sent_usd", "building_usd"),
 )
 """What is counted by pool; money in the currency of the result, whatever the name says."""
+_BLOCKS = ("jobs", "idle", "idle_per_day", "services", "services_per_day", "batteries")
 KEPT = ("kept_gtok", "kept_jobs")
 """Work of jobs by pool, by the names of its quantities."""
 
@@ -74,6 +76,8 @@ class BySite:
     pools: tuple[str, ...] = ()
     chips: tuple[str, ...] = ()
     """Name and kind of chip of each pool; empty where an earlier version did not say."""
+    batteries: Mapping[str, FloatArray] | None = None
+    """What batteries take less what they give, to the end of the run; None if there are none."""
     kept: Mapping[str, FloatArray] | None = None
     """Work that jobs kept on each pool, by name of `KEPT`; None where an earlier version did not
     say."""
@@ -83,7 +87,7 @@ class BySite:
         kept = {} if self.kept is None else self.kept
         if any(np.shape(value) != shape for value in kept.values()):
             raise ValueError("kept must be of shape (n_runs, n_pools)")
-        parts = (self.jobs, self.idle, self.idle_per_day, self.services, self.services_per_day)
+        parts = [getattr(self, block) for block in _BLOCKS]
         for part in parts:
             if part is None:
                 continue
@@ -112,7 +116,7 @@ def _in_blocks(
     """Return every block that the first of some parts has, each array made of those of all."""
     return {
         block: {name: make([getattr(part, block)[name] for part in parts]) for name in names}
-        for block in ("jobs", "idle", "idle_per_day", "services", "services_per_day", "kept")
+        for block in (*_BLOCKS, "kept")
         if (names := getattr(parts[0], block)) is not None
     }
 
@@ -155,7 +159,11 @@ def counted_to(
     """
     jobs = _summed(by_site.jobs)
     idle, services = _summed(_idle_to(by_site, window_s)), _summed(_served_to(by_site, window_s))
-    total = {name: jobs[name] + services.get(name, 0.0) + idle[name] for name in MEASURES}
+    stored = _summed(by_site.batteries or {})
+    total = {
+        name: jobs[name] + services.get(name, 0.0) + idle[name] + stored.get(name, 0.0)
+        for name in MEASURES
+    }
     values = {
         **{name: value for name, value in total.items() if name != "chip_h"},
         **{f"energy_{of}idle_kwh": idle[f"energy_{of}kwh"] for of in ("", "it_", "chip_")},
@@ -163,6 +171,8 @@ def counted_to(
         "carbon_idle_kg": idle["carbon_kg"],
         "window_days": window_s / DAY_S,
     }
+    if stored:
+        values["energy_battery_kwh"] = stored["energy_kwh"]
     holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
     if services:
         for of in ("", "it_", "chip_"):
@@ -272,7 +282,11 @@ def _of_part(part: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
 def sites_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
     """Return all that each site takes to the end of a window; shapes (n_runs, n_sites)."""
     idle, served = _idle_to(by_site, window_s), _served_to(by_site, window_s)
-    return {name: by_site.jobs[name] + served.get(name, 0.0) + idle[name] for name in MEASURES}
+    stored = by_site.batteries or {}
+    return {
+        name: by_site.jobs[name] + served.get(name, 0.0) + idle[name] + stored.get(name, 0.0)
+        for name in MEASURES
+    }
 
 
 def chip_h_to(by_site: BySite, window_s: FloatArray) -> FloatArray:

@@ -44,7 +44,7 @@ class Decision(NamedTuple):
     cap_w: Mapping[int, float] = NO_CAPS
     """By pool, what its jobs may draw at the facility from now on; inf lifts a cap, and who is not
     named keeps its own. They train at ``min(1, cap / draw)`` of their speed, if all nodes that jobs
-    hold there would draw more. A policy that caps says so with `registry.may_cap`. [W]"""
+    hold there would draw more. A policy that caps says so with `registry.may`. [W]"""
     again_s: float = math.inf
     """The policy is asked again at this time, if nothing happens before. [s]"""
     memory: object = None

@@ -13,24 +13,25 @@ from typing import Any, TypeVar, cast
 from computeplan.scheduling.view import Policy
 
 __all__ = [
-    "caps",
+    "ABILITIES",
+    "can",
     "load_policy",
-    "may_cap",
-    "may_mix",
-    "may_pause",
-    "may_starve",
-    "mixes",
+    "may",
     "needs",
     "needs_of",
-    "pauses",
     "policy_names",
     "settings_of",
-    "starves",
 ]
 
 GROUP = "computeplan.policies"
-NEEDS, STARVES, CAPS, MIXES = "needs", "may_starve", "may_cap", "may_mix"  # of a policy
-PAUSES = "may_pause"
+NEEDS, MAY = "needs", "may"  # of a policy
+ABILITIES: Mapping[str, str] = {
+    "starve": "pass over a job for ever under endless load",
+    "cap": "cap the power of pools",
+    "mix": "start jobs on several pools at once",
+    "pause": "stop a job, or let it wait, for nobody else",
+}
+"""What a policy may do only if it says so, and what that is."""
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 P = TypeVar("P", bound=Callable[..., object])
 
@@ -93,28 +94,52 @@ def needs(*what: str) -> Callable[[P], P]:
     return declare
 
 
-def may_starve(policy: P) -> P:
-    """Return a policy, marked as one that may pass over a job for ever under endless load."""
-    setattr(policy, STARVES, True)
-    return policy
+def may(*what: str) -> Callable[[P], P]:
+    """Return a decorator that marks a policy as one that may do what others never do.
+
+    A policy whose settings decide has them as a property of the name `may` instead.
+
+    Parameters
+    ----------
+    *what : str
+        Of `ABILITIES`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such ability.
+
+    Examples
+    --------
+    >>> decide = may("cap", "pause")(lambda view: None)
+    >>> can(decide, "cap"), can(decide, "mix")
+    (True, False)
+    """
+    for ability in what:
+        _check(ability)
+
+    def declare(policy: P) -> P:
+        setattr(policy, MAY, frozenset(what))
+        return policy
+
+    return declare
 
 
-def may_cap(policy: P) -> P:
-    """Return a policy, marked as one that may cap the power of pools."""
-    setattr(policy, CAPS, True)
-    return policy
+def can(policy: Policy, ability: str) -> bool:
+    """Return whether a policy says that it may do one of `ABILITIES`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such ability.
+    """
+    _check(ability)
+    return ability in getattr(policy, MAY, ())
 
 
-def may_mix(policy: P) -> P:
-    """Return a policy, marked as one that may start jobs on several pools at once."""
-    setattr(policy, MIXES, True)
-    return policy
-
-
-def may_pause(policy: P) -> P:
-    """Return a policy, marked as one that may stop a job, or let it wait, for nobody else."""
-    setattr(policy, PAUSES, True)
-    return policy
+def _check(ability: str) -> None:
+    if ability not in ABILITIES:
+        raise ValueError(f"no ability {ability!r}; abilities: {', '.join(ABILITIES)}")
 
 
 @cache
@@ -130,23 +155,3 @@ def needs_of(name: str) -> frozenset[str]:
         return frozenset()
     found: frozenset[str] = getattr(load_policy(name), NEEDS, frozenset())
     return found
-
-
-def starves(name: str) -> bool:
-    """Return whether the policy of a name may pass over a job for ever under endless load."""
-    return bool(getattr(load_policy(name), STARVES, False))
-
-
-def caps(policy: Policy) -> bool:
-    """Return whether a policy may cap the power of pools."""
-    return bool(getattr(policy, CAPS, False))
-
-
-def mixes(policy: Policy) -> bool:
-    """Return whether a policy may start jobs on several pools at once."""
-    return bool(getattr(policy, MIXES, False))
-
-
-def pauses(policy: Policy) -> bool:
-    """Return whether a policy may stop a job, or let it wait, for nobody else."""
-    return bool(getattr(policy, PAUSES, False))

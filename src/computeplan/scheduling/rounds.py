@@ -170,9 +170,9 @@ class SharePolicy:
             raise ValueError("slow_down: with idle_until_round_end leases are of full speed")
 
     @property
-    def may_cap(self) -> bool:
-        """Whether it may cap the power of pools, or lets jobs wait for a cap."""
-        return self.cap_w < math.inf
+    def may(self) -> frozenset[str]:
+        """What it may do, of `registry.ABILITIES`: cap pools, or let jobs wait for a cap."""
+        return frozenset({"cap"} if self.cap_w < math.inf else ())
 
     @property
     def _most_w(self) -> float:
@@ -274,7 +274,7 @@ class SharePolicy:
 
     def _caps_w(self, view: View, draws: Iterable[tuple[int, int]]) -> Mapping[int, float]:
         """Return the caps of pools for jobs on them: each has its part of the draw of all."""
-        if not (self.slow_down and self.may_cap):
+        if not (self.slow_down and self.cap_w < math.inf):
             return NO_CAPS
         draw_w = [0.0] * len(view.free)
         for job, pool in draws:

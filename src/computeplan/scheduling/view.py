@@ -133,6 +133,11 @@ class PoolTable:
     """Facility watts of a node that trains. [W]"""
     l_per_j: FloatArray | None = None
     """Water per facility energy, on site and of power stations; nan if unknown. [L/J]"""
+    held_w: FloatArray | None = None
+    """Facility watts of a node that a job holds beyond those of one that none does; nan if unknown.
+    [W]"""
+    site: tuple[int, ...] | None = None
+    """Where each stands, as a number; None if each at a site of its own."""
     courses: Mapping[str, tuple[Course, ...]] = field(default_factory=dict)
     """How accounts go over time at each pool: ``energy``, ``cost``, ``carbon``, those that vary at
     some site."""
@@ -202,6 +207,9 @@ class View:
         The queue, which answers who fits without a scan.
     held : sequence of int
         Nodes of each pool that jobs hold.
+    headroom_w : sequence of float
+        What the site of each pool may draw beyond what it does, under its limit and without its
+        battery; negative where jobs slow down, inf without limit. [W]
     served : mapping of int to sequence of int
         Nodes of each pool that services hold, by tenant.
     n_changes : int
@@ -221,6 +229,7 @@ class View:
         self.ends: list[list[tuple[float, int, int]]] = [[] for _ in pools.n_nodes]
         self.memory: object = None
         self.held = [0] * len(pools.names)
+        self.headroom_w = [math.inf] * len(pools.names)
         self.served: dict[int, list[int]] = {}
         self.n_changes = self.n_surprises = 0
         self.by_key: dict[Key, dict[Any, Waiting]] = {}

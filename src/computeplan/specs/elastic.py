@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 
-from computeplan.specs.fields import Count, Duration, Fraction, Frozen, instead
+from pydantic import model_validator
+
+from computeplan.specs.fields import (
+    Count,
+    Distance,
+    Duration,
+    Fraction,
+    Frozen,
+    instead,
+    refuse,
+)
 
 __all__ = ["Mixed", "OnLoss", "Shrink", "ShrinkShare"]
 
@@ -40,10 +50,22 @@ class Mixed(Frozen):
     tried = instead(
         ("pools chips kinds parts split", "the policy chooses pools; only: [h100, 910b2] pins"),
         ("speed factor loss bound", "write efficiency: 0.9"),
+        ("latency delay rtt ping", "write distance: 1200 km, the length of the line between sites"),
+        ("bandwidth link uplink", "belongs to sites: sites.NAME.uplink: 400 Gbit/s"),
     )
 
-    efficiency: Fraction
-    """Over the sum of what its chips of each kind train apart; ``computeplan mix`` prices it."""
+    efficiency: Fraction | None = None
+    """Over the sum of what its chips of each kind train apart; ``computeplan mix`` prices it. If
+    left out, pools are one a site, and every step waits until all gradients are summed over the
+    uplinks."""
+    distance: Distance = 0.0
+    """Of the line from one site to the next, for its latency; only without an efficiency."""
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Mixed:
+        if self.efficiency is not None and self.distance:
+            refuse("efficiency says it all: drop distance, or efficiency")
+        return self
 
 
 class OnLoss(Frozen):

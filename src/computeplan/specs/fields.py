@@ -32,6 +32,7 @@ __all__ = [
     "Bytes",
     "CarbonIntensity",
     "Count",
+    "Distance",
     "Duration",
     "EmbodiedCarbon",
     "FlopAmount",
@@ -125,9 +126,10 @@ def said_once(model: BaseModel, what: str, *names: str) -> None:
 
 
 def quantity_reader(
-    unit: str, example: str, lower: float = 0.0, *, above: bool = True
+    unit: str, example: str, lower: float = 0.0, *, above: bool = True, most: str = ""
 ) -> Callable[[object], float]:
     """Return what reads a quantity as `quantity` does."""
+    upper = parse(most, unit) if most else math.inf
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str):
@@ -140,12 +142,16 @@ def quantity_reader(
             refuse(str(error) if rewritten(value) else f"{error}; write it like '{example}'")
         if number < lower or (above and number == lower):
             refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
+        if number > upper:
+            refuse(f"must be at most {most}, got {value!r}: is the unit right?")
         return number
 
     return read
 
 
-def quantity(unit: str, example: str, *, lower: float = 0.0, above: bool = True) -> Any:
+def quantity(
+    unit: str, example: str, *, lower: float = 0.0, above: bool = True, most: str = ""
+) -> Any:
     """Return the annotated type of a quantity with a unit.
 
     Parameters
@@ -158,11 +164,13 @@ def quantity(unit: str, example: str, *, lower: float = 0.0, above: bool = True)
         Smallest value allowed. [`unit`]
     above : bool
         Whether `lower` itself is refused.
+    most : str
+        Largest value allowed, with its unit; none if left out.
     """
     schema = {"type": "string", "pattern": r"^[+-]?[0-9.].*[A-Za-z]", "examples": [example]}
     return Annotated[
         float,
-        BeforeValidator(quantity_reader(unit, example, lower, above=above)),
+        BeforeValidator(quantity_reader(unit, example, lower, above=above, most=most)),
         WithJsonSchema(schema),
         HowWritten(unit, example),
     ]
@@ -195,10 +203,11 @@ def _word_or_quantity(
 Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
 Power = quantity("W", "700 W", above=False)
-SitePower = quantity("W", "20 MW")
-StoredEnergy = quantity("J", "40 MWh")
+SitePower = quantity("W", "20 MW", most="10 TW")
+StoredEnergy = quantity("J", "40 MWh", most="1 TWh")
 Bandwidth = quantity("B/s", "400 Gbit/s")
 Bytes = quantity("B", "200 TB")
+Distance = quantity("km", "1200 km", above=False)
 FlopAmount = quantity("FLOP", "3.14e23 FLOP")
 Tokens = quantity("token", "15.6 Ttoken")
 CarbonIntensity = quantity("kg/J", "400 g/kWh", above=False)

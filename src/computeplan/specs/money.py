@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -14,13 +14,18 @@ from computeplan.specs.fields import Frozen, HowWritten, refuse
 from computeplan.units import CURRENCIES, parse_unit_of
 
 __all__ = [
+    "BuildingPrice",
     "Currency",
+    "DataPrice",
     "DemandCharge",
     "EnergyPrice",
     "Exchange",
     "Money",
+    "MoneyRange",
     "Rent",
+    "middle_of",
     "money_reader",
+    "range_reader",
     "read_exchange",
 ]
 
@@ -88,8 +93,52 @@ def _price(per: str, *examples: str, lower: float = -math.inf) -> Any:
     ]
 
 
+class MoneyRange(NamedTuple):
+    """Two prices between which one lies; the middle is taken."""
+
+    low: Money
+    high: Money
+
+    @property
+    def middle(self) -> Money:
+        """What lies half way."""
+        return Money((self.low.amount + self.high.amount) / 2, self.low.currency)
+
+
+def range_reader(read: Callable[[object], Money]) -> Callable[[object], Money | MoneyRange]:
+    """Return what reads money, or a range of it: ``{low: 3 USD/W, high: 7 USD/W}``."""
+
+    def read_range(value: object) -> Money | MoneyRange:
+        if isinstance(value, MoneyRange) or not isinstance(value, dict):
+            return value if isinstance(value, MoneyRange) else read(value)
+        if value.keys() != {"low", "high"}:
+            refuse(f"a range has low and high, not {', '.join(map(str, value)) or 'nothing'}")
+        found = MoneyRange(read(value["low"]), read(value["high"]))
+        if found.low.currency != found.high.currency:
+            refuse("low and high are in two currencies")
+        if found.low.amount > found.high.amount:
+            refuse("low is more than high")
+        return found
+
+    return read_range
+
+
+def middle_of(price: Money | MoneyRange | None) -> Money | None:
+    """Return a price, or the middle of its range."""
+    return price.middle if isinstance(price, MoneyRange) else price
+
+
 EnergyPrice = _price("/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh")
 DemandCharge = _price("/W", "31 CNY/kW", "15 USD/kW", "31 元/kW", lower=0.0)
+DataPrice = _price("/B", "0.05 USD/GB", "0.3 CNY/GB", "0.3 元/GB", lower=0.0)
+BuildingPrice = Annotated[
+    Money | MoneyRange,
+    BeforeValidator(range_reader(money_reader("/W", "30000 CNY/kW", "12 USD/W", lower=0.0))),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "examples": ["30000 CNY/kW"]}, {"type": "object"}]}
+    ),
+    HowWritten("USD/W", "30000 CNY/kW (or usual)"),
+]
 Rent = _price("/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0)
 
 

@@ -1,4 +1,7 @@
-"""Places and their pools of chips: PUE, price and carbon of the power, watts by state."""
+"""Places and their pools of chips: PUE, price and carbon of the power, watts by state.
+
+Long because all that a person writes below ``sites`` stands here once.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from computeplan.specs.fields import (
     node_or_chip_count,
     refuse,
 )
-from computeplan.specs.money import DemandCharge, EnergyPrice, Rent
+from computeplan.specs.money import BuildingPrice, DataPrice, DemandCharge, EnergyPrice, Rent
 from computeplan.specs.power_limits import Battery
 from computeplan.specs.varying import Varies
 from computeplan.units import parse
@@ -47,6 +50,7 @@ __all__ = [
     "SpareState",
     "Spares",
     "Throttle",
+    "Uplink",
 ]
 
 
@@ -297,6 +301,25 @@ class Pool(Frozen):
     """Times the rates that were observed on another chip: a number, or limits; assumed if not."""
 
 
+class Uplink(Frozen):
+    """How a site reaches others, and what that costs."""
+
+    tried = instead(
+        ("bandwidth speed per_job", "write rate: 100 Gbit/s"),
+        ("cost egress per_gb fee", "write price: 0.05 USD/GB, of what leaves the site"),
+        ("latency distance rtt", "of a mixed job: mixed: {distance: 1200 km}"),
+    )
+
+    rate: Bandwidth
+    """For each job that moves or is at several sites."""
+    price: DataPrice | None = None
+    """Of what leaves the site; none is counted if left out."""
+
+
+def _read_uplink(value: object) -> object:
+    return value if value is None or isinstance(value, dict | Uplink) else {"rate": value}
+
+
 def _read_pue(value: object) -> object:
     if value is None:
         refuse(
@@ -345,6 +368,7 @@ class Site(Frozen):
         ("wue water", "write water_on_site: 0.2 L/kWh, and water_off_site of power stations"),
         ("demand max_demand peak_charge capacity_charge", "write demand_charge: 31 CNY/kW"),
         ("renewable green_share ppa rec certificates", "write green: 0.8, the contracted share"),
+        ("capex construction shell facility_cost", "write building: 30000 CNY/kW, or usual"),
         ("market market_based residual", "write residual_carbon: 609.6 g/kWh, and green: 0.8"),
     )
 
@@ -360,6 +384,11 @@ class Site(Frozen):
     demand_charge: DemandCharge | None = None
     """For the highest demand of each month, such as 31 CNY/kW; posted takes that of the place, and
     the posted price is then the one for energy alone."""
+    building: BuildingPrice | None = None
+    """Price of the building with its power and cooling for what chips draw at most at the IT, such
+    as 30000 CNY/kW; usual takes what the catalogue has of the place, mostly a range."""
+    building_life: PositiveDuration | None = None
+    """Over which it is used up, evenly."""
     green: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the electricity that is bought by contract as green power."""
     residual_carbon: CarbonIntensity | None = None
@@ -374,18 +403,33 @@ class Site(Frozen):
     power_limit: SitePower | None = None
     """What the site may take from outside at the facility, such as 20 MW; without limit if left
     out."""
-    over_limit: Literal["slow", "pause"] | None = None
-    """What jobs do where that is too little: slow, all of them alike; or pause, elastic jobs give
-    back nodes, others save and leave, the lowest priority first. slow if left out."""
+    over_limit: Literal["slow", "shrink", "pause"] | None = None
+    """What jobs do where that is too little: slow, all of them alike; shrink, all elastic jobs give
+    back nodes before others save and leave, and grow again with the power; or pause, each priority
+    does both before the next. The lowest priority first; slow if left out."""
     battery: Battery | None = None
     """What stores energy below the limit for when it is too little: {energy: 40 MWh, power: 10 MW,
     efficiency: 0.9}."""
     storage: Bandwidth | None = None
     """Bandwidth at which jobs write and read checkpoints whose state is given; those that do so at
     one time share it evenly."""
-    uplink: Bandwidth | None = None
-    """Bandwidth to other sites, for each job that moves; the slower one of two sites counts. Moving
-    takes no time where neither says it."""
+    uplink: Annotated[
+        Uplink | None,
+        BeforeValidator(_read_uplink),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "examples": ["100 Gbit/s"]},
+                    {"type": "object"},
+                    {"type": "null"},
+                ]
+            }
+        ),
+        HowWritten("B/s", "100 Gbit/s"),
+    ] = None
+    """Bandwidth to other sites, for each job that moves; the slower one of two sites counts. With
+    the price of what leaves the site: {rate: 100 Gbit/s, price: 0.05 USD/GB}. Moving takes no time
+    where neither says it."""
     share_spares: bool = False
     """Whether spares stand in for nodes of any pool of the site with the same chip and nodes."""
     pools: dict[Name, Pool] = Field(min_length=1)
@@ -393,6 +437,8 @@ class Site(Frozen):
 
     @model_validator(mode="after")
     def _has_limit(self) -> Site:
+        if (self.building is None) != (self.building_life is None):
+            refuse("building and building_life stand together: 30000 CNY/kW, 20 years")
         for key in ("over_limit", "battery"):
             if getattr(self, key) is not None and self.power_limit is None:
                 refuse(f"{key} needs a limit: write power_limit: 20 MW")

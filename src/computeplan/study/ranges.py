@@ -41,13 +41,18 @@ ACCOUNTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "electricity_usd": ("price", "pue"),
         "demand_usd": ("demand_charge", "pue"),
         "rent_usd": (),
-        "purchase_usd": (),
+        "purchase_usd": ("purchase",),
+        "building_usd": ("building",),
+        "sent_usd": (),
     },
     "carbon": {"carbon_kg": ("carbon", "pue")},
     "carbon_market": {"carbon_market_kg": ("residual_carbon", "pue")},
+    "embodied": {"embodied_kg": ("embodied",)},
     "water": {"water_site_l": ("water_on_site",), "water_grid_l": ("water_off_site", "pue")},
 }
 """What is ranked: its parts, and the figures of a site that each is proportional to."""
+OF_CHIPS = ("purchase", "embodied")
+"""Figures of a kind of chip, not of a place."""
 LOG2_POINTS = 13
 """Of the points that fill the box: some 8,000, for shares to about a hundredth."""
 MOST_CORNERS = 2**12
@@ -111,7 +116,15 @@ def parts_of(
         return {}
     window_s = np.maximum(case.values["window_days"] * DAY_S, case.by_site.end_s)
     taken = sites_to(case.by_site, window_s)
-    has = [{one.what: one for one in figures.get(site, ())} for site in case.by_site.sites]
+    chips = case.by_site.chips or ("",) * len(case.by_site.sites)
+    has = [
+        {
+            one.what: one
+            for one in figures.get(site, ())
+            if one.what not in OF_CHIPS or one.place == chip
+        }
+        for site, chip in zip(case.by_site.sites, chips, strict=True)
+    ]
     found: dict[str, list[Part]] = {}
     for account, measures in ACCOUNTS.items():
         for measure, follows in measures.items():
@@ -196,7 +209,7 @@ def ranges_of(
         if (accounts := tuple(_told(by_account)))
     }
     places = {
-        frozenset(one.place for one in of_site)
+        frozenset(one.place for one in of_site if one.what not in OF_CHIPS)
         for _, figures, _ in results
         for of_site in figures.values()
     }

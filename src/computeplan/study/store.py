@@ -63,9 +63,10 @@ from computeplan.units import CURRENCIES
 __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
+_MORE_PARTS = ("services", "services_per_day", "batteries")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
-_POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w")
+_POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w", "limit_w")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
     *("power.csv", "chips.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
@@ -76,7 +77,7 @@ _COLUMNS = {
     "tenants.csv": ("case", "run", "tenant"),
     "sites.csv": ("case", "run", "site"),
     "timeline.csv": ("case", *_SPAN[:-2]),
-    "power.csv": ("case", *_POWER),
+    "power.csv": ("case", *_POWER[:-1]),
 }
 """Without which a table is not one of ours."""
 _OF_SOME = {"sites.csv", "tenants.csv", "power.csv"}  # not of earlier versions, nor all results
@@ -189,11 +190,12 @@ def _named(case: CaseResult, span: Span) -> Row:
 
 def _power_rows(site: str, series: PowerSeries) -> Iterator[Row]:
     edges_s, watts = series.edges_s.tolist(), series.watts.tolist()
-    stored: list[object] = [""] * len(watts)
-    if series.battery_w is not None:
-        stored = list(series.battery_w.tolist())
+    rest = [
+        [""] * len(watts) if column is None else column.tolist()
+        for column in (series.battery_w, series.limit_w)
+    ]
     for i, by_phase in enumerate(watts):
-        yield site, edges_s[i], edges_s[i + 1], *by_phase, stored[i]
+        yield site, edges_s[i], edges_s[i + 1], *by_phase, *(column[i] for column in rest)
 
 
 def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
@@ -203,8 +205,10 @@ def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
         here = [row for row in rows if row["site"] == site]
         edges_s = np.array([*(float(row["start_s"]) for row in here), float(here[-1]["end_s"])])
         watts = np.stack([_column(here, f"{phase}_w") for phase in PHASES], axis=1)
-        stored = None if here[0]["battery_w"] == "" else _column(here, "battery_w")
-        found[site] = PowerSeries(edges_s, watts, stored)
+        rest = [
+            _column(here, name) if here[0].get(name) else None for name in ("battery_w", "limit_w")
+        ]
+        found[site] = PowerSeries(edges_s, watts, *rest)
     return found
 
 
@@ -237,10 +241,10 @@ def _site_header(result: Result) -> Row:
 
 
 def _parts(result: Result) -> tuple[str, ...]:
-    """Return the parts of what is taken at a site, that of services only if there are any."""
-    found = (case.by_site for case in result.cases.values())
-    has_services = any(by_site is not None and by_site.services for by_site in found)
-    return (*_PARTS, "services", "services_per_day") if has_services else _PARTS
+    """Return the parts of what is taken at a site, those of `_MORE_PARTS` only if there are any."""
+    found = [case.by_site for case in result.cases.values() if case.by_site is not None]
+    more = (part for part in _MORE_PARTS if any(getattr(one, part) for one in found))
+    return (*_PARTS, *more)
 
 
 def _site_rows(result: Result) -> Iterable[Row]:
@@ -457,14 +461,14 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
     jobs, idle, per_day = (
         {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES} for part in _PARTS
     )
-    of_services: dict[str, Any] = {
+    more: dict[str, Any] = {
         part: {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
-        for part in ("services", "services_per_day")
+        for part in _MORE_PARTS
         if rows[0].get(f"{part}_chip_h")
     }
     kept = {name: column(name) for name in KEPT} if pools else None
     named: dict[str, Any] = {"pools": pools, "chips": chips, "kept": kept}
-    return BySite(names, currency, end_s, jobs, idle, per_day, **of_services, **named)
+    return BySite(names, currency, end_s, jobs, idle, per_day, **more, **named)
 
 
 def _column(rows: list[dict[str, str]], name: str) -> FloatArray:

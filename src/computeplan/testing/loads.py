@@ -24,6 +24,7 @@ class Load:
 
     jobs: JobTable
     pools: PoolTable
+    site_w: tuple[float, ...]  # the limit of each site; inf without
     tenants: TenantTable
     save_s: int
     faults: tuple[tuple[int, int, int], ...]  # when [s], on which pool, how long a node is away [s]
@@ -78,8 +79,16 @@ def random_load(seed: int, number: int) -> Load:
         (int(rng.integers(1, 9000)), int(rng.integers(0, n_pools)), int(rng.integers(1, 3000)))
         for _ in range(rng.integers(0, 4))
     )
-    mixing = _mixing(seed, number, jobs, sizes)
-    return Load(replace(jobs, mixing=mixing), pools, tenants, int(rng.choice([0, 30])), faults)
+    jobs = replace(jobs, mixing=_mixing(seed, number, jobs, sizes))
+    return Load(jobs, *_sites(seed, number, pools), tenants, int(rng.choice([0, 30])), faults)
+
+
+def _sites(seed: int, number: int, pools: PoolTable) -> tuple[PoolTable, tuple[float, ...]]:
+    """Return pools at sites, and the limit of each site. [W]"""
+    rng = generator(seed, number, Stream.GAP, 2)
+    site = tuple(int(s) for s in np.sort(rng.integers(0, len(pools.names), len(pools.names))))
+    limits_w = rng.choice([10_000.0, 40_000.0, math.inf], len(pools.names))
+    return replace(pools, held_w=pools.train_w / 2, site=site), tuple(limits_w.tolist())
 
 
 def _mixing(seed: int, number: int, jobs: JobTable, sizes: IntArray) -> Mixing:

@@ -21,7 +21,7 @@ from fractions import Fraction
 import numpy as np
 
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import caps, load_policy, mixes
+from computeplan.scheduling.registry import can, load_policy
 from computeplan.scheduling.view import Policy, View
 from computeplan.testing.loads import Load, random_load
 
@@ -43,7 +43,7 @@ def check_policy(
     The rules: the same view gives the same decision, and is left as it was; a job that is started
     waits, and its pool can hold it and has the nodes; a job that is stopped or resized runs; a job
     holds from its least nodes to all that it wants; leases are > 0, restarts >= 0, caps > 0, of
-    pools that there are and by a policy that is marked with `registry.may_cap`; `again_s` is not in
+    pools that there are and by a policy that is marked with `registry.may`; `again_s` is not in
     the past; decisions at one time end; the same load gives the same decisions; and every job of a
     finite load ends.
 
@@ -300,7 +300,17 @@ class _Play:
 
     # -- what the policy decides -----------------------------------------------------------------
 
+    def _note_headroom(self) -> None:
+        """Let the view tell what the limits of sites leave; jobs take no heed of them."""
+        pools, left_w = self.load.pools, list(self.load.site_w)
+        assert pools.site is not None
+        assert pools.held_w is not None
+        for p, n_nodes in enumerate(self.view.held):
+            left_w[pools.site[p]] -= n_nodes * float(pools.held_w[p])
+        self.view.headroom_w[:] = [left_w[site] for site in pools.site]
+
     def _decide(self) -> None:
+        self._note_headroom()
         view, before = self.view, _seen(self.view)
         decision = self.policy(view)
         if not isinstance(decision, Decision):
@@ -329,8 +339,8 @@ class _Play:
                 self._broken(f"caps pool {pool}, which there is not")
             if not watts > 0:
                 self._broken(f"caps pool {pool} at {watts} W: a cap must be > 0, and inf lifts it")
-            if not caps(self.policy):
-                self._broken(f"caps pool {pool}, and is not marked with registry.may_cap")
+            if not can(self.policy, "cap"):
+                self._broken(f'caps pool {pool}, and is not marked with registry.may("cap")')
         self.cap_w.update(decision.cap_w)
 
     def _stop_and_start(self, decision: Decision, grows: list[tuple[int, int]]) -> None:
@@ -409,7 +419,7 @@ class _Play:
 
     def _check_mixed(self, job: int, held: Mapping[int, int]) -> None:
         view = self.view
-        if not (mixes(self.policy) and view.can_mix(job)):
+        if not (can(self.policy, "mix") and view.can_mix(job)):
             self._broken(f"starts job {job} on several pools: it, or the policy, may not mix")
         if not set(held) <= set(view.pools_to_mix(job)) or min(held.values()) <= 0:
             self._broken(f"starts job {job} on pools that can never hold it, or with no nodes")
@@ -471,6 +481,7 @@ def _seen(view: View) -> object:
         view.n_nodes,
         view.places,
         view.held,
+        view.headroom_w,
         view.quota_nodes,
     )
     return _plain((state, rest, view.jobs, view.pools, view.tenants))

@@ -13,11 +13,12 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.notes import Note
 from computeplan.physics.checkpoint import job_ettr
+from computeplan.physics.mixed import Route, summed_s
 from computeplan.scheduling.registry import needs_of
 from computeplan.specs.uncertain import Factor
 from computeplan.world.pools import Pool
 
-__all__ = ["Job", "Jobs", "Shrinking", "Tier"]
+__all__ = ["Exchange", "Job", "Jobs", "Shrinking", "Tier"]
 
 _KNOWN = Factor()
 MOST_BOOKED_APART = 10_000  # jobs whose chip-seconds are kept apart, rather than by kind and tenant
@@ -39,6 +40,52 @@ class Tier:
     survives: int
     """The highest level of a fault after which it can be read: 0 to 3 for a fault that takes
     nothing, a node, a group of nodes, all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What whole replicas at several sites send to one another at the end of every step.
+
+    Each part of a mixed job is at a site of its own, and holds all of the gradients once. Nothing
+    hides the sum, as the other site may just have ended.
+    """
+
+    n_bytes: float
+    """Of all gradients. [B]"""
+    step_s: FloatArray
+    """A step of the whole job on each pool alone; nan where it can never run; shape (n_pools,).
+    [s]"""
+    uplink_bytes_per_s: tuple[float, ...]
+    """Of the site of each pool. [B/s]"""
+    latency_s: float
+    """From one site to the next. [s]"""
+
+    def seconds(self, pools: Sequence[int]) -> float:
+        """Return what a step waits for the sum over parts on some pools. [s]"""
+        slowest = min(self.uplink_bytes_per_s[pool] for pool in pools)
+        route = Route(slowest, latency_s=self.latency_s)
+        return float(summed_s(route, self.n_bytes, len(pools)))
+
+    def sent_bytes(self, n_parts: int) -> float:
+        """Return what each of some parts sends in a step. [B]"""
+        return 2.0 * (n_parts - 1) / n_parts * self.n_bytes
+
+    def frac(self, shares: Sequence[tuple[int, float]]) -> float:
+        """Return the share of what parts train apart that they train together.
+
+        Of each its pool, and its share of the nodes that make the whole job there. Steps are those
+        of the nominal speed.
+
+        Examples
+        --------
+        Two halves take 8 s and send 100 GB each at 50 GB/s:
+
+        >>> both = Exchange(100e9, np.array([8.0, 8.0]), (50e9, 50e9), 0.0)
+        >>> both.seconds([0, 1]), both.frac([(0, 0.5), (1, 0.5)])
+        (2.0, 0.8)
+        """
+        step_s = 1.0 / sum(share / float(self.step_s[pool]) for pool, share in shares)
+        return step_s / (step_s + self.seconds([pool for pool, _ in shares]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +143,9 @@ class Job:
     """Whether a policy may let it hold fewer nodes."""
     mixing_frac: float = 0.0
     """The share of what its chips train apart that it trains on several pools at once; 0 if it
-    cannot."""
+    cannot. With an `exchange` the least of two pools, as policies see it."""
+    exchange: Exchange | None = None
+    """What parts send to one another; None if `mixing_frac` is stated."""
     mixing_nodes: IntArray | None = None
     """Nodes of each pool that make the whole job, even where the pool has fewer; None if it cannot
     run on several pools at once; shape (n_pools,)."""
@@ -126,8 +175,11 @@ class Job:
 
         Nodes are whole, so that parts may make a little more than the job: that brings nothing.
         """
-        made = sum(n / int(self.whole_nodes[pool]) for pool, n in parts)
-        return self.mixing_frac / max(made, 1.0)
+        shares = [(pool, n / int(self.whole_nodes[pool])) for pool, n in parts]
+        made = max(sum(share for _, share in shares), 1.0)
+        if self.exchange is None:
+            return self.mixing_frac / made
+        return self.exchange.frac([(pool, share / made) for pool, share in shares]) / made
 
     def tiers_on(self, pool: int) -> tuple[Tier, ...]:
         """Return the tiers on a pool; empty where it saves to one place and waits."""

@@ -32,6 +32,11 @@ class PowerLimit:
     limit_w: float
     over_time: Signal
     """The limit at a time is the product of both. [W]"""
-    yields: Literal["slow", "pause"]
+    yields: Literal["slow", "shrink", "pause"]
     """What jobs do where it is too little for all."""
     battery: Battery | None = None
+
+    @property
+    def may_go_dark(self) -> bool:
+        """Whether there may be less power than idle nodes draw, which are then switched off."""
+        return self.battery is not None or self.yields != "slow"

@@ -81,16 +81,19 @@ class Pool:
     """When a node is replaced instead of being repaired."""
     uplink_bytes_per_s: float = math.inf
     """Bandwidth of its site to others, for each job; inf where a move takes no time. [B/s]"""
+    sent_money_per_b: float = math.nan
+    """Price of what leaves its site; nan if not given. [currency/B]"""
     throttle_frac: float = 0.0
     """Share of the speed of training that is lost when it is hottest."""
     placement: Placement | None = None
     """How nodes are chosen for jobs; None if groups do not count."""
-    demand_money_per_w_s: float = math.nan
-    """Charge for the highest draw of the site; nan if not given. [currency/(W s)]"""
+    demand_money_per_w_month: float = math.nan
+    """Charge for the highest draw of the site in a month; nan if not given. [currency/(W month)]"""
     purchase_money_per_chip_s: float = math.nan
     embodied_kg_per_chip_s: float = math.nan
-    """Purchase of a chip, and carbon of making it, over its life; nan if not given. [currency/s,
-    kg/s]"""
+    building_money_per_w_s: float = math.nan
+    """Purchase of a chip, carbon of making it, and the building for a watt that it draws at most,
+    over their lives; nan if not given. [currency/s, kg/s, currency/(W s)]"""
     market_kg_per_j: float = math.nan
     """Carbon by contracts: that of what is bought without one; nan if not known. [kg/J]"""
     site_water_l_per_j: float = math.nan

@@ -15,10 +15,10 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.distributions import law_mean_s
 from computeplan.errors import InfeasibleError
-from computeplan.ledger import IDLE, PHASES, RESTART, TRAIN
+from computeplan.ledger import IDLE, PHASES, REPAIR, RESTART, TRAIN
 from computeplan.notes import Notes
 from computeplan.physics.reliability import erlang_b, short_share, stalled_share
-from computeplan.scheduling.registry import caps, load_policy, pauses
+from computeplan.scheduling.registry import can, load_policy
 from computeplan.scheduling.view import JobTable, Mixing, Policy, PoolTable, TenantTable
 from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.units import DAY_S
@@ -100,6 +100,8 @@ class World:
     """Wall time at which a run ends if its last job has not ended before; inf without. [s]"""
     limits: tuple[PowerLimit, ...] = ()
     """Of sites, those that have one."""
+    begins_s: float = 0.0
+    """Time of the year when a run begins. [s]"""
 
     @property
     def cut_s(self) -> float:
@@ -118,7 +120,7 @@ class World:
     @cached_property
     def caps_power(self) -> bool:
         """Whether the policy may cap the power of pools."""
-        return caps(self.decide or load_policy(self.policy))
+        return can(self.decide or load_policy(self.policy), "cap")
 
     @property
     def n_chips(self) -> list[int]:
@@ -139,7 +141,7 @@ class World:
             self.services,
             self.limits,
             caps_power=self.caps_power,
-            pauses=pauses(self.decide or load_policy(self.policy)),
+            pauses=can(self.decide or load_policy(self.policy), "pause"),
         )
 
     @cached_property
@@ -218,6 +220,7 @@ class World:
     def pool_table(self) -> PoolTable:
         """What a policy may see of the pools."""
         chips = np.array([pool.chips_per_node for pool in self.pools])
+        sites = [pool.site for pool in self.pools]
         train_w = self.node_w[:, TRAIN]
         prices = np.array([pool.money_per_j for pool in self.pools])
         rents = np.nan_to_num([pool.rent_money_per_chip_s for pool in self.pools]) * chips
@@ -229,8 +232,20 @@ class World:
             kg_per_j=np.array([pool.kg_per_j for pool in self.pools]),
             train_w=train_w,
             l_per_j=self._water_l_per_j(),
+            held_w=self.full_w - self.rest_w,
+            site=tuple(sites.index(pool.site) for pool in self.pools),
             courses=self.signals,
         )
+
+    @cached_property
+    def full_w(self) -> FloatArray:
+        """What a node of each pool draws at most while a job holds it; shape (n_pools,). [W]"""
+        return np.asarray(self.node_w.max(axis=1))
+
+    @cached_property
+    def rest_w(self) -> FloatArray:
+        """What it draws at most while none does; shape (n_pools,). [W]"""
+        return np.asarray(self.node_w[:, [IDLE, REPAIR]].max(axis=1))
 
     def _water_l_per_j(self) -> FloatArray:
         """Return the water per facility energy of each pool; nan where none is known. [L/J]"""

@@ -96,7 +96,7 @@ def test_a_day_beside_an_elastic_job():
     data = data_of({"j": job}, policy="elastic-fifo")
     world = serving(data, chat(Demand(rates, priority=1, start_s=180, drain_s=120)))
     ledger = play(world)
-    does = ledger.served_in[0, 0, 0]
+    does = ledger.by_state_chip_s[0, 0, 0]
     assert does[SERVING] == pytest.approx(in_chips(4 * 24 * H + 8 * (12 * H - 60)))
     assert does[STARTING] == pytest.approx(in_chips(8 * 180))
     assert does[DRAINING] == pytest.approx(in_chips(8 * 120))
@@ -128,17 +128,17 @@ def test_a_service_that_is_asked_in_time_misses_nothing():
     """Without a job in the way the nodes are ready at the hour to the second."""
     rates = (20.0,) * 8 + (60.0,) * 12 + (20.0,) * 4
     ledger = play(serving(data_of(), chat(Demand(rates, start_s=180, drain_s=120))))
-    does = ledger.served_in[0, 0, 0] / 8
+    does = ledger.by_state_chip_s[0, 0, 0] / 8
     assert does.tolist() == pytest.approx([4 * 24 * H + 8 * 12 * H, 8 * 180, 8 * 120, 0])
-    assert ledger.missed_units[0, 0] == 0
-    assert ledger.needed_units[0, 0] == pytest.approx(12 * H * 80)
+    assert ledger.missed_unit_s[0, 0] == 0
+    assert ledger.needed_unit_s[0, 0] == pytest.approx(12 * H * 80)
 
 
 def test_what_is_held_beyond_the_need_stands_by():
     """A least of 7 nodes, 2 more than the need of 12 by day, all of the time."""
     rates = (20.0,) * 8 + (60.0,) * 12 + (20.0,) * 4
     service = chat(Demand(rates, least=35.0, extra=(10.0,) * 24, start_s=180))
-    does = play(serving(data_of(), service)).served_in[0, 0, 0] / 8
+    does = play(serving(data_of(), service)).by_state_chip_s[0, 0, 0] / 8
     assert does[SERVING] == pytest.approx(4 * 12 * H + 12 * 12 * H)
     assert does[STARTING] == pytest.approx(7 * 180)
     assert does[STANDING_BY] == pytest.approx(3 * 12 * H + 2 * 12 * H)
@@ -156,10 +156,10 @@ def test_an_instance_goes_with_its_weakest_node(monkeypatch, takes, group, n_sta
     repair = {"takes": "node", "repair": "1 s"}
     data = data_of(faults={"f": FAULT | (repair if takes else {"takes": "job"})})
     ledger = play(serving(data, chat(Demand((20.0,), start_s=180), group=group)))
-    does = ledger.served_in[0, 0, 0] / 8
+    does = ledger.by_state_chip_s[0, 0, 0] / 8
     assert does[STARTING] == pytest.approx(n_starting * 180)
     assert does[SERVING] == pytest.approx(4 * 24 * H - n_starting * 180)
-    assert ledger.missed_units[0, 0] == pytest.approx(n_less * 5 * 180)
+    assert ledger.missed_unit_s[0, 0] == pytest.approx(n_less * 5 * 180)
     assert ledger.lacked_chip_s[0, 0] == 0
 
 
@@ -170,10 +170,10 @@ def test_nodes_that_make_no_instance_are_given_back(monkeypatch):
     faults = {"f": FAULT | {"takes": "node", "repair": "1 s"}}
     data = data_of(nodes={"p": 4}, faults=faults)
     ledger = play(serving(data, chat(Demand((20.0,), start_s=180), group=4)))
-    does = ledger.served_in[0, 0, 0] / 8
+    does = ledger.by_state_chip_s[0, 0, 0] / 8
     assert does.tolist() == pytest.approx([4 * (22 * H - 180), 4 * 180, 0, 0])
     assert ledger.chip_s[0, -1, 0, [IDLE, REPAIR]] / 8 == pytest.approx([3 * 2 * H, 2 * H])
-    assert ledger.missed_units[0, 0] == pytest.approx(20 * (2 * H + 180))
+    assert ledger.missed_unit_s[0, 0] == pytest.approx(20 * (2 * H + 180))
     assert ledger.lacked_chip_s[0, 0] == pytest.approx(32 * 2 * H)
 
 
@@ -207,7 +207,7 @@ def test_free_nodes_are_kept_for_those_that_come():
     data = data_of({"j": job, "k": {**job, "arrival": "3610 s"}}, nodes={"p": 4})
     service = chat(Demand((0.0, *(20.0,) * 23), priority=1), group=4)
     ledger = play(serving(data, service))
-    does = ledger.served_in[0, 0, 0] / 8
+    does = ledger.by_state_chip_s[0, 0, 0] / 8
     assert does[STARTING] == pytest.approx(3 * 60)
     assert does[SERVING] == pytest.approx(4 * (23 * H - 60))
     assert ledger.first_start_s[0, 1] == np.inf
@@ -274,7 +274,7 @@ def test_a_service_on_another_pool_changes_no_number_of_the_job(group):
     for name in JOB_NUMBERS:
         one, other = (getattr(ledger, name)[:, :1] for ledger in (beside, alone))
         np.testing.assert_array_equal(one, other)
-    assert beside.served_in[..., STARTING].sum() > 0
+    assert beside.by_state_chip_s[..., STARTING].sum() > 0
 
 
 # Laws
@@ -339,16 +339,16 @@ def test_all_chip_hours_are_in_one_state(world, seed):
     total = of_services + values["lent_chip_h"] + nobody[:, IDLE] + nobody[:, REPAIR]
     everything = sum(world.pools[p].n_chips for p in here) * 24
     np.testing.assert_allclose(total, everything, rtol=1e-9)
-    assert (ledger.served_in >= -1e-6).all()
+    assert (ledger.by_state_chip_s >= -1e-6).all()
     missed = values["requests_missed_frac"]
     assert ((missed >= 0) & (missed <= 1)).all()
     for i, one in enumerate(world.services):
         needed = sum(one.demand.hourly) * H
-        np.testing.assert_allclose(ledger.needed_units[:, i], needed, rtol=1e-12)
-        has = ledger.served_in[:, i, list(one.pools), SERVING] / 8 @ np.array(one.gives)
-        assert (has >= needed - ledger.missed_units[:, i] - 1e-6 * needed).all()
+        np.testing.assert_allclose(ledger.needed_unit_s[:, i], needed, rtol=1e-12)
+        has = ledger.by_state_chip_s[:, i, list(one.pools), SERVING] / 8 @ np.array(one.gives)
+        assert (has >= needed - ledger.missed_unit_s[:, i] - 1e-6 * needed).all()
         if one.demand.start_s == 0 and set(one.group) == {1}:
-            assert ledger.served_in[:, i, :, STARTING].sum() == pytest.approx(0, abs=1e-3)
+            assert ledger.by_state_chip_s[:, i, :, STARTING].sum() == pytest.approx(0, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=30)
@@ -367,5 +367,5 @@ def test_of_chips_what_is_missed_is_what_is_lacking(world):
     ]
     world = replace(world, services=tuple(services))
     ledger = play(world, 1)
-    np.testing.assert_allclose(ledger.missed_units, ledger.lacked_chip_s, rtol=1e-9, atol=1e-3)
+    np.testing.assert_allclose(ledger.missed_unit_s, ledger.lacked_chip_s, rtol=1e-9, atol=1e-3)
     assert np.isnan(measure(ledger, world)["requests_missed_frac"]).all()

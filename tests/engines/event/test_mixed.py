@@ -15,7 +15,7 @@ from computeplan.engines.event import engine as event
 from computeplan.errors import ComputePlanError, InfeasibleError, ScenarioError
 from computeplan.ledger import BLOCKED, IDLE, LOST, RESTART, TRAIN
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import may_mix
+from computeplan.scheduling.registry import may
 
 SAVES = {"every": "10 s", "stall": "1 s"}
 FAULT = {"mtbf": "100 h", "per": "node", "takes": "node", "restart": "2 s", "repair": "100 s"}
@@ -194,7 +194,7 @@ def test_a_job_larger_than_every_pool_runs_on_several():
     ],
 )
 def test_what_is_not_one_whole_job_is_refused(monkeypatch, more, why):
-    @may_mix
+    @may("mix")
     def wrong(view):
         return Decision([Start(job, 0, n_nodes=3, more=more) for job in view.queue])
 

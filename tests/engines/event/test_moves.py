@@ -10,6 +10,7 @@ from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
 from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import RESTART, TRAIN
+from computeplan.metrics import by_site
 from computeplan.scheduling.decision import Decision, Start
 
 HOUR_S = 3600.0
@@ -87,6 +88,22 @@ def test_a_job_over_both_sites_waits_for_the_slower_part():
     job = {**DATA, "chips": 16, "mixed": {"efficiency": 1.0}}
     ledger = play(scenario({"j": job}, policy="mixed-fifo"))
     assert ledger.end_s[0, 0] == pytest.approx(11 * HOUR_S)
+
+
+def test_what_leaves_a_site_is_paid_there():
+    """45 TB of data once at 0.02 USD/GB; states of 22.5 TB twice each way."""
+    west = {"rate": "100 Gbit/s", "price": "0.02 USD/GB"}
+    saves = {"every": "20 h", "stall": "1 s", "state": "22.5 TB", "bandwidth": "22.5 TB/s"}
+    data = scenario({"j": {**DATA, "checkpoint": saves}}, west=west)
+    for site in data["sites"].values():
+        site["price"] = "0.1 USD/kWh"
+    world = replace(compile_world(cp.load(data)), decide=there_and_back)
+    ledger = event.play(world, 0, 0, 1)
+    assert ledger.sent_bytes[0].tolist() == [[45e12 + 2 * 22.5e12, 2 * 22.5e12]]
+    found = by_site(ledger, world).jobs
+    assert found["sent_usd"][0] == pytest.approx([90e3 * 0.02, 0.0])
+    lines = found["electricity_usd"] + found["sent_usd"]
+    assert found["cost_usd"] == pytest.approx(lines, rel=1e-12)
 
 
 def test_without_uplinks_a_move_takes_no_time():

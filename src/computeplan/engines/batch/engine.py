@@ -14,6 +14,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.engines.batch.books import MISSING
+from computeplan.engines.batch.peaks import month_peaks
 from computeplan.engines.batch.rolling_rows import RollingRows
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.tiered_rows import TieredRows
@@ -173,7 +174,7 @@ class _Books:
         self.booked = np.zeros((n_runs, n_jobs + 1, n_pools, len(PHASES), len(self.weights)))
         self.chip_s = self.booked[..., 0]
         self.job_s = np.zeros((n_runs, n_jobs, len(PHASES) + 1))
-        self.n_held = [0] * n_pools
+        self.n_held, self.ends_s = [0] * n_pools, dict[int, FloatArray]()
         self.kept_frac = np.zeros((n_runs, n_jobs))
         self.end_s = np.full((n_runs, n_jobs), math.inf)
         by_kind, by_pool = (n_runs, n_kinds), (n_runs, n_pools)
@@ -213,7 +214,7 @@ class _Books:
         # What it lacks, all the while.
         self.chip_s[:, job, pool, BLOCKED] -= rows.missing_node_s * chips
         work_s = self.world.jobs[job].train_s[pool] * self.factor[:, job, pool]
-        self.n_held[pool] = rows.n_held
+        self.n_held[pool], self.ends_s[pool] = rows.n_held, rows.end_s
         self.kept_frac[:, job] = phases[TRAIN] / work_s
         self.counts["stays"][:, job] = 1
         self.end_s[:, job] = rows.end_s
@@ -234,12 +235,15 @@ class _Books:
             wall_s=self.wall_s,
             waiting_idle_chip_s=np.zeros(len(self.wall_s)),
             peak_w=np.full(len(self.wall_s), self.world.draw_w(self.n_held)),
+            month_peak_w=month_peaks(self.world, self.n_held, self.ends_s, self.wall_s),
             step_factor=self.slower,
             served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
             lacked_chip_s=np.zeros((len(self.wall_s), 0)),
-            served_in=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(SERVICE_STATES))),
-            needed_units=np.zeros((len(self.wall_s), 0)),
-            missed_units=np.zeros((len(self.wall_s), 0)),
+            by_state_chip_s=np.zeros(
+                (len(self.wall_s), 0, len(self.world.pools), len(SERVICE_STATES))
+            ),
+            needed_unit_s=np.zeros((len(self.wall_s), 0)),
+            missed_unit_s=np.zeros((len(self.wall_s), 0)),
             spread_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             in_parts_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             over_quota_chip_s=np.zeros((len(self.wall_s), len(self.world.tenants.names))),

@@ -21,16 +21,21 @@ from computeplan.world.world import World
 
 __all__ = ["PowerCaps"]
 
+STANDS_STILL = 1e-9
+"""Share of its speed of a job without power: it holds its nodes, and goes on from where it is."""
+
 
 class PowerCaps:
     """The caps of pools, in facility watts; none where nothing is capped.
 
-    Those that the policy has decided, and those that follow from the limit of a site.
+    Those that the policy has decided, and those that follow from the limit of a site. `dark` are
+    pools whose nodes are switched off in part, as their site has less power than idle nodes draw:
+    what is left of that.
     """
 
     def __init__(self, world: World) -> None:
         self.world, self.cap_w, self.limit_w = world, dict[int, float](), dict[int, float]()
-        self.slowed = set[int]()
+        self.slowed, self.dark = set[int](), dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
         self.speeds = dict[tuple[int, float], float]()
@@ -55,7 +60,7 @@ class PowerCaps:
             return f"caps pool {pool}, and there are {len(pools)}"
         name = pools[pool].name
         if not self.world.caps_power:
-            return f"caps pool {name} and does not say that it may: it lacks registry.may_cap"
+            return f'caps pool {name} and does not say that it may: it lacks registry.may("cap")'
         if math.isnan(self.train_w[pool]):
             return f"caps pool {name}, whose power is not known: give power"
         if not watts > 0:
@@ -69,7 +74,9 @@ class PowerCaps:
         """
         draw_w, cap_w = n_held * self.train_w[pool], self.most_w(pool)
         speed_frac = 1.0
-        if draw_w > cap_w:
+        if pool in self.dark:
+            speed_frac = STANDS_STILL
+        elif draw_w > cap_w:
             idle_frac = self.idle_w[pool] / self.train_w[pool]
             speed_frac = self._speed_frac(pool, cap_w / draw_w, idle_frac)
         return speed_frac, self._drawn(pool, cap_w / n_held if n_held else math.inf)
@@ -90,10 +97,14 @@ class PowerCaps:
 
     def _drawn(self, pool: int, node_w: float) -> tuple[float, ...]:
         """Return what a node draws at most, its cap, over what it draws in each phase."""
-        most_w = max(node_w, self.idle_w[pool])
+        most_w = node_w if pool in self.dark else max(node_w, self.idle_w[pool])
         if not max(self.phase_w[pool]) > most_w:
             return FULL
         return tuple(most_w / w if w > most_w else 1.0 for w in self.phase_w[pool])
+
+    def rest(self, pool: int) -> tuple[float, ...]:
+        """Return the share of their power that idle nodes draw, and those in repair, by phase."""
+        return (self.dark[pool],) * len(FULL) if pool in self.dark else FULL
 
     def most_w(self, pool: int) -> float:
         """Return what jobs of a pool may draw; inf without a cap. [W]"""
@@ -108,10 +119,14 @@ class PowerCaps:
                 yield pool, shares
             (self.slowed.add if is_slowed else self.slowed.discard)(pool)
 
-    def spared_w(self, held: Sequence[int]) -> float:
-        """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]"""
-        spared_w = 0.0
+    def spared_w(self, held: Sequence[int]) -> dict[int, float]:
+        """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]
+
+        By pool; none without a cap.
+        """
+        spared_w = dict[int, float]()
         for pool in {*self.cap_w, *self.limit_w}:
-            least_w = max(self.most_w(pool), held[pool] * self.idle_w[pool])
-            spared_w += max(held[pool] * self.train_w[pool] - least_w, 0.0)
+            least_w = held[pool] * self.idle_w[pool] * self.dark.get(pool, 1.0)
+            least_w = max(self.most_w(pool), least_w)
+            spared_w[pool] = max(held[pool] * self.train_w[pool] - least_w, 0.0)
         return spared_w

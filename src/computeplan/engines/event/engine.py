@@ -29,10 +29,12 @@ from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, cancel
 from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.fault_effects import PLAYED, FaultEffects
+from computeplan.engines.event.giving_way import GivingWay
 from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.limits import SiteLimits
 from computeplan.engines.event.moves import moves_of
+from computeplan.engines.event.peaks import MonthPeaks
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
@@ -40,7 +42,7 @@ from computeplan.engines.event.storage import Storage
 from computeplan.errors import ComputePlanError, UnsupportedByEngine
 from computeplan.ledger import PHASES, TRAIN, Ledger, Span, concatenate, make_ledger
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import load_policy, mixes
+from computeplan.scheduling.registry import can, load_policy
 from computeplan.scheduling.view import View
 from computeplan.trace import Trace
 from computeplan.trace.one_run import RunSamples
@@ -201,9 +203,9 @@ class _Run:
         self.view = View(world.job_table, world.pool_table, world.tenants)
         self.view.done_frac = self._done_frac
         self.books, self.quotas = JobBooks(world, factor), Quotas(self.view)
-        parts = (self.pools, self.view, self.calendar)
-        does = (self._stop, self._resize, self._call_policy, self._check_end)
-        self.services = Services(world.services, *parts, does, self.spans)
+        jobs = GivingWay(self.view, self._stop, self._resize, self._call_policy)
+        parts = (jobs, self.calendar)
+        self.services = Services(world.services, self.pools, *parts, self._check_end, self.spans)
         self.has_services = bool(world.services)
         self.order = np.ascontiguousarray(world.arrival_order).data
         self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
@@ -213,8 +215,8 @@ class _Run:
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
-        self.caps, self.moves = PowerCaps(world), moves_of(world)
-        self.limits = SiteLimits(world, self.caps, *parts[1:], (self._note, *does[:3]))
+        self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), MonthPeaks(world)
+        self.limits = SiteLimits(world, self.caps, *parts, self._note)
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -375,7 +377,7 @@ class _Run:
         why = ""
         if index not in view.queue:
             why = "and it does not wait"
-        elif not mixes(self.policy) or not view.can_mix(index):
+        elif not can(self.policy, "mix") or not view.can_mix(index):
             why = "and it, or the policy, does not say that it can run on several pools"
         elif len({at for at, _ in held}) < len(held) or any(n <= 0 for _, n in held):
             why = "and each pool is to stand there once, with nodes"
@@ -493,9 +495,10 @@ class _Run:
             handed_out = [near.hand_out(now_s) for near in pool.near]
             if any(handed_out):
                 self.await_ends(pool.index)
-        if pool.index in self.caps.cap_w or pool.index in self.limits.at:
+        is_capped = pool.index in self.caps.cap_w or pool.index in self.limits.at
+        if is_capped or self.peaks.is_asked:
             # once all is done that happens at this time
-            self.calendar.at(now_s, Rank.POLICY, self._hold_to_caps)
+            self.calendar.at(now_s, Rank.POLICY, self._note)
 
     # -- what the policy decides -----------------------------------------------------------------
 
@@ -641,18 +644,23 @@ class _Run:
                 at_s = max(decision.again_s, now_s)
                 self.again = self.calendar.at(at_s, Rank.POLICY, self._ask_again)
             asks = self._carry_out(decision, now_s)
+        if self.limits.gave and not view.queue:
+            self._grow_back(now_s)
         self._note(now_s)
         if self.quotas.are_there:
             self.quotas.note(now_s, self.pools)
 
     def _note(self, now_s: float) -> None:
         """Hold to caps and limits, and note what is held, free and drawn from now on."""
-        view, spared_w = self.view, 0.0
+        view, spared_w = self.view, dict[int, float]()
         free = [pool.nodes.n_free for pool in self.pools] if view.queue else ()
         if self.caps.cap_w or self.limits.at:
             self._hold_to_caps(now_s)
             spared_w = self.caps.spared_w(view.held)
-        self.books.note(now_s, view.held, free, spared_w)
+        self.books.note(now_s, view.held, free, sum(spared_w.values()))
+        if self.peaks.is_asked:
+            served = [*view.served.values()]
+            self.peaks.note(now_s, view.held, served, spared_w, self.limits.flow_w())
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -671,6 +679,12 @@ class _Run:
             if index not in view.stopping and index not in view.shrinking:
                 self._resize(index, n_nodes, now_s)
         return False
+
+    def _grow_back(self, now_s: float) -> None:
+        """Let jobs have nodes back that they gave for power, as far as there is power again."""
+        for index, pool, n_nodes in self.limits.owed():
+            if n := min(n_nodes, self._room(self.pools[pool])):
+                self._resize(index, self.limits.give_back(index, n), now_s)
 
     def _asked(self, start: Start) -> list[tuple[PoolRun, int]]:
         """Return of which pools a start takes how many nodes."""
@@ -708,6 +722,8 @@ class _Run:
     def _hold_to_caps(self, now_s: float) -> None:
         """Let jobs on capped pools train as fast as what they hold allows from now on."""
         self.limits.hold(now_s)
+        for p in self.limits.at:
+            self.pools[p].nodes.set_power(now_s, self.caps.rest(p))
         for p, shares in self.caps.due(self.view.held):
             for job in self.pools[p].jobs.values():
                 job.set_power(now_s, p, *shares)
@@ -748,6 +764,7 @@ class _Run:
             if nodes.since_s >= self.looked_s or nodes.others or pool.index in self.limits.at:
                 view.free[pool.index] = self._room(pool)
         self.looked_s = now_s
+        self.limits.note_headroom()
         for job in self.changed.values():
             if job.runs and job.index in view.running:
                 view.expect(job.index, self._expected_end(job, now_s))
@@ -766,7 +783,7 @@ class _Run:
             pool.nodes.book(wall_s)
         self.services.close(wall_s)
         self.quotas.close(wall_s)
-        battery_j, battery_w = self.limits.close(wall_s)
+        battery_j, net_j, battery_w = self.limits.close(wall_s)
         ledger = books.ledger(
             wall_s,
             self.slower,
@@ -785,6 +802,9 @@ class _Run:
                 "in_repair": [pool.nodes.n_in_repair * is_done for pool in self.pools],
             },
         )
+        if self.moves is not None:
+            ledger = replace(ledger, sent_bytes=(books.sent_bytes + self.moves.sent_bytes)[None])
+        ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s))
         if not self.world.limits:
             return ledger
-        return replace(ledger, battery_j=battery_j, battery_w=battery_w)
+        return replace(ledger, battery_j=battery_j, battery_net_j=net_j, battery_w=battery_w)

@@ -463,6 +463,16 @@ class Job:
         full, chip_s = part.full_chips * self.mixing_frac, part.books.chip_s
         return chip_s[TRAIN] - self.kept_s * full, chip_s[LOST] - self.lost_work_s * full
 
+    def sent_bytes(self) -> list[tuple[int, float]]:
+        """Return what left the site of each pool with steps that were done, be they kept. [B]"""
+        exchange, parts = self.spec.exchange, self.allocation.parts
+        if exchange is None or len(parts) < 2:
+            return []
+        at = parts[0].pool
+        whole = float(self.spec.train_s[at] / exchange.step_s[at])
+        done = (self.kept_s + self.lost_work_s) / self.plan.work_s
+        return [(part.pool, done * whole * exchange.sent_bytes(len(parts))) for part in parts]
+
     @property
     def kept_s(self) -> float:
         """The work that this stay has done and kept. [s]"""

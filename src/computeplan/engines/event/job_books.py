@@ -38,6 +38,7 @@ class JobBooks:
         self.group, self.factor = world.jobs.group, factor
         shape = (world.jobs.n_groups + 1, len(world.pools), len(PHASES), len(weights))
         self.booked = np.zeros(shape)
+        self.sent_bytes = np.zeros((world.jobs.n_groups, len(world.pools)))
         self.job_s = np.zeros((n_jobs, len(PHASES) + 1))
         self.kept_frac = np.zeros(n_jobs)
         self.n_from_start = np.zeros(n_jobs, dtype=np.int64)
@@ -96,6 +97,8 @@ class JobBooks:
             at[:, self.of_capped] += books.capped_weighted
             at[[TRAIN, LOST], 1] += job.slow_chip_s(part)
             at[:, 2] += books.capped_chip_s
+        for pool, n_bytes in job.sent_bytes():
+            self.sent_bytes[self.group[job.index], pool] += n_bytes
         self.job_s[job.index] += books.job_s  # all parts do the same at the same time
         self.kept_frac[job.index] += job.kept_s / job.plan.work_s
         self.n_from_start[job.index] += job.n_from_start
@@ -127,6 +130,8 @@ class JobBooks:
         for p, books in enumerate(unallocated):
             self.booked[-1, p, :, 0] = books.chip_s[:-1]
             self.booked[-1, p, :, self.of_signals] = books.weighted
+            self.booked[-1, p, :, 2] = books.capped_chip_s
+            self.booked[-1, p, :, self.of_capped] = books.capped_weighted
         chips = np.array(self.chips_per_node)
         found = [(g.spread_node_s, g.in_parts_node_s) if g else (0.0, 0.0) for g in placed]
         spread_chip_s, in_parts_chip_s = chips * np.array(found).reshape(-1, 2).T

@@ -5,9 +5,10 @@ all others drew what is more of idle and repair: then nothing need be looked at 
 and what jobs do not draw while they save or wait for a node is left unused. A battery comes first:
 it gives what is lacking, and takes what is left over. Where that is too little, all jobs of the
 site slow down alike. That is all (`slow`), or it is what they do until enough of them have saved
-and given back nodes (`pause`): those of the lowest priority first; of these elastic jobs give back
-what they can do without, then jobs leave, those that started last first. They come back when the
-limit, without the battery, has room for them.
+and given back nodes, in the order of ``giving_way.py``: who leaves comes back when the limit,
+without the battery, has room for it. Priority by priority (`pause`), jobs grow again when the
+policy says so; or all elastic jobs shrink before anybody leaves (`shrink`), and grow again when
+nobody waits and the limit has room.
 
 How slow is the business of ``caps.py``, which is told a cap for each pool.
 """
@@ -15,7 +16,7 @@ How slow is the business of ``caps.py``, which is told a cap for each pool.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,9 +25,9 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 from computeplan.engines.event.caps import PowerCaps
+from computeplan.engines.event.giving_way import GivingWay
 from computeplan.errors import ComputePlanError
-from computeplan.ledger import IDLE, REPAIR
-from computeplan.scheduling.view import Running, View
+from computeplan.scheduling.view import Running
 from computeplan.units import HOUR_S, YEAR_S
 from computeplan.world.limits import PowerLimit
 from computeplan.world.signals import Signal
@@ -37,8 +38,6 @@ __all__ = ["SiteLimits"]
 INSTANT_S = 1e-6  # a battery this near to full, or to empty, is
 SAME = 1e-9  # what is lacking by less than this share of a limit is rounding
 ROOM = 1e-10  # nodes: so is this
-
-_Does = tuple[Then, Callable[[int, float], None], Callable[[int, int, float], None], Then]
 
 
 @dataclass(slots=True)
@@ -62,28 +61,41 @@ class _Site:
     """From when to when the battery took or gave how much. [s, s, W]"""
 
 
+@dataclass(slots=True)
+class _Gave:
+    """What a job that shrank for a limit is to have back."""
+
+    run: Running
+    """The stay in which it did."""
+    n_nodes: int
+    """What it held before."""
+    n_left: int
+    """What it holds now, unless somebody else has resized it since."""
+
+
 class SiteLimits:
     """The limits of all sites of a run.
 
-    It is told what holds jobs to their caps, how to stop a job and to give one another number of
-    nodes, and what asks the policy.
+    It is told how jobs give way, and what holds them to their caps.
     """
 
     def __init__(
-        self, world: World, caps: PowerCaps, view: View, calendar: Calendar, does: _Does
+        self, world: World, caps: PowerCaps, jobs: GivingWay, calendar: Calendar, hold_all: Then
     ) -> None:
-        self.caps, self.view, self.calendar = caps, view, calendar
-        self.hold_all, self.stop, self.resize, self.ask = does
+        self.caps, self.view, self.calendar = caps, jobs.view, calendar
+        self.signals = world.signals
+        self.jobs, self.ask, self.hold_all = jobs, jobs.ask, hold_all
+        self.gave: dict[int, _Gave] = {}
         self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
-        self.full_w: list[float] = world.node_w.max(axis=1).tolist()
-        self.rest_w: list[float] = world.node_w[:, [IDLE, REPAIR]].max(axis=1).tolist()
+        self.full_w: list[float] = world.full_w.tolist()
+        self.rest_w: list[float] = world.rest_w.tolist()
         self.idle_w, self.train_w = caps.idle_w, caps.train_w
         self.sites = [_Site(one, _steps(one, world)) for one in world.limits]
         self.at = {p: one for one in self.sites for p in one.spec.pools}
         for one in self.sites:
             _, one.limit_w, one.facility_frac = next(one.steps)
             self._await_step(one)
-        if any(one.spec.battery for one in self.sites):
+        if any(one.spec.may_go_dark for one in self.sites):
             calendar.at(0.0, Rank.POLICY, self.hold_all)
 
     def _await_step(self, one: _Site) -> None:
@@ -124,6 +136,7 @@ class SiteLimits:
             if lacking_w <= SAME * one.limit_w:
                 for p in one.spec.pools:
                     self.caps.limit_w.pop(p, None)
+                    self.caps.dark.pop(p, None)
                 continue
             self._slow(one, one.limit_w + given_w, now_s)
             if one.spec.yields != "slow":
@@ -149,6 +162,13 @@ class SiteLimits:
             for one in self.sites
         )
 
+    def note_headroom(self) -> None:
+        """Let the view tell what the limit of each site leaves."""
+        for one in self.sites:
+            left_w = self._left_w(one)
+            for p in one.spec.pools:
+                self.view.headroom_w[p] = left_w
+
     def _left_w(self, one: _Site) -> float:
         """Return what the limit of a site leaves beside what it draws. [W]"""
         return one.limit_w - self._draw_w(one, [self.view.held[p] for p in one.spec.pools])
@@ -167,14 +187,19 @@ class SiteLimits:
     def _slow(self, one: _Site, most_w: float, now_s: float) -> None:
         """Cap the pools of a site alike: a share of the power of all that jobs hold there.
 
-        No node draws less than idle: what such pools draw is not to be shared. A ComputePlanError
-        if all together draw more than the limit.
+        No node draws less than idle: what such pools draw is not to be shared. Where all together
+        draw more than the limit, nodes are switched off. A ComputePlanError if there are services.
         """
         held = {p: self.view.held[p] for p in one.spec.pools if self.view.held[p]}
         others_w = self._draw_w(one, [0] * len(one.spec.pools))
         left_w = (most_w - others_w) / one.facility_frac
         left_w += sum(n * self.rest_w[p] for p, n in held.items())
+        for p in one.spec.pools:
+            self.caps.dark.pop(p, None)
         if left_w <= sum(n * self.idle_w[p] for p, n in held.items()) * (1 - SAME) or not held:
+            if one.spec.may_go_dark and not self.view.served:
+                self._switch_off(one, most_w)
+                return
             raise ComputePlanError(
                 f"sites.{one.spec.site}.power_limit: is {most_w / 1e6:.4g} MW at"
                 f" {now_s / HOUR_S:,.1f} h, less than idle nodes and services draw"
@@ -190,55 +215,77 @@ class SiteLimits:
         for p, n in held.items():
             self.caps.limit_w[p] = n * share * self.full_w[p]
 
+    def _switch_off(self, one: _Site, most_w: float) -> None:
+        """Let the nodes of a site draw what there is, alike, which is less than all do idle."""
+        pools = one.spec.pools
+        share = max(most_w, 0.0) / one.facility_frac
+        share /= sum(self.n_nodes[p] * max(self.idle_w[p], self.rest_w[p]) for p in pools)
+        for p in pools:
+            self.caps.dark[p] = min(share, 1.0)
+            self.caps.limit_w[p] = min(share, 1.0) * self.view.held[p] * self.idle_w[p]
+
     # -- jobs that give way ----------------------------------------------------------------------
 
     def _yield(self, one: _Site, lacking_w: float, now_s: float) -> None:
         """Let jobs shrink or leave until what is lacking is there, once they have saved."""
-        view, here = self.view, set(one.spec.pools)
-        running = [
-            run for run in view.running.values() if not here.isdisjoint(p for p, _ in run.parts)
-        ]
-        leaving = {run.job: self._leaving_w(one, run) for run in running}
-        lacking_w -= sum(leaving.values())
-        found: list[tuple[tuple[float, ...], Running]] = []
-        for run in running:
-            if not leaving[run.job]:
-                last = (-run.start_s, -run.job)
-                if not run.more and run.n_nodes > view.least_nodes(run.job, run.pool):
-                    found.append(((view.priority[run.job], 1, *last), run))
-                found.append(((view.priority[run.job], 2, *last), run))
-        found.sort(key=lambda each: each[0])
+        running, leaving, here = self.view.running, self.jobs.leaving(), set(one.spec.pools)
+        lacking_w -= sum(self._frees_w(one, running[job], n) for job, n in leaving.items())
+        shrinks = one.spec.yields == "shrink"
         left = dict[int, int]()  # nodes, by job
-        for (_, how, *_), run in found:
+        for _, run, least in self.jobs.turns(here, leaving, all_shrink_first=shrinks):
             if lacking_w <= 0:
                 break
-            had, least = left.get(run.job, run.n_nodes), 0
-            if how == 1:
+            had = left.get(run.job, run.n_nodes)
+            n_left = least
+            if least:
                 n_nodes = math.ceil(lacking_w / self._per_node_w(one, run.pool) - ROOM)
-                least = max(had - n_nodes, view.least_nodes(run.job, run.pool))
-            left[run.job] = least
-            lacking_w -= self._frees_w(one, run, least) - self._frees_w(one, run, had)
-        for job, n_nodes in left.items():
-            if n_nodes:
-                self.resize(job, n_nodes, now_s)
-            else:
-                self.stop(job, now_s)
+                n_left = max(had - n_nodes, least)
+            left[run.job] = n_left
+            lacking_w -= self._frees_w(one, run, n_left) - self._frees_w(one, run, had)
+        for job, n_left in left.items():
+            if n_left and shrinks:
+                gave = self.gave.get(job)
+                most = gave.n_nodes if gave and self._is_owed(gave) else running[job].n_nodes
+                self.gave[job] = _Gave(running[job], most, n_left)
+            self.jobs.take(running[job], n_left, now_s)
+
+    def _is_owed(self, gave: _Gave) -> bool:
+        """Return whether a job runs as a limit left it, or will once it has saved."""
+        run = gave.run
+        n_nodes = self.view.shrinking.get(run.job, run.n_nodes)
+        return self.view.running.get(run.job) is run and n_nodes == gave.n_left
+
+    def owed(self) -> list[tuple[int, int, int]]:
+        """Return jobs that are to have nodes back, their pools, and how many.
+
+        Those that would give way last come first.
+        """
+        self.gave = {job: gave for job, gave in self.gave.items() if self._is_owed(gave)}
+        view = self.view
+        ready = [
+            gave
+            for job, gave in self.gave.items()
+            if job not in view.stopping and job not in view.shrinking
+        ]
+        ready.sort(key=lambda gave: (-view.priority[gave.run.job], gave.run.start_s, gave.run.job))
+        return [(gave.run.job, gave.run.pool, gave.n_nodes - gave.n_left) for gave in ready]
+
+    def give_back(self, job: int, n_nodes: int) -> int:
+        """Note that a job has nodes back; return how many it is to hold."""
+        gave = self.gave[job]
+        gave.n_left += n_nodes
+        if gave.n_left == gave.n_nodes:
+            del self.gave[job]
+        return gave.n_left
 
     def _per_node_w(self, one: _Site, pool: int) -> float:
         return (self.full_w[pool] - self.rest_w[pool]) * one.facility_frac
 
     def _frees_w(self, one: _Site, run: Running, n_left: int) -> float:
         """Return what a site draws less once a job holds so many nodes, or none. [W]"""
-        here = set(one.spec.pools)
+        here = one.spec.pools
         freed_w = sum(n * self._per_node_w(one, p) for p, n in run.parts if p in here)
-        return freed_w - n_left * self._per_node_w(one, run.pool)
-
-    def _leaving_w(self, one: _Site, run: Running) -> float:
-        """Return what a site draws less once a job has saved and given back nodes. [W]"""
-        if run.job in self.view.stopping:
-            return self._frees_w(one, run, 0)
-        n_left = self.view.shrinking.get(run.job)
-        return 0.0 if n_left is None else self._frees_w(one, run, n_left)
+        return freed_w - n_left * self._per_node_w(one, run.pool) if run.pool in here else freed_w
 
     # -- batteries -------------------------------------------------------------------------------
 
@@ -279,13 +326,41 @@ class SiteLimits:
             one.level_j = min(max(one.level_j, 0.0), battery.energy_j)
         one.since_s = now_s
 
-    def close(self, now_s: float) -> tuple[FloatArray, FloatArray]:
-        """Return `Ledger.battery_j` and `battery_w` of the run, which ends now."""
+    def flow_w(self) -> dict[str, float]:
+        """Return what batteries take now, or give if negative, by site. [W]"""
+        return {one.spec.site: one.flow_w for one in self.sites if one.spec.battery is not None}
+
+    def close(self, now_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return `Ledger.battery_j`, `battery_net_j` and `battery_w`; the run ends now."""
         for one in self.sites:
             self._book(one, now_s)
         amounts = [(one.taken_j, one.given_j, one.level_j) for one in self.sites]
         told = [(i, *row) for i, one in enumerate(self.sites) for row in one.told]
-        return np.array(amounts).reshape(1, -1, 3), np.array(told, dtype=float).reshape(-1, 4)
+        net_j = np.array([[_net_j(one, self.signals) for one in self.sites]])
+        return np.array([amounts]), net_j, np.array(told, dtype=float).reshape(-1, 4)
+
+
+def _net_j(one: _Site, signals: Mapping[str, tuple[Signal, ...]]) -> list[float]:
+    """Return what a battery took less what it gave: plain, then times price and carbon. [J]
+
+    These are of the energy itself: the signals of cost and carbon over that of the PUE.
+    """
+    found = [one.taken_j - one.given_j] * 3
+    told = np.array(one.told).reshape(-1, 3)
+    if not len(told):
+        return found
+    for i, account in enumerate(("cost", "carbon"), start=1):
+        if account not in signals:
+            continue
+        used = [signals[name][one.spec.pools[0]] for name in (account, "energy") if name in signals]
+        steps_s = [signal.steps_s(0.0, told[-1, 1]) for signal in used]
+        edges_s = np.unique(np.concatenate([told[:, 0], told[:, 1], *steps_s]))
+        from_s = edges_s[:-1]
+        at = np.searchsorted(told[:, 0], from_s, side="right") - 1
+        flow_w = np.where((at >= 0) & (from_s < told[at, 1]), told[at, 2], 0.0)
+        ratio = used[0].at(from_s) / (used[1].at(from_s) if len(used) > 1 else 1.0)
+        found[i] = float((flow_w * ratio) @ np.diff(edges_s))
+    return found
 
 
 def _steps(limit: PowerLimit, world: World) -> Iterator[tuple[float, float, float]]:

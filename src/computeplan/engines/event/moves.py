@@ -3,13 +3,16 @@
 The first start of a job at a site that lacks its data waits for them; they stay there from then on.
 A job that has run before brings what it saved, where it last ran at another site. Each move has the
 bandwidth of the slower of both sites for itself, data before states, with the chips held: it is
-booked as restart. It goes on whatever happens to the job, and costs no energy or money of its own.
+booked as restart. It goes on whatever happens to the job, and costs no energy of its own. What is
+sent counts at the site that it leaves, once for each site that it is sent to.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from computeplan.world.world import World
 
@@ -21,6 +24,8 @@ class Moves:
 
     def __init__(self, world: World) -> None:
         self.jobs, self.site_of = world.jobs, [pool.site for pool in world.pools]
+        self.pool_of = {site: p for p, site in reversed([*enumerate(self.site_of)])}
+        self.sent_bytes = np.zeros((world.jobs.n_groups, len(world.pools)))
         self.uplink_bytes_per_s = {pool.site: pool.uplink_bytes_per_s for pool in world.pools}
         self.data_at: dict[int, set[str]] = {}
         self.state_at: dict[int, set[str]] = {}
@@ -31,21 +36,26 @@ class Moves:
         sites = {self.site_of[pool] for pool in pools}
         data_at = self.data_at.setdefault(job, {spec.data_site})
         state_at = self.state_at.get(job, set()) if has_begun else set()
+        group = int(self.jobs.group[job])
         longest_s = max(
-            self._way_s(spec.data_bytes, data_at, site)
-            + self._way_s(spec.state_bytes, state_at, site)
+            self._send_s(spec.data_bytes, data_at, site, group)
+            + self._send_s(spec.state_bytes, state_at, site, group)
             for site in sites
         )
         data_at |= sites
         self.state_at[job] = sites
         return longest_s
 
-    def _way_s(self, n_bytes: float, at: Collection[str], site: str) -> float:
-        """Return how long some bytes take to a site, from the nearest of those that have them."""
+    def _send_s(self, n_bytes: float, at: Collection[str], site: str, group: int) -> float:
+        """Note that some bytes go to a site, from the nearest of those that have them.
+
+        Return how long they take. [s]
+        """
         if not n_bytes or not at or site in at:
             return 0.0
-        here = self.uplink_bytes_per_s[site]
-        return n_bytes / min(here, max(self.uplink_bytes_per_s.get(one, math.inf) for one in at))
+        nearest = max(sorted(at), key=self.uplink_bytes_per_s.__getitem__)
+        self.sent_bytes[group, self.pool_of[nearest]] += n_bytes
+        return n_bytes / min(self.uplink_bytes_per_s[site], self.uplink_bytes_per_s[nearest])
 
 
 def moves_of(world: World) -> Moves | None:

@@ -122,9 +122,19 @@ class PoolNodes:
             if self.groups is not None:
                 self.groups.book(now_s - self.since_s)
             if self.told is not None:
-                counts = (self.n_free * n_chips, self.n_in_repair * n_chips)
+                drawn = self.books.drawn
+                counts = (
+                    self.n_free * n_chips * drawn[IDLE],
+                    self.n_in_repair * n_chips * drawn[REPAIR],
+                )
                 self.told.append((self.since_s, now_s, *counts))
             self.since_s = now_s
+
+    def set_power(self, now_s: float, drawn: tuple[float, ...]) -> None:
+        """Let idle nodes, and those in repair, draw shares of their power from now on."""
+        if drawn != self.books.drawn:
+            self.book(now_s)
+            self.books.drawn = drawn
 
     @property
     def n_to_spare(self) -> int:

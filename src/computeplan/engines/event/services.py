@@ -5,15 +5,15 @@ node or several; a node that goes to repair is replaced by any other. Whatever c
 are given back that are not needed at the time (`Demand.at`). Then every service has its least, the
 highest priority first, and after that what else it needs: from free nodes; then from what has a
 lower priority (for its least from anything), the lowest first: of services what they hold beyond
-their least; then elastic jobs, which save and go on with their least; then jobs, which save, give
-back all their nodes and queue again; those that started last first. What cannot make an instance
-whole is not taken, nor kept.
+their least; then of jobs, in the order of ``giving_way.py``: elastic ones save and go on with their
+least, others save, give back all their nodes and queue again. What cannot make an instance whole is
+not taken, nor kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,17 +21,15 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
+from computeplan.engines.event.giving_way import GivingWay, Turn
 from computeplan.engines.event.instances import Instances, account
 from computeplan.engines.event.pool import SERVICE, PoolRun
 from computeplan.ledger import FIRST_SERVICE, SERVICE_STATES, TRAIN, Span
 from computeplan.scheduling.services import ROUNDING, lacking, nodes_on_pools
-from computeplan.scheduling.view import Running, View
+from computeplan.scheduling.view import Running
 from computeplan.world.services import Service
 
 __all__ = ["Services"]
-
-
-_Does = tuple[Callable[[int, float], None], Callable[[int, int, float], None], Then, Then]
 
 
 @dataclass(slots=True)
@@ -101,21 +99,21 @@ class _Held:
 class Services:
     """All services of a run.
 
-    It is told how to stop a job, to give it another number of nodes, to ask for `settle` once all
-    else is done, and what raises if the run seems never to end: hours go on changing without end.
+    It is told how jobs give way, which also asks for `settle` once all else is done, and what
+    raises if the run seems never to end: hours go on changing without end.
     """
 
     def __init__(
         self,
         services: Sequence[Service],
         pools: Sequence[PoolRun],
-        view: View,
+        jobs: GivingWay,
         calendar: Calendar,
-        does: _Does,
+        check_end: Then,
         spans: list[Span] | None,
     ) -> None:
-        self.view, self.calendar = view, calendar
-        self.stop, self.resize, self.ask, self.check_end = does
+        self.view, self.calendar = jobs.view, calendar
+        self.jobs, self.ask, self.check_end = jobs, jobs.ask, check_end
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools], coming=[0] * len(spec.pools))
             for i, spec in enumerate(services)
@@ -182,7 +180,7 @@ class Services:
         """Return what the ledger has of services, by its fields; the run is over."""
         n_services = len(self.services)
         served = np.zeros((n_services, self.n_pools, n_weights))
-        served_in = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
+        by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
         lacked_chip_s, needed, missed = np.zeros((3, n_services))
         for i, one in enumerate(self.services):
             for pool in one.pools:
@@ -193,14 +191,14 @@ class Services:
             spec, on = one.spec, [pool.nodes.instances[one.number] for pool in one.pools]
             n_chips = [pool.spec.chips_per_node for pool in one.pools]
             found_in, needed[i], missed[i] = account(spec, on, n_chips, self.since_s)
-            served_in[i, list(spec.pools)] = found_in
+            by_state_chip_s[i, list(spec.pools)] = found_in
             lacked_chip_s[i] = one.lacked * (n_chips[0] / spec.gives[0])
         return {
             "served": served,
             "lacked_chip_s": lacked_chip_s,
-            "served_in": served_in,
-            "needed_units": needed,
-            "missed_units": missed,
+            "by_state_chip_s": by_state_chip_s,
+            "needed_unit_s": needed,
+            "missed_unit_s": missed,
         }
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:
@@ -223,11 +221,8 @@ class Services:
         self.leaving, self.coming = set(), [0] * self.n_pools
         for one in self.services:
             one.coming = [0] * len(one.pools)
-        for job in self.view.stopping:
-            self._leaves(self.view.running[job], 0)
-        for job, n_nodes in self.view.shrinking.items():
-            if job not in self.leaving:
-                self._leaves(self.view.running[job], n_nodes)
+        for job, n_nodes in self.jobs.leaving().items():
+            self._leaves(self.view.running[job], n_nodes)
 
     def _leaves(self, run: Running, n_left: int) -> None:
         """Note that a running job will hold fewer nodes, or none."""
@@ -250,7 +245,7 @@ class Services:
         for other in self._below(one, is_least=is_least):
             if isinstance(other, _Held):
                 self._move(other, one, wanted, now_s)
-            elif other.job not in self.leaving and other.job in self.view.running:
+            elif other.run.job not in self.leaving and other.run.job in self.view.running:
                 self._take_from(other, now_s)
             one.take_free(wanted, now_s)
             self._await(one, wanted, now_s)
@@ -287,39 +282,24 @@ class Services:
                         room[place[pool.index]] += other.to_spare(i, other.spec.demand.least)
         return wanted - one.lay(wanted, room)[1]
 
-    def _below(self, one: _Held, *, is_least: bool) -> list[_Held | Running]:
+    def _below(self, one: _Held, *, is_least: bool) -> list[_Held | Turn]:
         """Return those from whom a service may take nodes, in the order in which it does."""
-        priority, here = self.view.priority, {pool.index for pool in one.pools}
-        found: list[tuple[tuple[float, ...], _Held | Running]] = [
+        found: list[tuple[tuple[float, ...], _Held | Turn]] = [
             ((other.priority, 0, i), other)
             for i, other in enumerate(self.services)
             if other is not one
         ]
-        for run in self.view.running.values():
-            if run.job not in self.leaving and not here.isdisjoint(p for p, _ in run.parts):
-                last = (-run.start_s, -run.job)
-                if self._surplus(run):
-                    found.append(((priority[run.job], 1, *last), run))
-                found.append(((priority[run.job], 2, *last), run))
+        turns = self.jobs.turns({pool.index for pool in one.pools}, self.leaving)
+        found += [(turn.order, turn) for turn in turns]
         found.sort(key=lambda each: each[0])
         return [other for key, other in found if is_least or key[0] < one.priority]
 
-    def _surplus(self, run: Running) -> int:
-        """Return the nodes without which a job can train; a mixed one needs all."""
-        if run.more:
-            return 0
-        return run.n_nodes - self.view.least_nodes(run.job, run.pool)
-
-    def _take_from(self, run: Running, now_s: float) -> None:
-        """Let a job shrink to its least, or stop if it has no more."""
-        if n_more := self._surplus(run):
-            self.resize(run.job, run.n_nodes - n_more, now_s)
-            if run.job in self.view.shrinking:  # it saves first
-                self._leaves(run, run.n_nodes - n_more)
-            return
-        self.stop(run.job, now_s)
-        if run.job in self.view.running:
-            self._leaves(run, 0)
+    def _take_from(self, turn: Turn, now_s: float) -> None:
+        """Let a job shrink to its least, or stop if it is its turn to leave."""
+        run, n_left = turn.run, turn.n_least
+        self.jobs.take(run, n_left, now_s)
+        if run.job in (self.view.shrinking if n_left else self.view.running):  # it saves first
+            self._leaves(run, n_left)
 
     def _move(self, giver: _Held, one: _Held, wanted: float, now_s: float) -> None:
         """Let a service have nodes that another holds beyond its least."""

@@ -111,9 +111,8 @@ def spares_for(n_needed: ArrayLike, up: ArrayLike, availability: ArrayLike) -> I
         np.asarray(n_needed, dtype=np.int64), np.asarray(up, float), np.asarray(availability, float)
     )
     if not ((n >= 0).all() and _is_share(is_up) and _is_share(wanted)):
-        raise ValueError(
-            f"n_needed >= 0, up and availability in (0, 1], got {n_needed}, {up}, {availability}"
-        )
+        message = f"n_needed >= 0, up and availability in (0, 1], got {n}, {is_up}, {wanted}"
+        raise ValueError(message)
     if ((wanted == 1) & (is_up < 1) & (n > 0)).any():
         raise ValueError("availability must be < 1: units that fail are never all up at all times")
 

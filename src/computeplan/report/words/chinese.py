@@ -465,6 +465,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f" {v['has']:,} 卡，其余始终缺少；请减少卡数，或增大资源池"
     ),
     "service_holds_whole_nodes": "{path}：{n:,} 卡不是整节点，为此占用 {held:,} 卡",
+    "service_spread_assumed": "{path}：长度的离散程度为假设值，请求的变异系数 {cv_in}，"
+    "回答 {cv_out}，取自 2023 年公开的对话记录；请写明各自的变异系数",
     "quota_beyond_pool": "{path}：{n:,} 卡多于资源池的 {has:,} 卡，配额不起限制作用；最多写 {has}",
     "quota_of_whole_nodes": "{path}：{n:,} 卡不是整节点（每节点 {size} 卡），按 {held:,} 卡计；"
     "请写 {size} 的倍数",
@@ -536,11 +538,18 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "faults_left_out": _faults_left_out,
     "factor_unused": "{path}.fault_factor 不起作用：没有故障率来自其他芯片",
     "stops_without_end": "planned.{stop}：停机时长不短于停机间隔，{pool} 上的作业几乎无法训练",
-    "battery_not_billed": "{site}：能耗、费用与碳排放只计节点的耗电；电池的充电与损耗"
-    "只见于 power.csv，也不计入需量电费",
     "mixed_across_sites": lambda v: (
         f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），"
         "效率取自场景；用 only 可指定资源池或芯片"
+    ),
+    "mixed_over_uplink": lambda v: (
+        f"{v['job']} 可同时在多个站点上运行（{'、'.join(v['sites'])}），各站点持有完整副本："
+        f"每步 {v['step_s']:.3g} s 之后等待 {v['wait_s']:.3g} s 汇总梯度，"
+        f"每个站点以 {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s 发送"
+        f" {v['n_bytes'] / 1e9:,.0f} GB"
+        + (f"，线路时延 {v['latency_s'] * 1e3:.3g} ms" if v["latency_s"] else "")
+        + f"；各占一半时，速度为分开训练之和的 {v['frac']:.3g}"
+        + ("" if v["latency_s"] else "；未写 mixed.distance，不计时延")
     ),
     "mixed_efficiency": "{job}：同时用多种芯片时，训练速度为各芯片单独训练之和的 {frac:.3g}"
     "（取自场景；可用 computeplan mix 估算）",

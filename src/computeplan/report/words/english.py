@@ -332,6 +332,9 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     "service_holds_whole_nodes": "{path}: {n:,} chips are not whole nodes: it holds"
     " {held:,} for them",
+    "service_spread_assumed": "{path}: the spread of lengths is assumed, a cv of {cv_in} of"
+    " requests and {cv_out} of answers, as of conversations of Azure in 2023; write in_cv and"
+    " out_cv",
     "quota_beyond_pool": "{path}: {n:,} chips are more than the pool has, {has:,}: the quota limits"
     " nothing; write {has} or less",
     "quota_of_whole_nodes": "{path}: {n:,} chips are not whole nodes of {size}: they count as"
@@ -403,11 +406,18 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "factor_unused": "{path}.fault_factor changes nothing: no rate is of another chip",
     "stops_without_end": "planned.{stop}: stops last as long as the time between them or longer, so"
     " jobs on {pool} hardly train",
-    "battery_not_billed": "{site}: energy, cost and carbon are of what nodes draw; what its battery"
-    " takes and loses is in power.csv only, and no demand charge counts it",
     "mixed_across_sites": lambda v: (
         f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), at the efficiency"
         " that the scenario states; only names the pools or chips it may use"
+    ),
+    "mixed_over_uplink": lambda v: (
+        f"{v['job']} may run on several sites at once ({', '.join(v['sites'])}), whole replicas at"
+        f" each: every step of {v['step_s']:.3g} s then waits {v['wait_s']:.3g} s to sum gradients,"
+        f" for which a site sends {v['n_bytes'] / 1e9:,.0f} GB at"
+        f" {v['bytes_per_s'] * 8 / 1e9:,.6g} Gbit/s"
+        + (f" with {v['latency_s'] * 1e3:.3g} ms on the way" if v["latency_s"] else "")
+        + f"; two halves train at {v['frac']:.3g} of what they train apart"
+        + ("" if v["latency_s"] else "; no latency, as mixed.distance is not written")
     ),
     "mixed_efficiency": "{job}: on several kinds of chips at once it trains at {frac:.3g} of the"
     " sum of what they train apart, as the scenario says; computeplan mix prices it",
@@ -417,7 +427,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     # all cases of a study
     "unfinished": "jobs are unfinished at the horizon: totals are up to it, not of all the work",
     "power_capped": lambda v: (
-        "jobs were slowed down to a power cap"
+        "jobs were slowed down to a power cap or limit"
         + (
             f"; that the speed of {', '.join(v['estimates'])} falls in proportion to power is an"
             " estimate"

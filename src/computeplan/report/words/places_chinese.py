@@ -27,6 +27,9 @@ _NAMES = {
     "price": "电价",
     "power_limit": "功率上限",
     "demand_charge": "每月需量电价",
+    "building": "建筑与机电造价",
+    "purchase": "购置价",
+    "embodied": "隐含碳",
     "residual_carbon": "未签绿电合同电量的碳强度",
     "water_on_site": "现场用水强度",
     "water_off_site": "发电用水强度",
@@ -103,13 +106,16 @@ _ACCOUNTS = {
     "cost": "费用",
     "carbon": "碳排放（位置法）",
     "carbon_market": "碳排放（市场法）",
+    "embodied": "隐含碳",
     "water": "用水",
 }
 
 
 def _estimates_of_sites(v: Values) -> str:
     aims = f"，{v['n_aims']} 个是未经实测的目标值" if v["n_aims"] else ""
-    return f"各情形所依据的 {v['n']} 个站点数字中，{v['n_estimates']} 个是带范围的估计值{aims}"
+    return (
+        f"各情形所依据的 {v['n']} 个站点与芯片数字中，{v['n_estimates']} 个是带范围的估计值{aims}"
+    )
 
 
 def _ranking(v: Values) -> str:
@@ -154,10 +160,10 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "embodied_is_estimate": _embodied,
     "price_is_reported": _reported,
     "no_reported_price": "芯片池 {pool}：没有 {chip} 的报道价格，不计购置费用",
-    "demand_of_peak": "站点 {site}：需量电费按作业占用芯片全部训练、平均 PUE 下的最高功率计，"
-    "不足一月的按时长折算",
+    "demand_of_peak": "站点 {site}：需量电费按每个自然月的最高功率计（作业占用的芯片全部训练，"
+    "PUE 取当时值），不足一月的按运行所占比例折算",
     "no_residual": "站点 {site}：购买绿电，但其余电量的碳强度未知，不计市场法碳排放",
-    "start_assumed": "未给出 {key}，站点的变化从 1 月 1 日零时起算",
+    "start_assumed": "未给出 {key}，站点的变化与计费月份从 1 月 1 日零时起算",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

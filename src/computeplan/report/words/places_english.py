@@ -23,6 +23,9 @@ _NAMES = {
     "carbon": "carbon",
     "price": "price of electricity",
     "demand_charge": "charge for the highest demand of a month",
+    "building": "price of the building",
+    "purchase": "purchase",
+    "embodied": "embodied carbon",
     "residual_carbon": "carbon of power without a contract",
     "water_on_site": "water on site",
     "water_off_site": "water of power stations",
@@ -55,7 +58,7 @@ def amount(v: Values, value: float) -> str:
         return f"{value * KWH_J * 1e3:.4g} g/kWh"
     if v["what"] in ("water_on_site", "water_off_site"):
         return f"{value * KWH_J:.3g} L/kWh"
-    if v["what"] == "demand_charge":
+    if v["what"] in ("demand_charge", "building"):
         return f"{value * 1e3:.3g} {v['currency']}/kW"
     return f"{value * KWH_J:.3g} {v['currency']}/kWh"
 
@@ -117,6 +120,7 @@ _ACCOUNTS = {
     "cost": "cost",
     "carbon": "carbon, location based",
     "carbon_market": "carbon, market based",
+    "embodied": "embodied carbon",
     "water": "water",
 }
 
@@ -124,8 +128,8 @@ _ACCOUNTS = {
 def _estimates_of_sites(v: Values) -> str:
     aims = f"; targets or aims that nobody measured: {v['n_aims']}" if v["n_aims"] else ""
     return (
-        f"figures of places that the cases rest on: {v['n']}; of these, estimates with a range:"
-        f" {v['n_estimates']}{aims}"
+        f"figures of places and chips that the cases rest on: {v['n']}; of these, estimates"
+        f" with a range: {v['n_estimates']}{aims}"
     )
 
 
@@ -193,12 +197,12 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "price_is_reported": _reported,
     "no_reported_price": "pool {pool}: no price of a {chip} was reported, so its purchase is not"
     " counted",
-    "demand_of_peak": "site {site}: the demand charge is that of the highest draw, if what jobs"
-    " hold trains at the mean PUE, for as much of a month as the run lasts",
+    "demand_of_peak": "site {site}: the demand charge is that of the highest draw of each calendar"
+    " month, if what jobs hold trains, for the part of the month that the run covers",
     "no_residual": "site {site}: green power is bought, and without the carbon of the rest no"
     " market-based carbon is counted",
-    "start_assumed": "what varies at sites begins on the first of January at midnight, as no"
-    " {key} is given",
+    "start_assumed": "what varies at sites, or is charged by the month, begins on the first of"
+    " January at midnight, as no {key} is given",
 }
 
 PLACE_PHRASES: dict[str, str | Callable[[Values], str]] = {

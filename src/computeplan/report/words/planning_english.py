@@ -29,6 +29,9 @@ PLANNING_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "need_none_yet": "STOPPED: none that was tried meets {goal}; the nearest is {best} with"
     " {value}",
     "need_nothing_tried": "STOPPED: nothing was tried; allow more runs or more time",
+    "need_nodes": "nodes",
+    "need_chips": "chips",
+    "need_mean": "mean of {label}",
     "need_is_met": "met",
     "need_met": "yes",
     "need_met_perhaps": "yes, within the interval",

@@ -61,8 +61,8 @@ _WEIGHTS = {
     "links_of_other_chip": 52,
     # assumptions of less effect
     "factor_unused": 48,
-    "battery_not_billed": 60,
     "mixed_across_sites": 50,
+    "mixed_over_uplink": 50,
     "mixed_efficiency": 46,
     "shrinks_in_proportion": 46,
     "tiers_alone": 44,

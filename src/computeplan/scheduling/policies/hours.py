@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass
 
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.registry import may_starve
 from computeplan.scheduling.view import Course, View
 
 __all__ = ["GreenHours"]
@@ -24,7 +23,6 @@ MOST_STEPS = 10_000
 """Steps of a course that are looked at for a good hour: more than a year of hours."""
 
 
-@may_starve
 @dataclass(frozen=True)
 class GreenHours:
     """First come, first served in good hours; in others jobs pause, or slow down to a power cap.
@@ -59,14 +57,9 @@ class GreenHours:
             )
 
     @property
-    def may_cap(self) -> bool:
-        """Whether it may cap the power of pools."""
-        return self.slow_to > 0
-
-    @property
-    def may_pause(self) -> bool:
-        """Whether it may stop a job, or let it wait, for nobody else."""
-        return self.slow_to == 0
+    def may(self) -> frozenset[str]:
+        """What it may do, of `registry.ABILITIES`."""
+        return frozenset({"starve", "cap" if self.slow_to > 0 else "pause"})
 
     def __call__(self, view: View) -> Decision:
         """Return starts, stops or caps, and when the next hour turns."""

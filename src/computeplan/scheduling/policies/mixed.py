@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from computeplan.scheduling.decision import NOTHING, Decision, Start
-from computeplan.scheduling.registry import may_mix
+from computeplan.scheduling.registry import may
 from computeplan.scheduling.view import View
 
 __all__ = ["mixed_fifo"]
 
 
-@may_mix
+@may("mix")
 def mixed_fifo(view: View) -> Decision:
     """Return starts strictly in the order of arrival, each on one pool or on several at once.
 

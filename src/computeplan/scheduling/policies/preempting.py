@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from computeplan.scheduling.backfill import Round, reserve
 from computeplan.scheduling.decision import Decision
-from computeplan.scheduling.registry import may_starve
+from computeplan.scheduling.registry import may
 from computeplan.scheduling.view import Running, View
 from computeplan.scheduling.waiting import Room
 
@@ -99,7 +99,7 @@ def _fewest(victims: list[Running], lacking: int) -> list[Running]:
 # -- shortest remaining first ----------------------------------------------------------------------
 
 
-@may_starve
+@may("starve")
 @dataclass(frozen=True)
 class ShortestRemaining:
     """The job with the least expected time left first, running jobs included [1]_.

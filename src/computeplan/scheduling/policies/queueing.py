@@ -27,7 +27,7 @@ import math
 
 from computeplan.scheduling.backfill import Round, reserve, start_only
 from computeplan.scheduling.decision import NOTHING, Decision, Start
-from computeplan.scheduling.registry import may_starve, needs
+from computeplan.scheduling.registry import may, needs
 from computeplan.scheduling.reservations import start_by_reservation
 from computeplan.scheduling.view import View
 
@@ -41,6 +41,7 @@ __all__ = [
     "least_cost",
     "least_energy",
     "least_water",
+    "most_headroom",
     "shortest_first",
     "silo",
 ]
@@ -73,6 +74,32 @@ def fifo(view: View) -> Decision:
     return Decision(starts) if starts else NOTHING
 
 
+def most_headroom(view: View) -> Decision:
+    """Return starts strictly in the order of arrival, each where the site has the most power left.
+
+    The first job starts if ``n_nodes <= free`` on some pool; of those, on the one with the most
+    ``headroom_w`` (ties, such as sites without limit: the least ``wall_s``), then the next, with
+    less head-room at the sites of those before it. It is greedy worst fit, of power.
+
+    It loses where the site with the most power is not the one with the fastest chips, and wherever
+    sizes differ, as `fifo` does.
+    """
+    free, starts, left_w = list(view.free), list[Start](), list(view.headroom_w)
+    sites, held_w = view.pools.site or range(len(free)), view.pools.held_w
+    for job, _ in view.waiting.behind(-1):
+        fits = [pool for pool in view.pools_for(job) if view.nodes(job, pool) <= free[pool]]
+        if not fits:
+            break
+        best = min(fits, key=lambda pool: (-left_w[pool], view.wall_s(job, pool)))
+        n_nodes = view.nodes(job, best)
+        free[best] -= n_nodes
+        starts.append(Start(job, best))
+        if held_w is not None and left_w[best] < math.inf:
+            takes_w = n_nodes * float(held_w[best])
+            left_w = [w - takes_w if sites[p] == sites[best] else w for p, w in enumerate(left_w)]
+    return Decision(starts) if starts else NOTHING
+
+
 def _home(view: View, job: int) -> int:
     home = int(view.jobs.home[job])
     return home if home >= 0 else view.pools_for(job)[0]
@@ -102,7 +129,7 @@ def silo(view: View) -> Decision:
 # -- those who fit ---------------------------------------------------------------------------------
 
 
-@may_starve
+@may("starve")
 def first_fit(view: View) -> Decision:
     """Return every waiting job that fits somewhere now, each on the first pool with room.
 
@@ -118,7 +145,7 @@ def first_fit(view: View) -> Decision:
     return made.decision()
 
 
-@may_starve
+@may("starve")
 def shortest_first(view: View) -> Decision:
     """Return starts of the jobs with the least ``wall_s``, none of which is stopped [5]_.
 

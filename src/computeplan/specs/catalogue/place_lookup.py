@@ -25,6 +25,7 @@ from computeplan.units import plain
 
 __all__ = [
     "Found",
+    "building_at",
     "carbon_at",
     "climate_at",
     "contracted_at",
@@ -245,6 +246,23 @@ def demand_at(place: Place) -> Found | None:
     if posted is None or posted[0].demand is None:
         return None
     return Found(posted[0].demand, posted[1], "demand")
+
+
+def building_at(place: Place) -> Found | None:
+    """Return what a building costs per watt of IT; an estimate wherever markets differ.
+
+    Examples
+    --------
+    >>> building_at(find_place("guizhou")).fact.range_text
+    '3 to 7 USD/W'
+    """
+    for one in _chain(place):
+        if one.construction:
+            fact = next(iter(one.construction.values()))
+            if fact.low is not None:
+                fact = fact.model_copy(update={"source": None, "confidence": "estimate"})
+            return Found(fact, one, "usual")
+    return None
 
 
 def climate_at(place: Place) -> tuple[str, Climate] | None:

@@ -19,6 +19,7 @@ from computeplan.notes import Note, note
 from computeplan.specs.catalogue.facts import Fact
 from computeplan.specs.catalogue.place_lookup import (
     Found,
+    building_at,
     carbon_at,
     demand_at,
     energy_price_at,
@@ -40,6 +41,9 @@ __all__ = ["SiteFigure", "SiteFigures", "site_figures"]
 
 PRICES = ("posted", "contracted")
 """Words for a price of the catalogue."""
+ASKED = {"demand_charge": "posted", "building": "usual"}
+"""Other prices that are taken if the word is written, and not known everywhere."""
+EXAMPLES = {"demand_charge": "demand_charge: 31 CNY/kW", "building": "building: 30000 CNY/kW"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def _place_of(
     at: KeyPath = ("sites", name)
     said = site.get("place")
     price = site.get("price")
-    asks = price in PRICES or site.get("demand_charge") == "posted"
+    asks = price in PRICES or any(site.get(key) == word for key, word in ASKED.items())
     if isinstance(said, str) and is_place(said):
         return find_place(said)
     if isinstance(said, str):
@@ -147,7 +151,7 @@ def _place_of(
     elif is_place(name) and (asks or not {"pue", "carbon", "price"} <= site.keys()):
         return find_place(name)
     elif asks:
-        key = "price" if price in PRICES else "demand_charge"
+        key = next(key for key in ("price", *ASKED) if site.get(key) in (*PRICES, *ASKED.values()))
         price = site[key]
         problem = f"'{price}' is a price of the catalogue: say which place, such as place: guizhou"
         found.problems.append(document.problem((*at, key), problem))
@@ -160,6 +164,8 @@ def _place_of(
         "pue": site.get("pue", 1.0),
         "price": None,
         "demand_charge": None,
+        "building": None,
+        "building_life": None,
     }  # what is wrong is told once
     return None
 
@@ -177,6 +183,8 @@ def _absent(site: dict[str, Any], place: Place) -> Iterator[tuple[str, Found | N
         yield "price", price_at(place, price)
     if demand == "posted":
         yield "demand_charge", demand_at(place)
+    if site.get("building") == "usual":
+        yield "building", building_at(place)
     for key, one in (
         ("residual_carbon", residual_carbon_at(place)),
         ("water_on_site", water_at(place, "on_site")),
@@ -195,8 +203,9 @@ def _taken(
         problem = "a contracted price has all in it: drop demand_charge, or write the price"
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
-    if one is None and key == "demand_charge":
-        problem = f"no demand charge of {place.name} is known; write demand_charge: 31 CNY/kW"
+    if one is None and key in ASKED:
+        what = key.replace("_", " ")
+        problem = f"no {what} of {place.name} is known; write {EXAMPLES[key]}"
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
     if one is None and key == "price" and written in PRICES:
@@ -213,7 +222,7 @@ def _taken(
         )
         found.problems.append(document.problem(("sites", name, key), problem))
         return None
-    is_asked = written in PRICES or key == "demand_charge"
+    is_asked = written in PRICES or key in ASKED
     if isinstance(point, Money) and not is_asked and not _converts(document, point):
         found.notes.append(note("price_needs_rate", site=name, currency=point.currency))
         return None
@@ -238,7 +247,7 @@ def _text(key: str, point: Any) -> Any:
         return f"{point * KWH_J * 1e3:.6g} g/kWh"
     if key in ("water_on_site", "water_off_site"):
         return f"{point * KWH_J:.6g} L/kWh"
-    if key == "demand_charge":
+    if key in ASKED:
         return f"{point.amount * 1e3:.6g} {point.currency}/kW"
     if key == "power_limit":
         return f"{point:.6g} W"

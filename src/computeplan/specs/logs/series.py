@@ -33,6 +33,8 @@ UNITS = {
 """What the second column may be called, by figure; prices and carbon in other units, too."""
 MAX_BYTES = 100_000_000
 MAX_HOURS = 1e6
+MAX_ROWS = 600_000
+"""More than a year by the minute."""
 MAX_PROBLEMS = 20
 LOWEST = {"pue": 1.0, "degC": -273.15, "kg/J": 0.0, "W": 0.0, "factor": 0.0}
 
@@ -90,9 +92,13 @@ def _read(file: TextIO, figure: str, shown: str) -> Series:
     unit, times = _unit(header[1], figure, shown)
     found: list[tuple[float, float]] = []
     problems: list[Problem] = []
-    for line, row in rows:
+    for number, (line, row) in enumerate(rows):
+        if number == MAX_ROWS:
+            why = f"has more than {MAX_ROWS:,} rows; a year by the minute has 525,600"
+            raise ScenarioError([Problem(why, "", shown, line, 1)])
         try:
-            found.append(_row(row, header[1], LOWEST.get(unit, -math.inf) / times, found))
+            after_s = found[-1][0] if found else None if number else -1.0
+            found.append(_row(row, header[1], LOWEST.get(unit, -math.inf) / times, after_s))
         except RowError as error:
             problems.append(Problem(str(error), "", shown, line, 1))
             if len(problems) == MAX_PROBLEMS:
@@ -127,9 +133,12 @@ def _unit(text: str, figure: str, shown: str) -> tuple[str, float]:
 
 
 def _row(
-    row: list[str] | RowError, column: str, lowest: float, before: list[tuple[float, float]]
+    row: list[str] | RowError, column: str, lowest: float, after_s: float | None
 ) -> tuple[float, float]:
-    """Return start and figure of a step. [s, as written]"""
+    """Return start and figure of a step. [s, as written]
+
+    It starts after the step before it: below 0 for the first, None where no row before was read.
+    """
     if isinstance(row, RowError):
         raise row
     if len(row) != 2:
@@ -139,10 +148,10 @@ def _row(
     why = ""
     if not 0 <= hour <= MAX_HOURS:
         why = f"hour must be from 0 to {MAX_HOURS:,.0f}, got {row[0]!r:.40}"
-    elif not before and start_s != 0:
+    elif after_s is not None and after_s < 0 and start_s != 0:
         why = f"the first hour must be 0, got {row[0]!r:.40}"
-    elif before and start_s <= before[-1][0]:
-        why = f"hours must rise, got {row[0]!r:.40} after {before[-1][0] / HOUR_S:g}"
+    elif after_s is not None and start_s <= after_s:
+        why = f"hours must rise, got {row[0]!r:.40} after {after_s / HOUR_S:g}"
     elif value < lowest:
         why = f"{column} must be >= {lowest:g}, got {row[1]!r:.40}"
     if why:

@@ -6,9 +6,11 @@ with so many cached tokens each, or so many prompt tokens come in. Columns may s
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from computeplan.specs.logs.events import RowError
 from computeplan.specs.logs.job_csv import csv_rows
 from computeplan.specs.logs.text_file import opened
 
-__all__ = ["COLUMNS", "StepRows", "load_steps"]
+__all__ = ["COLUMNS", "StepRows", "load_steps", "save_steps"]
 
 COLUMNS = ("batch", "context", "prompt_tokens", "step_s")
 MAX_BYTES = 10_000_000
@@ -75,6 +77,14 @@ def load_steps(path: Path, shown: str) -> StepRows:
         raise ScenarioError(problems)
     batch, context, prompt_tokens, step_s = np.array(found).T
     return StepRows(batch, context, prompt_tokens, step_s)
+
+
+def save_steps(steps: StepRows, file: TextIO) -> None:
+    """Write steps as a CSV, which reads as the same steps, to the last digit."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    columns = (steps.batch, steps.context, steps.prompt_tokens, steps.step_s)
+    writer.writerows(zip(*(map(repr, column.tolist()) for column in columns), strict=True))
 
 
 def _row(row: list[str] | RowError, header: list[str]) -> list[float]:
