@@ -203,7 +203,7 @@ def _lengths(
     model: Transformer, n_in: float, n_out: float, cv: float | None
 ) -> tuple[Lengths, Lengths]:
     """Return lengths of prompts and answers, together no longer than what the model takes."""
-    from computeplan.planner.serving import INPUT_CV, OUTPUT_CV
+    from computeplan.specs.requests import INPUT_CV, OUTPUT_CV
     from computeplan.world.load import Lengths
 
     for option, n in (("--in", n_in), ("--out", n_out)):

@@ -24,7 +24,6 @@ from computeplan.notes import Note, note, quoted
 from computeplan.physics.steptime.transformer import shape_of
 from computeplan.planner.serving_fleet import (
     DERATING,
-    WATTS_SPREAD,
     Reliability,
     Use,
     Watts,
@@ -60,8 +59,6 @@ from computeplan.units import DAY_S, YEAR_S
 from computeplan.world.load import Load
 
 __all__ = [
-    "INPUT_CV",
-    "OUTPUT_CV",
     "By",
     "Fleet",
     "Price",
@@ -73,10 +70,6 @@ __all__ = [
     "plan_serving",
     "site_of",
 ]
-
-INPUT_CV, OUTPUT_CV = 0.96, 0.77
-"""Spread of lengths where nothing is said: an hour of conversations of Azure, 2023, 19,366
-requests (github.com/Azure/AzurePublicDataset)."""
 
 By = Literal["cost", "energy", "carbon", "chips"]
 
@@ -204,7 +197,7 @@ class Fleet:
 
     def request_band_j(self, meter: str = "it") -> tuple[float, float]:
         """Return the ends of the 90 % band of the energy of a request. [J]"""
-        each, factor = self.request_j(meter) / self.n_chips, math.exp(INTERVAL * WATTS_SPREAD)
+        each, factor = self.request_j(meter) / self.n_chips, 1.0 + self.watts.error_frac
         return each * self.low_chips / factor, each * self.high_chips * factor
 
     def of_tokens(self, a_day: float) -> tuple[float, float]:

@@ -9,8 +9,6 @@ Sources
 -------
 .. [1] DeepSeek, open-infra-index, day 6: production at 0.5 (prompts) and 0.8 (answers) of the
        published profile of the same engine: 0.7 between them.
-.. [2] ML.ENERGY benchmark, chips' own meters: H100 479 W + 615 W x share of peak; B200 500 W + 593
-       W x share of bandwidth + 1,304 W x share of peak; within 12 %.
 """
 
 from __future__ import annotations
@@ -23,16 +21,17 @@ from computeplan.compiler.power import NODE_CHIPS, node_of
 from computeplan.engines.serve.served import Served
 from computeplan.physics.power.node import fabric_watts, node_watts
 from computeplan.physics.serving.instance import Instance
+from computeplan.physics.serving.power import Draw, chip_w
 from computeplan.physics.serving.spares import spares_for, units_of, up_frac
 from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
 from computeplan.physics.steptime.operators import HBM_FRAC
 from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.serving_power import known_draw
 from computeplan.units import HOUR_S
 
 __all__ = [
     "DERATING",
     "METERS",
-    "WATTS_SPREAD",
     "Reliability",
     "Use",
     "Watts",
@@ -47,11 +46,6 @@ DERATING = 0.7
 """What an instance serves in production over its benchmark [1]_."""
 METERS = ("chip", "node", "it", "facility")
 """Where energy is read: chips, servers, servers and network, the building."""
-WATTS_SPREAD = 0.12
-"""Of the logarithm of watts of a chip, predicted over measured [2]_."""
-IDLE_FRAC, BANDWIDTH_FRAC, PEAK_FRAC = 0.60, 0.30, 0.95
-"""Watts of a chip that serves, over its limit: at no load, and by the shares of bandwidth and peak:
-between those of the two chips that were measured [2]_; an estimate for any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +82,10 @@ class Watts:
     node: float
     it: float
     facility: float
+    error_frac: float
+    """Of what a chip draws, kept nine times in ten."""
+    is_borrowed: bool
+    """Whether no chip of this kind was measured while it served."""
 
 
 def spare_instances(n_needed: int, n_chips: int, node_chips: int, reliability: Reliability) -> int:
@@ -220,19 +218,22 @@ def watts_of(chip: Chip, use: Use, n_chips: int, pue: float) -> Watts:
     Examples
     --------
     A chip of 700 W that makes steps half of the time, at half of its bandwidth and a fifth of its
-    peak: 420 + 0.5 x 700 x (0.15 + 0.19) = 539 W.
+    peak: 700 x (0.6503 + 0.5 x 0.2 x 1.0179) = 526 W.
 
     >>> from computeplan.specs.catalogue.lookup import load_chip
     >>> watts = watts_of(load_chip("H100-SXM")[0], Use(0.5, 0.5, 0.2, 0.3), 8, pue=1.2)
     >>> round(watts.chip), round(watts.facility / watts.it, 3)
-    (539, 1.2)
+    (526, 1.2)
     """
     if chip.tdp_w is None:
-        return Watts(math.nan, math.nan, math.nan, math.nan)
+        return Watts(math.nan, math.nan, math.nan, math.nan, math.nan, is_borrowed=True)
+    known = known_draw(chip)
+    draw = Draw(known.base_w, known.bandwidth_w, known.peak_w, known.limit_w)
+    bandwidth_frac, peak_frac = (
+        use.busy_frac * share for share in (use.bandwidth_frac, use.peak_frac)
+    )
+    w = float(chip_w(draw, bandwidth_frac, peak_frac))
     n_of_node, node = node_of(chip)
-    limit_w = chip.tdp_w
-    load = use.busy_frac * (BANDWIDTH_FRAC * use.bandwidth_frac + PEAK_FRAC * use.peak_frac)
-    chip_w = min(limit_w, limit_w * (IDLE_FRAC + load))
-    node_w = float(node_watts(n_of_node * chip_w, node)) / n_of_node
+    node_w = float(node_watts(n_of_node * w, node)) / n_of_node
     it_w = node_w + fabric_watts(n_chips) / n_chips
-    return Watts(chip_w, node_w, it_w, it_w * pue)
+    return Watts(w, node_w, it_w, it_w * pue, known.p90, known.is_borrowed)

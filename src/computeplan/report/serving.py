@@ -313,6 +313,8 @@ def _energy_document(one: Fleet) -> dict[str, Any]:
         "wh_per_request_it_low": _finite(low_j / WH_J),
         "wh_per_request_it_high": _finite(high_j / WH_J),
         "j_per_output_token": {meter: _finite(one.output_token_j(meter)) for meter in METERS},
+        "watts_error_frac": _finite(one.watts.error_frac),
+        "watts_borrowed": one.watts.is_borrowed,
         "kwh_per_day": _finite(one.request_j("facility") * one.question.mean_per_s * DAY_S / KWH_J),
     }
 
