@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from computeplan.fleet.search import Simulated
+from computeplan.fleet.sizes import METERS
 from computeplan.planner.serving import Fleet, Refused, ServingPlan
-from computeplan.planner.serving_fleet import METERS
-from computeplan.planner.serving_search import Simulated
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence, sentences
