@@ -21,7 +21,6 @@ from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import ScenarioError
 from computeplan.notes import Note, note, quoted
-from computeplan.physics.steptime.transformer import shape_of
 from computeplan.planner.serving_fleet import (
     DERATING,
     Reliability,
@@ -340,10 +339,9 @@ def _plan_chip(
     question: Question, chip: Chip, most: int | None, progress: Callable[[str], None] | None
 ) -> Fleet | Refused:
     """Return the fleet of one chip, or why there is none."""
-    experts = shape_of(question.model.architecture()).moe is not None
     try:
         levels = engines_on(
-            chip, engine=question.engine, precision=question.precision, experts=experts
+            chip, question.model, engine=question.engine, precision=question.precision
         )
     except ValueError as error:
         return Refused(chip.name, quoted([str(error)])[0])
