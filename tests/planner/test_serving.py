@@ -223,12 +223,23 @@ def test_mixed_kinds_are_the_least_of_all_that_can_be_counted(rows, peak):
 
 
 def test_what_is_known_best_of_a_chip_comes_first():
-    first = engines_on(H100, engine=None, precision=None, experts=False)[0]
+    first = engines_on(H100, LLAMA)[0]
     assert ("tensorrt-llm", "fp8") in first
     assert ("vllm", "fp8") in first
-    assert engines_on(H100, engine="vLLM", precision="fp8", experts=False) == [[("vllm", "fp8")]]
+    assert engines_on(H100, LLAMA, engine="vLLM", precision="fp8") == [[("vllm", "fp8")]]
     with pytest.raises(ValueError, match="mindie"):
-        engines_on(H100, engine="mindie", precision=None, experts=False)
+        engines_on(H100, LLAMA, engine="mindie")
+
+
+def test_four_bits_are_taken_only_where_chip_or_model_has_them():
+    def precisions(chip, model):
+        found = engines_on(find_chip(chip)[0], find_model(model)[0])
+        return {precision for level in found for _, precision in level}
+
+    assert "fp4" in precisions("B200", "deepseek-v3")
+    assert "fp4" in precisions("H100", "gpt-oss-120b")
+    assert not {"fp4", "int4", "w4a8"} & precisions("H100", "deepseek-v3")
+    assert not {"int4", "w4a8"} & precisions("H200", "kimi-k2")
 
 
 @pytest.fixture(scope="module")

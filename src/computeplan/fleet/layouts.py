@@ -42,6 +42,9 @@ SURE_FRAC = 0.9
 """Share of requests from which a limit holds for the mean too."""
 PLAIN = ("bf16", "fp16", "fp8")
 """Precisions that are tried where nothing was measured of a chip."""
+ASKED = ("int4", "w4a8")
+"""Precisions that are taken only where they are asked for: answers change, and no chip multiplies
+them as they are."""
 
 
 class NoneHolds(Exception):  # noqa: N818 - what is found, not what went wrong
@@ -124,24 +127,23 @@ def bound_per_s(times: StepTimes, load: Load, slo: Slo) -> float:
 
 
 def engines_on(
-    chip: Chip, *, engine: str | None, precision: str | None, experts: bool
+    chip: Chip, model: Transformer, *, engine: str | None = None, precision: str | None = None
 ) -> list[list[tuple[str, str]]]:
     """Return engines with precisions by what is known of them on a chip, the most first.
 
     Parameters
     ----------
-    chip : Chip
+    chip, model : Chip, Transformer
     engine, precision : str, optional
-        Where one is given, no other is returned.
-    experts : bool
-        Whether the model is a mixture of experts.
+        Where one is given, no other is returned. Weights of four bits are taken by themselves only
+        where the chip multiplies them, or the model is published in them.
 
     Raises
     ------
     ValueError
         If the engine does not run on the chip.
     """
-    tables = serving_tables()
+    tables, experts = serving_tables(), shape_of(model.architecture()).moe is not None
     if engine is not None:
         names = [engine_of(engine, chip.kin)]
     else:
@@ -150,7 +152,7 @@ def engines_on(
     for name in names:
         for weights in tables.precisions if precision is None else [precision]:
             known = KNOWN.index(share_of(name, weights, chip.kin, experts=experts).known)
-            if precision is None and not _may(chip, weights, measured=known == 0):
+            if precision is None and not _may(chip, model, weights, measured=known == 0):
                 continue
             found.setdefault(known, []).append((name, weights))
     return [found[known] for known in sorted(found)]
@@ -164,13 +166,17 @@ def _runs_on(chip: Chip) -> Iterable[str]:
             continue
 
 
-def _may(chip: Chip, weights: str, *, measured: bool) -> bool:
-    """Return whether weights of a precision are tried on a chip: measured, or multiplied as is."""
-    if measured:
-        return True
-    first = serving_tables().precisions[weights].products[0]
-    figure = chip.peak_dense.get(first)
-    return weights in PLAIN and figure is not None and figure.value is not None
+def _may(chip: Chip, model: Transformer, weights: str, *, measured: bool) -> bool:
+    """Return whether weights of a precision are tried on a chip that nobody asked for."""
+    tables = serving_tables()
+    first = tables.precisions[weights].products[0]
+    peaks = chip.peak_dense.items()
+    is_native = any(name == first and figure.value is not None for name, figure in peaks)
+    if weights == "fp4":
+        is_native = is_native or any(part in model.name for part in tables.mxfp4)
+    if weights in ASKED or (weights == "fp4" and not is_native):
+        return False
+    return measured or (weights in PLAIN and is_native)
 
 
 def candidates(

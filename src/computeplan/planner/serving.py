@@ -48,7 +48,6 @@ from computeplan.fleet.sizes import (
     watts_of,
 )
 from computeplan.notes import Note, note, quoted
-from computeplan.physics.steptime.transformer import shape_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.lookup import find_chip
 from computeplan.specs.catalogue.models import Transformer
@@ -340,10 +339,9 @@ def _plan_chip(
     question: Question, chip: Chip, most: int | None, progress: Callable[[str], None] | None
 ) -> Fleet | Refused:
     """Return the fleet of one chip, or why there is none."""
-    experts = shape_of(question.model.architecture()).moe is not None
     try:
         levels = engines_on(
-            chip, engine=question.engine, precision=question.precision, experts=experts
+            chip, question.model, engine=question.engine, precision=question.precision
         )
     except ValueError as error:
         return Refused(chip.name, quoted([str(error)])[0])
