@@ -33,7 +33,7 @@ from computeplan.ledger import (
     TRAIN,
     Ledger,
 )
-from computeplan.quantities import TIMES, time_of
+from computeplan.quantities import TIMES, in_currency, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
@@ -160,7 +160,8 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """
     every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY, _EVERY)
     of_groups = _OF_GROUPS if _placing(world) else {}
-    return _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
+    values = _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
+    return values | _of_requests(ledger, world)
 
 
 def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatArray]]:
@@ -355,6 +356,8 @@ def _lent(phases: int | slice = _EVERY) -> Measure:
     """Return the measure of chip-seconds of jobs on pools of services, in some phases."""
 
     def measured(of: _Of) -> FloatArray:
+        if not len(of.world.jobs):
+            return _none(of)
         pools = sorted({p for one in of.world.services for p in one.pools})
         chip_s = of.chip_s.sum(axis=1)[:, pools][..., phases]
         return _floats(chip_s.reshape(of.ledger.n_runs, -1).sum(axis=1))
@@ -370,6 +373,61 @@ def _missed(of: _Of) -> FloatArray:
         for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
     )
     return _floats(missed / np.where(needed > 0, needed, math.nan))
+
+
+def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
+    """Return what requests took of services that state them; nothing where none does.
+
+    Energy, money and carbon are of all chips that these services held, to the end of the run; what
+    falls on prompts is by their share of the time in steps.
+    """
+    asked = [i for i, one in enumerate(world.services) if one.answers is not None]
+    if not asked:
+        return {}
+    answered = ledger.needed_unit_s - ledger.missed_unit_s
+    demand = _demand_per_kwh(ledger, world)
+    none = np.empty(0, dtype=np.int64)
+    total = dict.fromkeys(_TAKEN_BY_REQUESTS, np.zeros(ledger.n_runs))
+    parts = {(name, end): np.zeros(ledger.n_runs) for name in _BY_TOKEN for end in ("in", "out")}
+    tokens = dict.fromkeys(("in", "out"), np.zeros(ledger.n_runs))
+    for i in asked:
+        one, answers = world.services[i], world.services[i].answers
+        assert answers is not None
+        of = _Of(ledger, world, np.empty(0), none, none, np.array([i]), none)
+        taken = _taken(of.served, world, demand, serves=True)
+        prompt_frac = np.zeros(len(world.pools))
+        prompt_frac[list(one.pools)] = answers.prompt_frac
+        for name in total:
+            total[name] = total[name] + taken[name].sum(axis=1)
+        for name in _BY_TOKEN:
+            parts[name, "in"] = parts[name, "in"] + taken[name] @ prompt_frac
+            parts[name, "out"] = parts[name, "out"] + taken[name] @ (1.0 - prompt_frac)
+        tokens["in"] = tokens["in"] + answered[:, i] * answers.input_tokens
+        tokens["out"] = tokens["out"] + answered[:, i] * answers.output_tokens
+    n, days = answered[:, asked].sum(axis=1), ledger.wall_s / DAY_S
+    with np.errstate(all="ignore"):
+        values = {
+            "requests_mega": n / 1e6,
+            "requests_mega_per_day": n / 1e6 / days,
+            **{f"wh_{m}per_request": 1e3 * total[f"energy_{m}kwh"] / n for m in ENERGIES},
+            "usd_per_krequest": 1e3 * total["cost_usd"] / n,
+            "g_per_request": 1e3 * total["carbon_kg"] / n,
+            "serving_kwh_per_day": total["energy_kwh"] / days,
+            "serving_usd_per_day": total["cost_usd"] / days,
+            "serving_kg_per_day": total["carbon_kg"] / days,
+            **{
+                f"{_BY_TOKEN[name]}_per_mtok_{end}": 1e6 * value / tokens[end]
+                for (name, end), value in parts.items()
+            },
+        }
+    return {
+        in_currency(name, world.currency): np.where(np.isfinite(value), value, np.nan)
+        for name, value in values.items()
+    }
+
+
+_BY_TOKEN = {"energy_kwh": "kwh", "cost_usd": "usd", "carbon_kg": "kg"}
+_TAKEN_BY_REQUESTS = (*_BY_TOKEN, "energy_it_kwh", "energy_chip_kwh")
 
 
 def _of_quotas(by_tenant: Callable[[Ledger], FloatArray | IntArray]) -> Measure:

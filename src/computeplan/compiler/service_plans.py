@@ -21,7 +21,15 @@ from computeplan.specs.services import Service as ServiceSpec
 from computeplan.world.load import Load
 from computeplan.world.pools import Pool
 
-__all__ = ["InstanceOn", "Planned", "busiest_minutes", "demand_of", "gives_of", "spares_of"]
+__all__ = [
+    "InstanceOn",
+    "Planned",
+    "busiest_minutes",
+    "demand_of",
+    "gives_of",
+    "spares_of",
+    "wanted_of",
+]
 
 MINUTE_S = 60.0
 MINUTES = 60
@@ -42,6 +50,9 @@ class InstanceOn:
     """Share of the time in steps that prompts take."""
     longest_s: float
     """Of its answers, about. [s]"""
+    low_per_s: float = 0.0
+    high_per_s: float = math.inf
+    """Ends of the 90 % band of `per_s`. [1/s]"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,19 +66,34 @@ class Planned:
 
 
 def gives_of(
-    instances: Sequence[InstanceOn], node_chips: Sequence[int], spec: ServiceSpec, *, mixed: bool
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Return requests a second that a node of each pool gives, and nodes of an instance.
+    spec: ServiceSpec,
+    instances: Sequence[InstanceOn],
+    chips: Sequence[str],
+    node_chips: Sequence[int],
+    room: Sequence[int],
+    wanted_per_s: float,
+) -> tuple[tuple[float, ...], tuple[int, ...], float]:
+    """Return what nodes of each pool give, nodes of an instance, and the balance of several kinds.
 
     Parameters
     ----------
-    instances : sequence of InstanceOn
-    node_chips : sequence of int
-        Chips of a node of each pool.
     spec : Service
-        With the derating, and the balance of several kinds.
-    mixed : bool
-        Whether several kinds stand behind one balancer.
+        With the derating, and the balance of kinds behind one balancer: where the highest need
+        takes one kind alone, there is nothing to balance.
+    instances : sequence of InstanceOn
+    chips : sequence of str
+        Kind of chip of each pool.
+    node_chips, room : sequence of int
+        Chips of a node, and nodes, of each pool.
+    wanted_per_s : float
+        The highest need. [1/s]
+
+    Returns
+    -------
+    gives : tuple of float
+        Requests a second that a node gives. [1/s]
+    group : tuple of int
+    balance : float
 
     Examples
     --------
@@ -75,16 +101,33 @@ def gives_of(
 
     >>> spec = ServiceSpec.model_construct(derating=0.7, balance=0.9)
     >>> ones = [InstanceOn(n, 2.0, 1.0, 1.0, 0.5, 1.0) for n in (4, 24)]
-    >>> gives_of(ones, [8, 8], spec, mixed=False)
-    ((2.8, 0.4666666666666666), (1, 3))
+    >>> gives_of(spec, ones, ["a", "b"], [8, 8], [10, 10], wanted_per_s=28.0)
+    ((2.8, 0.4666666666666666), (1, 3), 1.0)
+    >>> gives, _, balance = gives_of(spec, ones, ["a", "b"], [8, 8], [10, 10], 29.0)
+    >>> round(gives[0], 2), balance
+    (2.52, 0.9)
     """
-    share = spec.derating * (spec.balance if mixed else 1.0)
     gives, group = [], []
     for one, n_chips in zip(instances, node_chips, strict=True):
         size = max(1, math.ceil(one.n_chips / n_chips))
-        gives.append(one.per_s * share * max(1, n_chips // one.n_chips) / size)
+        gives.append(one.per_s * spec.derating * max(1, n_chips // one.n_chips) / size)
         group.append(size)
-    return tuple(gives), tuple(group)
+    nodes, lacks = nodes_on_pools(wanted_per_s, room, gives, group)
+    kinds = {chip for chip, n in zip(chips, nodes, strict=True) if n or lacks}
+    balance = spec.balance if len(kinds) > 1 else 1.0
+    return tuple(each * balance for each in gives), tuple(group), balance
+
+
+def wanted_of(spec: ServiceSpec, load: Load) -> FloatArray:
+    """Return the requests of the busiest minute of each hour, over the utilisation aimed at. [1/s]
+
+    Parameters
+    ----------
+    spec : Service
+    load : Load
+    """
+    rates = np.asarray(load.per_s, dtype=np.float64)
+    return np.asarray(rates * busiest_minutes(load) / (spec.scale.target if spec.scale else 1.0))
 
 
 def busiest_minutes(load: Load) -> FloatArray:
@@ -179,7 +222,7 @@ def demand_of(
     longest_s = max(one.longest_s for one in planned.on)
     drain_s = longest_s if scale is None or scale.drain is None else scale.drain
     rates = np.asarray(planned.load.per_s, dtype=np.float64)
-    wanted = rates * busiest_minutes(planned.load) / (1.0 if scale is None else scale.target)
+    wanted = wanted_of(spec, planned.load)
     room = [pool.n_nodes for pool in pools]
     nodes = np.array([nodes_on_pools(n, room, gives, group)[0] for n in wanted.tolist()])
     spares = np.zeros_like(nodes)

@@ -10,7 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from computeplan.compiler.power import drawn_by
-from computeplan.compiler.service_plans import Planned, demand_of, gives_of
+from computeplan.compiler.service_plans import (
+    InstanceOn,
+    Planned,
+    demand_of,
+    gives_of,
+    wanted_of,
+)
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.scheduling.services import ROUNDING, Demand, nodes_on_pools
@@ -84,9 +90,15 @@ def _of_requests(
 ) -> tuple[Service, list[Note]]:
     """Return a service that states requests, with what a reader must know of its instances."""
     spec, own = scenario.services[name], [pools[p] for p in here]
-    mixed = len({pool.chip for pool in own}) > 1
     node_chips = [pool.chips_per_node for pool in own]
-    gives, group = gives_of(planned.on, node_chips, spec, mixed=mixed)
+    gives, group, balance = gives_of(
+        spec,
+        planned.on,
+        [pool.chip for pool in own],
+        node_chips,
+        [pool.n_nodes for pool in own],
+        float(wanted_of(spec, planned.load).max()),
+    )
     demand, n_peak, n_spare = demand_of(spec, planned, own, gives, group)
     drawn = tuple(
         drawn_by(
@@ -111,7 +123,7 @@ def _of_requests(
         ),
     )
     counts = tuple(
-        (pool.name, int(n) * each, int(more) * each, one.n_chips)
+        (pool.name, int(n) * each, int(more) * each, one.n_chips, *_band_of(one))
         for pool, n, more, each, one in zip(
             own, n_peak, n_spare, node_chips, planned.on, strict=True
         )
@@ -123,12 +135,26 @@ def _of_requests(
         peak_per_s=max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True)),
         mean_per_s=float(load.per_s.mean()),
         derating=spec.derating,
-        balance=spec.balance if mixed else 1.0,
+        balance=balance,
         availability=None if spec.slo is None else spec.slo.availability,
     )
     at_training = [pool.name for pool, one in zip(own, drawn, strict=True) if one is None]
-    unknown = [note("service_watts_of_training", service=name, pools=tuple(at_training))]
-    return service, [*planned.notes, sized, *(unknown if at_training else ())]
+    notes = [*planned.notes, sized]
+    if at_training:
+        notes.append(note("service_watts_of_training", service=name, pools=tuple(at_training)))
+    asks = spec.slo is not None and spec.slo.availability is not None
+    if asks and not any(kind.stop_rate_per_node_s for pool in own for kind in pool.kinds):
+        notes.append(note("service_no_faults", service=name))
+    return service, notes
+
+
+def _band_of(one: InstanceOn) -> tuple[float, float | None]:
+    """Return the chips at the ends of the 90 % band of a rate, over those at the rate.
+
+    None where an instance as slow as may be keeps the limits at no rate.
+    """
+    high = one.per_s / one.low_per_s if one.low_per_s > 0 else None
+    return one.per_s / max(one.high_per_s, one.per_s), high
 
 
 def _lacking(

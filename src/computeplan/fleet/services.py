@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 
 from computeplan.compiler.hardware import INTERVAL
-from computeplan.compiler.service_plans import InstanceOn, Planned, busiest_minutes, gives_of
+from computeplan.compiler.service_plans import (
+    InstanceOn,
+    Planned,
+    busiest_minutes,
+    gives_of,
+    wanted_of,
+)
 from computeplan.compiler.serving_load import load_of
 from computeplan.engines.serve.largest_rate import holds, largest_rate
 from computeplan.engines.serve.percentiles import WARM_FRAC, Band, band, in_parts
@@ -281,11 +287,13 @@ def _planned(
     """Return what was found out about a service, with what users see at its peak."""
     load = places[0].load
     bare = [InstanceOn(one.candidate.n_chips, one.per_s, 0.0, 0.0, 0.0, 0.0) for one in found]
-    mixed = len({place.chip.name for place in places}) > 1
-    gives, group = gives_of(bare, [place.node_chips for place in places], spec, mixed=mixed)
+    wanted, rooms = float(wanted_of(spec, load).max()), [place.room for place in places]
+    chips = [place.chip.name for place in places]
+    gives, group, _ = gives_of(
+        spec, bare, chips, [place.node_chips for place in places], rooms, wanted
+    )
     minute_per_s = float((load.per_s * busiest_minutes(load)).max())
-    wanted = minute_per_s / (1.0 if spec.scale is None else spec.scale.target)
-    nodes, _ = nodes_on_pools(wanted, [place.room for place in places], gives, group)
+    nodes, _ = nodes_on_pools(wanted, rooms, gives, group)
     given = float(np.dot(nodes, gives))
     if not given > 0:  # no room for one instance: the compiler says so
         given = wanted
@@ -323,7 +331,9 @@ def _instance_on(
         base_w = float(chip_w(draw, 0.0, 0.0))
         more_w = (float(chip_w(draw, *busy)) - base_w) / mean_share
     longest_s = float((peak.done_s - peak.first_s).max())
-    return InstanceOn(one.candidate.n_chips, one.per_s, base_w, more_w, use.prompt_frac, longest_s)
+    watts, band_per_s = (base_w, more_w), (one.low_per_s, one.high_per_s)
+    n_chips = one.candidate.n_chips
+    return InstanceOn(n_chips, one.per_s, *watts, use.prompt_frac, longest_s, *band_per_s)
 
 
 def _note_of(place: _Place, one: _Found, peak: Served) -> Note:

@@ -172,7 +172,7 @@ _Stretch = tuple[float, float, list[int], list[int], float, float]
 
 
 def _stretches(spec: Service, on: Sequence[Instances], end_s: float) -> Iterator[_Stretch]:
-    """Yield from when to when nothing changes, nodes held and ready by pool, need and that ahead."""
+    """Yield from when to when nothing changes, nodes held and ready by pool, need, need ahead."""
     if end_s <= 0:
         return
     steps = {step.time_s: step for step in spec.demand.steps(end_s)}

@@ -196,9 +196,8 @@ class Services:
             for k, pool in enumerate(one.pools):
                 loaded[i, pool.index] = _integrals(pool, found_in, k, n_weights)
                 if self.spans is not None and (drawn := spec.drawn_on(pool.index)) is not None:
-                    self.spans[:] = _redrawn(
-                        self.spans, pool, FIRST_SERVICE - i, found_in, k, drawn
-                    )
+                    owner = (FIRST_SERVICE - i, pool.index)
+                    self.spans[:] = _redrawn(self.spans, owner, pool, found_in, k, drawn)
             lacked_chip_s[i] = one.lacked * (n_chips[0] / spec.gives[0])
         return {
             "served": served,
@@ -333,17 +332,21 @@ def _integrals(pool: PoolRun, found: Account, k: int, n_weights: int) -> FloatAr
 
 
 def _redrawn(
-    spans: Sequence[Span], pool: PoolRun, service: int, found: Account, k: int, drawn: Drawn
+    spans: Sequence[Span],
+    owner: tuple[int, int],
+    pool: PoolRun,
+    found: Account,
+    k: int,
+    drawn: Drawn,
 ) -> list[Span]:
     """Return spans, those of a service on a pool with what it draws over what training does."""
     spec = pool.spec
     train_w = float((spec.chip_w + spec.node_overhead_w + spec.network_w)[TRAIN])
-    kept = [one for one in spans if (one.job, one.pool) != (service, pool.index)]
+    kept = [one for one in spans if (one.job, one.pool) != owner]
     for (from_s, to_s), held, loaded in zip(
         found.times_s.tolist(), found.n_chips[:, k], found.loaded[:, k], strict=True
     ):
         if held and to_s > from_s:
             drawn_frac = (drawn.it_w + drawn.it_more_w * loaded / held) / train_w
-            owner = (service, pool.index, TRAIN)
-            kept.append(Span(*owner, from_s, to_s, float(held), float(drawn_frac)))
+            kept.append(Span(*owner, TRAIN, from_s, to_s, float(held), float(drawn_frac)))
     return kept
