@@ -79,7 +79,6 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",
     "step_factor": "a ratio by definition",
-    "mean": "tokens, as all that a law of lengths says",
 }
 NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
 ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source

@@ -79,7 +79,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_by_energy": "energy",
     "serve_by_carbon": "carbon",
     "serve_by_chips": "number of chips",
-    "serve_title": "{model}: {mean} requests/s, {peak} at the peak; {n_in} tokens in, {n_out} out",
+    "serve_title": "{model}: {mean} requests/s ({peak} at peak), {n_in} tokens in, {n_out} out",
     "serve_chip": "chip",
     "serve_layout": "layout",
     "serve_instances": "instances",
@@ -102,10 +102,11 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " their largest rate: no other can make the fleet 1 % smaller.",
     "serve_note_estimates": "TTFT and TPOT at {ttft_percent} and {tpot_percent} %; energy at"
     " {meter} meter, mean of the day, at {site} (PUE {pue}); watts of serving are fitted to two"
-    " chips, estimates for others. Chips cost {how}.",
-    "serve_how_rent": "the rent that is given",
-    "serve_how_bought": "what was reported for them over 5 years, an estimate",
-    "serve_how_unknown": "an amount that is not known: give --rent",
+    " chips, estimates for others. {how}",
+    "serve_how_rent": "Chips cost the rent that is given.",
+    "serve_how_bought": "Chips cost what was reported for them over 5 years, an estimate.",
+    "serve_how_unknown": "Money is not known of all chips: give --rent, and --exchange where"
+    " currencies differ.",
     "serve_note_borrowed": "No rows of their own: {chips}: shares of bandwidth and peak are"
     " borrowed and the band is wider.",
     "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
