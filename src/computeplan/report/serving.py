@@ -175,11 +175,12 @@ def _layout_row(each: Simulated) -> tuple[str, ...]:
 
 def reasons(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return why chips do not hold the load, a sentence each."""
-    return [
-        phrase("serve_why", language, chip=one.chip, why=sentence(one.why, language).rstrip("."))
-        for one in plan.chips
-        if isinstance(one, Refused)
-    ]
+    told = []
+    for one in plan.chips:
+        if isinstance(one, Refused):
+            why = sentence(one.why, language).rstrip(".").removeprefix(f"{one.chip}: ")
+            told.append(phrase("serve_why", language, chip=one.chip, why=why))
+    return told
 
 
 def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
