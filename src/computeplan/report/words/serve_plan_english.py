@@ -62,65 +62,6 @@ def _answer(v: Values) -> str:
     )
 
 
-SERVE_PLAN_PHRASES"]
-
-Values = Mapping[str, Any]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
-
-
-def _limit(what: str) -> Callable[[Values], str]:
-    def said(v: Values) -> str:
-        return (
-            f"{what} is {_ms(v['limit_s'])} at least ({v['layout']}, a request that meets no"
-            f" other), and {_ms(v['asked_s'])} is asked"
-        )
-
-    return said
-
-
-def _tail(v: Values) -> str:
-    return (
-        f"no rate holds the limits: at hardly any load the first token takes {_ms(v['ttft_s'])} at"
-        f" {100 * v['ttft_frac']:g} %, a further one {_ms(v['tpot_s'])} at"
-        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
-    )
-
-
-SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
-    "serve_no_room": lambda v: (
-        f"no layout holds the model: on {v['n_ranks']:,} ranks a rank needs {v['need_gib']:.1f} GiB"
-        f" of {v['has_gib']:.1f} GiB ({v['precision']}); weights of fewer bytes or shorter lengths"
-        " help"
-    ),
-    "serve_tpot_limit": _limit("a further token"),
-    "serve_ttft_limit": _limit("the first token"),
-    "serve_both_limits": lambda v: (
-        f"no layout holds both limits: at the least a further token takes {_ms(v['tpot_s'])}, in"
-        f" another layout the first one {_ms(v['ttft_s'])}"
-    ),
-    "serve_tail": _tail,
-    "serve_no_engine": "nothing is known that serves on it; name --engine and --precision",
-}
-
-
-def _answer(v: Values) -> str:
-    return (
-        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
-        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares, by {v['by']} the best of"
-        f" {v['n']}."
-    )
-
-
-def _one(v: Values) -> str:
-    return (
-        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
-        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares."
-    )
-
-
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_answer": _answer,
     "serve_mix_answer": "{parts}: {counted}; requests {shares}, at {efficiency} of the sum of what"
