@@ -29,10 +29,11 @@ FLOORS = {
     2: "ledger results world",
     3: "compiler trace metrics",
     4: "engines analytic fitting",
-    5: "study",
-    6: "validation planner",
-    7: "report",
-    8: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
+    5: "fleet",
+    6: "study",
+    7: "validation planner",
+    8: "report",
+    9: "computeplan cli testing __main__",  # "computeplan" is the package's own __init__
 }
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 STRANGERS = ({"specs", "physics", "scheduling"}, {"engines", "metrics"})

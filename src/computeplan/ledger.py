@@ -103,6 +103,9 @@ class Ledger:
     served: FloatArray
     """Chip-seconds times a weight that services hold; shape (n_runs, n_services, n_pools,
     n_weights). [s x weight]"""
+    loaded: FloatArray
+    """Chip-seconds times a weight that their work would take if all chips gave what they can, in
+    the same shape. [s x weight]"""
     lacked_chip_s: FloatArray
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
     by_state_chip_s: FloatArray
@@ -217,6 +220,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         peak_w=np.concatenate([one.peak_w for one in ledgers]),
         step_factor=np.concatenate([one.step_factor for one in ledgers]),
         served=np.concatenate([one.served for one in ledgers]),
+        loaded=np.concatenate([one.loaded for one in ledgers]),
         lacked_chip_s=np.concatenate([one.lacked_chip_s for one in ledgers]),
         by_state_chip_s=np.concatenate([one.by_state_chip_s for one in ledgers]),
         needed_unit_s=np.concatenate([one.needed_unit_s for one in ledgers]),

@@ -33,12 +33,13 @@ from computeplan.ledger import (
     TRAIN,
     Ledger,
 )
-from computeplan.quantities import TIMES, time_of
+from computeplan.quantities import TIMES, in_currency, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.months import covered_frac, month_edges_s
+from computeplan.world.services import Drawn
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
@@ -108,9 +109,11 @@ class _Of:
         return _floats(capped[:, -1])
 
     def served(self, weight: str) -> FloatArray:
-        """Return chip-seconds of services times a weight, as those of jobs that train."""
-        served = self.ledger.served[..., self.ledger.weights.index(weight)][:, self.services]
-        return _in_training(_floats(served))
+        """Return chip-seconds of services times a weight, in the columns of `_in_columns`."""
+        at = self.ledger.weights.index(weight)
+        held, loaded = self.ledger.served[..., at], self.ledger.loaded[..., at]
+        places = np.arange(len(self.world.services))[self.services]
+        return _in_columns(self.world, _floats(held), _floats(loaded), places.tolist())
 
     @property
     def sent_bytes(self) -> FloatArray:
@@ -157,7 +160,8 @@ def measure(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """
     every = _Of(ledger, world, _fairness(ledger, world), _EVERY, _EVERY, _EVERY, _EVERY)
     of_groups = _OF_GROUPS if _placing(world) else {}
-    return _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
+    values = _counted(every, _OF_RUN | _OF_ANY | of_groups, _OF_ALL_JOBS | _OF_JOBS)
+    return values | _of_requests(ledger, world)
 
 
 def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatArray]]:
@@ -181,7 +185,7 @@ def measure_tenants(ledger: Ledger, world: World) -> dict[str, dict[str, FloatAr
         theirs = _Of(ledger, world, fairness, jobs, groups, served, who)
         values = _counted(theirs, _OF_ANY, _OF_JOBS)
         taken = _taken(theirs.booked, world, demand, theirs.capped, theirs.sent_bytes)
-        services = _taken(theirs.served, world, demand) if world.services else None
+        services = _taken(theirs.served, world, demand, serves=True) if world.services else None
         holders = of_holders(taken, services, values["kept_gtok"], world.currency)
         found[world.tenants.names[tenant]] = values | holders
     return found
@@ -352,6 +356,8 @@ def _lent(phases: int | slice = _EVERY) -> Measure:
     """Return the measure of chip-seconds of jobs on pools of services, in some phases."""
 
     def measured(of: _Of) -> FloatArray:
+        if not len(of.world.jobs):
+            return _none(of)
         pools = sorted({p for one in of.world.services for p in one.pools})
         chip_s = of.chip_s.sum(axis=1)[:, pools][..., phases]
         return _floats(chip_s.reshape(of.ledger.n_runs, -1).sum(axis=1))
@@ -367,6 +373,61 @@ def _missed(of: _Of) -> FloatArray:
         for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
     )
     return _floats(missed / np.where(needed > 0, needed, math.nan))
+
+
+def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
+    """Return what requests took of services that state them; nothing where none does.
+
+    Energy, money and carbon are of all chips that these services held, to the end of the run; what
+    falls on prompts is by their share of the time in steps.
+    """
+    asked = [i for i, one in enumerate(world.services) if one.answers is not None]
+    if not asked:
+        return {}
+    answered = ledger.needed_unit_s - ledger.missed_unit_s
+    demand = _demand_per_kwh(ledger, world)
+    none = np.empty(0, dtype=np.int64)
+    total = dict.fromkeys(_TAKEN_BY_REQUESTS, np.zeros(ledger.n_runs))
+    parts = {(name, end): np.zeros(ledger.n_runs) for name in _BY_TOKEN for end in ("in", "out")}
+    tokens = dict.fromkeys(("in", "out"), np.zeros(ledger.n_runs))
+    for i in asked:
+        one, answers = world.services[i], world.services[i].answers
+        assert answers is not None
+        of = _Of(ledger, world, np.empty(0), none, none, np.array([i]), none)
+        taken = _taken(of.served, world, demand, serves=True)
+        prompt_frac = np.zeros(len(world.pools))
+        prompt_frac[list(one.pools)] = answers.prompt_frac
+        for name in total:
+            total[name] = total[name] + taken[name].sum(axis=1)
+        for name in _BY_TOKEN:
+            parts[name, "in"] = parts[name, "in"] + taken[name] @ prompt_frac
+            parts[name, "out"] = parts[name, "out"] + taken[name] @ (1.0 - prompt_frac)
+        tokens["in"] = tokens["in"] + answered[:, i] * answers.input_tokens
+        tokens["out"] = tokens["out"] + answered[:, i] * answers.output_tokens
+    n, days = answered[:, asked].sum(axis=1), ledger.wall_s / DAY_S
+    with np.errstate(all="ignore"):
+        values = {
+            "requests_mega": n / 1e6,
+            "requests_mega_per_day": n / 1e6 / days,
+            **{f"wh_{m}per_request": 1e3 * total[f"energy_{m}kwh"] / n for m in ENERGIES},
+            "usd_per_krequest": 1e3 * total["cost_usd"] / n,
+            "g_per_request": 1e3 * total["carbon_kg"] / n,
+            "serving_kwh_per_day": total["energy_kwh"] / days,
+            "serving_usd_per_day": total["cost_usd"] / days,
+            "serving_kg_per_day": total["carbon_kg"] / days,
+            **{
+                f"{_BY_TOKEN[name]}_per_mtok_{end}": 1e6 * value / tokens[end]
+                for (name, end), value in parts.items()
+            },
+        }
+    return {
+        in_currency(name, world.currency): np.where(np.isfinite(value), value, np.nan)
+        for name, value in values.items()
+    }
+
+
+_BY_TOKEN = {"energy_kwh": "kwh", "cost_usd": "usd", "carbon_kg": "kg"}
+_TAKEN_BY_REQUESTS = (*_BY_TOKEN, "energy_it_kwh", "energy_chip_kwh")
 
 
 def _of_quotas(by_tenant: Callable[[Ledger], FloatArray | IntArray]) -> Measure:
@@ -429,7 +490,10 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     whole = np.array(world.n_chips) - in_repair
-    serving = np.minimum(_mean_served_chips(world), whole)
+    held, loaded = _mean_served_chips(world)
+    serving = np.minimum(held.sum(axis=0), whole)
+    with np.errstate(all="ignore"):
+        there = np.nan_to_num(serving / held.sum(axis=0))[:, None]
     after_s = np.zeros(ledger.chip_s[:, -1].shape)  # of a day
     after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
@@ -438,7 +502,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         """Return chip-seconds after a run, at the mean of what varies."""
         return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
 
-    serving_s = _in_training(serving[:, None] * DAY_S)
+    serving_s = _in_columns(world, held * there * DAY_S, loaded * there * DAY_S)
     demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
     with np.errstate(all="ignore"):
@@ -446,7 +510,8 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         kept_jobs = _jobs_by_pool(every) if len(world.jobs) else none
     jobs = _taken(every.booked, world, demand, every.capped, every.sent_bytes)
     idle = _taken(every.idle, world, demand, every.idle_off)
-    services = _taken(every.served, world, demand) if world.services else None
+    services = _taken(every.served, world, demand, serves=True) if world.services else None
+    after = _taken(later(serving_s), world, steady, serves=True) if world.services else None
     parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
@@ -456,7 +521,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         idle=idle,
         idle_per_day=_taken(later(after_s), world, steady),
         services=services,
-        services_per_day=_taken(later(serving_s), world, steady) if world.services else None,
+        services_per_day=after,
         pools=tuple(pool.name for pool in world.pools),
         chips=tuple(pool.chip for pool in world.pools),
         kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
@@ -529,7 +594,7 @@ def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
         _taken(every.idle, world, rates, every.idle_off),
     ]
     if world.services:
-        parts.append(_taken(every.served, world, rates))
+        parts.append(_taken(every.served, world, rates, serves=True))
     kwh = sum(part["energy_kwh"] for part in parts) @ of_site
     with np.errstate(all="ignore"):
         return _floats(np.where(kwh > 0, charge / kwh, 0.0))
@@ -542,44 +607,65 @@ def _mean_weights(world: World, weight: str) -> FloatArray:
     return np.array([signal.mean_frac for signal in world.signals[weight]])
 
 
-def _mean_served_chips(world: World) -> FloatArray:
-    """Return the chips of each pool that services hold where there are no jobs, as a mean of hours.
+def _mean_served_chips(world: World) -> tuple[FloatArray, FloatArray]:
+    """Return the chips that services hold where there are no jobs, and those that work takes.
 
-    First the least of each, then what else it needs, the highest priority first; shape (n_pools,).
+    First the least of each, then what else it needs, the highest priority first; the mean of hours,
+    of each service on each pool; shapes (n_services, n_pools). The second are as `Ledger.loaded`.
     """
-    held = np.zeros((HOURS_STATED[-1], len(world.pools)))
+    found = np.zeros((HOURS_STATED[-1], 2, len(world.services), len(world.pools)))
     if not world.services:
-        return _floats(held[0])
+        return _floats(found[0, 0]), _floats(found[0, 1])
     changes_s = {change_s for one in world.services for change_s in one.demand.changes_s}
     times_s = [*sorted({0.0, *(change_s % HOUR_S for change_s in changes_s)}), HOUR_S]
-    for hour in range(len(held)):
+    for hour in range(len(found)):
         for from_s, to_s in itertools.pairwise(times_s):
-            at_s = (len(held) + hour) * HOUR_S + (from_s + to_s) / 2  # in the second week
-            held[hour] += _served_chips(world, at_s) * ((to_s - from_s) / HOUR_S)
-    return _floats(held.mean(axis=0))
+            at_s = (len(found) + hour) * HOUR_S + (from_s + to_s) / 2  # in the second week
+            found[hour] += _served_chips(world, at_s) * ((to_s - from_s) / HOUR_S)
+    held, loaded = found.mean(axis=0)
+    return _floats(held), _floats(loaded)
 
 
 def _served_chips(world: World, now_s: float) -> FloatArray:
-    """Return the chips of each pool that services hold at a time where there are no jobs."""
-    by_priority = sorted(world.services, key=lambda one: -one.demand.priority)
-    room, chips = [pool.n_nodes for pool in world.pools], np.zeros(len(world.pools))
-    has = dict.fromkeys(range(len(by_priority)), 0.0)
+    """Return the same at a time; shape (2, n_services, n_pools)."""
+    order = sorted(range(len(world.services)), key=lambda i: -world.services[i].demand.priority)
+    room = [pool.n_nodes for pool in world.pools]
+    chips = np.zeros((2, len(world.services), len(world.pools)))
+    has = dict.fromkeys(order, 0.0)
     for is_least in (True, False):
-        for i, one in enumerate(by_priority):
+        for i in order:
+            one = world.services[i]
             lacks = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
             here = [room[p] for p in one.pools]
             nodes, _ = nodes_on_pools(lacks, here, one.gives, one.group)
             for p, n, each in zip(one.pools, nodes, one.gives, strict=True):
                 room[p] -= n
                 has[i] += n * each
-                chips[p] += n * world.pools[p].chips_per_node
+                chips[0, i, p] += n * world.pools[p].chips_per_node
+    for i, one in enumerate(world.services):
+        if has[i]:
+            chips[1, i] = chips[0, i] * min(1.0, one.demand.needed(now_s) / has[i])
     return chips
 
 
-def _in_training(served_chip_s: FloatArray) -> FloatArray:
-    """Return chip-seconds of services by pool as those of jobs that train, as which they draw."""
-    found = np.zeros((len(served_chip_s), served_chip_s.shape[2], len(PHASES)))
-    found[..., TRAIN] = served_chip_s.sum(axis=1)
+def _in_columns(
+    world: World, held: FloatArray, loaded: FloatArray, services: Sequence[int] | None = None
+) -> FloatArray:
+    """Return chip-seconds of services by pool, in columns by what they draw.
+
+    Phases, those of services that draw as in training standing there; then of each service what it
+    holds, and what its work takes. Shape (n_runs, n_pools, n_phases + 2 n_services).
+    """
+    n_phases, n_services = len(PHASES), len(world.services)
+    found = np.zeros((len(held), len(world.pools), n_phases + 2 * n_services))
+    for i in range(n_services) if services is None else services:
+        one = world.services[i]
+        for p in one.pools:
+            if one.drawn_on(p) is None:
+                found[:, p, TRAIN] += held[:, i, p]
+            else:
+                found[:, p, n_phases + 2 * i] = held[:, i, p]
+                found[:, p, n_phases + 2 * i + 1] = loaded[:, i, p]
     return found
 
 
@@ -589,12 +675,14 @@ def _taken(
     demand: FloatArray,
     capped: Booked | None = None,
     sent_bytes: FloatArray | float = 0.0,
+    *,
+    serves: bool = False,
 ) -> dict[str, FloatArray]:
     """Return what chip-seconds take on each pool, by `MEASURES`; shapes (n_runs, n_pools).
 
     What a power cap took away is taken off; of it only what follows from power counts. `demand` is
     the charge for the highest draw per energy. [currency/kWh] Beside chip-seconds, `sent_bytes`
-    leave the sites of pools.
+    leave the sites of pools. `serves` says that they are of services, in their columns.
     """
 
     def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
@@ -603,7 +691,7 @@ def _taken(
         return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1))
 
     with np.errstate(all="ignore"):
-        power, found = _power_rates(world), dict[str, FloatArray]()
+        power, found = _power_rates(world, serves=serves), dict[str, FloatArray]()
         rates = _rates(world, power) | power
         weights = {name: _weight_of(name, world) for name in rates}
         drawn = {weight: booked(weight) for weight in set(weights.values())}
@@ -630,11 +718,20 @@ def _weight_of(measure: str, world: World) -> str:
     return account if account in world.signals else "seconds"
 
 
-def _power_rates(world: World) -> dict[str, FloatArray]:
-    """Return what the power of a chip-second adds to each measure, shape (n_pools, n_phases)."""
+def _power_rates(world: World, *, serves: bool = False) -> dict[str, FloatArray]:
+    """Return what the power of a chip-second adds to each measure, shape (n_pools, n_columns).
+
+    Columns are phases, or those of `_in_columns`.
+    """
     pools = world.pools
     chip_w = np.array([p.chip_w if p.meter == "chip" else p.chip_w * math.nan for p in pools])
     it_w = np.array([p.chip_w + p.node_overhead_w + p.network_w for p in pools])
+    if serves:
+        drawn = [[one.drawn_on(p) for one in world.services] for p in range(len(pools))]
+        chip_w, it_w = (
+            np.column_stack([watts, [_two_each(of_pool, part) for of_pool in drawn]])
+            for watts, part in ((chip_w, "chip"), (it_w, "it"))
+        )
     site_w = it_w * np.array([[p.pue] for p in pools])
 
     def times(watts: FloatArray, rates: list[float]) -> FloatArray:
@@ -652,19 +749,35 @@ def _power_rates(world: World) -> dict[str, FloatArray]:
     }
 
 
+def _two_each(drawn: Sequence[Drawn | None], meter: str) -> list[float]:
+    """Return the watts of a chip of each service on a pool: without requests, and more."""
+    return [
+        0.0 if one is None else float(getattr(one, f"{meter}_{part}"))
+        for one in drawn
+        for part in ("w", "more_w")
+    ]
+
+
 def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return what a chip-second adds to each measure that no cap takes from; as `_power_rates`."""
-    ones = np.ones((len(world.pools), len(PHASES)))
-    most_it_w = ones * power["energy_it_kwh"].max(axis=1, keepdims=True) * KWH_J
+    n_pools, n_columns = power["energy_it_kwh"].shape
+    column, n_phases = np.arange(n_columns), len(PHASES)
+    is_time = (column < n_phases) | ((column - n_phases) % 2 == 0)  # the others only draw more
+    ones = np.tile(is_time * 1.0, (n_pools, 1))
+    most_it_w = ones * power["energy_it_kwh"][:, :n_phases].max(axis=1, keepdims=True) * KWH_J
+    floors = {
+        f"energy_{of}floor_kwh": np.where(is_time, _up_to_idle(power[f"energy_{of}kwh"]), 0.0)
+        for of in ENERGIES
+    }
     return {
         "rent_usd": ones * _where_any([p.rent_money_per_chip_s for p in world.pools]),
         "purchase_usd": ones * _where_any([p.purchase_money_per_chip_s for p in world.pools]),
         "building_usd": most_it_w * _where_any([p.building_money_per_w_s for p in world.pools]),
         "embodied_kg": ones * np.array([[p.embodied_kg_per_chip_s] for p in world.pools]),
-        **{f"energy_{of}floor_kwh": _up_to_idle(power[f"energy_{of}kwh"]) for of in ENERGIES},
+        **floors,
         "chip_h": ones / HOUR_S,
-        "idle_chip_h": ones * (np.arange(len(PHASES)) == IDLE) / HOUR_S,
-        "repair_chip_h": ones * (np.arange(len(PHASES)) == REPAIR) / HOUR_S,
+        "idle_chip_h": ones * (column == IDLE) / HOUR_S,
+        "repair_chip_h": ones * (column == REPAIR) / HOUR_S,
     }
 
 

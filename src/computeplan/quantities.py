@@ -329,7 +329,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "energy_services_kwh", "kWh", "Energy of services", "服务能耗",
-        "Site energy of chips that services hold, which draw as in training, to the end of the "
+        "Site energy of chips that services hold, which draw by their load if they state requests, "
+        "else as in training, to the end of the "
         "window; by tenant to the end of the run.", 4,
     ),
     Quantity(
@@ -569,6 +570,74 @@ QUANTITIES = _table(
         "requests_missed_frac", "", "Requests beyond what is ready", "超出就绪能力的请求占比",
         "Share of the requests of services that arrive beyond what the instances that are ready "
         "serve as promised, by the rate of the hour; single requests are not simulated.",
+    ),
+    Quantity(
+        "requests_mega", "M requests", "Requests answered", "已答请求数",
+        "Requests of services that state them, without those beyond what is ready, to the end of "
+        "the run.", 4,
+    ),
+    Quantity(
+        "requests_mega_per_day", "M requests/d", "Requests answered a day", "日均已答请求数",
+        "The same over the length of the run.", 4,
+    ),
+    *(
+        Quantity(
+            f"wh_{meter}per_request", "Wh", f"{of} of a request", f"每次请求{of_zh}",
+            f"{what} of all chips that services with requests hold, those that wait for requests "
+            "too, over requests answered.",
+        )
+        for meter, of, of_zh, what in (
+            ("", "Energy", "能耗", "Site energy"),
+            ("it_", "IT energy", " IT 设备能耗", "Energy of nodes and network"),
+            ("chip_", "Chip energy", "芯片能耗", "Energy of the accelerators alone"),
+        )
+    ),
+    *_money(Quantity(
+        "usd_per_krequest", "USD", "Cost of 1,000 requests", "每千次请求费用",
+        "Electricity, and rent or purchase of chips where given, of services with requests, over "
+        "requests answered.",
+    )),
+    Quantity(
+        "g_per_request", "g CO2e", "Carbon of a request", "每次请求碳排放",
+        "Carbon of the energy of services with requests, over requests answered.",
+    ),
+    *(
+        quantity
+        for end, label, label_zh, of in (
+            ("in", "input", "输入", "prompts"), ("out", "output", "输出", "answers"),
+        )
+        for quantity in (
+            Quantity(
+                f"kwh_per_mtok_{end}", "kWh", f"Energy of a million {label} tokens",
+                f"每百万{label_zh} token 能耗",
+                f"Site energy of services with requests that falls on {of}, by their time in "
+                f"steps, over {label} tokens; chips that wait are shared out alike.",
+            ),
+            *_money(Quantity(
+                f"usd_per_mtok_{end}", "USD", f"Cost of a million {label} tokens",
+                f"每百万{label_zh} token 费用",
+                f"What of the cost of services with requests falls on {of}, by their time in steps,"
+                f" over {label} tokens.",
+            )),
+            Quantity(
+                f"kg_per_mtok_{end}", "kg CO2e", f"Carbon of a million {label} tokens",
+                f"每百万{label_zh} token 碳排放",
+                f"What of the carbon of services with requests falls on {of}, by their time in "
+                f"steps, over {label} tokens.",
+            ),
+        )
+    ),
+    Quantity(
+        "serving_kwh_per_day", "kWh/d", "Energy of requests a day", "请求日均能耗",
+        "Site energy of services with requests over the length of the run.", 4,
+    ),
+    *_money(Quantity(
+        "serving_usd_per_day", "USD/d", "Cost of requests a day", "请求日均费用",
+        "Cost of services with requests over the length of the run.", 4,
+    )),
+    Quantity(
+        "serving_kg_per_day", "kg CO2e/d", "Carbon of requests a day", "请求日均碳排放",
+        "Carbon of services with requests over the length of the run.", 4,
     ),
     _chip_h("train", "Training, kept", "有效训练", "Chip time of training that was kept."),
     _chip_h(

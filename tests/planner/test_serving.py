@@ -12,13 +12,13 @@ from computeplan.compiler.serving import served
 from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
+from computeplan.fleet.layouts import Candidate, bound_per_s, engines_on
+from computeplan.fleet.mix import Kind, cheapest_mix
+from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests
+from computeplan.fleet.sizes import Reliability, fleet_of, spare_instances
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.planner.serving import Fleet, Question, Refused, Site, fleet, plan_serving
-from computeplan.planner.serving_fleet import Reliability, fleet_of, spare_instances
-from computeplan.planner.serving_layouts import Candidate, bound_per_s, engines_on
-from computeplan.planner.serving_mix import Kind, cheapest_mix
-from computeplan.planner.serving_search import Search, Simulated, best_layout, drawn_requests
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate

@@ -37,12 +37,16 @@ def check(
     as_json: bool,
 ) -> None:
     """Check SCENARIO and all of its cases; say what will be played, and what to know."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from computeplan.report.notes import all_notes, chief
     from computeplan.report.words import phrase, sentences
     from computeplan.study.cases import compile_cases, notes_of
 
     loaded = load_with(scenario, settings)
-    cases, infeasible = compile_cases(loaded)
+    with Console(stderr=True).status("") as status:
+        cases, infeasible = compile_cases(loaded, lambda what: status.update(escape(what)))
     notes = notes_of(cases)
     if as_json:
         found = {

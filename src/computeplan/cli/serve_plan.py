@@ -117,8 +117,8 @@ def serve_plan(
     import numpy as np
     from rich.console import Console
 
+    from computeplan.fleet.sizes import Reliability
     from computeplan.planner.serving import Question, plan_serving, site_of
-    from computeplan.planner.serving_fleet import Reliability
     from computeplan.report.words import phrase
     from computeplan.world.load import Load
 

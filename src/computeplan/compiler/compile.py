@@ -21,7 +21,8 @@ from computeplan.compiler.pools import pool_of
 from computeplan.compiler.power import powered
 from computeplan.compiler.power_limits import limits_of
 from computeplan.compiler.scheduling import policy_settings, quota_notes, tenants_of
-from computeplan.compiler.services import services_of
+from computeplan.compiler.service_plans import Planned
+from computeplan.compiler.services import NONE_PLANNED, services_of
 from computeplan.compiler.site_accounts import figures_of_chips
 from computeplan.compiler.site_signals import signals_of
 from computeplan.compiler.speed import of_decimal_batch
@@ -42,8 +43,14 @@ from computeplan.world.world import World
 __all__ = ["compile_world"]
 
 
-def compile_world(scenario: Scenario) -> World:
+def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLANNED) -> World:
     """Return the world of a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    planned : mapping of name to Planned, optional
+        What instances of its services hold, of those that state requests.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def compile_world(scenario: Scenario) -> World:
     """
     check_size(scenario)
     settings = policy_settings(scenario)
-    catalogue, planned = scenario.catalogue, scenario.planned
+    catalogue, stops = scenario.catalogue, scenario.planned
     fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
     pools, of_pools = _pools(scenario, fixed=fixed)
@@ -84,7 +91,7 @@ def compile_world(scenario: Scenario) -> World:
         pools[p], of_power = powered(pool, *of_spec, all_jobs, p)
         notes += of_power
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
-    services, of_services = services_of(scenario, pools)
+    services, of_services = services_of(scenario, pools, planned)
     notes += [*of_services, *quota_notes(scenario, pools)]
     world = World(
         name=scenario.name,
@@ -94,7 +101,7 @@ def compile_world(scenario: Scenario) -> World:
         tenants=tenants_of(scenario, pools, (*all_jobs.tenant_names, *_of_services(scenario))),
         pools=tuple(pools),
         jobs=all_jobs,
-        kind_names=(*scenario.faults, *planned),
+        kind_names=(*scenario.faults, *stops),
         n_fault_kinds=len(scenario.faults),
         horizon_s=math.inf if horizon is None else horizon,
         notes=tuple(dict.fromkeys((*notes, *of_jobs, *of_storage))),

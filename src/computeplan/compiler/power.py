@@ -34,11 +34,13 @@ from computeplan.specs.sites import Pool as PoolSpec
 from computeplan.specs.sites import PowerWatts
 from computeplan.world.jobs import Jobs
 from computeplan.world.pools import Pool
+from computeplan.world.services import Drawn
 
 __all__ = [
     "beside_frac",
     "caps_of",
     "curve_through",
+    "drawn_by",
     "estimated_states",
     "node_of",
     "powered",
@@ -221,6 +223,34 @@ def powered(pool: Pool, spec: PoolSpec, chip: Chip, jobs: Jobs, index: int) -> t
         ),
     )
     return found, (*_notes_of(pool, given, chip), *(mix if mixes else ()))
+
+
+def drawn_by(
+    pool: Pool, spec: PoolSpec, chip: Chip, chip_w: float, chip_more_w: float
+) -> Drawn | None:
+    """Return what a chip of a service draws on a pool; None where that is not known.
+
+    Parameters
+    ----------
+    pool : Pool
+        With its watts.
+    spec : Pool
+        As written: whose chips have watts of their own, they draw those of computing.
+    chip : Chip
+        Of the pool.
+    chip_w, chip_more_w : float
+        Without requests, and more at the load that a node gives. [W]
+    """
+    given = spec.power or PowerWatts()
+    if given.meter != "chip" or given.compute is not None or math.isnan(chip_w):
+        return None
+    ends_w = np.array([chip_w, chip_w + chip_more_w])
+    if given.node_overhead is not None:
+        around_w = np.full(2, given.node_overhead / pool.chips_per_node)
+    else:
+        around_w = _overhead_w(chip, ends_w)
+    it_w = ends_w + around_w + float(pool.network_w[0])
+    return Drawn(chip_w, chip_more_w, float(it_w[0]), float(it_w[1] - it_w[0]))
 
 
 def _exposed_frac(jobs: Jobs, pool: int) -> tuple[float, bool]:

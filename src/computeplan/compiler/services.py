@@ -9,20 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from computeplan.compiler.power import drawn_by
+from computeplan.compiler.service_plans import (
+    InstanceOn,
+    Planned,
+    demand_of,
+    gives_of,
+    wanted_of,
+)
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.notes import Note, note
-from computeplan.scheduling.services import Demand, nodes_on_pools
+from computeplan.scheduling.services import ROUNDING, Demand, nodes_on_pools
 from computeplan.specs.scenario import Scenario
 from computeplan.world.pools import Pool
-from computeplan.world.services import Service
+from computeplan.world.services import Answers, Service
 
-__all__ = ["services_of"]
+__all__ = ["NONE_PLANNED", "services_of"]
+
+NONE_PLANNED: Mapping[str, Planned] = MappingProxyType({})
 
 
 def services_of(
     scenario: Scenario,
     pools: Sequence[Pool],
-    planned: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    planned: Mapping[str, Planned] = NONE_PLANNED,
 ) -> tuple[tuple[Service, ...], list[Note]]:
     """Return the services of a scenario, with a note of each that asks for more than it can hold.
 
@@ -31,21 +41,22 @@ def services_of(
     scenario : Scenario
         What is written.
     pools : sequence of Pool
-        Those of the world.
-    planned : mapping of name to chips by the hour, optional
-        Of services that state their requests: the chips that these take.
+        Those of the world, with their watts.
+    planned : mapping of name to Planned, optional
+        Of services that state their requests: what an instance holds.
 
     Raises
     ------
     InfeasibleError
         If a service can never have its least.
     ScenarioError
-        If the chips of a service are neither stated nor planned.
+        If the chips of a service are neither stated nor found out.
     """
     unknown = [
         scenario.document.problem(
             ("services", name, "requests"),
-            "a run does not know how many chips requests take; write chips: 64, or 24 numbers",
+            "how many chips requests take is found out before a run, by computeplan.run or check;"
+            " or write chips: 64, or 24 numbers",
         )
         for name, spec in scenario.services.items()
         if spec.chips is None and name not in planned
@@ -53,21 +64,97 @@ def services_of(
     if unknown:
         raise ScenarioError(unknown)
     index = {pool.name: p for p, pool in enumerate(pools)}
-    services = tuple(
-        Service(
-            name,
-            spec.tenant or "",
-            here,
-            Demand(spec.chips or planned[name], spec.least, spec.priority),
-            gives=tuple(pools[p].chips_per_node for p in here),
-            group=(1,) * len(here),
-        )
-        for name, spec in scenario.services.items()
-        for here in [tuple(index[pool] for pool in spec.pool_names)]
-    )
+    services, notes = list[Service](), list[Note]()
+    for name, spec in scenario.services.items():
+        here = tuple(index[pool] for pool in spec.pool_names)
+        if spec.chips is None:
+            service, of_service = _of_requests(scenario, name, pools, here, planned[name])
+            notes += of_service
+        else:
+            service = Service(
+                name,
+                spec.tenant or "",
+                here,
+                Demand(spec.chips, spec.least, spec.priority),
+                gives=tuple(pools[p].chips_per_node for p in here),
+                group=(1,) * len(here),
+            )
+        services.append(service)
     if problems := list(_lacking(scenario, services, pools)):
         raise InfeasibleError(str(ScenarioError(problems)))
-    return services, [doubt for service in services for doubt in _doubts(service, pools)]
+    return tuple(services), [*notes, *(x for one in services for x in _doubts(one, pools))]
+
+
+def _of_requests(
+    scenario: Scenario, name: str, pools: Sequence[Pool], here: tuple[int, ...], planned: Planned
+) -> tuple[Service, list[Note]]:
+    """Return a service that states requests, with what a reader must know of its instances."""
+    spec, own = scenario.services[name], [pools[p] for p in here]
+    node_chips = [pool.chips_per_node for pool in own]
+    gives, group, balance = gives_of(
+        spec,
+        planned.on,
+        [pool.chip for pool in own],
+        node_chips,
+        [pool.n_nodes for pool in own],
+        float(wanted_of(spec, planned.load).max()),
+    )
+    demand, n_peak, n_spare = demand_of(spec, planned, own, gives, group)
+    drawn = tuple(
+        drawn_by(
+            pool, scenario.pool(pool.name), scenario.chip_of(pool.name), one.chip_w, one.chip_more_w
+        )
+        for pool, one in zip(own, planned.on, strict=True)
+    )
+    load = planned.load
+    service = Service(
+        name,
+        spec.tenant or "",
+        here,
+        demand,
+        gives=gives,
+        group=group,
+        unit="request/s",
+        drawn=drawn,
+        answers=Answers(
+            load.input_tokens.mean,
+            load.output_tokens.mean,
+            tuple(one.prompt_frac for one in planned.on),
+        ),
+    )
+    counts = tuple(
+        (pool.name, int(n) * each, int(more) * each, one.n_chips, *_band_of(one))
+        for pool, n, more, each, one in zip(
+            own, n_peak, n_spare, node_chips, planned.on, strict=True
+        )
+    )
+    sized = note(
+        "service_sized",
+        service=name,
+        pools=counts,
+        peak_per_s=max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True)),
+        mean_per_s=float(load.per_s.mean()),
+        derating=spec.derating,
+        balance=balance,
+        availability=None if spec.slo is None else spec.slo.availability,
+    )
+    at_training = [pool.name for pool, one in zip(own, drawn, strict=True) if one is None]
+    notes = [*planned.notes, sized]
+    if at_training:
+        notes.append(note("service_watts_of_training", service=name, pools=tuple(at_training)))
+    asks = spec.slo is not None and spec.slo.availability is not None
+    if asks and not any(kind.stop_rate_per_node_s for pool in own for kind in pool.kinds):
+        notes.append(note("service_no_faults", service=name))
+    return service, notes
+
+
+def _band_of(one: InstanceOn) -> tuple[float, float | None]:
+    """Return the chips at the ends of the 90 % band of a rate, over those at the rate.
+
+    None where an instance as slow as may be keeps the limits at no rate.
+    """
+    high = one.per_s / one.low_per_s if one.low_per_s > 0 else None
+    return one.per_s / max(one.high_per_s, one.per_s), high
 
 
 def _lacking(
@@ -98,12 +185,17 @@ def _doubts(service: Service, pools: Sequence[Pool]) -> Iterator[Note]:
     """Yield what a service is told to need and can never hold, and what it holds without need."""
     here = [pools[p] for p in service.pools]
     parts = [pool.n_nodes for pool in here], service.gives, service.group
-    needs, names = service.demand.hourly, tuple(pool.name for pool in here)
-    most, at = max(needs), f"services.{service.name}.chips"
+    names, is_chips = tuple(pool.name for pool in here), service.unit == "chip"
+    needs = service.demand.hourly
+    most = max(needs) if is_chips else service.demand.most
+    if not is_chips:  # as far as rounding goes
+        most *= 1 - ROUNDING
+    at = f"services.{service.name}.{'chips' if is_chips else 'requests'}"
     if n_lacking := nodes_on_pools(most, *parts)[1]:
         has = most - n_lacking
-        yield note("service_beyond_pools", path=at, n=most, pools=names, has=has)
-    for n in sorted({*needs, service.demand.least}):
+        unit = service.unit
+        yield note("service_beyond_pools", path=at, n=most, pools=names, has=has, unit=unit)
+    for n in sorted({*needs, service.demand.least}) if is_chips else ():
         nodes, n_lacking = nodes_on_pools(n, *parts)
         held = sum(count * each for count, each in zip(nodes, service.gives, strict=True))
         if not n_lacking and held > n:

@@ -23,6 +23,7 @@ from computeplan.analytic.expected import expect
 from computeplan.arrays import FloatArray
 from computeplan.compiler.compile import compile_world
 from computeplan.errors import InfeasibleError, ScenarioError
+from computeplan.fleet.services import Known, plan_services
 from computeplan.notes import Notes
 from computeplan.planner.goal import Goal
 from computeplan.planner.vary import Vary
@@ -95,6 +96,7 @@ class Search:
         self.executor, self.progress = executor, progress
         self.worlds: dict[int, World | str] = {}
         self.tried: dict[int, Tried] = {}
+        self.sized: Known = {}
         self.notes: dict[int, Notes] = {}
         self.sense: Sense = 1
 
@@ -104,7 +106,9 @@ class Search:
         """Return the world at a point of the grid, None if there is none."""
         if point not in self.worlds:
             try:
-                self.worlds[point] = compile_world(self._at(point))
+                scenario = self._at(point)
+                planned = plan_services(scenario, self.sized)
+                self.worlds[point] = compile_world(scenario, planned)
             except (ScenarioError, InfeasibleError) as error:
                 self.worlds[point] = _reason(error)
         found = self.worlds[point]

@@ -20,8 +20,23 @@ from computeplan.engines.serve.percentiles import Band, band, in_parts
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import ScenarioError
-from computeplan.notes import Note, note, quoted
-from computeplan.planner.serving_fleet import (
+from computeplan.fleet.layouts import (
+    Candidate,
+    NoneHolds,
+    candidates,
+    engines_on,
+    scaled,
+)
+from computeplan.fleet.mix import Kind, Mix, cheapest_mix
+from computeplan.fleet.search import (
+    CALM_FRAC,
+    Search,
+    Simulated,
+    best_layout,
+    drawn_requests,
+    rate_between,
+)
+from computeplan.fleet.sizes import (
     DERATING,
     Reliability,
     Use,
@@ -31,22 +46,7 @@ from computeplan.planner.serving_fleet import (
     use_of,
     watts_of,
 )
-from computeplan.planner.serving_layouts import (
-    Candidate,
-    NoneHolds,
-    candidates,
-    engines_on,
-    scaled,
-)
-from computeplan.planner.serving_mix import Kind, Mix, cheapest_mix
-from computeplan.planner.serving_search import (
-    CALM_FRAC,
-    Search,
-    Simulated,
-    best_layout,
-    drawn_requests,
-    rate_between,
-)
+from computeplan.notes import Note, note, quoted
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.lookup import find_chip
 from computeplan.specs.catalogue.models import Transformer

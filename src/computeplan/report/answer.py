@@ -31,6 +31,7 @@ from computeplan.report.numbers import (
     scale_for,
     where_cut,
 )
+from computeplan.report.service_answer import service_lines
 from computeplan.report.words import phrase
 from computeplan.results.cases import differences
 from computeplan.results.estimates import Estimate
@@ -122,8 +123,12 @@ def _is_known(result: Result, name: str) -> bool:
 def answer(result: Result, language: Language = "en") -> list[str]:
     """Return the answer, a sentence a line; none if there is nothing to compare or to tell."""
     question = question_of(result)
-    if question is None:
-        return []
+    asked = [] if question is None else _asked(result, question, language)
+    return [*asked, *service_lines(result, language)]
+
+
+def _asked(result: Result, question: Question, language: Language) -> list[str]:
+    """Return the answer to a question."""
     if len(result.cases) == 1:
         return _of_one(result, question, language)
     name = question.quantity.name

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from computeplan.fleet.search import Simulated
+from computeplan.fleet.sizes import METERS
 from computeplan.planner.serving import Fleet, Refused, ServingPlan
-from computeplan.planner.serving_fleet import METERS
-from computeplan.planner.serving_search import Simulated
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence, sentences

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from computeplan.specs.catalogue.serving import engine_of, serving_tables
 from computeplan.specs.fields import (
@@ -158,7 +158,11 @@ class ServingPool(Frozen):
         ("parallelism tp pp ep dp tensor_parallel", "write layout: tp8"),
         ("table step_s steps", "write shares: {table: step_s.csv}"),
         ("instances replicas chips gpus n", "follows from the requests and the limits"),
-        ("batch max_batch concurrency", "follows from the memory and the limits"),
+        ("concurrency", "follows from the memory and the limits; or write max_batch: 64"),
+        (
+            "batch batch_size max_num_seqs max_sequences",
+            "follows from the memory and the limits; or write max_batch: 64",
+        ),
         ("chip gpu", "the kind of chip is the pool's: sites.NAME.pools.NAME.chip"),
     )
 
@@ -184,6 +188,9 @@ class ServingPool(Frozen):
         | None
     ) = None
     """How an instance is split, such as tp8 or tp8 pp2; the best one if left out."""
+    max_batch: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
+    """Requests that an instance answers at once, at most (each of its data parallel ranks); as many
+    as the engine does if left out."""
     shares: Shares | None = None
     """Measured times of steps in the place of what is fitted: {table: step_s.csv}."""
 

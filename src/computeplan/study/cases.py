@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from computeplan.errors import (
     UnsupportedByEngine,
     in_cases,
 )
+from computeplan.fleet.services import Known, plan_services
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.study.facts import beside
@@ -186,10 +187,16 @@ def _at_point(scenario: Scenario, point: int, problem: Problem) -> Problem:
     return problem
 
 
-def compile_cases(scenario: Scenario) -> Compiled:
+def compile_cases(scenario: Scenario, told: Callable[[str], object] | None = None) -> Compiled:
     """Return every case of a scenario, compiled, with the engine that will play it.
 
     A case that can never be played is left out, and named with the reason.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    told : callable, optional
+        Called with what is found out about a service, which takes some seconds.
 
     Raises
     ------
@@ -202,9 +209,11 @@ def compile_cases(scenario: Scenario) -> Compiled:
     """
     cases, wrong = list[Case](), list[Problem]()
     infeasible: dict[str, InfeasibleError] = {}
+    known: Known = {}
     for name, variant in expand(scenario).items():
         try:
-            world = compile_world(variant.scenario)
+            planned = plan_services(variant.scenario, known, told)
+            world = compile_world(variant.scenario, planned)
         except ScenarioError as error:
             wrong += [replace(problem, cases=(name,)) for problem in error.problems]
         except InfeasibleError as error:

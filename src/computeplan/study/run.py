@@ -18,6 +18,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
@@ -76,7 +77,8 @@ def run(
     executor : Executor, optional
         Where chunks of runs are played; in this process if left out.
     progress : callable, optional
-        Called with chunks done, chunks in all, and the case that is played next.
+        Called with chunks done, chunks in all, and the case that is played next; before that, with
+        0 of 1 and the service whose instances are looked for.
     on_case : callable, optional
         Called after each case but the last, with a function that returns the result so far.
 
@@ -94,7 +96,8 @@ def run(
     >>> cp.run(scenario).cases["every 15 min, 64 spares"].values["n_planned"].mean()
     np.float64(47.0)
     """
-    cases, infeasible = compile_cases(scenario)
+    told = None if progress is None else partial(progress, 0, 1)
+    cases, infeasible = compile_cases(scenario, told)
     pieces = {case.name: _pieces(case, scenario) for case in cases}
     counted: dict[str, list[_Counted]] = {}
     failed: dict[str, Exception] = dict(infeasible)

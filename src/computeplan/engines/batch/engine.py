@@ -238,6 +238,7 @@ class _Books:
             month_peak_w=month_peaks(self.world, self.n_held, self.ends_s, self.wall_s),
             step_factor=self.slower,
             served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
+            loaded=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
             lacked_chip_s=np.zeros((len(self.wall_s), 0)),
             by_state_chip_s=np.zeros(
                 (len(self.wall_s), 0, len(self.world.pools), len(SERVICE_STATES))

@@ -111,6 +111,12 @@ class Account(NamedTuple):
     needed: float
     missed: float
     """What it needed by the hour, and what of it when less was ready. [units x s]"""
+    times_s: FloatArray
+    """From when to when nothing changed; shape (n, 2). [s]"""
+    n_chips: FloatArray
+    loaded: FloatArray
+    """Chips held meanwhile on each of its pools, and those that would do its work if they gave all
+    that they can: what is needed lies on all ready ones, in proportion; shape (n, n_pools)."""
 
 
 def account(
@@ -135,7 +141,14 @@ def account(
         held but for draining on the next; the rest of what is ready drains.
     """
     chip_s, needed, missed = np.zeros((len(on), len(SERVICE_STATES))), 0.0, 0.0
-    for lasts_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
+    times_s, held_chips, loaded = list[tuple[float, float]](), list[float](), list[float]()
+    for from_s, to_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
+        lasts_s = to_s - from_s
+        given = sum(n * each for n, each in zip(n_ready, spec.gives, strict=True))
+        share = min(1.0, need / given) if given else 0.0
+        times_s.append((from_s, to_s))
+        held_chips += [held * n for held, n in zip(n_held, n_chips, strict=True)]
+        loaded += [ready * n * share for ready, n in zip(n_ready, n_chips, strict=True)]
         serving, lacks = nodes_on_pools(need, n_ready, spec.gives, spec.group)
         kept, _ = nodes_on_pools(max(ahead, need), n_ready, spec.gives, spec.group)
         needed += lasts_s * need
@@ -144,14 +157,22 @@ def account(
             states = (serving[i], held - ready, ready - kept[i], kept[i] - serving[i])
             for state, nodes in enumerate(states):
                 chip_s[i, state] += lasts_s * (nodes * n)
-    return Account(chip_s, needed, missed)
+    shape = (len(times_s), len(on))
+    return Account(
+        chip_s,
+        needed,
+        missed,
+        np.array(times_s).reshape(-1, 2),
+        np.array(held_chips, dtype=np.float64).reshape(shape),
+        np.array(loaded).reshape(shape),
+    )
 
 
-_Stretch = tuple[float, list[int], list[int], float, float]
+_Stretch = tuple[float, float, list[int], list[int], float, float]
 
 
 def _stretches(spec: Service, on: Sequence[Instances], end_s: float) -> Iterator[_Stretch]:
-    """Yield seconds, nodes held and ready by pool, need and need ahead, while nothing changes."""
+    """Yield from when to when nothing changes, nodes held and ready by pool, need, need ahead."""
     if end_s <= 0:
         return
     steps = {step.time_s: step for step in spec.demand.steps(end_s)}
@@ -163,4 +184,4 @@ def _stretches(spec: Service, on: Sequence[Instances], end_s: float) -> Iterator
         for i, one in enumerate(on):
             n_held[i] += held[i][time_s]
             n_ready[i] += ready[i][time_s] * one.size
-        yield next_s - time_s, n_held, n_ready, step.needed, step.ahead
+        yield time_s, next_s, [*n_held], [*n_ready], step.needed, step.ahead

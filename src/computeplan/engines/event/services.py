@@ -22,12 +22,12 @@ from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.giving_way import GivingWay, Turn
-from computeplan.engines.event.instances import Instances, account
+from computeplan.engines.event.instances import Account, Instances, account
 from computeplan.engines.event.pool import SERVICE, PoolRun
 from computeplan.ledger import FIRST_SERVICE, SERVICE_STATES, TRAIN, Span
 from computeplan.scheduling.services import ROUNDING, lacking, nodes_on_pools
 from computeplan.scheduling.view import Running
-from computeplan.world.services import Service
+from computeplan.world.services import Drawn, Service
 
 __all__ = ["Services"]
 
@@ -112,7 +112,7 @@ class Services:
         check_end: Then,
         spans: list[Span] | None,
     ) -> None:
-        self.view, self.calendar = jobs.view, calendar
+        self.view, self.calendar, self.spans = jobs.view, calendar, spans
         self.jobs, self.ask, self.check_end = jobs, jobs.ask, check_end
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools], coming=[0] * len(spec.pools))
@@ -179,7 +179,7 @@ class Services:
     def books(self, n_weights: int) -> dict[str, FloatArray]:
         """Return what the ledger has of services, by its fields; the run is over."""
         n_services = len(self.services)
-        served = np.zeros((n_services, self.n_pools, n_weights))
+        served, loaded = np.zeros((2, n_services, self.n_pools, n_weights))
         by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
         lacked_chip_s, needed, missed = np.zeros((3, n_services))
         for i, one in enumerate(self.services):
@@ -190,11 +190,18 @@ class Services:
                 served[i, pool.index, len(WEIGHTS) : len(WEIGHTS) + len(weighted)] = weighted
             spec, on = one.spec, [pool.nodes.instances[one.number] for pool in one.pools]
             n_chips = [pool.spec.chips_per_node for pool in one.pools]
-            found_in, needed[i], missed[i] = account(spec, on, n_chips, self.since_s)
-            by_state_chip_s[i, list(spec.pools)] = found_in
+            found_in = account(spec, on, n_chips, self.since_s)
+            by_state_chip_s[i, list(spec.pools)] = found_in.chip_s
+            needed[i], missed[i] = found_in.needed, found_in.missed
+            for k, pool in enumerate(one.pools):
+                loaded[i, pool.index] = _integrals(pool, found_in, k, n_weights)
+                if self.spans is not None and (drawn := spec.drawn_on(pool.index)) is not None:
+                    owner = (FIRST_SERVICE - i, pool.index)
+                    self.spans[:] = _redrawn(self.spans, owner, pool, found_in, k, drawn)
             lacked_chip_s[i] = one.lacked * (n_chips[0] / spec.gives[0])
         return {
             "served": served,
+            "loaded": loaded,
             "lacked_chip_s": lacked_chip_s,
             "by_state_chip_s": by_state_chip_s,
             "needed_unit_s": needed,
@@ -312,3 +319,34 @@ class Services:
             if n := one.lay(wanted, room)[0][i]:
                 pool.nodes.give_up(giver.number, max(0, n - free), now_s)
                 pool.nodes.serve(one.number, n, now_s)
+
+
+def _integrals(pool: PoolRun, found: Account, k: int, n_weights: int) -> FloatArray:
+    """Return chip-seconds at full load on pool number `k` of a service, times each weight."""
+    integrals, signals = np.zeros(n_weights), pool.nodes.books.signals
+    from_s, to_s = found.times_s.T
+    integrals[0] = found.loaded[:, k] @ (to_s - from_s)
+    for i, signal in enumerate(signals, len(WEIGHTS)):
+        integrals[i] = found.loaded[:, k] @ signal.integral(from_s, to_s)
+    return integrals
+
+
+def _redrawn(
+    spans: Sequence[Span],
+    owner: tuple[int, int],
+    pool: PoolRun,
+    found: Account,
+    k: int,
+    drawn: Drawn,
+) -> list[Span]:
+    """Return spans, those of a service on a pool with what it draws over what training does."""
+    spec = pool.spec
+    train_w = float((spec.chip_w + spec.node_overhead_w + spec.network_w)[TRAIN])
+    kept = [one for one in spans if (one.job, one.pool) != owner]
+    for (from_s, to_s), held, loaded in zip(
+        found.times_s.tolist(), found.n_chips[:, k], found.loaded[:, k], strict=True
+    ):
+        if held and to_s > from_s:
+            drawn_frac = (drawn.it_w + drawn.it_more_w * loaded / held) / train_w
+            kept.append(Span(*owner, TRAIN, from_s, to_s, float(held), float(drawn_frac)))
+    return kept

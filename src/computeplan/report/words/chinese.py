@@ -21,6 +21,7 @@ from computeplan.report.words.job_logs_chinese import JOB_LOGS
 from computeplan.report.words.mixing_chinese import MIXING
 from computeplan.report.words.places_chinese import PLACES
 from computeplan.report.words.serve_plan_chinese import SERVE_PLAN
+from computeplan.report.words.services_chinese import SERVICES
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -460,10 +461,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}：序列长 {seq:,} 超过 {model} 的上下文 {context:,} token，"
     "确实如此吗？",
     "holds_whole_nodes": "{job} 占用 {pool} 的整节点：需 {n_chips} 卡，占用 {n_held} 卡",
-    "service_beyond_pools": lambda v: (
-        f"{v['path']}：{v['n']:,} 卡多于其资源池（{'、'.join(v['pools'])}）所能提供的"
-        f" {v['has']:,} 卡，其余始终缺少；请减少卡数，或增大资源池"
-    ),
     "service_holds_whole_nodes": "{path}：{n:,} 卡不是整节点，为此占用 {held:,} 卡",
     "service_spread_assumed": "{path}：长度的离散程度为假设值，请求的变异系数 {cv_in}，"
     "回答 {cv_out}，取自 2023 年公开的对话记录；请写明各自的变异系数",
@@ -592,6 +589,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     **ENERGY,
     **MIXING,
     **SERVE_PLAN,
+    **SERVICES,
     **PLACES,
     # specs
     "mfu_measured": _mfu_measured,

@@ -18,6 +18,7 @@ from computeplan.report.words.job_logs_english import JOB_LOGS
 from computeplan.report.words.mixing_english import MIXING
 from computeplan.report.words.places_english import PLACES
 from computeplan.report.words.serve_plan_english import SERVE_PLAN
+from computeplan.report.words.services_english import SERVICES
 from computeplan.specs.uncertain import Factor
 from computeplan.units import DAY_S, HOUR_S, KWH_J, MINUTE_S
 
@@ -326,10 +327,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "seq_beyond_context": "{job}: seq {seq:,} is beyond the context of {model}, {context:,} tokens:"
     " is it meant?",
     "holds_whole_nodes": "{job} holds whole nodes of {pool}: {n_held} chips for {n_chips}",
-    "service_beyond_pools": lambda v: (
-        f"{v['path']}: {v['n']:,} chips are more than its pools ({', '.join(v['pools'])}) will ever"
-        f" have, {v['has']:,}: it lacks the rest; write fewer, or enlarge a pool"
-    ),
     "service_holds_whole_nodes": "{path}: {n:,} chips are not whole nodes: it holds"
     " {held:,} for them",
     "service_spread_assumed": "{path}: the spread of lengths is assumed, a cv of {cv_in} of"
@@ -463,6 +460,7 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     **ENERGY,
     **MIXING,
     **SERVE_PLAN,
+    **SERVICES,
     **PLACES,
     # specs
     "mfu_measured": _mfu_measured,

@@ -13,6 +13,7 @@ from computeplan.report.words.mixing_chinese import MIXING_PHRASES
 from computeplan.report.words.places_chinese import PLACE_PHRASES
 from computeplan.report.words.planning_chinese import PLANNING_PHRASES
 from computeplan.report.words.serve_plan_chinese import SERVE_PLAN_PHRASES
+from computeplan.report.words.services_chinese import SERVICES_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -204,5 +205,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **ENERGY_PHRASES,
     **MIXING_PHRASES,
     **SERVE_PLAN_PHRASES,
+    **SERVICES_PHRASES,
     **PLACE_PHRASES,
 }

@@ -13,6 +13,7 @@ from computeplan.report.words.mixing_english import MIXING_PHRASES
 from computeplan.report.words.places_english import PLACE_PHRASES
 from computeplan.report.words.planning_english import PLANNING_PHRASES
 from computeplan.report.words.serve_plan_english import SERVE_PLAN_PHRASES
+from computeplan.report.words.services_english import SERVICES_PHRASES
 
 __all__ = ["PHRASES"]
 
@@ -205,5 +206,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     **ENERGY_PHRASES,
     **MIXING_PHRASES,
     **SERVE_PLAN_PHRASES,
+    **SERVICES_PHRASES,
     **PLACE_PHRASES,
 }

@@ -42,7 +42,12 @@ _WEIGHTS = {
     "ranking_asked": 98,
     "ranking_beside": 49,
     "estimates_of_sites": 97,
+    "service_beyond_pools": 80,
     # how speeds are known
+    "service_on_pool": 59,
+    "service_sized": 58,
+    "service_watts_of_training": 51,
+    "service_no_faults": 50,
     "chip_is_estimate": 58,
     "peak_is_estimate": 57,
     "power_capped": 57,

@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.analytic.serving import mean_prompt_s
+from computeplan.arrays import FloatArray
 from computeplan.compiler.serving import Served as Compiled
 from computeplan.compiler.serving import served
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
-from computeplan.physics.serving.room import need_of
+from computeplan.physics.serving.room import cache_tokens, need_of
 from computeplan.physics.serving.steady import continuous, terms_of
 from computeplan.physics.serving.steps import FIRST_TOKEN_S, StepTimes
-from computeplan.physics.serving.tabulate import step_times
+from computeplan.physics.serving.tabulate import step_times, times_of_table
 from computeplan.physics.steptime.memory import GIB
 from computeplan.physics.steptime.transformer import shape_of
 from computeplan.specs.catalogue.chips import Chip
@@ -32,7 +33,16 @@ from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.serving import KNOWN, engine_of, serving_tables, share_of
 from computeplan.world.load import Load
 
-__all__ = ["Candidate", "NoneHolds", "bound_per_s", "candidates", "engines_on", "scaled"]
+__all__ = [
+    "AS_USUAL",
+    "Candidate",
+    "NoneHolds",
+    "Settings",
+    "bound_per_s",
+    "candidates",
+    "engines_on",
+    "scaled",
+]
 
 MOST_LAYOUTS = 24
 """Layouts, of all engines and precisions, whose steps are tabulated."""
@@ -53,6 +63,21 @@ class NoneHolds(Exception):  # noqa: N818 - what is found, not what went wrong
     def __init__(self, why: Note) -> None:
         super().__init__(why.code)
         self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is said of an instance instead of being looked for."""
+
+    cache: str | None = None
+    """Precision of the cache; that of the engine if left out."""
+    max_batch: int | None = None
+    """Sequences at once, at most; that of the engine if left out."""
+    split: Split | None = None
+    """Of one number each; all are tried if left out."""
+
+
+AS_USUAL = Settings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +210,7 @@ def candidates(
     load: Load,
     slo: Slo,
     pairs: Iterable[tuple[str, str]],
+    settings: Settings = AS_USUAL,
 ) -> tuple[list[Candidate], int]:
     """Return layouts that hold a load and may hold the limits, the best bound first; and how many.
 
@@ -194,6 +220,7 @@ def candidates(
     load : Load
     slo : Slo
     pairs : iterable of (engine, precision)
+    settings : Settings, optional
 
     Raises
     ------
@@ -206,7 +233,7 @@ def candidates(
     ranked: list[tuple[float, str, str, Split]] = []
     held, n_layouts = [], 0
     for engine, precision in pairs:
-        some = _splits(chip, model, engine, precision, n_in, n_out)
+        some = _splits(chip, model, engine, precision, n_in, n_out, settings)
         n_layouts += len(some.split.tp)
         if not len(some.split.tp):
             continue
@@ -223,7 +250,7 @@ def candidates(
             (float(rate), engine, precision, at(found.split, i)) for i, rate in enumerate(rates)
         ]
     if not held:
-        raise NoneHolds(_no_room(chip, model, list(pairs), load))
+        raise NoneHolds(_no_room(chip, model, list(pairs), load, settings))
     if not ranked:
         raise NoneHolds(_too_slow(chip, held, load, slo))
     ranked.sort(key=lambda one: -one[0])
@@ -232,13 +259,64 @@ def candidates(
     if smallest not in first:
         first.append(smallest)
     made = [
-        _candidate(chip, model, engine, precision, split, load, slo)
+        _candidate(chip, model, engine, precision, split, load, slo, settings)
         for _, engine, precision, split in first
     ]
     good = [one for one in made if one is not None and one.bound_per_s > 0]
     if not good:
         raise NoneHolds(_too_slow(chip, held, load, slo))
     return sorted(good, key=lambda one: -one.bound_per_s / one.n_chips), n_layouts
+
+
+def measured(
+    chip: Chip,
+    model: Transformer,
+    load: Load,
+    slo: Slo,
+    pair: tuple[str, str],
+    settings: Settings,
+    steps: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+) -> Candidate:
+    """Return a layout with measured times of its steps.
+
+    Parameters
+    ----------
+    chip, model, load, slo : Chip, Transformer, Load, Slo
+    pair : (engine, precision)
+        Of an engine that is not known, the memory is that of the usual one on the chip.
+    settings : Settings
+        With the layout.
+    steps : tuple of ndarray
+        Batch, context, prompt tokens and seconds, as of `times_of_table`.
+
+    Raises
+    ------
+    ValueError
+        If the layout does not hold the model, or the table lacks a kind of steps.
+    """
+    engine, precision = pair
+    if engine not in serving_tables().engines:
+        engine = next(iter(_runs_on(chip)))
+    split = settings.split
+    assert split is not None
+    compiled = _served(chip, model, engine, precision, split, settings)
+    n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
+    if not len(holding(replace(compiled.instance, split=at(split, np.newaxis)), n_in, n_out)):
+        raise NoneHolds(_no_room(chip, model, [(engine, precision)], load, settings))
+    room = float(cache_tokens(compiled.instance, n_in + n_out))
+    times = times_of_table(*steps, cache_tokens=room)
+    if settings.max_batch is not None:
+        times = replace(times, decode_s=times.decode_s[: settings.max_batch + 1])
+    policy = ServePolicy(
+        times.max_batch,
+        chunk_tokens=int(compiled.instance.engine.chunk * float(split.dp)),
+        keeps="grow" if compiled.instance.engine.grows else "no_evict",
+    )
+    n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
+    bound = bound_per_s(times, load, slo)
+    return Candidate(
+        compiled._replace(borrowed=None), precision, split, n_chips, times, policy, bound
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,14 +333,41 @@ class _Held:
         return replace(self.compiled.instance, split=self.split)
 
 
+def _served(
+    chip: Chip,
+    model: Transformer,
+    engine: str,
+    precision: str,
+    split: Split,
+    settings: Settings,
+) -> Compiled:
+    """Return a model on ranks of a chip, with what is said of it."""
+    found = served(chip, model, engine, precision, split, cache=settings.cache)
+    if settings.max_batch is None:
+        return found
+    most = min(found.instance.engine.max_batch, settings.max_batch)
+    policy = replace(found.instance.engine, max_batch=most)
+    return found._replace(instance=replace(found.instance, engine=policy))
+
+
 def _splits(
-    chip: Chip, model: Transformer, engine: str, precision: str, n_in: float, n_out: float
+    chip: Chip,
+    model: Transformer,
+    engine: str,
+    precision: str,
+    n_in: float,
+    n_out: float,
+    settings: Settings,
 ) -> _Held:
     """Return the layouts that hold the model: of a domain, or beyond it where none does.
 
     Pipelines only where no layout without one holds it: published ones are predicted within a
     factor of two only, and no single prompt is faster for its stages.
     """
+    if settings.split is not None:
+        only = at(settings.split, np.newaxis)
+        compiled = _served(chip, model, engine, precision, only, settings)
+        return _Held(compiled, precision, holding(compiled.instance, n_in, n_out).split)
     shape = shape_of(model.architecture())
     one = served(chip, model, engine, precision, Split.of())
     domain = max(1, int(one.instance.fabric.domain))
@@ -270,7 +375,7 @@ def _splits(
     while True:
         split = splits(shape, domain, most)
         whole = split.n_ranks % chip.ranks_per_chip == 0
-        compiled = served(chip, model, engine, precision, at(split, whole))
+        compiled = _served(chip, model, engine, precision, at(split, whole), settings)
         found = holding(compiled.instance, n_in, n_out)
         if (found.split.pp == 1.0).any():
             found = Held(at(found.split, found.split.pp == 1.0), found.batch)
@@ -287,8 +392,9 @@ def _candidate(
     split: Split,
     load: Load,
     slo: Slo,
+    settings: Settings,
 ) -> Candidate | None:
-    compiled = served(chip, model, engine, precision, split)
+    compiled = _served(chip, model, engine, precision, split, settings)
     try:
         times = step_times(compiled.instance, load.input_tokens.mean, load.output_tokens.mean)
     except ValueError:  # no room for a batch of one
@@ -303,7 +409,13 @@ def _candidate(
     return Candidate(compiled, precision, split, n_chips, times, policy, bound)
 
 
-def _no_room(chip: Chip, model: Transformer, pairs: list[tuple[str, str]], load: Load) -> Note:
+def _no_room(
+    chip: Chip,
+    model: Transformer,
+    pairs: list[tuple[str, str]],
+    load: Load,
+    settings: Settings,
+) -> Note:
     """Return how much memory the roomiest layout lacks."""
     shape = shape_of(model.architecture())
     least = math.inf
@@ -312,7 +424,9 @@ def _no_room(chip: Chip, model: Transformer, pairs: list[tuple[str, str]], load:
         one = served(chip, model, engine, precision, Split.of())
         domain = max(1, int(one.instance.fabric.domain))
         split = splits(shape, domain, max(MOST_RANKS, domain))
-        compiled = served(chip, model, engine, precision, split)
+        if settings.split is not None:
+            split = at(settings.split, np.newaxis)
+        compiled = _served(chip, model, engine, precision, split, settings)
         need = need_of(compiled.instance, 1.0, load.input_tokens.mean, load.output_tokens.mean)
         if float(need.min()) < least:
             least = float(need.min())

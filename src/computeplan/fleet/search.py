@@ -17,8 +17,8 @@ import numpy as np
 from computeplan.engines.serve.largest_rate import N_REQUESTS, LargestRate, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
+from computeplan.fleet.layouts import Candidate
 from computeplan.physics.serving.steps import StepTimes
-from computeplan.planner.serving_layouts import Candidate
 from computeplan.trace.requests import at_rate, draw_requests
 from computeplan.world.load import Load, RequestTrace
 

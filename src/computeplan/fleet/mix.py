@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from computeplan.planner.serving_fleet import Reliability, spare_instances
+from computeplan.fleet.sizes import Reliability, spare_instances
 
 __all__ = ["MIXED_FRAC", "Kind", "Mix", "Part", "cheapest_mix"]
 

@@ -1,0 +1,430 @@
+"""What the services of a scenario take, found out before its world is compiled.
+
+On each pool the layout whose nodes for the busiest minute are fewest is searched, or the one that
+is written is taken; requests are simulated against it up to the largest rate within the limits.
+Limits at several percentiles all hold. At the rate of the busiest minute the requests are simulated
+once more, for the times that users see, and at the mean rate for the watts. What is found depends
+on values alone, so services of several cases that are alike are found out once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from computeplan.compiler.hardware import INTERVAL
+from computeplan.compiler.service_plans import (
+    InstanceOn,
+    Planned,
+    busiest_minutes,
+    gives_of,
+    wanted_of,
+)
+from computeplan.compiler.serving_load import load_of
+from computeplan.engines.serve.largest_rate import holds, largest_rate
+from computeplan.engines.serve.percentiles import WARM_FRAC, Band, band, in_parts
+from computeplan.engines.serve.policy import Slo
+from computeplan.engines.serve.replica import play
+from computeplan.engines.serve.served import Served
+from computeplan.errors import InfeasibleError, Problem, ScenarioError
+from computeplan.fleet.layouts import (
+    Candidate,
+    NoneHolds,
+    Settings,
+    bound_per_s,
+    candidates,
+    measured,
+    scaled,
+)
+from computeplan.fleet.search import Simulated, best_layout, drawn_requests, rate_between
+from computeplan.fleet.sizes import use_of
+from computeplan.notes import Note, note
+from computeplan.physics.serving.instance import Split
+from computeplan.physics.serving.power import Draw, chip_w
+from computeplan.scheduling.services import nodes_on_pools
+from computeplan.specs.catalogue.chips import Chip
+from computeplan.specs.catalogue.models import Transformer
+from computeplan.specs.catalogue.serving import engine_of
+from computeplan.specs.catalogue.serving_power import known_draw
+from computeplan.specs.scenario import Scenario
+from computeplan.specs.services import Service
+from computeplan.specs.serving import LatencyLimits, ServingPool
+from computeplan.trace.requests import at_rate
+from computeplan.world.load import Load
+
+__all__ = ["TTFT_SPREAD", "Known", "plan_services", "slos_of"]
+
+Known = MutableMapping[tuple[Any, ...], Any]
+"""What was found out, by the values that it depends on."""
+
+TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
+"""Of the logarithm of times to the first token, predicted over published at few users."""
+PARTS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A service on a pool."""
+
+    name: str
+    pool: str
+    run: ServingPool
+    chip: Chip
+    model: Transformer
+    load: Load
+    slos: tuple[Slo, ...]
+    node_chips: int
+    room: int
+    """Nodes of the pool."""
+    derating: float
+    steps: tuple[Any, ...] | None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Return the values that the search depends on."""
+        load, run = self.load, self.run
+        trace = None if load.trace is None else load.trace.arrival_s.tobytes()
+        lengths = None if load.trace is None else load.trace.input_tokens.tobytes()
+        return (
+            *(self.chip.model_dump_json(), self.model.model_dump_json(), run.model_dump_json()),
+            *(load.per_s.tobytes(), load.gaps_cv, load.input_tokens, load.output_tokens),
+            *(load.cached_frac, trace, lengths, self.slos, self.node_chips, self.derating),
+            *(() if self.steps is None else [column.tobytes() for column in self.steps]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The layout of a service on a pool, with the rate that it holds."""
+
+    candidate: Candidate
+    per_s: float
+    low_per_s: float
+    high_per_s: float
+    """Ends of the 90 % band."""
+
+
+def plan_services(
+    scenario: Scenario,
+    known: Known | None = None,
+    told: Callable[[str], object] | None = None,
+) -> dict[str, Planned]:
+    """Return what an instance of each service with requests holds and draws, by name.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Of one case.
+    known : dict, optional
+        What was found out before; what is found is added.
+    told : callable, optional
+        Called with the service, the chip and the layout that is simulated.
+
+    Raises
+    ------
+    ScenarioError
+        If a load does not fit its model, or a figure is missing.
+    InfeasibleError
+        If no layout holds the model, or none holds the limits.
+
+    Examples
+    --------
+    >>> import computeplan as cp
+    >>> plan_services(cp.load("llama3-405b"))
+    {}
+    """
+    known = {} if known is None else known
+    found: dict[str, Planned] = {}
+    wrong, impossible = list[Problem](), list[Problem]()
+    for name, spec in scenario.services.items():
+        if spec.requests is None:
+            continue
+        load, notes = load_of(scenario, name)
+        places = [_place(scenario, name, spec, pool, load) for pool in spec.pool_names]
+        of_pools = list[_Found]()
+        for place in places:
+            at = ("services", name, "pools", place.pool)
+            try:
+                of_pools.append(_sized(place, known, told))
+            except NoneHolds as error:
+                impossible.append(scenario.document.problem(at, _why(error.why)))
+            except ValueError as error:
+                wrong.append(scenario.document.problem(at, str(error)))
+        if len(of_pools) == len(places):
+            found[name] = _planned(spec, places, of_pools, known, tuple(notes))
+    if wrong:
+        raise ScenarioError(wrong)
+    if impossible:
+        raise InfeasibleError(str(ScenarioError(impossible)))
+    return found
+
+
+def slos_of(limits: LatencyLimits | None) -> tuple[Slo, ...]:
+    """Return the limits of a service, each with at most one of each time; the strictest first.
+
+    Examples
+    --------
+    >>> limits = LatencyLimits(ttft_p99="1 s", ttft_p50="0.3 s", tpot_p99="50 ms")
+    >>> [(slo.ttft_s, slo.ttft_frac, slo.tpot_s) for slo in slos_of(limits)]
+    [(1.0, 0.99, 0.05), (0.3, 0.5, inf)]
+    """
+    if limits is None:
+        return (Slo(),)
+    ttft, tpot = (sorted(limits.limits_s(what).items(), reverse=True) for what in ("ttft", "tpot"))
+    found = []
+    for i in range(max(1, len(ttft), len(tpot))):
+        first = ttft[i] if i < len(ttft) else (0.99, math.inf)
+        further = tpot[i] if i < len(tpot) else (0.99, math.inf)
+        found.append(Slo(first[1], further[1], first[0], further[0]))
+    return tuple(found)
+
+
+def _place(scenario: Scenario, name: str, spec: Service, pool: str, load: Load) -> _Place:
+    chip, of_pool = scenario.chip_of(pool), scenario.pool(pool)
+    node_chips = of_pool.chips_per_node or chip.chips_per_node
+    assert node_chips is not None  # cross-checked
+    table = scenario.step_tables.get((name, pool))
+    steps = None
+    if table is not None:
+        steps = (table.batch, table.context, table.prompt_tokens, table.step_s)
+    return _Place(
+        name,
+        pool,
+        spec.runs[pool],
+        chip,
+        scenario.catalogue.models[str(spec.model)],
+        load,
+        slos_of(spec.slo),
+        node_chips,
+        of_pool.chips // node_chips,
+        spec.derating,
+        steps,
+    )
+
+
+def _sized(place: _Place, known: Known, told: Callable[[str], object] | None) -> _Found:
+    """Return the layout of a place and what it holds, found out once for all that are alike."""
+    key = ("sized", *place.key)
+    if key not in known:
+        known[key] = _search(place, told)
+    found: _Found = known[key]
+    return found
+
+
+def _search(place: _Place, told: Callable[[str], object] | None) -> _Found:
+    """Return the best layout of a place; raise NoneHolds or ValueError if there is none."""
+    run, load, slo = place.run, place.load, place.slos[0]
+    split = None
+    if run.layout is not None:
+        one = run.layout
+        split = Split.of(tp=one.tp, pp=one.pp, dp=one.dp, ep=one.ep)
+    settings = Settings(run.kv, run.max_batch, split)
+    if place.steps is not None:
+        if split is None:
+            raise ValueError("a table of steps is of one layout; write it, layout: tp8")
+        pair = (_engine(run, place.chip), run.precision)
+        one_layout = measured(place.chip, place.model, load, slo, pair, settings, place.steps)
+        found, n_layouts = [one_layout], 1
+    else:
+        pair = (engine_of(run.engine, place.chip.kin), run.precision)
+        found, n_layouts = candidates(place.chip, place.model, load, slo, [pair], settings)
+    peak_per_s = float((load.per_s * busiest_minutes(load)).max())
+
+    def size(rate: float, n_chips: int) -> int:
+        """Return the chips of the nodes that the busiest minute takes."""
+        on_a_node = max(1, place.node_chips // n_chips)
+        n = math.ceil(peak_per_s / (rate * place.derating) - 1e-9)
+        nodes = math.ceil(n / on_a_node) * math.ceil(n_chips / place.node_chips)
+        return nodes * place.node_chips
+
+    def progress(layout: str) -> None:
+        if told is not None:
+            told(f"{place.name}: {place.chip.name} {layout}")
+
+    search = best_layout(found, n_layouts, load, slo, size, progress=progress)
+    if search is None:
+        raise NoneHolds(_tail(place, found[0]))
+    best, per_s = search.best.candidate, search.best.rate.per_s
+    for other in place.slos[1:]:
+        per_s = min(per_s, largest_rate(best.times, load, other, best.policy).per_s)
+    if not per_s > 0:
+        raise NoneHolds(_tail(place, best))
+    low, high = best.compiled.band
+    ends = (_rate_at(place, search.best, per_s, factor) for factor in (high, low))
+    return _Found(best, per_s, *ends)
+
+
+def _engine(run: ServingPool, chip: Chip) -> str:
+    """Return the entry of an engine, or its name where none is known."""
+    try:
+        return engine_of(run.engine, chip.kin)
+    except ValueError:
+        return run.engine
+
+
+def _rate_at(place: _Place, best: Simulated, per_s: float, factor: float) -> float:
+    """Return what an instance holds whose steps are longer by a factor. [1/s]"""
+    if factor == 1.0:
+        return per_s
+    one, slo = best.candidate, place.slos[0]
+    times, drawn = scaled(one.times, factor), drawn_requests(place.load)
+    most = bound_per_s(times, place.load, slo)
+    ends = (0.0, per_s) if factor > 1.0 else (per_s, max(per_s, most))
+    return rate_between(times, drawn, slo, one.policy, *ends)
+
+
+def _planned(
+    spec: Service,
+    places: Sequence[_Place],
+    found: Sequence[_Found],
+    known: Known,
+    notes: tuple[Note, ...],
+) -> Planned:
+    """Return what was found out about a service, with what users see at its peak."""
+    load = places[0].load
+    bare = [InstanceOn(one.candidate.n_chips, one.per_s, 0.0, 0.0, 0.0, 0.0) for one in found]
+    wanted, rooms = float(wanted_of(spec, load).max()), [place.room for place in places]
+    chips = [place.chip.name for place in places]
+    gives, group, _ = gives_of(
+        spec, bare, chips, [place.node_chips for place in places], rooms, wanted
+    )
+    minute_per_s = float((load.per_s * busiest_minutes(load)).max())
+    nodes, _ = nodes_on_pools(wanted, rooms, gives, group)
+    given = float(np.dot(nodes, gives))
+    if not given > 0:  # no room for one instance: the compiler says so
+        given = wanted
+    at_peak = min(1.0, minute_per_s / given)
+    at_mean = at_peak if spec.lend else min(1.0, float(load.per_s.mean()) / given)
+    instances, told = list[InstanceOn](), list[Note]()
+    for place, one in zip(places, found, strict=True):
+        peak, mean = (_played(place, one, share, known) for share in (at_peak, at_mean))
+        instances.append(_instance_on(place, one, peak, mean, at_mean))
+        told.append(_note_of(place, one, peak))
+    return Planned(load, tuple(instances), (*notes, *told))
+
+
+def _played(place: _Place, one: _Found, share: float, known: Known) -> Served:
+    """Return what an instance does at a share of the rate that it holds."""
+    key = ("played", *place.key, share)
+    if key not in known:
+        drawn = drawn_requests(place.load)
+        requests = at_rate(drawn, share * one.per_s)
+        known[key] = play(one.candidate.times, requests, one.candidate.policy)
+    found: Served = known[key]
+    return found
+
+
+def _instance_on(
+    place: _Place, one: _Found, peak: Served, mean: Served, mean_share: float
+) -> InstanceOn:
+    """Return what an instance holds and draws; its watts are on a line through the mean load."""
+    use = use_of(one.candidate.compiled.instance, mean)
+    base_w = more_w = math.nan
+    if place.chip.tdp_w is not None:
+        known = known_draw(place.chip)
+        draw = Draw(known.base_w, known.bandwidth_w, known.peak_w, known.limit_w)
+        busy = (use.busy_frac * use.bandwidth_frac, use.busy_frac * use.peak_frac)
+        base_w = float(chip_w(draw, 0.0, 0.0))
+        more_w = (float(chip_w(draw, *busy)) - base_w) / mean_share
+    longest_s = float((peak.done_s - peak.first_s).max())
+    watts, band_per_s = (base_w, more_w), (one.low_per_s, one.high_per_s)
+    n_chips = one.candidate.n_chips
+    return InstanceOn(n_chips, one.per_s, *watts, use.prompt_frac, longest_s, *band_per_s)
+
+
+def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
+    """Return what a reader must know of a service on a pool."""
+    compiled, slo = one.candidate.compiled, place.slos[0]
+    low, high = compiled.band
+    kind = "dense" if compiled.instance.shape.moe is None else "experts"
+    of_first = math.exp(math.hypot(math.log(high), INTERVAL * TTFT_SPREAD[kind]))
+    ttft = _wider(band(in_parts(peak.ttft_s), slo.ttft_frac), 1 / of_first, of_first)
+    tpot = _wider(band(in_parts(peak.tpot_s), slo.tpot_frac), low, high)
+    borrowed = compiled.borrowed
+    draws = None if place.chip.tdp_w is None else known_draw(place.chip).is_borrowed
+    return note(
+        "service_on_pool",
+        service=place.name,
+        pool=place.pool,
+        chip=place.chip.name,
+        layout=one.candidate.layout,
+        engine=place.run.engine,
+        precision=place.run.precision,
+        n_chips=one.candidate.n_chips,
+        per_s=one.per_s,
+        low_per_s=one.low_per_s,
+        high_per_s=one.high_per_s,
+        ttft_s=(ttft.value, ttft.low, ttft.high, slo.ttft_frac),
+        tpot_s=(tpot.value, tpot.low, tpot.high, slo.tpot_frac),
+        missed_frac=_missed(peak, place.slos),
+        known="table" if borrowed is None else borrowed.known,
+        of="" if borrowed is None else borrowed.of,
+        is_draw_borrowed=draws,
+    )
+
+
+def _missed(served: Served, slos: Sequence[Slo]) -> float:
+    """Return the share of requests beyond a limit at the strictest percentile."""
+    first = int(WARM_FRAC * len(served))
+    ttft_s, tpot_s = served.ttft_s[first:], np.nan_to_num(served.tpot_s[first:])
+    return float(((ttft_s > slos[0].ttft_s) | (tpot_s > slos[0].tpot_s)).mean())
+
+
+def _wider(found: Band, low: float, high: float) -> Band:
+    """Return a band widened by the error of the step times."""
+    least, most = (found.value if math.isnan(end) else end for end in (found.low, found.high))
+    return Band(found.value, least * low, most * high)
+
+
+def _tail(place: _Place, first: Candidate) -> Note:
+    """Return what a layout does where requests hardly ever meet."""
+    slo, drawn = place.slos[0], drawn_requests(place.load)
+    rate = 1e-3 * max(first.bound_per_s, 1e-6)
+    calm = play(first.times, at_rate(drawn, rate), first.policy)
+    is_held = [holds(calm, one) for one in place.slos]
+    slo = place.slos[is_held.index(False)] if False in is_held else slo
+    return note(
+        "serve_tail",
+        chip=place.chip.name,
+        layout=first.layout,
+        ttft_s=band([calm.ttft_s], slo.ttft_frac).value,
+        tpot_s=band([calm.tpot_s], slo.tpot_frac).value,
+        ttft_frac=slo.ttft_frac,
+        tpot_frac=slo.tpot_frac,
+    )
+
+
+def _why(why: Note) -> str:
+    """Return why no layout serves, as an error says it: with the limit, and what to try."""
+    v: dict[str, Any] = dict(why.values)
+    if why.code == "serve_no_room":
+        return (
+            f"no layout holds the model: on {v['n_ranks']:,} ranks of {v['chip']} a rank needs"
+            f" {v['need_gib']:.1f} GiB of {v['has_gib']:.1f} GiB; write a precision of fewer bytes,"
+            " a wider layout, or shorter requests"
+        )
+    if why.code in ("serve_tpot_limit", "serve_ttft_limit"):
+        what = "a further token" if why.code == "serve_tpot_limit" else "the first token"
+        return (
+            f"{what} takes at least {_s(v['limit_s'])} on {v['chip']} ({v['layout']}, a request"
+            f" that meets no other), and slo asks {_s(v['asked_s'])}; write a longer limit, another"
+            " precision or another chip"
+        )
+    if why.code == "serve_both_limits":
+        return (
+            f"no layout of {v['chip']} keeps both limits: at the least a further token takes"
+            f" {_s(v['tpot_s'])}, in another layout the first one {_s(v['ttft_s'])}"
+        )
+    return (
+        f"no rate keeps the limits on {v['chip']}: with hardly any requests the first token takes"
+        f" {_s(v['ttft_s'])} at {100 * v['ttft_frac']:g} %, a further one {_s(v['tpot_s'])} at"
+        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
+    )
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"

@@ -1,0 +1,88 @@
+"""What is said of services that state their requests, in Chinese, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["SERVICES", "SERVICES_PHRASES"]
+
+Values = Mapping[str, Any]
+
+_KNOWN = {
+    "chip": "速度由该引擎、精度与芯片的公开数据拟合",
+    "precision": "速度借用其他芯片的数据（{of}），区间更宽",
+    "engine": "速度借用其他精度的数据（{of}），区间更宽",
+    "none": "速度借用其他引擎的数据（{of}），为估计值，区间很宽",
+    "table": "单步用时取自所给表格",
+}
+
+_UNITS = {"chip": "卡", "request/s": "次请求/秒（含余量与备件）"}
+_LESS = {"chip": "请减少卡数，或增大资源池", "request/s": "请增大资源池，或增加资源池"}
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _time(what: str, found: tuple[float, ...]) -> str:
+    value, low, high, frac = found
+    return f"{what} {_s(value)}（{100 * frac:g} % 分位，{_s(low)} 至 {_s(high)}）"
+
+
+def _on_pool(v: Values) -> str:
+    watts = {
+        None: "",
+        True: "；推理功率由其他芯片估计",
+        False: "；推理功率由该芯片的数据拟合",
+    }[v["is_draw_borrowed"]]
+    return (
+        f"{v['service']} 在 {v['pool']}：一个实例为 {v['n_chips']:,} × {v['chip']}"
+        f"（{v['layout']}，{v['engine']}，{v['precision']}），在时延要求内每秒可答"
+        f" {v['per_s']:.3g} 次请求（90 % 区间 {v['low_per_s']:.3g} 至 {v['high_per_s']:.3g}）；"
+        f"最忙的一分钟里{_time('首 token 时间', v['ttft_s'])}，"
+        f"{_time('其后每 token', v['tpot_s'])}，{100 * v['missed_frac']:.2g} % 的请求超出时延要求；"
+        f"{_KNOWN[v['known']].format(of=v['of'])}{watts}"
+    )
+
+
+def _sized(v: Values) -> str:
+    parts = " + ".join(
+        f"{pool} {n:,} 卡" + (f"（另有 {more:,} 卡备故障）" if more else "")
+        for pool, n, more, *_ in v["pools"]
+        if n or more
+    )
+    share = f"生产中按基准测试的 {v['derating']:g} 计（折减系数，假设值）"
+    if v["balance"] != 1:
+        share += f"，多种芯片合计按总和的 {v['balance']:g} 计（均衡系数）"
+    return (
+        f"{v['service']}：为最忙的一分钟与故障备足每秒 {v['peak_per_s']:,.4g} 次请求，"
+        f"{parts or '未占用芯片'}；平均每秒 {v['mean_per_s']:,.4g} 次；{share}"
+    )
+
+
+SERVICES: dict[str, str | Callable[[Values], str]] = {
+    "service_on_pool": _on_pool,
+    "service_sized": _sized,
+    "service_watts_of_training": lambda v: (
+        f"{v['service']}：{'、'.join(v['pools'])} 上芯片的推理功率未知，按训练计"
+    ),
+    "service_no_faults": "{service}：其资源池没有会停节点的故障，所要求的可用率不需要备件",
+    "service_beyond_pools": lambda v: (
+        f"{v['path']}：{v['n']:,.6g} {_UNITS[v['unit']]}多于其资源池（{'、'.join(v['pools'])}）"
+        f"所能提供的 {v['has']:,.6g}，其余始终缺少；{_LESS[v['unit']]}"
+    ),
+}
+
+
+def _takes(v: Values) -> str:
+    parts = " + ".join(
+        f"{pool} {n:,} 卡（{low:,.0f} " + ("以上）" if high is None else f"至 {high:,.0f}）")
+        for pool, n, low, high in v["parts"]
+    )
+    case = f"{v['case']}：" if v["case"] else ""
+    wh = f"，每次请求站点能耗 {v['wh']} Wh" if v["wh"] else ""
+    return f"{case}{v['service']} 占用 {parts or '零卡'}{wh}。"
+
+
+SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {"service_takes": _takes}

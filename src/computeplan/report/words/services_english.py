@@ -1,0 +1,92 @@
+"""What is said of services that state their requests, in English, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["SERVICES", "SERVICES_PHRASES"]
+
+Values = Mapping[str, Any]
+
+_KNOWN = {
+    "chip": "speeds are fitted to published rows of this engine, precision and chip",
+    "precision": "speeds are borrowed from other chips ({of}), so the band is wider",
+    "engine": "speeds are borrowed from other precisions ({of}), so the band is wider",
+    "none": "speeds are borrowed from other engines ({of}), an estimate with a wide band",
+    "table": "times of steps are those of the table",
+}
+
+_UNITS = {"chip": "chips", "request/s": "requests/s (with head-room and spares)"}
+_LESS = {"chip": "write fewer, or enlarge a pool", "request/s": "enlarge a pool, or add one"}
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _time(what: str, found: tuple[float, ...]) -> str:
+    value, low, high, frac = found
+    return f"{what} {_s(value)} at {100 * frac:g} % ({_s(low)} to {_s(high)})"
+
+
+def _on_pool(v: Values) -> str:
+    watts = {
+        None: "",
+        True: "; its watts while serving are an estimate from other chips",
+        False: "; its watts while serving are fitted to rows of this chip",
+    }[v["is_draw_borrowed"]]
+    return (
+        f"{v['service']} on {v['pool']}: an instance is {v['n_chips']:,} × {v['chip']}"
+        f" ({v['layout']}, {v['engine']}, {v['precision']}) and holds {v['per_s']:.3g} requests/s"
+        f" within the limits (90 % band {v['low_per_s']:.3g} to {v['high_per_s']:.3g}); in the"
+        f" busiest minute {_time('the first token takes', v['ttft_s'])} and"
+        f" {_time('a further one', v['tpot_s'])}, and {100 * v['missed_frac']:.2g} % of requests"
+        f" are beyond a limit; {_KNOWN[v['known']].format(of=v['of'])}{watts}"
+    )
+
+
+def _sized(v: Values) -> str:
+    parts = " + ".join(
+        f"{n:,} chips of {pool}" + (f" (and {more:,} for faults)" if more else "")
+        for pool, n, more, *_ in v["pools"]
+        if n or more
+    )
+    share = f"{v['derating']:g} of its benchmark in production (derating, an assumption)"
+    if v["balance"] != 1:
+        share += f", kinds together {v['balance']:g} of their sum (balance)"
+    return (
+        f"{v['service']}: {v['peak_per_s']:,.4g} requests/s are held, for the busiest minute and"
+        f" for faults, by {parts or 'no chips'}; the mean is {v['mean_per_s']:,.4g}; an instance is"
+        f" taken to reach {share}"
+    )
+
+
+SERVICES: dict[str, str | Callable[[Values], str]] = {
+    "service_on_pool": _on_pool,
+    "service_sized": _sized,
+    "service_watts_of_training": lambda v: (
+        f"{v['service']}: what its chips draw while they serve is not known on"
+        f" {', '.join(v['pools'])}; counted as in training"
+    ),
+    "service_no_faults": "{service}: no fault stops nodes of its pools, so the availability that is"
+    " asked for takes no spare",
+    "service_beyond_pools": lambda v: (
+        f"{v['path']}: {v['n']:,.6g} {_UNITS[v['unit']]} are more than its pools"
+        f" ({', '.join(v['pools'])}) will ever have, {v['has']:,.6g}: it lacks the rest;"
+        f" {_LESS[v['unit']]}"
+    ),
+}
+
+
+def _takes(v: Values) -> str:
+    parts = " + ".join(
+        f"{n:,} chips of {pool} ({low:,.0f} " + ("or more)" if high is None else f"to {high:,.0f})")
+        for pool, n, low, high in v["parts"]
+    )
+    case = f"{v['case']}: " if v["case"] else ""
+    wh = f", {v['wh']} Wh a request at the site" if v["wh"] else ""
+    return f"{case}{v['service']} takes {parts or 'no chips'}{wh}."
+
+
+SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {"service_takes": _takes}
