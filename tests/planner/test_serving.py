@@ -92,6 +92,25 @@ def test_a_fleet_by_hand():
     assert found.low_chips <= found.n_chips <= found.high_chips
 
 
+def test_without_limits_the_band_is_that_of_the_step_times():
+    """A replica that always has work serves in proportion to its steps."""
+    one = candidate(tiny_times())
+    rate = largest_rate(one.times, ALIKE, Slo(), one.policy)
+    search = Search(Simulated(one, rate), (), 1, 1, 1)
+    found = fleet(question(slo=Slo(), load=replace(ALIKE, per_s=np.array([1e4]))), H100, search)
+    low, high = one.compiled.band
+    assert found.low_chips / found.n_chips == pytest.approx(low, rel=0.05)
+    assert found.high_chips / found.n_chips == pytest.approx(high, rel=0.05)
+
+
+def test_hardly_any_load_still_takes_an_instance():
+    assert fleet_of(1e-9, 5.0, 4, 8, 0.7, NO_SPARES) == (1, 0)
+    found = fleet_at(1.0, load=replace(ALIKE, per_s=np.array([1e-8])))
+    assert found.n_chips == 4
+    assert found.use.busy_frac < 1e-3
+    assert found.watts.chip < fleet_at(1.0).watts.chip
+
+
 def test_the_latency_told_is_that_of_the_simulator_at_the_peak():
     found = fleet_at(1.0)
     one = found.best

@@ -142,7 +142,7 @@ def fleet_of(
     (72, 0)
     """
     positive(peak_per_s=peak_per_s, rate_per_s=rate_per_s, derating=derating)
-    n = math.ceil(peak_per_s / (rate_per_s * derating) - 1e-9)
+    n = max(1, math.ceil(peak_per_s / (rate_per_s * derating) - 1e-9))
     return n, spare_instances(n, n_chips, node_chips, reliability)
 
 

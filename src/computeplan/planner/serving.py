@@ -23,7 +23,6 @@ from computeplan.errors import ScenarioError
 from computeplan.fleet.layouts import (
     Candidate,
     NoneHolds,
-    bound_per_s,
     candidates,
     engines_on,
     scaled,
@@ -338,7 +337,10 @@ def _chip(name: str) -> Chip:
 def _plan_chip(
     question: Question, chip: Chip, most: int | None, progress: Callable[[str], None] | None
 ) -> Fleet | Refused:
-    """Return the fleet of one chip, or why there is none."""
+    """Return the fleet of one chip, or why there is none.
+
+    Engines and precisions of which more is known go before faster ones.
+    """
     try:
         levels = engines_on(
             chip, question.model, engine=question.engine, precision=question.precision
@@ -454,8 +456,8 @@ def _chips_at(question: Question, chip: Chip, simulated: Simulated, factor: floa
     else:
         times = scaled(one.times, factor)
         drawn = drawn_requests(question.load, question.seed)
-        most = bound_per_s(times, question.load, slo)
-        ends = (0.0, rate) if factor > 1.0 else (rate, max(rate, most))
+        most = simulated.rate.most_per_s / factor  # when there is always work
+        ends = (0.0, min(rate, most)) if factor > 1.0 else (rate, max(rate, most))
         found = rate_between(times, drawn, slo, one.policy, *ends)
     if not found > 0:
         return math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from computeplan.fleet.search import Simulated
@@ -133,15 +134,15 @@ def _row(one: Fleet) -> tuple[str, ...]:
     return (
         one.chip,
         f"{one.best.layout}\n{one.best.precision}",
-        f"{one.n_chips:,}\n({_count(one.low_chips)}-{_count(one.high_chips)})",
-        f"{one.ttft_s.value:.2g}\n({one.ttft_s.low:.2g}-{one.ttft_s.high:.2g})",
-        f"{1e3 * one.tpot_s.value:.3g}\n({1e3 * one.tpot_s.low:.3g}-{1e3 * one.tpot_s.high:.3g})",
-        f"{_number(one.request_j() / WH_J)}\n({_number(low_j / WH_J)}-{_number(high_j / WH_J)})",
+        f"{one.n_chips:,}\n{_band(one.low_chips, one.high_chips, _count)}",
+        f"{_number(one.ttft_s.value)}\n{_band(one.ttft_s.low, one.ttft_s.high)}",
+        f"{_number(1e3 * one.tpot_s.value)}\n{_band(1e3 * one.tpot_s.low, 1e3 * one.tpot_s.high)}",
+        f"{_number(one.request_j() / WH_J)}\n{_band(low_j / WH_J, high_j / WH_J)}",
         f"{one.n_instances:,} + {one.n_spares:,}",
         _number(one.output_token_j()),
-        f"{_number(cost[0])}\n{_number(cost[1])}",
+        _pair(cost),
         _short(one.price.whole),
-        f"{_number(carbon[0])}\n{_number(carbon[1])}",
+        _pair(carbon),
         _short(one.carbon_kg),
     )
 
@@ -174,18 +175,19 @@ def _layout_row(each: Simulated) -> tuple[str, ...]:
 
 def reasons(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return why chips do not hold the load, a sentence each."""
-    return [
-        phrase("serve_why", language, chip=one.chip, why=sentence(one.why, language).rstrip("."))
-        for one in plan.chips
-        if isinstance(one, Refused)
-    ]
+    told = []
+    for one in plan.chips:
+        if isinstance(one, Refused):
+            why = sentence(one.why, language).rstrip(".").removeprefix(f"{one.chip}: ")
+            told.append(phrase("serve_why", language, chip=one.chip, why=why))
+    return told
 
 
 def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return what a reader must know of the answer, three sentences at most."""
     question, found = plan.question, plan.fleets
     how = "serve_how_rent" if all(one.has_rent for one in found) else "serve_how_bought"
-    if any(math.isnan(one.price.chips) for one in found):
+    if any(math.isnan(one.price.whole) for one in found):
         how = "serve_how_unknown"
     slo, load = question.slo, question.load
     told = [
@@ -343,8 +345,18 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else "∞"
 
 
+def _band(low: float, high: float, told: Callable[[float], str] | None = None) -> str:
+    """Return the ends of a band in a line of their own; nothing where they are not known."""
+    told = told or _number
+    return "" if math.isnan(low) or math.isnan(high) else f"({told(low)}-{told(high)})"
+
+
+def _pair(both: tuple[float, float]) -> str:
+    return "-" if math.isnan(both[0]) else f"{_number(both[0])}\n{_number(both[1])}"
+
+
 def _number(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.3g}"
+    return "-" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.3g}"
 
 
 def _short(value: float) -> str:

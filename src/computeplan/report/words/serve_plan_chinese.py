@@ -93,10 +93,10 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "最大速率：其余布局都不能使规模再小 1 %。",
     "serve_note_estimates": "首词元时间和词元间隔为 {ttft_percent} 和 {tpot_percent} % 分位；能耗"
     "为 {meter}口径的全天均值，地点 {site}（PUE {pue}）；推理功率由两种芯片拟合，其他芯片为估计。"
-    "芯片成本按{how}。",
-    "serve_how_rent": "给出的租金",
-    "serve_how_bought": "报道价格分摊 5 年，为估计",
-    "serve_how_unknown": "未知：请给出 --rent",
+    "{how}",
+    "serve_how_rent": "芯片成本按给出的租金。",
+    "serve_how_bought": "芯片成本按报道价格分摊 5 年，为估计。",
+    "serve_how_unknown": "并非所有芯片的成本都已知：请给出 --rent，货币不同时给出 --exchange。",
     "serve_note_borrowed": "没有自身实测数据：{chips}：带宽和峰值的效率借自别处，区间更宽。",
     "serve_note_derating": "假定生产中每个实例只达到基准的 {derating}（--derating），最忙一分钟为均"
     "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。",

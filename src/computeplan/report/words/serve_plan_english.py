@@ -49,23 +49,21 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
 }
 
 
+def _some(n: str, what: str) -> str:
+    return f"{n} {what}" if n == "1" else f"{n} {what}s"
+
+
 def _answer(v: Values) -> str:
+    instances, spares = _some(v["n_instances"], "instance"), _some(v["n_spares"], "spare")
+    best = f", by {v['by']} the best of {v['n']}" if v["n"] > 1 else ""
     return (
-        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
-        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares, by {v['by']} the best of"
-        f" {v['n']}."
-    )
-
-
-def _one(v: Values) -> str:
-    return (
-        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['n_instances']} instances"
-        f" of {v['each']} ({v['layout']}) and {v['n_spares']} spares."
+        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {instances} of {v['each']}"
+        f" ({v['layout']}) and {spares}{best}."
     )
 
 
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
-    "serve_answer": lambda v: _answer(v) if v["n"] > 1 else _one(v),
+    "serve_answer": _answer,
     "serve_mix_answer": "{parts}: {counted}; requests {shares}, at {efficiency} of the sum of what"
     " kinds hold apart.",
     "serve_counted_cost": "{n} {currency} a day",
@@ -79,7 +77,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_by_energy": "energy",
     "serve_by_carbon": "carbon",
     "serve_by_chips": "number of chips",
-    "serve_title": "{model}: {mean} requests/s, {peak} at the peak; {n_in} tokens in, {n_out} out",
+    "serve_title": "{model}: {mean} requests/s ({peak} at peak), {n_in} tokens in, {n_out} out",
     "serve_chip": "chip",
     "serve_layout": "layout",
     "serve_instances": "instances",
@@ -102,10 +100,11 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " their largest rate: no other can make the fleet 1 % smaller.",
     "serve_note_estimates": "TTFT and TPOT at {ttft_percent} and {tpot_percent} %; energy at"
     " {meter} meter, mean of the day, at {site} (PUE {pue}); watts of serving are fitted to two"
-    " chips, estimates for others. Chips cost {how}.",
-    "serve_how_rent": "the rent that is given",
-    "serve_how_bought": "what was reported for them over 5 years, an estimate",
-    "serve_how_unknown": "an amount that is not known: give --rent",
+    " chips, estimates for others. {how}",
+    "serve_how_rent": "Chips cost the rent that is given.",
+    "serve_how_bought": "Chips cost what was reported for them over 5 years, an estimate.",
+    "serve_how_unknown": "Money is not known of all chips: give --rent, and --exchange where"
+    " currencies differ.",
     "serve_note_borrowed": "No rows of their own: {chips}: shares of bandwidth and peak are"
     " borrowed and the band is wider.",
     "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
