@@ -69,6 +69,9 @@ HEAVY = ("numpy", "scipy", "matplotlib", "pydantic", "pint", "simpy", "rich", "p
 UNIT = r"(?:s|j|w|bytes|flop|tok|tokens?|usd|cny|money|kg|l|frac|chip)"
 SUFFIX = re.compile(rf"(?:^|_){UNIT}(?:_per_(?:{UNIT}_?)+)?$|^n_")
 BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suffix: why
+    "mean": "tokens, of a class whose docstring says so",
+    "cv": "a ratio by definition",
+    "gaps_cv": "a ratio by definition",
     "booked": "seconds times the weight of its last axis",
     "served": "seconds times the weight of its last axis, of services",
     "unallocated": "rows of places, times and counts",

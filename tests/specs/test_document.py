@@ -321,9 +321,9 @@ def test_no_key_that_exists_is_answered_as_one_that_does_not(model):
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
-        ("jobs.j.requests", "serving is not simulated"),
-        ("jobs.j.ttft", "serving is not simulated"),
-        ("jobs.j.latency", "serving is not simulated"),
+        ("jobs.j.requests", "requests come to a service: services.NAME.requests"),
+        ("jobs.j.ttft", "requests come to a service"),
+        ("jobs.j.latency", "requests come to a service"),
         ("jobs.j.pools", "the policy chooses the pool; only: [POOL]"),
         ("jobs.j.regions", "the policy chooses the pool; only: [POOL]"),
         ("jobs.j.gpus", "write chips: 1024"),
@@ -334,7 +334,7 @@ def test_no_key_that_exists_is_answered_as_one_that_does_not(model):
         ("jobs.j.parallelism.tensor_parallel", "write tp: 8"),
         ("jobs.j.checkpoint.interval", "write every: 30 min"),
         ("regions", "write sites: {NAME: {pue"),
-        ("requests", "serving is not simulated"),
+        ("requests", "write services: {NAME: {model: MODEL, requests: {per_s: 20"),
         ("gpus", "chips stand in pools of a site"),
         ("mtbf", "write faults: {NAME: {mtbf"),
         ("cny_per_usd", "write exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"),

@@ -6,7 +6,8 @@ counted. A note says so, as it may be a slip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
 from computeplan.notes import Note, note
@@ -19,22 +20,45 @@ __all__ = ["services_of"]
 
 
 def services_of(
-    scenario: Scenario, pools: Sequence[Pool]
+    scenario: Scenario,
+    pools: Sequence[Pool],
+    planned: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
 ) -> tuple[tuple[Service, ...], list[Note]]:
     """Return the services of a scenario, with a note of each that asks for more than it can hold.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is written.
+    pools : sequence of Pool
+        Those of the world.
+    planned : mapping of name to chips by the hour, optional
+        Of services that state their requests: the chips that these take.
 
     Raises
     ------
     InfeasibleError
         If a service can never have its least.
+    ScenarioError
+        If the chips of a service are neither stated nor planned.
     """
+    unknown = [
+        scenario.document.problem(
+            ("services", name, "requests"),
+            "a run does not know how many chips requests take; write chips: 64, or 24 numbers",
+        )
+        for name, spec in scenario.services.items()
+        if spec.chips is None and name not in planned
+    ]
+    if unknown:
+        raise ScenarioError(unknown)
     index = {pool.name: p for p, pool in enumerate(pools)}
     services = tuple(
         Service(
             name,
             spec.tenant or "",
             tuple(index[pool] for pool in spec.pool_names),
-            Demand(spec.chips, spec.least, spec.priority),
+            Demand(spec.chips or planned[name], spec.least, spec.priority),
         )
         for name, spec in scenario.services.items()
     )

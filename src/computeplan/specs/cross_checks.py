@@ -1,4 +1,7 @@
-"""What must hold between the parts of a scenario, beyond the schema of each."""
+"""What must hold between the parts of a scenario, beyond the schema of each.
+
+Long because every such check is looked for here.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
 from computeplan.specs.money import Money
+from computeplan.specs.services import Service
 from computeplan.specs.sites import Pool
 
 __all__ = ["cross_check"]
@@ -36,7 +40,7 @@ def cross_check(
         _pools(scenario, catalogue),
         _names(scenario),
         _only(scenario, catalogue),
-        _services(scenario),
+        _services(scenario, catalogue),
         _rolling(scenario, catalogue),
         _groups(scenario, catalogue),
         _jobs(scenario, catalogue),
@@ -170,7 +174,7 @@ def _only(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
                 yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
 
 
-def _services(scenario: ScenarioFields) -> Found:
+def _services(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     """Check the pools of services, and that a run without jobs has an end, as they have none."""
     pools = scenario.pool_names
     for name, service in scenario.services.items():
@@ -178,10 +182,33 @@ def _services(scenario: ScenarioFields) -> Found:
             if pool not in pools:
                 at = ("services", name, "pool" if service.pools is None else "pools")
                 yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+        if service.requests is not None:
+            yield from _requests(name, service, scenario, catalogue)
     has_jobs = scenario.jobs or scenario.workloads
     if scenario.services and not has_jobs and scenario.simulate.horizon is None:
         message = "horizon is missing: services have no end; write how long a run is, horizon: 7 d"
         yield ("simulate",), message
+
+
+def _requests(name: str, service: Service, scenario: ScenarioFields, catalogue: Catalogue) -> Found:
+    """Check that engines run on the chips of their pools, and that the model takes the lengths."""
+    for pool, run in service.runs.items():
+        if pool not in scenario.pool_names:
+            continue
+        chip = catalogue.chips.get(scenario.pool(pool).chip)
+        why = "" if chip is None else run.refusal(chip.kin.partition("/")[0])
+        if why:
+            yield ("services", name, "pools", pool, "engine"), why
+    model = catalogue.models.get(str(service.model))
+    tokens = None if service.requests is None else service.requests.tokens
+    if model is None or model.context is None or tokens is None:
+        return
+    if tokens.mean_in + tokens.mean_out > model.context:
+        message = (
+            f"requests of {tokens.mean_in:g} tokens with answers of {tokens.mean_out:g} are longer"
+            f" than the {model.context} that {model.name} takes"
+        )
+        yield ("services", name, "requests", "tokens"), message
 
 
 def _rolling(scenario: ScenarioFields, catalogue: Catalogue) -> Found:

@@ -28,7 +28,7 @@ from computeplan.specs.fields import (
 from computeplan.specs.software import Switches, read_framework
 from computeplan.specs.uncertain import UncertainFlopPerSecond, UncertainFraction
 
-__all__ = ["Checkpoint", "Data", "FullLayers", "Job", "Module", "Parallelism"]
+__all__ = ["Checkpoint", "Data", "FullLayers", "Job", "ModelName", "Module", "Parallelism"]
 
 
 Module = Literal[
@@ -190,6 +190,26 @@ def _read_model(value: object) -> object:
     return path
 
 
+ModelName = Annotated[
+    str,
+    BeforeValidator(_read_model),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"config": {"type": "string", "pattern": "\\.json$"}},
+                    "required": ["config"],
+                    "additionalProperties": False,
+                },
+            ],
+            "examples": ["llama-3.1-8b", {"config": "my-model/config.json"}],
+        }
+    ),
+]
+
+
 class Data(Frozen):
     """What a job trains on, and where it lies."""
 
@@ -213,8 +233,8 @@ class Job(Frozen):
                 " ttft tpot itl slo latency latency_p99 concurrency serving inference throughput"
             ),
             (
-                "serving is not simulated; a job is a training run, with tokens, train_for or work,"
-                " and services.NAME.chips states the chips of a service by the hour"
+                "a job is a training run, with tokens, train_for or work; requests come to a"
+                " service: services.NAME.requests"
             ),
         ),
         (
@@ -302,27 +322,7 @@ class Job(Frozen):
         ),
     )
 
-    model: (
-        Annotated[
-            str,
-            BeforeValidator(_read_model),
-            WithJsonSchema(
-                {
-                    "anyOf": [
-                        {"type": "string"},
-                        {
-                            "type": "object",
-                            "properties": {"config": {"type": "string", "pattern": "\\.json$"}},
-                            "required": ["config"],
-                            "additionalProperties": False,
-                        },
-                    ],
-                    "examples": ["llama-3.1-8b", {"config": "my-model/config.json"}],
-                }
-            ),
-        ]
-        | None
-    ) = None
+    model: ModelName | None = None
     """A model of the catalogue or of the models block, its YAML, or {config: its/config.json}."""
     tokens: Tokens | None = None
     """Work as tokens to train on."""

@@ -129,8 +129,9 @@ class ScenarioFields(Frozen):
         (
             "requests request_rate qps inference serving service ttft tpot latency slo",
             (
-                "serving is not simulated; a service states its chips by the hour: services: {NAME:"
-                " {pool: POOL, chips: 64}}"
+                "write services: {NAME: {model: MODEL, requests: {per_s: 20, tokens: {in: 1155,"
+                " out: 211}}, pools: {POOL: {engine: vllm, precision: fp8}}}}, or only its chips:"
+                " {NAME: {pool: POOL, chips: 64}}"
             ),
         ),
         (
@@ -200,7 +201,7 @@ class ScenarioFields(Frozen):
     workloads: dict[Name, Workload] = Field(default_factory=dict)
     """Many jobs at once, by name: those of a file, or generated ones."""
     services: dict[Name, Service] = Field(default_factory=dict)
-    """Services by name: chips held beside the jobs, by the hour."""
+    """Services by name: chips held beside the jobs, as stated by the hour or for requests."""
     policy: Policy = PolicyChoice(name="first-fit")
     """Who runs where, when: the name of a policy, or {name: NAME, SETTING: VALUE}."""
     tenants: dict[Name, Tenant] = Field(default_factory=dict)

@@ -34,6 +34,7 @@ from computeplan.specs.catalogue.resolve import Catalogue, beside, resolve
 from computeplan.specs.cross_checks import cross_check
 from computeplan.specs.documents.document import (
     Document,
+    KeyPath,
     load_document,
     nearest,
     nearest_file,
@@ -44,11 +45,14 @@ from computeplan.specs.documents.validation import validate
 from computeplan.specs.logs.job_csv import load_jobs, save_jobs
 from computeplan.specs.logs.job_table import JobLog
 from computeplan.specs.logs.replay import FaultLog, Replayed, load_replay, note_text
+from computeplan.specs.logs.request_trace import RequestLog, load_requests, save_requests
 from computeplan.specs.logs.series import Series, save_series
 from computeplan.specs.logs.throughput import Throughput, load_throughput, save_throughput
 from computeplan.specs.model import ScenarioFields
 
 __all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
+
+Read = TypeVar("Read")
 
 MOST_NAME_BYTES = 120
 """Of a file's name; disks take 255, some that encrypt 143."""
@@ -63,6 +67,7 @@ class Scenario(ScenarioFields):
     _replays: dict[str, Replayed] = PrivateAttr(default_factory=dict)
     _job_logs: dict[str, JobLog] = PrivateAttr(default_factory=dict)
     _throughputs: dict[str, Throughput] = PrivateAttr(default_factory=dict)
+    _request_logs: dict[str, RequestLog] = PrivateAttr(default_factory=dict)
 
     @property
     def document(self) -> Document:
@@ -103,6 +108,11 @@ class Scenario(ScenarioFields):
     def throughputs(self) -> Mapping[str, Throughput]:
         """The tables of speeds of workloads that have one, by workload."""
         return self._throughputs
+
+    @property
+    def request_logs(self) -> Mapping[str, RequestLog]:
+        """The requests of traces, by service."""
+        return self._request_logs
 
     def __eq__(self, other: object) -> bool:
         """Return whether both say the same, wherever it is written."""
@@ -203,6 +213,10 @@ class Scenario(ScenarioFields):
             with StringIO() as speeds:
                 save_throughput(table, speeds)
                 files[_input_path(f"{name}-throughput")] = speeds.getvalue().encode("utf-8")
+        for name, requests in self._request_logs.items():
+            with StringIO() as lines:
+                save_requests(requests, lines)
+                files[_input_path(f"{name}-requests")] = lines.getvalue().encode("utf-8")
         for (site, figure), series in self._series_of_files().items():
             with StringIO() as steps:
                 save_series(series, steps)
@@ -235,6 +249,10 @@ class Scenario(ScenarioFields):
             one = data["sites"][site]
             varies = {**one["varies"], figure: _input_path(f"{site}-{figure}")}
             data["sites"] = {**data["sites"], site: {**one, "varies": varies}}
+        for name in self._request_logs:
+            one = data["services"][name]
+            requests = {**one["requests"], "trace": _input_path(f"{name}-requests")}
+            data["services"] = {**data["services"], name: {**one, "requests": requests}}
         copies = (("file", "jobs", self._job_logs), ("throughput", "throughput", self._throughputs))
         for key, what, found_by in copies:
             for name in found_by:
@@ -353,7 +371,8 @@ def _build(
     throughputs, wrong_too = _of_workloads(
         scenario, document, folder, "throughput", load_throughput
     )
-    problems += [*wrong, *wrong_too]
+    request_logs, wrong_requests = _request_logs(scenario, document, catalogue, folder)
+    problems += [*wrong, *wrong_too, *wrong_requests]
     logs = {name: found.log for name, found in replays.items()}
     problems = [*catalogue.problems, *problems, *cross_check(scenario, document, catalogue, logs)]
     if problems:
@@ -361,6 +380,7 @@ def _build(
     scenario._document, scenario._folder = document, folder  # noqa: SLF001 - its own constructor
     scenario._catalogue, scenario._replays = catalogue, replays  # noqa: SLF001
     scenario._job_logs, scenario._throughputs = job_logs, throughputs  # noqa: SLF001
+    scenario._request_logs = request_logs  # noqa: SLF001
     return scenario
 
 
@@ -418,7 +438,52 @@ def _replays(
     return replays, problems
 
 
-Read = TypeVar("Read")
+def _request_logs(
+    scenario: Scenario, document: Document, catalogue: Catalogue, folder: Path | None
+) -> tuple[dict[str, RequestLog], list[Problem]]:
+    """Return the traces that services name, and what is wrong with them."""
+    found, problems = dict[str, RequestLog](), list[Problem]()
+    for name, service in scenario.services.items():
+        written = None if service.requests is None else service.requests.trace
+        if written is None:
+            continue
+        at = ("services", name, "requests", "trace")
+        log, wrong = _file_of(at, written, load_requests, document, folder)
+        problems += wrong
+        if log is None:
+            continue
+        found[name] = log
+        model = catalogue.models.get(str(service.model))
+        if model is None or model.context is None:
+            continue
+        n, line, tokens = log.beyond(model.context)
+        if n:
+            message = (
+                f"{written!r} line {line}: a request of {tokens} tokens with its answer is longer"
+                f" than the {model.context} that {model.name} takes; {n} of {len(log)} are"
+            )
+            problems.append(document.problem(at, message))
+    return found, problems
+
+
+def _file_of(
+    at: KeyPath,
+    written: str,
+    read: Callable[[Path, str], Read],
+    document: Document,
+    folder: Path | None,
+) -> tuple[Read | None, list[Problem]]:
+    """Return a file that a scenario names, or what is wrong with it."""
+    try:
+        return read(beside(written, folder), written), []
+    except ScenarioError as error:
+        lines = [f" line {one.line}:" if one.line else "" for one in error.problems]
+        return None, [
+            document.problem(at, f"{written!r}{line} {one.message}")
+            for line, one in zip(lines, error.problems, strict=True)
+        ]
+    except ValueError as error:
+        return None, [document.problem(at, str(error))]
 
 
 def _of_workloads(
@@ -433,13 +498,8 @@ def _of_workloads(
     for name, workload in scenario.workloads.items():
         if (written := getattr(workload, key)) is None:
             continue
-        path = ("workloads", name, key)
-        try:
-            found[name] = read(beside(written, folder), written)
-        except ScenarioError as error:
-            for wrong in error.problems:
-                line = f" line {wrong.line}:" if wrong.line else ""
-                problems.append(document.problem(path, f"{written!r}{line} {wrong.message}"))
-        except ValueError as error:
-            problems.append(document.problem(path, str(error)))
+        one, wrong = _file_of(("workloads", name, key), written, read, document, folder)
+        problems += wrong
+        if one is not None:
+            found[name] = one
     return found, problems

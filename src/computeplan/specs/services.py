@@ -1,13 +1,25 @@
-"""Services beside jobs: chips by hour, of which they give back what the hour does not need."""
+"""Services beside jobs: chips by hour, of which they give back what the hour does not need.
+
+A service either states its chips, or the requests that come to a model: how many chips they take
+then follows from the load, the limits on latency and what each pool runs.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from computeplan.specs.fields import (
     MAX_COUNT,
+    Fraction,
     Frozen,
     HowWritten,
     Name,
@@ -15,6 +27,9 @@ from computeplan.specs.fields import (
     refuse,
     said_once,
 )
+from computeplan.specs.jobs import ModelName
+from computeplan.specs.requests import Requests
+from computeplan.specs.serving import LatencyLimits, Scaling, ServingPool
 
 __all__ = ["HourlyChips", "Service"]
 
@@ -63,23 +78,50 @@ HourlyChips = Annotated[
 ]
 
 
+def _kind_of_pools(value: object) -> str:
+    return "run" if isinstance(value, dict) else "named"
+
+
+PoolsOfService = Annotated[
+    Annotated[tuple[Name, ...], Field(min_length=1), Tag("named")]
+    | Annotated[dict[Name, ServingPool], Field(min_length=1), Tag("run")],
+    Discriminator(_kind_of_pools),
+]
+
+OF_LOAD = ("model", "requests", "slo", "scale", "lend", "derating", "balance")
+"""Keys of a service whose chips follow from its requests."""
+
+
+def _read_lend(value: object) -> object:
+    if not isinstance(value, bool):
+        refuse(
+            "must be true or false: what an hour does not need goes to who waits, by priority, and"
+            f" least is what stays; not {value!r:.60}"
+        )
+    return value
+
+
 class Service(Frozen):
-    """Chips that a service holds and draws power on, by the hour; it knows nothing of requests."""
+    """Chips that a service holds and draws power on: as stated by the hour, or for its requests."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
         (frozenset({"pool"}), frozenset({"pools"})),
+        (frozenset({"chips"}), frozenset(OF_LOAD)),
     )
     tried = instead(
         (
-            (
-                "requests request_rate qps rps queries users prompts prompt_tokens output_tokens"
-                " ttft tpot itl slo latency latency_p99 concurrency throughput"
-            ),
-            (
-                "requests are not simulated: write how many chips they need, chips: 64, or 24"
-                " numbers, one an hour of the day"
-            ),
+            "request_rate qps rps per_day per_hour per_s rate load demand queries users prompts",
+            "write requests: {per_s: 20, tokens: {in: 1155, out: 211}}, and model: MODEL",
         ),
+        (
+            "prompt_tokens output_tokens tokens in out input output lengths",
+            "write requests: {per_s: 20, tokens: {in: 1155, out: 211}}",
+        ),
+        (
+            "ttft tpot itl latency latency_p99 sla availability ttft_p99 tpot_p99",
+            "write slo: {ttft_p99: 1 s, tpot_p99: 50 ms, availability: 0.999}",
+        ),
+        ("concurrency throughput batch", "follows from the requests and the limits of slo"),
         (
             (
                 "gpus num_gpus n_gpus gpu_count num_chips n_chips nodes num_nodes n_nodes replicas"
@@ -87,7 +129,7 @@ class Service(Frozen):
             ),
             "write chips: 64, or 24 numbers, one an hour of the day",
         ),
-        ("hours hourly by_hour schedule profile load demand", "write chips: [24 numbers]"),
+        ("hours hourly by_hour schedule profile", "write chips: [24 numbers]"),
         ("min minimum min_chips min_replicas floor reserved at_least", "write least: 16, in chips"),
         ("max maximum max_chips max_replicas most", "chips says how many; write chips: 64"),
         ("cluster clusters site sites partition home", "write pool: POOL (or pools: [A, B])"),
@@ -95,18 +137,47 @@ class Service(Frozen):
             "chip gpu gpu_type accelerator device",
             "the kind of chip is the pool's: sites.NAME.pools.NAME.chip",
         ),
+        (
+            "engine precision kv layout quantization framework shares",
+            "of each pool: pools: {POOL: {engine: vllm, precision: fp8}}",
+        ),
+        (
+            "parallelism tp",
+            "of each pool: pools: {POOL: {engine: vllm, precision: fp8, layout: tp8}}",
+        ),
+        ("mfu", "follows from the engine; a table of one's own: pools.POOL.shares"),
+        ("autoscale autoscaling scaling start drain", "write scale: {start: 3 min, drain: 2 min}"),
+        ("lending lends share_with borrow", "write lend: true"),
+        ("safety headroom margin overhead", "write derating: 0.7, or scale: {target: 0.8}"),
         ("user team owner project", "write tenant: NAME"),
-        ("model tokens batch parallelism mfu", "a service states its chips: write chips: 64"),
         ("weight preemptible preemption", "write priority: 10, the higher the sooner"),
     )
 
     pool: Name | None = None
-    """The pool whose chips it holds."""
-    pools: Annotated[tuple[Name, ...] | None, Field(min_length=1)] = None
-    """Pools whose chips it holds: those of the first first."""
-    chips: HourlyChips
+    """The pool whose chips it holds, of a service that states them."""
+    pools: PoolsOfService | None = None
+    """Pools whose chips it holds, those of the first first; of a service with requests each with
+    what it runs there: {POOL: {engine: vllm, precision: fp8}}."""
+    chips: HourlyChips | None = None
     """Chips it needs: one number, or one for each hour of the day (24) or of the week (168); a run
     begins with the first hour."""
+    model: ModelName | None = None
+    """Instead of chips: the model that answers requests."""
+    requests: Requests | None = None
+    """Requests that come to the model: how many, when, how long."""
+    slo: LatencyLimits | None = None
+    """Latency and availability that it must keep."""
+    scale: Scaling | None = None
+    """How instances come and go with the load; without it there are as many at all hours as the
+    highest needs."""
+    lend: Annotated[bool, BeforeValidator(_read_lend)] = False
+    """Whether jobs may have the chips that an hour does not need; if not, it holds them idle."""
+    derating: Fraction = 0.7
+    """Rate in production over that of a benchmark. DeepSeek states both of its own servers: 0.51
+    of its profile for requests, 0.80 for answers."""
+    balance: Fraction = 0.94
+    """Rate of instances of several kinds behind one balancer over the sum of their own; measured
+    of two kinds, MLPerf Inference 5.1: 0.91 to 0.97."""
     least: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     """Chips it holds at all hours, whatever waits for them; no more than it needs in any hour."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -116,20 +187,51 @@ class Service(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Service:
+        self._check_kind()
         said_once(self, "say once where it runs, as pool or pools", "pool", "pools")
-        for i, name in enumerate(self.pools or ()):
-            if name in (self.pools or ())[:i]:
+        for i, name in enumerate(self.pool_names):
+            if name in self.pool_names[:i]:
                 refuse(f"pools: '{name}' is named twice")
-        for hour, chips in enumerate(self.chips):
+        for hour, chips in enumerate(self.chips or ()):
             if chips < self.least:
-                when = "" if len(self.chips) == 1 else f" of hour {hour}"
+                when = "" if len(self.chips or ()) == 1 else f" of hour {hour}"
                 refuse(
                     f"least: {self.least} is more than the {chips} chips{when}; a service holds its"
                     " least at all hours"
                 )
         return self
 
+    def _check_kind(self) -> None:
+        """Refuse a service of which both chips and requests are said, or only a part of one."""
+        fields = type(self).model_fields
+        of_load = [key for key in OF_LOAD if getattr(self, key) != fields[key].default]
+        how = "say either its chips, or model and requests"
+        if self.chips is not None and of_load:
+            refuse(f"{how}; got chips and {' and '.join(of_load)}")
+        if self.chips is None and (self.model is None or self.requests is None):
+            lacks = [key for key in ("model", "requests") if getattr(self, key) is None]
+            got = f"got {' and '.join(of_load)}, without {' and '.join(lacks)}"
+            refuse(f"{how}; {got if of_load else 'got none'}")
+        is_run = isinstance(self.pools, dict)
+        if self.chips is None and not is_run:
+            refuse(
+                "a service with requests says what each pool runs, pools: {POOL: {engine: vllm,"
+                " precision: fp8}}"
+            )
+        if self.chips is not None and is_run:
+            refuse("pools: of a service that states its chips they are a list, pools: [A, B]")
+        if self.lend and self.scale is None:
+            refuse(
+                "lend: instances that are lent end and start again; say in what time, scale:"
+                " {start: 3 min, drain: 2 min}"
+            )
+
     @property
     def pool_names(self) -> tuple[str, ...]:
         """Its pools, the first first."""
-        return self.pools or (str(self.pool),)
+        return tuple(self.pools) if self.pools is not None else (str(self.pool),)
+
+    @property
+    def runs(self) -> dict[str, ServingPool]:
+        """What a service with requests runs on each pool."""
+        return dict(self.pools) if isinstance(self.pools, dict) else {}

@@ -464,6 +464,8 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
         f" {v['has']:,} 卡，其余始终缺少；请减少卡数，或增大资源池"
     ),
     "service_holds_whole_nodes": "{path}：{n:,} 卡不是整节点，为此占用 {held:,} 卡",
+    "service_spread_assumed": "{path}：长度的离散程度为假设值，请求的变异系数 {cv_in}，"
+    "回答 {cv_out}，取自 2023 年公开的对话记录；请写明各自的变异系数",
     "quota_beyond_pool": "{path}：{n:,} 卡多于资源池的 {has:,} 卡，配额不起限制作用；最多写 {has}",
     "quota_of_whole_nodes": "{path}：{n:,} 卡不是整节点（每节点 {size} 卡），按 {held:,} 卡计；"
     "请写 {size} 的倍数",

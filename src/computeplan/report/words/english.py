@@ -331,6 +331,9 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     ),
     "service_holds_whole_nodes": "{path}: {n:,} chips are not whole nodes: it holds"
     " {held:,} for them",
+    "service_spread_assumed": "{path}: the spread of lengths is assumed, a cv of {cv_in} of"
+    " requests and {cv_out} of answers, as of conversations of Azure in 2023; write in_cv and"
+    " out_cv",
     "quota_beyond_pool": "{path}: {n:,} chips are more than the pool has, {has:,}: the quota limits"
     " nothing; write {has} or less",
     "quota_of_whole_nodes": "{path}: {n:,} chips are not whole nodes of {size}: they count as"

@@ -185,10 +185,11 @@ def _named(data: Any, block: str) -> Iterator[tuple[KeyPath, str]]:
         for name, kind in mapping(data.get("faults")).items():
             found.append((("faults", name, "observed_on"), mapping(kind).get("observed_on")))
     else:
-        for name, job in mapping(data.get("jobs")).items():
-            model = mapping(job).get("model")
-            found.append((("jobs", name, "model"), model))
-            found.append((("jobs", name, "model", "config"), mapping(model).get("config")))
+        for part in ("jobs", "services"):
+            for name, one in mapping(data.get(part)).items():
+                model = mapping(one).get("model")
+                found.append(((part, name, "model"), model))
+                found.append(((part, name, "model", "config"), mapping(model).get("config")))
     for at, value in found:
         if isinstance(value, str) and (at[-1] != "config" or value.endswith(".json")):
             yield at, value

@@ -74,11 +74,19 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the fields of a model by the key that people write."""
+    return {
+        field.alias if isinstance(field.alias, str) else name: field
+        for name, field in model.model_fields.items()
+    }
+
+
 def _child(annotation: Any, key: str | int) -> Any:
     """Return the type of the value under `key`, or None where the schema does not say."""
     annotation = _mapping(annotation)
     if _is_model(annotation):
-        found = annotation.model_fields.get(key)
+        found = _fields(annotation).get(str(key))
         return found.annotation if found is not None else None
     if annotation is Any:
         return Any
@@ -126,7 +134,7 @@ def instead_of(model: Any, key: str) -> str:
     answer = getattr(model, "tried", {}).get(re.sub(r"[\s-]+", "_", key.casefold()))
     if answer:
         return f": {answer}"
-    allowed = list(model.model_fields)
+    allowed = list(_fields(model))
     return f".{nearest(key, allowed)}  Allowed: {', '.join(allowed)}"
 
 
@@ -275,7 +283,7 @@ def _unknown(model: Any, data: Any, path: tuple[str, ...]) -> str:
         names = [str(name) for name in data] if isinstance(data, dict) else []
         above = dotted(path[:depth])
         where = f"in {above}" if above else "at the top"
-        if _is_model(inner) and part not in inner.model_fields:
+        if _is_model(inner) and part not in _fields(inner):
             return f"no '{part}' {where}{instead_of(inner, part)}"
         if get_origin(inner) is dict and not last and part not in names:
             listed = f"  Allowed: {', '.join(names)}" if names else ""
@@ -298,7 +306,7 @@ def _list(
 ) -> Iterator[tuple[str, str, HowWritten | None, str]]:
     inner = _unwrap(annotation)
     if _is_model(inner):
-        for name, found in inner.model_fields.items():
+        for name, found in _fields(inner).items():
             value = data.get(name) if isinstance(data, dict) else None
             if found.exclude:
                 continue

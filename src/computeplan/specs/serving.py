@@ -1,0 +1,253 @@
+"""How a service answers: within which times, by which engine, scaled how.
+
+An engine runs on the chips of some makers. Without a layout the one is taken that serves most
+within the limits; ``shares: {table: step_s.csv}`` puts measured times of steps in the place of what
+is fitted, for an engine of any name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
+
+from computeplan.specs.fields import (
+    MAX_COUNT,
+    Duration,
+    Fraction,
+    Frozen,
+    HowWritten,
+    PositiveDuration,
+    Share,
+    instead,
+    refuse,
+)
+
+__all__ = ["ENGINES", "LatencyLimits", "Scaling", "ServingLayout", "ServingPool", "Shares"]
+
+ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "tensorrt-llm": ("nvidia",),
+        "vllm": (),
+        "sglang": ("nvidia", "amd", "huawei"),
+        "vllm-ascend": ("huawei",),
+        "mindie": ("huawei",),
+    }
+)
+"""Engine -> makers of the chips it runs on; none where it runs on all but those in `NOT_ON`."""
+NOT_ON: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("vllm", "huawei"): "write engine: vllm-ascend",
+        ("vllm", "groq"): "write shares: {table: step_s.csv}, with an engine of your own",
+    }
+)
+_ALSO = MappingProxyType(
+    {
+        "trt-llm": "tensorrt-llm",
+        "trtllm": "tensorrt-llm",
+        "tensorrt": "tensorrt-llm",
+        "tensorrt_llm": "tensorrt-llm",
+        "vllm_ascend": "vllm-ascend",
+    }
+)
+_PART = re.compile(r"(tp|pp|dp|ep)([1-9][0-9]{0,6})")
+
+
+class LatencyLimits(Frozen):
+    """Times that a share of requests may take at most."""
+
+    tried = instead(
+        ("ttft", "write ttft_p99: 1 s (or ttft_p95, ttft_p50)"),
+        ("tpot itl tbt inter_token_latency", "write tpot_p99: 50 ms (or tpot_p95, tpot_p50)"),
+        ("itl_p99 tbt_p99", "write tpot_p99: 50 ms"),
+        (
+            "ttft_p90 ttft_mean ttft_max tpot_p90 tpot_mean tpot_max",
+            "percentiles are p50, p95 and p99: write ttft_p95: 1 s",
+        ),
+        ("latency latency_p99 e2e e2e_p99", "write ttft_p99: 1 s and tpot_p99: 50 ms"),
+        ("tokens_per_s tok_s speed interactivity", "write tpot_p50: 20 ms: 50 tokens a second"),
+        ("uptime sla nines", "write availability: 0.999"),
+    )
+
+    ttft_p50: PositiveDuration | None = None
+    """Time to the first token that half of the requests keep."""
+    ttft_p95: PositiveDuration | None = None
+    """That 95 % keep."""
+    ttft_p99: PositiveDuration | None = None
+    """That 99 % keep."""
+    tpot_p50: PositiveDuration | None = None
+    """Time of each further token, a mean of the answer, that half of the requests keep."""
+    tpot_p95: PositiveDuration | None = None
+    """That 95 % keep."""
+    tpot_p99: PositiveDuration | None = None
+    """That 99 % keep."""
+    availability: Share | None = None
+    """Share of time in which the instances that the load needs are there, faults counted; without
+    it there are as many as the load needs."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> LatencyLimits:
+        for what in ("ttft", "tpot"):
+            said = [
+                (key, value)
+                for key in (f"{what}_p50", f"{what}_p95", f"{what}_p99")
+                if (value := getattr(self, key)) is not None
+            ]
+            for (lower, less), (higher, more) in pairwise(said):
+                if less > more:
+                    refuse(f"{lower} must be at most {higher}; got {less:g} s and {more:g} s")
+        return self
+
+    def limits_s(self, what: Literal["ttft", "tpot"]) -> dict[float, float]:
+        """Return the limits of one time by percentile. [s]"""
+        found = {p: getattr(self, f"{what}_p{p}") for p in (50, 95, 99)}
+        return {p / 100: float(value) for p, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ServingLayout:
+    """How an instance is split over chips."""
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+
+    @property
+    def n_ranks(self) -> int:
+        """Ranks of an instance; those of experts are among them."""
+        return self.tp * self.pp * self.dp
+
+
+def _read_layout(value: object) -> ServingLayout:
+    how = "'tp8', or several parts as 'tp8 pp2' (of tp, pp, dp, ep)"
+    if isinstance(value, ServingLayout):
+        return value
+    if not isinstance(value, str):
+        refuse(f"must be {how}, not {value!r:.60}")
+    found: dict[str, int] = {}
+    for part in value.casefold().replace(",", " ").split():
+        match = _PART.fullmatch(part)
+        if match is None or match[1] in found:
+            refuse(f"must be {how}, not {value!r:.60}")
+        found[match[1]] = int(match[2])
+    layout = ServingLayout(**found)
+    if not found or layout.n_ranks > MAX_COUNT:
+        refuse(f"must be {how}, not {value!r:.60}")
+    if layout.n_ranks % layout.ep:
+        refuse(f"ep{layout.ep} must divide the {layout.n_ranks} ranks of tp x pp x dp")
+    return layout
+
+
+def _read_engine(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > 80:
+        refuse(f"must be one of {', '.join(ENGINES)}, not {value!r:.60}")
+    name = value.strip().casefold().replace(" ", "-")
+    return _ALSO.get(name, name)
+
+
+class Shares(Frozen):
+    """Measured times of steps, in the place of what is fitted."""
+
+    tried = instead(("file csv steps step_s", "write table: step_s.csv"))
+
+    table: str
+    """A file of one's own with the times of steps, by sequences and tokens."""
+
+
+class ServingPool(Frozen):
+    """What a service runs on the chips of a pool."""
+
+    tried = instead(
+        (
+            "framework software runtime backend server",
+            f"write engine: vllm (of {', '.join(ENGINES)})",
+        ),
+        ("dtype quantization quant weights bits", "write precision: fp8"),
+        ("kv_cache cache kv_dtype cache_dtype kv_cache_dtype", "write kv: fp8"),
+        ("parallelism tp pp ep dp tensor_parallel", "write layout: tp8"),
+        ("table step_s steps", "write shares: {table: step_s.csv}"),
+        ("instances replicas chips gpus n", "follows from the requests and the limits"),
+        ("batch max_batch concurrency", "follows from the memory and the limits"),
+        ("chip gpu", "the kind of chip is the pool's: sites.NAME.pools.NAME.chip"),
+    )
+
+    engine: Annotated[
+        str,
+        BeforeValidator(_read_engine),
+        WithJsonSchema({"type": "string", "examples": ["vllm"]}),
+        HowWritten("", "vllm"),
+    ]
+    """What serves: tensorrt-llm, vllm, sglang, vllm-ascend or mindie; with a table of one's own,
+    any name."""
+    precision: Literal["fp16", "bf16", "fp8", "fp4", "int8", "int4", "w4a8"]
+    """Of the weights; w4a8 has weights of 4 bits and products of 8."""
+    kv: Literal["fp16", "bf16", "fp8", "int8", "fp4"] = "bf16"
+    """Of the cache of keys and values."""
+    layout: (
+        Annotated[
+            ServingLayout,
+            BeforeValidator(_read_layout),
+            WithJsonSchema({"type": "string", "examples": ["tp8"]}),
+            HowWritten("", "tp8"),
+        ]
+        | None
+    ) = None
+    """How an instance is split, such as tp8 or tp8 pp2; the best one if left out."""
+    shares: Shares | None = None
+    """Measured times of steps in the place of what is fitted: {table: step_s.csv}."""
+
+    @model_validator(mode="after")
+    def _known(self) -> ServingPool:
+        if self.engine not in ENGINES and self.shares is None:
+            refuse(
+                f"engine must be one of {', '.join(ENGINES)} (any name with shares: {{table:"
+                f" step_s.csv}}), not {self.engine!r}"
+            )
+        return self
+
+    def refusal(self, maker: str) -> str:
+        """Return why the engine does not run on chips of a maker; nothing if it does."""
+        if self.shares is not None:
+            return ""
+        if (self.engine, maker) in NOT_ON:
+            return f"{self.engine} does not run on chips of {maker}; {NOT_ON[self.engine, maker]}"
+        makers = ENGINES[self.engine]
+        if makers and maker not in makers:
+            others = [
+                name
+                for name, on in ENGINES.items()
+                if (not on or maker in on) and (name, maker) not in NOT_ON
+            ]
+            instead_ = f"; write engine: {' or '.join(others)}" if others else ""
+            on = " and ".join(makers)
+            return f"{self.engine} runs on chips of {on}, not of {maker or 'no maker'}{instead_}"
+        return ""
+
+
+class Scaling(Frozen):
+    """Instances come and go with the load."""
+
+    tried: ClassVar[Mapping[str, str]] = instead(
+        ("boot startup start_up start_time cold_start warm_up warmup", "write start: 3 min"),
+        ("stop shutdown drain_time grace", "write drain: 2 min"),
+        ("utilization utilisation load target_utilization", "write target: 0.8"),
+        (
+            "min max least most replicas instances",
+            "the least is that of the service, in chips: least: 16",
+        ),
+        ("every interval lookback window", "an hour's load is met at its beginning"),
+    )
+
+    start: PositiveDuration
+    """From the call for an instance until it answers: boot, weights, graphs."""
+    drain: Duration | None = None
+    """From the call to end one until its chips are free; as long as its longest answer if left
+    out."""
+    target: Fraction = 1.0
+    """Load of an instance over what holds the limits; the rest is head-room."""
