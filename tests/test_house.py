@@ -79,6 +79,9 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",
     "step_factor": "a ratio by definition",
+    "mean": "tokens, as all that a law of lengths says",
+    "cv": "a ratio by definition",
+    "gaps_cv": "a ratio by definition",
 }
 NO_FIGURES = {"name", "title", "aliases", "sources", "ranks_per_chip"}  # names and structure
 ESTIMATES = {"recalled", "estimate"}  # confidences that mark a figure without a source

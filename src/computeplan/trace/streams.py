@@ -52,6 +52,11 @@ class Stream(enum.IntEnum):
     JOB_LENGTH = 12
     JOB_KIND = 13
     JOB_TENANT = 14
+    REQUEST_GAP = 15  # of requests, keyed by their service
+    REQUEST_INPUT = 16
+    REQUEST_OUTPUT = 17
+    REQUEST_KEPT = 18  # whether one of a trace comes in a calm hour
+    REQUEST_TURN = 19  # where a trace begins
 
 
 def generator(

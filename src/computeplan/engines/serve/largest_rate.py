@@ -1,0 +1,123 @@
+"""The largest rate of requests at which a replica holds its SLO.
+
+The same requests come at every rate that is tried, sooner or later (common random numbers), so that
+what changes is the rate alone, and the answer of a seed is always the same. A rate between none and
+what the replica serves when there is always work is bisected. The load's own hours have no part in
+it: the rate is constant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from computeplan.arrays import FloatArray
+from computeplan.engines.serve.percentiles import WARM_FRAC
+from computeplan.engines.serve.policy import ServePolicy, Slo
+from computeplan.engines.serve.replica import play
+from computeplan.engines.serve.served import Served
+from computeplan.physics.serving.steps import StepTimes
+from computeplan.trace.requests import at_rate, draw_requests
+from computeplan.world.load import Load
+
+__all__ = ["N_REQUESTS", "LargestRate", "holds", "largest_rate"]
+
+N_REQUESTS = 4_000
+"""That a rate is judged by: 40 lie beyond the 99th percentile."""
+TOLERANCE_FRAC = 0.005
+CALM_FRAC = 1e-3  # of what it serves at most: requests hardly ever meet
+
+
+@dataclass(frozen=True, slots=True)
+class LargestRate:
+    """The largest rate found that holds an SLO."""
+
+    per_s: float
+    """Requests a second; 0 if none does. [1/s]"""
+    most_per_s: float
+    """What is served when there is always work. [1/s]"""
+    served: Served
+    """What the replica does at that rate; if none holds, at one where requests hardly ever meet."""
+    n_plays: int
+    """Rates that were tried."""
+
+    @property
+    def is_by_slo(self) -> bool:
+        """Whether the SLO limits the rate, and not what can be served at all."""
+        return self.per_s < (1 - 2 * TOLERANCE_FRAC) * self.most_per_s
+
+
+def holds(served: Served, slo: Slo, warm_frac: float = WARM_FRAC) -> bool:
+    """Return whether enough requests stay below the times of an SLO, the first ones left out."""
+    first = int(warm_frac * len(served))
+    tpot_s = served.tpot_s[first:]
+    tpot_s = tpot_s[~np.isnan(tpot_s)]
+    is_soon = _share(served.ttft_s[first:] <= slo.ttft_s) >= slo.ttft_frac
+    return is_soon and _share(tpot_s <= slo.tpot_s) >= slo.tpot_frac
+
+
+def largest_rate(
+    times: StepTimes,
+    load: Load,
+    slo: Slo,
+    policy: ServePolicy | None = None,
+    *,
+    seed: int = 1,
+    n_requests: int = N_REQUESTS,
+) -> LargestRate:
+    """Return the largest rate of requests at which one replica holds an SLO.
+
+    Parameters
+    ----------
+    times : StepTimes
+    load : Load
+        Its lengths, gaps and cached share, or its trace; at another rate.
+    slo : Slo
+    policy : ServePolicy, optional
+        By default the largest batch that steps are tabulated for.
+    seed : int, optional
+    n_requests : int, optional
+        That a rate is judged by.
+
+    Examples
+    --------
+    >>> from computeplan.world.load import Lengths
+    >>> decode, knots = np.array([0.0, 0.01, 0.01]), np.array([0.0, 100.0])
+    >>> times = StepTimes(decode, 0.0, 0.0, np.inf, knots, np.array([0.0, 0.01]), 0.0, 1e4)
+    >>> load = Load(np.ones(1), 1.0, Lengths(100, 0, 100), Lengths(50, 0, 50), 0.0)
+    >>> found = largest_rate(times, load, Slo(ttft_s=1.0, tpot_s=0.05), n_requests=1000)
+    >>> 2.0 < found.per_s < found.most_per_s < 4.0, found.is_by_slo
+    (True, True)
+    """
+    policy = policy or ServePolicy(times.max_batch)
+    even = replace(load, per_s=np.ones(1))
+    drawn = draw_requests(even, "largest rate", seed, float(n_requests))
+    all_at_once = replace(drawn, arrival_s=np.zeros(len(drawn)))
+    most = _middle_rate(play(times, all_at_once, policy).done_s)
+    found, n_plays = None, 1
+    low, high = 0.0, 1.0
+    while high - low > TOLERANCE_FRAC:
+        share = (low + high) / 2
+        served = play(times, at_rate(drawn, share * most), policy)
+        n_plays += 1
+        if holds(served, slo):
+            low, found = share, served
+        else:
+            high = share
+    if found is None:
+        low, found = 0.0, play(times, at_rate(drawn, CALM_FRAC * most), policy)
+    return LargestRate(low * most, most, found, n_plays)
+
+
+def _share(is_so: NDArray[np.bool_]) -> float:
+    return float(is_so.mean()) if is_so.size else 1.0
+
+
+def _middle_rate(done_s: FloatArray) -> float:
+    """Return requests a second in the middle half of those that end. [1/s]"""
+    first_s, last_s = np.quantile(done_s, (0.25, 0.75))
+    if last_s > first_s:
+        return len(done_s) / 2 / float(last_s - first_s)
+    return len(done_s) / float(done_s.max())
