@@ -141,7 +141,12 @@ def test_a_scenario_with_a_trace_is_written_whole(tmp_path):
     ("old", "new", "path", "said"),
     [
         ("in: 1155", "in: 131000", "requests.tokens", "are longer than the 131072 that meta"),
-        ("engine: mindie", "engine: vllm", "pools.b.engine", "write engine: vllm-ascend"),
+        (
+            "engine: mindie",
+            "engine: trt-llm",
+            "pools.b.engine",
+            "does not run on huawei/ascend-910b2",
+        ),
         ("pools: {a:", "pools: {c:", "pools", "no pool 'c'"),
         ("meta/llama-3.3-70b", "meta/llama-3.9-70b", "model", "no model 'meta/llama-3.9-70b'"),
         ("per_day: 200e6", "per_day: -1", "requests.per_day", "should be greater than 0"),

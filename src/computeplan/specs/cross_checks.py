@@ -196,7 +196,7 @@ def _requests(name: str, service: Service, scenario: ScenarioFields, catalogue: 
         if pool not in scenario.pool_names:
             continue
         chip = catalogue.chips.get(scenario.pool(pool).chip)
-        why = "" if chip is None else run.refusal(chip.kin.partition("/")[0])
+        why = "" if chip is None else run.refusal(chip.kin)
         if why:
             yield ("services", name, "pools", pool, "engine"), why
     model = catalogue.models.get(str(service.model))

@@ -1,8 +1,8 @@
 """How a service answers: within which times, by which engine, scaled how.
 
-An engine runs on the chips of some makers. Without a layout the one is taken that serves most
-within the limits; ``shares: {table: step_s.csv}`` puts measured times of steps in the place of what
-is fitted, for an engine of any name.
+An engine runs on the chips of some makers (``data/serving_engines.yaml``). Without a layout the one
+is taken that serves most within the limits; ``shares: {table: step_s.csv}`` puts measured times of
+steps in the place of what is fitted, for an engine of any name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
+from computeplan.specs.catalogue.serving import engine_of, serving_tables
 from computeplan.specs.fields import (
     MAX_COUNT,
     Duration,
@@ -27,34 +28,10 @@ from computeplan.specs.fields import (
     instead,
     refuse,
 )
+from computeplan.units import MAX_TEXT
 
-__all__ = ["ENGINES", "LatencyLimits", "Scaling", "ServingLayout", "ServingPool", "Shares"]
+__all__ = ["LatencyLimits", "Scaling", "ServingLayout", "ServingPool", "Shares"]
 
-ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "tensorrt-llm": ("nvidia",),
-        "vllm": (),
-        "sglang": ("nvidia", "amd", "huawei"),
-        "vllm-ascend": ("huawei",),
-        "mindie": ("huawei",),
-    }
-)
-"""Engine -> makers of the chips it runs on; none where it runs on all but those in `NOT_ON`."""
-NOT_ON: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("vllm", "huawei"): "write engine: vllm-ascend",
-        ("vllm", "groq"): "write shares: {table: step_s.csv}, with an engine of your own",
-    }
-)
-_ALSO = MappingProxyType(
-    {
-        "trt-llm": "tensorrt-llm",
-        "trtllm": "tensorrt-llm",
-        "tensorrt": "tensorrt-llm",
-        "tensorrt_llm": "tensorrt-llm",
-        "vllm_ascend": "vllm-ascend",
-    }
-)
 _PART = re.compile(r"(tp|pp|dp|ep)([1-9][0-9]{0,6})")
 
 
@@ -144,11 +121,19 @@ def _read_layout(value: object) -> ServingLayout:
     return layout
 
 
+@cache
+def _engines() -> dict[str, str]:
+    """Return what engines are called, by the same in small letters."""
+    entries = serving_tables().engines
+    names = dict.fromkeys([*(n for e in entries.values() for n in e.names), *entries])
+    return {name.casefold(): name for name in reversed(names)}
+
+
 def _read_engine(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > 80:
-        refuse(f"must be one of {', '.join(ENGINES)}, not {value!r:.60}")
-    name = value.strip().casefold().replace(" ", "-")
-    return _ALSO.get(name, name)
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
+        refuse(f"must be the name of an engine, such as vllm, not {value!r:.60}")
+    name = value.strip().casefold().replace("_", "-").replace(" ", "-")
+    return {"trt-llm": "tensorrt-llm", "trtllm": "tensorrt-llm"}.get(name, name)
 
 
 class Shares(Frozen):
@@ -166,7 +151,7 @@ class ServingPool(Frozen):
     tried = instead(
         (
             "framework software runtime backend server",
-            f"write engine: vllm (of {', '.join(ENGINES)})",
+            "write engine: vllm (or tensorrt-llm, sglang, mindie)",
         ),
         ("dtype quantization quant weights bits", "write precision: fp8"),
         ("kv_cache cache kv_dtype cache_dtype kv_cache_dtype", "write kv: fp8"),
@@ -183,8 +168,8 @@ class ServingPool(Frozen):
         WithJsonSchema({"type": "string", "examples": ["vllm"]}),
         HowWritten("", "vllm"),
     ]
-    """What serves: tensorrt-llm, vllm, sglang, vllm-ascend or mindie; with a table of one's own,
-    any name."""
+    """What serves: tensorrt-llm, vllm, sglang, vllm-ascend or mindie, and others that were
+    measured; with a table of one's own, any name."""
     precision: Literal["fp16", "bf16", "fp8", "fp4", "int8", "int4", "w4a8"]
     """Of the weights; w4a8 has weights of 4 bits and products of 8."""
     kv: Literal["fp16", "bf16", "fp8", "int8", "fp4"] = "bf16"
@@ -204,29 +189,23 @@ class ServingPool(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> ServingPool:
-        if self.engine not in ENGINES and self.shares is None:
+        known = _engines()
+        if self.engine not in known and self.shares is None:
+            names = ", ".join(dict.fromkeys(reversed(known.values())))
             refuse(
-                f"engine must be one of {', '.join(ENGINES)} (any name with shares: {{table:"
-                f" step_s.csv}}), not {self.engine!r}"
+                f"engine must be one of {names} (any name with shares: {{table: step_s.csv}}),"
+                f" not {self.engine!r}"
             )
         return self
 
-    def refusal(self, maker: str) -> str:
-        """Return why the engine does not run on chips of a maker; nothing if it does."""
+    def refusal(self, chip: str) -> str:
+        """Return why the engine does not run on a chip, by its full name; nothing if it does."""
         if self.shares is not None:
             return ""
-        if (self.engine, maker) in NOT_ON:
-            return f"{self.engine} does not run on chips of {maker}; {NOT_ON[self.engine, maker]}"
-        makers = ENGINES[self.engine]
-        if makers and maker not in makers:
-            others = [
-                name
-                for name, on in ENGINES.items()
-                if (not on or maker in on) and (name, maker) not in NOT_ON
-            ]
-            instead_ = f"; write engine: {' or '.join(others)}" if others else ""
-            on = " and ".join(makers)
-            return f"{self.engine} runs on chips of {on}, not of {maker or 'no maker'}{instead_}"
+        try:
+            engine_of(self.engine, chip)
+        except ValueError as error:
+            return str(error)
         return ""
 
 
