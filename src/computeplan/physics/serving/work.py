@@ -57,6 +57,9 @@ SORT_BYTES, ACTIVATE_BYTES = 20.0, 12.0
 """Bytes moved for one number of one copy of a token on its way to its expert and back, and for one
 of the expert's inner width: 10 and 6 are counted (``steptime.experts``), and such kernels take
 twice as long as a stream. Between one and three times the fit to published rows hardly changes."""
+HOST_RANKS = 8.0
+"""Ranks of a server, whose host schedules its sequences and sends out their tokens; where copies of
+attention span servers, each host has its part."""
 STATE_BYTES = 4.0
 """Of a number of the state that takes the place of keys and values; kept in single precision."""
 
@@ -97,7 +100,7 @@ class Work:
     """Calls that take a latency each."""
     n_layers: float
     rows: Any
-    """Layers, and sequences that get a token."""
+    """Layers, and sequences of one host that get a token."""
 
 
 def reads_of(shape: Shape) -> tuple[Reads, ...]:
@@ -191,7 +194,8 @@ def decode_work(instance: Instance, batch: Any, context: Any) -> Work:
         core = core + own * checked * seen * read.layers * read.decode_flop / split.tp / (
             instance.rank.half_flop_per_s
         )
-    return Work(*work, cache, core, *_messages(instance, np.asarray(batch) * checked), batch)
+    of_host = np.asarray(batch) / np.maximum(split.dp * split.tp / HOST_RANKS, 1.0)
+    return Work(*work, cache, core, *_messages(instance, np.asarray(batch) * checked), of_host)
 
 
 def prefill_work(instance: Instance, tokens: Any, context: Any) -> Work:
