@@ -173,6 +173,9 @@ def instance_of(
         grows=entry.grows,
         max_batch=entry.max_batch,
         chunk=entry.chunk,
+        host_ranks=entry.host_ranks,
+        two_batches=entry.two_batches,
+        once_a_server=entry.once_a_server,
     )
     formats = Formats(dense, experts, cache_bytes(cache, precision))
     sheet = Share(memory_frac=1.0, peak_frac=1.0, rows=0, models=0, error=0.0)
