@@ -195,6 +195,52 @@ def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Langu
         raise SystemExit(1)
 
 
+@validate.command("serving")
+@click.option(
+    "--cases",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Rows of your own, in the format of the shipped ones (data/published/serving.yaml).",
+)
+@json_option
+@markdown_option
+def _serving(file: Path | None, as_json: bool, as_markdown: bool) -> None:
+    """Price and simulate published rows of serving; ends with 1 where a line is not kept."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from computeplan.report import serving_validation as report
+    from computeplan.specs.catalogue.serving import serving_tables
+    from computeplan.validation.serving import gates, left_out_scores, predict_row, to_json
+    from computeplan.validation.serving_cases import published_serving, read_serving
+    from computeplan.validation.serving_fit import out_of_sample, priced_rows
+
+    _one_form(as_json=as_json, as_markdown=as_markdown)
+    console = Console(stderr=True)
+    cases = published_serving() if file is None else read_serving(file)
+    rows = [
+        row
+        for case in track(cases, "pricing and simulating", console=console, transient=True)
+        for row in predict_row(case)
+    ]
+    outside = {}
+    if file is None:
+        with console.status("fitting without each model, chip, precision and engine ..."):
+            outside = left_out_scores(out_of_sample(priced_rows(), serving_tables().hosts))
+    lines = gates(rows, outside) if file is None else ()
+    if as_json:
+        click.echo(to_json(rows, outside, lines))
+    else:
+        tables = [report.serving_rows_table(rows), report.serving_family_table(rows)]
+        limits = report.serving_limits_table(rows)
+        tables += [limits] if limits.rows else []
+        if outside:
+            tables += [report.serving_left_out_table(outside), report.serving_gates_table(lines)]
+        _print(tables, as_markdown=as_markdown)
+    if any(not line.is_kept and not line.missed for line in lines):
+        raise SystemExit(1)
+
+
 @validate.command("claims")
 @language_option
 @json_option

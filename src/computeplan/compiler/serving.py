@@ -34,6 +34,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.serving import (
     Borrowed,
+    EngineEntry,
     HostEntry,
     Share,
     engine_of,
@@ -166,14 +167,7 @@ def instance_of(
     )
     n_chips = float(np.max(split.n_ranks)) / ranks
     fabric, notes = fabric_of(chip, out_bytes_per_s, n_chips=n_chips)
-    entry = tables.engines[engine]
-    policy = Engine(
-        memory_frac=entry.memory_frac,
-        of_free=entry.of_free,
-        grows=entry.grows,
-        max_batch=entry.max_batch,
-        chunk=entry.chunk,
-    )
+    policy = _policy(tables.engines[engine])
     formats = Formats(dense, experts, cache_bytes(cache, precision))
     sheet = Share(memory_frac=1.0, peak_frac=1.0, rows=0, models=0, error=0.0)
     speed = speed_of(engine, shape, sheet)
@@ -224,6 +218,19 @@ def speed_of(engine: str, shape: Shape, share: Share, host: HostEntry | None = N
         layer_s=entry.layer_s if shape.moe is None else entry.expert_layer_s,
         sequence_s=host.sequence_s,
         call_s=entry.call_s,
+    )
+
+
+def _policy(entry: EngineEntry) -> Engine:
+    return Engine(
+        memory_frac=entry.memory_frac,
+        of_free=entry.of_free,
+        grows=entry.grows,
+        max_batch=entry.max_batch,
+        chunk=entry.chunk,
+        host_ranks=entry.host_ranks,
+        two_batches=entry.two_batches,
+        once_a_server=entry.once_a_server,
     )
 
 

@@ -18,7 +18,12 @@ VERDICTS = {
     "overstated": "claims_overstated",
     "understated": "claims_understated",
 }
-KINDS = {"like": "claims_like", "range": "claims_range", "aside": "claims_aside"}
+KINDS = {
+    "like": "claims_like",
+    "range": "claims_range",
+    "aside": "claims_aside",
+    "simulated": "claims_simulated",
+}
 
 
 def claims_table(rows: Sequence[ClaimRow], file: Claims, language: Language = "en") -> Table:
@@ -28,7 +33,8 @@ def claims_table(rows: Sequence[ClaimRow], file: Claims, language: Language = "e
             row.claim_zh if language == "zh" else row.claim,
             f"{_short(row.claimed)} {row.unit}".strip(),
             _short(row.like_for_like),
-            _range(row, language),
+            _range(row.low, row.high, language),
+            _range(min(row.simulated), max(row.simulated), language) if row.simulated else "",
             phrase(VERDICTS[row.verdict], language),
         )
         for row in rows
@@ -38,6 +44,7 @@ def claims_table(rows: Sequence[ClaimRow], file: Claims, language: Language = "e
         phrase("claims_claimed", language),
         phrase("claims_like", language),
         phrase("claims_range", language),
+        phrase("claims_simulated", language),
         phrase("claims_verdict", language),
     )
     notes = (phrase("claims_rule", language, slack=file.slack, widest=file.widest),)
@@ -63,8 +70,8 @@ def figures_table(rows: Sequence[ClaimRow], language: Language = "en") -> Table:
     return Table(phrase("claims_figures", language), head, shown)
 
 
-def _range(row: ClaimRow, language: Language) -> str:
-    low, high = _short(row.low), _short(row.high)
+def _range(least: float, most: float, language: Language) -> str:
+    low, high = _short(least), _short(most)
     if low == high:
         return low
     return f"{low}～{high}" if language == "zh" else f"{low} to {high}"
@@ -80,5 +87,11 @@ def claims_json(rows: Sequence[ClaimRow]) -> str:
     document = {
         "suite": "claims",
         "rows": [{key: getattr(row, key) for key in keys} for row in rows],
+        "simulated": [
+            {"id": row.id, "figure": figure.name, "value": figure.value}
+            for row in rows
+            for figure in row.figures
+            if figure.kind == "simulated"
+        ],
     }
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)

@@ -2,7 +2,8 @@
 
 A claim is fair only where both sides are of one kind: dense with dense, one direction with one
 direction, energy at one meter. What stands behind each claim is computed from the catalogue, from
-other published rows, or from numbers with a source. The verdict follows from the claimed figure
+other published rows, or from numbers with a source. What we compute of serving itself stands
+beside, in no range. The verdict follows from the claimed figure
 and the range of fair ones: above it overstated, below it understated, inside a wide one contested,
 inside a narrow one it holds.
 """
@@ -25,6 +26,7 @@ from computeplan.specs.fields import Frozen, Positive, refuse, said_once
 from computeplan.validation.energy import predict_energy
 from computeplan.validation.energy_cases import read_energy
 from computeplan.validation.reliability_cases import read_reliability
+from computeplan.validation.serving_figures import Asked, figures_of
 
 __all__ = [
     "Claim",
@@ -41,6 +43,24 @@ NAME = "published claims.yaml"
 Verdict = Literal["holds", "contested", "overstated", "understated"]
 
 
+Simulated = Literal["tokens_per_s_chip", "tokens_per_s_user", "wh_per_request"]
+
+
+class _Served(Frozen):
+    """A model on chips at a batch, at rest, and which of its figures."""
+
+    model: str
+    chip: str
+    engine: str
+    precision: str
+    tp: Annotated[int, Field(ge=1)]
+    n_in: Positive = Field(alias="in")
+    n_out: Positive = Field(alias="out")
+    batch: Annotated[int, Field(ge=1)] | None = None
+    """What there is room for if left out."""
+    quantity: Simulated
+
+
 class _Term(Frozen):
     """A factor: a figure of a chip, a computed quantity, the sum of a table, or a number."""
 
@@ -54,10 +74,12 @@ class _Term(Frozen):
     quantity: str | None = None
     """A row of published energy, and which of its quantities."""
     reliability: Literal["llama3_causes"] | None = None
+    served: _Served | None = None
+    """What is computed of serving."""
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        said_once(self, "a term is one of", "value", "chip", "energy", "reliability")
+        said_once(self, "a term is one of", "value", "chip", "energy", "reliability", "served")
         if (self.value is None) != (self.source is None):
             refuse("a value has a source, and nothing else has one")
         if (self.chip is None) != (self.figure is None):
@@ -72,7 +94,7 @@ class _Figure(Frozen):
 
     name: str
     name_zh: str
-    kind: Annotated[Literal["like", "range", "aside"], Field(alias="is")]
+    kind: Annotated[Literal["like", "range", "aside", "simulated"], Field(alias="is")]
     of: Annotated[tuple[_Term, ...], Field(min_length=1)]
     over: tuple[_Term, ...] = ()
 
@@ -143,6 +165,11 @@ class ClaimRow:
     """Titles of all that the figures rest on."""
     figures: tuple[FigureRow, ...]
 
+    @property
+    def simulated(self) -> tuple[float, ...]:
+        """What we compute of serving itself, in no range."""
+        return tuple(figure.value for figure in self.figures if figure.kind == "simulated")
+
 
 @cache
 def published_claims() -> Claims:
@@ -208,7 +235,7 @@ def _judged(claim: Claim, file: Claims) -> ClaimRow:
         above, over = (_product(terms, file, titles) for terms in (figure.of, figure.over))
         figures.append(FigureRow(figure.name, figure.name_zh, figure.kind, above / over))
     like = next(figure.value for figure in figures if figure.kind == "like")
-    fair = [figure.value for figure in figures if figure.kind != "aside"]
+    fair = [figure.value for figure in figures if figure.kind in ("like", "range")]
     return ClaimRow(
         id=claim.id,
         claim=claim.claim,
@@ -238,6 +265,8 @@ def _value(term: _Term, file: Claims, titles: dict[str, None]) -> float:
         return _of_chip(term.chip, term.figure or "", titles)
     if term.energy is not None:
         return _of_energy(term.energy, term.quantity or "", titles)
+    if term.served is not None:
+        return _of_serving(term.served, titles)
     published = read_reliability()
     titles[published.sources["llama3"].title] = None
     return float(sum(published.llama3_causes.values()))
@@ -266,3 +295,11 @@ def _of_energy(row: str, quantity: str, titles: dict[str, None]) -> float:
             titles[chosen[0].source] = None
             return found.predicted
     raise ValueError(f"published energy has no {quantity} of {row}")
+
+
+def _of_serving(served: _Served, titles: dict[str, None]) -> float:
+    """Return a figure that we compute of serving, and note that."""
+    names = ("model", "chip", "engine", "precision", "tp", "n_in", "n_out", "batch")
+    asked = Asked(*(getattr(served, name) for name in names))
+    titles["computeplan: a batch at rest"] = None
+    return float(getattr(figures_of(asked), served.quantity))

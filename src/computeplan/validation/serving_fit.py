@@ -59,6 +59,7 @@ __all__ = [
     "priced",
     "priced_rows",
     "serving_yaml",
+    "utilisation",
 ]
 
 FITTED = ("static", "offline", "closed", "decode", "prefill")
@@ -531,11 +532,11 @@ def predicted(row: Priced, share: Share | None = None) -> Said:
         prompt_s=alone,
         instance=instance,
         batch=float(terms.batch),
-        utilisation=_utilisation(terms, speed),
+        utilisation=utilisation(terms, speed),
     )
 
 
-def _utilisation(terms: Terms, speed: Speed) -> tuple[float, float]:
+def utilisation(terms: Terms, speed: Speed) -> tuple[float, float]:
     """Return the shares of the data sheet's bandwidth and peak that are in use, mean."""
     ends = float(terms.batch * terms.accepted / terms.n_out)
     part = ends * float(terms.prompt_part)

@@ -23,7 +23,11 @@ from computeplan.physics.serving.steady import (
     transfer_s,
 )
 from computeplan.physics.serving.work import decode_work, prefill_work, reads_of, step_s
-from computeplan.physics.steptime.transformer import CompressedAttention, LinearAttention
+from computeplan.physics.steptime.transformer import (
+    CompressedAttention,
+    Experts,
+    LinearAttention,
+)
 
 ATTENTION = 64 * 64 * 2 + 2 * 64 * 16  # queries and outputs; keys and values of two heads of 8
 MLP = 2 * 64 * 256
@@ -198,3 +202,51 @@ def test_arrays_are_the_same_as_one_by_one(shape, batch, context):
     for k, tp in enumerate((1, 2, 4)):
         alone = step_s(USUAL, decode_work(instance(shape, tp=tp), batch, context))
         assert float(together[k]) == pytest.approx(float(alone), rel=1e-12)
+
+
+# Wide instances ----------------------------------------------------------------------------------
+
+WIDE = replace(MIXTURE, moe=Experts(experts=32, top_k=2, expert_ffn=128))
+
+
+def _engine(found, **changed):
+    return replace(found, engine=replace(found.engine, **changed))
+
+
+@pytest.mark.parametrize(
+    ("tp", "dp", "host_ranks", "rows"),
+    [(2, 4, 8, 32), (2, 4, 1, 8), (1, 16, 8, 16), (1, 16, 1, 2), (8, 1, 1, 32)],
+)
+def test_a_host_has_the_sequences_of_its_ranks(tp, dp, host_ranks, rows):
+    """32 sequences: 8 ranks are one host or, of copies that schedule apart, four; 16 are two."""
+    wide = _engine(instance(WIDE, tp=tp, dp=dp, ep=tp * dp), host_ranks=host_ranks)
+    assert float(decode_work(wide, 32, 100.0).rows) == rows
+
+
+@pytest.mark.parametrize("batch", [16, 4096, 10**6])
+def test_of_two_halves_one_sends_while_one_computes(batch):
+    one = instance(WIDE, dp=16, ep=16)
+    work = decode_work(one, batch, 100.0)
+    sent = float(work.messages_s)
+    busy = float(step_s(NO_OVERHEAD, work)) - sent
+    turns = decode_work(_engine(one, two_batches=True), batch, 100.0)
+    assert float(step_s(NO_OVERHEAD, turns)) == pytest.approx(max(busy, sent))
+    dense = _engine(instance(tp=8), two_batches=True)
+    assert float(decode_work(dense, batch, 100.0).hidden) == 0.0
+
+
+def test_a_token_goes_to_each_server_once():
+    """16 ranks on 2 servers, 2 experts a token: 0.75 of tokens leave once, of 0.96875 copies."""
+
+    def sent(engine, dp):
+        few, many = (
+            float(decode_work(_engine(instance(WIDE, dp=dp, ep=dp), **engine), n, 0.0).messages_s)
+            for n in (1e6, 2e6)
+        )
+        return many - few
+
+    once = {"once_a_server": True}
+    by_hand = (2 * (1 - 0.5**2) / 2) / (16 * (1 - (15 / 16) ** 2) / 2)
+    assert by_hand == pytest.approx(0.75 / 0.96875)
+    assert sent(once, 16) / sent({}, 16) == pytest.approx(by_hand, rel=0.01)
+    assert sent(once, 8) == sent({}, 8)

@@ -109,6 +109,13 @@ class Engine:
     """Prompt tokens that a step takes in at most, of one data parallel rank. [token]"""
     running_bytes: float = 2.5e9
     """Of one rank, for activations, graphs and the libraries. [B]"""
+    host_ranks: float = 8.0
+    """Ranks whose sequences one process of the host schedules and sends out, at most; never less
+    than those of a copy of attention."""
+    two_batches: bool = False
+    """Whether messages to experts of one half of the batch are sent while the other computes."""
+    once_a_server: bool = False
+    """Whether a token is sent to each server once, and on to its experts inside."""
 
 
 @dataclass(frozen=True, slots=True)

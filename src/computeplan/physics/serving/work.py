@@ -17,6 +17,8 @@ Sources
        with up-projections absorbed in those of queries and outputs.
 .. [2] deepseek-ai/open-infra-index, day 6: messages to experts in FP8, back in BF16.
 .. [3] R. Pope et al., arXiv 2211.05102: weights, cache and messages of a step of inference.
+.. [4] DeepSeek-AI, arXiv 2412.19437, section 3.2.2: a token is sent to a server once, and on to its
+       experts inside; and [2]_: two halves of a batch take turns, one sends while one computes.
 """
 
 from __future__ import annotations
@@ -95,9 +97,11 @@ class Work:
     """Between ranks, but for their latency."""
     n_messages: Any
     """Calls that take a latency each."""
+    hidden: Any
+    """Share of the messages that one half of the batch sends while the other computes."""
     n_layers: float
     rows: Any
-    """Layers, and sequences that get a token."""
+    """Layers, and sequences of one host that get a token."""
 
 
 def reads_of(shape: Shape) -> tuple[Reads, ...]:
@@ -191,7 +195,10 @@ def decode_work(instance: Instance, batch: Any, context: Any) -> Work:
         core = core + own * checked * seen * read.layers * read.decode_flop / split.tp / (
             instance.rank.half_flop_per_s
         )
-    return Work(*work, cache, core, *_messages(instance, np.asarray(batch) * checked), batch)
+    hosts = np.clip(split.dp * split.tp / instance.engine.host_ranks, 1.0, split.dp)
+    return Work(
+        *work, cache, core, *_messages(instance, np.asarray(batch) * checked), batch / hosts
+    )
 
 
 def prefill_work(instance: Instance, tokens: Any, context: Any) -> Work:
@@ -237,7 +244,9 @@ def step_s(speed: Speed, work: Work, *, alone: bool = True) -> FloatArray:
     linear = linear + work.around_s / e
     core = np.maximum(work.cache_s / e, work.core_s / np.maximum(c, LEAST_CORE))
     host = work.n_layers * speed.layer_s + work.rows * speed.sequence_s
-    found: FloatArray = linear + core + work.messages_s + work.n_messages * speed.call_s + host
+    sent = work.messages_s + work.n_messages * speed.call_s
+    found: FloatArray = linear + core + sent + host
+    found = found - work.hidden * np.minimum(sent, linear + core)
     return found + speed.start_s if alone else found
 
 
@@ -273,7 +282,7 @@ def _row_work(instance: Instance, rows: Any, *, logits: bool) -> tuple[Any, Any,
     return read, products, experts_read, experts, copies * each / rate
 
 
-def _messages(instance: Instance, rows: Any) -> tuple[Any, Any, float]:
+def _messages(instance: Instance, rows: Any) -> tuple[Any, Any, Any, float]:
     """Return messages but for their latency, how many wait for one, and layers. [s]"""
     shape, split, fabric = instance.shape, instance.split, instance.fabric
     formats = instance.formats
@@ -294,6 +303,7 @@ def _messages(instance: Instance, rows: Any) -> tuple[Any, Any, float]:
     if shape.moe is not None:
         k = shape.moe.top_k
         met = together * (1.0 - (1.0 - 1.0 / together) ** k)
+        met = met * _once_a_server(instance, k)
         sent = own / split.tp * expert_width(shape) * met * (formats.sent + formats.activation)
         moving = collective_s(fabric, "all_to_all", sent, together)
         waiting = collective_s(fabric, "all_to_all", 0.0, together)
@@ -302,7 +312,18 @@ def _messages(instance: Instance, rows: Any) -> tuple[Any, Any, float]:
         calls = calls + np.where(spread, 2.0 * n_experts, 0.0)
     far = split.tp * split.dp * split.pp > fabric.domain
     hop = point_to_point_s(fabric, payload, crosses=far)
-    return seconds + (split.pp - 1.0) * hop, calls, float(shape.layers)
+    hidden = np.where(spread, float(instance.engine.two_batches), 0.0)
+    return seconds + (split.pp - 1.0) * hop, calls, hidden, float(shape.layers)
+
+
+def _once_a_server(instance: Instance, k: float) -> Any:
+    """Return the share of what leaves a server if a token goes to each server once [4]_."""
+    domain, ranks = float(instance.fabric.domain), instance.split.tp * instance.split.dp
+    servers = np.maximum(ranks / domain, 1.0)
+    to_ranks = ranks * (1.0 - (1.0 - 1.0 / ranks) ** k) * (1.0 - 1.0 / servers)
+    to_servers = servers * (1.0 - (1.0 - 1.0 / servers) ** k) * (1.0 - 1.0 / servers)
+    apart = (servers > 1.0) & instance.engine.once_a_server
+    return np.where(apart, to_servers / np.where(to_ranks > 0.0, to_ranks, 1.0), 1.0)
 
 
 def _inside_s(instance: Instance, operation: Any) -> float:

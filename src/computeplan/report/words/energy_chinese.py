@@ -56,6 +56,7 @@ ENERGY_PHRASES: dict[str, str] = {
     "claims_figure": "数值含义",
     "claims_value": "数值",
     "claims_aside": "仅供对照",
+    "claims_simulated": "仿真",
     "claims_rule": "结论：高于范围为偏高，低于范围为偏低（四舍五入留 {slack:.0%}），"
     "范围宽于 {widest:g} 倍且落在其中为有争议，其余为成立",
 }

@@ -52,6 +52,7 @@ ENERGY_PHRASES: dict[str, str] = {
     "claims_figure": "figure",
     "claims_value": "value",
     "claims_aside": "beside it",
+    "claims_simulated": "simulated",
     "claims_rule": "verdict: overstated above the range, understated below it ({slack:.0%} for"
     " rounding), contested inside a range wider than {widest:g} x, else holds",
 }

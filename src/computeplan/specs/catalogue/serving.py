@@ -54,6 +54,9 @@ class EngineEntry(Frozen):
     call_s: float
     like: str
     source: str
+    host_ranks: float = 8.0
+    two_batches: bool = False
+    once_a_server: bool = False
 
 
 class PrecisionEntry(Frozen):
