@@ -167,8 +167,8 @@ def test_json_of_rows_of_ones_own(call, tmp_path):
     file.write_text(
         "cases:\n"
         "- {id: a, kind: closed, chip: H100, n_chips: 8, engine: vLLM, model: llama-3.1-70b,"
-        " precision: fp8, tp: 8, input_len: 1000, output_len: 500, concurrency: 32,"
-        " measured: {output_tok_per_s: 1200, tpot_ms: 25}}\n"
+        " precision: fp8, input_len: 1000, output_len: 500, concurrency: 32,"
+        " measured: {output_tok_per_s: 1200, tpot_ms: 25, ttft_ms: 200}}\n"
         "- {id: b, kind: closed, chip: intel/arc-pro-b60-dual, n_chips: 1, engine: vLLM,"
         " model: llama-3.1-8b, precision: fp8, tp: 1, input_len: 100, output_len: 50,"
         " concurrency: 2, measured: {output_tok_per_s: 100}}\n"
@@ -178,10 +178,11 @@ def test_json_of_rows_of_ones_own(call, tmp_path):
     keys = {"id", "chip", "family", "quantity", "measured", "predicted"}
     keys |= {"low", "high", "error", "skipped"}
     assert all(set(row) == keys for row in document["rows"])
-    tokens, tpot, none = document["rows"]
+    tokens, tpot, ttft, none = document["rows"]
     assert (tokens["chip"], tokens["quantity"]) == ("nvidia/h100-sxm", "output_tok_per_s")
     assert tokens["error"] == pytest.approx(tokens["predicted"] / 1200 - 1)
-    assert tpot["measured"] == 25
+    assert (tpot["measured"], ttft["measured"]) == (25, 200)
+    assert ttft["predicted"] > 80  # seen outside that much later
     assert none["predicted"] is None
     assert "no chip 'intel/arc-pro-b60-dual'" in none["skipped"]
     text = call("validate", "serving", "--cases", str(file), "--markdown")

@@ -230,15 +230,12 @@ def _first_token_s(row: Priced, said: Said) -> float:
         return said.prompt_s * said.batch
     assert case.output_len is not None
     asked = case.active or row.case.concurrency or 0.0
-    place = row.layouts.instances.index(_plain(row, said))
-    waiting = asked - said.batch * row.layouts.copies[place]
+    pairs = zip(row.layouts.instances, row.layouts.copies, strict=True)
+    copies = next(n for instance, n in pairs if instance.split is said.instance.split)
+    waiting = asked - said.batch * copies
     rate = said.tokens_per_s / case.output_len
     queue = waiting / rate if math.isfinite(waiting) and waiting > 0 else 0.0
     return queue + said.tpot_s / 2.0 + said.prompt_s + FIRST_TOKEN_S
-
-
-def _plain(row: Priced, said: Said) -> object:
-    return next(i for i in row.layouts.instances if i.split is said.instance.split)
 
 
 def _disaggregated(row: Priced) -> Said:
