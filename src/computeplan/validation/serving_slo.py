@@ -21,11 +21,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.compiler.serving import Served, served
-from computeplan.engines.serve.largest_rate import LargestRate, largest_rate
+from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
+from computeplan.engines.serve.replica import play
+from computeplan.fleet.search import drawn_requests
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import at, best_batches, splits
+from computeplan.physics.serving.steps import StepTimes
 from computeplan.physics.serving.tabulate import step_times
+from computeplan.trace.requests import at_rate
 from computeplan.validation.serving_cases import ServingCase
 from computeplan.validation.serving_fit import engine_of_case
 from computeplan.world.load import Lengths, Load
@@ -117,14 +121,17 @@ def slo_rate(case: ServingCase, *, cv: float = LENGTHS_CV) -> SloRate:
         n = n_ranks / float(found.instance.split.n_ranks)
         if best is not None and most <= best[0]:
             break
-        per_s = n * _rate(found.instance, load, slo, batch, BATCHES_FIRST, LEAST_FIRST).per_s
+        ask = _Asked.of(found.instance, load, slo, batch, BATCHES_FIRST, LEAST_FIRST)
+        if best is not None and not ask.holds(best[0] / n):  # no better than the one before
+            continue
+        per_s = n * ask.largest().per_s
         if best is None or per_s > best[0]:
             best = (per_s, found, batch)
     if best is None or best[0] <= 0:
         raise ValueError(f"{case.id}: no layout of {n_ranks:.0f} ranks holds the limits")
     found, batch = best[1:]
     n = n_ranks / float(found.instance.split.n_ranks)
-    rate = _rate(found.instance, load, slo, batch, BATCHES_EACH, LEAST_REQUESTS)
+    rate = _Asked.of(found.instance, load, slo, batch, BATCHES_EACH, LEAST_REQUESTS).largest()
     return SloRate(n * rate.per_s, measured_rate(case), found, n, batch, rate)
 
 
@@ -166,13 +173,38 @@ def _candidates(case: ServingCase, slo: Slo, n_ranks: float) -> Iterator[tuple[S
             yield whole._replace(instance=instance), batch, per_s
 
 
-def _rate(
-    instance: Instance, load: Load, slo: Slo, batch: int, n_batches: int, least: int
-) -> LargestRate:
-    times = step_times(instance, load.input_tokens.mean, load.output_tokens.mean)
-    policy = ServePolicy(
-        max_batch=batch,
-        chunk_tokens=int(instance.engine.chunk * float(instance.split.dp)),
-        keeps="grow" if instance.engine.grows else "no_evict",
-    )
-    return largest_rate(times, load, slo, policy, n_requests=max(n_batches * batch, least))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What rate an instance holds, judged by so many requests."""
+
+    times: StepTimes
+    load: Load
+    slo: Slo
+    policy: ServePolicy
+    n_requests: int
+
+    @classmethod
+    def of(
+        cls, instance: Instance, load: Load, slo: Slo, batch: int, n_batches: int, least: int
+    ) -> _Asked:
+        """Return the question for an instance with a largest batch."""
+        times = step_times(instance, load.input_tokens.mean, load.output_tokens.mean)
+        policy = ServePolicy(
+            max_batch=batch,
+            chunk_tokens=int(instance.engine.chunk * float(instance.split.dp)),
+            keeps="grow" if instance.engine.grows else "no_evict",
+        )
+        return cls(times, load, slo, policy, max(n_batches * batch, least))
+
+    def holds(self, per_s: float) -> bool:
+        """Return whether it holds a rate."""
+        if per_s <= 0:
+            return True
+        drawn = drawn_requests(self.load, n_requests=self.n_requests)
+        return holds(play(self.times, at_rate(drawn, per_s), self.policy), self.slo)
+
+    def largest(self) -> LargestRate:
+        """Return the largest rate that it holds."""
+        return largest_rate(
+            self.times, self.load, self.slo, self.policy, n_requests=self.n_requests
+        )
