@@ -75,6 +75,7 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "gaps_cv": "a ratio by definition",
     "booked": "seconds times the weight of its last axis",
     "served": "seconds times the weight of its last axis, of services",
+    "loaded": "seconds times the weight of its last axis, of services",
     "unallocated": "rows of places, times and counts",
     "pue": "a ratio by definition",
     "mfu": "a ratio by definition",

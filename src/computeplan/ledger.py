@@ -104,8 +104,8 @@ class Ledger:
     """Chip-seconds times a weight that services hold; shape (n_runs, n_services, n_pools,
     n_weights). [s x weight]"""
     loaded: FloatArray
-    """Chip-seconds times a weight that their work would take if all chips gave what they can, in
-    the same shape. [s x weight]"""
+    """Those that their work would take if all chips gave what they can; shape (n_runs, n_services,
+    n_pools, n_weights). [s x weight]"""
     lacked_chip_s: FloatArray
     """Chip-seconds that services needed and did not have; shape (n_runs, n_services). [s]"""
     by_state_chip_s: FloatArray

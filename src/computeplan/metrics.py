@@ -407,8 +407,8 @@ def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     n, days = answered[:, asked].sum(axis=1), ledger.wall_s / DAY_S
     with np.errstate(all="ignore"):
         values = {
-            "requests_mega": n / 1e6,
-            "requests_mega_per_day": n / 1e6 / days,
+            "requests_answered": n,
+            "requests_per_day": n / days,
             **{f"wh_{m}per_request": 1e3 * total[f"energy_{m}kwh"] / n for m in ENERGIES},
             "usd_per_krequest": 1e3 * total["cost_usd"] / n,
             "g_per_request": 1e3 * total["carbon_kg"] / n,

@@ -572,12 +572,12 @@ QUANTITIES = _table(
         "serve as promised, by the rate of the hour; single requests are not simulated.",
     ),
     Quantity(
-        "requests_mega", "M requests", "Requests answered", "已答请求数",
+        "requests_answered", "requests", "Requests answered", "已答请求数",
         "Requests of services that state them, without those beyond what is ready, to the end of "
         "the run.", 4,
     ),
     Quantity(
-        "requests_mega_per_day", "M requests/d", "Requests answered a day", "日均已答请求数",
+        "requests_per_day", "requests/d", "Requests answered a day", "日均已答请求数",
         "The same over the length of the run.", 4,
     ),
     *(

@@ -76,7 +76,28 @@ NOTES = {
         }
         for late in (0.0, 0.006)
     ],
-    "service_beyond_pools": [{"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64}],
+    "service_beyond_pools": [
+        {"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64, "unit": unit}
+        for unit in ("chip", "request/s")
+    ],
+    "service_on_pool": [
+        {
+            "service": "q1", "pool": "p1", "chip": "acme/x1", "layout": "tp2", "engine": "k1",
+            "precision": "fp8", "n_chips": 2, "per_s": 3.0, "low_per_s": 2.0, "high_per_s": 4.0,
+            "ttft_s": (1.5, 0.9, 2.0, 0.99), "tpot_s": (0.05, 0.04, 0.06, 0.99),
+            "missed_frac": 0.01, "known": known, "of": "k1 fp8", "is_draw_borrowed": borrowed,
+        }
+        for known in ("chip", "precision", "engine", "none", "table")
+        for borrowed in (None, True, False)
+    ],
+    "service_sized": [
+        {
+            "service": "q1", "pools": (("p1", 16, more, 2, 0.8, 1.2), ("p2", 0, 0, 2, 1.0, None)),
+            "peak_per_s": 30.0, "mean_per_s": 20.0, "derating": 0.7, "balance": balance,
+        }
+        for more, balance in ((0, 1.0), (8, 0.94))
+    ],
+    "service_watts_of_training": [{"service": "q1", "pools": ("p1", "p2")}],
     "chips_unused": [
         {
             "job": "j1", "n_used": 1024, "n_chips": 1280, "chip": "acme/x1", "n_sequences": 512,
@@ -298,6 +319,11 @@ NOTES = {
 }  # fmt: skip
 
 PHRASES = {
+    "service_takes": [
+        {"case": "k1", "service": "q1", "wh": "0.3", "parts": (("p1", 16, 12.0, 20.0),)},
+        {"case": "", "service": "q1", "wh": "", "parts": (("p1", 16, 12.0, None),)},
+        {"case": "", "service": "q1", "wh": "", "parts": ()},
+    ],
     "serve_answer": [
         {
             "n_chips": "128", "chip": "acme/x1", "low": "64", "high": "256", "n_instances": "15",

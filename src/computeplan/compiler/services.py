@@ -90,15 +90,10 @@ def _of_requests(
 ) -> tuple[Service, list[Note]]:
     """Return a service that states requests, with what a reader must know of its instances."""
     spec, own = scenario.services[name], [pools[p] for p in here]
-    node_chips = [pool.chips_per_node for pool in own]
-    gives, group, balance = gives_of(
-        spec,
-        planned.on,
-        [pool.chip for pool in own],
-        node_chips,
-        [pool.n_nodes for pool in own],
-        float(wanted_of(spec, planned.load).max()),
-    )
+    node_chips, load = [pool.chips_per_node for pool in own], planned.load
+    wanted, room = float(wanted_of(spec, load).max()), [pool.n_nodes for pool in own]
+    chips = [pool.chip for pool in own]
+    gives, group, balance = gives_of(spec, planned.on, chips, node_chips, room, wanted)
     demand, n_peak, n_spare = demand_of(spec, planned, own, gives, group)
     drawn = tuple(
         drawn_by(
@@ -106,7 +101,7 @@ def _of_requests(
         )
         for pool, one in zip(own, planned.on, strict=True)
     )
-    load = planned.load
+    means = load.input_tokens.mean, load.output_tokens.mean
     service = Service(
         name,
         spec.tenant or "",
@@ -116,11 +111,7 @@ def _of_requests(
         group=group,
         unit="request/s",
         drawn=drawn,
-        answers=Answers(
-            load.input_tokens.mean,
-            load.output_tokens.mean,
-            tuple(one.prompt_frac for one in planned.on),
-        ),
+        answers=Answers(*means, tuple(one.prompt_frac for one in planned.on)),
     )
     counts = tuple(
         (pool.name, int(n) * each, int(more) * each, one.n_chips, *_band_of(one))
@@ -136,16 +127,19 @@ def _of_requests(
         mean_per_s=float(load.per_s.mean()),
         derating=spec.derating,
         balance=balance,
-        availability=None if spec.slo is None else spec.slo.availability,
     )
-    at_training = [pool.name for pool, one in zip(own, drawn, strict=True) if one is None]
-    notes = [*planned.notes, sized]
+    return service, [*planned.notes, sized, *_notes_of(scenario, service, own)]
+
+
+def _notes_of(scenario: Scenario, service: Service, own: Sequence[Pool]) -> Iterator[Note]:
+    """Yield what is not known of the watts and the faults of a service with requests."""
+    at_training = [p.name for p, drawn in zip(own, service.drawn, strict=True) if drawn is None]
     if at_training:
-        notes.append(note("service_watts_of_training", service=name, pools=tuple(at_training)))
-    asks = spec.slo is not None and spec.slo.availability is not None
+        yield note("service_watts_of_training", service=service.name, pools=tuple(at_training))
+    slo = scenario.services[service.name].slo
+    asks = slo is not None and slo.availability is not None
     if asks and not any(kind.stop_rate_per_node_s for pool in own for kind in pool.kinds):
-        notes.append(note("service_no_faults", service=name))
-    return service, notes
+        yield note("service_no_faults", service=service.name)
 
 
 def _band_of(one: InstanceOn) -> tuple[float, float | None]:

@@ -4,6 +4,8 @@ Layouts are ranked by their steady state, which costs next to nothing, over the 
 precisions of which most is known of the chip. Of the first ones the times of steps are tabulated,
 from which a layout's rate is bounded from above: no arrivals can be kinder than a batch that never
 varies, whose prompts come in at their best, and whose steps are no longer than the limit.
+
+Long because what holds and why nothing does stand together.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ __all__ = [
     "bound_per_s",
     "candidates",
     "engines_on",
+    "measured",
     "scaled",
 ]
 

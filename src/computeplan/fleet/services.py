@@ -40,6 +40,7 @@ from computeplan.fleet.layouts import (
     measured,
     scaled,
 )
+from computeplan.fleet.refusals import why_refused
 from computeplan.fleet.search import Simulated, best_layout, drawn_requests, rate_between
 from computeplan.fleet.sizes import use_of
 from computeplan.notes import Note, note
@@ -151,7 +152,7 @@ def plan_services(
             try:
                 of_pools.append(_sized(place, known, told))
             except NoneHolds as error:
-                impossible.append(scenario.document.problem(at, _why(error.why)))
+                impossible.append(scenario.document.problem(at, why_refused(error.why)))
             except ValueError as error:
                 wrong.append(scenario.document.problem(at, str(error)))
         if len(of_pools) == len(places):
@@ -396,35 +397,3 @@ def _tail(place: _Place, first: Candidate) -> Note:
         ttft_frac=slo.ttft_frac,
         tpot_frac=slo.tpot_frac,
     )
-
-
-def _why(why: Note) -> str:
-    """Return why no layout serves, as an error says it: with the limit, and what to try."""
-    v: dict[str, Any] = dict(why.values)
-    if why.code == "serve_no_room":
-        return (
-            f"no layout holds the model: on {v['n_ranks']:,} ranks of {v['chip']} a rank needs"
-            f" {v['need_gib']:.1f} GiB of {v['has_gib']:.1f} GiB; write a precision of fewer bytes,"
-            " a wider layout, or shorter requests"
-        )
-    if why.code in ("serve_tpot_limit", "serve_ttft_limit"):
-        what = "a further token" if why.code == "serve_tpot_limit" else "the first token"
-        return (
-            f"{what} takes at least {_s(v['limit_s'])} on {v['chip']} ({v['layout']}, a request"
-            f" that meets no other), and slo asks {_s(v['asked_s'])}; write a longer limit, another"
-            " precision or another chip"
-        )
-    if why.code == "serve_both_limits":
-        return (
-            f"no layout of {v['chip']} keeps both limits: at the least a further token takes"
-            f" {_s(v['tpot_s'])}, in another layout the first one {_s(v['ttft_s'])}"
-        )
-    return (
-        f"no rate keeps the limits on {v['chip']}: with hardly any requests the first token takes"
-        f" {_s(v['ttft_s'])} at {100 * v['ttft_frac']:g} %, a further one {_s(v['tpot_s'])} at"
-        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
-    )
-
-
-def _s(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"

@@ -5,6 +5,8 @@ halved. All values meet the same samples, so that they are compared run by run. 
 granted that on one side of the answer every value meets the goal and on the other none. So the
 neighbours are tried too, and every legal value near the answer whose speed promises more than that
 of the neighbour, as where a layout divides better; what is not monotone is said.
+
+Long because what is legal, what is simulated and what is told of it are one search.
 """
 
 from __future__ import annotations

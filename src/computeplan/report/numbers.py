@@ -86,7 +86,7 @@ _HEADLINE = (
     "held_chip_h",
     "service_chip_h",
     "service_lacked_chip_h",
-    "requests_mega_per_day",
+    "requests_per_day",
     "requests_missed_frac",
     "lent_chip_h",
     "lent_kept_chip_h",

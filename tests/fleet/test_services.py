@@ -1,0 +1,300 @@
+"""Services with requests, from YAML to the books: against the step simulator, and by hand."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+import computeplan as cp
+from computeplan.compiler.compile import compile_world
+from computeplan.compiler.serving import served
+from computeplan.engines import event
+from computeplan.engines.serve.largest_rate import largest_rate
+from computeplan.engines.serve.policy import ServePolicy, Slo
+from computeplan.engines.serve.replica import play
+from computeplan.errors import InfeasibleError, ScenarioError
+from computeplan.fleet.search import drawn_requests
+from computeplan.fleet.services import plan_services
+from computeplan.metrics import by_site
+from computeplan.physics.serving.instance import Split
+from computeplan.physics.serving.tabulate import step_times
+from computeplan.results.power_series import power_of
+from computeplan.specs.catalogue.lookup import find_chip, find_model
+from computeplan.study.cases import compile_cases
+from computeplan.trace.requests import at_rate
+
+H, DAY = 3600.0, 86_400.0
+STATES = ("serving", "starting", "draining", "standing_by")
+PHASES = ("train", "lost", "save", "restart", "blocked")
+
+
+def data_of(**service):
+    """Return a scenario: a model of 8B on one chip an instance, four servers of eight."""
+    chat = {
+        "model": "meta/llama-3.1-8b",
+        "requests": {"per_s": 20, "tokens": {"in": 400, "out": 100, "cv": 0.5}},
+        "slo": {"ttft_p99": "1 s", "tpot_p99": "30 ms"},
+        "pools": {"a": {"engine": "vllm", "precision": "fp8", "kv": "fp8", "layout": "tp1"}},
+    }
+    pool = {"chip": "nvidia/h100-sxm", "chips": 32}
+    return {
+        "computeplan": 1,
+        "name": "chat",
+        "sites": {
+            "s": {
+                "pue": 1.2,
+                "price": "0.1 USD/kWh",
+                "carbon": "400 g/kWh",
+                "pools": {"a": pool},
+            }
+        },
+        "services": {"chat": {**chat, **service}},
+        "simulate": {"horizon": "1 d", "runs": 1},
+    }
+
+
+@pytest.fixture(scope="module")
+def known():
+    """What services of the tests have found out; alike ones are found out once."""
+    return {}
+
+
+def planned(data, known):
+    return plan_services(cp.load(data), known)["chat"]
+
+
+def told(found, code):
+    (one,) = (dict(note.values) for note in found.notes if note.code == code)
+    return one
+
+
+# The step simulator
+
+
+def test_one_replica_is_the_step_simulator_to_the_last_digit(known):
+    """Rate and percentiles, from the parts that a run is made of, one by one."""
+    scenario = cp.load(data_of())
+    found = plan_services(scenario, known)["chat"]
+    chip, model = find_chip("h100-sxm")[0], find_model("llama-3.1-8b")[0]
+    instance = served(chip, model, "vllm", "fp8", Split.of(), cache="fp8").instance
+    times = step_times(instance, 400, 100)
+    policy = ServePolicy(times.max_batch, int(instance.engine.chunk), "grow")
+    rate = largest_rate(times, found.load, Slo(1.0, 0.03), policy).per_s
+    assert found.on[0].per_s == rate
+    minute, given = 20 * (1 + 2.3193 / math.sqrt(20 * 60)), rate * 0.7 * 8  # of one server
+    assert minute < given
+    at_peak = play(times, at_rate(drawn_requests(found.load), minute / given * rate), policy)
+    on_pool = told(found, "service_on_pool")
+    first = slice(math.ceil(len(at_peak) / 10), None)  # the others find it emptier
+    for name, values in (("ttft_s", at_peak.ttft_s), ("tpot_s", at_peak.tpot_s)):
+        seen = values[first][~np.isnan(values[first])]
+        assert on_pool[name][0] == np.quantile(seen, 0.99)
+    world = compile_world(scenario, {"chat": found})
+    assert world.services[0].gives == (given,)
+
+
+def test_what_a_service_states_takes_effect(known):
+    base = planned(data_of(), known)
+    rate = base.on[0].per_s
+    pool = data_of()["services"]["chat"]["pools"]["a"]
+
+    def rate_of(**changes):
+        return planned(data_of(pools={"a": {**pool, **changes}}), known).on[0].per_s
+
+    assert rate_of(max_batch=4) < 0.5 * rate
+    assert rate_of(layout="tp2") != rate
+    assert rate_of(precision="bf16", kv="bf16") < rate
+    tight = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "8 ms"}), known)
+    both = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "30 ms", "tpot_p50": "8 ms"}), known)
+    assert tight.on[0].per_s <= both.on[0].per_s < rate
+
+    def gives_of(**changes):
+        data = data_of(**changes)
+        return compile_world(cp.load(data), plan_services(cp.load(data), known)).services[0]
+
+    assert gives_of(derating=0.35).gives[0] == pytest.approx(8 * 0.35 * rate)
+    many = {"per_s": 600, "tokens": {"in": 400, "out": 100, "cv": 0.5}}
+    plain = gives_of(requests=many)
+    half = gives_of(requests=many, scale={"start": "3 min", "target": 0.5})
+    nodes = [math.ceil(one.demand.most / one.gives[0] - 1e-9) for one in (plain, half)]
+    assert nodes[1] in (2 * nodes[0], 2 * nodes[0] - 1)
+    assert half.demand.start_s == 180
+
+
+def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
+    rows = ["batch,context,prompt_tokens,step_s", "1,100,0,0.01", "8,100,0,0.011", "0,0,512,0.02"]
+    (tmp_path / "step_s.csv").write_text("\n".join(rows) + "\n")
+    data = data_of()
+    pool = {**data["services"]["chat"]["pools"]["a"], "engine": "own"}
+    data["services"]["chat"]["pools"] = {"a": {**pool, "shares": {"table": "step_s.csv"}}}
+    with (tmp_path / "chat.yaml").open("w") as file:
+        YAML().dump(data, file)
+    found = plan_services(cp.load(tmp_path / "chat.yaml"), known)["chat"]
+    assert told(found, "service_on_pool")["known"] == "table"
+    # eight answers of 100 steps of 11 ms, and of each a prompt of 16 ms: at most 8 in 1.21 s
+    most = 8 / (99 * 0.011 + 8 * 400 / 512 * 0.02)
+    assert 0.6 * most < found.on[0].per_s < 1.05 * most
+    del data["services"]["chat"]["pools"]["a"]["layout"]
+    with (tmp_path / "chat.yaml").open("w") as file:
+        YAML().dump(data, file)
+    with pytest.raises(ScenarioError, match="a table of steps is of one layout; write it, layout"):
+        plan_services(cp.load(tmp_path / "chat.yaml"), known)
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ({"slo": {"tpot_p99": "0.5 ms"}}, "a further token takes at least .* and slo asks 0.5 ms"),
+        ({"slo": {"ttft_p99": "1 ms"}}, "the first token takes at least .* and slo asks 1 ms"),
+        ({"model": "meta/llama-3.1-405b"}, "no layout holds the model: on 1 ranks"),
+    ],
+)
+def test_limits_that_nothing_holds_are_refused_with_their_place(service, said, known):
+    with pytest.raises(InfeasibleError, match=said) as error:
+        plan_services(cp.load(data_of(**service)), known)
+    assert "services.chat.pools.a" in str(error.value)
+
+
+def test_cases_that_are_alike_are_found_out_once():
+    data = data_of()
+    data["cases"] = {
+        "a": {},
+        "b": {"sites.s.pue": 1.5},
+        "c": {"services.chat.scale": {"start": "9 min"}},
+    }
+    seen = []
+    compile_cases(cp.load(data), seen.append)
+    assert seen == ["chat: nvidia/h100-sxm tp1"]
+
+
+# The books
+
+
+def with_faults(data, mtbf="400 h"):
+    data["faults"] = {
+        "gpu": {"mtbf": mtbf, "per": "chip", "takes": "node", "restart": "10 min", "repair": "9 h"}
+    }
+    return data
+
+
+def lending():
+    data = with_faults(
+        data_of(
+            requests={
+                "per_s": 400,
+                "tokens": {"in": 400, "out": 100, "cv": 0.5},
+                "day": {"peak": 1.8, "at": "12 h"},
+            },
+            scale={"start": "5 min", "drain": "2 min"},
+            priority=9,
+            lend=True,
+        ),
+        "4000 h",
+    )
+    job = {"chips": 16, "train_for": "3 d", "checkpoint": {"every": "1 h", "stall": "20 s"}}
+    data["jobs"] = {"j": {**job, "elastic": {"replicas": 2, "least": 1, "resize": "20 s"}}}
+    data["policy"] = "elastic-fifo"
+    data["simulate"] = {"horizon": "3 d", "runs": 4}
+    return data
+
+
+def test_every_chip_hour_of_a_run_is_counted_once():
+    """Served, starting, draining, standing by, jobs, idle and in repair are all chip-hours."""
+    case = next(iter(cp.run(cp.load(lending())).cases.values()))
+    values = case.values
+    served = sum(values[f"service_{state}_chip_h"] for state in STATES)
+    assert served == pytest.approx(values["service_chip_h"], rel=1e-9)
+    assert (served > 0).all()
+    by_site = case.by_site
+    idle = by_site.idle["chip_h"].sum(axis=1)
+    jobs = sum(values[f"{phase}_chip_h"] for phase in PHASES)
+    assert served + jobs + idle == pytest.approx(32 * 24 * values["wall_days"], rel=1e-9)
+    lent = values["lent_kept_chip_h"] + values["lent_paid_chip_h"]
+    assert lent == pytest.approx(values["lent_chip_h"], rel=1e-9)
+    assert values["lent_chip_h"] == pytest.approx(jobs, rel=1e-9)
+
+
+def test_a_service_that_lends_nothing_changes_no_number_of_the_job_beside_it():
+    """On a pool of its own, and on one pool with the nodes that the service leaves."""
+    names = ("ettr", "time_to_train_days", "train_chip_h", "save_chip_h", "energy_jobs_kwh")
+    job = {"chips": 16, "train_for": "20 h", "checkpoint": {"every": "1 h", "stall": "20 s"}}
+    apart = with_faults(data_of())
+    apart["sites"]["s"]["pools"]["b"] = {"chip": "nvidia/h100-sxm", "chips": 24}
+    apart["jobs"] = {"j": {**job, "home": "b"}}
+    apart["policy"] = "silo"
+    apart["simulate"] = {"horizon": "9 d", "runs": 3, "engine": "event"}
+    alone = copy.deepcopy(apart)
+    del alone["services"]
+    together = data_of()
+    together["jobs"] = {"j": job}
+    together["simulate"] = {"horizon": "9 d", "engine": "event"}
+    fewer = copy.deepcopy(together)
+    del fewer["services"]
+    fewer["sites"]["s"]["pools"]["a"]["chips"] = 24
+    for with_service, without in ((apart, alone), (together, fewer)):
+        first, second = (
+            next(iter(cp.run(cp.load(one)).cases.values())).values
+            for one in (with_service, without)
+        )
+        for name in names:
+            if name == "energy_jobs_kwh" and with_service is together:
+                continue  # the network is that of the whole pool
+            assert first[name].tolist() == second[name].tolist(), name
+
+
+def test_energy_is_that_of_held_chips_and_more_with_the_load(known):
+    """By hand: 8 chips held a day, at the watts without requests and what 20 requests/s add."""
+    data = data_of()
+    scenario = cp.load(data)
+    world = compile_world(scenario, plan_services(scenario, known))
+    (one,), (drawn,) = world.services, world.services[0].drawn
+    n_nodes = math.ceil(20 * (1 + 2.3193 / math.sqrt(1200)) / one.gives[0])
+    chips = 8 * n_nodes
+    loaded = 8 * 20 / one.gives[0]
+    kwh = 1.2 * (chips * drawn.it_w + loaded * drawn.it_more_w) * 24 / 1000
+    values = next(iter(cp.run(scenario).cases.values())).values
+    assert values["energy_services_kwh"] == pytest.approx([kwh])
+    n = 20 * DAY
+    assert values["requests_answered"] == pytest.approx([n])
+    assert values["wh_per_request"] == pytest.approx([1000 * kwh / n])
+    assert values["usd_per_krequest"] == pytest.approx([1000 * 0.1 * kwh / n])
+    assert values["g_per_request"] == pytest.approx([400 * kwh / n])
+    parts = values["kwh_per_mtok_in"] * 400 + values["kwh_per_mtok_out"] * 100
+    assert parts == pytest.approx([1e6 * kwh / n])
+    assert values["usd_per_mtok_in"] == pytest.approx(0.1 * values["kwh_per_mtok_in"])
+    assert values["serving_kwh_per_day"] == pytest.approx([kwh])
+
+
+def test_energy_follows_the_hours_of_the_price(known):
+    """Requests in the dear half of the day alone; what is held without them costs the mean."""
+    data = data_of(
+        requests={
+            "per_s": 20,
+            "tokens": {"in": 400, "out": 100, "cv": 0.5},
+            "day": [0] * 12 + [1] * 12,
+        }
+    )
+    data["sites"]["s"]["varies"] = {"price": [{"hours": [[12, 24]], "factor": 3}]}
+    scenario = cp.load(data)
+    world = compile_world(scenario, plan_services(scenario, known))
+    (one,), (drawn,) = world.services, world.services[0].drawn
+    values = next(iter(cp.run(scenario).cases.values())).values
+    held = values["service_chip_h"][0] * drawn.it_w * 1.2 / 1000
+    more = 8 * 40 / one.gives[0] * 12 * drawn.it_more_w * 1.2 / 1000
+    assert values["energy_services_kwh"] == pytest.approx([held + more])
+    cost = 0.1 * (2 * held + 3 * more)
+    assert values["serving_usd_per_day"] == pytest.approx([cost])
+
+
+def test_the_power_of_a_site_over_time_adds_up_to_its_energy(known):
+    """With faults, lending and load by the hour; the curve is read from the timeline."""
+    scenario = cp.load(lending())
+    world = compile_world(scenario, plan_services(scenario, known))
+    ledger = event.play(world, 3, 0, 1, timeline=True)
+    series = power_of(ledger, world)["s"]
+    taken = by_site(ledger, world)
+    parts = (taken.jobs, taken.idle, taken.services)
+    kwh = sum(part["energy_kwh"].sum() for part in parts if part is not None)
+    assert series.energy_j.sum() / 3.6e6 == pytest.approx(kwh, rel=1e-9)
