@@ -131,6 +131,40 @@ def test_llama3_claims():
     assert law_mean_s(scenario.faults["unexpected"].repair) == pytest.approx(5.5 * 86_400, rel=0.01)
 
 
+def test_what_500_mwh_a_day_meant_and_what_it_takes_today():
+    """Charged 6.5 kW a server the published 2.0 to 2.9 Wh; today's chips are listed beside it."""
+    name = "chatgpt-200m"
+    charged = mean(name, "gpt-3 on a100, 6.5 kW a server", "wh_per_request")
+    assert 2.0 <= charged <= 2.9
+    servers = mean(name, "gpt-3 on a100, batch 8", "service_chip_h") / 24 / 8
+    assert charged == pytest.approx(servers * 6500 * 24 / 200e6, rel=1e-3)
+    for case, said in (("70b on h100", 0.12), ("70b on b200", 0.04), ("70b on 910b3", 1.1)):
+        assert f"{said} Wh" in in_words(cp.load(name).about)
+        assert mean(name, case, "wh_per_request") == pytest.approx(said, rel=0.06)
+    for case in cp.load(name).cases:
+        assert mean(name, case, "requests_answered") == pytest.approx(200e6, rel=1e-6)
+        assert mean(name, case, "requests_missed_frac") == pytest.approx(0, abs=1e-6)
+
+
+def test_what_kinds_behind_one_balancer_take():
+    fact = result_of("serve-mixed").case("h200, h20 and 910c").facts["service chat"].values
+    counts = {pool: n + spares for pool, n, spares, *_ in fact["pools"]}
+    assert counts == {"h200": 64, "h20": 256, "c910": 584}
+    assert fact["balance"] == 0.94
+    about = in_words(cp.load("serve-mixed").about)
+    for case, said in (("h200, h20 and 910c", 0.77), ("h200 alone", 0.22)):
+        assert mean("serve-mixed", case, "wh_per_request") == pytest.approx(said, abs=0.006)
+        assert f"{said} Wh" in about
+
+
+def test_what_is_lent_at_night_speeds_up_the_training_beside_it():
+    lent, held = cp.load("night-lending").cases
+    days = [mean("night-lending", case, "time_to_train_days") for case in (lent, held)]
+    assert 1 - days[0] / days[1] == pytest.approx(0.42, abs=0.02)
+    paid, had = (mean("night-lending", lent, f"lent_{what}_chip_h") for what in ("paid", "kept"))
+    assert paid / (paid + had) == pytest.approx(0.018, abs=0.002)
+
+
 def test_llama3_what_the_figure_of_the_readme_shows():
     def ettr(case):
         return mean("llama3-405b", case, "ettr", 64)

@@ -116,7 +116,8 @@ def test_services_that_need_more_than_their_pools_or_parts_of_nodes_are_noted():
     assert notes_of(services=services) == [
         (
             "service_beyond_pools",
-            {"path": "services.wide.chips", "n": 200, "pools": ("a", "b"), "has": 128},
+            {"path": "services.wide.chips", "n": 200, "pools": ("a", "b"), "has": 128}
+            | {"unit": "chip"},
         ),
         ("service_holds_whole_nodes", {"path": "services.wide.chips", "n": 12, "held": 16}),
         ("service_holds_whole_nodes", {"path": "services.part.chips", "n": 4, "held": 8}),

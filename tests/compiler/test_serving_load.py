@@ -96,8 +96,8 @@ def test_stated_chips_take_the_place_of_requests():
     assert (service.chips, service.model, service.requests) == ((16,), None, None)
 
 
-def test_a_run_says_that_it_does_not_know_the_chips():
-    with pytest.raises(ScenarioError, match="does not know how many chips requests take"):
+def test_a_world_of_requests_that_nobody_planned_for_is_refused():
+    with pytest.raises(ScenarioError, match="how many chips requests take is found out before"):
         compile_world(scenario_of(CHAT))
 
 

@@ -215,7 +215,7 @@ def demand_of(
     ndarray, shape (n_pools,)
         Nodes that the busiest minute of the busiest hour takes.
     ndarray, shape (n_pools,)
-        Nodes beyond these, for faults.
+        Nodes beyond these, for faults: where a pool has no room for them, on the next.
     """
     scale, slo = spec.scale, spec.slo
     start_s = 0.0 if scale is None else scale.start
@@ -243,7 +243,8 @@ def demand_of(
         extra=extra,
     )
     peak = int(held.argmax())
-    return demand, nodes[peak], spares[peak]
+    in_all = np.array(nodes_on_pools(float(held[peak]), room, gives, group)[0])
+    return demand, nodes[peak], np.maximum(in_all - nodes[peak], 0)
 
 
 def _least(
