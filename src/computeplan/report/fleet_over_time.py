@@ -21,16 +21,16 @@ __all__ = ["fleet"]
 
 MOST_STEPS = 400
 """That can be seen."""
-COLOURS = {
-    "serving": SERVICE_COLOUR,
-    "starting": PHASE_COLOURS["restart"],
-    "draining": PHASE_COLOURS["blocked"],
-    "standing_by": "#A8DCC8",
-    "jobs": PHASE_COLOURS["train"],
-    "idle": PHASE_COLOURS["idle"],
-    "repair": PHASE_COLOURS["repair"],
+SHOWN = {
+    "serving": ("fleet_serving", SERVICE_COLOUR),
+    "starting": ("fleet_starting", PHASE_COLOURS["restart"]),
+    "draining": ("fleet_draining", PHASE_COLOURS["blocked"]),
+    "standing_by": ("fleet_standing_by", "#A8DCC8"),
+    "jobs": ("fleet_jobs", PHASE_COLOURS["train"]),
+    "idle": ("fleet_idle", PHASE_COLOURS["idle"]),
+    "repair": ("fleet_repair", PHASE_COLOURS["repair"]),
 }
-"""By state, from below; what stands by is the services' green, lighter."""
+"""Words and colour of each state, from below; what stands by is the services' green, lighter."""
 
 
 @drawn
@@ -67,7 +67,7 @@ def fleet(
     edges = edges_s / time_unit(end_s)[0]
     ax = new_axes(ax, 8.0, width=9.5)
     base = np.zeros(len(chips))
-    for state, colour in COLOURS.items():
+    for state, (code, colour) in SHOWN.items():
         height = chips[:, FLEET_STATES.index(state)]
         if height.any():
             ax.stairs(
@@ -77,7 +77,7 @@ def fleet(
                 fill=True,
                 color=colour,
                 linewidth=0,
-                label=phrase(f"fleet_{state}", language),
+                label=phrase(code, language),
             )
         base = base + height
     ax.stairs(

@@ -32,7 +32,12 @@ from computeplan.report.words import phrase
 
 __all__ = ["check_folder", "frontier", "latency", "save_serving_figures", "wh"]
 
-FIGURES = ("latency", "frontier", "wh")
+FIGURES = {
+    "latency": "serve_figure_latency",
+    "frontier": "serve_figure_frontier",
+    "wh": "serve_figure_wh",
+}
+"""Words of each, by the name of its file."""
 LIMIT = "#999999"
 """Colour of limits."""
 ROOM = 3.0
@@ -297,7 +302,7 @@ def _titled(
     title = phrase(
         "title_of",
         language,
-        title=phrase(f"serve_figure_{figure}", language),
+        title=phrase(FIGURES[figure], language),
         scenario=label(asked, width=60, lines=1),
     )
     ax.set_title(title, pad=height + _LINE * len(how.split("\n")) + 3, fontsize=12)
