@@ -27,7 +27,7 @@ def plan():
 
 
 def cost(chip: str, per_mtok: float) -> FrontierCurve:
-    return FrontierCurve(chip, LIMITS, per_mtok / LIMITS, ("tp1",) * 3)
+    return FrontierCurve(chip, LIMITS, per_mtok / LIMITS, ("tp1",) * 3, ("chip",) * 3)
 
 
 def load(chip: str) -> LatencyCurve:
@@ -90,6 +90,15 @@ def test_a_chip_without_a_price_is_named(plan):
     assert len(ax.get_legend().legend_handles) == 1
     with pytest.raises(ComputePlanError, match="--rent"):
         frontier(plan, [unknown])
+
+
+def test_what_is_less_known_is_dashed_and_apart(plan):
+    part = replace(cost("nvidia/h100-sxm", 1.0), known=("precision", "chip", "chip"))
+    less, usual = frontier(plan, [part]).lines[:2]
+    assert (less.get_linestyle(), usual.get_linestyle()) == ("--", "-")
+    assert (less.get_xdata().tolist(), usual.get_xdata().tolist()) == ([10], [20, 40])
+    assert "Dashed" in texts(frontier(plan, [part]))
+    assert "Dashed" not in texts(frontier(plan, [cost("nvidia/h100-sxm", 1.0)]))
 
 
 def test_figures_speak_chinese(plan):

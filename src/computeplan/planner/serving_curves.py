@@ -70,6 +70,9 @@ class FrontierCurve:
     per_mtok: FloatArray
     """Of a million tokens, prompts and answers alike: nan if it is not known."""
     layouts: tuple[str, ...]
+    known: tuple[str, ...]
+    """What the shares of each are of, as `Fleet.known`: a strict limit may take a precision of
+    which less is known, and a longer one then has a slower one of which more is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +128,7 @@ def frontier_curve(
     progress : callable, optional
         Called with the layout that is simulated.
     """
-    load, rows = question.load, list[tuple[float, float, str]]()
+    load, rows = question.load, list[tuple[float, float, str, str]]()
     tokens_a_day = question.mean_per_s * DAY_S * (load.input_tokens.mean + load.output_tokens.mean)
     asked_s = question.slo.tpot_s if math.isfinite(question.slo.tpot_s) else ANY_TPOT_S
     for limit_s in np.geomspace(asked_s / TIMES, asked_s * TIMES, N_LIMITS):
@@ -134,10 +137,11 @@ def frontier_curve(
         found = search_of(asked, chip, n_requests=N_REQUESTS, progress=progress)
         if isinstance(found, Search):
             price = day_price(asked, chip, found, N_REQUESTS)
-            layout = found.best.candidate.layout
-            rows.append((float(limit_s), 1e6 * price.whole / tokens_a_day, layout))
-    limits, costs, layouts = zip(*rows, strict=True) if rows else ((), (), ())
-    return FrontierCurve(chip.name, np.array(limits), np.array(costs), layouts)
+            one = found.best.candidate
+            known = "chip" if one.compiled.borrowed is None else one.compiled.borrowed.known
+            rows.append((float(limit_s), 1e6 * price.whole / tokens_a_day, one.layout, known))
+    limits, costs, layouts, known_each = zip(*rows, strict=True) if rows else ((),) * 4
+    return FrontierCurve(chip.name, np.array(limits), np.array(costs), layouts, known_each)
 
 
 def batch_curve(one: Fleet) -> BatchCurve:

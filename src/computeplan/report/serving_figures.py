@@ -113,20 +113,24 @@ def frontier(
     ComputePlanError
         If no cost is known.
     """
-    known = [one for one in curves if np.isfinite(one.per_mtok).any()]
-    unpriced = [one.chip for one in curves if one.tpot_s.size and one not in known]
-    if not known:
+    priced = [one for one in curves if np.isfinite(one.per_mtok).any()]
+    unpriced = [one.chip for one in curves if one.tpot_s.size and one not in priced]
+    if not priced:
         raise ComputePlanError(phrase("serve_no_price", language))
     ax, slo = new_axes(ax, 9, width=8.5), plan.question.slo
-    for curve in known:
+    for curve in priced:
         place = _place(plan, curve.chip)
-        ax.plot(
-            1e3 * curve.tpot_s,
-            curve.per_mtok,
-            marker=case_marker(place),
-            markersize=5,
-            color=case_colour(place),
-        )
+        for known in dict.fromkeys(curve.known):
+            is_it, is_best = np.array(curve.known) == known, known == curve.known[-1]
+            ax.plot(
+                1e3 * curve.tpot_s[is_it],
+                curve.per_mtok[is_it],
+                "-" if is_best else "--",
+                marker=case_marker(place),
+                markersize=5,
+                markerfacecolor=case_colour(place) if is_best else "white",
+                color=case_colour(place),
+            )
     if math.isfinite(slo.tpot_s):
         ax.axvline(1e3 * slo.tpot_s, color=LIMIT, linewidth=1.2, zorder=0)
     _logarithmic(ax)
@@ -135,8 +139,10 @@ def frontier(
     ax.set_ylabel(phrase("serve_axis_cost", language, currency=plan.question.currency))
     names = phrase("names", language).join(unpriced)
     without = phrase("serve_unpriced", language, chips=names) if unpriced else ""
-    how = phrase("serve_how_frontier", language, unpriced=without)
-    _titled(ax, plan, "frontier", how, [(one.chip, "") for one in known], language)
+    has_less = any(len({*one.known}) > 1 for one in priced)
+    less = phrase("serve_less_known", language) if has_less else ""
+    how = phrase("serve_how_frontier", language, more=less + without)
+    _titled(ax, plan, "frontier", how, [(one.chip, "") for one in priced], language)
     return ax
 
 

@@ -115,7 +115,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_axis_wh": "每请求 Wh（IT 口径）",
     "serve_how_latency": "实线：首词元 {ttft_percent} %、词元间隔 {tpot_percent} % 分位；虚线：中位"
     "数。\n圆点：满足全部要求的最大负载；灰线：要求的上限。",
-    "serve_how_frontier": "每个上限取最优布局及其含备用的规模；首词元时间的要求不变。{unpriced}",
+    "serve_how_frontier": "每个上限取最优布局及其含备用的规模；首词元时间的要求不变。{more}",
+    "serve_less_known": "\n虚线空心：常用的引擎或精度太慢，改用实测较少的。",
     "serve_unpriced": "\n价格未知：{chips}。",
     "serve_how_wh": "请求源源不断，不计备用。点线：词元间隔均值超过上限。",
     "serve_drawing": "{chip}：正在绘制 {figure}",

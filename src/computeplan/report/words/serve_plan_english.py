@@ -126,7 +126,9 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_how_latency": "Solid: {ttft_percent} % of first and {tpot_percent} % of further tokens"
     " are faster; dashed: half are.\nDots: the largest load within all limits; grey: limits.",
     "serve_how_frontier": "The best layout at each limit, its fleet with spares;"
-    " the limit of the first token stays.{unpriced}",
+    " the limit of the first token stays.{more}",
+    "serve_less_known": "\nDashed, hollow: an engine or a precision of which less is known, where"
+    " the usual one is too slow.",
     "serve_unpriced": "\nNo price is known of {chips}.",
     "serve_how_wh": "Requests never run out, no spares. Dotted: a further token takes longer than"
     " the limit, on the mean.",
