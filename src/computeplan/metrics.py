@@ -356,8 +356,6 @@ def _lent(phases: int | slice = _EVERY) -> Measure:
     """Return the measure of chip-seconds of jobs on pools of services, in some phases."""
 
     def measured(of: _Of) -> FloatArray:
-        if not len(of.world.jobs):
-            return _none(of)
         pools = sorted({p for one in of.world.services for p in one.pools})
         chip_s = of.chip_s.sum(axis=1)[:, pools][..., phases]
         return _floats(chip_s.reshape(of.ledger.n_runs, -1).sum(axis=1))

@@ -582,7 +582,7 @@ QUANTITIES = _table(
     ),
     *(
         Quantity(
-            f"wh_{meter}per_request", "Wh", f"{of} of a request", f"每次请求{of_zh}",
+            f"wh_{meter}per_request", "Wh/request", f"{of} of a request", f"每次请求{of_zh}",
             f"{what} of all chips that services with requests hold, those that wait for requests "
             "too, over requests answered.",
         )
@@ -593,12 +593,12 @@ QUANTITIES = _table(
         )
     ),
     *_money(Quantity(
-        "usd_per_krequest", "USD", "Cost of 1,000 requests", "每千次请求费用",
+        "usd_per_krequest", "USD/krequest", "Cost of 1,000 requests", "每千次请求费用",
         "Electricity, and rent or purchase of chips where given, of services with requests, over "
         "requests answered.",
     )),
     Quantity(
-        "g_per_request", "g CO2e", "Carbon of a request", "每次请求碳排放",
+        "g_per_request", "g CO2e/request", "Carbon of a request", "每次请求碳排放",
         "Carbon of the energy of services with requests, over requests answered.",
     ),
     *(
@@ -608,19 +608,19 @@ QUANTITIES = _table(
         )
         for quantity in (
             Quantity(
-                f"kwh_per_mtok_{end}", "kWh", f"Energy of a million {label} tokens",
+                f"kwh_per_mtok_{end}", "kWh/Mtoken", f"Energy of a million {label} tokens",
                 f"每百万{label_zh} token 能耗",
                 f"Site energy of services with requests that falls on {of}, by their time in "
                 f"steps, over {label} tokens; chips that wait are shared out alike.",
             ),
             *_money(Quantity(
-                f"usd_per_mtok_{end}", "USD", f"Cost of a million {label} tokens",
+                f"usd_per_mtok_{end}", "USD/Mtoken", f"Cost of a million {label} tokens",
                 f"每百万{label_zh} token 费用",
                 f"What of the cost of services with requests falls on {of}, by their time in steps,"
                 f" over {label} tokens.",
             )),
             Quantity(
-                f"kg_per_mtok_{end}", "kg CO2e", f"Carbon of a million {label} tokens",
+                f"kg_per_mtok_{end}", "kg CO2e/Mtoken", f"Carbon of a million {label} tokens",
                 f"每百万{label_zh} token 碳排放",
                 f"What of the carbon of services with requests falls on {of}, by their time in "
                 f"steps, over {label} tokens.",

@@ -238,6 +238,20 @@ def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
         "USD/Gtoken": "usd_per_gtok",
         "CNY/Gtoken": "cny_per_gtok",
         "kg CO2e/Gtoken": "kg_per_gtok",
+        "requests": "requests_answered",
+        "requests/d": "requests_per_day",
+        "Wh/request": "per_request",
+        "g CO2e/request": "g_per_request",
+        "USD/krequest": "usd_per_krequest",
+        "CNY/krequest": "cny_per_krequest",
+        **{
+            f"{unit}/Mtoken": (f"{name}_per_mtok_in", f"{name}_per_mtok_out")
+            for unit, name in (("kWh", "kwh"), ("USD", "usd"), ("CNY", "cny"), ("kg CO2e", "kg"))
+        },
+        "kWh/d": "kwh_per_day",
+        "USD/d": "usd_per_day",
+        "CNY/d": "cny_per_day",
+        "kg CO2e/d": "kg_per_day",
     }
     for name, quantity in {**QUANTITIES, **JOB_QUANTITIES}.items():
         assert quantity.name == name

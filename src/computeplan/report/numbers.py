@@ -151,6 +151,8 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     cases = result.cases.values()
     n_jobs = max(len(case.job_names) for case in cases)
     not_here = {*TIMES, *(_OF_SEVERAL if n_jobs <= 1 else ())} - {time_of(n_jobs)}
+    if not n_jobs:
+        not_here |= {"lent_chip_h", "lent_kept_chip_h", "lent_paid_chip_h"}
     if counts_idle_later(result):
         not_here.discard("energy_jobs_kwh")
     if any(DONE in case.values for case in cases):
