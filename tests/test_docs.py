@@ -98,7 +98,7 @@ def test_files_that_a_page_names_exist(page):
     own = {"mine.yaml", "my-chip.yaml", "faults.csv", "faults.yaml", "faults.json"}
     own |= {"throughput.csv", "jobs.csv"}  # of an import
     own |= {"runs.csv", "summary.csv", "notes.md", "notes.zh.md"}  # of a result
-    own |= {"tenants.csv", "timeline.csv", "power.csv", "chips.csv", "sites.csv"}
+    own |= {"tenants.csv", "timeline.csv", "power.csv", "fleet.csv", "chips.csv", "sites.csv"}
     own |= {"load/profile.csv"}
     named -= {one for one in named if re.search(r"[A-Z]{4}", one) and "/" in one}  # VENDOR, KIND
     places = ("", "docs/", "data/")

@@ -77,6 +77,7 @@ BARE_NAMES_ALLOWED = {  # float fields of world, trace and ledger without a suff
     "served": "seconds times the weight of its last axis, of services",
     "loaded": "seconds times the weight of its last axis, of services",
     "unallocated": "rows of places, times and counts",
+    "serving": "rows of places, times and counts, of services",
     "pue": "a ratio by definition",
     "mfu": "a ratio by definition",
     "ettr": "a ratio by definition",

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -474,6 +475,21 @@ def test_readme_chip_whose_peak_is_recalled_says_so_beside_the_results(readme):
 def test_readme_chip_without_an_mfu_takes_the_numbers_of_what_it_extends(readme):
     notes = sentences(cp.run(with_own_chip(readme)).notes)
     assert any("acme/x1" in note and "fitted numbers of Ascend 910B" in note for note in notes)
+
+
+@pytest.mark.parametrize(("readme", "language"), [*zip(READMES, ("en", "zh"), strict=True)])
+def test_readme_says_what_serve_plan_answers(readme, language, call, tmp_path):
+    (command,) = [one for one in blocks(readme, "sh") if "serve-plan" in one]
+    words = shlex.split(command.replace("\\\n", " ").splitlines()[0])
+    words[words.index("--figures") + 1] = str(tmp_path)
+    printed = call(*words[1:], "--lang", language)
+    (said,) = blocks(readme, "text")
+    assert "".join(said.split()) in "".join(printed.split())
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "frontier.png",
+        "latency.png",
+        "wh.png",
+    ]
 
 
 def test_readmes_show_the_same_code():

@@ -151,6 +151,10 @@ class Ledger:
     battery_w: FloatArray | None = None
     """What batteries did in the first run: limit, start, end [s], watts taken, or given if
     negative; shape (n, 4)."""
+    serving: FloatArray | None = None
+    """What services held in the first run, if its timeline was asked for: pool, start, end [s],
+    chips by state, as `SERVICE_STATES`, and chips that were needed beyond what was ready; rows of
+    several services on a pool overlap; shape (n, 4 + n_states)."""
 
     @property
     def n_runs(self) -> int:
@@ -237,6 +241,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         battery_j=_joined([one.battery_j for one in ledgers]),
         battery_net_j=_joined([one.battery_net_j for one in ledgers]),
         battery_w=first.battery_w,
+        serving=first.serving,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -15,6 +16,7 @@ from computeplan.cli.options import (
     language_option,
     model_option,
     quantity,
+    say_unseen,
     show_lines,
     show_table,
 )
@@ -77,6 +79,12 @@ NO_CONTEXT = 100_000_000
     help="What chips are compared by.",
 )
 @click.option("--layouts", is_flag=True, help="Show the ten best layouts of every chip.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Draw latency, cost and energy: latency.png, frontier.png, wh.png.",
+)
 @json_option
 def serve_plan(
     language: Language,
@@ -102,6 +110,7 @@ def serve_plan(
     exchange: str | None,
     by: Literal["cost", "energy", "carbon", "chips"],
     layouts: bool,
+    figures: Path | None,
     as_json: bool,
 ) -> None:
     """Find how many chips of which kind serve a model's requests, within limits of latency.
@@ -145,6 +154,10 @@ def serve_plan(
         by=by,
         n_shown=10 if layouts else 0,
     )
+    if figures is not None:
+        from computeplan.report.serving_figures import check_folder
+
+        check_folder(figures)
     with Console(stderr=True).status("") as status:
         plan = plan_serving(
             question,
@@ -154,6 +167,24 @@ def serve_plan(
             ),
         )
     _show(plan, language, as_json=as_json, layouts=layouts)
+    if figures is not None:
+        _draw(plan, figures, language)
+
+
+def _draw(plan: ServingPlan, folder: Path, language: Language) -> None:
+    from rich.console import Console
+
+    from computeplan.report.serving_figures import save_serving_figures
+    from computeplan.report.style import unseen
+
+    with Console(stderr=True).status("") as status:
+        names, missing = save_serving_figures(
+            plan, folder, language=language, progress=status.update
+        )
+    for line in (*missing, *(str(folder / name) for name in names)):
+        click.echo(line, err=True)
+    texts = (plan.question.model.name, *(one.chip for one in plan.chips))
+    say_unseen(unseen(texts), language, err=True)
 
 
 def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "fleet_of",
     "node_chips_of",
     "spare_instances",
+    "use_at",
     "use_of",
     "watts_of",
 ]
@@ -175,9 +176,37 @@ def use_of(instance: Instance, served: Served) -> Use:
     n_in, n_out = float(requests.input_tokens.mean()), float(requests.output_tokens.mean())
     reusable = requests.reusable_tokens
     cached = 0.0 if reusable is None else float(reusable.sum() / requests.input_tokens.sum())
-    terms = terms_of(instance, max(batch, 1.0), n_in, n_out, cached_frac=cached)
+    busy_frac = min(1.0, served.busy_s / span_s)
+    return use_at(instance, max(batch, 1.0), n_in, n_out, cached, busy_frac=busy_frac)
+
+
+def use_at(
+    instance: Instance,
+    batch: float,
+    n_in: float,
+    n_out: float,
+    cached_frac: float,
+    *,
+    busy_frac: float = 1.0,
+) -> Use:
+    """Return what an instance is used for while so many sequences decode.
+
+    Parameters
+    ----------
+    instance : Instance
+        Of one layout.
+    batch : float
+        Sequences, mean.
+    n_in, n_out : float
+        Tokens of prompts and answers, mean. [token]
+    cached_frac : float
+        Share of prompts that is cached.
+    busy_frac : float
+        Share of time in steps.
+    """
+    terms = terms_of(instance, batch, n_in, n_out, cached_frac=cached_frac)
     # An answer's share of the steps that it decodes in, and its prompt.
-    per_answer = n_out / terms.accepted / max(batch, 1.0)
+    per_answer = n_out / terms.accepted / batch
     decode_s = float(decode_of(instance.speed, terms)) * float(per_answer)
     prompt_s = float(prompt_of(instance.speed, terms))
     decode, prompt, part = terms.decode, terms.prompt, float(terms.prompt_part)
@@ -190,7 +219,7 @@ def use_of(instance: Instance, served: Served) -> Use:
     product_s = product_s + part * (prompt.products_s + prompt.experts_s + prompt.core_s)
     whole_s = decode_s + prompt_s
     return Use(
-        busy_frac=min(1.0, served.busy_s / span_s),
+        busy_frac=busy_frac,
         bandwidth_frac=min(1.0, float(read_s) / whole_s),
         peak_frac=min(1.0, float(product_s) / whole_s),
         prompt_frac=prompt_s / whole_s,

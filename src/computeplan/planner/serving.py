@@ -16,6 +16,7 @@ from functools import partial
 from typing import Literal
 
 from computeplan.compiler.hardware import INTERVAL
+from computeplan.engines.serve.largest_rate import N_REQUESTS
 from computeplan.engines.serve.percentiles import Band, band, in_parts
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
@@ -54,7 +55,7 @@ from computeplan.specs.catalogue.place_lookup import carbon_at, find_place, pric
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate
 from computeplan.units import DAY_S, YEAR_S
-from computeplan.world.load import Load
+from computeplan.world.load import Load, RequestTrace
 
 __all__ = [
     "By",
@@ -64,8 +65,10 @@ __all__ = [
     "Refused",
     "ServingPlan",
     "Site",
+    "day_price",
     "fleet",
     "plan_serving",
+    "search_of",
     "site_of",
 ]
 
@@ -138,6 +141,8 @@ class Refused:
     """A chip without a fleet."""
 
     chip: str
+    sheet: Chip
+    """What is known of the chip."""
     why: Note
 
 
@@ -146,6 +151,8 @@ class Fleet:
     """The fleet of one chip."""
 
     chip: str
+    sheet: Chip
+    """What is known of the chip."""
     question: Question
     search: Search
     n_instances: int
@@ -337,34 +344,57 @@ def _chip(name: str) -> Chip:
 def _plan_chip(
     question: Question, chip: Chip, most: int | None, progress: Callable[[str], None] | None
 ) -> Fleet | Refused:
-    """Return the fleet of one chip, or why there is none.
+    """Return the fleet of one chip, or why there is none."""
+    found = search_of(question, chip, progress=progress)
+    return (
+        fleet(question, chip, found, most)
+        if isinstance(found, Search)
+        else Refused(chip.name, chip, found)
+    )
+
+
+def search_of(
+    question: Question,
+    chip: Chip,
+    *,
+    n_requests: int = N_REQUESTS,
+    progress: Callable[[str], None] | None = None,
+) -> Search | Note:
+    """Return the best layout of a chip, or why it has none.
 
     Engines and precisions of which more is known go before faster ones.
+
+    Parameters
+    ----------
+    question : Question
+    chip : Chip
+    n_requests : int, optional
+        That decide about a rate.
+    progress : callable, optional
+        Called with the layout that is simulated.
     """
     try:
         levels = engines_on(
             chip, question.model, engine=question.engine, precision=question.precision
         )
     except ValueError as error:
-        return Refused(chip.name, quoted([str(error)])[0])
+        return quoted([str(error)])[0]
     first: Note | None = None
     for pairs in levels:
         try:
-            search = _search(question, chip, pairs, progress)
+            return _search(question, chip, pairs, n_requests, progress)
         except NoneHolds as error:
             first = first or error.why
-            continue
         except ValueError as error:
             first = first or quoted([str(error)])[0]
-            continue
-        return fleet(question, chip, search, most)
-    return Refused(chip.name, first or note("serve_no_engine", chip=chip.name))
+    return first or note("serve_no_engine", chip=chip.name)
 
 
 def _search(
     question: Question,
     chip: Chip,
     pairs: list[tuple[str, str]],
+    n_requests: int,
     progress: Callable[[str], None] | None,
 ) -> Search:
     """Return the best layout of some engines and precisions; raise NoneHolds if there is none."""
@@ -381,6 +411,7 @@ def _search(
         size,
         n_shown=question.n_shown,
         seed=question.seed,
+        n_requests=n_requests,
         progress=progress,
     )
     if search is None:
@@ -420,9 +451,7 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
     n_chips = (n + spares) * one.n_chips
     drawn = drawn_requests(question.load, question.seed)
     at_peak = play(one.times, at_rate(drawn, peak / (n * question.derating)), one.policy)
-    mean_each = question.mean_per_s / ((n + spares) * question.derating)
-    at_mean = play(one.times, at_rate(drawn, mean_each), one.policy)
-    use = use_of(one.compiled.instance, at_mean)
+    use = _mean_use(question, one, n + spares, drawn)
     watts = watts_of(chip, use, n_chips, question.site.pue)
     low, high = one.compiled.band
     kind = "dense" if one.compiled.instance.shape.moe is None else "experts"
@@ -430,6 +459,7 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
     price, has_rent = _price(question, chip, n_chips, watts)
     return Fleet(
         chip.name,
+        chip,
         question,
         search,
         n_instances=n,
@@ -446,6 +476,31 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
         most=most,
         carbon_kg=n_chips * watts.facility * DAY_S * question.site.carbon_kg_per_j,
     )
+
+
+def day_price(question: Question, chip: Chip, search: Search, n_requests: int) -> Price:
+    """Return the price of a day of the fleet of a layout; nan where it is not known.
+
+    Parameters
+    ----------
+    question : Question
+    chip : Chip
+    search : Search
+    n_requests : int
+        That tell what chips draw.
+    """
+    one = search.best.candidate
+    n_instances = sum(_instances(question, chip, search.best.rate.per_s, one.n_chips))
+    drawn = drawn_requests(question.load, question.seed, n_requests)
+    use = _mean_use(question, one, n_instances, drawn)
+    n_chips = n_instances * one.n_chips
+    return _price(question, chip, n_chips, watts_of(chip, use, n_chips, question.site.pue))[0]
+
+
+def _mean_use(question: Question, one: Candidate, n_instances: int, drawn: RequestTrace) -> Use:
+    """Return what instances are used for at the mean of the day, spares included."""
+    each = question.mean_per_s / (n_instances * question.derating)
+    return use_of(one.compiled.instance, play(one.times, at_rate(drawn, each), one.policy))
 
 
 def _chips_at(question: Question, chip: Chip, simulated: Simulated, factor: float) -> float:

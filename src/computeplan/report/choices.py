@@ -28,5 +28,6 @@ FIGURES = (
     "pools",
     "utilisation",
     "power",
+    "fleet",
 )
 """The kinds of figures."""

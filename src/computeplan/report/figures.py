@@ -30,12 +30,14 @@ from computeplan.errors import ComputePlanError
 from computeplan.quantities import TIMES, Quantity
 from computeplan.report import FIGURES, Language, accounts, bars, spread
 from computeplan.report.drawing import METADATA, MOST_ROWS, estimates, write_figure
+from computeplan.report.fleet_over_time import fleet
 from computeplan.report.numbers import headline
 from computeplan.report.power_over_time import power
 from computeplan.report.style import drawn, style, unseen
 from computeplan.report.sweeps import curve, heat_map, sweep_of
 from computeplan.report.timeline import pools, timeline
 from computeplan.report.utilisation import utilisation
+from computeplan.results.cases import CaseResult
 from computeplan.study.result import Result
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "energy_by_phase",
     "ettr",
     "figures_of",
+    "fleet",
     "goodput",
     "pools",
     "power",
@@ -227,6 +230,7 @@ _DRAW: dict[str, Callable[..., Axes]] = {
     "pools": pools,
     "utilisation": utilisation,
     "power": power,
+    "fleet": fleet,
 }
 
 
@@ -427,6 +431,12 @@ def _power_changes(result: Result) -> bool:
     return any(one.largest_step_w > ALIKE * one.peak_w for one in series)
 
 
+def _fleet_changes(result: Result) -> bool:
+    """Return whether chips of services' pools do other things at other times in run 0."""
+    series = (case.fleet for case in result.cases.values() if case.fleet is not None)
+    return any(bool(np.ptp(one.chips, axis=0).any()) for one in series)
+
+
 _TELLS: dict[str, Callable[[Result], bool]] = {
     "goodput": _chip_time_differs,
     "time": lambda result: _differs(result, "time"),
@@ -448,6 +458,7 @@ _TELLS: dict[str, Callable[[Result], bool]] = {
     "pools": _has_lanes,
     "utilisation": lambda r: _has_lanes(r) and 0 < _n_timelines(r) <= MOST_ROWS,
     "power": _power_changes,
+    "fleet": _fleet_changes,
 }
 
 
@@ -465,17 +476,15 @@ def unseen_in(result: Result) -> str:
 
 def _drawings(result: Result, kind: str) -> list[tuple[str, Callable[..., Axes]]]:
     """Return what is drawn of a kind, by the name of its file without the ending."""
-    if kind not in ("timeline", "pools", "power"):
+    if kind not in ("timeline", "pools", "power", "fleet"):
         return [(kind, partial(_DRAW[kind], result))]
-    kept = [
-        name
-        for name, case in result.cases.items()
-        if (
-            case.power
-            if kind == "power"
-            else any(s.job >= 0 or kind == "pools" for s in case.spans)
-        )
-    ]
+    is_kept: dict[str, Callable[[CaseResult], bool]] = {
+        "power": lambda case: bool(case.power),
+        "fleet": lambda case: case.fleet is not None,
+        "pools": lambda case: bool(case.spans),
+        "timeline": lambda case: any(span.job >= 0 for span in case.spans),
+    }
+    kept = [name for name, case in result.cases.items() if is_kept[kind](case)]
     # The timelines of a single job look alike; a schedule is worth a picture for each policy.
     kept = kept[: MAX_TIMELINES if _has_lanes(result) else 1]
     return [

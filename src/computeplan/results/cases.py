@@ -12,6 +12,7 @@ from computeplan.ledger import Span
 from computeplan.notes import Note
 from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate, explained_share
+from computeplan.results.fleet_series import FleetSeries
 from computeplan.results.power_series import PowerSeries
 from computeplan.results.window import BySite, at_sites, by_chip, chip_h_to, counted_to, shares_of
 from computeplan.units import DAY_S
@@ -50,6 +51,8 @@ class CaseResult:
     service_names: tuple[str, ...] = ()
     power: Mapping[str, PowerSeries] = field(default_factory=dict)
     """Power of run 0 by site; of sites whose watts are known, if a timeline was kept."""
+    fleet: FleetSeries | None = None
+    """What chips of the pools of services did in run 0, if a timeline was kept."""
 
     def __post_init__(self) -> None:
         every = (self.values, *self.tenants.values())

@@ -34,6 +34,7 @@ from computeplan.ledger import Span
 from computeplan.metrics import by_site, measure, measure_jobs, measure_tenants
 from computeplan.notes import Note, note
 from computeplan.results.cases import CaseResult, in_one_window
+from computeplan.results.fleet_series import FleetSeries, fleet_of
 from computeplan.results.power_series import PowerSeries, power_of
 from computeplan.results.window import BySite, joined
 from computeplan.specs.scenario import Scenario
@@ -245,6 +246,7 @@ class _Counted:
     pool: np.ndarray[Any, Any]
     spans: tuple[Span, ...]
     power: Mapping[str, PowerSeries]
+    fleet: FleetSeries | None
     capped_pools: tuple[int, ...]
     """Where a power cap slowed jobs down in some run."""
 
@@ -273,6 +275,7 @@ def _play_piece(world: World, engine: str, seed: int, first_run: int, n_runs: in
         pool,
         tuple(shown.spans or ()),
         power_of(shown, world),
+        fleet_of(shown, world),
         capped_pools=tuple(np.flatnonzero(ledger.weighted("capped").any(axis=(0, 1, 3))).tolist()),
     )
 
@@ -302,6 +305,7 @@ def _case_result(case: Case, counted: list[_Counted]) -> CaseResult:
         facts=facts_of(case.world) | of_time,
         spans=counted[0].spans,
         power=counted[0].power,
+        fleet=counted[0].fleet,
         pool_names=tuple(pool.name for pool in world.pools),
         axes=case.axes,
         service_names=tuple(one.name for one in world.services),

@@ -12,6 +12,7 @@
     notes.md            notes and facts in words; notes.zh.md in Chinese
     sites.csv           what counting to another window needs, per case, run and pool
     timeline.csv        run 0 of each case
+    fleet.csv           chips of the pools of services in run 0 of each case, by what they did
     power.csv           watts of run 0 of each case by site and phase, from each change to the next
     provenance.json     how to get the same numbers again; cases without a result; what we wrote
     figures/            if the caller draws any
@@ -46,6 +47,7 @@ from computeplan.ledger import FIRST_SERVICE, PHASES, Span
 from computeplan.notes import Note, NoteValue
 from computeplan.quantities import INPUTS, JOB_QUANTITIES, in_currency
 from computeplan.results.cases import CaseResult
+from computeplan.results.fleet_series import FLEET_STATES, FleetSeries
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.power_series import PowerSeries
 from computeplan.results.window import KEPT, MEASURES, BySite
@@ -67,9 +69,10 @@ _MORE_PARTS = ("services", "services_per_day", "batteries")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
 _POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w", "limit_w")
+_FLEET = ("start_s", "end_s", *(f"{state}_chips" for state in FLEET_STATES), "needed_chips")
 _NAMES = (
     *("scenario.yaml", "runs.csv", "jobs.csv", "tenants.csv", "sites.csv", "timeline.csv"),
-    *("power.csv", "chips.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
+    *("power.csv", "fleet.csv", "chips.csv", "summary.csv", "summary.json", *_NOTES, PROVENANCE),
 )
 _COLUMNS = {
     "runs.csv": ("case", "run"),
@@ -78,9 +81,11 @@ _COLUMNS = {
     "sites.csv": ("case", "run", "site"),
     "timeline.csv": ("case", *_SPAN[:-2]),
     "power.csv": ("case", *_POWER[:-1]),
+    "fleet.csv": ("case", *_FLEET),
 }
 """Without which a table is not one of ours."""
-_OF_SOME = {"sites.csv", "tenants.csv", "power.csv"}  # not of earlier versions, nor all results
+_OF_SOME = {"sites.csv", "tenants.csv", "power.csv", "fleet.csv"}
+"""Not of earlier versions, nor of all results."""
 _READ = {*_NAMES} - {"chips.csv", "summary.csv", *_OF_SOME, *_NOTES}
 MOST_TABLE_BYTES = 1 << 30
 MOST_RUN_BYTES, MOST_RUNS = 2000, 5_000_000
@@ -144,6 +149,14 @@ def _write(result: Result, folder: Path) -> Mapping[str, Any]:
             for row in _power_rows(site, series)
         )
         _write_csv(folder / "power.csv", ("case", *_POWER), powers)
+    if any(case.fleet is not None for case in result.cases.values()):
+        held = (
+            (case, *row)
+            for case, found in result.cases.items()
+            if found.fleet is not None
+            for row in _fleet_rows(found.fleet)
+        )
+        _write_csv(folder / "fleet.csv", ("case", *_FLEET), held)
     _write_csv(folder / "sites.csv", _site_header(result), _site_rows(result))
     texts = {
         "about": result.about,
@@ -196,6 +209,21 @@ def _power_rows(site: str, series: PowerSeries) -> Iterator[Row]:
     ]
     for i, by_phase in enumerate(watts):
         yield site, edges_s[i], edges_s[i + 1], *by_phase, *(column[i] for column in rest)
+
+
+def _fleet_rows(series: FleetSeries) -> Iterator[Row]:
+    edges_s, needed = series.edges_s.tolist(), series.needed.tolist()
+    for i, by_state in enumerate(series.chips.tolist()):
+        yield edges_s[i], edges_s[i + 1], *by_state, needed[i]
+
+
+def _fleet(rows: list[dict[str, str]]) -> FleetSeries | None:
+    """Return what chips did as it was written."""
+    if not rows:
+        return None
+    edges_s = np.array([*(float(row["start_s"]) for row in rows), float(rows[-1]["end_s"])])
+    chips = np.stack([_column(rows, f"{state}_chips") for state in FLEET_STATES], axis=1)
+    return FleetSeries(edges_s, chips, _column(rows, "needed_chips"))
 
 
 def _power(rows: list[dict[str, str]]) -> dict[str, PowerSeries]:
@@ -385,7 +413,7 @@ def _case(
     names_of: tuple[list[str] | None, tuple[str, ...]],
     axes: dict[str, object],
 ) -> CaseResult:
-    runs, jobs, tenants, sites, spans, powers = (rows[name] for name in _COLUMNS)
+    runs, jobs, tenants, sites, spans, powers, fleets = (rows[name] for name in _COLUMNS)
     with _blame(folder, "runs.csv"):
         if not runs:
             raise ValueError("a case has no runs")
@@ -419,9 +447,11 @@ def _case(
         by_site = _by_site(sites, len(runs)) if sites else None
     with _blame(folder, "power.csv"):
         power = _power(powers)
+    with _blame(folder, "fleet.csv"):
+        fleet = _fleet(fleets)
     with _blame(folder, "jobs.csv"):
         parts = (values, numbers, job_names, texts, facts, stretches, tuple(pools), axes, by_site)
-        return CaseResult(*parts, inputs, by_tenant, services, power)
+        return CaseResult(*parts, inputs, by_tenant, services, power, fleet)
 
 
 def _span(row: dict[str, str], places: Mapping[tuple[str, str], int], pools: list[str]) -> Span:

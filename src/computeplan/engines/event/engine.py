@@ -804,7 +804,8 @@ class _Run:
         )
         if self.moves is not None:
             ledger = replace(ledger, sent_bytes=(books.sent_bytes + self.moves.sent_bytes)[None])
-        ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s))
+        shown = self.services.serving()
+        ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s), serving=shown)
         if not self.world.limits:
             return ledger
         return replace(ledger, battery_j=battery_j, battery_net_j=net_j, battery_w=battery_w)

@@ -117,6 +117,10 @@ class Account(NamedTuple):
     loaded: FloatArray
     """Chips held meanwhile on each of its pools, and those that would do its work if they gave all
     that they can: what is needed lies on all ready ones, in proportion; shape (n, n_pools)."""
+    states: FloatArray
+    """Chips held meanwhile by pool and state, as `SERVICE_STATES`; shape (n, n_pools, n_states)."""
+    lacks: FloatArray
+    """Units beyond what is ready meanwhile; shape (n,)."""
 
 
 def account(
@@ -142,6 +146,7 @@ def account(
     """
     chip_s, needed, missed = np.zeros((len(on), len(SERVICE_STATES))), 0.0, 0.0
     times_s, held_chips, loaded = list[tuple[float, float]](), list[float](), list[float]()
+    in_states, beyond = list[float](), list[float]()
     for from_s, to_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
         lasts_s = to_s - from_s
         given = sum(n * each for n, each in zip(n_ready, spec.gives, strict=True))
@@ -153,10 +158,12 @@ def account(
         kept, _ = nodes_on_pools(max(ahead, need), n_ready, spec.gives, spec.group)
         needed += lasts_s * need
         missed += lasts_s * lacks
+        beyond.append(lacks)
         for i, (n, held, ready) in enumerate(zip(n_chips, n_held, n_ready, strict=True)):
             states = (serving[i], held - ready, ready - kept[i], kept[i] - serving[i])
             for state, nodes in enumerate(states):
                 chip_s[i, state] += lasts_s * (nodes * n)
+                in_states.append(nodes * n)
     shape = (len(times_s), len(on))
     return Account(
         chip_s,
@@ -165,6 +172,8 @@ def account(
         np.array(times_s).reshape(-1, 2),
         np.array(held_chips, dtype=np.float64).reshape(shape),
         np.array(loaded).reshape(shape),
+        np.array(in_states, dtype=np.float64).reshape((*shape, len(SERVICE_STATES))),
+        np.array(beyond, dtype=np.float64),
     )
 
 

@@ -113,6 +113,7 @@ class Services:
         spans: list[Span] | None,
     ) -> None:
         self.view, self.calendar, self.spans = jobs.view, calendar, spans
+        self.told: list[FloatArray] = []
         self.jobs, self.ask, self.check_end = jobs, jobs.ask, check_end
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools], coming=[0] * len(spec.pools))
@@ -193,6 +194,8 @@ class Services:
             found_in = account(spec, on, n_chips, self.since_s)
             by_state_chip_s[i, list(spec.pools)] = found_in.chip_s
             needed[i], missed[i] = found_in.needed, found_in.missed
+            if self.spans is not None:
+                self.told += _told(one, found_in, n_chips)
             for k, pool in enumerate(one.pools):
                 loaded[i, pool.index] = _integrals(pool, found_in, k, n_weights)
                 if self.spans is not None and (drawn := spec.drawn_on(pool.index)) is not None:
@@ -207,6 +210,12 @@ class Services:
             "needed_unit_s": needed,
             "missed_unit_s": missed,
         }
+
+    def serving(self) -> FloatArray | None:
+        """Return `Ledger.serving`, once `books` were asked for."""
+        if self.spans is None or not self.services:
+            return None
+        return np.concatenate([np.zeros((0, 4 + len(SERVICE_STATES))), *self.told])
 
     def _give_back(self, one: _Held, now_s: float) -> Iterator[PoolRun]:
         """Give back what is not needed, of the last pools first; yield where."""
@@ -319,6 +328,14 @@ class Services:
             if n := one.lay(wanted, room)[0][i]:
                 pool.nodes.give_up(giver.number, max(0, n - free), now_s)
                 pool.nodes.serve(one.number, n, now_s)
+
+
+def _told(one: _Held, found: Account, n_chips: Sequence[int]) -> Iterator[FloatArray]:
+    """Yield rows of `Ledger.serving` of one service, an array for each of its pools."""
+    for k, pool in enumerate(one.pools):
+        lacks = found.lacks * (n_chips[0] / one.spec.gives[0] if k == 0 else 0.0)
+        places = np.full(len(lacks), pool.index)
+        yield np.column_stack([places, found.times_s, found.states[:, k], lacks])
 
 
 def _integrals(pool: PoolRun, found: Account, k: int, n_weights: int) -> FloatArray:

@@ -112,4 +112,27 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " by a cv of {cv_in} in and {cv_out} out (--cv).",
     "serve_meter_it": "the IT",
     "serve_searching": "{chip}: simulating {layout}",
+    "serve_figure_latency": "Latency against load per chip",
+    "serve_figure_frontier": "Cost against the limit of a further token",
+    "serve_figure_wh": "Energy of a request by batch",
+    "serve_figure_load": "{model}, {n_in} tokens in, {n_out} out",
+    "serve_axis_per_chip": "Requests/s of a chip, before the derating",
+    "serve_axis_ttft": "First token [s]",
+    "serve_axis_tpot": "Further token [ms]",
+    "serve_axis_limit": "Limit of a further token at {percent} % [ms]",
+    "serve_axis_cost": "{currency} per million tokens, in and out alike",
+    "serve_axis_batch": "Sequences that decode at once",
+    "serve_axis_wh": "Wh a request, IT meter",
+    "serve_how_latency": "Solid: {ttft_percent} % of first and {tpot_percent} % of further tokens"
+    " are faster; dashed: half are.\nDots: the largest load within all limits; grey: limits.",
+    "serve_how_frontier": "The best layout at each limit, its fleet with spares;"
+    " the limit of the first token stays.{more}",
+    "serve_less_known": "\nDashed, hollow: an engine or a precision of which less is known, where"
+    " the usual one is too slow.",
+    "serve_unpriced": "\nNo price is known of {chips}.",
+    "serve_how_wh": "Requests never run out, no spares. Dotted: a further token takes longer than"
+    " the limit, on the mean.",
+    "serve_drawing": "{chip}: drawing {figure}",
+    "serve_not_drawn": "{file} is not drawn: {why}",
+    "serve_no_price": "no price is known of any chip that holds a limit (--rent)",
 }

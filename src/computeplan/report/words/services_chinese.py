@@ -85,4 +85,16 @@ def _takes(v: Values) -> str:
     return f"{case}{v['service']} 占用 {parts or '零卡'}{wh}。"
 
 
-SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {"service_takes": _takes}
+SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "service_takes": _takes,
+    "fleet_over_time": "服务所在资源池的卡在做什么",
+    "fleet_axis": "卡数",
+    "fleet_serving": "服务中",
+    "fleet_starting": "启动中",
+    "fleet_draining": "排空中",
+    "fleet_standing_by": "待命",
+    "fleet_jobs": "作业占用",
+    "fleet_idle": "空闲",
+    "fleet_repair": "维修",
+    "fleet_needed": "该小时所需",
+}

@@ -89,4 +89,16 @@ def _takes(v: Values) -> str:
     return f"{case}{v['service']} takes {parts or 'no chips'}{wh}."
 
 
-SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {"service_takes": _takes}
+SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {
+    "service_takes": _takes,
+    "fleet_over_time": "What the chips of services did",
+    "fleet_axis": "Chips",
+    "fleet_serving": "Serving",
+    "fleet_starting": "Starting",
+    "fleet_draining": "Draining",
+    "fleet_standing_by": "Standing by",
+    "fleet_jobs": "Held by jobs",
+    "fleet_idle": "Idle",
+    "fleet_repair": "In repair",
+    "fleet_needed": "Needed by the hour",
+}
