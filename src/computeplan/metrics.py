@@ -37,6 +37,7 @@ from computeplan.quantities import TIMES, in_currency, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
+from computeplan.world.dark_hours import least_off_frac, mean_off
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.months import covered_frac, month_edges_s
 from computeplan.world.services import Drawn
@@ -498,10 +499,11 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    def later(chip_s: FloatArray) -> Booked:
+    def later(chip_s: FloatArray, mean: Callable[[World, str], FloatArray]) -> Booked:
         """Return chip-seconds after a run, at the mean of what varies."""
-        return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
+        return lambda weight: chip_s * mean(world, weight)[:, None]
 
+    rest, off = later(after_s, _mean_weights), later(after_s, mean_off)
     serving_s = _in_columns(world, held * there * DAY_S, loaded * there * DAY_S)
     demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
@@ -511,7 +513,11 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     jobs = _taken(every.booked, world, demand, every.capped, every.sent_bytes)
     idle = _taken(every.idle, world, demand, every.idle_off)
     services = _taken(every.served, world, demand, serves=True) if world.services else None
-    after = _taken(later(serving_s), world, steady, serves=True) if world.services else None
+    after = (
+        _taken(later(serving_s, _mean_weights), world, steady, serves=True)
+        if world.services
+        else None
+    )
     parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
@@ -519,7 +525,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         ledger.wall_s,
         jobs=jobs,
         idle=idle,
-        idle_per_day=_taken(later(after_s), world, steady),
+        idle_per_day=_taken(rest, world, steady * _peak_over_mean(world), off),
         services=services,
         services_per_day=after,
         pools=tuple(pool.name for pool in world.pools),
@@ -573,6 +579,17 @@ def _demand_steady(ledger: Ledger, world: World) -> FloatArray:
     edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
     month = np.clip(np.searchsorted(edges_s, ledger.wall_s) - 1, 0, len(edges_s) - 2)
     return _floats(_demand_rates(world) * KWH_J / np.diff(edges_s)[month][:, None])
+
+
+def _peak_over_mean(world: World) -> FloatArray:
+    """Return the highest power of idle nodes over its mean, by what is switched off of it.
+
+    1 where it is never less than all; shape (n_pools,).
+    """
+    with np.errstate(all="ignore"):
+        whole = _mean_weights(world, "energy")
+        found = (1.0 - least_off_frac(world)) * whole / (whole - mean_off(world, "energy"))
+    return np.nan_to_num(found)
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:

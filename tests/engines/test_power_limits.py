@@ -238,6 +238,41 @@ def test_without_power_nodes_are_switched_off_and_jobs_wait(left):
     assert found["energy_floor_kwh"][0] <= found["energy_kwh"][0]
 
 
+def test_after_a_run_idle_nodes_draw_no_more_than_the_limit_leaves():
+    """Power for 8 h of 24, half of what idle nodes draw for 4 h more, at a PUE and a price by hour.
+
+    The oracle goes from hour to hour.
+    """
+    world = world_of([(0, 4, HOUR_S)], saves={"every": "1 h", "stall": "5 s"})
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    half_frac = 0.5 * idle_w / train_w
+    sun = Signal(np.array([0.0, 8.0, 12.0]) * HOUR_S, np.array([1.0, half_frac, 0.0]), 24 * HOUR_S)
+    pue = Signal(np.array([0.0, 6.0]) * HOUR_S, np.array([1.0, 1.1]), 12 * HOUR_S)
+    cost = Signal(np.array([0.0, 10.0]) * HOUR_S, np.array([0.5, 1.5]), 24 * HOUR_S)
+    pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, demand_money_per_w_month=0.03)
+    signals = {"energy": (pue,), "cost": (cost,)}
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "pause")
+    world = replace(world, pools=(pool,), signals=signals)
+    ledger, _ = played(replace(world, limits=(limit,)))
+    later = by_site(ledger, replace(world, limits=(limit,))).idle_per_day
+    kwh, money, highest_w = 0.0, 0.0, 0.0
+    for hour in range(24):
+        pue_frac = 1.1 if hour % 12 >= 6 else 1.0
+        limit_w = 4 * train_w if hour < 8 else 2 * idle_w if hour < 12 else 0.0
+        drawn_w = min(4 * idle_w * pue_frac, limit_w)
+        kwh += drawn_w / 1e3
+        money += drawn_w / pue_frac / 1e3 * 0.5 * (0.5 if hour < 10 else 1.5)
+        highest_w = max(highest_w, drawn_w / pue_frac)
+    assert later["energy_kwh"][0, 0] == pytest.approx(kwh)
+    assert later["energy_floor_kwh"][0, 0] == pytest.approx(kwh)
+    assert later["electricity_usd"][0, 0] == pytest.approx(money)
+    # the charge is of what is drawn at most, at the mean PUE, and so it is without dark hours
+    without = by_site(ledger, world).idle_per_day
+    assert highest_w == pytest.approx(4 * idle_w)
+    assert later["demand_usd"] == pytest.approx(without["demand_usd"])
+    assert without["energy_kwh"][0, 0] == pytest.approx(4 * idle_w * 24 * 1.05 / 1e3)
+
+
 def test_a_battery_that_is_empty_lets_jobs_stand_still():
     """No sun for an hour: the battery gives all for half of it; then the job holds its nodes."""
     world = world_of([(0, 4, 3 * HOUR_S)])
