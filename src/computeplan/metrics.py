@@ -544,11 +544,14 @@ def _of_batteries(
     nothing. What it does to the highest draw is in the demand charge. `parts` are what all else
     takes.
     """
-    if ledger.battery_net_j is None or not any(one.battery for one in world.limits):
+    if ledger.battery_j is None or ledger.battery_net_j is None:
+        return None
+    if not any(one.battery for one in world.limits):
         return None
     kwh = sum((part["energy_kwh"] for part in parts), np.zeros(1))
-    net_j = np.zeros((*kwh.shape, 3))
-    for one, of_run in zip(world.limits, ledger.battery_net_j.transpose(1, 0, 2), strict=True):
+    net_j = np.zeros((*kwh.shape, 4))  # plain, times price, times carbon; and what is left
+    amounts_j = np.concatenate([ledger.battery_net_j, ledger.battery_j[..., 2:]], axis=2)
+    for one, of_run in zip(world.limits, amounts_j.transpose(1, 0, 2), strict=True):
         here = list(one.pools)
         share = kwh[:, here] / kwh[:, here].sum(axis=1, keepdims=True)
         net_j[:, here] = np.nan_to_num(share)[..., None] * of_run[:, None]
@@ -559,6 +562,7 @@ def _of_batteries(
         "carbon_kg": net_j[..., 2] * [p.kg_per_j for p in pools],
         "carbon_market_kg": net_j[..., 0] * [p.market_kg_per_j for p in pools],
         "water_grid_l": net_j[..., 0] * [p.grid_water_l_per_j for p in pools],
+        "stored_kwh": net_j[..., 3] / KWH_J,
     }
     return found | {"cost_usd": found["electricity_usd"]}
 
@@ -720,6 +724,7 @@ def _taken(
         for of in ENERGIES:  # less than idle where nodes are switched off
             floor = f"energy_{of}floor_kwh"
             found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
+        found["stored_kwh"] = np.zeros(found["chip_h"].shape)
         found["demand_usd"] = found["energy_kwh"] * demand
         sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]
         found["sent_usd"] = np.zeros(found["chip_h"].shape) + sent_rates * sent_bytes

@@ -339,9 +339,14 @@ QUANTITIES = _table(
         "What chips that services hold would draw idle in the same time.", 4,
     ),
     Quantity(
-        "energy_battery_kwh", "kWh", "Energy lost in batteries", "电池损耗",
-        "What batteries take less what they give back in the run: what is lost in them, and what "
-        "is still in them at its end. Part of the energy of the site.", 4,
+        "energy_battery_kwh", "kWh", "Battery losses", "电池损耗",
+        "What batteries take in the run, less what they give back and what is still in them at "
+        "its end. Part of the energy of the site.", 4,
+    ),
+    Quantity(
+        "energy_stored_kwh", "kWh", "Left in batteries", "电池剩余电量",
+        "What is still in batteries at the end of the run, after the loss of charging. Part of the "
+        "energy of the site.", 4,
     ),
     Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",

@@ -321,6 +321,20 @@ def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
     assert stored["carbon_kg"][0, 0] == pytest.approx(0.4 * taken_kwh * emitted)
 
 
+def test_what_is_left_in_a_battery_is_not_lost():
+    """It takes at half a node for an hour, loses 20 % of it, and is never asked for the rest."""
+    world = world_of([(0, 1, HOUR_S)])
+    train_w = watts(world, TRAIN)
+    limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
+    ledger, series = played(replace(world, limits=(limit,)))
+    found = counted_to(by_site(ledger, replace(world, limits=(limit,))), np.ones(1), ledger.wall_s)
+    taken_kwh = 0.5 * train_w / 1e3
+    assert found["energy_battery_kwh"][0] == pytest.approx(0.2 * taken_kwh)
+    assert found["energy_stored_kwh"][0] == pytest.approx(0.8 * taken_kwh)
+    from_outside_j = float(series.taken_w @ series.seconds)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
+
+
 def test_jobs_go_where_the_most_power_is_left():
     """Site a has room for 3 nodes of 4, and for 1 from 1 h; b for 2; jobs of one node come in turn.
 
