@@ -706,10 +706,13 @@ def _taken(
     leave the sites of pools. `serves` says that they are of services, in their columns.
     """
 
-    def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+    def by_phase(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
         # No time on a pool takes nothing, whatever its rate; what is known of no pool stays nan.
         is_none = (chip_s == 0) & ~np.isnan(rate).all()
-        return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1))
+        return _floats(np.where(is_none, 0.0, chip_s * rate))
+
+    def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+        return _floats(by_phase(chip_s, rate).sum(axis=-1))
 
     with np.errstate(all="ignore"):
         power, found = _power_rates(world, serves=serves), dict[str, FloatArray]()
@@ -721,9 +724,11 @@ def _taken(
             found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
-        for of in ENERGIES:  # less than idle where nodes are switched off
-            floor = f"energy_{of}floor_kwh"
-            found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
+        for of in ENERGIES if spared else ():  # less than idle where nodes are switched off
+            floor, energy = (f"energy_{of}{name}kwh" for name in ("floor_", ""))
+            weight, rate = weights[floor], rates[energy]
+            most = by_phase(drawn[weight], rate) - by_phase(spared[weight], rate)
+            found[floor] = np.minimum(by_phase(drawn[weight], rates[floor]), most).sum(axis=-1)
         found["stored_kwh"] = np.zeros(found["chip_h"].shape)
         found["demand_usd"] = found["energy_kwh"] * demand
         sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]

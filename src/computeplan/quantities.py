@@ -232,8 +232,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "available_frac", "", "Availability", "可用率",
-        "Share of the time since jobs started in which they do not wait for nodes: they have all, "
-        "or go on with fewer.", 4,
+        "Share of the time since jobs started in which they do not wait for nodes or power: they "
+        "have all, or go on with fewer.", 4,
     ),
     Quantity(
         "held_frac", "", "Chips held by jobs", "作业占用芯片的比例",
@@ -655,8 +655,8 @@ QUANTITIES = _table(
     ),
     _chip_h(
         "blocked", "Blocked", "等待节点",
-        "Chip time held by a job that cannot train because it lacks a node, or by the nodes of a "
-        "job that goes on without them.",
+        "Chip time held by a job that cannot train because it lacks a node, or all power, or by "
+        "the nodes of a job that goes on without them.",
     ),
     _chip_h(
         "idle", "Idle", "空闲",

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from agreement.test_combinations import combined
-from engines.test_power_caps import FAULT, HOUR_S, NODE, SAVES, watts
+from engines.test_power_caps import FAULT, HOUR_S, NODE, RESTARTS, SAVES, watts
+from engines.test_power_caps import played as played_with_faults
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import check
@@ -14,8 +15,8 @@ from worlds import check
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
-from computeplan.ledger import IDLE, SAVE, TRAIN
-from computeplan.metrics import by_site
+from computeplan.ledger import BLOCKED, IDLE, LOST, RESTART, SAVE, TRAIN
+from computeplan.metrics import by_site, measure
 from computeplan.results.power_series import power_of
 from computeplan.results.window import counted_to
 from computeplan.scheduling.policies.queueing import most_headroom
@@ -284,6 +285,49 @@ def test_a_battery_that_is_empty_lets_jobs_stand_still():
     assert ledger.end_s[0, 0] == pytest.approx(3.5 * HOUR_S, rel=1e-6)
     at = np.searchsorted(series.edges_s, 1.75 * HOUR_S) - 1
     assert series.total_w[at] == pytest.approx(0.0, abs=1e-9)
+    assert ledger.job_s[0, 0, TRAIN] == pytest.approx(3 * HOUR_S)
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(0.5 * HOUR_S)
+    assert measure(ledger, world)["ettr"][0] == pytest.approx(3 / 3.5)
+
+
+def test_time_without_power_brings_no_training_no_save_and_no_idle_draw():
+    """Dark from 0.5 h to 1.5 h: 2 h of training, saved each 1000 s; in the dark nothing happens.
+
+    Training goes on for 2 h in all, in stretches of 1800 s and 5400 s, with 1 and 5 saves of 50 s
+    (the last at the end): the one under way when it gets dark is made anew, a whole interval later.
+    """
+    world = world_of([(0, 4, 2 * HOUR_S)], saves={"every": "1000 s", "stall": "50 s"}, rigid=(0,))
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    sun = Signal(np.array([0.0, 0.5, 1.5]) * HOUR_S, np.array([1.0, 0.0, 1.0]))
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "slow", Battery(1.0, 1.0, 1.0))
+    world = replace(world, limits=(limit,))
+    ledger, series = played(world)
+    check_limit(ledger, series, limit)
+    assert ledger.job_s[0, 0, TRAIN] == pytest.approx(2 * HOUR_S)
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(HOUR_S)
+    n_saves = 1 + math.ceil((2 * HOUR_S - (0.5 * HOUR_S - 50)) / 1000)
+    assert ledger.job_s[0, 0, SAVE] == pytest.approx(50 * n_saves)
+    assert ledger.end_s[0, 0] == pytest.approx(3 * HOUR_S + 50 * n_saves)
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    lit_s = ledger.end_s[0, 0] - HOUR_S
+    assert found["energy_floor_kwh"][0] == pytest.approx(4 * idle_w * lit_s / 3.6e6)
+
+
+def test_what_is_left_of_a_restart_comes_after_the_dark(monkeypatch):
+    """A fault at 500 s costs all training and a restart of 300 s; dark from 600 to 4200 s.
+
+    200 s of the restart are left then, and the whole hour of training, which saves at its end.
+    """
+    saves = {"every": "1 h", "stall": "5 s"}
+    free = world_of([(0, 4, HOUR_S)], saves=saves, faults=RESTARTS, rigid=(0,))
+    sun = Signal(np.array([0.0, 600.0, 4200.0]), np.array([1.0, 0.0, 1.0]))
+    battery = Battery(1.0, 1.0, 1.0)
+    limit = PowerLimit("s", (0,), 4 * watts(free, TRAIN), sun, "slow", battery)
+    world = replace(free, limits=(limit,))
+    ledger = played_with_faults(world, monkeypatch, [(500.0, 0, 1, False, 300.0, 0.0)])
+    assert ledger.end_s[0, 0] == pytest.approx(4200 + 200 + HOUR_S + 5)
+    seconds = ledger.job_s[0, 0, [TRAIN, LOST, SAVE, RESTART, BLOCKED]]
+    assert seconds.tolist() == pytest.approx([HOUR_S, 500, 5, 300, 3600])
 
 
 @pytest.mark.parametrize("is_hourly", [False, True])
