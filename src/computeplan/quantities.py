@@ -517,7 +517,9 @@ QUANTITIES = _table(
     Quantity(
         "peak_power_kw", "kW", "Peak power", "峰值功率",
         "The most that all sites draw at a time if all chips that jobs hold train, as fast as "
-        "power caps let them, and others idle.",
+        "power caps let them, and others idle; at the constant `pue`, without what services "
+        "draw above idle, and without batteries. A demand charge and the peak of "
+        "`--power` count these.",
     ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
     _chip_h(
