@@ -37,6 +37,7 @@ from computeplan.quantities import TIMES, in_currency, time_of
 from computeplan.results.window import MEASURES, BySite, of_holders
 from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
+from computeplan.world.dark_hours import least_off_frac, mean_off
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.months import covered_frac, month_edges_s
 from computeplan.world.services import Drawn
@@ -496,10 +497,11 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     after_s[..., IDLE] = (whole - serving) * DAY_S
     after_s[..., REPAIR] = in_repair * DAY_S
 
-    def later(chip_s: FloatArray) -> Booked:
+    def later(chip_s: FloatArray, mean: Callable[[World, str], FloatArray]) -> Booked:
         """Return chip-seconds after a run, at the mean of what varies."""
-        return lambda weight: chip_s * _mean_weights(world, weight)[:, None]
+        return lambda weight: chip_s * mean(world, weight)[:, None]
 
+    rest, off = later(after_s, _mean_weights), later(after_s, mean_off)
     serving_s = _in_columns(world, held * there * DAY_S, loaded * there * DAY_S)
     demand, steady = _demand_per_kwh(ledger, world), _demand_steady(ledger, world)
     none = np.zeros((ledger.n_runs, len(world.pools)))
@@ -509,7 +511,11 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     jobs = _taken(every.booked, world, demand, every.capped, every.sent_bytes)
     idle = _taken(every.idle, world, demand, every.idle_off)
     services = _taken(every.served, world, demand, serves=True) if world.services else None
-    after = _taken(later(serving_s), world, steady, serves=True) if world.services else None
+    after = (
+        _taken(later(serving_s, _mean_weights), world, steady, serves=True)
+        if world.services
+        else None
+    )
     parts = (jobs, idle, services)
     return BySite(
         tuple(pool.site for pool in world.pools),
@@ -517,7 +523,7 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         ledger.wall_s,
         jobs=jobs,
         idle=idle,
-        idle_per_day=_taken(later(after_s), world, steady),
+        idle_per_day=_taken(rest, world, steady * _peak_over_mean(world), off),
         services=services,
         services_per_day=after,
         pools=tuple(pool.name for pool in world.pools),
@@ -536,11 +542,14 @@ def _of_batteries(
     nothing. What it does to the highest draw is in the demand charge. `parts` are what all else
     takes.
     """
-    if ledger.battery_net_j is None or not any(one.battery for one in world.limits):
+    if ledger.battery_j is None or ledger.battery_net_j is None:
+        return None
+    if not any(one.battery for one in world.limits):
         return None
     kwh = sum((part["energy_kwh"] for part in parts), np.zeros(1))
-    net_j = np.zeros((*kwh.shape, 3))
-    for one, of_run in zip(world.limits, ledger.battery_net_j.transpose(1, 0, 2), strict=True):
+    net_j = np.zeros((*kwh.shape, 4))  # plain, times price, times carbon; and what is left
+    amounts_j = np.concatenate([ledger.battery_net_j, ledger.battery_j[..., 2:]], axis=2)
+    for one, of_run in zip(world.limits, amounts_j.transpose(1, 0, 2), strict=True):
         here = list(one.pools)
         share = kwh[:, here] / kwh[:, here].sum(axis=1, keepdims=True)
         net_j[:, here] = np.nan_to_num(share)[..., None] * of_run[:, None]
@@ -551,6 +560,7 @@ def _of_batteries(
         "carbon_kg": net_j[..., 2] * [p.kg_per_j for p in pools],
         "carbon_market_kg": net_j[..., 0] * [p.market_kg_per_j for p in pools],
         "water_grid_l": net_j[..., 0] * [p.grid_water_l_per_j for p in pools],
+        "stored_kwh": net_j[..., 3] / KWH_J,
     }
     return found | {"cost_usd": found["electricity_usd"]}
 
@@ -571,6 +581,17 @@ def _demand_steady(ledger: Ledger, world: World) -> FloatArray:
     edges_s = month_edges_s(world.begins_s, float(ledger.wall_s.max()))
     month = np.clip(np.searchsorted(edges_s, ledger.wall_s) - 1, 0, len(edges_s) - 2)
     return _floats(_demand_rates(world) * KWH_J / np.diff(edges_s)[month][:, None])
+
+
+def _peak_over_mean(world: World) -> FloatArray:
+    """Return the highest power of idle nodes over its mean, by what is switched off of it.
+
+    1 where it is never less than all; shape (n_pools,).
+    """
+    with np.errstate(all="ignore"):
+        whole = _mean_weights(world, "energy")
+        found = (1.0 - least_off_frac(world)) * whole / (whole - mean_off(world, "energy"))
+    return np.nan_to_num(found)
 
 
 def _demand_per_kwh(ledger: Ledger, world: World) -> FloatArray:
@@ -683,10 +704,13 @@ def _taken(
     leave the sites of pools. `serves` says that they are of services, in their columns.
     """
 
-    def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+    def by_phase(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
         # No time on a pool takes nothing, whatever its rate; what is known of no pool stays nan.
         is_none = (chip_s == 0) & ~np.isnan(rate).all()
-        return _floats(np.where(is_none, 0.0, chip_s * rate).sum(axis=-1))
+        return _floats(np.where(is_none, 0.0, chip_s * rate))
+
+    def on_pools(chip_s: FloatArray, rate: FloatArray) -> FloatArray:
+        return _floats(by_phase(chip_s, rate).sum(axis=-1))
 
     with np.errstate(all="ignore"):
         power, found = _power_rates(world, serves=serves), dict[str, FloatArray]()
@@ -698,9 +722,12 @@ def _taken(
             found[name] = on_pools(drawn[weight], rates[name])
             if name in power and spared:
                 found[name] = found[name] - on_pools(spared[weight], rates[name])
-        for of in ENERGIES:  # less than idle where nodes are switched off
-            floor = f"energy_{of}floor_kwh"
-            found[floor] = np.minimum(found[floor], found[f"energy_{of}kwh"])
+        for of in ENERGIES if spared else ():  # less than idle where nodes are switched off
+            floor, energy = (f"energy_{of}{name}kwh" for name in ("floor_", ""))
+            weight, rate = weights[floor], rates[energy]
+            most = by_phase(drawn[weight], rate) - by_phase(spared[weight], rate)
+            found[floor] = np.minimum(by_phase(drawn[weight], rates[floor]), most).sum(axis=-1)
+        found["stored_kwh"] = np.zeros(found["chip_h"].shape)
         found["demand_usd"] = found["energy_kwh"] * demand
         sent_rates = _where_any([pool.sent_money_per_b for pool in world.pools])[:, 0]
         found["sent_usd"] = np.zeros(found["chip_h"].shape) + sent_rates * sent_bytes

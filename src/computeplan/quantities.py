@@ -232,8 +232,8 @@ QUANTITIES = _table(
     ),
     Quantity(
         "available_frac", "", "Availability", "可用率",
-        "Share of the time since jobs started in which they do not wait for nodes: they have all, "
-        "or go on with fewer.", 4,
+        "Share of the time since jobs started in which they do not wait for nodes or power: they "
+        "have all, or go on with fewer.", 4,
     ),
     Quantity(
         "held_frac", "", "Chips held by jobs", "作业占用芯片的比例",
@@ -339,9 +339,14 @@ QUANTITIES = _table(
         "What chips that services hold would draw idle in the same time.", 4,
     ),
     Quantity(
-        "energy_battery_kwh", "kWh", "Energy lost in batteries", "电池损耗",
-        "What batteries take less what they give back in the run: what is lost in them, and what "
-        "is still in them at its end. Part of the energy of the site.", 4,
+        "energy_battery_kwh", "kWh", "Battery losses", "电池损耗",
+        "What batteries take in the run, less what they give back and what is still in them at "
+        "its end. Part of the energy of the site.", 4,
+    ),
+    Quantity(
+        "energy_stored_kwh", "kWh", "Left in batteries", "电池剩余电量",
+        "What is still in batteries at the end of the run, after the loss of charging. Part of the "
+        "energy of the site.", 4,
     ),
     Quantity(
         "energy_it_kwh", "kWh", "Energy of IT", "IT 设备能耗",
@@ -512,7 +517,9 @@ QUANTITIES = _table(
     Quantity(
         "peak_power_kw", "kW", "Peak power", "峰值功率",
         "The most that all sites draw at a time if all chips that jobs hold train, as fast as "
-        "power caps let them, and others idle.",
+        "power caps let them, and others idle; at the constant `pue`, without what services "
+        "draw above idle, and without batteries. A demand charge and the peak of "
+        "`--power` count these.",
     ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
     _chip_h(
@@ -650,8 +657,8 @@ QUANTITIES = _table(
     ),
     _chip_h(
         "blocked", "Blocked", "等待节点",
-        "Chip time held by a job that cannot train because it lacks a node, or by the nodes of a "
-        "job that goes on without them.",
+        "Chip time held by a job that cannot train because it lacks a node, or all power, or by "
+        "the nodes of a job that goes on without them.",
     ),
     _chip_h(
         "idle", "Idle", "空闲",

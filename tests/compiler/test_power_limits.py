@@ -40,9 +40,9 @@ def ten_nodes_w(phase):
 
 def test_a_limit_is_compiled_with_its_battery():
     battery = {"energy": "40 MWh", "power": "10 MW", "efficiency": 0.9}
-    (limit,) = world_of(power_limit="0.1 MW", over_limit="pause", battery=battery).limits
+    (limit,) = world_of(power_limit="75 kW", over_limit="pause", battery=battery).limits
     assert (limit.site, limit.pools, limit.yields) == ("s", (0,), "pause")
-    assert limit.limit_w == 1e5
+    assert limit.limit_w == 7.5e4
     assert limit.battery is not None
     assert limit.battery.energy_j == pytest.approx(40 * 3.6e9)
     assert (limit.battery.power_w, limit.battery.efficiency) == (1e7, 0.9)
@@ -53,7 +53,17 @@ def test_a_limit_that_all_nodes_never_reach_is_none():
     watts = ten_nodes_w(TRAIN)
     assert world_of(power_limit=f"{watts * 1.0001} W").limits == ()
     assert len(world_of(power_limit=f"{watts * 0.9999} W").limits) == 1
-    assert len(world_of(power_limit=f"{watts * 2} W", battery=BATTERY).limits) == 1
+
+
+def test_a_battery_under_a_limit_that_never_binds_is_left_out_with_a_note():
+    """It would fill, raise the peak, and never give."""
+    watts = ten_nodes_w(TRAIN)
+    world = world_of(power_limit=f"{watts * 2} W", battery=BATTERY)
+    assert world.limits == ()
+    assert [dict(n.items) for n in world.notes if n.code == "battery_unused"] == [{"site": "s"}]
+    world = world_of(power_limit=f"{watts * 0.9999} W", battery=BATTERY)
+    assert world.limits[0].battery is not None
+    assert "battery_unused" not in {n.code for n in world.notes}
 
 
 def test_a_file_says_megawatts_or_a_factor(tmp_path):
@@ -93,6 +103,18 @@ def test_hours_without_power_need_a_battery_or_jobs_that_pause():
     for how in ({"over_limit": "pause"}, {"battery": BATTERY}):
         assert len(world_of(**sun, **how).limits) == 1
         assert "idle nodes alone draw" in problem_of(power_limit="1 kW", **how)
+        assert "is at most 0.001 MW at all times" in problem_of(power_limit="1 kW", **how)
+
+
+def test_a_limit_of_0_to_the_horizon_says_so_and_when_there_is_more():
+    """A run of 5 h that begins at midnight of a solar park, where power comes at 8."""
+    sun = {"power_limit": "90 kW", "varies": {"power_limit": [{"hours": [[0, 8]], "factor": 0}]}}
+    data = data_of(**sun, over_limit="pause") | {"simulate": {"horizon": "5 h"}}
+    with pytest.raises(ScenarioError) as caught:
+        compile_world(cp.load(data))
+    said = str(caught.value)
+    assert "is 0 MW for all of the 5 h to which the run is played" in said
+    assert "There is more from 8 h into the run: give a longer simulate.horizon" in said
 
 
 @pytest.mark.parametrize("yields", ["shrink", "pause"])

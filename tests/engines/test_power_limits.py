@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from agreement.test_combinations import combined
-from engines.test_power_caps import FAULT, HOUR_S, NODE, SAVES, watts
+from engines.test_power_caps import FAULT, HOUR_S, NODE, RESTARTS, SAVES, watts
+from engines.test_power_caps import played as played_with_faults
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import check
@@ -14,8 +15,8 @@ from worlds import check
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
-from computeplan.ledger import IDLE, SAVE, TRAIN
-from computeplan.metrics import by_site
+from computeplan.ledger import BLOCKED, IDLE, LOST, RESTART, SAVE, TRAIN
+from computeplan.metrics import by_site, measure
 from computeplan.results.power_series import power_of
 from computeplan.results.window import counted_to
 from computeplan.scheduling.policies.queueing import most_headroom
@@ -238,6 +239,41 @@ def test_without_power_nodes_are_switched_off_and_jobs_wait(left):
     assert found["energy_floor_kwh"][0] <= found["energy_kwh"][0]
 
 
+def test_after_a_run_idle_nodes_draw_no_more_than_the_limit_leaves():
+    """Power for 8 h of 24, half of what idle nodes draw for 4 h more, at a PUE and a price by hour.
+
+    The oracle goes from hour to hour.
+    """
+    world = world_of([(0, 4, HOUR_S)], saves={"every": "1 h", "stall": "5 s"})
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    half_frac = 0.5 * idle_w / train_w
+    sun = Signal(np.array([0.0, 8.0, 12.0]) * HOUR_S, np.array([1.0, half_frac, 0.0]), 24 * HOUR_S)
+    pue = Signal(np.array([0.0, 6.0]) * HOUR_S, np.array([1.0, 1.1]), 12 * HOUR_S)
+    cost = Signal(np.array([0.0, 10.0]) * HOUR_S, np.array([0.5, 1.5]), 24 * HOUR_S)
+    pool = replace(world.pools[0], money_per_j=0.5 / 3.6e6, demand_money_per_w_month=0.03)
+    signals = {"energy": (pue,), "cost": (cost,)}
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "pause")
+    world = replace(world, pools=(pool,), signals=signals)
+    ledger, _ = played(replace(world, limits=(limit,)))
+    later = by_site(ledger, replace(world, limits=(limit,))).idle_per_day
+    kwh, money, highest_w = 0.0, 0.0, 0.0
+    for hour in range(24):
+        pue_frac = 1.1 if hour % 12 >= 6 else 1.0
+        limit_w = 4 * train_w if hour < 8 else 2 * idle_w if hour < 12 else 0.0
+        drawn_w = min(4 * idle_w * pue_frac, limit_w)
+        kwh += drawn_w / 1e3
+        money += drawn_w / pue_frac / 1e3 * 0.5 * (0.5 if hour < 10 else 1.5)
+        highest_w = max(highest_w, drawn_w / pue_frac)
+    assert later["energy_kwh"][0, 0] == pytest.approx(kwh)
+    assert later["energy_floor_kwh"][0, 0] == pytest.approx(kwh)
+    assert later["electricity_usd"][0, 0] == pytest.approx(money)
+    # the charge is of what is drawn at most, at the mean PUE, and so it is without dark hours
+    without = by_site(ledger, world).idle_per_day
+    assert highest_w == pytest.approx(4 * idle_w)
+    assert later["demand_usd"] == pytest.approx(without["demand_usd"])
+    assert without["energy_kwh"][0, 0] == pytest.approx(4 * idle_w * 24 * 1.05 / 1e3)
+
+
 def test_a_battery_that_is_empty_lets_jobs_stand_still():
     """No sun for an hour: the battery gives all for half of it; then the job holds its nodes."""
     world = world_of([(0, 4, 3 * HOUR_S)])
@@ -249,6 +285,49 @@ def test_a_battery_that_is_empty_lets_jobs_stand_still():
     assert ledger.end_s[0, 0] == pytest.approx(3.5 * HOUR_S, rel=1e-6)
     at = np.searchsorted(series.edges_s, 1.75 * HOUR_S) - 1
     assert series.total_w[at] == pytest.approx(0.0, abs=1e-9)
+    assert ledger.job_s[0, 0, TRAIN] == pytest.approx(3 * HOUR_S)
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(0.5 * HOUR_S)
+    assert measure(ledger, world)["ettr"][0] == pytest.approx(3 / 3.5)
+
+
+def test_time_without_power_brings_no_training_no_save_and_no_idle_draw():
+    """Dark from 0.5 h to 1.5 h: 2 h of training, saved each 1000 s; in the dark nothing happens.
+
+    Training goes on for 2 h in all, in stretches of 1800 s and 5400 s, with 1 and 5 saves of 50 s
+    (the last at the end): the one under way when it gets dark is made anew, a whole interval later.
+    """
+    world = world_of([(0, 4, 2 * HOUR_S)], saves={"every": "1000 s", "stall": "50 s"}, rigid=(0,))
+    train_w, idle_w = watts(world, TRAIN), watts(world, IDLE)
+    sun = Signal(np.array([0.0, 0.5, 1.5]) * HOUR_S, np.array([1.0, 0.0, 1.0]))
+    limit = PowerLimit("s", (0,), 4 * train_w, sun, "slow", Battery(1.0, 1.0, 1.0))
+    world = replace(world, limits=(limit,))
+    ledger, series = played(world)
+    check_limit(ledger, series, limit)
+    assert ledger.job_s[0, 0, TRAIN] == pytest.approx(2 * HOUR_S)
+    assert ledger.job_s[0, 0, BLOCKED] == pytest.approx(HOUR_S)
+    n_saves = 1 + math.ceil((2 * HOUR_S - (0.5 * HOUR_S - 50)) / 1000)
+    assert ledger.job_s[0, 0, SAVE] == pytest.approx(50 * n_saves)
+    assert ledger.end_s[0, 0] == pytest.approx(3 * HOUR_S + 50 * n_saves)
+    found = counted_to(by_site(ledger, world), np.ones(1), ledger.wall_s)
+    lit_s = ledger.end_s[0, 0] - HOUR_S
+    assert found["energy_floor_kwh"][0] == pytest.approx(4 * idle_w * lit_s / 3.6e6)
+
+
+def test_what_is_left_of_a_restart_comes_after_the_dark(monkeypatch):
+    """A fault at 500 s costs all training and a restart of 300 s; dark from 600 to 4200 s.
+
+    200 s of the restart are left then, and the whole hour of training, which saves at its end.
+    """
+    saves = {"every": "1 h", "stall": "5 s"}
+    free = world_of([(0, 4, HOUR_S)], saves=saves, faults=RESTARTS, rigid=(0,))
+    sun = Signal(np.array([0.0, 600.0, 4200.0]), np.array([1.0, 0.0, 1.0]))
+    battery = Battery(1.0, 1.0, 1.0)
+    limit = PowerLimit("s", (0,), 4 * watts(free, TRAIN), sun, "slow", battery)
+    world = replace(free, limits=(limit,))
+    ledger = played_with_faults(world, monkeypatch, [(500.0, 0, 1, False, 300.0, 0.0)])
+    assert ledger.end_s[0, 0] == pytest.approx(4200 + 200 + HOUR_S + 5)
+    seconds = ledger.job_s[0, 0, [TRAIN, LOST, SAVE, RESTART, BLOCKED]]
+    assert seconds.tolist() == pytest.approx([HOUR_S, 500, 5, 300, 3600])
 
 
 @pytest.mark.parametrize("is_hourly", [False, True])
@@ -284,6 +363,20 @@ def test_what_a_battery_loses_is_drawn_and_paid(is_hourly):
     assert stored["cost_usd"][0, 0] == pytest.approx(0.5 * taken_kwh * paid)
     emitted = (1.5 - 0.8) if is_hourly else 0.2
     assert stored["carbon_kg"][0, 0] == pytest.approx(0.4 * taken_kwh * emitted)
+
+
+def test_what_is_left_in_a_battery_is_not_lost():
+    """It takes at half a node for an hour, loses 20 % of it, and is never asked for the rest."""
+    world = world_of([(0, 1, HOUR_S)])
+    train_w = watts(world, TRAIN)
+    limit = PowerLimit("s", (0,), 3 * train_w, FLAT, "slow", Battery(1e12, 0.5 * train_w, 0.8))
+    ledger, series = played(replace(world, limits=(limit,)))
+    found = counted_to(by_site(ledger, replace(world, limits=(limit,))), np.ones(1), ledger.wall_s)
+    taken_kwh = 0.5 * train_w / 1e3
+    assert found["energy_battery_kwh"][0] == pytest.approx(0.2 * taken_kwh)
+    assert found["energy_stored_kwh"][0] == pytest.approx(0.8 * taken_kwh)
+    from_outside_j = float(series.taken_w @ series.seconds)
+    assert found["energy_kwh"][0] * 3.6e6 == pytest.approx(from_outside_j, rel=1e-9)
 
 
 def test_jobs_go_where_the_most_power_is_left():

@@ -95,8 +95,8 @@ def test_parts_that_nobody_sees_are_not_in_the_legend():
     ax = result_of(a=case(lost=0.0)).plot.energy_by_phase()
     assert "Training, lost" not in texts(ax)
     assert "Services" not in texts(ax)
-    assert "Lost in batteries" not in texts(ax)
-    assert len(PARTS) == 8
+    assert "Battery losses" not in texts(ax)
+    assert len(PARTS) == 9
 
 
 def test_energy_by_phase_is_drawn_where_cases_differ(tmp_path):

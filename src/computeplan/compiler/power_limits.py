@@ -3,11 +3,13 @@
 A site draws at least what all its nodes do when they are idle or in repair, and what services hold.
 A limit below that is refused, unless jobs pause or a battery stands there: then nodes are switched
 off meanwhile, and only one that is below it at all times is refused. One that all nodes together
-never reach holds nothing back, and is none: any engine plays it, and it changes no number.
+never reach holds nothing back, and is none, nor is a battery beside it: any engine plays it, and it
+changes no number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -19,7 +21,7 @@ from computeplan.notes import Note, note
 from computeplan.scheduling.services import nodes_on_pools
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
-from computeplan.units import YEAR_S
+from computeplan.units import HOUR_S, YEAR_S
 from computeplan.world.limits import Battery, PowerLimit
 from computeplan.world.signals import Signal, product
 from computeplan.world.world import World
@@ -49,11 +51,13 @@ def limits_of(scenario: Scenario, world: World) -> tuple[tuple[PowerLimit, ...],
             continue
         notes += said
         most_w = float(_draw_w(world, limit.pools, world.full_w))
-        times_s, limit_w, facility = _over_time(world, limit)
-        if limit.battery is not None or (limit_w < most_w * facility).any():
+        times_s, limit_w, facility = _over_time(world, limit, min(world.cut_s, YEAR_S))
+        if (limit_w < most_w * facility).any():
             too_low = [*_too_low(scenario, world, limit, times_s, limit_w, facility)]
             problems += too_low or _never_fits(scenario, world, limit, limit_w / facility)
             found.append(limit)
+        elif limit.battery is not None:  # it would charge, and never give
+            notes.append(note("battery_unused", site=name))
     if problems:
         raise ScenarioError(problems)
     return tuple(found), notes
@@ -87,12 +91,13 @@ def _draw_w(world: World, pools: Sequence[int], node_w: FloatArray) -> float:
     )
 
 
-def _over_time(world: World, limit: PowerLimit) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _over_time(
+    world: World, limit: PowerLimit, until_s: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return when limit or PUE change, the limit and the PUE over its constant. [s, W, 1]"""
     signals: Mapping[str, tuple[Signal, ...]] = world.signals
     flat = (Signal(np.zeros(1), np.ones(1)),) * len(world.pools)
     facility = signals.get("energy", flat)[limit.pools[0]]
-    until_s = min(world.cut_s, YEAR_S)
     both = [signal.steps_s(0.0, until_s) for signal in (limit.over_time, facility)]
     times_s = np.unique(np.concatenate(both))
     return times_s, limit.limit_w * limit.over_time.at(times_s), facility.at(times_s)
@@ -116,7 +121,14 @@ def _too_low(
     lacking = limit_w - least_w * facility
     may_go_dark = limit.may_go_dark and not any(served[p] for p in limit.pools)
     worst = int(lacking.argmax() if may_go_dark else lacking.argmin())  # else one hour is enough
-    if lacking[worst] <= 0:
+    if lacking[worst] <= 0 and may_go_dark:
+        yield scenario.document.problem(
+            ("sites", limit.site, "power_limit"),
+            f"is {_at_all_times(world, limit, float(limit_w.max()))}, and idle nodes alone draw"
+            f" {least_w * facility[worst] / MEGA:.4g} MW: all nodes would be switched off"
+            f" {_more_power(world, limit, least_w)}",
+        )
+    elif lacking[worst] <= 0:
         tries = "; write over_limit: pause, or a battery, so that nodes are switched off meanwhile"
         at = f" {times_s[worst] / 3600:,.0f} h into the run" if len(times_s) > 1 else ""
         kept = " and services" if world.services else ""
@@ -126,6 +138,27 @@ def _too_low(
             f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less"
             f"{'' if limit.may_go_dark or world.services else tries}",
         )
+
+
+def _at_all_times(world: World, limit: PowerLimit, most_w: float) -> str:
+    """Return how high a limit is at most, and for how long."""
+    most = f"at most {most_w / MEGA:.4g} MW" if most_w > 0 else "0 MW"
+    if world.cut_s > YEAR_S or math.isinf(limit.over_time.period_s):
+        return f"{most} at all times"
+    return f"{most} for all of the {world.cut_s / HOUR_S:,.4g} h to which the run is played"
+
+
+def _more_power(world: World, limit: PowerLimit, least_w: float) -> str:
+    """Return what could be tried where a limit is too low for all of a run."""
+    times_s, limit_w, facility = _over_time(world, limit, YEAR_S)
+    enough = np.flatnonzero(limit_w > least_w * facility)
+    if not len(enough):
+        return "all along. Give a higher limit"
+    from_h = times_s[enough[0]] / HOUR_S
+    return (
+        f"all along. There is more from {from_h:,.4g} h into the run: give a longer"
+        " simulate.horizon, or another simulate.start"
+    )
 
 
 def _never_fits(

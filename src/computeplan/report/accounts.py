@@ -35,6 +35,7 @@ from computeplan.report.style import (
     PHASE_COLOURS,
     SERVICE_COLOUR,
     SITE_COLOURS,
+    STORED_COLOUR,
     label,
     new_axes,
 )
@@ -46,7 +47,7 @@ __all__ = ["METHODS", "MOST_CASES", "by_phase", "by_site", "phase_shares"]
 
 METERS = {"": "at_facility", "it_": "at_it", "chip_": "at_chips"}
 """Meters as names of quantities have them, and the codes of their words."""
-PARTS = ("train", "save", "lost", "restart", "blocked", "services", "idle", "battery")
+PARTS = ("train", "save", "lost", "restart", "blocked", "services", "idle", "battery", "stored")
 METHODS = {"carbon_kg": "by_location", "carbon_market_kg": "by_market"}
 """Carbon by both methods, and the codes of their words."""
 TITLES = {"cost": "cost_by_site", "carbon": "carbon_by_site"}
@@ -88,9 +89,10 @@ def by_phase(result: Result, ax: Axes | None, language: Language) -> Axes:
     ]
     others = {
         "services": phrase("of_services", language),
-        "battery": phrase("of_battery", language),
+        "battery": QUANTITIES["energy_battery_kwh"].axis(language, ""),
+        "stored": QUANTITIES["energy_stored_kwh"].axis(language, ""),
     }
-    more = {"services": SERVICE_COLOUR, "battery": BATTERY_COLOUR}
+    more = {"services": SERVICE_COLOUR, "battery": BATTERY_COLOUR, "stored": STORED_COLOUR}
     colours = [(PHASE_COLOURS | more)[part] for part in PARTS]
     names = [others.get(part) or QUANTITIES[f"{part}_chip_h"].axis(language, "") for part in PARTS]
     seen = np.nanmax(parts / np.nanmax(parts.sum(axis=2)), axis=(0, 1)) > LEAST_SEEN

@@ -99,6 +99,8 @@ _HEADLINE = (
     "serving_kwh_per_day",
     "energy_kwh",
     "energy_floor_kwh",
+    "energy_battery_kwh",
+    "energy_stored_kwh",
     "energy_jobs_kwh",
     "energy_services_kwh",
     "kwh_per_gtok",

@@ -29,6 +29,7 @@ __all__ = [
     "PHASE_COLOURS",
     "SERVICE_COLOUR",
     "SITE_COLOURS",
+    "STORED_COLOUR",
     "case_colour",
     "case_labels",
     "case_marker",
@@ -79,7 +80,9 @@ SERVICE_COLOUR = "#009E73"
 """Of chips that services hold, whatever they do."""
 
 BATTERY_COLOUR = "#000000"
-"""Of what batteries take and do not give back."""
+"""Of what is lost in batteries."""
+STORED_COLOUR = "#F0E442"
+"""Of what is still in them when a run ends."""
 
 # As above; the yellow is too light for a bar and left out.
 SITE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

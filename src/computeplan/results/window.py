@@ -41,7 +41,7 @@ MEASURES = (
     *("electricity_usd", "demand_usd", "purchase_usd", "carbon_market_kg", "embodied_kg"),
     *("energy_floor_kwh", "energy_it_floor_kwh", "energy_chip_floor_kwh"),
     *("water_site_l", "water_grid_l", "chip_h", "idle_chip_h", "repair_chip_h"),
-    *("sent_usd", "building_usd"),
+    *("sent_usd", "building_usd", "stored_kwh"),
 )
 """What is counted by pool; money in the currency of the result, whatever the name says."""
 _BLOCKS = ("jobs", "idle", "idle_per_day", "services", "services_per_day", "batteries")
@@ -77,7 +77,8 @@ class BySite:
     chips: tuple[str, ...] = ()
     """Name and kind of chip of each pool; empty where an earlier version did not say."""
     batteries: Mapping[str, FloatArray] | None = None
-    """What batteries take less what they give, to the end of the run; None if there are none."""
+    """What batteries take less what they give, to the end of the run, and what of that is still in
+    them; None if there are none."""
     kept: Mapping[str, FloatArray] | None = None
     """Work that jobs kept on each pool, by name of `KEPT`; None where an earlier version did not
     say."""
@@ -165,14 +166,16 @@ def counted_to(
         for name in MEASURES
     }
     values = {
-        **{name: value for name, value in total.items() if name != "chip_h"},
+        **{name: value for name, value in total.items() if name not in ("chip_h", "stored_kwh")},
         **{f"energy_{of}idle_kwh": idle[f"energy_{of}kwh"] for of in ("", "it_", "chip_")},
         "cost_idle_usd": idle["cost_usd"],
         "carbon_idle_kg": idle["carbon_kg"],
         "window_days": window_s / DAY_S,
     }
     if stored:
-        values["energy_battery_kwh"] = stored["energy_kwh"]
+        left_kwh = np.nan_to_num(stored["stored_kwh"])  # earlier versions did not tell it apart
+        values["energy_battery_kwh"] = stored["energy_kwh"] - left_kwh
+        values["energy_stored_kwh"] = stored["stored_kwh"]
     holders = of_holders(by_site.jobs, by_site.services, kept_gtok, by_site.currency)
     if services:
         for of in ("", "it_", "chip_"):

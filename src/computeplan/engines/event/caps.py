@@ -19,7 +19,7 @@ from computeplan.ledger import IDLE, TRAIN
 from computeplan.physics.power.caps import speed_at_draw
 from computeplan.world.world import World
 
-__all__ = ["PowerCaps"]
+__all__ = ["STANDS_STILL", "PowerCaps"]
 
 STANDS_STILL = 1e-9
 """Share of its speed of a job without power: it holds its nodes, and goes on from where it is."""

@@ -3,7 +3,8 @@
 Long because a job is one class: what it does in each state stands side by side.
 
 A job trains and saves in turn (`stretch`), falls back to what it has saved (`checkpoints`), holds
-nodes (`allocation`), and books what it did (`books`). What a job is like changes numbers in these
+nodes (`allocation`), and books what it did (`books`). Without power it waits, and goes on from
+where it was; a save under way is made anew. What a job is like changes numbers in these
 parts, never its class. Every clean interruption is one path: save, then stand still, change size,
 or let nodes go. Positions are work: seconds of training at full size and speed.
 
@@ -21,6 +22,7 @@ from computeplan import ledger
 from computeplan.engines.event.allocation import Allocation, Part
 from computeplan.engines.event.books import Books
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
+from computeplan.engines.event.caps import STANDS_STILL
 from computeplan.engines.event.checkpoints import Checkpoints, Save
 from computeplan.engines.event.storage import Storage
 from computeplan.engines.event.stretch import SLACK, Schedule, Stretch
@@ -72,6 +74,7 @@ class Job:
         self.lease: Entry | None = None
         self.n_from_start, self.asked_s = 0, 0.0
         self.pace = self.capped_frac = self.mixing_frac = 1.0
+        self.is_still = False  # without power: it waits as it is
         self.ending: Entry | None = None
         self.awaited: Entry | None = None
         self.storage: Storage | None = None
@@ -157,10 +160,20 @@ class Job:
                     return
                 self.checkpoints.note(self.stretch, self.saving_until_s, self.asked_s)
                 self._saved(self.saving_until_s)
+            if self.is_still:
+                self._stand_still(now_s)
+                return
             self._book(RESTART, min(now_s, self.ready_s))
             if now_s >= self.ready_s:
                 self._resume(self.ready_s)
                 self._train(now_s)
+
+    def _stand_still(self, now_s: float) -> None:
+        """Book that it waits for power: what is left of a restart comes after it."""
+        lasts_s = max(now_s - self.since_s, 0.0)
+        self._book(ledger.BLOCKED, now_s)
+        self.begin_s += lasts_s
+        self.ready_s += lasts_s
 
     def _advance_between_events(self, now_s: float) -> None:
         if self.state in (DOWN, READING):
@@ -361,6 +374,10 @@ class Job:
             return False
         cancel(self.ending)
         self.ending = None
+        if self.is_still and self.state == DOWN:  # its state outlives this
+            here = Save(self.position_s, self.allocation.books.line_s, now_s, now_s)
+            if here.position_s > self.checkpoints.newest.position_s:
+                self.checkpoints.add(here)
         stands_from_s = max(now_s, self.saving_until_s)
         if trains:
             _, stalled_s = self.stretch.trained(now_s)
@@ -413,6 +430,11 @@ class Job:
             self._meet(now_s)
             part.capped_frac, part.books.drawn = capped_frac, drawn
             self.capped_frac = min(one.capped_frac for one in self.allocation.parts)
+            self.is_still = self.storage is None and self.capped_frac <= STANDS_STILL
+            if self.is_still and self.state == TRAINING:
+                self.checkpoints.note(self.stretch, now_s)
+                self.state, self.restart_s, self.load_s = DOWN, 0.0, 0.0
+                self.begin_s = self.ready_s = now_s
             self._change_speed(now_s)
 
     @property

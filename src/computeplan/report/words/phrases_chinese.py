@@ -154,7 +154,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "run_0": "：第 0 次模拟",
     "first_rows": "，仅前 {n} 行（共 {n_all} 行）",
     "of_services": "服务",
-    "of_battery": "电池损耗",
     "in_the_queue": "排队",
     "held_over_time": "作业占用芯片的比例随时间的变化",
     "run_0_of_each": "各方案的第 0 次模拟",

@@ -155,7 +155,6 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "run_0": ": run 0",
     "first_rows": ", the first rows ({n} / {n_all})",
     "of_services": "Services",
-    "of_battery": "Lost in batteries",
     "in_the_queue": "In the queue",
     "held_over_time": "Chips held by jobs over time",
     "run_0_of_each": "run 0 of each case",

@@ -162,6 +162,7 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     "no_reported_price": "芯片池 {pool}：没有 {chip} 的报道价格，不计购置费用",
     "demand_of_peak": "站点 {site}：需量电费按每个自然月的最高功率计（作业占用的芯片全部训练，"
     "PUE 取当时值），不足一月的按运行所占比例折算",
+    "battery_unused": "站点 {site}：全部节点的功率始终低于功率上限，电池不参与运行",
     "no_residual": "站点 {site}：购买绿电，但其余电量的碳强度未知，不计市场法碳排放",
     "start_assumed": "未给出 {key}，站点的变化与计费月份从 1 月 1 日零时起算",
 }

@@ -199,6 +199,8 @@ PLACES: dict[str, str | Callable[[Values], str]] = {
     " counted",
     "demand_of_peak": "site {site}: the demand charge is that of the highest draw of each calendar"
     " month, if what jobs hold trains, for the part of the month that the run covers",
+    "battery_unused": "site {site}: the battery is left out, as all nodes together never draw what"
+    " the power limit allows",
     "no_residual": "site {site}: green power is bought, and without the carbon of the rest no"
     " market-based carbon is counted",
     "start_assumed": "what varies at sites, or is charged by the month, begins on the first of"

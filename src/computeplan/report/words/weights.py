@@ -83,6 +83,7 @@ _WEIGHTS = {
     "demand_of_peak": 38,
     "no_reported_price": 62,
     "no_residual": 62,
+    "battery_unused": 62,
     "start_assumed": 46,
     "batches_rounded": 40,
     "holds_whole_nodes": 40,
