@@ -84,7 +84,8 @@ def needs(*what: str) -> Callable[[P], P]:
     Parameters
     ----------
     *what : str
-        `home` (of every job), `watts` (of every pool), `carbon`, `water` (of every site), `prices`.
+        `home` (of every job), `watts` (of every pool), `carbon`, `water` (of every site), `prices`,
+        `prices above 0`.
     """
 
     def declare(policy: P) -> P:

@@ -216,6 +216,8 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), MonthPeaks(world)
+        if self.moves is not None:
+            self.view.move_usd = self._move_money
         self.limits = SiteLimits(world, self.caps, *parts, self._note)
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
@@ -330,6 +332,11 @@ class _Run:
         done_frac = 1.0 - self.view.left_frac[index] if has_begun else 0.0
         moves_s = self.moves.take_s(index, pools, has_begun=has_begun) if self.moves else 0.0
         return has_begun, done_frac, moves_s
+
+    def _move_money(self, index: int, pool: int) -> float:
+        """Return what it costs to bring what a job that waits needs to a pool. [currency]"""
+        assert self.moves is not None
+        return self.moves.money(index, pool, has_begun=index in self.view.left_frac)
 
     def _begin(self, job: Job, lease_s: float, now_s: float) -> None:
         """Await the end of a job that begins, or of its lease."""
