@@ -179,8 +179,22 @@ def two_priced(*prices):
             "price": price,
             "pools": {f"{name}0": {"chip": "nvidia/h100-sxm", "chips": 8}},
         }
-        for name, price in zip("ab", prices, strict=True)
+        for name, price in zip("ab", prices, strict=False)
     }
     job = {"train_for": "10 h", "chips": 8, "checkpoint": {"every": "never"}}
     every = {"computeplan": 1, "name": "s", "simulate": {"runs": 1}}
     return {**every, "sites": sites, "jobs": {"j": job}}
+
+
+def test_hours_of_which_none_is_good_are_an_error_that_says_the_lowest():
+    """Half the day at 0.5 and half at 1.5 times the mean: at most 0.4 is never."""
+    data = two_priced("0.1 USD/kWh")
+    parts = [{"hours": [[0, 12]], "factor": 0.5}, {"hours": [[12, 24]], "factor": 1.5}]
+    data["sites"]["a"]["varies"] = {"price": parts}
+    data["policy"] = {"name": "green-hours", "by": "cost", "most": 0.4}
+    data["simulate"]["start"] = "2026-05-01"
+    said = r"no hour of pool a0 is good: its lowest cost is 0.5 times its mean, and most is 0.4"
+    with pytest.raises(ScenarioError, match=said):
+        compile_world(cp.load(data))
+    data["policy"]["most"] = 0.5
+    compile_world(cp.load(data))

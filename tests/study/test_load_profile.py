@@ -156,3 +156,11 @@ def test_a_step_that_is_none_is_refused_before_any_work(tmp_path):
         done = CliRunner().invoke(cli, ["run", str(tmp_path / "s.yaml"), "--load-profile", step])
         assert done.exit_code == 2, (step, done.output)
         assert "--load-profile" in done.output
+
+
+def test_with_json_and_no_folder_it_has_nowhere_to_go(tmp_path):
+    (tmp_path / "s.yaml").write_text(cp.load(SCENARIO).to_yaml(), "utf-8")
+    args = ["run", str(tmp_path / "s.yaml"), "--json", "--load-profile", "1 h"]
+    done = CliRunner().invoke(cli, args)
+    assert done.exit_code == 2
+    assert "--out" in done.output

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import can, load_policy, needs_of, policy_names
+from computeplan.scheduling.registry import Choosy, can, load_policy, needs_of, policy_names
 from computeplan.specs.scenario import Scenario
 from computeplan.units import DAY_S, HOUR_S, YEAR_S
 from computeplan.world.jobs import Job
@@ -91,7 +91,9 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
             if not usd > 0
         )
         divides = f"{world.policy} divides by the price of a pool, which must be above 0: {which}"
-        yield document.problem(("policy",), f"{divides}; least-cost takes any price")
+        yield document.problem(("policy",), divides)
+    if isinstance(world.decide, Choosy) and (why := world.decide.lacks(pools)):
+        yield document.problem(("policy",), f"{world.policy}: {why}")
     if "home" in needs_of(world.policy) and len(world.pools) > 1:
         for job in world.jobs.kinds:
             if job.home < 0:

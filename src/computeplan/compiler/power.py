@@ -193,6 +193,9 @@ def powered(pool: Pool, spec: PoolSpec, chip: Chip, jobs: Jobs, index: int) -> t
     if given.compute is not None and given.comm is None:  # all of training
         own["comm_w"] = given.compute
     states = replace(base, **own)
+    if given.compute is not None and states.compute_w < states.idle_w:
+        idle = f"{states.idle_w:g} W, what {chip.name} draws idle"
+        raise ValueError(f"must be at least {idle}; or write idle: 10 W beside it")
     chip_w = phase_watts(states, exposed_frac)
     chip_w[-1] = given.repair or 0.0
     on = np.ones(len(PHASES))
@@ -297,9 +300,7 @@ def _notes_of(pool: Pool, given: PowerWatts, chip: Chip) -> list[Note]:
     notes, tdp = list[Note](), chip.power.tdp
     if given.meter != "chip":
         missing = [key for key in ("load", "wait", "idle") if getattr(given, key) is None]
-        if given.compute is None:
-            notes.append(note("no_watts_of_compute", pool=pool.name, meter=given.meter))
-        elif missing:
+        if missing:
             notes.append(note("watts_as_of_compute", pool=pool.name, states=tuple(missing)))
         return notes
     if chip.tdp_w is None:

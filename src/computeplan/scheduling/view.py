@@ -110,6 +110,10 @@ class Course(Protocol):
     def mean_frac(self) -> float:
         """Its mean."""
 
+    @property
+    def lowest_frac(self) -> float:
+        """Its lowest value."""
+
     def at(self, time_s: float) -> FloatArray:
         """Return it at a time."""
 

@@ -201,7 +201,7 @@ class _Run:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
         self.view = View(world.job_table, world.pool_table, world.tenants)
-        self.view.done_frac = self._done_frac
+        self.view.done_frac, self.view.move_usd = self._done_frac, self._move_money
         self.books, self.quotas = JobBooks(world, factor), Quotas(self.view)
         jobs = GivingWay(self.view, self._stop, self._resize, self._call_policy)
         parts = (jobs, self.calendar)
@@ -216,8 +216,6 @@ class _Run:
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
         self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), MonthPeaks(world)
-        if self.moves is not None:
-            self.view.move_usd = self._move_money
         self.limits = SiteLimits(world, self.caps, *parts, self._note)
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
@@ -335,7 +333,8 @@ class _Run:
 
     def _move_money(self, index: int, pool: int) -> float:
         """Return what it costs to bring what a job that waits needs to a pool. [currency]"""
-        assert self.moves is not None
+        if self.moves is None:
+            return 0.0
         return self.moves.money(index, pool, has_begun=index in self.view.left_frac)
 
     def _begin(self, job: Job, lease_s: float, now_s: float) -> None:
