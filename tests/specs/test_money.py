@@ -210,3 +210,11 @@ def test_money_of_a_site_has_a_bound(site, message):
     }
     with pytest.raises(ScenarioError, match=message):
         cp.load(data)
+
+
+def test_a_building_is_in_the_name_of_what_is_paid():
+    site = {"sites.here.building": "30000 CNY/kW", "sites.here.building_life": "20 years"}
+    result = played(price="0.5 CNY/kWh", currency="CNY", cases={"bare": {}, "built": site})
+    found = {q.name: q for q in headline(result)}
+    assert found["cost_cny"].axis() == "Cost of electricity and buildings [CNY]"
+    assert found["cost_cny"].axis("zh") == "电费与建筑费用 [CNY]"
