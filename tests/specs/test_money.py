@@ -218,3 +218,15 @@ def test_a_building_is_in_the_name_of_what_is_paid():
     found = {q.name: q for q in headline(result)}
     assert found["cost_cny"].axis() == "Cost of electricity and buildings [CNY]"
     assert found["cost_cny"].axis("zh") == "电费与建筑费用 [CNY]"
+
+
+def test_the_building_is_sized_for_the_highest_state_and_not_for_the_mix_of_training():
+    """900 W while it computes, 300 W while it waits; with 100 W of node and 50 W of network."""
+    watts = {"compute": "900 W", "comm": "300 W", "node_overhead": "800 W", "network": "400 W"}
+    data = copy.deepcopy(SMALL)
+    here = data["sites"]["here"]
+    here |= {"price": "0.5 USD/kWh", "building": "10 USD/W", "building_life": "10 years"}
+    here["pools"]["p"]["power"] = watts
+    result = cp.run(cp.load(data))
+    by_hand = 16 * 10 / 24 / 3652.5 * 10 * (900 + 100 + 50)  # chips, days of life, USD/W, W
+    assert result.cases["small"].values["building_usd"][0] == pytest.approx(by_hand, rel=1e-9)
