@@ -789,7 +789,8 @@ def _rates(world: World, power: Mapping[str, FloatArray]) -> dict[str, FloatArra
     column, n_phases = np.arange(n_columns), len(PHASES)
     is_time = (column < n_phases) | ((column - n_phases) % 2 == 0)  # the others only draw more
     ones = np.tile(is_time * 1.0, (n_pools, 1))
-    most_it_w = ones * power["energy_it_kwh"][:, :n_phases].max(axis=1, keepdims=True) * KWH_J
+    phases_w = power["energy_it_kwh"][:, :n_phases].max(axis=1, keepdims=True) * KWH_J
+    most_it_w = ones * np.fmax(phases_w, np.array([[p.most_it_w] for p in world.pools]))
     floors = {
         f"energy_{of}floor_kwh": np.where(is_time, _up_to_idle(power[f"energy_{of}kwh"]), 0.0)
         for of in ENERGIES

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 __all__ = [
     "FAULT_RATE",
     "INPUTS",
     "JOB_QUANTITIES",
+    "PAID_FOR",
     "PHASES",
     "QUANTITIES",
     "SERVICE_STATES",
@@ -106,19 +108,34 @@ class Quantity:
             return f"{value:,.0f}"
         return significant(value, self.digits)
 
-    def with_chips(self) -> Quantity:
-        """Return the quantity under the labels that it has where chips are rented or bought.
+    def of_lines(self, lines: Collection[str]) -> Quantity:
+        """Return the quantity under the labels that it has where money is more than electricity.
+
+        Parameters
+        ----------
+        lines : collection of str
+            What is paid for beside electricity, of `PAID_FOR`.
 
         Examples
         --------
-        >>> QUANTITIES["cost_usd"].label, QUANTITIES["cost_usd"].with_chips().label
-        ('Electricity bill', 'Cost of electricity and chips')
+        >>> cost = QUANTITIES["cost_usd"]
+        >>> cost.of_lines([]).label, cost.of_lines(["chips", "data"]).label
+        ('Electricity bill', 'Cost of electricity, chips, data')
+        >>> cost.of_lines(["chips"]).label_zh
+        '电费与芯片费用'
         """
-        english, chinese = _WITH_CHIPS
-        if english[0] not in self.label:
+        paid = [words for what, words in PAID_FOR.items() if what in lines]
+        if not paid or "Electricity bill" not in self.label:
             return self
-        label, label_zh = self.label.replace(*english), self.label_zh.replace(*chinese)
-        return replace(self, label=label, label_zh=label_zh)
+        english, chinese = zip(*paid, strict=True)
+        parts = ["electricity", *english]
+        both = " and ".join(parts) if len(parts) == 2 else ", ".join(parts)
+        label = self.label.replace("Electricity bill", f"Cost of {both}")
+        return replace(
+            self,
+            label=label,
+            label_zh=self.label_zh.replace("电费", f"电费与{'、'.join(chinese)}费用"),
+        )
 
     def axis(self, language: str = "en", unit: str | None = None) -> str:
         """Return the label with its unit; `unit` replaces it where a plot shows a multiple.
@@ -137,8 +154,12 @@ def _table(*lines: Quantity) -> dict[str, Quantity]:
     return {line.name: line for line in lines}
 
 
-_WITH_CHIPS = (("Electricity bill", "Cost of electricity and chips"), ("电费", "电费与芯片费用"))
-"""What money is called without and with a rent or purchase of chips, in both languages."""
+PAID_FOR = {
+    "chips": ("chips", "芯片"),
+    "building": ("buildings", "建筑"),
+    "data": ("data", "数据传输"),
+}
+"""What money may be paid for beside electricity, in both languages."""
 
 
 def in_currency(name: str, currency: str) -> str:
@@ -380,8 +401,8 @@ QUANTITIES = _table(
     *_money(Quantity(
         "cost_usd", "USD", "Electricity bill", "电费",
         "Electricity, the charge for the highest demand, rent and purchase of chips, buildings and "
-        "data between sites, as far as each is given, to the end of the window; with chips it is "
-        "called the cost of both.", 4,
+        "data between sites, as far as each is given, to the end of the window; where it is more "
+        "than electricity, its name says of what.", 4,
     )),
     *_money(Quantity(
         "cost_jobs_usd", "USD", "Electricity bill of jobs", "作业电费",

@@ -160,7 +160,7 @@ def test_who_pauses_must_say_how_it_saves(yields):
 
 
 def test_watts_must_be_known():
-    said = problem_of({"power": {"meter": "node"}}, power_limit="1 MW")
+    said = problem_of({"chip": "google/tpu-v5p"}, power_limit="1 MW")
     assert "needs the watts of pool p: give power" in said
 
 

@@ -4,6 +4,7 @@ import pytest
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
+from computeplan.engines import event
 from computeplan.errors import ScenarioError
 from computeplan.scheduling.registry import load_policy
 
@@ -156,3 +157,45 @@ def test_jobs_go_to_the_place_that_a_policy_weighs_least(policy, ningxia, yunnan
 def test_a_policy_says_what_it_must_know(policy, said):
     with pytest.raises(ScenarioError, match=said):
         compile_world(scenario_of(policy=policy))
+
+
+@pytest.mark.parametrize("price", ["0 USD/kWh", "-0.02 USD/kWh"])
+def test_least_cost_takes_a_price_that_is_not_above_zero(price):
+    """A price of 0 at the second of two sites: the job goes there; the first costs more."""
+    data = {**two_priced("0.1 USD/kWh", price), "policy": "least-cost"}
+    ledger = event.play(compile_world(cp.load(data)), 0, 0, 1)
+    assert (ledger.chip_s[0, 0].sum(axis=1) > 0).tolist() == [False, True]
+
+
+def test_who_divides_by_a_price_says_why_it_must_be_above_zero():
+    data = {**two_priced("0.1 USD/kWh", "0 USD/kWh"), "policy": "max-throughput-per-cost"}
+    with pytest.raises(ScenarioError, match=r"must be above 0: b0 0 USD per node and hour"):
+        compile_world(cp.load(data))
+
+
+def two_priced(*prices):
+    sites = {
+        name: {
+            "pue": 1.2,
+            "price": price,
+            "pools": {f"{name}0": {"chip": "nvidia/h100-sxm", "chips": 8}},
+        }
+        for name, price in zip("ab", prices, strict=False)
+    }
+    job = {"train_for": "10 h", "chips": 8, "checkpoint": {"every": "never"}}
+    every = {"computeplan": 1, "name": "s", "simulate": {"runs": 1}}
+    return {**every, "sites": sites, "jobs": {"j": job}}
+
+
+def test_hours_of_which_none_is_good_are_an_error_that_says_the_lowest():
+    """Half the day at 0.5 and half at 1.5 times the mean: at most 0.4 is never."""
+    data = two_priced("0.1 USD/kWh")
+    parts = [{"hours": [[0, 12]], "factor": 0.5}, {"hours": [[12, 24]], "factor": 1.5}]
+    data["sites"]["a"]["varies"] = {"price": parts}
+    data["policy"] = {"name": "green-hours", "by": "cost", "most": 0.4}
+    data["simulate"]["start"] = "2026-05-01"
+    said = r"no hour of pool a0 is good: its lowest cost is 0.5 times its mean, and most is 0.4"
+    with pytest.raises(ScenarioError, match=said):
+        compile_world(cp.load(data))
+    data["policy"]["most"] = 0.5
+    compile_world(cp.load(data))

@@ -155,7 +155,6 @@ NOTES = {
     ],
     "carbon_is_high": [{"site": "s1", "kg_per_j": 4 / 3.6e6, "usual_kg_per_j": 2 / 3.6e6}],
     "batches_rounded": [{"jobs": (("j1", 512, 8192),)}],
-    "no_watts_of_compute": [ONE_CHIP_KIND],
     "watts_by_state": [
         {
             "chip": "acme/x1",

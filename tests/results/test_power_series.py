@@ -111,7 +111,7 @@ def test_by_hand():
 def test_nothing_is_told_without_a_timeline_or_watts():
     world = world_of()
     assert power_of(event.play(world, 0, 0, 1), world) == {}
-    world = world_of(**{"sites.s.pools.p.power": {"meter": "node"}})
+    world = world_of(**{"sites.s.pools.p.chip": "google/tpu-v5p"})
     assert power_of(event.play(world, 0, 0, 1, timeline=True), world) == {}
 
 

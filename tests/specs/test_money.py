@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import computeplan as cp
+from computeplan.errors import ScenarioError
 from computeplan.report.answer import answer
 from computeplan.report.numbers import headline
 from computeplan.report.words import sentences
@@ -130,6 +131,13 @@ def test_a_price_in_the_other_currency_needs_a_rate(changes, where, currency):
         ),
         ({"price": 0.08}, "needs a unit: write it like '0.08 USD/kWh' or '0.62 CNY/kWh' or"),
         ({"rent": "-1 USD/chip/h"}, "rent: must be >= 0, got '-1 USD/chip/h'"),
+        (
+            {"price": "1e308 USD/kWh"},
+            "must be at most 1000 USD/kWh, got '1e308 USD/kWh': is the unit right?",
+        ),
+        ({"price": "-1e5 CNY/kWh"}, "must be at least -1000 CNY/kWh, got '-1e5 CNY/kWh'"),
+        ({"rent": "1e9 CNY/chip/h"}, "must be at most 1000000 CNY/chip/h"),
+        ({"exchange": {**RATE, "rate": "1e300 USD/CNY"}}, "must be from 1e-6 to 1e6"),
         ({"rent": "2 USD/h"}, "not a price in USD per chip and time or a price in CNY per chip an"),
     ],
 )
@@ -179,3 +187,46 @@ def test_the_answer_calls_electricity_a_bill_and_rent_a_cost():
     assert "电费最低" in first_line({}, "zh")
     assert first_line({"rent": "2 USD/chip/h"}, "en").startswith("Cheapest of 2 cases: b")
     assert "费用最低" in first_line({"rent": "2 USD/chip/h"}, "zh")
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ({"demand_charge": "1e305 USD/kW"}, "must be at most 100000 USD/kW"),
+        ({"building": "1e12 CNY/kW", "building_life": "20 years"}, "must be at most 10000000 CNY/"),
+        ({"building": "10 USD/W", "building_life": "1e-300 years"}, "must be at least 1 d, got"),
+        ({"building": "10 USD/W", "building_life": "1e5 years"}, "must be at most 1000 years"),
+        ({"uplink": {"rate": "1 Gbit/s", "price": "1e9 USD/GB"}}, "at most 10000 USD/GB"),
+    ],
+)
+def test_money_of_a_site_has_a_bound(site, message):
+    data = {
+        "computeplan": 1,
+        "name": "s",
+        "sites": {
+            "s": {"pue": 1.2, "pools": {"p": {"chip": "nvidia/h100-sxm", "chips": 8}}, **site}
+        },
+        "jobs": {"j": {"train_for": "1 h", "chips": 8}},
+    }
+    with pytest.raises(ScenarioError, match=message):
+        cp.load(data)
+
+
+def test_a_building_is_in_the_name_of_what_is_paid():
+    site = {"sites.here.building": "30000 CNY/kW", "sites.here.building_life": "20 years"}
+    result = played(price="0.5 CNY/kWh", currency="CNY", cases={"bare": {}, "built": site})
+    found = {q.name: q for q in headline(result)}
+    assert found["cost_cny"].axis() == "Cost of electricity and buildings [CNY]"
+    assert found["cost_cny"].axis("zh") == "电费与建筑费用 [CNY]"
+
+
+def test_the_building_is_sized_for_the_highest_state_and_not_for_the_mix_of_training():
+    """900 W while it computes, 300 W while it waits; with 100 W of node and 50 W of network."""
+    watts = {"compute": "900 W", "comm": "300 W", "node_overhead": "800 W", "network": "400 W"}
+    data = copy.deepcopy(SMALL)
+    here = data["sites"]["here"]
+    here |= {"price": "0.5 USD/kWh", "building": "10 USD/W", "building_life": "10 years"}
+    here["pools"]["p"]["power"] = watts
+    result = cp.run(cp.load(data))
+    by_hand = 16 * 10 / 24 / 3652.5 * 10 * (900 + 100 + 50)  # chips, days of life, USD/W, W
+    assert result.cases["small"].values["building_usd"][0] == pytest.approx(by_hand, rel=1e-9)

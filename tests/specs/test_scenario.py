@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+import computeplan as cp
+from computeplan.compiler.compile import compile_world
 from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.report.words import sentence
 from computeplan.specs.documents.document import parse_document
@@ -245,7 +247,7 @@ sites:
   west:
     pue: 1.2
     pools:
-      a: {chip: nvidia/h100-sxm, chips: 16, power: {meter: node, node_overhead: 1 kW}}
+      a: {chip: nvidia/h100-sxm, chips: 16, power: {meter: node, node_overhead: 1 kW, compute: 9 W}}
 faults:
   gpu: {rate: 1 / 1000 node-days, takes: nothing, restart: 5 min, pools: [a, bb]}
 planned:
@@ -1433,3 +1435,24 @@ def test_a_name_in_curly_quotes_is_not_a_name(tmp_path):
     assert found.endswith("got '“small”'; full-width characters: write \"small\"")
     (found,) = refused(tmp_path, replaced("nvidia/h100-sxm", "“h100-sxm”"))
     assert "Did you mean 'nvidia/h100-sxm'?" in found
+
+
+@pytest.mark.parametrize(
+    ("watts", "message"),
+    [
+        ({"meter": "node"}, "meter: node needs what a chip draws there: write compute: 900 W"),
+        ({"meter": "node", "idle": "9 W"}, "meter: node needs what a chip draws there"),
+        ({"compute": "10 W"}, "power.compute: must be at least 7[0-9.]* W, what nvidia/h100-sxm"),
+        ({"compute": "10 W", "idle": "20 W"}, "compute is below idle: 10 W and 20 W"),
+    ],
+)
+def test_watts_that_cannot_be_are_refused(watts, message):
+    pool = {"chip": "nvidia/h100-sxm", "chips": 8, "power": watts}
+    data = {
+        "computeplan": 1,
+        "name": "s",
+        "sites": {"s": {"pue": 1.2, "pools": {"p": pool}}},
+        "jobs": {"j": {"train_for": "1 h", "chips": 8}},
+    }
+    with pytest.raises(ScenarioError, match=message):
+        compile_world(cp.load(data))

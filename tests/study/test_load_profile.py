@@ -9,6 +9,9 @@ from click.testing import CliRunner
 import computeplan as cp
 from computeplan.cli.main import cli
 from computeplan.errors import ComputePlanError
+from computeplan.ledger import PHASES
+from computeplan.report import power_over_time
+from computeplan.results.power_series import PowerSeries
 from computeplan.study.load_profile import save_load_profile
 from computeplan.study.store import load_result, save_result
 
@@ -156,3 +159,23 @@ def test_a_step_that_is_none_is_refused_before_any_work(tmp_path):
         done = CliRunner().invoke(cli, ["run", str(tmp_path / "s.yaml"), "--load-profile", step])
         assert done.exit_code == 2, (step, done.output)
         assert "--load-profile" in done.output
+
+
+def test_with_json_and_no_folder_it_has_nowhere_to_go(tmp_path):
+    (tmp_path / "s.yaml").write_text(cp.load(SCENARIO).to_yaml(), "utf-8")
+    args = ["run", str(tmp_path / "s.yaml"), "--json", "--load-profile", "1 h"]
+    done = CliRunner().invoke(cli, args)
+    assert done.exit_code == 2
+    assert "--out" in done.output
+
+
+def test_a_save_too_short_to_be_seen_is_drawn_as_a_mean():
+    """A second of 0 W in a day of 100 kW: the part of 216 s that holds it draws 99.5 kW."""
+    edges_s = np.array([0.0, 43_210.0, 43_211.0, 86_400.0])
+    watts = np.zeros((3, len(PHASES)))
+    watts[[0, 2], 0] = 100e3
+    seen_s, seen_w, _ = power_over_time._seen(PowerSeries(edges_s, watts))
+    assert len(seen_w) == power_over_time.MOST_STEPS
+    assert seen_w[:, 0].min() == pytest.approx(100e3 * (1 - 1 / 216))
+    energy_j = (seen_w.sum(axis=1) * np.diff(seen_s)).sum()
+    assert energy_j == pytest.approx(100e3 * 86_399)

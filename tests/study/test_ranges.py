@@ -203,3 +203,17 @@ def test_what_is_of_a_chip_counts_for_its_pools_alone():
     cost = next(one for one in facts if one[0] == "cost")
     found = {place: high - low for what, place, low, high in cost[4] if what == "purchase"}
     assert found == pytest.approx({"nvidia/h100-sxm": 16 * 2, "nvidia/h800": 16 * 40})
+
+
+def test_two_purchases_of_one_chip_are_told_apart():
+    """Two sites buy one chip at other prices: their bars name the pools."""
+    data = bought(purchase={"price": {"low": "1 CNY", "high": "3 CNY"}, "life": "1 d"})
+    here = data["sites"]["here"]
+    dear = {"price": {"low": "10 CNY", "high": "50 CNY"}, "life": "1 d"}
+    pools = {"b": {**here["pools"]["a"], "purchase": dear}}
+    data["sites"]["there"] = {**here, "place": "gansu", "pools": pools}
+    result, _ = notes_of(data)
+    facts = dict(result.cases["xinjiang"].facts["site_ranges"].items)["accounts"]
+    cost = next(one for one in facts if one[0] == "cost")
+    found = [place for what, place, *_ in cost[4] if what == "purchase"]
+    assert sorted(found) == ["nvidia/h100-sxm (a)", "nvidia/h100-sxm (b)"]

@@ -245,3 +245,11 @@ def test_no_expectation_makes_a_row_raise(place, data):
     key = data.draw(st.sampled_from(sorted(case.expect)))
     changed = replace(case, expect={**case.expect, key: data.draw(HOSTILE)})
     energy_json(predict_energy([changed], GATES))
+
+
+def test_rows_of_which_nothing_can_be_computed_say_so_and_end_with_1(call, tmp_path):
+    for cases in ([], [{"id": "x", "meter": "node", "inputs": {}, "expect": {"mwh": 3.0}}]):
+        said = call(
+            "validate", "energy", "--cases", str(written(tmp_path, {"cases": cases})), expect=1
+        )
+        assert "Nothing of these rows can be computed" in said

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,9 +105,9 @@ def run(
     """
     from computeplan.report.words import phrase
 
-    more = [f"simulate.{k}={v}" for k, v in (("runs", runs), ("seed", seed)) if v is not None]
-    asked = load_with(scenario, (*settings, *more))
-    loaded = asked.without("simulate.horizon") if until_done else asked
+    if every_s is not None and as_json and out is None:
+        raise click.UsageError("--load-profile writes a file: with --json it needs --out FOLDER")
+    loaded = _loaded(scenario, settings, {"runs": runs, "seed": seed}, until_done=until_done)
     tables = (with_jobs, with_tenants, with_power, with_chips)
     shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
@@ -133,6 +133,15 @@ def run(
         raise errors[0]
     if result.incomplete:
         click.get_current_context().exit(PARTIAL)
+
+
+def _loaded(
+    scenario: str, settings: tuple[str, ...], how: Mapping[str, int | None], *, until_done: bool
+) -> Scenario:
+    """Return the scenario with what the command says of it."""
+    more = [f"simulate.{key}={value}" for key, value in how.items() if value is not None]
+    asked = load_with(scenario, (*settings, *more))
+    return asked.without("simulate.horizon") if until_done else asked
 
 
 def _played(

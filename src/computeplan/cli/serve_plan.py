@@ -305,11 +305,11 @@ def _chip(text: str) -> tuple[str, int | None]:
 
 def _rent(text: str) -> tuple[str, Money]:
     from computeplan.specs.catalogue.lookup import find_chip
-    from computeplan.specs.money import money_reader
+    from computeplan.specs.money import MOST_RENT, money_reader
 
     name, _, price = text.rpartition("=")
     try:
-        rent = money_reader("/(chip*s)", "2.5 USD/chip/h", lower=0.0)(price)
+        rent = money_reader("/(chip*s)", "2.5 USD/chip/h", lower=0.0, most=MOST_RENT)(price)
         return (find_chip(name)[0].name if name else ""), rent
     except ScenarioError:
         raise

@@ -178,12 +178,14 @@ def _scheduling(file: Path | None, folder: Path | None, as_json: bool, as_markdo
 def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Language) -> None:
     """Compute published energy, power, carbon, water; ends with 1 where a gate is missed."""
     from computeplan.report.energy import energy_json, energy_remarks, energy_table, gates_table
+    from computeplan.report.words import phrase
     from computeplan.validation.energy import predict_energy
     from computeplan.validation.energy_cases import read_energy
 
     _one_form(as_json=as_json, as_markdown=as_markdown)
     cases, gates = read_energy(file)
     rows = predict_energy(cases, gates)
+    is_any = any(row.predicted is not None for row in rows)
     if as_json:
         click.echo(energy_json(rows))
     else:
@@ -191,7 +193,9 @@ def _energy(file: Path | None, as_json: bool, as_markdown: bool, language: Langu
         _print(tables, as_markdown=as_markdown)
         for remark in energy_remarks(rows, language):
             click.echo(f"- {remark}")
-    if any(row.stops for row in rows):
+    if not is_any:
+        click.echo(phrase("energy_nothing", language), err=True)
+    if not is_any or any(row.stops for row in rows):
         raise SystemExit(1)
 
 

@@ -28,7 +28,7 @@ from computeplan.compiler.site_signals import signals_of
 from computeplan.compiler.speed import of_decimal_batch
 from computeplan.compiler.workloads import PlacesOf, with_workloads
 from computeplan.errors import Problem, ScenarioError
-from computeplan.notes import Note, note
+from computeplan.notes import Note, Notes, note
 from computeplan.scheduling.registry import load_policy
 from computeplan.specs.catalogue.site_figures import SiteFigure
 from computeplan.specs.chip_costs import purchase_price
@@ -36,7 +36,7 @@ from computeplan.specs.jobs import Job as JobSpec
 from computeplan.specs.money import middle_of
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
-from computeplan.world.jobs import Job
+from computeplan.world.jobs import Job, Jobs
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
@@ -87,8 +87,7 @@ def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLAN
     all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
     notes += [*of_workloads, *_rate(scenario)]
     for p, pool in enumerate(pools):
-        of_spec = scenario.pool(pool.name), scenario.chip_of(pool.name)
-        pools[p], of_power = powered(pool, *of_spec, all_jobs, p)
+        pools[p], of_power = _powered(scenario, pool, all_jobs, p)
         notes += of_power
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     services, of_services = services_of(scenario, pools, planned)
@@ -115,6 +114,16 @@ def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLAN
     check_feasible(scenario, world)
     limits, of_limits = limits_of(scenario, world)
     return replace(world, limits=limits, notes=(*world.notes, *of_limits))
+
+
+def _powered(scenario: Scenario, pool: Pool, jobs: Jobs, index: int) -> tuple[Pool, Notes]:
+    """Return a pool with its watts, or say where it is written what they cannot be."""
+    spec, chip = scenario.pool(pool.name), scenario.chip_of(pool.name)
+    try:
+        return powered(pool, spec, chip, jobs, index)
+    except ValueError as error:
+        path = ("sites", pool.site, "pools", pool.name, "power", "compute")
+        raise ScenarioError([scenario.document.problem(path, str(error))]) from None
 
 
 def _figures(scenario: Scenario) -> dict[str, tuple[SiteFigure, ...]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from computeplan.errors import InfeasibleError, Problem, ScenarioError
-from computeplan.scheduling.registry import can, load_policy, needs_of, policy_names
+from computeplan.scheduling.registry import Choosy, can, load_policy, needs_of, policy_names
 from computeplan.specs.scenario import Scenario
-from computeplan.units import DAY_S, YEAR_S
+from computeplan.units import DAY_S, HOUR_S, YEAR_S
 from computeplan.world.jobs import Job
 from computeplan.world.world import World
 
@@ -76,9 +76,24 @@ def _policy(scenario: Scenario, world: World) -> Iterator[Problem]:
         ("prices", pools.usd_per_node_s, "price: 0.08 USD/kWh at each site, or rent of each pool"),
         ("water", pools.l_per_j, "water_off_site: 3 L/kWh at each site"),
     ):
-        if what in needs_of(world.policy) and (values is None or not (values > 0).all()):
+        if what not in needs_of(world.policy):
+            continue
+        if values is None or np.isnan(values).any():
             needs = f"{world.policy} weighs pools by {what}, and some have none: give {give}"
             yield document.problem(("policy",), needs)
+        elif what != "prices" and not (values > 0).all():
+            needs = f"{world.policy} weighs pools by {what}, which must be above 0: give {give}"
+            yield document.problem(("policy",), needs)
+    if "prices above 0" in needs_of(world.policy) and not (pools.usd_per_node_s > 0).all():
+        which = ", ".join(
+            f"{name} {usd * HOUR_S:.4g} {scenario.currency} per node and hour"
+            for name, usd in zip(pools.names, pools.usd_per_node_s, strict=True)
+            if not usd > 0
+        )
+        divides = f"{world.policy} divides by the price of a pool, which must be above 0: {which}"
+        yield document.problem(("policy",), divides)
+    if isinstance(world.decide, Choosy) and (why := world.decide.lacks(pools)):
+        yield document.problem(("policy",), f"{world.policy}: {why}")
     if "home" in needs_of(world.policy) and len(world.pools) > 1:
         for job in world.jobs.kinds:
             if job.home < 0:

@@ -193,6 +193,9 @@ def powered(pool: Pool, spec: PoolSpec, chip: Chip, jobs: Jobs, index: int) -> t
     if given.compute is not None and given.comm is None:  # all of training
         own["comm_w"] = given.compute
     states = replace(base, **own)
+    if given.compute is not None and states.compute_w < states.idle_w:
+        idle = f"{states.idle_w:g} W, what {chip.name} draws idle"
+        raise ValueError(f"must be at least {idle}; or write idle: 10 W beside it")
     chip_w = phase_watts(states, exposed_frac)
     chip_w[-1] = given.repair or 0.0
     on = np.ones(len(PHASES))
@@ -200,10 +203,13 @@ def powered(pool: Pool, spec: PoolSpec, chip: Chip, jobs: Jobs, index: int) -> t
     network_w = 0.0 if not at_chip else fabric_watts(pool.n_chips) / pool.n_chips
     if given.network is not None:
         network_w = given.network / pool.chips_per_node
+    full_w = np.array([max(getattr(states, one.name) for one in fields(ChipStates))])
     if given.node_overhead is not None:
         overhead_w = on * given.node_overhead / pool.chips_per_node
+        around_w = np.full(1, given.node_overhead / pool.chips_per_node)
     else:
         overhead_w = on * (_overhead_w(chip, chip_w) if at_chip else 0.0)
+        around_w = _overhead_w(chip, full_w) if at_chip else np.zeros(1)
     found = replace(
         pool,
         meter=given.meter,
@@ -211,6 +217,7 @@ def powered(pool: Pool, spec: PoolSpec, chip: Chip, jobs: Jobs, index: int) -> t
         node_overhead_w=overhead_w,
         network_w=np.full(len(PHASES), network_w),
         caps=caps_of(chip) if at_chip else None,
+        most_it_w=float((full_w + around_w)[0]) + network_w,
     )
     mixes = states.comm_w != states.compute_w and not math.isnan(states.compute_w)
     mix = (
@@ -297,9 +304,7 @@ def _notes_of(pool: Pool, given: PowerWatts, chip: Chip) -> list[Note]:
     notes, tdp = list[Note](), chip.power.tdp
     if given.meter != "chip":
         missing = [key for key in ("load", "wait", "idle") if getattr(given, key) is None]
-        if given.compute is None:
-            notes.append(note("no_watts_of_compute", pool=pool.name, meter=given.meter))
-        elif missing:
+        if missing:
             notes.append(note("watts_as_of_compute", pool=pool.name, states=tuple(missing)))
         return notes
     if chip.tdp_w is None:

@@ -59,11 +59,11 @@ def figures_of_chips(name: str, site: SiteSpec, chips: Mapping[str, Chip]) -> It
     if isinstance(site.building, MoneyRange):
         low, high = site.building.low.amount, site.building.high.amount
         yield SiteFigure("building", name, "written", (low + high) / 2, low, high)
-    for pool in site.pools.values():
+    for pool_name, pool in site.pools.items():
         chip = chips[pool.chip]
         price, ends = purchase_price(pool.purchase, chip), purchase_ends(pool.purchase, chip)
         if price is not None and ends is not None:
-            yield SiteFigure("purchase", chip.name, "reported", price.amount, *ends)
+            yield SiteFigure("purchase", chip.name, "reported", price.amount, *ends, pool_name)
         if pool.embodied == "estimate":
             low, value, high = ESTIMATED_KG_PER_CHIP_S
             yield SiteFigure("embodied", chip.name, "usual", value, low, high)

@@ -279,7 +279,7 @@ def _limit(text: str, quantity: Quantity, limit: str, scenario: Scenario) -> flo
         return float(number[1].replace("_", ""))
     try:
         if quantity.unit in ("USD", "CNY"):
-            money = money_reader("", "2 MUSD", "14 MCNY")(limit.strip())
+            money = money_reader("", "2 MUSD", "14 MCNY", most="1e15 {}")(limit.strip())
             worth = scenario.worth(money)
             if math.isnan(worth):
                 rate = "exchange: {rate: 0.14 USD/CNY, on: 2026-11-01}"

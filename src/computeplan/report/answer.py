@@ -27,7 +27,7 @@ from computeplan.report.numbers import (
     called,
     difference,
     middle_and_range,
-    pays_for_chips,
+    paid_for,
     scale_for,
     where_cut,
 )
@@ -208,7 +208,7 @@ def _of_several(result: Result, question: Question, language: Language) -> list[
         for case, found in result.differences(best, [name]).items()
     }
     other = order[1] if best == first else first
-    is_bill = question.asks == "cost" and not pays_for_chips(result)
+    is_bill = question.asks == "cost" and not paid_for(result)
     code = "best_bill" if is_bill else _BEST[question.asks]
     is_clear = result.n_runs == 1 or not _holds_zero(to_best[other])
     lines = [phrase(code if is_clear else "no_clear_best", language, **said)]

@@ -34,7 +34,7 @@ __all__ = [
     "difference",
     "headline",
     "middle_and_range",
-    "pays_for_chips",
+    "paid_for",
     "percent",
     "scale_for",
     "where_cut",
@@ -62,6 +62,7 @@ _LINES = {
         *("electricity_usd", "demand_usd", "rent_usd", "purchase_usd", "building_usd", "sent_usd"),
     )
 }
+_SENT = _LINES["sent_usd"]
 _MORE_LINES = ("demand_usd", "rent_usd", "purchase_usd", "building_usd", "sent_usd")
 PER_TOKEN = {"energy_kwh": "kwh_per_gtok", **_COSTS, "carbon_kg": "kg_per_gtok"}
 """What stands for a total where work is unfinished: totals of unequal work do not compare."""
@@ -117,7 +118,7 @@ _HEADLINE = (
 def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quantity, ...]:
     """Return the quantities named, or those a reader asks for first: of queues where jobs share.
 
-    Money is called the bill of electricity, or the cost where any case rents or buys chips.
+    Money is called the bill of electricity, or the cost of all that any case pays for.
 
     Raises
     ------
@@ -127,14 +128,21 @@ def headline(result: Result, names: Iterable[str] | None = None) -> tuple[Quanti
     return tuple(called(result, quantity) for quantity in _chosen(result, names))
 
 
-def pays_for_chips(result: Result) -> bool:
-    """Return whether any case rents or buys chips, so that money is more than electricity."""
-    return any(_exists(line, result) for line in (*_LINES["rent_usd"], *_LINES["purchase_usd"]))
+def paid_for(result: Result) -> tuple[str, ...]:
+    """Return what any case pays for beside electricity, of `quantities.PAID_FOR`."""
+    lines = {"chips": ("rent_usd", "purchase_usd"), "building": ("building_usd",)}
+    found = [
+        what
+        for what, of in lines.items()
+        if any(_exists(name, result) for line in of for name in _LINES[line])
+    ]
+    sent = (case.values.get(name, 0.0) for case in result.cases.values() for name in _SENT)
+    return (*found, "data") if any(np.nansum(one) for one in sent) else (*found,)
 
 
 def called(result: Result, quantity: Quantity) -> Quantity:
     """Return a quantity under the labels that it has in a result."""
-    return quantity.with_chips() if pays_for_chips(result) else quantity
+    return quantity.of_lines(paid_for(result))
 
 
 def _exists(name: str, result: Result) -> bool:

@@ -1,8 +1,8 @@
 """What the sites of a case draw over time in run 0, stacked by phase.
 
-A change of power is a step. Of more steps than can be seen the mean of each of many equal parts is
-drawn, so that areas stay energies. A line is what is taken from outside, where a battery makes that
-another; a second one what the limit lets be taken.
+A change of power is a step. Of more or shorter steps than can be seen the mean of each of many
+equal parts is drawn, so that areas stay energies. A line is what is taken from outside, where a
+battery makes that another; a second one what the limit lets be taken.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def power(
     ax.set_ylabel(phrase("power_axis", language, unit=unit))
     time_axis(ax, end_s, language)
     rows = legend_above(ax, 4)
-    sites = "" if site is None else f" ({label(site, width=30, lines=1)})"
+    drawn_sites = ", ".join(by_site) if site is None and len(by_site) > 1 else site
+    sites = "" if drawn_sites is None else f" ({label(drawn_sites, width=40, lines=1)})"
     how = label(name, width=70, lines=1) + sites + phrase("run_0", language)
     put_title(ax, result, phrase("power_over_time", language), how, language, rows_below=rows)
     return ax
@@ -118,7 +119,8 @@ def _seen(series: PowerSeries) -> tuple[FloatArray, FloatArray, dict[str, FloatA
         lines["taken_from_outside"] = series.taken_w
     if series.limit_w is not None:
         lines["power_limit"] = series.limit_w
-    if len(series.watts) <= MOST_STEPS:
+    can_be_seen = np.diff(series.edges_s).min() * MOST_STEPS >= series.edges_s[-1]
+    if len(series.watts) <= MOST_STEPS and can_be_seen:
         return series.edges_s, series.watts, lines
     edges_s = np.linspace(0.0, series.edges_s[-1], MOST_STEPS + 1)
     means_w = {

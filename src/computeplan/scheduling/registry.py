@@ -8,12 +8,13 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
-from computeplan.scheduling.view import Policy
+from computeplan.scheduling.view import Policy, PoolTable
 
 __all__ = [
     "ABILITIES",
+    "Choosy",
     "can",
     "load_policy",
     "may",
@@ -34,6 +35,14 @@ ABILITIES: Mapping[str, str] = {
 """What a policy may do only if it says so, and what that is."""
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 P = TypeVar("P", bound=Callable[..., object])
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A policy that cannot work with every pool."""
+
+    def lacks(self, pools: PoolTable) -> str:
+        """Return why it cannot work with some pools; empty if it can."""
 
 
 @cache
@@ -84,7 +93,8 @@ def needs(*what: str) -> Callable[[P], P]:
     Parameters
     ----------
     *what : str
-        `home` (of every job), `watts` (of every pool), `carbon`, `water` (of every site), `prices`.
+        `home` (of every job), `watts` (of every pool), `carbon`, `water` (of every site), `prices`,
+        `prices above 0`.
     """
 
     def declare(policy: P) -> P:

@@ -138,7 +138,7 @@ class SharePolicy:
     slow_down : bool
         Whether jobs that draw more together are slowed down to the cap; else some wait.
     needs : frozenset of str
-        What the goal must know of every pool: `watts`, `carbon`, `prices`.
+        What the goal must know of every pool: `watts`, `carbon`, `prices`, `prices above 0`.
     """
 
     goal: Goal

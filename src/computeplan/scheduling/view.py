@@ -110,6 +110,10 @@ class Course(Protocol):
     def mean_frac(self) -> float:
         """Its mean."""
 
+    @property
+    def lowest_frac(self) -> float:
+        """Its lowest value."""
+
     def at(self, time_s: float) -> FloatArray:
         """Return it at a time."""
 
@@ -210,6 +214,9 @@ class View:
     headroom_w : sequence of float
         What the site of each pool may draw beyond what it does, under its limit and without its
         battery; negative where jobs slow down, inf without limit. [W]
+    move_usd : callable
+        What it costs, in the currency of the scenario, to bring what a job that waits needs to the
+        site of a pool.
     served : mapping of int to sequence of int
         Nodes of each pool that services hold, by tenant.
     n_changes : int
@@ -236,6 +243,7 @@ class View:
         self.held_by_key: dict[Key, dict[Any, list[int]]] = {}
         self.left_frac: dict[int, float] = {}  # of jobs that have run before and wait
         self.done_frac: Callable[[int], float] = lambda _job: 0.0  # of jobs that run
+        self.move_usd: Callable[[int, int], float] = lambda _job, _pool: 0.0
         self.stopping: set[int] = set()
         self.shrinking: dict[int, int] = {}
         self.kind = np.ascontiguousarray(jobs.kind).data

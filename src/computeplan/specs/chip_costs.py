@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 from computeplan.specs.catalogue.chips import Chip
-from computeplan.specs.fields import Frozen, HowWritten, PositiveDuration, instead
+from computeplan.specs.fields import Frozen, HowWritten, Life, instead
 from computeplan.specs.money import (
+    MOST_PER_CHIP,
     Money,
     MoneyRange,
     middle_of,
@@ -23,7 +24,9 @@ ESTIMATED_KG_PER_CHIP_S = (0.010 / 3600.0, 0.013 / 3600.0, 0.015 / 3600.0)
 0.0103 kg an hour for BLOOM (arXiv:2211.02001), 0.013 for 3,700 kg of a server of eight
 (arXiv:2501.00656); the range is a choice. [kg/(chip s)]"""
 
-_read_price = range_reader(money_reader("", "337500 CNY", "30000 USD", lower=0.0))
+_read_price = range_reader(
+    money_reader("", "337500 CNY", "30000 USD", lower=0.0, most=MOST_PER_CHIP)
+)
 
 
 def _read_chip_price(value: object) -> Money | MoneyRange | str:
@@ -54,7 +57,7 @@ class Purchase(Frozen):
     """Of one chip with its share of server and network, or a range of which the middle is taken:
     {low: 24900 USD, high: 29900 USD}; reported takes the middle of what the chip alone was reported
     to cost."""
-    life: PositiveDuration
+    life: Life
     """Over which it is used up; operators of clouds write 5 to 6 years off."""
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "Fraction",
     "Frozen",
     "HowWritten",
+    "Life",
     "Name",
     "NodeAge",
     "Positive",
@@ -126,10 +127,17 @@ def said_once(model: BaseModel, what: str, *names: str) -> None:
 
 
 def quantity_reader(
-    unit: str, example: str, lower: float = 0.0, *, above: bool = True, most: str = ""
+    unit: str,
+    example: str,
+    lower: float = 0.0,
+    *,
+    above: bool = True,
+    most: str = "",
+    least: str = "",
 ) -> Callable[[object], float]:
     """Return what reads a quantity as `quantity` does."""
     upper = parse(most, unit) if most else math.inf
+    lowest = parse(least, unit) if least else -math.inf
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str):
@@ -142,6 +150,8 @@ def quantity_reader(
             refuse(str(error) if rewritten(value) else f"{error}; write it like '{example}'")
         if number < lower or (above and number == lower):
             refuse(f"must be {'>' if above else '>='} {lower:g}, got {value!r}")
+        if number < lowest:
+            refuse(f"must be at least {least}, got {value!r}: is the unit right?")
         if number > upper:
             refuse(f"must be at most {most}, got {value!r}: is the unit right?")
         return number
@@ -150,7 +160,13 @@ def quantity_reader(
 
 
 def quantity(
-    unit: str, example: str, *, lower: float = 0.0, above: bool = True, most: str = ""
+    unit: str,
+    example: str,
+    *,
+    lower: float = 0.0,
+    above: bool = True,
+    most: str = "",
+    least: str = "",
 ) -> Any:
     """Return the annotated type of a quantity with a unit.
 
@@ -164,13 +180,13 @@ def quantity(
         Smallest value allowed. [`unit`]
     above : bool
         Whether `lower` itself is refused.
-    most : str
-        Largest value allowed, with its unit; none if left out.
+    most, least : str
+        Largest and smallest value allowed, with its unit; none if left out.
     """
     schema = {"type": "string", "pattern": r"^[+-]?[0-9.].*[A-Za-z]", "examples": [example]}
     return Annotated[
         float,
-        BeforeValidator(quantity_reader(unit, example, lower, above=above, most=most)),
+        BeforeValidator(quantity_reader(unit, example, lower, above=above, most=most, least=least)),
         WithJsonSchema(schema),
         HowWritten(unit, example),
     ]
@@ -202,6 +218,7 @@ def _word_or_quantity(
 
 Duration = quantity("s", "5 min", above=False)
 PositiveDuration = quantity("s", "5 min")
+Life = quantity("s", "5 years", least="1 d", most="1000 years")
 Power = quantity("W", "700 W", above=False)
 SitePower = quantity("W", "20 MW", most="10 TW")
 StoredEnergy = quantity("J", "40 MWh", most="1 TWh")

@@ -14,6 +14,9 @@ from computeplan.specs.fields import Frozen, HowWritten, refuse
 from computeplan.units import CURRENCIES, parse_unit_of
 
 __all__ = [
+    "MOST_PER_CHIP",
+    "MOST_PER_KWH",
+    "MOST_RENT",
     "BuildingPrice",
     "Currency",
     "DataPrice",
@@ -66,8 +69,14 @@ class Money:
         return self.amount * (usd_per_cny if currency == "USD" else 1.0 / usd_per_cny)
 
 
-def money_reader(per: str, *examples: str, lower: float = -math.inf) -> Callable[[object], Money]:
-    """Return what reads money per `per` (``/J``, or nothing), at least `lower`, in any currency."""
+def money_reader(
+    per: str, *examples: str, lower: float = -math.inf, most: str
+) -> Callable[[object], Money]:
+    """Return what reads money per `per` (``/J``, or nothing), at least `lower`, in any currency.
+
+    No more than `most`, such as ``1000 {}/kWh``, in whatever currency: beyond lies a wrong unit.
+    """
+    upper, _ = parse_unit_of(most.format("USD"), (f"USD{per}",))
 
     def read(value: object) -> Money:
         if isinstance(value, Money):
@@ -78,16 +87,20 @@ def money_reader(per: str, *examples: str, lower: float = -math.inf) -> Callable
         amount, unit = parse_unit_of(value, tuple(f"{name}{per}" for name in CURRENCIES))
         if amount < lower:
             refuse(f"must be >= {lower:g}, got {value!r}")
+        if abs(amount) > upper:
+            bound = most.format(unit[:3])
+            side = "at most " if amount > 0 else "at least -"
+            refuse(f"must be {side}{bound}, got {value!r}: is the unit right?")
         return Money(amount, unit[:3])
 
     return read
 
 
-def _price(per: str, *examples: str, lower: float = -math.inf) -> Any:
+def _price(per: str, *examples: str, lower: float = -math.inf, most: str) -> Any:
     """Return the annotated type of a price in USD or CNY."""
     return Annotated[
         Money,
-        BeforeValidator(money_reader(per, *examples, lower=lower)),
+        BeforeValidator(money_reader(per, *examples, lower=lower, most=most)),
         WithJsonSchema({"type": "string", "examples": [*examples]}),
         HowWritten(f"USD{per}", examples[0]),
     ]
@@ -128,18 +141,30 @@ def middle_of(price: Money | MoneyRange | None) -> Money | None:
     return price.middle if isinstance(price, MoneyRange) else price
 
 
-EnergyPrice = _price("/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh")
-DemandCharge = _price("/W", "31 CNY/kW", "15 USD/kW", "31 元/kW", lower=0.0)
-DataPrice = _price("/B", "0.05 USD/GB", "0.3 CNY/GB", "0.3 元/GB", lower=0.0)
+MOST_PER_CHIP = "1000000000 {}"
+MOST_PER_KWH = 1000.0
+"""What no electricity costs, in either currency: beyond lies a wrong unit."""
+EnergyPrice = _price(
+    "/J", "0.08 USD/kWh", "0.62 CNY/kWh", "0.62 元/kWh", most=f"{MOST_PER_KWH:g} {{}}/kWh"
+)
+DemandCharge = _price("/W", "31 CNY/kW", "15 USD/kW", "31 元/kW", lower=0.0, most="100000 {}/kW")
+DataPrice = _price("/B", "0.05 USD/GB", "0.3 CNY/GB", "0.3 元/GB", lower=0.0, most="10000 {}/GB")
 BuildingPrice = Annotated[
     Money | MoneyRange,
-    BeforeValidator(range_reader(money_reader("/W", "30000 CNY/kW", "12 USD/W", lower=0.0))),
+    BeforeValidator(
+        range_reader(
+            money_reader("/W", "30000 CNY/kW", "12 USD/W", lower=0.0, most="10000000 {}/kW")
+        )
+    ),
     WithJsonSchema(
         {"anyOf": [{"type": "string", "examples": ["30000 CNY/kW"]}, {"type": "object"}]}
     ),
     HowWritten("USD/W", "30000 CNY/kW (or usual)"),
 ]
-Rent = _price("/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0)
+MOST_RENT = "1000000 {}/chip/h"
+Rent = _price(
+    "/(chip*s)", "2.5 USD/chip/h", "18 CNY/chip/h", "18 元/chip/h", lower=0.0, most=MOST_RENT
+)
 
 
 def _read_rate(value: object) -> float:
@@ -148,6 +173,8 @@ def _read_rate(value: object) -> float:
     rate, unit = parse_unit_of(value, ("USD/CNY", "CNY/USD"))
     if rate <= 0:
         refuse(f"must be > 0, got {value!r}")
+    if not 1e-6 <= rate <= 1e6:
+        refuse(f"must be from 1e-6 to 1e6, got {value!r}")
     return rate if unit == "USD/CNY" else 1.0 / rate
 
 

@@ -23,6 +23,7 @@ from computeplan.specs.fields import (
     Fraction,
     Frozen,
     HowWritten,
+    Life,
     Name,
     PositiveDuration,
     Power,
@@ -87,6 +88,17 @@ class PowerWatts(Frozen):
     """Hosts, fans and conversion of one node; only with meter: chip."""
     network: Power | None = None
     """Switches and optics, per node."""
+
+    @model_validator(mode="after")
+    def _says_compute(self) -> PowerWatts:
+        if self.meter != "chip" and self.compute is None:
+            refuse(
+                f"meter: {self.meter} needs what a chip draws there: write compute: 900 W, and"
+                " load, wait and idle where they are known"
+            )
+        if self.compute is not None and (self.idle or 0.0) > self.compute:
+            refuse(f"compute is below idle: {self.compute:g} W and {self.idle:g} W")
+        return self
 
 
 class Network(Frozen):
@@ -387,7 +399,7 @@ class Site(Frozen):
     building: BuildingPrice | None = None
     """Price of the building with its power and cooling for what chips draw at most at the IT, such
     as 30000 CNY/kW; usual takes what the catalogue has of the place, mostly a range."""
-    building_life: PositiveDuration | None = None
+    building_life: Life | None = None
     """Over which it is used up, evenly."""
     green: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the electricity that is bought by contract as green power."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -227,12 +228,20 @@ def _told(by_account: Mapping[str, Parts]) -> list[tuple[Any, ...]]:
     """Return each account with an estimate: name, value, limits in the box, and bars."""
     found = []
     for account, parts in by_account.items():
-        told = tuple((b.figure.what, b.figure.place, b.low, b.high) for b in bars(parts))
+        drawn = [*bars(parts)]
+        of = Counter((bar.figure.what, bar.figure.place) for bar in drawn)
+        told = tuple((bar.figure.what, _called(bar.figure, of), bar.low, bar.high) for bar in drawn)
         if told:
             ends = ({one: _ends(one)[end] for one in _estimates(parts)} for end in (0, 1))
             low, high = (float(_sum(parts, end)) for end in ends)
             found.append((account, float(_sum(parts, {})), low, high, told))
     return found
+
+
+def _called(one: SiteFigure, of: Mapping[tuple[str, str], int]) -> str:
+    """Return the place or chip of a figure, with its pool where two figures would read alike."""
+    is_alike = of[one.what, one.place] > 1 and one.whose
+    return f"{one.place} ({one.whose})" if is_alike else one.place
 
 
 def _counted(used: Collection[SiteFigure]) -> Note:

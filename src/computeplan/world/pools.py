@@ -100,6 +100,9 @@ class Pool:
     grid_water_l_per_j: float = math.nan
     """Water for cooling per energy of the IT, and of power stations per energy of the site; nan if
     not known. [L/J]"""
+    most_it_w: float = 0.0
+    """What a chip draws at most in any state, with its node and network; 0 where its phases say it
+    all. [W]"""
     caps: CapCurve | None = None
     """Speed and draw of a chip under a cap, as measured; None where nothing was."""
 

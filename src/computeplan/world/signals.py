@@ -49,6 +49,11 @@ class Signal:
             return float(self.values_frac[-1])
         return self._turn_s / self.period_s
 
+    @property
+    def lowest_frac(self) -> float:
+        """Its lowest value."""
+        return float(self.values_frac.min())
+
     def at(self, time_s: ArrayLike) -> FloatArray:
         """Return the signal at times of a run, in the shape of the argument.
 

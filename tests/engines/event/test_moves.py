@@ -8,6 +8,7 @@ import pytest
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
 from computeplan.engines import event
+from computeplan.engines.event.moves import Moves
 from computeplan.errors import ScenarioError, UnsupportedByEngine
 from computeplan.ledger import RESTART, TRAIN
 from computeplan.metrics import by_site
@@ -104,6 +105,30 @@ def test_what_leaves_a_site_is_paid_there():
     assert found["sent_usd"][0] == pytest.approx([90e3 * 0.02, 0.0])
     lines = found["electricity_usd"] + found["sent_usd"]
     assert found["cost_usd"] == pytest.approx(lines, rel=1e-12)
+
+
+def test_least_cost_counts_what_the_way_of_data_costs():
+    """45 TB at 0.02 USD/GB cost 900 USD, far more than ten hours of any electricity here."""
+    west, east = "100 Gbit/s", "200 Gbit/s"
+    for price, placed in (("0.02 USD/GB", [1, 0]), ("0 USD/GB", [0, 1])):
+        data = scenario({"j": DATA}, {"rate": west, "price": price}, east, policy="least-cost")
+        data["sites"]["west"]["price"] = "0.2 USD/kWh"
+        data["sites"]["east"]["price"] = "0.1 USD/kWh"
+        chip_s = play(data).chip_s[0, 0].sum(axis=1)
+        assert (chip_s > 0).tolist() == [bool(n) for n in placed]
+
+
+def test_what_a_way_costs_follows_where_data_and_states_lie():
+    """45 TB and 22.5 TB at 0.02 USD/GB from the west; the east asks nothing."""
+    saves = {"every": "20 h", "stall": "1 s", "state": "22.5 TB", "bandwidth": "22.5 TB/s"}
+    west = {"rate": "100 Gbit/s", "price": "0.02 USD/GB"}
+    world = compile_world(cp.load(scenario({"j": {**DATA, "checkpoint": saves}}, west=west)))
+    moves = Moves(world)
+    assert [moves.money(0, pool, has_begun=False) for pool in (0, 1)] == pytest.approx([0.0, 900.0])
+    moves.take_s(0, [0], has_begun=False)
+    assert moves.money(0, 1, has_begun=True) == pytest.approx(900.0 + 450.0)
+    moves.take_s(0, [1], has_begun=True)
+    assert [moves.money(0, pool, has_begun=True) for pool in (0, 1)] == [0.0, 0.0]
 
 
 def test_without_uplinks_a_move_takes_no_time():

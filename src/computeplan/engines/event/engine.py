@@ -201,7 +201,7 @@ class _Run:
             for p in near:
                 self.pools[p].share_spares([self.pools[other] for other in near if other != p])
         self.view = View(world.job_table, world.pool_table, world.tenants)
-        self.view.done_frac = self._done_frac
+        self.view.done_frac, self.view.move_usd = self._done_frac, self._move_money
         self.books, self.quotas = JobBooks(world, factor), Quotas(self.view)
         jobs = GivingWay(self.view, self._stop, self._resize, self._call_policy)
         parts = (jobs, self.calendar)
@@ -330,6 +330,12 @@ class _Run:
         done_frac = 1.0 - self.view.left_frac[index] if has_begun else 0.0
         moves_s = self.moves.take_s(index, pools, has_begun=has_begun) if self.moves else 0.0
         return has_begun, done_frac, moves_s
+
+    def _move_money(self, index: int, pool: int) -> float:
+        """Return what it costs to bring what a job that waits needs to a pool. [currency]"""
+        if self.moves is None:
+            return 0.0
+        return self.moves.money(index, pool, has_begun=index in self.view.left_frac)
 
     def _begin(self, job: Job, lease_s: float, now_s: float) -> None:
         """Await the end of a job that begins, or of its lease."""

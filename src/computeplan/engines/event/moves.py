@@ -27,6 +27,8 @@ class Moves:
         self.pool_of = {site: p for p, site in reversed([*enumerate(self.site_of)])}
         self.sent_bytes = np.zeros((world.jobs.n_groups, len(world.pools)))
         self.uplink_bytes_per_s = {pool.site: pool.uplink_bytes_per_s for pool in world.pools}
+        prices = {pool.site: pool.sent_money_per_b for pool in world.pools}
+        self.money_per_b = {site: 0.0 if math.isnan(p) else p for site, p in prices.items()}
         self.data_at: dict[int, set[str]] = {}
         self.state_at: dict[int, set[str]] = {}
 
@@ -53,9 +55,25 @@ class Moves:
         """
         if not n_bytes or not at or site in at:
             return 0.0
-        nearest = max(sorted(at), key=self.uplink_bytes_per_s.__getitem__)
+        nearest = self._nearest(at)
         self.sent_bytes[group, self.pool_of[nearest]] += n_bytes
         return n_bytes / min(self.uplink_bytes_per_s[site], self.uplink_bytes_per_s[nearest])
+
+    def money(self, job: int, pool: int, *, has_begun: bool) -> float:
+        """Return what it costs to send what a job lacks to the site of a pool. [currency]"""
+        spec, site = self.jobs.kinds[int(self.jobs.kind[job])], self.site_of[pool]
+        needs = [(spec.data_bytes, self.data_at.get(job, {spec.data_site}))]
+        if has_begun:
+            needs.append((spec.state_bytes, self.state_at.get(job, set())))
+        return sum(
+            n_bytes * self.money_per_b[self._nearest(at)]
+            for n_bytes, at in needs
+            if n_bytes and at and site not in at
+        )
+
+    def _nearest(self, at: Collection[str]) -> str:
+        """Return the site that sends what lies at several."""
+        return max(sorted(at), key=self.uplink_bytes_per_s.__getitem__)
 
 
 def moves_of(world: World) -> Moves | None:

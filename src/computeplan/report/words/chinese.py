@@ -509,9 +509,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_tdp": "{chip}：没有公布 TDP；给出资源池的功率后才能计算能耗",
     "no_tdp_of_own_chip": "{chip}：没有 TDP，因此没有能耗；请在芯片文件中填写 {field}，"
     "或给出资源池的功率",
-    "no_watts_of_compute": lambda v: (
-        f"资源池 {v['pool']}：没有给出{_METERS.get(v['meter'], v['meter'])}的计算功率，无法计算能耗"
-    ),
     "watts_as_of_compute": lambda v: (
         f"资源池 {v['pool']}：{'、'.join(_STATES.get(s, s) for s in v['states'])}时"
         f"的功率按计算时的取值"

@@ -33,6 +33,7 @@ ENERGY_PHRASES: dict[str, str] = {
     "energy_yes": "是",
     "energy_no": "否",
     "energy_n_within": "参加判定的 {n_all} 项中有 {n} 项在允差内；其余仅列出，不参加判定",
+    "energy_nothing": "这些行无一可以计算，因此没有任何比较。",
     "energy_errors": "误差：计算值与发表值之比减一；功率上限为速度之差",
     "energy_gates": "判定标准，以及模型据以确定的测量（这些测量本身不参加判定）",
     "energy_gate": "判定",

@@ -29,6 +29,7 @@ ENERGY_PHRASES: dict[str, str] = {
     "energy_no": "NO",
     "energy_n_within": "{n} of {n_all} are within their gate; the others are shown, and gate"
     " nothing",
+    "energy_nothing": "Nothing of these rows can be computed, so nothing is compared.",
     "energy_errors": "error: ours over published, less one; of caps the difference of speeds",
     "energy_gates": "Gates, and what set the models; that gates nothing itself",
     "energy_gate": "gate",

@@ -378,7 +378,6 @@ SENTENCES: dict[str, str | Callable[[Values], str]] = {
     "no_tdp": "{chip}: no TDP is published; give the pool's power to get energy",
     "no_tdp_of_own_chip": "{chip}: no TDP, so no energy; fill in {field} of your chip, or give"
     " the pool's power",
-    "no_watts_of_compute": "pool {pool}: no watts of compute at meter {meter}, so no energy",
     "watts_as_of_compute": lambda v: (
         f"pool {v['pool']}: {', '.join(v['states'])} are assumed to draw the watts of compute"
         " (estimate)"

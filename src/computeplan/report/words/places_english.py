@@ -8,7 +8,7 @@ from typing import Any
 from computeplan.quantities import significant
 from computeplan.units import HOUR_S, KWH_J
 
-__all__ = ["PLACES", "PLACE_PHRASES", "amount", "bar_unit", "ranks"]
+__all__ = ["PLACES", "PLACE_PHRASES", "amount", "bar_unit", "ranks", "short"]
 
 Values = Mapping[str, Any]
 
@@ -48,19 +48,30 @@ _BASES = {
 }
 
 
+def short(value: float, digits: int) -> str:
+    """Return a number with at most so many significant digits, thousands separated.
+
+    Examples
+    --------
+    >>> short(5000.0, 3), short(0.25, 3), short(12345.0, 4)
+    ('5,000', '0.25', '12,340')
+    """
+    return f"{float(f'{value:.{digits}g}'):,.12g}"
+
+
 def amount(v: Values, value: float) -> str:
     """Return a figure of a place with its unit, the same in both languages."""
     if v["what"] == "pue":
-        return f"{value:.4g}"
+        return f"{short(value, 4)}"
     if v["what"] == "power_limit":
-        return f"{value / 1e6:.4g} MW"
+        return f"{short(value / 1e6, 4)} MW"
     if v["what"] in ("carbon", "residual_carbon"):
-        return f"{value * KWH_J * 1e3:.4g} g/kWh"
+        return f"{short(value * KWH_J * 1e3, 4)} g/kWh"
     if v["what"] in ("water_on_site", "water_off_site"):
-        return f"{value * KWH_J:.3g} L/kWh"
+        return f"{short(value * KWH_J, 3)} L/kWh"
     if v["what"] in ("demand_charge", "building"):
-        return f"{value * 1e3:.3g} {v['currency']}/kW"
-    return f"{value * KWH_J:.3g} {v['currency']}/kWh"
+        return f"{short(value * 1e3, 3)} {v['currency']}/kW"
+    return f"{short(value * KWH_J, 3)} {v['currency']}/kWh"
 
 
 def _of_place(v: Values) -> str:

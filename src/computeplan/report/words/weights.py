@@ -35,7 +35,6 @@ _WEIGHTS = {
     "chips_unused": 70,
     # what is missing
     "no_tdp": 66,
-    "no_watts_of_compute": 66,
     "no_price": 64,
     "not_of_place": 63,
     "price_needs_rate": 63,

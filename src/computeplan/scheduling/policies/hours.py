@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from computeplan.scheduling.decision import Decision, Start
-from computeplan.scheduling.view import Course, View
+from computeplan.scheduling.view import Course, PoolTable, View
 
 __all__ = ["GreenHours"]
 
@@ -92,6 +92,21 @@ class GreenHours:
         ]
         return Decision(starts, stops, again_s=again_s)
 
+    def lacks(self, pools: PoolTable) -> str:
+        """Return why it cannot keep to good hours, empty if it can: a pool never has one."""
+        courses = pools.courses.get(self.by, ())
+        for name, course in zip(pools.names, courses, strict=False):
+            if course.lowest_frac > self._limit_frac(course):
+                lowest = course.lowest_frac / course.mean_frac
+                return (
+                    f"no hour of pool {name} is good: its lowest {self.by} is {lowest:.3g} times"
+                    f" its mean, and most is {self.most:g}; write most: {lowest * 1.1:.2g}, say"
+                )
+        return ""
+
+    def _limit_frac(self, course: Course) -> float:
+        return self.most * course.mean_frac * (1 + 1e-9)
+
     def _course(self, view: View, pool: int) -> Course | None:
         courses = view.pools.courses.get(self.by)
         return None if courses is None else courses[pool]
@@ -101,7 +116,7 @@ class GreenHours:
         course, at_s = self._course(view, pool), view.now_s
         if course is None:
             return at_s
-        limit = self.most * course.mean_frac * (1 + 1e-9)
+        limit = self._limit_frac(course)
         for _ in range(MOST_STEPS):
             if course.at(at_s) <= limit:
                 return at_s

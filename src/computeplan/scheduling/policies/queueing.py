@@ -272,8 +272,9 @@ def _carbon_kg(view: View, job: int, pool: int, end_s: float) -> tuple[float, ..
 def least_cost(view: View) -> Decision:
     """Return starts in the order of arrival, each job where it costs the least.
 
-    As least energy, with ``nodes * wall_s * price`` in place of ``energy_j``: the price of a node
-    second is that of its electricity in training, at the price of the site, and of its rent.
+    As least energy, with ``nodes * wall_s * price + moves`` in place of ``energy_j``: the price of
+    a node second is that of its electricity in training, at the price of the site, and of its rent;
+    moves are what it costs to bring the job's data and saved state to the site, once.
 
     It loses time as least energy does; and money where chips are paid for whether used or not,
     because what idles meanwhile is not counted.
@@ -283,7 +284,8 @@ def least_cost(view: View) -> Decision:
 
 def _money(view: View, job: int, pool: int, end_s: float) -> tuple[float, ...]:
     node_s = view.nodes(job, pool) * view.wall_s(job, pool)
-    return _by_deadline(view, job, node_s * float(view.pools.usd_per_node_s[pool]), end_s)
+    usd = node_s * float(view.pools.usd_per_node_s[pool]) + view.move_usd(job, pool)
+    return _by_deadline(view, job, usd, end_s)
 
 
 @needs("watts", "water")

@@ -156,7 +156,7 @@ max_throughput = SharePolicy(_most)
 """``max sum_j,w T x`` [1]_, the work of each job in node-seconds of its best pool, so that the work
 of different kinds of jobs can be added."""
 
-max_throughput_per_cost = SharePolicy(_most_per_cost, needs=frozenset({"prices"}))
+max_throughput_per_cost = SharePolicy(_most_per_cost, needs=frozenset({"prices", "prices above 0"}))
 """``max sum_j,w T x / price``: as `max_throughput`, in work per price of the nodes [1]_."""
 
 least_energy_shares = SharePolicy(

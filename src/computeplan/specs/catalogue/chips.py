@@ -23,7 +23,7 @@ from computeplan.specs.fields import (
     quantity_reader,
     refuse,
 )
-from computeplan.specs.money import Money, money_reader
+from computeplan.specs.money import MOST_PER_CHIP, Money, money_reader
 from computeplan.units import parse_unit_of
 
 __all__ = [
@@ -157,7 +157,9 @@ Watts = Annotated[Figure[float], *_quantity("W", "700 W")]
 Mass = Annotated[Figure[float], *_quantity("kg", "164 kg")]
 Amount = Annotated[
     Figure[Money],
-    BeforeValidator(_figure_reader(money_reader("", "30000 USD", "200000 CNY", lower=0.0))),
+    BeforeValidator(
+        _figure_reader(money_reader("", "30000 USD", "200000 CNY", lower=0.0, most=MOST_PER_CHIP))
+    ),
     _schema("30000 USD"),
     HowWritten("USD", "30000 USD"),
 ]

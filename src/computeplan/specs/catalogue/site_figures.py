@@ -61,6 +61,8 @@ class SiteFigure:
     high: float
     """The value and its limits, the same where it is no estimate; in SI, money in the currency of
     the place."""
+    whose: str = field(default="", compare=False)
+    """The pool that it is written for; empty where it is of no single one."""
 
     @property
     def is_known(self) -> bool:

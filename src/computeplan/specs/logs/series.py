@@ -20,7 +20,8 @@ from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.logs.events import RowError
 from computeplan.specs.logs.job_csv import csv_rows
 from computeplan.specs.logs.text_file import opened
-from computeplan.units import CURRENCIES, HOUR_S, parse, parse_unit_of
+from computeplan.specs.money import MOST_PER_KWH
+from computeplan.units import CURRENCIES, HOUR_S, KWH_J, parse, parse_unit_of
 
 __all__ = ["UNITS", "Series", "load_series", "save_series"]
 
@@ -36,6 +37,14 @@ MAX_HOURS = 1e6
 MAX_ROWS = 600_000
 """More than a year by the minute."""
 MAX_PROBLEMS = 20
+HIGHEST = {
+    **dict.fromkeys(CURRENCIES, MOST_PER_KWH / KWH_J),
+    "W": 1e13,
+    "factor": 1e6,
+    "pue": 100.0,
+    "kg/J": 1e3 / KWH_J,
+}
+"""Beyond lies a wrong unit, by unit."""
 LOWEST = {"pue": 1.0, "degC": -273.15, "kg/J": 0.0, "W": 0.0, "factor": 0.0}
 
 
@@ -98,7 +107,9 @@ def _read(file: TextIO, figure: str, shown: str) -> Series:
             raise ScenarioError([Problem(why, "", shown, line, 1)])
         try:
             after_s = found[-1][0] if found else None if number else -1.0
-            found.append(_row(row, header[1], LOWEST.get(unit, -math.inf) / times, after_s))
+            most = HIGHEST.get(unit, math.inf)
+            between = (LOWEST.get(unit, -most) / times, most / times)
+            found.append(_row(row, header[1], between, after_s))
         except RowError as error:
             problems.append(Problem(str(error), "", shown, line, 1))
             if len(problems) == MAX_PROBLEMS:
@@ -133,7 +144,7 @@ def _unit(text: str, figure: str, shown: str) -> tuple[str, float]:
 
 
 def _row(
-    row: list[str] | RowError, column: str, lowest: float, after_s: float | None
+    row: list[str] | RowError, column: str, between: tuple[float, float], after_s: float | None
 ) -> tuple[float, float]:
     """Return start and figure of a step. [s, as written]
 
@@ -152,8 +163,10 @@ def _row(
         why = f"the first hour must be 0, got {row[0]!r:.40}"
     elif after_s is not None and start_s <= after_s:
         why = f"hours must rise, got {row[0]!r:.40} after {after_s / HOUR_S:g}"
-    elif value < lowest:
-        why = f"{column} must be >= {lowest:g}, got {row[1]!r:.40}"
+    elif value < between[0]:
+        why = f"{column} must be >= {between[0]:g}, got {row[1]!r:.40}"
+    elif value > between[1]:
+        why = f"{column} must be at most {between[1]:g}, got {row[1]!r:.40}: is the unit right?"
     if why:
         raise RowError("job_left_number", why)
     return start_s, value
