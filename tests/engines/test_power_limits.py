@@ -443,7 +443,8 @@ def check_limit(ledger, series, limit):
     begins_s = series.edges_s[:-1]
     most_w = limit.limit_w * limit.over_time.at(begins_s)
     assert series.limit_w.tolist() == most_w.tolist()
-    assert (series.taken_w <= most_w * (1 + 1e-9)).all()
+    rounding_w = 1e-9 * series.total_w.max()  # of sums in which a battery gives what nodes draw
+    assert (series.taken_w <= most_w * (1 + 1e-9) + rounding_w).all()
     cuts_s = limit.over_time.steps_s(0.0, float(ledger.wall_s[0]))
     at = np.searchsorted(series.edges_s, cuts_s, side="right") - 1
     assert (series.taken_w[at] <= limit.limit_w * limit.over_time.at(cuts_s) * (1 + 1e-9)).all()
@@ -499,7 +500,8 @@ def test_a_limit_above_the_peak_changes_no_byte(jobs, run, more, yields):
     other = event.play(above, 3, 0, 2)
     for name in ("booked", "job_s", "kept_frac", "first_start_s", "end_s", "peak_w", "wall_s"):
         assert getattr(free, name).tobytes() == getattr(other, name).tobytes(), name
-    assert free.waiting_idle_chip_s.tobytes() == other.waiting_idle_chip_s.tobytes()
+    # It is summed up to each moment at which jobs could grow again, so in more parts.
+    assert free.waiting_idle_chip_s == pytest.approx(other.waiting_idle_chip_s, rel=1e-12)
 
 
 @given(combined(), steps, st.sampled_from(["slow", "shrink", "pause"]), batteries)
