@@ -24,6 +24,7 @@ from computeplan.report.figures import figures_of, save_figures
 from computeplan.report.style import case_colour, case_marker, plain
 from computeplan.report.timeline import MAX_ROWS
 from computeplan.results.cases import CaseResult
+from computeplan.results.fleet_series import FleetSeries
 from computeplan.results.power_series import PowerSeries
 from computeplan.results.window import MEASURES, BySite
 from computeplan.study.result import Result
@@ -101,7 +102,8 @@ def make(names=("as published", "hourly", "no spares"), n_runs=40, n_jobs=1, unf
         )
         power = {"east": POWER} if kept else {}
         pools = {"pool_names": ("h100",), "by_site": by_site}
-        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, power=power, **pools)
+        of_run = {"power": power, "fleet": FLEET if kept else None}
+        cases[name] = CaseResult(values, times, jobs, facts, meter, kept, **of_run, **pools)
     return Result("llama", "", cases, notes=quoted(["network power is an estimate"]))
 
 
@@ -109,6 +111,10 @@ POWER = PowerSeries(
     np.array([0.0, 9e4, 2e5, 5e5]),
     1e6 * np.arange(21.0).reshape(3, 7),
     1e6 * np.array([2.0, 0, -3]),
+)
+
+FLEET = FleetSeries(
+    np.array([0.0, 9e4, 2e5, 5e5]), np.arange(21.0).reshape(3, 7), np.array([2.0, 9.0, 15.0])
 )
 
 
@@ -362,6 +368,7 @@ def test_files_are_valid_and_their_bytes_repeat(tmp_path):
         "timeline-2",
         "pools-2",
         "power-2",
+        "fleet-2",
     }
     assert save_figures(result, tmp_path / "b", FIGURES, svg=True) == names
     for name in names:

@@ -81,7 +81,7 @@ class Exchange:
         Two halves take 8 s and send 100 GB each at 50 GB/s:
 
         >>> both = Exchange(100e9, np.array([8.0, 8.0]), (50e9, 50e9), 0.0)
-        >>> both.seconds([0, 1]), both.frac([(0, 0.5), (1, 0.5)])
+        >>> round(both.seconds([0, 1]), 9), round(both.frac([(0, 0.5), (1, 0.5)]), 9)
         (2.0, 0.8)
         """
         step_s = 1.0 / sum(share / float(self.step_s[pool]) for pool, share in shares)
