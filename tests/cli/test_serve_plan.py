@@ -69,6 +69,8 @@ def test_kinds_that_are_too_few_are_mixed_or_refused(call):
         (("--requests", "200M"), 2, "a number over a time, such as 200M/day"),
         (("--requests", "nan/day"), 2, "a number over a time"),
         (("--in", "200000"), 2, "takes 131,072: shorter ones, or another model"),
+        (("--in", "50000", "--cv", "0.96"), 2, "--in, --cv: requests of 50000 tokens with a cv of"),
+        (("--cv", "50"), 2, "write a smaller cv"),
         (("--out", "0"), 2, "--out must be at least 1"),
         (("--tpot", "1 us"), 3, "a further token is"),
         (("--tpot", "0 ms"), 2, "--tpot"),
