@@ -66,6 +66,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_counted_chips": "{n} 卡",
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而要求为 {peak} 个。",
+    "serve_mix_unspared": "如不留备用可承担 {most} 个：缺的是可用性 {availability} 所需的备用；"
+    "{chips} 即可，或降低 --availability。",
     "serve_by_cost": "成本",
     "serve_by_energy": "能耗",
     "serve_by_carbon": "碳排放",
@@ -96,7 +98,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "{how}",
     "serve_how_rent": "芯片成本按给出的租金。",
     "serve_how_bought": "芯片成本按报道价格分摊 5 年，为估计。",
-    "serve_how_unknown": "并非所有芯片的成本都已知：请给出 --rent，货币不同时给出 --exchange。",
+    "serve_how_unknown": "以下芯片的{what}未知：{chips}。",
+    "serve_by_number": "因此按卡数比较芯片。",
+    "serve_lacks_rent": "没有价格：--rent",
+    "serve_lacks_exchange": "货币不同：--exchange",
+    "serve_lacks_electricity": "该地没有电价：换一个 --site",
+    "serve_lacks_watts": "没有功耗上限",
+    "serve_lacks_carbon": "该地没有碳排放数据：换一个 --site",
     "serve_note_borrowed": "没有自身实测数据：{chips}：带宽和峰值的效率借自别处，区间更宽。",
     "serve_note_derating": "假定生产中每个实例只达到基准的 {derating}（--derating），最忙一分钟为均"
     "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。",

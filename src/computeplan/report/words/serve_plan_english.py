@@ -73,6 +73,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
     " asked.",
+    "serve_mix_unspared": "If none were spare they would hold {most}: what is lacking is the spare"
+    " for an availability of {availability}; {chips} do, or a lower --availability.",
     "serve_by_cost": "cost",
     "serve_by_energy": "energy",
     "serve_by_carbon": "carbon",
@@ -103,8 +105,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " chips, estimates for others. {how}",
     "serve_how_rent": "Chips cost the rent that is given.",
     "serve_how_bought": "Chips cost what was reported for them over 5 years, an estimate.",
-    "serve_how_unknown": "Money is not known of all chips: give --rent, and --exchange where"
-    " currencies differ.",
+    "serve_how_unknown": "{what} is not known of {chips}.",
+    "serve_by_number": "So chips are compared by their number.",
+    "serve_lacks_rent": "no price: --rent",
+    "serve_lacks_exchange": "currencies differ: --exchange",
+    "serve_lacks_electricity": "no price of electricity at the site: another --site",
+    "serve_lacks_watts": "no power limit",
+    "serve_lacks_carbon": "no carbon of the site: another --site",
     "serve_note_borrowed": "No rows of their own: {chips}: shares of bandwidth and peak are"
     " borrowed and the band is wider.",
     "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
