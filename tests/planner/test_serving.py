@@ -12,7 +12,7 @@ from computeplan.compiler.serving import served
 from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.layouts import Candidate, bound_per_s, engines_on
+from computeplan.fleet.layouts import Candidate, bound_per_s, candidates, engines_on
 from computeplan.fleet.mix import Kind, cheapest_mix
 from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests
 from computeplan.fleet.sizes import Reliability, fleet_of, spare_instances
@@ -317,3 +317,24 @@ def test_the_others_are_answered_where_an_engine_does_not_run():
     plan = plan_serving(question(engine="mindie"), [("H100", None)])
     assert isinstance(plan.chips[0], Refused)
     assert plan.best is None
+
+
+def test_experts_are_looked_for_over_many_servers_and_dense_models_are_not():
+    load = Load(np.array([100.0]), 1.0, Lengths(3619, 0, 9000), Lengths(1000, 0, 9000), 0.0)
+    limits = Slo(math.inf, 0.05, 0.99, 0.5)
+    made = {
+        name: candidates(H100, find_model(name)[0], load, limits, [("vllm", "fp8")])[0]
+        for name in ("deepseek-v3", "llama-3.3-70b")
+    }
+    wide = [one for one in made["deepseek-v3"] if one.n_chips > 16]
+    assert {one.n_chips for one in wide} == {32, 64, 128, 256}
+    # Experts over all ranks of an instance; attention is cut inside a server at most.
+    assert all(one.split.ep == one.split.n_ranks == one.n_chips for one in wide)
+    assert all(one.split.tp <= 8 and one.split.pp == 1 for one in wide)
+    # Of 256 ranks each holds one expert a layer, of 16 sixteen: more of the memory is for the cache.
+    widest = max(wide, key=lambda one: (one.n_chips, one.split.dp))
+    narrow = min(made["deepseek-v3"], key=lambda one: (one.n_chips, -one.split.dp))
+    room = [one.times.cache_tokens / one.n_chips for one in (widest, narrow)]
+    assert (widest.n_chips, narrow.n_chips) == (256, 16)
+    assert room[0] > 2.0 * room[1]
+    assert max(one.n_chips for one in made["llama-3.3-70b"]) == 8

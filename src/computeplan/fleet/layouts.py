@@ -51,6 +51,10 @@ MOST_LAYOUTS = 24
 """Layouts, of all engines and precisions, whose steps are tabulated."""
 MOST_RANKS = 64
 """Of an instance that is looked for, where less holds the model."""
+MOST_WIDE = 12
+"""Layouts besides that share out experts over more ranks than hold the model."""
+MOST_WIDE_RANKS = 256
+"""Of an instance that shares out experts; 320 at most are published, 256 is the power of two."""
 SURE_FRAC = 0.9
 """Share of requests from which a limit holds for the mean too."""
 PLAIN = ("bf16", "fp16", "fp8")
@@ -234,6 +238,7 @@ def candidates(
     """
     n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
     ranked: list[tuple[float, str, str, Split]] = []
+    ranked_wide: list[tuple[float, str, str, Split]] = []
     held, n_layouts = [], 0
     for engine, precision in pairs:
         some = _splits(chip, model, engine, precision, n_in, n_out, settings)
@@ -241,26 +246,21 @@ def candidates(
         if not len(some.split.tp):
             continue
         held.append(some)
-        found, rates = best_batches(
-            some.instance,
-            n_in,
-            n_out,
-            tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
-            ttft_s=slo.ttft_s - FIRST_TOKEN_S,
-            cached_frac=load.cached_frac,
-        )
-        ranked += [
-            (float(rate), engine, precision, at(found.split, i)) for i, rate in enumerate(rates)
-        ]
+        wide = _wide(chip, model, some, n_in, n_out, settings)
+        n_layouts += len(wide.split.tp)
+        ranked += _ranked(some, engine, load, slo)
+        ranked_wide += _ranked(wide, engine, load, slo)
     if not held:
         raise NoneHolds(_no_room(chip, model, list(pairs), load, settings))
-    if not ranked:
+    if not ranked and not ranked_wide:
         raise NoneHolds(_too_slow(chip, held, load, slo))
     ranked.sort(key=lambda one: -one[0])
     first = ranked[:MOST_LAYOUTS]
-    smallest = min(ranked, key=lambda one: float(one[3].n_ranks))
+    smallest = min(ranked or ranked_wide, key=lambda one: float(one[3].n_ranks))
     if smallest not in first:
         first.append(smallest)
+    ranked_wide.sort(key=lambda one: -one[0])
+    first += [one for one in ranked_wide[:MOST_WIDE] if one not in first]
     made = [
         _candidate(chip, model, engine, precision, split, load, slo, settings)
         for _, engine, precision, split in first
@@ -385,6 +385,45 @@ def _splits(
         if len(found.split.tp) or most >= max(MOST_RANKS, domain):
             return _Held(compiled, precision, found.split)
         most = min(2 * most, max(MOST_RANKS, domain))
+
+
+def _wide(
+    chip: Chip, model: Transformer, some: _Held, n_in: float, n_out: float, settings: Settings
+) -> _Held:
+    """Return layouts of more ranks than those that hold the model, over which experts are shared.
+
+    Each rank reads fewer experts for its share of a larger batch; attention is data parallel.
+    """
+    shape = shape_of(model.architecture())
+    split = some.split
+    if settings.split is not None or shape.moe is None:
+        return replace(some, split=at(split, np.zeros(len(split.tp), dtype=bool)))
+    domain = max(1, int(some.instance.fabric.domain))
+    wide = splits(shape, domain, MOST_WIDE_RANKS)
+    n_ranks = wide.n_ranks
+    keep = (wide.pp == 1.0) & (wide.dp > 1.0) & (n_ranks > split.n_ranks.max())
+    wide = at(wide, keep & (n_ranks % chip.ranks_per_chip == 0))
+    if not len(wide.tp):
+        return replace(some, split=wide)
+    compiled = _served(chip, model, some.compiled.engine, some.precision, wide, settings)
+    return _Held(compiled, some.precision, holding(compiled.instance, n_in, n_out).split)
+
+
+def _ranked(some: _Held, engine: str, load: Load, slo: Slo) -> list[tuple[float, str, str, Split]]:
+    """Return layouts that keep the limits in a steady state, with tokens a second of a rank."""
+    if not len(some.split.tp):
+        return []
+    found, rates = best_batches(
+        some.instance,
+        load.input_tokens.mean,
+        load.output_tokens.mean,
+        tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
+        ttft_s=slo.ttft_s - FIRST_TOKEN_S,
+        cached_frac=load.cached_frac,
+    )
+    return [
+        (float(rate), engine, some.precision, at(found.split, i)) for i, rate in enumerate(rates)
+    ]
 
 
 def _candidate(
