@@ -25,7 +25,7 @@ from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
 from computeplan.physics.serving.room import cache_tokens, need_of
-from computeplan.physics.serving.steady import continuous, terms_of
+from computeplan.physics.serving.steady import continuous, least_s, terms_of
 from computeplan.physics.serving.steps import FIRST_TOKEN_S, StepTimes
 from computeplan.physics.serving.tabulate import step_times, times_of_table
 from computeplan.physics.steptime.memory import GIB
@@ -482,9 +482,16 @@ def _no_room(
 
 
 def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
-    """Return the least times of all layouts for a request that meets no other."""
-    least: list[tuple[float, float, str]] = []
+    """Return the least times of all layouts for a request that meets no other.
+
+    By what is fitted, and by bandwidth and peak alone, which no engine goes below.
+    """
+    least: tuple[list[tuple[float, str]], ...] = ([], [])
+    floors: tuple[list[tuple[float, str]], ...] = ([], [])
     for some in held:
+        split = some.split
+        pairs = zip(split.tp, split.pp, strict=True)
+        layouts = [f"tp{int(tp)} pp{int(pp)} {some.precision}" for tp, pp in pairs]
         terms = terms_of(
             some.instance,
             1.0,
@@ -493,16 +500,25 @@ def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
             cached_frac=load.cached_frac,
         )
         steady = continuous(some.compiled.instance.speed, terms)
-        tpot, ttft = np.broadcast_arrays(steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)
-        for i in range(len(tpot)):
-            layout = f"tp{int(some.split.tp[i])} pp{int(some.split.pp[i])} {some.precision}"
-            least.append((float(tpot[i]), float(ttft[i]), layout))
-    by_tpot = min(least)
-    by_ttft = min(least, key=lambda one: one[1])
-    if by_tpot[0] > slo.tpot_s:
-        limit, asked, layout = by_tpot[0], slo.tpot_s, by_tpot[2]
-        return note("serve_tpot_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
-    if by_ttft[1] > slo.ttft_s:
-        limit, asked, layout = by_ttft[1], slo.ttft_s, by_ttft[2]
-        return note("serve_ttft_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
-    return note("serve_both_limits", chip=chip.name, tpot_s=by_tpot[0], ttft_s=by_ttft[1])
+        fitted = (steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)
+        for found, times in ((least, fitted), (floors, least_s(terms))):
+            for one, seconds in zip(found, times, strict=True):
+                whole = np.broadcast_to(seconds, len(layouts)).tolist()
+                one += zip(whole, layouts, strict=True)
+    best, bare = ([min(one) for one in found] for found in (least, floors))
+    for place, asked in enumerate((slo.tpot_s, slo.ttft_s)):
+        if best[place][0] <= asked:
+            continue
+        values = {
+            "chip": chip.name,
+            "limit_s": best[place][0],
+            "layout": best[place][1],
+            "floor_s": bare[place][0],
+            "floor_layout": bare[place][1],
+            "later_s": FIRST_TOKEN_S if place else 0.0,
+            "asked_s": asked,
+        }
+        if place:
+            return note("serve_ttft_limit", **values)
+        return note("serve_tpot_limit", **values)
+    return note("serve_both_limits", chip=chip.name, tpot_s=best[0][0], ttft_s=best[1][0])

@@ -11,6 +11,7 @@ from typing import Any
 
 from computeplan.fleet.search import Simulated
 from computeplan.fleet.sizes import METERS
+from computeplan.physics.serving.steps import FIRST_TOKEN_S
 from computeplan.planner.serving import By, Fleet, Refused, ServingPlan, lacking
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
@@ -279,6 +280,7 @@ def as_document(plan: ServingPlan, *, language: Language = "en") -> dict[str, An
             "tpot_frac": question.slo.tpot_frac,
             "availability": question.reliability.availability,
         },
+        "first_token_s": FIRST_TOKEN_S,
         "derating": question.derating,
         "chip_mtbf_s": question.reliability.chip_mtbf_s,
         "repair_s": question.reliability.repair_s,

@@ -16,8 +16,17 @@ def _ms(seconds: float) -> str:
 
 def _limit(what: str) -> Callable[[Values], str]:
     def said(v: Values) -> str:
+        if v["floor_s"] > v["asked_s"]:
+            return (
+                f"{what}至少需要 {_ms(v['floor_s'])}（{v['floor_layout']}："
+                "字节数除以带宽，或 FLOP 除以峰值），"
+                f"而要求为 {_ms(v['asked_s'])}"
+            )
+        later = (
+            f"；其中 {_ms(v['later_s'])} 是公开数据中提示处理完之后的中位数" if v["later_s"] else ""
+        )
         return (
-            f"{what}至少需要 {_ms(v['limit_s'])}（{v['layout']}，无其他请求时），"
+            f"按公开数据拟合，{what}为 {_ms(v['limit_s'])}（{v['layout']}，无其他请求时{later}），"
             f"而要求为 {_ms(v['asked_s'])}"
         )
 
@@ -40,7 +49,7 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
     "serve_tpot_limit": _limit("词元间隔"),
     "serve_ttft_limit": _limit("首词元时间"),
     "serve_both_limits": lambda v: (
-        f"没有同时满足两个要求的布局：词元间隔最短为 {_ms(v['tpot_s'])}，"
+        f"没有同时满足两个要求的布局：按拟合，词元间隔最短为 {_ms(v['tpot_s'])}，"
         f"而另一布局的首词元时间最短为 {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,

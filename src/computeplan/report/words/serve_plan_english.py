@@ -16,9 +16,19 @@ def _ms(seconds: float) -> str:
 
 def _limit(what: str) -> Callable[[Values], str]:
     def said(v: Values) -> str:
+        if v["floor_s"] > v["asked_s"]:
+            return (
+                f"{what} is {_ms(v['floor_s'])} at least ({v['floor_layout']}: bytes over bandwidth"
+                f" or FLOP over peak), and {_ms(v['asked_s'])} is asked"
+            )
+        later = (
+            f"; {_ms(v['later_s'])} of it are the published median after the prompt is done"
+            if v["later_s"]
+            else ""
+        )
         return (
-            f"{what} is {_ms(v['limit_s'])} at least ({v['layout']}, a request that meets no"
-            f" other), and {_ms(v['asked_s'])} is asked"
+            f"{what} takes {_ms(v['limit_s'])} by what is fitted to published rows ({v['layout']},"
+            f" a request that meets no other{later}), and {_ms(v['asked_s'])} is asked"
         )
 
     return said
@@ -41,8 +51,8 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
     "serve_tpot_limit": _limit("a further token"),
     "serve_ttft_limit": _limit("the first token"),
     "serve_both_limits": lambda v: (
-        f"no layout holds both limits: at the least a further token takes {_ms(v['tpot_s'])}, in"
-        f" another layout the first one {_ms(v['ttft_s'])}"
+        f"no layout holds both limits: by what is fitted a further token takes {_ms(v['tpot_s'])}"
+        f" at best, in another layout the first one {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,
     "serve_no_engine": "nothing is known that serves on it; name --engine and --precision",
