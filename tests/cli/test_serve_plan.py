@@ -57,8 +57,29 @@ def test_kinds_that_are_too_few_are_mixed_or_refused(call):
         *PLAN, "--requests", "2M/h", "--chip", "H100:4", "--chip", "H200:400", "--by", "chips"
     )
     assert "× nvidia/h200 (" in some
-    few = call(*PLAN, "--chip", "H100:1", expect=3)
+    few = call(*PLAN, "--requests", "1M/h", "--chip", "H100:1", expect=3)
     assert "All chips there are hold" in few
+    assert "spare" not in few
+
+
+def test_what_lacks_only_its_spare_says_so(call):
+    little = (*PLAN, "--requests", "1/s")
+    words = " ".join(call(*little, "--chip", "H100:1", expect=3).split())
+    assert "the spare for an availability of 0.999; nvidia/h100-sxm:2 do" in words
+    assert "H100:2" not in call(*little, "--chip", "H100:2", expect=0)
+    assert "1 × nvidia" in call(*little, "--chip", "H100:1", "--availability", "0.99")
+
+
+def test_what_is_not_known_of_a_chip_is_named(call):
+    money = ("--rent", "H200=2 USD/chip/h", "--rent", "H100=20 CNY/chip/h")
+    out = call(*PLAN, "--chip", "H100", "--chip", "H200", *money)
+    assert "Cost is not known of nvidia/h100-sxm (currencies differ: --exchange)." in " ".join(
+        out.split()
+    )
+    assert "compared by their number" in " ".join(out.split())
+    found = json.loads(call(*PLAN, "--chip", "H100", "--chip", "H200", *money, "--json"))
+    assert [one["lacks"] for one in found["chips"]] == [["exchange"], []]
+    assert found["by"] == "chips"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +90,8 @@ def test_kinds_that_are_too_few_are_mixed_or_refused(call):
         (("--requests", "200M"), 2, "a number over a time, such as 200M/day"),
         (("--requests", "nan/day"), 2, "a number over a time"),
         (("--in", "200000"), 2, "takes 131,072: shorter ones, or another model"),
+        (("--in", "50000", "--cv", "0.96"), 2, "--in, --cv: requests of 50000 tokens with a cv of"),
+        (("--cv", "50"), 2, "write a smaller cv"),
         (("--out", "0"), 2, "--out must be at least 1"),
         (("--tpot", "1 us"), 3, "a further token is"),
         (("--tpot", "0 ms"), 2, "--tpot"),

@@ -12,13 +12,14 @@ from computeplan.compiler.serving import served
 from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.layouts import Candidate, bound_per_s, engines_on
+from computeplan.fleet.layouts import Candidate, bound_per_s, candidates, engines_on
 from computeplan.fleet.mix import Kind, cheapest_mix
 from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests
 from computeplan.fleet.sizes import Reliability, fleet_of, spare_instances
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.planner.serving import Fleet, Question, Refused, Site, fleet, plan_serving
+from computeplan.report.words import sentence
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate
@@ -299,8 +300,21 @@ def test_a_limit_below_the_physical_one_says_that_one(plans):
     assert isinstance(one, Refused)
     assert one.why.code == "serve_tpot_limit"
     # Weights of 8 bits over the bandwidth of eight chips, at the very least.
-    assert one.why.values["limit_s"] > 8e9 / (8 * 3.35e12)
+    assert one.why.values["limit_s"] > one.why.values["floor_s"] > 8e9 / (8 * 3.35e12)
     assert plans["first too soon"].why.code == "serve_ttft_limit"
+
+
+def test_at_least_is_said_of_bytes_and_flop_alone(plans):
+    model = {"model": LLAMA, "load": ALIKE, "precision": "bf16", "engine": "vllm"}
+    soon = question(**model, slo=Slo(0.05, 1.0))  # 0.05 s: less than the published median alone
+    why = plan_serving(soon, [("H100", None)]).chips[0].why
+    # 100 tokens: the 16 GB of weights over the bandwidth of eight chips, at the very least.
+    assert why.values["floor_s"] == pytest.approx(16e9 / (8 * 3.35e12), rel=0.15)
+    assert why.values["floor_s"] < 0.05 < why.values["later_s"] == 0.08 < why.values["limit_s"]
+    assert "by what is fitted" in sentence(why, "en")
+    assert "at least" not in sentence(why, "en")
+    never = question(**model, slo=Slo(1.0, 1e-5))
+    assert "at least" in sentence(plan_serving(never, [("H100", None)]).chips[0].why, "en")
 
 
 def test_a_model_that_fits_no_layout_says_what_it_lacks():
@@ -317,3 +331,24 @@ def test_the_others_are_answered_where_an_engine_does_not_run():
     plan = plan_serving(question(engine="mindie"), [("H100", None)])
     assert isinstance(plan.chips[0], Refused)
     assert plan.best is None
+
+
+def test_experts_are_looked_for_over_many_servers_and_dense_models_are_not():
+    load = Load(np.array([100.0]), 1.0, Lengths(3619, 0, 9000), Lengths(1000, 0, 9000), 0.0)
+    limits = Slo(math.inf, 0.05, 0.99, 0.5)
+    made = {
+        name: candidates(H100, find_model(name)[0], load, limits, [("vllm", "fp8")])[0]
+        for name in ("deepseek-v3", "llama-3.3-70b")
+    }
+    wide = [one for one in made["deepseek-v3"] if one.n_chips > 16]
+    assert {one.n_chips for one in wide} == {32, 64, 128, 256}
+    # Experts over all ranks of an instance; attention is cut inside a server at most.
+    assert all(one.split.ep == one.split.n_ranks == one.n_chips for one in wide)
+    assert all(one.split.tp <= 8 and one.split.pp == 1 for one in wide)
+    # Of 256 ranks each holds one expert a layer, of 16 sixteen: more memory is for the cache.
+    widest = max(wide, key=lambda one: (one.n_chips, one.split.dp))
+    narrow = min(made["deepseek-v3"], key=lambda one: (one.n_chips, -one.split.dp))
+    room = [one.times.cache_tokens / one.n_chips for one in (widest, narrow)]
+    assert (widest.n_chips, narrow.n_chips) == (256, 16)
+    assert room[0] > 2.0 * room[1]
+    assert max(one.n_chips for one in made["llama-3.3-70b"]) == 8

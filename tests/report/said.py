@@ -58,7 +58,13 @@ NOTES = {
         }
     ],
     **{
-        code: [{"chip": "acme/x1", "limit_s": 0.06, "asked_s": 1.5, "layout": "q1"}]
+        code: [
+            {
+                "chip": "acme/x1", "limit_s": 1.7, "asked_s": 1.5, "layout": "q1",
+                "floor_s": floor_s, "floor_layout": "q2", "later_s": later_s,
+            }
+            for floor_s, later_s in ((1.6, 0.0), (0.06, 0.0), (0.06, 0.08))
+        ]
         for code in ("serve_tpot_limit", "serve_ttft_limit")
     },
     "serve_both_limits": [{"chip": "acme/x1", "tpot_s": 0.06, "ttft_s": 1.5}],

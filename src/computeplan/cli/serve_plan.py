@@ -38,8 +38,6 @@ _SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
 _RATE = re.compile(
     r"\s*(-?[0-9][0-9_,.]*(?:e[+-]?[0-9]+)?)\s*([kmbg]?)\s*/\s*([a-z]+)\s*", re.IGNORECASE
 )
-NO_CONTEXT = 100_000_000
-"""Longest request of a model whose context is not published. [token]"""
 
 
 @click.command("serve-plan")
@@ -234,8 +232,8 @@ def _lengths(
     model: Transformer, n_in: float, n_out: float, cv: float | None
 ) -> tuple[Lengths, Lengths]:
     """Return lengths of prompts and answers, together no longer than what the model takes."""
+    from computeplan.compiler.serving_load import NO_CONTEXT, lengths_within
     from computeplan.specs.requests import INPUT_CV, OUTPUT_CV
-    from computeplan.world.load import Lengths
 
     for option, n in (("--in", n_in), ("--out", n_out)):
         _above(n, 1.0, option)
@@ -247,12 +245,14 @@ def _lengths(
         )
     spreads = (INPUT_CV, OUTPUT_CV) if cv is None else (cv, cv)
     try:
-        return (
-            Lengths(n_in, spreads[0], max(1, context - round(n_out))),
-            Lengths(n_out, spreads[1], max(1, context - round(n_in))),
-        )
+        found, wrong = lengths_within(context, (n_in, n_out), spreads)
     except ValueError as error:
         raise ScenarioError.of(f"--in, --out, --cv: {error}") from None
+    if wrong:
+        raise ScenarioError.of(
+            "; ".join(f"--{key}, --cv: {message}" for key, message in wrong.items())
+        )
+    return found
 
 
 def _rate(text: str) -> float:

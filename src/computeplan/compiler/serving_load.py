@@ -20,7 +20,7 @@ from computeplan.specs.requests import Requests
 from computeplan.specs.scenario import Scenario
 from computeplan.world.load import Lengths, Load, RequestTrace
 
-__all__ = ["load_of", "mean_kept_frac"]
+__all__ = ["NO_CONTEXT", "lengths_within", "load_of", "mean_kept_frac"]
 
 NO_CONTEXT = 100_000_000
 """Longest request of a model whose context is not published. [token]"""
@@ -99,6 +99,48 @@ def mean_kept_frac(mean: float, cv: float, most: float) -> float:
     return float(ndtr(z - sigma) / ndtr(z))
 
 
+def lengths_within(
+    context: int, means: tuple[float, float], cvs: tuple[float, float]
+) -> tuple[tuple[Lengths, Lengths], dict[str, str]]:
+    """Return lengths of prompts and answers to draw, and what of them does not fit the model.
+
+    Each may be what the mean of the other leaves of the context.
+
+    Parameters
+    ----------
+    context : int
+        What the model takes. [token]
+    means, cvs : tuple of float
+        Of prompts and of answers. [token]
+
+    Returns
+    -------
+    tuple of Lengths
+    dict
+        Why the spread of "in" or "out" does not fit; empty where it does.
+
+    Examples
+    --------
+    >>> lengths_within(131_072, (50_000, 200), (0.96, 0.77))[1].keys()
+    dict_keys(['in'])
+    """
+    found = (
+        Lengths(means[0], cvs[0], max(1, context - round(means[1]))),
+        Lengths(means[1], cvs[1], max(1, context - round(means[0]))),
+    )
+    wrong: dict[str, str] = {}
+    for key, one in zip(("in", "out"), found, strict=True):
+        kept = mean_kept_frac(one.mean, one.cv, one.most)
+        if not kept >= LEAST_KEPT_FRAC:
+            what = "requests" if key == "in" else "answers"
+            wrong[key] = (
+                f"{what} of {one.mean:g} tokens with a cv of {one.cv:g} do not fit the {context}"
+                f" that the model takes: without those that are too long the mean is"
+                f" {100 * (1 - kept):.0f} % lower; write a smaller cv"
+            )
+    return found, wrong
+
+
 def _lengths(
     scenario: Scenario, name: str, requests: Requests, context: int
 ) -> tuple[Lengths, Lengths]:
@@ -106,23 +148,12 @@ def _lengths(
     tokens = requests.tokens
     assert tokens is not None
     of_input, of_output = tokens.spreads
-    found = (
-        Lengths(tokens.mean_in, of_input, max(1, context - round(tokens.mean_out))),
-        Lengths(tokens.mean_out, of_output, max(1, context - round(tokens.mean_in))),
-    )
-    problems = []
-    for key, one in zip(("in", "out"), found, strict=True):
-        kept = mean_kept_frac(one.mean, one.cv, one.most)
-        if kept < LEAST_KEPT_FRAC:
-            what = "requests" if key == "in" else "answers"
-            message = (
-                f"{what} of {one.mean:g} tokens with a cv of {one.cv:g} do not fit the {context}"
-                f" that the model takes: without those that are too long the mean is"
-                f" {100 * (1 - kept):.0f} % lower; write a smaller cv, or a trace"
-            )
+    found, wrong = lengths_within(context, (tokens.mean_in, tokens.mean_out), (of_input, of_output))
+    if wrong:
+        problems = []
+        for key, message in wrong.items():
             at = ("services", name, "requests", "tokens", key)
-            problems.append(scenario.document.problem(at, message))
-    if problems:
+            problems.append(scenario.document.problem(at, f"{message}, or a trace"))
         raise ScenarioError(problems)
     return found
 

@@ -25,7 +25,7 @@ from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
 from computeplan.physics.serving.room import cache_tokens, need_of
-from computeplan.physics.serving.steady import continuous, terms_of
+from computeplan.physics.serving.steady import continuous, least_s, terms_of
 from computeplan.physics.serving.steps import FIRST_TOKEN_S, StepTimes
 from computeplan.physics.serving.tabulate import step_times, times_of_table
 from computeplan.physics.steptime.memory import GIB
@@ -51,6 +51,10 @@ MOST_LAYOUTS = 24
 """Layouts, of all engines and precisions, whose steps are tabulated."""
 MOST_RANKS = 64
 """Of an instance that is looked for, where less holds the model."""
+MOST_WIDE = 12
+"""Layouts besides that share out experts over more ranks than hold the model."""
+MOST_WIDE_RANKS = 256
+"""Of an instance that shares out experts; 320 at most are published, 256 is the power of two."""
 SURE_FRAC = 0.9
 """Share of requests from which a limit holds for the mean too."""
 PLAIN = ("bf16", "fp16", "fp8")
@@ -234,6 +238,7 @@ def candidates(
     """
     n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
     ranked: list[tuple[float, str, str, Split]] = []
+    ranked_wide: list[tuple[float, str, str, Split]] = []
     held, n_layouts = [], 0
     for engine, precision in pairs:
         some = _splits(chip, model, engine, precision, n_in, n_out, settings)
@@ -241,26 +246,21 @@ def candidates(
         if not len(some.split.tp):
             continue
         held.append(some)
-        found, rates = best_batches(
-            some.instance,
-            n_in,
-            n_out,
-            tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
-            ttft_s=slo.ttft_s - FIRST_TOKEN_S,
-            cached_frac=load.cached_frac,
-        )
-        ranked += [
-            (float(rate), engine, precision, at(found.split, i)) for i, rate in enumerate(rates)
-        ]
+        wide = _wide(chip, model, some, n_in, n_out, settings)
+        n_layouts += len(wide.split.tp)
+        ranked += _ranked(some, engine, load, slo)
+        ranked_wide += _ranked(wide, engine, load, slo)
     if not held:
         raise NoneHolds(_no_room(chip, model, list(pairs), load, settings))
-    if not ranked:
+    if not ranked and not ranked_wide:
         raise NoneHolds(_too_slow(chip, held, load, slo))
     ranked.sort(key=lambda one: -one[0])
     first = ranked[:MOST_LAYOUTS]
-    smallest = min(ranked, key=lambda one: float(one[3].n_ranks))
+    smallest = min(ranked or ranked_wide, key=lambda one: float(one[3].n_ranks))
     if smallest not in first:
         first.append(smallest)
+    ranked_wide.sort(key=lambda one: -one[0])
+    first += [one for one in ranked_wide[:MOST_WIDE] if one not in first]
     made = [
         _candidate(chip, model, engine, precision, split, load, slo, settings)
         for _, engine, precision, split in first
@@ -387,6 +387,45 @@ def _splits(
         most = min(2 * most, max(MOST_RANKS, domain))
 
 
+def _wide(
+    chip: Chip, model: Transformer, some: _Held, n_in: float, n_out: float, settings: Settings
+) -> _Held:
+    """Return layouts of more ranks than those that hold the model, over which experts are shared.
+
+    Each rank reads fewer experts for its share of a larger batch; attention is data parallel.
+    """
+    shape = shape_of(model.architecture())
+    split = some.split
+    if settings.split is not None or shape.moe is None:
+        return replace(some, split=at(split, np.zeros(len(split.tp), dtype=bool)))
+    domain = max(1, int(some.instance.fabric.domain))
+    wide = splits(shape, domain, MOST_WIDE_RANKS)
+    n_ranks = wide.n_ranks
+    keep = (wide.pp == 1.0) & (wide.dp > 1.0) & (n_ranks > split.n_ranks.max())
+    wide = at(wide, keep & (n_ranks % chip.ranks_per_chip == 0))
+    if not len(wide.tp):
+        return replace(some, split=wide)
+    compiled = _served(chip, model, some.compiled.engine, some.precision, wide, settings)
+    return _Held(compiled, some.precision, holding(compiled.instance, n_in, n_out).split)
+
+
+def _ranked(some: _Held, engine: str, load: Load, slo: Slo) -> list[tuple[float, str, str, Split]]:
+    """Return layouts that keep the limits in a steady state, with tokens a second of a rank."""
+    if not len(some.split.tp):
+        return []
+    found, rates = best_batches(
+        some.instance,
+        load.input_tokens.mean,
+        load.output_tokens.mean,
+        tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
+        ttft_s=slo.ttft_s - FIRST_TOKEN_S,
+        cached_frac=load.cached_frac,
+    )
+    return [
+        (float(rate), engine, some.precision, at(found.split, i)) for i, rate in enumerate(rates)
+    ]
+
+
 def _candidate(
     chip: Chip,
     model: Transformer,
@@ -443,9 +482,16 @@ def _no_room(
 
 
 def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
-    """Return the least times of all layouts for a request that meets no other."""
-    least: list[tuple[float, float, str]] = []
+    """Return the least times of all layouts for a request that meets no other.
+
+    By what is fitted, and by bandwidth and peak alone, which no engine goes below.
+    """
+    least: tuple[list[tuple[float, str]], ...] = ([], [])
+    floors: tuple[list[tuple[float, str]], ...] = ([], [])
     for some in held:
+        split = some.split
+        pairs = zip(split.tp, split.pp, strict=True)
+        layouts = [f"tp{int(tp)} pp{int(pp)} {some.precision}" for tp, pp in pairs]
         terms = terms_of(
             some.instance,
             1.0,
@@ -454,16 +500,25 @@ def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
             cached_frac=load.cached_frac,
         )
         steady = continuous(some.compiled.instance.speed, terms)
-        tpot, ttft = np.broadcast_arrays(steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)
-        for i in range(len(tpot)):
-            layout = f"tp{int(some.split.tp[i])} pp{int(some.split.pp[i])} {some.precision}"
-            least.append((float(tpot[i]), float(ttft[i]), layout))
-    by_tpot = min(least)
-    by_ttft = min(least, key=lambda one: one[1])
-    if by_tpot[0] > slo.tpot_s:
-        limit, asked, layout = by_tpot[0], slo.tpot_s, by_tpot[2]
-        return note("serve_tpot_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
-    if by_ttft[1] > slo.ttft_s:
-        limit, asked, layout = by_ttft[1], slo.ttft_s, by_ttft[2]
-        return note("serve_ttft_limit", chip=chip.name, limit_s=limit, asked_s=asked, layout=layout)
-    return note("serve_both_limits", chip=chip.name, tpot_s=by_tpot[0], ttft_s=by_ttft[1])
+        fitted = (steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)
+        for found, times in ((least, fitted), (floors, least_s(terms))):
+            for one, seconds in zip(found, times, strict=True):
+                whole = np.broadcast_to(seconds, len(layouts)).tolist()
+                one += zip(whole, layouts, strict=True)
+    best, bare = ([min(one) for one in found] for found in (least, floors))
+    for place, asked in enumerate((slo.tpot_s, slo.ttft_s)):
+        if best[place][0] <= asked:
+            continue
+        values = {
+            "chip": chip.name,
+            "limit_s": best[place][0],
+            "layout": best[place][1],
+            "floor_s": bare[place][0],
+            "floor_layout": bare[place][1],
+            "later_s": FIRST_TOKEN_S if place else 0.0,
+            "asked_s": asked,
+        }
+        if place:
+            return note("serve_ttft_limit", **values)
+        return note("serve_tpot_limit", **values)
+    return note("serve_both_limits", chip=chip.name, tpot_s=best[0][0], ttft_s=best[1][0])

@@ -68,6 +68,8 @@ class Mix:
     """Of the sum of its kinds: 1 of a single one."""
     most_per_s: float
     """What all chips that there are hold. [1/s]"""
+    most_unspared_per_s: float
+    """The same if none of them were spare. [1/s]"""
 
 
 def cheapest_mix(
@@ -104,11 +106,13 @@ def cheapest_mix(
         found.append(_solved(kinds, peak_per_s / mixed_frac, reliability))
     good = [one for one in found if one is not None]
     most = sum(_most_instances(one, reliability) * one.per_s for one in kinds)
-    most *= mixed_frac if len(kinds) > 1 else 1.0
+    unspared = sum(_room(one) * one.per_s for one in kinds)
+    frac = mixed_frac if len(kinds) > 1 else 1.0
+    hold = (frac * most, frac * unspared)
     if not good:
-        return Mix((), math.inf, mixed_frac, most)
+        return Mix((), math.inf, mixed_frac, *hold)
     counted, parts = min(good, key=lambda one: one[0])
-    return Mix(parts, counted, 1.0 if len(parts) == 1 else mixed_frac, most)
+    return Mix(parts, counted, 1.0 if len(parts) == 1 else mixed_frac, *hold)
 
 
 def _solved(
@@ -139,6 +143,11 @@ def _solved(
 
 def _spares(kind: Kind, n: int, reliability: Reliability) -> int:
     return spare_instances(n, kind.n_chips, kind.node_chips, reliability)
+
+
+def _room(kind: Kind) -> float:
+    """Return the most instances that the chips there are hold, none of them spare."""
+    return math.inf if kind.most is None else kind.most // kind.n_chips
 
 
 def _most_instances(kind: Kind, reliability: Reliability) -> float:

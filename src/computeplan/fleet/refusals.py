@@ -20,7 +20,8 @@ def why_refused(why: Note) -> str:
     Examples
     --------
     >>> from computeplan.notes import note
-    >>> values = {"chip": "acme/x1", "limit_s": 0.02, "asked_s": 0.01, "layout": "tp1 pp1 fp8"}
+    >>> values = {"chip": "acme/x1", "limit_s": 0.03, "floor_s": 0.02, "later_s": 0.0}
+    >>> values |= {"asked_s": 0.01, "layout": "tp1 pp1 fp8", "floor_layout": "tp1 pp1 fp8"}
     >>> why_refused(note("serve_tpot_limit", **values))[:45]
     'a further token takes at least 20 ms on acme/'
     """
@@ -33,15 +34,28 @@ def why_refused(why: Note) -> str:
         )
     if why.code in ("serve_tpot_limit", "serve_ttft_limit"):
         what = "a further token" if why.code == "serve_tpot_limit" else "the first token"
+        asked = (
+            f", and slo asks {_s(v['asked_s'])}; write a longer limit, another precision or"
+            " another chip"
+        )
+        if v["floor_s"] > v["asked_s"]:
+            return (
+                f"{what} takes at least {_s(v['floor_s'])} on {v['chip']} ({v['floor_layout']}:"
+                f" bytes over bandwidth or FLOP over peak){asked}"
+            )
+        later = (
+            f"; {_s(v['later_s'])} of it are the published median after the prompt is done"
+            if v["later_s"]
+            else ""
+        )
         return (
-            f"{what} takes at least {_s(v['limit_s'])} on {v['chip']} ({v['layout']}, a request"
-            f" that meets no other), and slo asks {_s(v['asked_s'])}; write a longer limit, another"
-            " precision or another chip"
+            f"{what} takes {_s(v['limit_s'])} on {v['chip']} by what is fitted to published rows"
+            f" ({v['layout']}, a request that meets no other{later}){asked}"
         )
     if why.code == "serve_both_limits":
         return (
-            f"no layout of {v['chip']} keeps both limits: at the least a further token takes"
-            f" {_s(v['tpot_s'])}, in another layout the first one {_s(v['ttft_s'])}"
+            f"no layout of {v['chip']} keeps both limits: by what is fitted a further token"
+            f" takes {_s(v['tpot_s'])} at best, in another layout the first one {_s(v['ttft_s'])}"
         )
     return (
         f"no rate keeps the limits on {v['chip']}: with hardly any requests the first token takes"

@@ -67,6 +67,7 @@ __all__ = [
     "Site",
     "day_price",
     "fleet",
+    "lacking",
     "plan_serving",
     "search_of",
     "site_of",
@@ -478,6 +479,33 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
     )
 
 
+def lacking(one: Fleet, by: By) -> tuple[str, ...]:
+    """Return what is missing for what chips are compared by: rent, exchange and others; or nothing.
+
+    Parameters
+    ----------
+    one : Fleet
+    by : {"cost", "energy", "carbon", "chips"}
+    """
+    if not math.isnan(one.merit(by)):
+        return ()
+    watts = ("watts",) if math.isnan(one.watts.facility) else ()
+    site = one.question.site
+    if by == "carbon":
+        return (*watts, *(("carbon",) if math.isnan(site.carbon_kg_per_j) else ()))
+    if by != "cost":
+        return watts
+    rent = _rent_of(one.question, one.sheet)[0]
+    needs = {money.currency for money in (rent, site.price) if money is not None}
+    is_other = bool(needs - {one.question.currency})
+    found = [
+        ("rent", rent is None),
+        ("electricity", site.price is None),
+        ("exchange", is_other and math.isnan(one.question.usd_per_cny)),
+    ]
+    return (*watts, *(name for name, lacks in found if lacks))
+
+
 def day_price(question: Question, chip: Chip, search: Search, n_requests: int) -> Price:
     """Return the price of a day of the fleet of a layout; nan where it is not known.
 
@@ -533,12 +561,7 @@ def _wider(found: Band, low: float, high: float) -> Band:
 
 def _price(question: Question, chip: Chip, n_chips: int, watts: Watts) -> tuple[Price, bool]:
     """Return the price of a day, and whether a rent was given."""
-    rents = dict(question.rents)
-    rent = rents.get(chip.name, rents.get(""))
-    has_rent = rent is not None
-    bought = chip.price.middle
-    if rent is None and bought is not None:
-        rent = Money(bought.amount / LIFE_S, bought.currency)
+    rent, has_rent = _rent_of(question, chip)
 
     def worth(money: Money | None) -> float:
         if money is None:
@@ -547,3 +570,13 @@ def _price(question: Question, chip: Chip, n_chips: int, watts: Watts) -> tuple[
 
     joules = watts.facility * n_chips * DAY_S
     return Price(worth(rent) * n_chips * DAY_S, worth(question.site.price) * joules), has_rent
+
+
+def _rent_of(question: Question, chip: Chip) -> tuple[Money | None, bool]:
+    """Return the rent of a chip, or its price over its life, and whether a rent was given."""
+    rents = dict(question.rents)
+    rent = rents.get(chip.name, rents.get(""))
+    bought = chip.price.middle
+    if rent is None and bought is not None:
+        return Money(bought.amount / LIFE_S, bought.currency), False
+    return rent, rent is not None

@@ -1,4 +1,7 @@
-"""What is said of fleets that serve a model: the answer, a table by chip, layouts and notes."""
+"""What is said of fleets that serve a model: the answer, a table by chip, layouts and notes.
+
+Long because the document for JSON says all that the tables say, and stands beside them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 
 from computeplan.fleet.search import Simulated
 from computeplan.fleet.sizes import METERS
-from computeplan.planner.serving import Fleet, Refused, ServingPlan
+from computeplan.physics.serving.steps import FIRST_TOKEN_S
+from computeplan.planner.serving import By, Fleet, Refused, ServingPlan, lacking
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
 from computeplan.report.words import phrase, sentence, sentences
@@ -26,11 +30,18 @@ __all__ = [
 
 MOST_LAYOUTS = 10
 WH_J = 3600.0
-BY = {
+BY: dict[By, str] = {
     "cost": "serve_by_cost",
     "energy": "serve_by_energy",
     "carbon": "serve_by_carbon",
     "chips": "serve_by_chips",
+}
+LACKS = {
+    "rent": "serve_lacks_rent",
+    "exchange": "serve_lacks_exchange",
+    "electricity": "serve_lacks_electricity",
+    "watts": "serve_lacks_watts",
+    "carbon": "serve_lacks_carbon",
 }
 COUNTED = {
     "cost": "serve_counted_cost",
@@ -102,7 +113,17 @@ def shortage(plan: ServingPlan, language: Language = "en") -> str:
         return ""
     peak = plan.question.mean_per_s * plan.question.peak
     most = _short(plan.mix.most_per_s)
-    return phrase("serve_mix_short", language, most=most, peak=_short(peak))
+    told = phrase("serve_mix_short", language, most=most, peak=_short(peak))
+    if plan.mix.most_unspared_per_s < peak:
+        return told
+    spare = phrase(
+        "serve_mix_unspared",
+        language,
+        most=_short(plan.mix.most_unspared_per_s),
+        availability=f"{plan.question.reliability.availability:g}",
+        chips=", ".join(f"{one.chip}:{one.n_chips}" for one in plan.fleets),
+    )
+    return f"{told} {spare}" if language == "en" else f"{told}{spare}"
 
 
 def _counted(plan: ServingPlan, counted: float, language: Language) -> str:
@@ -187,8 +208,9 @@ def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return what a reader must know of the answer, three sentences at most."""
     question, found = plan.question, plan.fleets
     how = "serve_how_rent" if all(one.has_rent for one in found) else "serve_how_bought"
-    if any(math.isnan(one.price.whole) for one in found):
-        how = "serve_how_unknown"
+    hows = [phrase(how, language)]
+    if lacks := _unknown(plan, language):
+        hows = lacks
     slo, load = question.slo, question.load
     told = [
         phrase(
@@ -199,7 +221,7 @@ def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
             meter=phrase("serve_meter_it", language),
             site=question.site.name,
             pue=f"{question.site.pue:g}",
-            how=phrase(how, language),
+            how=" ".join(hows) if language == "en" else "".join(hows),
         )
     ]
     borrowed = [one.chip for one in found if one.known != "chip"]
@@ -215,6 +237,27 @@ def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
             cv_out=f"{load.output_tokens.cv:g}",
         )
     )
+    return told
+
+
+def _unknown(plan: ServingPlan, language: Language) -> list[str]:
+    """Return of which chips money is not known, or what was asked for, and what is missing."""
+    asked = plan.question.by
+    whats: list[By] = ["cost"] if asked in ("cost", "chips") else ["cost", asked]
+    told = []
+    for by in whats:
+        lacks = [(one.chip, lacking(one, by)) for one in plan.fleets]
+        chips = [
+            f"{chip} ({', '.join(phrase(LACKS[part], language) for part in parts)})"
+            for chip, parts in lacks
+            if parts
+        ]
+        if chips:
+            what = phrase(BY[by], language)
+            what = what[:1].upper() + what[1:]
+            told.append(phrase("serve_how_unknown", language, what=what, chips=", ".join(chips)))
+    if plan.by != plan.question.by:
+        told.append(phrase("serve_by_number", language))
     return told
 
 
@@ -237,6 +280,7 @@ def as_document(plan: ServingPlan, *, language: Language = "en") -> dict[str, An
             "tpot_frac": question.slo.tpot_frac,
             "availability": question.reliability.availability,
         },
+        "first_token_s": FIRST_TOKEN_S,
         "derating": question.derating,
         "chip_mtbf_s": question.reliability.chip_mtbf_s,
         "repair_s": question.reliability.repair_s,
@@ -292,6 +336,7 @@ def _chip_document(one: Fleet | Refused, language: Language) -> dict[str, Any]:
         "tpot_low_s": _finite(one.tpot_s.low),
         "tpot_high_s": _finite(one.tpot_s.high),
         **_energy_document(one),
+        "lacks": sorted({part for by in BY for part in lacking(one, by)}),
         "cost_per_day": _finite(one.price.whole),
         "cost_of_chips_per_day": _finite(one.price.chips),
         "cost_of_electricity_per_day": _finite(one.price.electricity),

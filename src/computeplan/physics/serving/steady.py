@@ -44,6 +44,7 @@ __all__ = [
     "accepted_tokens",
     "continuous",
     "decode_of",
+    "least_s",
     "pair",
     "prompt_of",
     "prompt_rate",
@@ -181,6 +182,26 @@ def prompt_of(speed: Speed, terms: Terms) -> FloatArray:
     rows = step_s(speed, terms.prompt, alone=False) * terms.prompt_part
     found: FloatArray = rows + terms.again_s / speed.memory_frac
     return found
+
+
+def least_s(terms: Terms) -> tuple[FloatArray, FloatArray]:
+    """Return what no engine goes below: bytes over peak bandwidth, or FLOP over peak. [s]
+
+    Nothing that is fitted takes part: no share of a peak, no host, no kernels, no messages.
+
+    Returns
+    -------
+    tuple of ndarray
+        Of a token of every sequence, and of a prompt.
+    """
+
+    def least(work: Work) -> FloatArray:
+        reading = (work.weights_s + work.experts_read_s + work.cache_s) * HBM_FRAC
+        multiplying = work.products_s + work.experts_s + work.core_s
+        found: FloatArray = np.maximum(reading, multiplying)
+        return found
+
+    return least(terms.decode) / terms.accepted, least(terms.prompt) * terms.prompt_part
 
 
 def continuous(speed: Speed, terms: Terms) -> Steady:

@@ -16,8 +16,17 @@ def _ms(seconds: float) -> str:
 
 def _limit(what: str) -> Callable[[Values], str]:
     def said(v: Values) -> str:
+        if v["floor_s"] > v["asked_s"]:
+            return (
+                f"{what}至少需要 {_ms(v['floor_s'])}（{v['floor_layout']}："
+                "字节数除以带宽，或 FLOP 除以峰值），"
+                f"而要求为 {_ms(v['asked_s'])}"
+            )
+        later = (
+            f"；其中 {_ms(v['later_s'])} 是公开数据中提示处理完之后的中位数" if v["later_s"] else ""
+        )
         return (
-            f"{what}至少需要 {_ms(v['limit_s'])}（{v['layout']}，无其他请求时），"
+            f"按公开数据拟合，{what}为 {_ms(v['limit_s'])}（{v['layout']}，无其他请求时{later}），"
             f"而要求为 {_ms(v['asked_s'])}"
         )
 
@@ -40,7 +49,7 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
     "serve_tpot_limit": _limit("词元间隔"),
     "serve_ttft_limit": _limit("首词元时间"),
     "serve_both_limits": lambda v: (
-        f"没有同时满足两个要求的布局：词元间隔最短为 {_ms(v['tpot_s'])}，"
+        f"没有同时满足两个要求的布局：按拟合，词元间隔最短为 {_ms(v['tpot_s'])}，"
         f"而另一布局的首词元时间最短为 {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,
@@ -66,6 +75,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_counted_chips": "{n} 卡",
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而要求为 {peak} 个。",
+    "serve_mix_unspared": "如不留备用可承担 {most} 个：缺的是可用性 {availability} 所需的备用；"
+    "{chips} 即可，或降低 --availability。",
     "serve_by_cost": "成本",
     "serve_by_energy": "能耗",
     "serve_by_carbon": "碳排放",
@@ -96,7 +107,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "{how}",
     "serve_how_rent": "芯片成本按给出的租金。",
     "serve_how_bought": "芯片成本按报道价格分摊 5 年，为估计。",
-    "serve_how_unknown": "并非所有芯片的成本都已知：请给出 --rent，货币不同时给出 --exchange。",
+    "serve_how_unknown": "以下芯片的{what}未知：{chips}。",
+    "serve_by_number": "因此按卡数比较芯片。",
+    "serve_lacks_rent": "没有价格：--rent",
+    "serve_lacks_exchange": "货币不同：--exchange",
+    "serve_lacks_electricity": "该地没有电价：换一个 --site",
+    "serve_lacks_watts": "没有功耗上限",
+    "serve_lacks_carbon": "该地没有碳排放数据：换一个 --site",
     "serve_note_borrowed": "没有自身实测数据：{chips}：带宽和峰值的效率借自别处，区间更宽。",
     "serve_note_derating": "假定生产中每个实例只达到基准的 {derating}（--derating），最忙一分钟为均"
     "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。",

@@ -16,9 +16,19 @@ def _ms(seconds: float) -> str:
 
 def _limit(what: str) -> Callable[[Values], str]:
     def said(v: Values) -> str:
+        if v["floor_s"] > v["asked_s"]:
+            return (
+                f"{what} is {_ms(v['floor_s'])} at least ({v['floor_layout']}: bytes over bandwidth"
+                f" or FLOP over peak), and {_ms(v['asked_s'])} is asked"
+            )
+        later = (
+            f"; {_ms(v['later_s'])} of it are the published median after the prompt is done"
+            if v["later_s"]
+            else ""
+        )
         return (
-            f"{what} is {_ms(v['limit_s'])} at least ({v['layout']}, a request that meets no"
-            f" other), and {_ms(v['asked_s'])} is asked"
+            f"{what} takes {_ms(v['limit_s'])} by what is fitted to published rows ({v['layout']},"
+            f" a request that meets no other{later}), and {_ms(v['asked_s'])} is asked"
         )
 
     return said
@@ -41,8 +51,8 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
     "serve_tpot_limit": _limit("a further token"),
     "serve_ttft_limit": _limit("the first token"),
     "serve_both_limits": lambda v: (
-        f"no layout holds both limits: at the least a further token takes {_ms(v['tpot_s'])}, in"
-        f" another layout the first one {_ms(v['ttft_s'])}"
+        f"no layout holds both limits: by what is fitted a further token takes {_ms(v['tpot_s'])}"
+        f" at best, in another layout the first one {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,
     "serve_no_engine": "nothing is known that serves on it; name --engine and --precision",
@@ -73,6 +83,8 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
     " asked.",
+    "serve_mix_unspared": "If none were spare they would hold {most}: what is lacking is the spare"
+    " for an availability of {availability}; {chips} do, or a lower --availability.",
     "serve_by_cost": "cost",
     "serve_by_energy": "energy",
     "serve_by_carbon": "carbon",
@@ -103,8 +115,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " chips, estimates for others. {how}",
     "serve_how_rent": "Chips cost the rent that is given.",
     "serve_how_bought": "Chips cost what was reported for them over 5 years, an estimate.",
-    "serve_how_unknown": "Money is not known of all chips: give --rent, and --exchange where"
-    " currencies differ.",
+    "serve_how_unknown": "{what} is not known of {chips}.",
+    "serve_by_number": "So chips are compared by their number.",
+    "serve_lacks_rent": "no price: --rent",
+    "serve_lacks_exchange": "currencies differ: --exchange",
+    "serve_lacks_electricity": "no price of electricity at the site: another --site",
+    "serve_lacks_watts": "no power limit",
+    "serve_lacks_carbon": "no carbon of the site: another --site",
     "serve_note_borrowed": "No rows of their own: {chips}: shares of bandwidth and peak are"
     " borrowed and the band is wider.",
     "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
