@@ -20,6 +20,7 @@ from computeplan.fleet.services import plan_services
 from computeplan.metrics import by_site
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
+from computeplan.report.service_answer import service_lines
 from computeplan.results.power_series import power_of
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.study.cases import compile_cases
@@ -258,6 +259,29 @@ def test_what_services_do_after_a_run_is_what_they_do_in_one(known):
         assert found.served[f"service_{state}_chip_h"].all()  # or nothing is shown
     for name, value in found.served.items():
         assert value.sum() / 12 == pytest.approx(found.served_per_day[name].sum(), rel=1e-9)
+
+
+def test_spares_are_within_the_pools_and_the_answer_is_the_fleet_that_is_held():
+    """What a pool has no room for, faults and the slow end of the band too, the next gives."""
+    data = with_faults(data_of(), "100 h")
+    pools, chat = data["sites"]["s"]["pools"], data["services"]["chat"]
+    pools["a"]["chips"] = 16
+    pools["b"] = {"chip": "nvidia/h100-sxm", "chips": 400}
+    chat["pools"]["b"] = chat["pools"]["a"]
+    chat["slo"]["availability"] = 0.999
+    chat["requests"]["per_s"] = 1500
+    result = cp.run(cp.load(data))
+    case = next(iter(result.cases.values()))
+    (fact,) = (dict(one.values) for one in case.facts.values() if one.code == "service_sized")
+    (a, n_a, more_a, _, *band_a), (b, n_b, more_b, _, low_b, high_b) = fact["pools"]
+    assert (a, n_a, more_a, band_a) == ("a", 16, 0, [1.0, 1.0])
+    assert b == "b"
+    assert more_b > 0
+    assert n_b + more_b <= 400
+    assert low_b < 1 < high_b
+    assert case.values["service_chip_h"] == pytest.approx(24 * (n_a + n_b + more_b), rel=0.02)
+    answer = service_lines(result, "en")[0]
+    assert f"takes 16 chips of a + {n_b + more_b} chips of b (" in answer
 
 
 def test_a_service_that_lends_nothing_changes_no_number_of_the_job_beside_it():
