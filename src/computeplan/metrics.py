@@ -13,7 +13,7 @@ Long because the definitions of one table of quantities stand side by side.
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ from computeplan.ledger import (
     Ledger,
 )
 from computeplan.quantities import TIMES, in_currency, time_of
-from computeplan.results.window import MEASURES, BySite, of_holders
-from computeplan.scheduling.services import HOURS_STATED, lacking, nodes_on_pools
+from computeplan.results.window import MEASURES, SERVED, BySite, of_holders
+from computeplan.scheduling.services import lacking, nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.dark_hours import least_off_frac, mean_off
 from computeplan.world.faults import Corrupt, Slow
@@ -489,7 +489,8 @@ def by_site(ledger: Ledger, world: World) -> BySite:
     every = _Of(ledger, world, np.empty(0), _EVERY, _EVERY, _EVERY, _EVERY)
     in_repair = ledger.counts["in_repair"] * [pool.chips_per_node for pool in world.pools]
     whole = np.array(world.n_chips) - in_repair
-    held, loaded = _mean_served_chips(world)
+    states, loaded, *_ = _mean_served(world)
+    held = states.sum(axis=2)
     serving = np.minimum(held.sum(axis=0), whole)
     with np.errstate(all="ignore"):
         there = np.nan_to_num(serving / held.sum(axis=0))[:, None]
@@ -530,7 +531,71 @@ def by_site(ledger: Ledger, world: World) -> BySite:
         chips=tuple(pool.chip for pool in world.pools),
         kept={"kept_gtok": kept_gtok, "kept_jobs": kept_jobs},
         batteries=_of_batteries(ledger, world, [part for part in parts if part is not None]),
+        served=_served_before(every, demand) if world.services else None,
+        served_per_day=_served_after(world, there[:, 0], steady) if world.services else None,
     )
+
+
+def _served_before(of: _Of, demand: FloatArray) -> dict[str, FloatArray]:
+    """Return what services did to the end of a run, by `SERVED`."""
+    ledger, world = of.ledger, of.world
+    answered = ledger.needed_unit_s - ledger.missed_unit_s
+    columns = dataclasses.replace(of, services=_asked(world)).served
+    taken = _taken(columns, world, demand, serves=True)
+    return _served(world, ledger.by_state_chip_s, ledger.lacked_chip_s, answered, taken)
+
+
+def _served_after(world: World, there: FloatArray, steady: FloatArray) -> dict[str, FloatArray]:
+    """Return what services do on a mean day after a run, by `SERVED`.
+
+    `there` is the share of what they hold on each pool that is not in repair; shape (n_runs,
+    n_pools).
+    """
+    states, loaded, units, lacked = _mean_served(world)
+    day_s = there[:, None] * DAY_S
+    held_s = states.sum(axis=2) * day_s
+    columns = _in_columns(world, held_s, loaded * day_s, _asked(world).tolist())
+    taken = _taken(
+        lambda weight: columns * _mean_weights(world, weight)[:, None], world, steady, serves=True
+    )
+    by_state_chip_s = states * day_s[..., None]
+    none = np.zeros((len(there), 1))
+    return _served(world, by_state_chip_s, none + lacked * DAY_S, none + units * DAY_S, taken)
+
+
+def _asked(world: World) -> IntArray:
+    """Return the services that state requests."""
+    return np.array(
+        [i for i, one in enumerate(world.services) if one.answers is not None], dtype=np.int64
+    )
+
+
+def _served(
+    world: World,
+    by_state_chip_s: FloatArray,
+    lacked_chip_s: FloatArray,
+    answered: FloatArray,
+    taken: Mapping[str, FloatArray],
+) -> dict[str, FloatArray]:
+    """Return what services did, by `SERVED`; what has no pool is on the first of the service.
+
+    Chip-seconds are by service, pool and state; what lacked, and what was answered, by service;
+    what requests took by pool.
+    """
+    by_state = _floats(by_state_chip_s.sum(axis=1)) / HOUR_S
+    lacked, n_answered = np.zeros((2, *by_state.shape[:2]))
+    for i, one in enumerate(world.services):
+        lacked[:, one.pools[0]] += lacked_chip_s[:, i] / HOUR_S
+        if one.answers is not None:
+            n_answered[:, one.pools[0]] += answered[:, i]
+    found = {
+        "service_chip_h": by_state.sum(axis=2),
+        "service_lacked_chip_h": lacked,
+        **{f"service_{name}_chip_h": by_state[..., i] for i, name in enumerate(SERVICE_STATES)},
+        "requests_answered": n_answered,
+        **{f"serving_{unit}": taken[name] for name, unit in _BY_TOKEN.items()},
+    }
+    return {name: found[name] for name in SERVED}
 
 
 def _of_batteries(
@@ -626,45 +691,86 @@ def _mean_weights(world: World, weight: str) -> FloatArray:
     return np.array([signal.mean_frac for signal in world.signals[weight]])
 
 
-def _mean_served_chips(world: World) -> tuple[FloatArray, FloatArray]:
-    """Return the chips that services hold where there are no jobs, and those that work takes.
+def _mean_served(world: World) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return what services hold and do where there are no jobs and no faults: the mean of hours.
 
-    First the least of each, then what else it needs, the highest priority first; the mean of hours,
-    of each service on each pool; shapes (n_services, n_pools). The second are as `Ledger.loaded`.
+    First the least of each, then what else it needs, the highest priority first.
+
+    Returns
+    -------
+    states : ndarray, shape (n_services, n_pools, n_states)
+        Chips, by what they do, as `SERVICE_STATES`.
+    loaded : ndarray, shape (n_services, n_pools)
+        Those of them that work takes, as `Ledger.loaded`.
+    answered, lacked : ndarray, shape (n_services,)
+        Units for which chips are ready, and chips that are lacked to hold what is to be held.
     """
-    found = np.zeros((HOURS_STATED[-1], 2, len(world.services), len(world.pools)))
-    if not world.services:
-        return _floats(found[0, 0]), _floats(found[0, 1])
+    n_services, n_pools = len(world.services), len(world.pools)
+    states = np.zeros((n_services, n_pools, len(SERVICE_STATES)))
+    loaded = np.zeros((n_services, n_pools))
+    answered, lacked = np.zeros((2, n_services))
+    if not n_services:
+        return states, loaded, answered, lacked
+    edges_s, now_s = _steady_times(world)
+    share, period_s = np.diff(edges_s) / (edges_s[-1] - edges_s[0]), edges_s[-1] - edges_s[0]
+    nodes, lacks = zip(*(_served_nodes(world, at_s) for at_s in now_s.tolist()), strict=True)
+    held, units_lacked = np.array(nodes), np.array(lacks)
+    for i, one in enumerate(world.services):
+        here, chips = list(one.pools), np.array([world.pools[p].chips_per_node for p in one.pools])
+        lacked[i] = share @ units_lacked[:, i] * chips[0] / one.gives[0]
+        for k, at_s in enumerate(now_s.tolist()):
+            began = (at_s - edges_s[1:]) % period_s < one.demand.start_s  # still held since then
+            began[k] = True
+            ready = held[began][:, i, here].min(axis=0)
+            step, on = one.demand.step(at_s), ready.tolist()
+            serving, beyond = nodes_on_pools(step.needed, on, one.gives, one.group)
+            kept, _ = nodes_on_pools(max(step.ahead, step.needed), on, one.gives, one.group)
+            parts = [serving, held[k, i, here] - ready, ready - kept, np.subtract(kept, serving)]
+            states[i, here] += share[k] * np.transpose(parts) * chips[:, None]
+            given = float(np.dot(ready, one.gives))
+            loaded[i, here] += (
+                share[k] * ready * chips * min(1.0, step.needed / (given or math.inf))
+            )
+            answered[i] += share[k] * (step.needed - beyond)
+    return states, loaded, answered, lacked
+
+
+def _steady_times(world: World) -> tuple[FloatArray, FloatArray]:
+    """Return edges and middles of the stretches in which services hold the same, of a period.
+
+    Late enough in a run that what is held follows from hours that were. [s]
+    """
+    n_hours = max(len(one.demand.hourly) for one in world.services)
     changes_s = {change_s for one in world.services for change_s in one.demand.changes_s}
-    times_s = [*sorted({0.0, *(change_s % HOUR_S for change_s in changes_s)}), HOUR_S]
-    for hour in range(len(found)):
-        for from_s, to_s in itertools.pairwise(times_s):
-            at_s = (len(found) + hour) * HOUR_S + (from_s + to_s) / 2  # in the second week
-            found[hour] += _served_chips(world, at_s) * ((to_s - from_s) / HOUR_S)
-    held, loaded = found.mean(axis=0)
-    return _floats(held), _floats(loaded)
+    after_s = sorted({0.0, *(change_s % HOUR_S for change_s in changes_s)})
+    n_before = math.ceil(max(changes_s) / HOUR_S / n_hours) + 1
+    hours_s = (n_before * n_hours + np.arange(n_hours)) * HOUR_S
+    edges_s = np.append((hours_s[:, None] + after_s).ravel(), hours_s[-1] + HOUR_S)
+    return edges_s, _floats((edges_s[1:] + edges_s[:-1]) / 2)
 
 
-def _served_chips(world: World, now_s: float) -> FloatArray:
-    """Return the same at a time; shape (2, n_services, n_pools)."""
+def _served_nodes(world: World, now_s: float) -> tuple[IntArray, FloatArray]:
+    """Return the nodes that services hold where there are no jobs, and the units they lack.
+
+    Shapes (n_services, n_pools) and (n_services,).
+    """
     order = sorted(range(len(world.services)), key=lambda i: -world.services[i].demand.priority)
     room = [pool.n_nodes for pool in world.pools]
-    chips = np.zeros((2, len(world.services), len(world.pools)))
-    has = dict.fromkeys(order, 0.0)
+    nodes = np.zeros((len(world.services), len(world.pools)), dtype=np.int64)
+    has, lacks = np.zeros((2, len(world.services)))
     for is_least in (True, False):
         for i in order:
             one = world.services[i]
-            lacks = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
+            lacks[i] = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
             here = [room[p] for p in one.pools]
-            nodes, _ = nodes_on_pools(lacks, here, one.gives, one.group)
-            for p, n, each in zip(one.pools, nodes, one.gives, strict=True):
+            more, _ = nodes_on_pools(lacks[i], here, one.gives, one.group)
+            for p, n, each in zip(one.pools, more, one.gives, strict=True):
                 room[p] -= n
+                nodes[i, p] += n
                 has[i] += n * each
-                chips[0, i, p] += n * world.pools[p].chips_per_node
     for i, one in enumerate(world.services):
-        if has[i]:
-            chips[1, i] = chips[0, i] * min(1.0, one.demand.needed(now_s) / has[i])
-    return chips
+        lacks[i] = lacking(one.demand.at(now_s), has[i])
+    return nodes, lacks
 
 
 def _in_columns(

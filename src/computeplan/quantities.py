@@ -123,7 +123,14 @@ class Quantity:
         ('Electricity bill', 'Cost of electricity, chips, data')
         >>> cost.of_lines(["chips"]).label_zh
         '电费与芯片费用'
+
+        Requests send no data between sites:
+
+        >>> QUANTITIES["usd_per_krequest"].of_lines(["chips", "data"]).label
+        'Cost of electricity and chips of 1,000 requests'
         """
+        sends = not any(part in self.name for part in _OF_REQUESTS)
+        lines = [what for what in lines if what != "data" or sends]
         paid = [words for what, words in PAID_FOR.items() if what in lines]
         if not paid or "Electricity bill" not in self.label:
             return self
@@ -154,6 +161,8 @@ def _table(*lines: Quantity) -> dict[str, Quantity]:
     return {line.name: line for line in lines}
 
 
+_OF_REQUESTS = ("_per_krequest", "_per_mtok_", "serving_")
+"""In names of money of requests."""
 PAID_FOR = {
     "chips": ("chips", "芯片"),
     "building": ("buildings", "建筑"),
@@ -555,7 +564,8 @@ QUANTITIES = _table(
     ),
     _chip_h(
         "service", "Chip-hours of services", "服务卡时",
-        "Chip time that services hold to the end of the run.",
+        "Chip time that services hold to the end of the window, as all that they do; by tenant to "
+        "the end of the run.",
     ),
     _chip_h(
         "service_lacked", "Chip-hours that services lacked", "服务欠缺卡时",
@@ -602,11 +612,11 @@ QUANTITIES = _table(
     Quantity(
         "requests_answered", "requests", "Requests answered", "已答请求数",
         "Requests of services that state them, without those beyond what is ready, to the end of "
-        "the run.", 4,
+        "the window.", 4,
     ),
     Quantity(
         "requests_per_day", "requests/d", "Requests answered a day", "日均已答请求数",
-        "The same over the length of the run.", 4,
+        "The same over the length of the window.", 4,
     ),
     *(
         Quantity(
@@ -621,9 +631,10 @@ QUANTITIES = _table(
         )
     ),
     *_money(Quantity(
-        "usd_per_krequest", "USD/krequest", "Cost of 1,000 requests", "每千次请求费用",
-        "Electricity, and rent or purchase of chips where given, of services with requests, over "
-        "requests answered.",
+        "usd_per_krequest", "USD/krequest", "Electricity bill of 1,000 requests", "每千次请求电费",
+        "Electricity, and rent or purchase of chips and buildings where given, of services with "
+        "requests, over requests answered, in the run itself; if it is more than electricity, it "
+        "is called so.",
     )),
     Quantity(
         "g_per_request", "g CO2e/request", "Carbon of a request", "每次请求碳排放",
@@ -642,8 +653,9 @@ QUANTITIES = _table(
                 f"steps, over {label} tokens; chips that wait are shared out alike.",
             ),
             *_money(Quantity(
-                f"usd_per_mtok_{end}", "USD/Mtoken", f"Cost of a million {label} tokens",
-                f"每百万{label_zh} token 费用",
+                f"usd_per_mtok_{end}", "USD/Mtoken",
+                f"Electricity bill of a million {label} tokens",
+                f"每百万{label_zh} token 电费",
                 f"What of the cost of services with requests falls on {of}, by their time in steps,"
                 f" over {label} tokens.",
             )),
@@ -657,11 +669,12 @@ QUANTITIES = _table(
     ),
     Quantity(
         "serving_kwh_per_day", "kWh/d", "Energy of requests a day", "请求日均能耗",
-        "Site energy of services with requests over the length of the run.", 4,
+        "Site energy of services with requests over the window.", 4,
     ),
     *_money(Quantity(
-        "serving_usd_per_day", "USD/d", "Cost of requests a day", "请求日均费用",
-        "Cost of services with requests over the length of the run.", 4,
+        "serving_usd_per_day", "USD/d", "Electricity bill of requests a day", "请求日均电费",
+        "Electricity, and rent or purchase of chips and buildings where given, of services with "
+        "requests, over the window.", 4,
     )),
     Quantity(
         "serving_kg_per_day", "kg CO2e/d", "Carbon of requests a day", "请求日均碳排放",

@@ -20,6 +20,7 @@ from computeplan.fleet.services import plan_services
 from computeplan.metrics import by_site
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
+from computeplan.report.service_answer import service_lines
 from computeplan.results.power_series import power_of
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.study.cases import compile_cases
@@ -214,6 +215,73 @@ def test_every_chip_hour_of_a_run_is_counted_once():
     lent = values["lent_kept_chip_h"] + values["lent_paid_chip_h"]
     assert lent == pytest.approx(values["lent_chip_h"], rel=1e-9)
     assert values["lent_chip_h"] == pytest.approx(jobs, rel=1e-9)
+
+
+def test_services_of_all_cases_are_counted_in_one_window(tmp_path):
+    """Also in the case that ends first, whose services go on; a day has the same requests."""
+    data = lending()
+    data["simulate"] = {"runs": 3}
+    data["jobs"]["j"]["train_for"] = "1.3 d"
+    data["cases"] = {"lent": {}, "longer": {"jobs.j.train_for": "3 d"}}
+    result = cp.run(cp.load(data))
+    short, long = (case.values for case in result.cases.values())
+    assert (short["wall_days"] < short["window_days"]).all()
+    for values in (short, long):
+        days = values["window_days"]
+        served = sum(values[f"service_{state}_chip_h"] for state in STATES)
+        assert served == pytest.approx(values["service_chip_h"], rel=1e-9)
+        jobs = sum(values[f"{phase}_chip_h"] for phase in PHASES)
+        total = served + jobs + values["idle_chip_h"] + values["repair_chip_h"]
+        np.testing.assert_allclose(total, 32 * 24 * days, rtol=1e-9)
+        n = values["requests_answered"]
+        assert values["requests_per_day"] == pytest.approx(n / days)
+        per_day_kwh = values["serving_kwh_per_day"]
+        assert per_day_kwh == pytest.approx(values["energy_services_kwh"] / days, rel=1e-9)
+    case = result.cases["lent"]
+    whole_s = DAY * np.ceil(case.values["wall_days"] + 400)  # parts of a day hardly count
+    assert case.counted_to(whole_s).values["requests_per_day"] == pytest.approx(400 * DAY, rel=2e-3)
+    cp.save_result(result, tmp_path / "out")
+    again = cp.load_result(tmp_path / "out").cases["lent"].counted_to(whole_s)
+    for name, value in case.counted_to(whole_s).values.items():
+        np.testing.assert_allclose(again.values[name], value, rtol=1e-9, err_msg=name)
+
+
+def test_what_services_do_after_a_run_is_what_they_do_in_one(known):
+    """The mean day without jobs and faults, against the engine: each state, and each request."""
+    data = lending()
+    del data["jobs"], data["faults"], data["policy"]
+    data["services"]["chat"]["least"] = 16
+    data["simulate"] = {"horizon": "12 d", "runs": 1}
+    scenario = cp.load(data)
+    world = compile_world(scenario, plan_services(scenario, known))
+    found = by_site(event.play(world, 0, 0, 1), world)
+    for state in STATES:
+        assert found.served[f"service_{state}_chip_h"].all()  # or nothing is shown
+    for name, value in found.served.items():
+        assert value.sum() / 12 == pytest.approx(found.served_per_day[name].sum(), rel=1e-9)
+
+
+def test_spares_are_within_the_pools_and_the_answer_is_the_fleet_that_is_held():
+    """What a pool has no room for, faults and the slow end of the band too, the next gives."""
+    data = with_faults(data_of(), "100 h")
+    pools, chat = data["sites"]["s"]["pools"], data["services"]["chat"]
+    pools["a"]["chips"] = 16
+    pools["b"] = {"chip": "nvidia/h100-sxm", "chips": 400}
+    chat["pools"]["b"] = chat["pools"]["a"]
+    chat["slo"]["availability"] = 0.999
+    chat["requests"]["per_s"] = 1500
+    result = cp.run(cp.load(data))
+    case = next(iter(result.cases.values()))
+    (fact,) = (dict(one.values) for one in case.facts.values() if one.code == "service_sized")
+    (a, n_a, more_a, _, *band_a), (b, n_b, more_b, _, low_b, high_b) = fact["pools"]
+    assert (a, n_a, more_a, band_a) == ("a", 16, 0, [1.0, 1.0])
+    assert b == "b"
+    assert more_b > 0
+    assert n_b + more_b <= 400
+    assert low_b < 1 < high_b
+    assert case.values["service_chip_h"] == pytest.approx(24 * (n_a + n_b + more_b), rel=0.02)
+    answer = service_lines(result, "en")[0]
+    assert f"takes 16 chips of a + {n_b + more_b} chips of b (" in answer
 
 
 def test_a_service_that_lends_nothing_changes_no_number_of_the_job_beside_it():

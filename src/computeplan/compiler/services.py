@@ -6,6 +6,7 @@ counted. A note says so, as it may be a slip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -113,17 +114,19 @@ def _of_requests(
         drawn=drawn,
         answers=Answers(*means, tuple(one.prompt_frac for one in planned.on)),
     )
+    peak_per_s = max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True))
+    bands = _bands(planned.on, peak_per_s, (n_peak + n_spare).tolist(), room, gives, group)
     counts = tuple(
-        (pool.name, int(n) * each, int(more) * each, one.n_chips, *_band_of(one))
-        for pool, n, more, each, one in zip(
-            own, n_peak, n_spare, node_chips, planned.on, strict=True
+        (pool.name, int(n) * each, int(more) * each, one.n_chips, *band)
+        for pool, n, more, each, one, band in zip(
+            own, n_peak, n_spare, node_chips, planned.on, bands, strict=True
         )
     )
     sized = note(
         "service_sized",
         service=name,
         pools=counts,
-        peak_per_s=max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True)),
+        peak_per_s=peak_per_s,
         mean_per_s=float(load.per_s.mean()),
         derating=spec.derating,
         balance=balance,
@@ -142,13 +145,36 @@ def _notes_of(scenario: Scenario, service: Service, own: Sequence[Pool]) -> Iter
         yield note("service_no_faults", service=service.name)
 
 
-def _band_of(one: InstanceOn) -> tuple[float, float | None]:
-    """Return the chips at the ends of the 90 % band of a rate, over those at the rate.
+def _bands(
+    on: Sequence[InstanceOn],
+    held_per_s: float,
+    nodes: Sequence[int],
+    room: Sequence[int],
+    gives: Sequence[float],
+    group: Sequence[int],
+) -> list[tuple[float, float | None]]:
+    """Return the chips of each pool at the ends of the 90 % band of rates, over those in between.
 
-    None where an instance as slow as may be keeps the limits at no rate.
+    Pools fill as they do in between: what one cannot give, the next gives. The last one that is
+    held takes the rest even beyond its room, to say how many it would be. None where an instance as
+    slow as may be keeps the limits at no rate.
     """
-    high = one.per_s / one.low_per_s if one.low_per_s > 0 else None
-    return one.per_s / max(one.high_per_s, one.per_s), high
+    last = max((p for p, n in enumerate(nodes) if n), default=-1)
+    ends = list[list[float | None]]()
+    for is_low in (True, False):
+        left, found = held_per_s, list[float | None]()
+        for p, one in enumerate(on[: last + 1]):
+            rate = max(one.high_per_s, one.per_s) if is_low else one.low_per_s
+            each = gives[p] * rate / one.per_s
+            if not each > 0:
+                found.append(None if p == last else 0.0)
+                continue
+            needs = math.ceil(left / (each * group[p]) * (1 - ROUNDING)) * group[p]
+            n = needs if p == last else min(needs, room[p] // group[p] * group[p])
+            left = max(0.0, left - n * each)
+            found.append(n / nodes[p] if nodes[p] else 1.0)
+        ends.append(found + [1.0] * (len(on) - last - 1))
+    return [(1.0 if low is None else low, high) for low, high in zip(*ends, strict=True)]
 
 
 def _lacking(

@@ -14,7 +14,15 @@ from computeplan.quantities import JOB_QUANTITIES, QUANTITIES
 from computeplan.results.estimates import Estimate, explained_share
 from computeplan.results.fleet_series import FleetSeries
 from computeplan.results.power_series import PowerSeries
-from computeplan.results.window import BySite, at_sites, by_chip, chip_h_to, counted_to, shares_of
+from computeplan.results.window import (
+    BySite,
+    at_sites,
+    by_chip,
+    chip_h_to,
+    counted_to,
+    served_to,
+    shares_of,
+)
 from computeplan.units import DAY_S
 
 __all__ = ["CaseResult", "differences", "in_one_window"]
@@ -100,7 +108,7 @@ class CaseResult:
         return Estimate.of(values, QUANTITIES[name].bounds)
 
     def counted_to(self, window_s: FloatArray) -> CaseResult:
-        """Return the case with energy, cost and carbon counted to another time in each run. [s]
+        """Return the case counted to another time in each run: energy, cost, carbon, services. [s]
 
         To the end of the run where that is later.
         """
@@ -108,10 +116,10 @@ class CaseResult:
             return self
         until_s = np.maximum(window_s, self.by_site.end_s)
         counted = counted_to(self.by_site, self.values["kept_gtok"], until_s)
-        chip_h = chip_h_to(self.by_site, until_s)
+        served, chip_h = served_to(self.by_site, until_s), chip_h_to(self.by_site, until_s)
         return replace(
             self,
-            values={**self.values, **counted, **shares_of(self.values, chip_h)},
+            values={**self.values, **counted, **served, **shares_of(self.values, chip_h)},
             tenants={who: {**of, **shares_of(of, chip_h)} for who, of in self.tenants.items()},
         )
 

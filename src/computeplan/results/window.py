@@ -6,7 +6,8 @@ early is not cheaper because these stop counting. So all cases are counted to on
 the latest end over the cases that are done, and what is taken after the end of a case is added at a
 steady rate: services hold what they state, on the mean of its hours (a part of a day counts as any
 other part); as many nodes as are in repair when the run ends are taken to be in repair all along;
-all other chips are idle. A case that is cut unfinished is no window for the others. Per token only
+all other chips are idle. What services do, and the requests they answer a day, are counted to the
+same time. A case that is cut unfinished is no window for the others. Per token only
 jobs are counted, so that it does not matter when a run is cut.
 """
 
@@ -19,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from computeplan.arrays import FloatArray
-from computeplan.quantities import in_currency
+from computeplan.quantities import SERVICE_STATES, in_currency
 from computeplan.units import DAY_S
 
 __all__ = [
     "KEPT",
     "MEASURES",
+    "SERVED",
     "BySite",
     "at_sites",
     "by_chip",
@@ -32,6 +34,7 @@ __all__ = [
     "counted_to",
     "joined",
     "of_holders",
+    "served_to",
     "shares_of",
     "sites_to",
 ]
@@ -45,6 +48,13 @@ MEASURES = (
 )
 """What is counted by pool; money in the currency of the result, whatever the name says."""
 _BLOCKS = ("jobs", "idle", "idle_per_day", "services", "services_per_day", "batteries")
+SERVED = (
+    *("service_chip_h", "service_lacked_chip_h"),
+    *(f"service_{state}_chip_h" for state in SERVICE_STATES),
+    *("requests_answered", "serving_kwh", "serving_usd", "serving_kg"),
+)
+"""What services do and what their requests take, by pool; what has no pool is on the first."""
+_MORE_BLOCKS = ("kept", "served", "served_per_day")
 KEPT = ("kept_gtok", "kept_jobs")
 """Work of jobs by pool, by the names of its quantities."""
 
@@ -82,12 +92,16 @@ class BySite:
     kept: Mapping[str, FloatArray] | None = None
     """Work that jobs kept on each pool, by name of `KEPT`; None where an earlier version did not
     say."""
+    served: Mapping[str, FloatArray] | None = None
+    """What services do to the end of the run, by name of `SERVED`; None as `services`."""
+    served_per_day: Mapping[str, FloatArray] | None = None
+    """The same after it. [1/d]"""
 
     def __post_init__(self) -> None:
         shape = (len(self.end_s), len(self.sites))
-        kept = {} if self.kept is None else self.kept
-        if any(np.shape(value) != shape for value in kept.values()):
-            raise ValueError("kept must be of shape (n_runs, n_pools)")
+        for block in _MORE_BLOCKS:
+            if any(np.shape(v) != shape for v in (getattr(self, block) or {}).values()):
+                raise ValueError(f"{block} must be of shape (n_runs, n_pools)")
         parts = [getattr(self, block) for block in _BLOCKS]
         for part in parts:
             if part is None:
@@ -117,7 +131,7 @@ def _in_blocks(
     """Return every block that the first of some parts has, each array made of those of all."""
     return {
         block: {name: make([getattr(part, block)[name] for part in parts]) for name in names}
-        for block in (*_BLOCKS, "kept")
+        for block in (*_BLOCKS, *_MORE_BLOCKS)
         if (names := getattr(parts[0], block)) is not None
     }
 
@@ -182,6 +196,35 @@ def counted_to(
             holders[f"energy_{of}services_kwh"] = services[f"energy_{of}kwh"]
         holders["energy_services_floor_kwh"] = services["energy_floor_kwh"]
     return _named(values, by_site.currency) | holders
+
+
+def served_to(by_site: BySite, window_s: FloatArray) -> dict[str, FloatArray]:
+    """Return what services do to the end of a window, per run; nothing where it is not known.
+
+    Parameters
+    ----------
+    by_site : BySite
+        Of one case.
+    window_s : ndarray, shape (n_runs,)
+        To when services are counted. [s]
+
+    Raises
+    ------
+    ValueError
+        If a window ends before the run does.
+    """
+    if by_site.served is None or by_site.served_per_day is None:
+        return {}
+    total = _summed(_to(by_site, by_site.served, by_site.served_per_day, window_s))
+    values = {name: value for name, value in total.items() if name.startswith("service_")}
+    if total["requests_answered"].any():
+        days = window_s / DAY_S
+        values["requests_answered"] = total["requests_answered"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values["requests_per_day"] = total["requests_answered"] / days
+            for unit in ("kwh", "usd", "kg"):
+                values[f"serving_{unit}_per_day"] = total[f"serving_{unit}"] / days
+    return _named(values, by_site.currency)
 
 
 def of_holders(

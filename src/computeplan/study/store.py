@@ -50,7 +50,7 @@ from computeplan.results.cases import CaseResult
 from computeplan.results.fleet_series import FLEET_STATES, FleetSeries
 from computeplan.results.frames import KINDS, Columns, columns
 from computeplan.results.power_series import PowerSeries
-from computeplan.results.window import KEPT, MEASURES, BySite
+from computeplan.results.window import KEPT, MEASURES, SERVED, BySite
 from computeplan.study.folder import (
     MOST_BYTES,
     PROVENANCE,
@@ -66,6 +66,7 @@ __all__ = ["check_writable", "load_result", "save_result"]
 
 _PARTS = ("jobs", "idle", "idle_per_day")
 _MORE_PARTS = ("services", "services_per_day", "batteries")
+_SERVED_PARTS = ("served", "served_per_day")
 _NOTES: Mapping[str, Literal["en", "zh"]] = {"notes.md": "en", "notes.zh.md": "zh"}
 _SPAN = ("job", "pool", "phase", "start_s", "end_s", "n_chips", "service", "drawn_frac")
 _POWER = ("site", "start_s", "end_s", *(f"{phase}_w" for phase in PHASES), "battery_w", "limit_w")
@@ -264,18 +265,25 @@ def _site_header(result: Result) -> Row:
     currency = next((by_site.currency for by_site in found if by_site), "USD")
     measures = [in_currency(measure, currency) for measure in MEASURES]
     parts = _parts(result)
-    columns = (f"{part}_{m}" for part in parts for m in measures)
+    columns = [f"{part}_{m}" for part in parts for m in measures]
+    for part in _some(result, _SERVED_PARTS):
+        columns += [f"{part}_{in_currency(m, currency)}" for m in SERVED]
     return ("case", "run", "site", "pool", "chip", "end_s", *KEPT, *columns)
 
 
 def _parts(result: Result) -> tuple[str, ...]:
     """Return the parts of what is taken at a site, those of `_MORE_PARTS` only if there are any."""
+    return (*_PARTS, *_some(result, _MORE_PARTS))
+
+
+def _some(result: Result, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of some parts that a case has."""
     found = [case.by_site for case in result.cases.values() if case.by_site is not None]
-    more = (part for part in _MORE_PARTS if any(getattr(one, part) for one in found))
-    return (*_PARTS, *more)
+    return tuple(part for part in parts if any(getattr(one, part) for one in found))
 
 
 def _site_rows(result: Result) -> Iterable[Row]:
+    of_services = _some(result, _SERVED_PARTS)
     for name, case in result.cases.items():
         found = case.by_site
         if found is None:
@@ -285,6 +293,8 @@ def _site_rows(result: Result) -> Iterable[Row]:
         blocks = [getattr(found, p) or dict.fromkeys(MEASURES, none) for p in _parts(result)]
         parts = [kept[name] for name in KEPT]
         parts += [block[measure] for block in blocks for measure in MEASURES]
+        served = [getattr(found, p) or dict.fromkeys(SERVED, none) for p in of_services]
+        parts += [block[name] for block in served for name in SERVED]
         columns = np.stack(parts, axis=-1).tolist()
         unnamed = ("",) * len(found.sites)
         names = [*zip(found.sites, found.pools or unnamed, found.chips or unnamed, strict=True)]
@@ -495,6 +505,11 @@ def _by_site(rows: list[dict[str, str]], n_runs: int) -> BySite:
         part: {m: column(f"{part}_{in_currency(m, currency)}") for m in MEASURES}
         for part in _MORE_PARTS
         if rows[0].get(f"{part}_chip_h")
+    }
+    more |= {
+        part: {m: column(f"{part}_{in_currency(m, currency)}") for m in SERVED}
+        for part in _SERVED_PARTS
+        if rows[0].get(f"{part}_service_chip_h")
     }
     kept = {name: column(name) for name in KEPT} if pools else None
     named: dict[str, Any] = {"pools": pools, "chips": chips, "kept": kept}

@@ -249,7 +249,9 @@ def test_after_the_end_of_a_case_services_draw_on(tmp_path):
     assert long["energy_idle_kwh"] == pytest.approx([idle_kwh * 1 * 48])
     assert short["energy_idle_kwh"] == pytest.approx([idle_kwh * (24 + 5 * 24)])
     assert short["held_frac"] == pytest.approx([4 * 24 / (8 * 48)])
-    assert short["service_chip_h"] == pytest.approx([3 * 24])  # of its own run
+    for values in (short, long):
+        assert values["service_chip_h"] == pytest.approx([3 * 48])
+        assert values["service_serving_chip_h"] == pytest.approx([3 * 48])
     cp.save_result(result, tmp_path / "out")
     read = cp.load_result(tmp_path / "out")
     week_s = np.array([7 * 24 * H])

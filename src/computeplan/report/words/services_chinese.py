@@ -77,7 +77,9 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
 
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{pool} {n:,} 卡（{low:,.0f} " + ("以上）" if high is None else f"至 {high:,.0f}）")
+        f"{pool} {n:,} 卡"
+        + ("" if low == high else f"（{low:,.0f} ")
+        + ("" if low == high else "以上）" if high is None else f"至 {high:,.0f}）")
         for pool, n, low, high in v["parts"]
     )
     case = f"{v['case']}：" if v["case"] else ""

@@ -81,7 +81,9 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
 
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{n:,} chips of {pool} ({low:,.0f} " + ("or more)" if high is None else f"to {high:,.0f})")
+        f"{n:,} chips of {pool}"
+        + ("" if low == high else f" ({low:,.0f} ")
+        + ("" if low == high else "or more)" if high is None else f"to {high:,.0f})")
         for pool, n, low, high in v["parts"]
     )
     case = f"{v['case']}: " if v["case"] else ""
