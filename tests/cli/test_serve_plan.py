@@ -119,3 +119,13 @@ def test_a_chip_that_cannot_leaves_the_others_their_answer(call):
     out = call(*PLAN, "--chip", "H100", "--chip", "910B2", "--engine", "tensorrt-llm")
     assert "× nvidia/h100-sxm" in out
     assert "'tensorrt-llm' does not run on huawei/ascend-910b2" in " ".join(out.split())
+
+
+def test_a_kind_that_is_named_twice_is_refused(call):
+    said = call(*PLAN, "--chip", "H100", "--chip", "nvidia/h100-sxm:8", expect=2)
+    assert "nvidia/h100-sxm is named twice" in " ".join(said.split())
+
+
+def test_why_a_chip_cannot_names_it_once(call):
+    said = " ".join(call(*PLAN, "--chip", "mtt-s5000", expect=2).split())
+    assert "moorethreads/mtt-s5000: has no dense bf16" in said

@@ -113,6 +113,15 @@ def test_a_trace_brings_rate_lengths_and_spread(tmp_path):
     assert load_of(faster, "chat")[0].per_s.mean() == pytest.approx(9)
 
 
+def test_a_silence_of_a_trace_is_told_with_its_place(tmp_path):
+    rows = [f"{at},400,40" for at in (*range(300), *range(1000, 1300))]
+    trace = "\n".join([TRACE.splitlines()[0], *rows])
+    _, (said,) = load_of(load_file(tmp_path, OF_TRACE, trace), "chat")
+    assert said.code == "service_trace_gap"
+    values = dict(said.values)
+    assert (values["line"], values["at_s"], values["gap_s"], values["n"]) == (301, 299, 701, 1)
+
+
 def test_a_trace_says_what_a_cache_could_hold(tmp_path):
     header, *rows = TRACE.splitlines()
     known = "\n".join([f"{header},reusable_prefix_tokens", *(f"{row},120" for row in rows)])

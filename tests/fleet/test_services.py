@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 import computeplan as cp
 from computeplan.compiler.compile import compile_world
+from computeplan.compiler.service_plans import busiest_minutes
 from computeplan.compiler.serving import served
 from computeplan.engines import event
 from computeplan.engines.serve.largest_rate import largest_rate
@@ -16,7 +17,7 @@ from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.fleet.search import drawn_requests
-from computeplan.fleet.services import plan_services
+from computeplan.fleet.services import WIDEST_RANKS, WIDEST_TP, plan_services
 from computeplan.metrics import by_site
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
@@ -25,6 +26,7 @@ from computeplan.results.power_series import power_of
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.study.cases import compile_cases
 from computeplan.trace.requests import at_rate
+from computeplan.validation.serving_cases import published_serving
 
 H, DAY = 3600.0, 86_400.0
 STATES = ("serving", "starting", "draining", "standing_by")
@@ -144,6 +146,34 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
         plan_services(cp.load(tmp_path / "chat.yaml"), known)
 
 
+def of_trace(tmp_path, times_s):
+    """Return a scenario whose service has a trace of requests that are all alike."""
+    rows = [f"{at_s!r},400,100" for at_s in times_s.tolist()]
+    (tmp_path / "t.csv").write_text("\n".join(["seconds,input_tokens,output_tokens", *rows]))
+    with (tmp_path / "chat.yaml").open("w") as file:
+        YAML().dump(data_of(requests={"trace": "t.csv"}), file)
+    return cp.load(tmp_path / "chat.yaml")
+
+
+def test_busy_minutes_do_not_lower_the_rate_of_an_instance(tmp_path, known):
+    """Ten minutes at 40/s, the fourth at four times that: bursts count in the busiest minute."""
+    rng = np.random.default_rng(1)
+
+    def rate(counts):
+        times = [60 * m + np.sort(rng.uniform(0, 60, n)) for m, n in enumerate(counts)]
+        found = plan_services(of_trace(tmp_path, np.concatenate(times)), known)["chat"]
+        return found.on[0].per_s, busiest_minutes(found.load)[0]
+
+    calm, _ = rate([2400] * 10)
+    busy, factor = rate([2400] * 3 + [9600] + [2400] * 6)
+    assert factor == pytest.approx(4 / 1.3, rel=0.01)
+    assert busy == pytest.approx(calm, rel=0.05)
+
+
+def test_a_trace_of_even_gaps_plays(tmp_path, known):
+    assert plan_services(of_trace(tmp_path, np.arange(100.0)), known)["chat"].load.gaps_cv == 0
+
+
 @pytest.mark.parametrize(
     ("service", "said"),
     [
@@ -156,6 +186,26 @@ def test_limits_that_nothing_holds_are_refused_with_their_place(service, said, k
     with pytest.raises(InfeasibleError, match=said) as error:
         plan_services(cp.load(data_of(**service)), known)
     assert "services.chat.pools.a" in str(error.value)
+
+
+@pytest.mark.parametrize("layout", ["tp3", "tp64 pp1"])
+def test_heads_that_no_rank_has_whole_are_refused_with_what_may_be(layout, known):
+    pool = {**data_of()["services"]["chat"]["pools"]["a"], "layout": layout}
+    said = r"8 KV heads\); tp may be 1, 2, 4, 8, 16, 32"
+    with pytest.raises(ScenarioError, match=said):
+        plan_services(cp.load(data_of(pools={"a": pool})), known)
+
+
+def test_a_layout_over_servers_is_beyond_what_was_published(known):
+    pool = {**data_of()["services"]["chat"]["pools"]["a"], "layout": "tp16"}
+    said = told(planned(data_of(pools={"a": pool}), known), "service_layout_beyond")
+    assert (said["what"], said["n"], said["most"]) == ("tp", 16, 8)
+
+
+def test_no_published_row_is_wider_than_what_is_taken_as_the_widest():
+    rows = [case.row for case in published_serving() if case.row.gate and case.row.dp in (None, 1)]
+    assert max(row.tp or 1 for row in rows) == WIDEST_TP
+    assert max(case.row.ep or 1 for case in published_serving()) == WIDEST_RANKS
 
 
 def test_cases_that_are_alike_are_found_out_once():

@@ -92,6 +92,7 @@ NOTES = {
             "precision": "fp8", "n_chips": 2, "per_s": 3.0, "low_per_s": 2.0, "high_per_s": 4.0,
             "ttft_s": (1.5, 0.9, 2.0, 0.99), "tpot_s": (0.05, 0.04, 0.06, 0.99),
             "missed_frac": 0.01, "known": known, "of": "k1 fp8", "is_draw_borrowed": borrowed,
+            "has_limit": borrowed is not False,
         }
         for known in ("chip", "precision", "engine", "none", "table")
         for borrowed in (None, True, False)
@@ -102,6 +103,14 @@ NOTES = {
             "peak_per_s": 30.0, "mean_per_s": 20.0, "derating": 0.7, "balance": balance,
         }
         for more, balance in ((0, 1.0), (8, 0.94))
+    ],
+    "service_trace_gap": [
+        {"path": "q.a", "line": 301, "at_s": 299.0, "gap_s": 701.0, "n": n, "span_s": 1299.0}
+        for n in (1, 3)
+    ],
+    "service_layout_beyond": [
+        {"service": "q1", "pool": "p1", "layout": "tp64", "n": 64, "most": 8, "what": what}
+        for what in ("tp", "ranks")
     ],
     "service_watts_of_training": [{"service": "q1", "pools": ("p1", "p2")}],
     "chips_unused": [

@@ -52,3 +52,9 @@ def test_spreads_that_are_left_out_are_those_of_conversations(said, spreads, is_
     tokens = requests_of(tokens={**TOKENS, **said}).tokens
     assert tokens.spreads == spreads
     assert tokens.is_spread_assumed == is_assumed
+
+
+def test_a_day_that_is_wrong_is_wrong_once():
+    with pytest.raises(ValueError, match="1 validation error") as error:
+        requests_of(day={"peak": 3, "at": "20 h"})
+    assert "less than or equal to 2" in str(error.value)

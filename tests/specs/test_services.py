@@ -145,6 +145,8 @@ def changed(changes):
         ({"slo.availability": 1}, "less than 1"),
         ({"scale.start": None}, "Field required"),
         ({"scale.target": 0}, "greater than 0"),
+        ({"scale.start": "13 h"}, "start: must be at most 12 h, got 13 h"),
+        ({"scale.drain": "13 h"}, "drain: must be at most 12 h, got 13 h"),
         ({"requests.per_day": None}, "say how many come once, .* got none"),
         ({"requests.per_s": 3}, "got per_s and per_day"),
         ({"requests.per_day": 0}, "greater than 0"),

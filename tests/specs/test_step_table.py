@@ -42,6 +42,9 @@ def test_columns_may_stand_in_any_order(tmp_path):
         (GOOD + "1,0,1,0.1\n", "one of the two is 0"),
         (GOOD + "0,0,0,0.1\n", "one of the two is 0"),
         (GOOD + "1.5,0,0,0.1\n", "whole number"),
+        (GOOD + "64,0,0,0.001\n", "6:1 64 sequences take 0.001 s, and 2 of them 0.012"),
+        (GOOD + "1,2000,0,0.001\n", "6:1 2000 cached tokens take 0.001 s, and 1000 of them 0.011"),
+        (GOOD + "0,0,1024,0.05\n", "6:1 1024 prompt tokens take 0.05 s, and 512 of them 0.1 s in"),
     ],
 )
 def test_what_is_refused(tmp_path, text, said):
@@ -50,3 +53,9 @@ def test_what_is_refused(tmp_path, text, said):
     with pytest.raises(ScenarioError) as error:
         load_steps(path, "step_s.csv")
     assert said in str(error.value)
+
+
+def test_measured_steps_may_scatter(tmp_path):
+    path = tmp_path / "step_s.csv"
+    path.write_text(GOOD + "3,0,0,0.0115\n0,0,600,0.095\n", "utf-8")
+    assert len(load_steps(path, "step_s.csv").batch) == 6

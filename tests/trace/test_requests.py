@@ -1,6 +1,7 @@
 """Requests: drawn by law and hour, and traces scaled, repeated and thinned."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from places import TRACES
 from scipy import stats
 
-from computeplan.trace.requests import at_rate, draw_requests, length_quantiles
+from computeplan.trace.requests import (
+    at_rate,
+    draw_requests,
+    evened,
+    length_quantiles,
+    shared_out,
+)
 from computeplan.world.load import Lengths, Load, RequestTrace
 
 SHORT = Lengths(100, 0.8, 4000)
@@ -163,6 +170,39 @@ def test_other_blocks_begin_elsewhere_in_a_trace():
     for one in draws:
         assert sorted(one.input_tokens) == sorted(trace.input_tokens)
         assert cv_of(one.arrival_s) == pytest.approx(cv_of(trace.arrival_s), rel=0.01)
+
+
+def test_even_gaps_have_no_spread():
+    drawn = draw_requests(load(0.5, 0.0), "chat", 1, 100.0)
+    assert np.diff(drawn.arrival_s) == pytest.approx(np.full(len(drawn) - 1, 2.0))
+
+
+def test_minutes_are_made_alike_and_gaps_within_them_stay():
+    """A minute of 60 requests, one of none and two of 120 become 300 requests at one rate."""
+    rng = np.random.default_rng(1)
+    parts = [60.0 * m + np.sort(rng.uniform(0, 60, n)) for m, n in ((0, 60), (2, 120), (3, 120))]
+    at_s = np.concatenate(parts)
+    at_s = np.append(at_s - at_s[0], 240.0)
+    ones = np.arange(1, len(at_s) + 1)
+    found = evened(RequestTrace(at_s, ones, ones))
+    assert found.input_tokens.tolist() == ones.tolist()
+    assert found.arrival_s[-1] == 240.0
+    in_minute = np.histogram(at_s[:-1], [0, 60, 120, 180, 240])[0]
+    edges_s = np.append(0, np.cumsum(in_minute)) * 240 / (len(at_s) - 1)
+    counts = [((found.arrival_s >= a) & (found.arrival_s < b)).sum() for a, b in pairwise(edges_s)]
+    assert counts == pytest.approx(in_minute, abs=1)
+    gaps, before = np.diff(found.arrival_s[5:40]), np.diff(at_s[5:40])
+    assert gaps / before == pytest.approx(np.full(34, gaps[0] / before[0]))
+
+
+def test_a_burst_comes_to_an_instance_by_its_share():
+    """Shared by 20, the spread of gaps of a renewal process is 1 + (cv^2 - 1) / 20."""
+    trace = bursts(40_000)
+    cv = cv_of(trace.arrival_s)
+    found = shared_out(trace, 20)
+    assert sorted(found.input_tokens) == sorted(trace.input_tokens)
+    assert found.rate_per_s == pytest.approx(trace.rate_per_s / 20, rel=1e-3)
+    assert cv_of(found.arrival_s) ** 2 == pytest.approx(1 + (cv**2 - 1) / 20, rel=0.1)
 
 
 @pytest.mark.skipif(not (TRACES / "requests").is_dir(), reason="no traces at COMPUTEPLAN_TRACES")

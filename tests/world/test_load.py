@@ -47,7 +47,7 @@ def test_traces(arrival_s, n_in, n_out, cached, why):
         (np.ones(7), 1, 0, "1 rate, 24 for a day or 168 for a week, got 7"),
         (np.zeros(24), 1, 0, "at least 0, and one of them above 0"),
         (np.array([-1.0]), 1, 0, "at least 0, and one of them above 0"),
-        (np.ones(1), 0, 0, "cv of gaps must be above 0"),
+        (np.ones(1), -1, 0, "cv of gaps must be at least 0, got -1"),
         (np.ones(1), 1, 1.0, r"cached share must be in \[0, 1\), got 1"),
     ],
 )

@@ -27,6 +27,9 @@ NO_CONTEXT = 100_000_000
 LEAST_KEPT_FRAC = 0.99
 """Of the mean of lengths, without the tail that the model does not take."""
 
+LONG_GAP_FRAC, LONG_GAP_MEANS = 0.01, 100.0
+"""Of the span of a trace, and times its mean gap: a longer silence is told."""
+
 
 def load_of(scenario: Scenario, name: str) -> tuple[Load, list[Note]]:
     """Return the load of a service, and what was assumed for it.
@@ -59,6 +62,7 @@ def load_of(scenario: Scenario, name: str) -> tuple[Load, list[Note]]:
     else:
         lengths, trace = _of_log(log, context), _trace(log)
         mean_per_s = requests.mean_per_s or log.mean_per_s
+        notes += _silence(log, f"services.{name}.requests.trace")
     assert mean_per_s is not None
     per_s: FloatArray = mean_per_s * requests.shares_of_hours()
     gaps_cv = 1.0 if requests.gaps_cv is None else requests.gaps_cv
@@ -173,6 +177,17 @@ def _trace(log: RequestLog) -> RequestTrace:
 def _cv(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> float:
     numbers = values.astype(np.float64)
     return float(numbers.std() / numbers.mean())
+
+
+def _silence(log: RequestLog, path: str) -> list[Note]:
+    """Return a note of the longest gap of a trace, where it is no part of how requests come."""
+    gaps_s, span_s = np.diff(log.arrival_s), float(log.arrival_s[-1])
+    is_long = gaps_s > max(LONG_GAP_FRAC * span_s, LONG_GAP_MEANS * float(gaps_s.mean()))
+    if not is_long.any():
+        return []
+    i = int(gaps_s.argmax())
+    values = {"line": int(log.lines[i]), "at_s": float(log.arrival_s[i]), "gap_s": float(gaps_s[i])}
+    return [note("service_trace_gap", path=path, n=int(is_long.sum()), span_s=span_s, **values)]
 
 
 def _reusable_frac(log: RequestLog) -> float:

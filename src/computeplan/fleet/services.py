@@ -2,6 +2,10 @@
 
 On each pool the layout whose nodes for the busiest minute are fewest is searched, or the one that
 is written is taken; requests are simulated against it up to the largest rate within the limits.
+Bursts of a trace count once: those of minutes in the busiest minute, which sizes the fleet, those
+within minutes, shared out among instances, in the rate of an instance.
+
+Long because what an instance holds and what is said of it rest on the same search.
 Limits at several percentiles all hold. At the rate of the busiest minute the requests are simulated
 once more, for the times that users see, and at the mean rate for the watts. What is found depends
 on values alone, so services of several cases that are alike are found out once.
@@ -11,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +45,13 @@ from computeplan.fleet.layouts import (
     scaled,
 )
 from computeplan.fleet.refusals import why_refused
-from computeplan.fleet.search import Simulated, best_layout, drawn_requests, rate_between
+from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests, rate_between
 from computeplan.fleet.sizes import use_of
 from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Split
+from computeplan.physics.serving.layouts import tensor_widths
 from computeplan.physics.serving.power import Draw, chip_w
+from computeplan.physics.steptime.transformer import shape_of
 from computeplan.scheduling.services import nodes_on_pools
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.models import Transformer
@@ -54,7 +60,7 @@ from computeplan.specs.catalogue.serving_power import known_draw
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.services import Service
 from computeplan.specs.serving import LatencyLimits, ServingPool
-from computeplan.trace.requests import at_rate
+from computeplan.trace.requests import at_rate, evened, shared_out
 from computeplan.world.load import Load
 
 __all__ = ["TTFT_SPREAD", "Known", "plan_services", "slos_of"]
@@ -64,6 +70,8 @@ Known = MutableMapping[tuple[Any, ...], Any]
 
 TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
 """Of the logarithm of times to the first token, predicted over published at few users."""
+WIDEST_TP, WIDEST_RANKS = 16, 320
+"""Ranks that share a layer, inside a domain, and of an instance: the most of a published row."""
 PARTS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
 
 
@@ -103,6 +111,8 @@ class _Found:
     """The layout of a service on a pool, with the rate that it holds."""
 
     candidate: Candidate
+    load: Load
+    """As it comes to an instance, at another rate."""
     per_s: float
     low_per_s: float
     high_per_s: float
@@ -223,6 +233,7 @@ def _search(place: _Place, told: Callable[[str], object] | None) -> _Found:
     if run.layout is not None:
         one = run.layout
         split = Split.of(tp=one.tp, pp=one.pp, dp=one.dp, ep=one.ep)
+        _check_width(place.model, one.tp)
     settings = Settings(run.kv, run.max_batch, split)
     if place.steps is not None:
         if split is None:
@@ -246,17 +257,77 @@ def _search(place: _Place, told: Callable[[str], object] | None) -> _Found:
         if told is not None:
             told(f"{place.name}: {place.chip.name} {layout}")
 
-    search = best_layout(found, n_layouts, load, slo, size, progress=progress)
+    def find(each: Load) -> Search | None:
+        return best_layout(found, n_layouts, each, slo, size, progress=progress)
+
+    most_per_s = max(one.bound_per_s for one in found)
+    search, load = _shared(place, peak_per_s, most_per_s, find)
     if search is None:
-        raise NoneHolds(_tail(place, found[0]))
+        raise NoneHolds(_tail(place, load, found[0]))
     best, per_s = search.best.candidate, search.best.rate.per_s
     for other in place.slos[1:]:
         per_s = min(per_s, largest_rate(best.times, load, other, best.policy).per_s)
     if not per_s > 0:
-        raise NoneHolds(_tail(place, best))
+        raise NoneHolds(_tail(place, load, best))
     low, high = best.compiled.band
-    ends = (_rate_at(place, search.best, per_s, factor) for factor in (high, low))
-    return _Found(best, per_s, *ends)
+    ends = (_rate_at(place, load, search.best, per_s, factor) for factor in (high, low))
+    return _Found(best, load, per_s, *ends)
+
+
+def _shared(
+    place: _Place, peak_per_s: float, most_per_s: float, find: Callable[[Load], Search | None]
+) -> tuple[Search | None, Load]:
+    """Return the best layout, and the load as one of the instances gets it.
+
+    Minutes of a trace are made alike. The more instances share it, the less of a burst comes to one
+    of them: so many are looked for, by bisection, as the busiest minute takes when they share it.
+    """
+    load = place.load
+    if load.trace is None:
+        return find(load), load
+    even = evened(load.trace, 60.0 * float(load.per_s.max()) / load.trace.rate_per_s)
+
+    def among(n: int) -> tuple[Search | None, Load, float]:
+        each = replace(load, trace=shared_out(even, n))
+        search = find(each)
+        rate = 0.0 if search is None else search.best.rate.per_s
+        return search, each, peak_per_s / (rate * place.derating) if rate > 0 else math.inf
+
+    low = max(1, int(peak_per_s / (most_per_s * place.derating)))
+    search, each, n_needed = among(low)
+    high = min(math.ceil(n_needed), max(low, len(even) // 10)) if n_needed < math.inf else low
+    while high > low + 1:
+        middle = (low + high) // 2
+        found = among(middle)
+        if found[2] <= middle:
+            high, (search, each, n_needed) = middle, found
+        else:
+            low = middle
+    return search, each
+
+
+def _check_width(model: Transformer, tp: int) -> None:
+    """Raise ValueError if no engine splits the heads of a model over so many ranks."""
+    allowed = tensor_widths(shape_of(model.architecture()))
+    if tp not in allowed:
+        heads = f"{model.heads} attention heads and {model.kv_heads or model.heads} KV heads"
+        raise ValueError(
+            f"layout: tp{tp} does not divide the heads of {model.name} ({heads}); tp may be"
+            f" {', '.join(map(str, allowed))}"
+        )
+
+
+def _beyond_published(place: _Place, one: _Found) -> list[Note]:
+    """Return a note of a layout that is wider than any whose speed was published."""
+    split, domain = one.candidate.split, float(one.candidate.compiled.instance.fabric.domain)
+    widest = int(min(WIDEST_TP, domain))
+    found = [("tp", int(split.tp), widest), ("ranks", int(split.n_ranks), WIDEST_RANKS)]
+    told = {"service": place.name, "pool": place.pool, "layout": one.candidate.layout}
+    return [
+        note("service_layout_beyond", **told, what=what, n=n, most=most)
+        for what, n, most in found
+        if n > most and place.steps is None
+    ]
 
 
 def _engine(run: ServingPool, chip: Chip) -> str:
@@ -267,13 +338,13 @@ def _engine(run: ServingPool, chip: Chip) -> str:
         return run.engine
 
 
-def _rate_at(place: _Place, best: Simulated, per_s: float, factor: float) -> float:
+def _rate_at(place: _Place, load: Load, best: Simulated, per_s: float, factor: float) -> float:
     """Return what an instance holds whose steps are longer by a factor. [1/s]"""
     if factor == 1.0:
         return per_s
     one, slo = best.candidate, place.slos[0]
-    times, drawn = scaled(one.times, factor), drawn_requests(place.load)
-    most = bound_per_s(times, place.load, slo)
+    times, drawn = scaled(one.times, factor), drawn_requests(load)
+    most = bound_per_s(times, load, slo)
     ends = (0.0, per_s) if factor > 1.0 else (per_s, max(per_s, most))
     return rate_between(times, drawn, slo, one.policy, *ends)
 
@@ -304,7 +375,7 @@ def _planned(
     for place, one in zip(places, found, strict=True):
         peak, mean = (_played(place, one, share, known) for share in (at_peak, at_mean))
         instances.append(_instance_on(place, one, peak, mean, at_mean))
-        told.append(_note_of(place, one, peak))
+        told += [_note_of(place, one, peak), *_beyond_published(place, one)]
     return Planned(load, tuple(instances), (*notes, *told))
 
 
@@ -312,7 +383,7 @@ def _played(place: _Place, one: _Found, share: float, known: Known) -> Served:
     """Return what an instance does at a share of the rate that it holds."""
     key = ("played", *place.key, share)
     if key not in known:
-        drawn = drawn_requests(place.load)
+        drawn = drawn_requests(one.load)
         requests = at_rate(drawn, share * one.per_s)
         known[key] = play(one.candidate.times, requests, one.candidate.policy)
     found: Served = known[key]
@@ -362,6 +433,7 @@ def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
         ttft_s=(ttft.value, ttft.low, ttft.high, slo.ttft_frac),
         tpot_s=(tpot.value, tpot.low, tpot.high, slo.tpot_frac),
         missed_frac=_missed(peak, place.slos),
+        has_limit=any(one.ttft_s < math.inf or one.tpot_s < math.inf for one in place.slos),
         known="table" if borrowed is None else borrowed.known,
         of="" if borrowed is None else borrowed.of,
         is_draw_borrowed=draws,
@@ -381,9 +453,9 @@ def _wider(found: Band, low: float, high: float) -> Band:
     return Band(found.value, least * low, most * high)
 
 
-def _tail(place: _Place, first: Candidate) -> Note:
+def _tail(place: _Place, load: Load, first: Candidate) -> Note:
     """Return what a layout does where requests hardly ever meet."""
-    slo, drawn = place.slos[0], drawn_requests(place.load)
+    slo, drawn = place.slos[0], drawn_requests(load)
     rate = 1e-3 * max(first.bound_per_s, 1e-6)
     calm = play(first.times, at_rate(drawn, rate), first.policy)
     is_held = [holds(calm, one) for one in place.slos]

@@ -306,9 +306,11 @@ def plan_serving(
     ScenarioError
         If a chip is not known.
     """
-    found = []
+    found = list[Fleet | Refused]()
     for name, most in chips:
         chip = _chip(name)
+        if chip.name in {one.chip for one in found}:
+            raise ScenarioError.of(f"--chip: {chip.name} is named twice; name each kind once")
         told = None if progress is None else partial(progress, chip.name)
         found.append(_plan_chip(question, chip, most, told))
     fleets = [one for one in found if isinstance(one, Fleet)]

@@ -200,7 +200,9 @@ def reasons(plan: ServingPlan, language: Language = "en") -> list[str]:
     for one in plan.chips:
         if isinstance(one, Refused):
             why = sentence(one.why, language).rstrip(".").removeprefix(f"{one.chip}: ")
-            told.append(phrase("serve_why", language, chip=one.chip, why=why))
+            told.append(
+                phrase("serve_why", language, chip=one.chip, why=why.removeprefix(f"{one.chip} "))
+            )
     return told
 
 

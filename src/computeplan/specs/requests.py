@@ -17,7 +17,7 @@ import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from computeplan.arrays import FloatArray
 from computeplan.specs.fields import Frozen, HowWritten, Positive, instead, quantity_reader, refuse
@@ -132,8 +132,17 @@ def _read_day(value: object) -> object:
 
 
 _WEIGHT: dict[str, Any] = {"type": "number", "minimum": 0}
+
+
+def _kind_of_day(value: object) -> str:
+    return "cosine" if isinstance(value, dict | Day) else "weights"
+
+
 HoursOfDay = Annotated[
-    Day | tuple[float, ...],
+    Annotated[
+        Annotated[Day, Tag("cosine")] | Annotated[tuple[float, ...], Tag("weights")],
+        Discriminator(_kind_of_day),
+    ],
     BeforeValidator(_read_day),
     HowWritten("", "{peak: 1.5, at: 20 h} (or 24 weights, one an hour)"),
 ]

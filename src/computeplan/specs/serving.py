@@ -28,10 +28,11 @@ from computeplan.specs.fields import (
     instead,
     refuse,
 )
-from computeplan.units import MAX_TEXT
+from computeplan.units import HOUR_S, MAX_TEXT
 
 __all__ = ["LatencyLimits", "Scaling", "ServingLayout", "ServingPool", "Shares"]
 
+MOST_SCALE_S = 12 * HOUR_S
 _PART = re.compile(r"(tp|pp|dp|ep)([1-9][0-9]{0,6})")
 
 
@@ -237,3 +238,13 @@ class Scaling(Frozen):
     out."""
     target: Fraction = 1.0
     """Load of an instance over what holds the limits; the rest is head-room."""
+
+    @model_validator(mode="after")
+    def _within_a_day(self) -> Scaling:
+        for key, took_s in (("start", self.start), ("drain", self.drain)):
+            if took_s is not None and took_s > MOST_SCALE_S:
+                refuse(
+                    f"{key}: must be at most 12 h, got {took_s / HOUR_S:g} h: with longer ones"
+                    " instances do not follow a day; leave out scale for as many at all hours"
+                )
+        return self

@@ -7,7 +7,8 @@ thinned by the hour.
 
 Of a trace: its clock runs as fast as the busiest hour asks, by one factor; it repeats as often as
 needed; and in other hours requests are left out at random. Gaps are never stretched beyond that
-one factor, as the bursts of a trace are its content.
+one factor, as the bursts of a trace are its content. Who sizes a fleet for the busiest minute has
+counted what minutes differ by: for it a trace can be evened to the same rate in all of them.
 
 Lengths are quantiles of uniform numbers, one a request, so that the longest stays the longest.
 Those beyond the most are not drawn: the law is cut there, and shifted so that its mean is kept.
@@ -27,7 +28,7 @@ from computeplan.trace.streams import Stream, generator
 from computeplan.units import HOUR_S
 from computeplan.world.load import Lengths, Load, RequestTrace
 
-__all__ = ["at_rate", "draw_requests", "length_quantiles"]
+__all__ = ["at_rate", "draw_requests", "evened", "length_quantiles", "shared_out"]
 
 WIDEST = 60.0  # log of how far the median of a cut law is looked for beyond its most
 
@@ -106,6 +107,77 @@ def at_rate(requests: RequestTrace, per_s: float) -> RequestTrace:
     )
 
 
+def evened(trace: RequestTrace, window_s: float = 60.0) -> RequestTrace:
+    """Return a trace that has the same rate in all minutes, in the same time; lengths are kept.
+
+    Within a minute gaps keep their proportions. A minute without requests is left out.
+
+    Parameters
+    ----------
+    trace : RequestTrace
+    window_s : float, optional
+        Another time than a minute. [s]
+
+    Examples
+    --------
+    Four in the first two seconds, two in the next two, none in two, and one at the end.
+
+    >>> ones = np.ones(7, dtype=np.int64)
+    >>> uneven = RequestTrace(np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0]), ones, ones)
+    >>> evened(uneven, 2.0).arrival_s.tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0]
+    """
+    at_s = trace.arrival_s - trace.arrival_s[0]
+    window = np.floor(at_s / window_s)
+    _, place, counts = np.unique(window, return_inverse=True, return_counts=True)
+    whole = np.concatenate([[0.0], np.cumsum(counts)])
+    width_s = np.minimum(window_s, at_s[-1] - window * window_s)  # the last one is shorter
+    width_s = np.where(width_s > 0, width_s, 1.0)
+    even = whole[place] + counts[place] * (at_s - window * window_s) / width_s
+    return RequestTrace(
+        even * (at_s[-1] / even[-1]),
+        trace.input_tokens,
+        trace.output_tokens,
+        trace.reusable_tokens,
+    )
+
+
+def shared_out(trace: RequestTrace, n: int, seed: int = 1) -> RequestTrace:
+    """Return what each of some instances gets of a trace, one after the other.
+
+    Each request goes to one of them at random. So it is the same requests, in as many times the
+    time, and a burst of the trace is as short and comes to an instance by its share.
+
+    Parameters
+    ----------
+    trace : RequestTrace
+    n : int
+        Instances; more than a tenth of the requests are taken as so many.
+    seed : int, optional
+
+    Examples
+    --------
+    >>> ones = np.ones(1000, dtype=np.int64)
+    >>> found = shared_out(RequestTrace(np.arange(1000.0), ones, ones), 4)
+    >>> len(found), bool(3900 < found.arrival_s[-1] < 4000)
+    (1000, True)
+    """
+    n = max(1, min(n, len(trace) // 10))
+    if n == 1:
+        return trace
+    at_s = trace.arrival_s - trace.arrival_s[0]
+    whole_s = float(at_s[-1]) + 1.0 / trace.rate_per_s
+    to = generator(seed, 0, Stream.REQUEST_KEPT, n).integers(n, size=len(trace))
+    order = np.argsort(to, kind="stable")
+    reusable = None if trace.reusable_tokens is None else trace.reusable_tokens[order]
+    return RequestTrace(
+        (at_s + to * whole_s)[order],
+        trace.input_tokens[order],
+        trace.output_tokens[order],
+        reusable,
+    )
+
+
 def _hours(per_s: FloatArray, begin_s: float, span_s: float) -> tuple[FloatArray, FloatArray]:
     """Return where rates change in a span, from 0 to its end, and the rates between. [s, 1/s]"""
     if not (math.isfinite(span_s) and span_s > 0):
@@ -120,6 +192,8 @@ def _hours(per_s: FloatArray, begin_s: float, span_s: float) -> tuple[FloatArray
 
 def _clock(cv: float, end: float, rng: np.random.Generator) -> FloatArray:
     """Return the times below an end of a process with gaps of mean 1 and a cv."""
+    if cv == 0:
+        return np.arange(1.0, end)
     shape = 1.0 / cv**2
 
     def gaps(n: int) -> FloatArray:

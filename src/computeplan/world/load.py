@@ -116,7 +116,8 @@ class Load:
     per_s: FloatArray
     """Requests a second: one number, or one for each hour of a day or a week. [1/s]"""
     gaps_cv: float
-    """Standard deviation of the gaps between requests over their mean: 1 of a Poisson process."""
+    """Standard deviation of the gaps between requests over their mean: 1 of a Poisson process, 0 if
+    all are alike."""
     input_tokens: Lengths
     output_tokens: Lengths
     cached_frac: float
@@ -132,8 +133,8 @@ class Load:
         rates = np.asarray(self.per_s, dtype=np.float64)
         if not (np.isfinite(rates) & (rates >= 0)).all() or not rates.any():
             raise ValueError("rates of a load must be at least 0, and one of them above 0")
-        if not (math.isfinite(self.gaps_cv) and self.gaps_cv > 0):
-            raise ValueError(f"the cv of gaps must be above 0, got {self.gaps_cv:g}")
+        if not (math.isfinite(self.gaps_cv) and self.gaps_cv >= 0):
+            raise ValueError(f"the cv of gaps must be at least 0, got {self.gaps_cv:g}")
         if not 0 <= self.cached_frac < 1:
             raise ValueError(f"the cached share must be in [0, 1), got {self.cached_frac:g}")
         if self.trace is not None and not self.trace.rate_per_s > 0:

@@ -15,7 +15,7 @@ from computeplan.physics.serving.steady import continuous, terms_of
 from computeplan.physics.steptime.layer import n_with_experts
 from computeplan.physics.steptime.transformer import Shape, kinds_of
 
-__all__ = ["Held", "at", "best_batches", "holding", "splits"]
+__all__ = ["Held", "at", "best_batches", "holding", "splits", "tensor_widths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,29 @@ def splits(shape: Shape, domain: int, most: int | None = None) -> Split:
             found.append((tp, pp, dp, tp))
     columns = np.array(found, dtype=np.float64).T
     return Split(*columns)
+
+
+def tensor_widths(shape: Shape) -> list[int]:
+    """Return how wide tensor parallelism may be: it divides the heads, and is whole over KV heads.
+
+    A rank has whole heads, and either whole KV heads or a copy of one: engines refuse all else.
+
+    Parameters
+    ----------
+    shape : Shape
+
+    Examples
+    --------
+    >>> tensor_widths(Shape(layers=1, hidden=96, ffn=9, heads=12, kv_heads=4, head_dim=8, vocab=9))
+    [1, 2, 4, 12]
+    """
+    pairs = {(k.heads, k.kv_heads) for k in kinds_of(shape) if k.heads and k.linear is None}
+    most = min((heads for heads, _ in pairs), default=1)
+    return [
+        n
+        for n in range(1, most + 1)
+        if all(h % n == 0 and (not kv or kv % n == 0 or n % kv == 0) for h, kv in pairs)
+    ]
 
 
 def _powers(limit: int) -> list[int]:

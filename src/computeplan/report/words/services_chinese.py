@@ -36,12 +36,17 @@ def _on_pool(v: Values) -> str:
         True: "；推理功率由其他芯片估计",
         False: "；推理功率由该芯片的数据拟合",
     }[v["is_draw_borrowed"]]
+    limits = "在时延要求内" if v["has_limit"] else "没有时延要求，"
+    band = f"90 % 区间 {v['low_per_s']:.3g} 至 {v['high_per_s']:.3g}"
+    if v["known"] == "table":
+        band = "按所给，无区间"
+    missed = f"，{100 * v['missed_frac']:.2g} % 的请求超出时延要求" if v["has_limit"] else ""
     return (
         f"{v['service']} 在 {v['pool']}：一个实例为 {v['n_chips']:,} × {v['chip']}"
-        f"（{v['layout']}，{v['engine']}，{v['precision']}），在时延要求内每秒可答"
-        f" {v['per_s']:.3g} 次请求（90 % 区间 {v['low_per_s']:.3g} 至 {v['high_per_s']:.3g}）；"
+        f"（{v['layout']}，{v['engine']}，{v['precision']}），{limits}每秒可答"
+        f" {v['per_s']:.3g} 次请求（{band}）；"
         f"最忙的一分钟里{_time('首 token 时间', v['ttft_s'])}，"
-        f"{_time('其后每 token', v['tpot_s'])}，{100 * v['missed_frac']:.2g} % 的请求超出时延要求；"
+        f"{_time('其后每 token', v['tpot_s'])}{missed}；"
         f"{_KNOWN[v['known']].format(of=v['of'])}{watts}"
     )
 
@@ -67,6 +72,16 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_watts_of_training": lambda v: (
         f"{v['service']}：{'、'.join(v['pools'])} 上芯片的推理功率未知，按训练计"
     ),
+    "service_layout_beyond": lambda v: (
+        f"{v['service']} 在 {v['pool']}：{v['layout']} 超出已公布的数据"
+        f"（{'张量并行' if v['what'] == 'tp' else '一个实例'}最多 {v['most']} 路，此处为"
+        f" {v['n']}），其速度没有实测依据，区间未计入这一点"
+    ),
+    "service_trace_gap": lambda v: (
+        f"{v['path']}：第 {v['line']:,} 行（{v['at_s']:,.6g} 秒）之后 {v['gap_s']:,.4g} 秒没有请求"
+        + (f"，为 {v['n']} 段中最长的一段" if v["n"] > 1 else "")
+        + f"；它计入 {v['span_s']:,.6g} 秒的平均速率；若当时服务中断或未记录，请删去这一段"
+    ),
     "service_no_faults": "{service}：其资源池没有会停节点的故障，所要求的可用率不需要备件",
     "service_beyond_pools": lambda v: (
         f"{v['path']}：{v['n']:,.6g} {_UNITS[v['unit']]}多于其资源池（{'、'.join(v['pools'])}）"
@@ -75,11 +90,13 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
 }
 
 
+def _up_to(high: float | None) -> str:
+    return "以上" if high is None else f"至 {high:,.0f}"
+
+
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{pool} {n:,} 卡"
-        + ("" if low == high else f"（{low:,.0f} ")
-        + ("" if low == high else "以上）" if high is None else f"至 {high:,.0f}）")
+        f"{pool} {n:,} 卡" + ("" if low == high else f"（{low:,.0f} {_up_to(high)}）")
         for pool, n, low, high in v["parts"]
     )
     case = f"{v['case']}：" if v["case"] else ""

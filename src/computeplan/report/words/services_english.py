@@ -36,13 +36,18 @@ def _on_pool(v: Values) -> str:
         True: "; its watts while serving are an estimate from other chips",
         False: "; its watts while serving are fitted to rows of this chip",
     }[v["is_draw_borrowed"]]
+    band = f"90 % band {v['low_per_s']:.3g} to {v['high_per_s']:.3g}"
+    if v["known"] == "table":
+        band = "as given, no band"
+    missed = f", and {100 * v['missed_frac']:.2g} % of requests are beyond a limit"
+    missed = missed if v["has_limit"] else ""
     return (
         f"{v['service']} on {v['pool']}: an instance is {v['n_chips']:,} × {v['chip']}"
         f" ({v['layout']}, {v['engine']}, {v['precision']}) and holds {v['per_s']:.3g} requests/s"
-        f" within the limits (90 % band {v['low_per_s']:.3g} to {v['high_per_s']:.3g}); in the"
-        f" busiest minute {_time('the first token takes', v['ttft_s'])} and"
-        f" {_time('a further one', v['tpot_s'])}, and {100 * v['missed_frac']:.2g} % of requests"
-        f" are beyond a limit; {_KNOWN[v['known']].format(of=v['of'])}{watts}"
+        f"{' within the limits' if v['has_limit'] else ', without a limit of latency'} ({band});"
+        f" in the busiest minute {_time('the first token takes', v['ttft_s'])} and"
+        f" {_time('a further one', v['tpot_s'])}{missed};"
+        f" {_KNOWN[v['known']].format(of=v['of'])}{watts}"
     )
 
 
@@ -69,6 +74,19 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
         f"{v['service']}: what its chips draw while they serve is not known on"
         f" {', '.join(v['pools'])}; counted as in training"
     ),
+    "service_layout_beyond": lambda v: (
+        f"{v['service']} on {v['pool']}: {v['layout']} is wider than any published row, whose"
+        f" {'layers are shared by' if v['what'] == 'tp' else 'instances have'} {v['most']} ranks at"
+        f" most (here {v['n']}): its speed is not backed by measurements, and the band does not"
+        " cover that"
+    ),
+    "service_trace_gap": lambda v: (
+        f"{v['path']}: no request comes for {v['gap_s']:,.4g} s after line {v['line']:,}"
+        f" ({v['at_s']:,.6g} s)"
+        + (f", the longest of {v['n']} such gaps" if v["n"] > 1 else "")
+        + f"; it counts in the mean rate of the {v['span_s']:,.6g} s: cut it out if the service was"
+        " down or not recorded"
+    ),
     "service_no_faults": "{service}: no fault stops nodes of its pools, so the availability that is"
     " asked for takes no spare",
     "service_beyond_pools": lambda v: (
@@ -79,11 +97,13 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
 }
 
 
+def _up_to(high: float | None) -> str:
+    return "or more" if high is None else f"to {high:,.0f}"
+
+
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{n:,} chips of {pool}"
-        + ("" if low == high else f" ({low:,.0f} ")
-        + ("" if low == high else "or more)" if high is None else f"to {high:,.0f})")
+        f"{n:,} chips of {pool}" + ("" if low == high else f" ({low:,.0f} {_up_to(high)})")
         for pool, n, low, high in v["parts"]
     )
     case = f"{v['case']}: " if v["case"] else ""

@@ -85,6 +85,8 @@ _WEIGHTS = {
     "battery_unused": 62,
     "start_assumed": 46,
     "batches_rounded": 40,
+    "service_trace_gap": 58,
+    "service_layout_beyond": 58,
     "holds_whole_nodes": 40,
     "within_error": 29,
     "watts_as_of_compute": 28,
