@@ -352,3 +352,17 @@ def test_experts_are_looked_for_over_many_servers_and_dense_models_are_not():
     assert (widest.n_chips, narrow.n_chips) == (256, 16)
     assert room[0] > 2.0 * room[1]
     assert max(one.n_chips for one in made["llama-3.3-70b"]) == 8
+
+
+def test_a_faster_engine_of_which_less_is_known_is_shown_beside():
+    load = replace(ALIKE, per_s=np.array([2000.0]))
+    asked = question(load=load, slo=Slo(2.0, 0.08), rents=())
+    (one,) = plan_serving(asked, [("910B2", None)]).chips
+    assert one.others
+    for other in one.others:
+        assert other.n_chips < one.n_chips
+        assert (other.engine, other.precision) != (one.best.compiled.engine, one.best.precision)
+        pair = replace(asked, engine=other.engine, precision=other.precision)
+        (alone,) = plan_serving(pair, [("910B2", None)]).chips
+        assert alone.n_chips <= 1.1 * other.n_chips  # of all layouts and requests, not a few
+        assert not alone.others

@@ -191,6 +191,7 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
         answer,
         as_document,
         chips_table,
+        faster,
         layouts_table,
         reasons,
         remarks,
@@ -214,6 +215,7 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
         for one in plan.fleets:
             show_table(layouts_table(one, language=language))
     show_lines(reasons(plan, language))
+    show_lines(faster(plan, language))
     show_lines(f"- {line}" for line in remarks(plan, language))
 
 

@@ -48,11 +48,10 @@ __all__ = [
 ]
 
 MOST_LAYOUTS = 24
-"""Layouts, of all engines and precisions, whose steps are tabulated."""
+"""Layouts, of all engines and precisions, whose steps are tabulated; and half as many besides that
+share out experts over more ranks than hold the model."""
 MOST_RANKS = 64
 """Of an instance that is looked for, where less holds the model."""
-MOST_WIDE = 12
-"""Layouts besides that share out experts over more ranks than hold the model."""
 MOST_WIDE_RANKS = 256
 """Of an instance that shares out experts; 320 at most are published, 256 is the power of two."""
 SURE_FRAC = 0.9
@@ -218,6 +217,7 @@ def candidates(
     slo: Slo,
     pairs: Iterable[tuple[str, str]],
     settings: Settings = AS_USUAL,
+    most: int = MOST_LAYOUTS,
 ) -> tuple[list[Candidate], int]:
     """Return layouts that hold a load and may hold the limits, the best bound first; and how many.
 
@@ -228,6 +228,8 @@ def candidates(
     slo : Slo
     pairs : iterable of (engine, precision)
     settings : Settings, optional
+    most : int, optional
+        Layouts whose steps are tabulated, and half as many wide ones.
 
     Raises
     ------
@@ -255,12 +257,12 @@ def candidates(
     if not ranked and not ranked_wide:
         raise NoneHolds(_too_slow(chip, held, load, slo))
     ranked.sort(key=lambda one: -one[0])
-    first = ranked[:MOST_LAYOUTS]
+    first = ranked[:most]
     smallest = min(ranked or ranked_wide, key=lambda one: float(one[3].n_ranks))
     if smallest not in first:
         first.append(smallest)
     ranked_wide.sort(key=lambda one: -one[0])
-    first += [one for one in ranked_wide[:MOST_WIDE] if one not in first]
+    first += [one for one in ranked_wide[: most // 2] if one not in first]
     made = [
         _candidate(chip, model, engine, precision, split, load, slo, settings)
         for _, engine, precision, split in first
@@ -509,7 +511,7 @@ def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
     for place, asked in enumerate((slo.tpot_s, slo.ttft_s)):
         if best[place][0] <= asked:
             continue
-        values = {
+        values: dict[str, str | float] = {
             "chip": chip.name,
             "limit_s": best[place][0],
             "layout": best[place][1],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -60,6 +60,7 @@ from computeplan.world.load import Load, RequestTrace
 __all__ = [
     "By",
     "Fleet",
+    "Other",
     "Price",
     "Question",
     "Refused",
@@ -78,6 +79,10 @@ By = Literal["cost", "energy", "carbon", "chips"]
 LIFE_S = 5.0 * YEAR_S
 """Over which the price of a chip is spread where no rent is given; operators of clouds write 5 to 6
 years off. [s]"""
+N_OTHERS = 1000
+"""Requests that decide about engines that are shown beside the one chosen."""
+OTHER_LAYOUTS = 4
+"""Of them that are tabulated."""
 TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
 """Of the logarithm of times to the first token, predicted over published at few users."""
 
@@ -147,6 +152,18 @@ class Refused:
     why: Note
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The fleet of an engine and a precision of which less is known than of the one chosen."""
+
+    engine: str
+    precision: str
+    layout: str
+    known: str
+    """What the shares are of, as of a fleet."""
+    n_chips: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fleet:
     """The fleet of one chip."""
@@ -176,6 +193,8 @@ class Fleet:
     """Chips there are of its kind; None without limit."""
     carbon_kg: float
     """Of a day."""
+    others: tuple[Other, ...] = ()
+    """Smaller ones of engines and precisions of which less is known, by how much is."""
 
     @property
     def best(self) -> Candidate:
@@ -349,11 +368,63 @@ def _plan_chip(
 ) -> Fleet | Refused:
     """Return the fleet of one chip, or why there is none."""
     found = search_of(question, chip, progress=progress)
-    return (
-        fleet(question, chip, found, most)
-        if isinstance(found, Search)
-        else Refused(chip.name, chip, found)
-    )
+    if not isinstance(found, Search):
+        return Refused(chip.name, chip, found)
+    one = fleet(question, chip, found, most)
+    return replace(one, others=_others(question, chip, one.best, one.n_chips, progress))
+
+
+def _others(
+    question: Question,
+    chip: Chip,
+    one: Candidate,
+    n_chips: int,
+    progress: Callable[[str], None] | None,
+) -> tuple[Other, ...]:
+    """Return smaller fleets, of engines of which less is known than of a layout's."""
+    model, engine = question.model, question.engine
+    levels = engines_on(chip, model, engine=engine, precision=question.precision)
+    mine = (one.compiled.engine, one.precision)
+    less = levels[next(i for i, pairs in enumerate(levels) if mine in pairs) + 1 :]
+    has = {name for name, figure in chip.peak_dense.items() if figure.value is not None}
+    if question.precision is None and "int8" in has and "fp8" not in has:
+        less += engines_on(chip, model, engine=engine, precision="int8")
+    found = []
+    for pairs in less:
+        try:
+            best = _other(question, chip, pairs, n_chips, progress)
+        except (NoneHolds, ValueError):
+            continue
+        if best is None:
+            continue
+        other = best.candidate
+        n = sum(_instances(question, chip, best.rate.per_s, other.n_chips)) * other.n_chips
+        borrowed = other.compiled.borrowed
+        known = "chip" if borrowed is None else borrowed.known
+        if n < n_chips:
+            found.append(Other(other.compiled.engine, other.precision, other.layout, known, n))
+    return tuple(found)
+
+
+def _other(
+    question: Question,
+    chip: Chip,
+    pairs: list[tuple[str, str]],
+    n_chips: int,
+    progress: Callable[[str], None] | None,
+) -> Simulated | None:
+    """Return the best of a few layouts that may take fewer chips, if there is one."""
+
+    def size(rate: float, each: int) -> int:
+        return sum(_instances(question, chip, rate, each)) * each
+
+    load, slo = question.load, question.slo
+    some, n_layouts = candidates(chip, question.model, load, slo, pairs, most=OTHER_LAYOUTS)
+    may = [one for one in some if size(one.bound_per_s, one.n_chips) < n_chips]
+    if not may:
+        return None
+    found = best_layout(may, n_layouts, load, slo, size, n_requests=N_OTHERS, progress=progress)
+    return None if found is None else found.best
 
 
 def search_of(

@@ -22,6 +22,7 @@ __all__ = [
     "answer",
     "as_document",
     "chips_table",
+    "faster",
     "layouts_table",
     "reasons",
     "remarks",
@@ -206,6 +207,23 @@ def reasons(plan: ServingPlan, language: Language = "en") -> list[str]:
     return told
 
 
+def faster(plan: ServingPlan, language: Language = "en") -> list[str]:
+    """Return engines that take fewer chips than those chosen, and of which less is known."""
+    return [
+        phrase(
+            "serve_faster",
+            language,
+            chip=one.chip,
+            engine=f"{other.engine} {other.precision}",
+            n=f"{other.n_chips:,}",
+            chosen=f"{one.best.compiled.engine} {one.best.precision}",
+        )
+        for one in plan.fleets
+        for other in sorted(one.others, key=lambda each: each.n_chips)[:1]
+        if other.n_chips < one.n_chips
+    ]
+
+
 def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
     """Return what a reader must know of the answer, three sentences at most."""
     question, found = plan.question, plan.fleets
@@ -347,6 +365,16 @@ def _chip_document(one: Fleet | Refused, language: Language) -> dict[str, Any]:
         "carbon_kg_per_day": _finite(one.carbon_kg),
         "carbon_kg_per_million_input": _finite(carbon[0]),
         "carbon_kg_per_million_output": _finite(carbon[1]),
+        "other_engines": [
+            {
+                "engine": other.engine,
+                "precision": other.precision,
+                "layout": other.layout,
+                "shares": other.known,
+                "chips": other.n_chips,
+            }
+            for other in one.others
+        ],
         "n_layouts": one.search.n_layouts,
         "n_simulated": one.search.n_tried,
         "layouts": [_layout_document(each) for each in every],

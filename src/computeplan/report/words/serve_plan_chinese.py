@@ -95,6 +95,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_kg_tokens": "kg/百万\n输入、输出",
     "serve_kg_day": "kg/天",
     "serve_why": "{chip}：{why}。",
+    "serve_faster": "{chip}：{engine}（效率借自别处）为 {n} 卡；{chosen} 所知更多。",
     "serve_layouts_title": "{chip}：按每卡每秒请求数排列的布局",
     "serve_engine": "引擎",
     "serve_rate": "每实例\n请求/s",

@@ -103,6 +103,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_kg_tokens": "kg/M\nin, out",
     "serve_kg_day": "kg/day",
     "serve_why": "{chip}: {why}.",
+    "serve_faster": "{chip}: {engine}, borrowed shares: {n} chips; more is known of {chosen}.",
     "serve_layouts_title": "{chip}: layouts by requests/s of a chip",
     "serve_engine": "engine",
     "serve_rate": "requests/s\nof an instance",
