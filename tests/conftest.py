@@ -14,7 +14,7 @@ from computeplan.engines.event import engine as event
 
 settings.register_profile(
     "computeplan",
-    max_examples=30,
+    max_examples=20,
     deadline=None,  # times are measured in benchmarks/, never asserted
     suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in os.environ,  # the same examples every time where nobody watches
