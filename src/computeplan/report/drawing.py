@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from computeplan.arrays import FloatArray
 from computeplan.errors import ComputePlanError
 from computeplan.quantities import Quantity
 from computeplan.report import Language
@@ -38,7 +40,9 @@ __all__ = [
     "plain_numbers",
     "put_title",
     "run_range",
+    "say_above",
     "scale_of",
+    "stack_steps",
     "texts_of",
     "time_axis",
     "time_unit",
@@ -152,6 +156,37 @@ def time_unit(end_s: float) -> tuple[float, str]:
     return (DAY_S, "d") if end_s > 4 * DAY_S else (HOUR_S, "h")
 
 
+def stack_steps(ax: Axes, edges: FloatArray, parts: Sequence[tuple[FloatArray, str, str]]) -> None:
+    """Draw steps above one another: heights, colour and label of each, but of those of zeros."""
+    base = np.zeros(len(edges) - 1)
+    for height, colour, text in parts:
+        if height.any():
+            ax.stairs(
+                base + height,
+                edges,
+                baseline=base,
+                fill=True,
+                color=colour,
+                linewidth=0,
+                label=text,
+            )
+        base = base + height
+
+
+def say_above(ax: Axes, text: str, height: float) -> None:
+    """Write how a figure is read, at a height above the axes. [pt]"""
+    ax.annotate(
+        text,
+        (0, 1),
+        (0, height),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=9,
+        color="#555555",
+        va="bottom",
+    )
+
+
 def time_axis(ax: Axes, end_s: float, language: Language) -> None:
     """Make the x axis one of the time since the start, up to an end. [s]"""
     unit_s, unit = time_unit(end_s)
@@ -219,16 +254,7 @@ def put_title(
     """
     height = 4 + rows_below * _LINE
     if how:
-        ax.annotate(
-            how,
-            (0, 1),
-            (0, height),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=9,
-            color="#555555",
-            va="bottom",
-        )
+        say_above(ax, how, height)
     name = phrase("title_of", language, title=title, scenario=label(result.name, width=50, lines=1))
     ax.set_title(name, pad=height + (_LINE if how else 0), fontsize=12)
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from computeplan.errors import ComputePlanError
 from computeplan.report import Language
-from computeplan.report.drawing import legend_above, put_title, time_axis, time_unit
+from computeplan.report.drawing import legend_above, put_title, stack_steps, time_axis, time_unit
 from computeplan.report.style import PHASE_COLOURS, SERVICE_COLOUR, drawn, label, new_axes
 from computeplan.report.words import phrase
 from computeplan.results.fleet_series import FLEET_STATES
@@ -66,20 +66,11 @@ def fleet(
     end_s = float(edges_s[-1])
     edges = edges_s / time_unit(end_s)[0]
     ax = new_axes(ax, 8.0, width=9.5)
-    base = np.zeros(len(chips))
-    for state, (code, colour) in SHOWN.items():
-        height = chips[:, FLEET_STATES.index(state)]
-        if height.any():
-            ax.stairs(
-                base + height,
-                edges,
-                baseline=base,
-                fill=True,
-                color=colour,
-                linewidth=0,
-                label=phrase(code, language),
-            )
-        base = base + height
+    parts = [
+        (chips[:, FLEET_STATES.index(state)], colour, phrase(code, language))
+        for state, (code, colour) in SHOWN.items()
+    ]
+    stack_steps(ax, edges, parts)
     ax.stairs(
         needed,
         edges,

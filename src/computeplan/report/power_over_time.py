@@ -18,7 +18,7 @@ from computeplan.errors import ComputePlanError
 from computeplan.ledger import PHASES
 from computeplan.quantities import QUANTITIES
 from computeplan.report import Language
-from computeplan.report.drawing import legend_above, put_title, time_axis, time_unit
+from computeplan.report.drawing import legend_above, put_title, stack_steps, time_axis, time_unit
 from computeplan.report.style import PHASE_COLOURS, drawn, label, new_axes
 from computeplan.report.words import phrase
 from computeplan.results.power_series import PowerSeries, together
@@ -74,7 +74,15 @@ def power(
     unit_s = time_unit(end_s)[0]
     size_w, unit = (MEGA, "MW") if series.peak_w >= MEGA else (KILO, "kW")
     ax = new_axes(ax, 8.0, width=9.5)
-    _stack(ax, edges_s / unit_s, watts / size_w, language)
+    parts = [
+        (
+            watts[:, PHASES.index(phase)] / size_w,
+            colour,
+            QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
+        )
+        for phase, colour in PHASE_COLOURS.items()
+    ]
+    stack_steps(ax, edges_s / unit_s, parts)
     for code, line_w in lines.items():
         ax.stairs(
             line_w / size_w,
@@ -92,24 +100,6 @@ def power(
     how = label(name, width=70, lines=1) + sites + phrase("run_0", language)
     put_title(ax, result, phrase("power_over_time", language), how, language, rows_below=rows)
     return ax
-
-
-def _stack(ax: Axes, edges: FloatArray, heights: FloatArray, language: Language) -> None:
-    """Draw the phases above one another."""
-    base = np.zeros(len(heights))
-    for phase, colour in PHASE_COLOURS.items():
-        height = heights[:, PHASES.index(phase)]
-        if height.any():
-            ax.stairs(
-                base + height,
-                edges,
-                baseline=base,
-                fill=True,
-                color=colour,
-                linewidth=0,
-                label=QUANTITIES[f"{phase}_chip_h"].axis(language, ""),
-            )
-        base = base + height
 
 
 def _seen(series: PowerSeries) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:

@@ -25,7 +25,7 @@ from computeplan.planner.serving_curves import (
     latency_curve,
 )
 from computeplan.report.choices import Language
-from computeplan.report.drawing import check_ours, legend_above, plain_numbers
+from computeplan.report.drawing import check_ours, legend_above, plain_numbers, say_above
 from computeplan.report.scatter import save_axes
 from computeplan.report.style import case_colour, case_marker, drawn, label, new_axes, plain_lines
 from computeplan.report.words import phrase
@@ -295,16 +295,7 @@ def _titled(
         n_out=f"{load.output_tokens.mean:,.0f}",
     )
     height = 6 + 15.0 * rows
-    ax.annotate(
-        plain_lines(how),
-        (0, 1),
-        (0, height),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=9,
-        color="#555555",
-        va="bottom",
-    )
+    say_above(ax, plain_lines(how), height)
     title = phrase(
         "title_of",
         language,

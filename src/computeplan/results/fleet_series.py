@@ -13,14 +13,13 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.ledger import SERVICE_STATES, Ledger
+from computeplan.results.steps import SAME_S, mean_steps, summed_steps
 from computeplan.world.world import World
 
 __all__ = ["FLEET_STATES", "FleetSeries", "fleet_of"]
 
 FLEET_STATES = (*SERVICE_STATES, "jobs", "idle", "repair")
 """What a chip of a fleet does; jobs hold the fifth."""
-SAME_S = 1e-6
-"""Changes nearer than this are one: the rest is rounding. [s]"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,10 +43,7 @@ class FleetSeries:
         [[[2.0], [3.2]], [2.0, 3.2]]
         """
         columns = np.column_stack([self.chips, self.needed])
-        spent = np.cumsum(columns * np.diff(self.edges_s)[:, None], axis=0)
-        until = np.concatenate([np.zeros((1, columns.shape[1])), spent])
-        at = np.array([np.interp(edges_s, self.edges_s, column) for column in until.T]).T
-        found = np.diff(at, axis=0) / np.diff(edges_s)[:, None]
+        found = mean_steps(self.edges_s, columns, edges_s)
         return found[:, :-1], found[:, -1]
 
 
@@ -69,7 +65,7 @@ def fleet_of(ledger: Ledger, world: World) -> FleetSeries | None:
         ]
     )
     rows = wide[np.isin(wide[:, 0], pools)]
-    edges_s, found = _steps(rows[:, 1:3], rows[:, 3:], wall_s)
+    edges_s, found = summed_steps(rows[:, 1:3], rows[:, 3:], wall_s)
     is_new = np.append(True, np.abs(np.diff(found, axis=0)).max(axis=1, initial=0.0) > 0)
     edges_s, found = np.append(edges_s[:-1][is_new], edges_s[-1]), found[is_new]
     chips = found[:, :-1]
@@ -83,21 +79,3 @@ def _in_columns(rows: FloatArray, places: list[int]) -> FloatArray:
     found[:, :3] = rows[:, :3]
     found[:, [3 + place for place in places]] = rows[:, 3:]
     return found
-
-
-def _steps(
-    between_s: FloatArray, chips: FloatArray, wall_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return the edges of the sum of stretches, and its columns."""
-    times_s, place = np.unique(
-        np.concatenate([[0.0, wall_s], between_s[:, 0], between_s[:, 1]]), return_inverse=True
-    )
-    group = np.concatenate([[0], np.cumsum(np.diff(times_s) > SAME_S)])  # of changes that are one
-    edges_s = times_s[np.flatnonzero(np.diff(group, prepend=-1))]
-    edges_s[-1] = wall_s
-    change = np.zeros((len(edges_s), chips.shape[1]))
-    starts, ends = np.split(group[place[2:]], 2)
-    np.add.at(change, starts, chips)
-    np.add.at(change, ends, -chips)
-    total = np.cumsum(change, axis=0)[:-1]
-    return edges_s, np.where(np.abs(total) < 1e-9 * max(1.0, np.abs(change).max()), 0.0, total)

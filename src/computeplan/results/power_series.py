@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from computeplan.arrays import FloatArray, IntArray
+from computeplan.arrays import FloatArray
 from computeplan.ledger import IDLE, PHASES, REPAIR, Ledger, Span
+from computeplan.results.steps import SAME_S, mean_steps, summed_steps
 from computeplan.world.signals import Signal
 from computeplan.world.world import World
 
@@ -24,8 +25,6 @@ __all__ = ["RAMPS_S", "PowerSeries", "power_of", "together"]
 
 RAMPS_S = (60.0, 900.0, 3600.0)
 """Times over which ramps are told. [s]"""
-SAME_S = 1e-6
-"""Changes nearer than this are one: the rest is rounding. [s]"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,12 +130,7 @@ class PowerSeries:
         >>> series.means_w(np.array([0.0, 50.0, 100.0])).tolist()
         [[2.0], [3.2]]
         """
-        until_j = np.concatenate(
-            [np.zeros((1, self.watts.shape[1])), np.cumsum(self.watts * self.seconds[:, None], 0)]
-        )
-        at_j = np.array([np.interp(edges_s, self.edges_s, column) for column in until_j.T]).T
-        found: FloatArray = np.diff(at_j, axis=0) / np.diff(edges_s)[:, None]
-        return found
+        return mean_steps(self.edges_s, self.watts, edges_s)
 
 
 def together(parts: Sequence[PowerSeries]) -> PowerSeries:
@@ -181,12 +175,11 @@ def power_of(ledger: Ledger, world: World) -> dict[str, PowerSeries]:
         if wall_s <= SAME_S or np.isnan(per_chip[sites == site]).any():
             continue
         stored = _stored(ledger, world, site)
-        parts = (
-            np.concatenate([rows[here, 2:4], stored[:, 1:3]]),
-            np.concatenate([phase[here], np.full(len(stored), len(PHASES))]),
-            np.concatenate([watts[here], stored[:, 3]]),
-        )
-        edges_s, found_w = _steps(*parts, wall_s)
+        between_s = np.concatenate([rows[here, 2:4], stored[:, 1:3]])
+        column = np.concatenate([phase[here], np.full(len(stored), len(PHASES))])
+        by_column = np.zeros((len(column), len(PHASES) + 1))  # the last is the battery's
+        by_column[np.arange(len(column)), column] = np.concatenate([watts[here], stored[:, 3]])
+        edges_s, found_w = summed_steps(between_s, by_column, wall_s)
         if "energy" in world.signals:  # follows the PUE
             signal = world.signals["energy"][int(np.argmax(sites == site))]
             edges_s, found_w = _cut_at(signal, edges_s, found_w)
@@ -230,22 +223,3 @@ def _of_unallocated(told: FloatArray) -> FloatArray:
         for phase, chips in ((IDLE, idle), (REPAIR, repaired))
     ]
     return np.concatenate(of_phase)
-
-
-def _steps(
-    between_s: FloatArray, phase: IntArray, watts: FloatArray, wall_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return the edges of the sum of stretches, and its watts by phase, the last the battery's."""
-    times_s, place = np.unique(
-        np.concatenate([[0.0, wall_s], between_s[:, 0], between_s[:, 1]]), return_inverse=True
-    )
-    group = np.concatenate([[0], np.cumsum(np.diff(times_s) > SAME_S)])  # of changes that are one
-    edges_s = times_s[np.flatnonzero(np.diff(group, prepend=-1))]
-    edges_s[-1] = wall_s
-    change = np.zeros((len(edges_s), len(PHASES) + 1))
-    starts, ends = np.split(group[place[2:]], 2)
-    np.add.at(change, (starts, phase), watts)
-    np.add.at(change, (ends, phase), -watts)
-    total = np.cumsum(change, axis=0)[:-1]
-    noise_w = 1e-10 * np.abs(change).max()  # of sums that should be 0
-    return edges_s, np.where(np.abs(total) < noise_w, 0.0, total)
