@@ -146,9 +146,10 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
         plan_services(cp.load(tmp_path / "chat.yaml"), known)
 
 
-def of_trace(tmp_path, times_s):
-    """Return a scenario whose service has a trace of requests that are all alike."""
-    rows = [f"{at_s!r},400,100" for at_s in times_s.tolist()]
+def of_trace(tmp_path, times_s, answers=None):
+    """Return a scenario whose service has a trace of requests, alike but for their answers."""
+    answers = [100] * len(times_s) if answers is None else answers
+    rows = [f"{at_s!r},400,{n}" for at_s, n in zip(times_s.tolist(), answers, strict=True)]
     (tmp_path / "t.csv").write_text("\n".join(["seconds,input_tokens,output_tokens", *rows]))
     with (tmp_path / "chat.yaml").open("w") as file:
         YAML().dump(data_of(requests={"trace": "t.csv"}), file)
@@ -168,6 +169,13 @@ def test_busy_minutes_do_not_lower_the_rate_of_an_instance(tmp_path, known):
     busy, factor = rate([2400] * 3 + [9600] + [2400] * 6)
     assert factor == pytest.approx(4 / 1.3, rel=0.01)
     assert busy == pytest.approx(calm, rel=0.05)
+
+
+def test_traces_that_differ_in_the_order_of_answers_are_not_alike(tmp_path):
+    found, times_s = {}, np.arange(200.0)
+    for answers in ([50, 150] * 100, [50] * 100 + [150] * 100):
+        plan_services(of_trace(tmp_path, times_s, answers), found)
+    assert sum(key[0] == "sized" for key in found) == 2
 
 
 def test_a_trace_of_even_gaps_plays(tmp_path, known):

@@ -7,6 +7,7 @@ of the precision, links, the engine's policy, and the shares it reaches, with wh
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -112,16 +113,7 @@ def served(
         chip, model, key, precision, split, cache, out_bytes_per_s=out_bytes_per_s
     )
     speed = speed_of(key, shape, share)
-    found = Instance(
-        instance.shape,
-        instance.rank,
-        instance.formats,
-        instance.fabric,
-        split,
-        speed,
-        instance.engine,
-        speculation or Speculation(),
-    )
+    found = replace(instance, speed=speed, speculation=speculation or Speculation())
     return Served(found, key, borrowed, notes)
 
 

@@ -312,11 +312,7 @@ def measured(
     times = times_of_table(*steps, cache_tokens=room)
     if settings.max_batch is not None:
         times = replace(times, decode_s=times.decode_s[: settings.max_batch + 1])
-    policy = ServePolicy(
-        times.max_batch,
-        chunk_tokens=int(compiled.instance.engine.chunk * float(split.dp)),
-        keeps="grow" if compiled.instance.engine.grows else "no_evict",
-    )
+    policy = ServePolicy.of(compiled.instance, times.max_batch)
     n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
     bound = bound_per_s(times, load, slo)
     return Candidate(
@@ -443,11 +439,7 @@ def _candidate(
         times = step_times(compiled.instance, load.input_tokens.mean, load.output_tokens.mean)
     except ValueError:  # no room for a batch of one
         return None
-    policy = ServePolicy(
-        times.max_batch,
-        chunk_tokens=int(compiled.instance.engine.chunk * float(split.dp)),
-        keeps="grow" if compiled.instance.engine.grows else "no_evict",
-    )
+    policy = ServePolicy.of(compiled.instance, times.max_batch)
     n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
     bound = bound_per_s(times, load, slo)
     return Candidate(compiled, precision, split, n_chips, times, policy, bound)

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from computeplan.compiler.hardware import INTERVAL
 from computeplan.compiler.service_plans import (
     InstanceOn,
     Planned,
@@ -30,7 +29,7 @@ from computeplan.compiler.service_plans import (
 )
 from computeplan.compiler.serving_load import load_of
 from computeplan.engines.serve.largest_rate import holds, largest_rate
-from computeplan.engines.serve.percentiles import WARM_FRAC, Band, band, in_parts
+from computeplan.engines.serve.percentiles import WARM_FRAC, band
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.engines.serve.served import Served
@@ -46,7 +45,7 @@ from computeplan.fleet.layouts import (
 )
 from computeplan.fleet.refusals import why_refused
 from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests, rate_between
-from computeplan.fleet.sizes import use_of
+from computeplan.fleet.sizes import latencies_of, use_of
 from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.layouts import tensor_widths
@@ -63,13 +62,11 @@ from computeplan.specs.serving import LatencyLimits, ServingPool
 from computeplan.trace.requests import at_rate, evened, shared_out
 from computeplan.world.load import Load
 
-__all__ = ["TTFT_SPREAD", "Known", "plan_services", "slos_of"]
+__all__ = ["Known", "plan_services", "slos_of"]
 
 Known = MutableMapping[tuple[Any, ...], Any]
 """What was found out, by the values that it depends on."""
 
-TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
-"""Of the logarithm of times to the first token, predicted over published at few users."""
 WIDEST_TP, WIDEST_RANKS = 16, 320
 """Ranks that share a layer, inside a domain, and of an instance: the most of a published row."""
 PARTS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
@@ -96,12 +93,18 @@ class _Place:
     def key(self) -> tuple[Any, ...]:
         """Return the values that the search depends on."""
         load, run = self.load, self.run
-        trace = None if load.trace is None else load.trace.arrival_s.tobytes()
-        lengths = None if load.trace is None else load.trace.input_tokens.tobytes()
+        of_trace: tuple[object, ...] = ()
+        if load.trace is not None:
+            of_trace = (
+                load.trace.arrival_s.tobytes(),
+                load.trace.input_tokens.tobytes(),
+                load.trace.output_tokens.tobytes(),
+                load.trace.reusable_tokens is not None and load.trace.reusable_tokens.tobytes(),
+            )
         return (
             *(self.chip.model_dump_json(), self.model.model_dump_json(), run.model_dump_json()),
             *(load.per_s.tobytes(), load.gaps_cv, load.input_tokens, load.output_tokens),
-            *(load.cached_frac, trace, lengths, self.slos, self.node_chips, self.derating),
+            *(load.cached_frac, of_trace, self.slos, self.node_chips, self.derating),
             *(() if self.steps is None else [column.tobytes() for column in self.steps]),
         )
 
@@ -112,7 +115,7 @@ class _Found:
 
     candidate: Candidate
     load: Load
-    """As it comes to an instance, at another rate."""
+    """As an instance gets it, at another rate."""
     per_s: float
     low_per_s: float
     high_per_s: float
@@ -279,8 +282,8 @@ def _shared(
 ) -> tuple[Search | None, Load]:
     """Return the best layout, and the load as one of the instances gets it.
 
-    Minutes of a trace are made alike. The more instances share it, the less of a burst comes to one
-    of them: so many are looked for, by bisection, as the busiest minute takes when they share it.
+    Minutes of a trace are made alike. The more instances share it, the less of a burst each one
+    gets: so many are looked for, by bisection, as the busiest minute takes when they share it.
     """
     load = place.load
     if load.trace is None:
@@ -411,11 +414,7 @@ def _instance_on(
 def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
     """Return what a reader must know of a service on a pool."""
     compiled, slo = one.candidate.compiled, place.slos[0]
-    low, high = compiled.band
-    kind = "dense" if compiled.instance.shape.moe is None else "experts"
-    of_first = math.exp(math.hypot(math.log(high), INTERVAL * TTFT_SPREAD[kind]))
-    ttft = _wider(band(in_parts(peak.ttft_s), slo.ttft_frac), 1 / of_first, of_first)
-    tpot = _wider(band(in_parts(peak.tpot_s), slo.tpot_frac), low, high)
+    ttft, tpot = latencies_of(peak, slo, compiled)
     borrowed = compiled.borrowed
     draws = None if place.chip.tdp_w is None else known_draw(place.chip).is_borrowed
     return note(
@@ -445,12 +444,6 @@ def _missed(served: Served, slos: Sequence[Slo]) -> float:
     first = int(WARM_FRAC * len(served))
     ttft_s, tpot_s = served.ttft_s[first:], np.nan_to_num(served.tpot_s[first:])
     return float(((ttft_s > slos[0].ttft_s) | (tpot_s > slos[0].tpot_s)).mean())
-
-
-def _wider(found: Band, low: float, high: float) -> Band:
-    """Return a band widened by the error of the step times."""
-    least, most = (found.value if math.isnan(end) else end for end in (found.low, found.high))
-    return Band(found.value, least * low, most * high)
 
 
 def _tail(place: _Place, load: Load, first: Candidate) -> Note:

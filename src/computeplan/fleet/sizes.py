@@ -17,7 +17,11 @@ import math
 from dataclasses import dataclass
 
 from computeplan.arrays import positive
+from computeplan.compiler.hardware import INTERVAL
 from computeplan.compiler.power import NODE_CHIPS, node_of
+from computeplan.compiler.serving import Served as Compiled
+from computeplan.engines.serve.percentiles import Band, band, in_parts
+from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.served import Served
 from computeplan.physics.power.node import fabric_watts, node_watts
 from computeplan.physics.serving.instance import Instance
@@ -36,6 +40,7 @@ __all__ = [
     "Use",
     "Watts",
     "fleet_of",
+    "latencies_of",
     "node_chips_of",
     "spare_instances",
     "use_at",
@@ -45,6 +50,8 @@ __all__ = [
 
 DERATING = 0.7
 """What an instance serves in production over its benchmark [1]_."""
+TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
+"""Of the logarithm of times to the first token, predicted over published at few users."""
 METERS = ("chip", "node", "it", "facility")
 """Where energy is read: chips, servers, servers and network, the building."""
 
@@ -87,6 +94,25 @@ class Watts:
     """Of what a chip draws, kept nine times in ten."""
     is_borrowed: bool
     """Whether no chip of this kind was measured while it served."""
+
+
+def latencies_of(served: Served, slo: Slo, compiled: Compiled) -> tuple[Band, Band]:
+    """Return times to the first token and of a further one, at the percentiles of limits.
+
+    Their bands hold what more requests would narrow and what is not known of the steps. [s]
+    """
+    low, high = compiled.band
+    kind = "dense" if compiled.instance.shape.moe is None else "experts"
+    of_first = math.exp(math.hypot(math.log(high), INTERVAL * TTFT_SPREAD[kind]))
+    ttft = band(in_parts(served.ttft_s), slo.ttft_frac)
+    tpot = band(in_parts(served.tpot_s), slo.tpot_frac)
+    return _wider(ttft, 1 / of_first, of_first), _wider(tpot, low, high)
+
+
+def _wider(found: Band, low: float, high: float) -> Band:
+    """Return a band widened by the error of the step times."""
+    least, most = (found.value if math.isnan(end) else end for end in (found.low, found.high))
+    return Band(found.value, least * low, most * high)
 
 
 def spare_instances(n_needed: int, n_chips: int, node_chips: int, reliability: Reliability) -> int:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from computeplan.compiler.hardware import INTERVAL
 from computeplan.engines.serve.largest_rate import N_REQUESTS
-from computeplan.engines.serve.percentiles import Band, band, in_parts
+from computeplan.engines.serve.percentiles import Band, band
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import ScenarioError
@@ -43,6 +42,7 @@ from computeplan.fleet.sizes import (
     Use,
     Watts,
     fleet_of,
+    latencies_of,
     node_chips_of,
     use_of,
     watts_of,
@@ -83,8 +83,6 @@ N_OTHERS = 1000
 """Requests that decide about engines that are shown beside the one chosen."""
 OTHER_LAYOUTS = 4
 """Of them that are tabulated."""
-TTFT_SPREAD = {"dense": 0.35, "experts": 0.5}
-"""Of the logarithm of times to the first token, predicted over published at few users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,8 +526,7 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
     use = _mean_use(question, one, n + spares, drawn)
     watts = watts_of(chip, use, n_chips, question.site.pue)
     low, high = one.compiled.band
-    kind = "dense" if one.compiled.instance.shape.moe is None else "experts"
-    of_first = math.exp(math.hypot(math.log(high), INTERVAL * TTFT_SPREAD[kind]))
+    ttft_s, tpot_s = latencies_of(at_peak, slo, one.compiled)
     price, has_rent = _price(question, chip, n_chips, watts)
     return Fleet(
         chip.name,
@@ -540,8 +537,8 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
         n_spares=spares,
         low_chips=min(_chips_at(question, chip, search.best, low), n_chips),
         high_chips=max(_chips_at(question, chip, search.best, high), n_chips),
-        ttft_s=_wider(band(in_parts(at_peak.ttft_s), slo.ttft_frac), 1 / of_first, of_first),
-        tpot_s=_wider(band(in_parts(at_peak.tpot_s), slo.tpot_frac), low, high),
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
         use=use,
         watts=watts,
         price=price,
@@ -624,12 +621,6 @@ def _instances(question: Question, chip: Chip, rate: float, n_chips: int) -> tup
     """Return instances for the peak, and spares."""
     peak, node_chips = question.mean_per_s * question.peak, node_chips_of(chip)
     return fleet_of(peak, rate, n_chips, node_chips, question.derating, question.reliability)
-
-
-def _wider(found: Band, low: float, high: float) -> Band:
-    """Return a band widened by the error of the step times."""
-    least, most = (found.value if math.isnan(end) else end for end in (found.low, found.high))
-    return Band(found.value, least * low, most * high)
 
 
 def _price(question: Question, chip: Chip, n_chips: int, watts: Watts) -> tuple[Price, bool]:

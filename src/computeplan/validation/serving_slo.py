@@ -189,11 +189,7 @@ class _Asked:
     ) -> _Asked:
         """Return the question for an instance with a largest batch."""
         times = step_times(instance, load.input_tokens.mean, load.output_tokens.mean)
-        policy = ServePolicy(
-            max_batch=batch,
-            chunk_tokens=int(instance.engine.chunk * float(instance.split.dp)),
-            keeps="grow" if instance.engine.grows else "no_evict",
-        )
+        policy = ServePolicy.of(instance, batch)
         return cls(times, load, slo, policy, max(n_batches * batch, least))
 
     def holds(self, per_s: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from computeplan.arrays import positive
+from computeplan.physics.serving.instance import Instance
 from computeplan.physics.serving.steps import StepTimes, checked_times
 from computeplan.world.load import RequestTrace
 
@@ -35,6 +36,16 @@ class ServePolicy:
     """Whether prompts are taken in here; else they come with their cache and first token."""
     watermark_frac: float = WATERMARK_FRAC
     """Of the cache, what stays free when a request is let in that may grow."""
+
+    @classmethod
+    def of(cls, instance: Instance, max_batch: int) -> ServePolicy:
+        """Return how the engine of an instance with one layout forms steps of some batch."""
+        engine = instance.engine
+        return cls(
+            max_batch,
+            chunk_tokens=int(engine.chunk * float(instance.split.dp)),
+            keeps="grow" if engine.grows else "no_evict",
+        )
 
     def __post_init__(self) -> None:
         positive(max_batch=self.max_batch, chunk_tokens=self.chunk_tokens)

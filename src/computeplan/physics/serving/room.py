@@ -15,8 +15,14 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.physics.serving.instance import Instance
-from computeplan.physics.serving.work import STATE_BYTES, cache_reads, reads_of, state_numbers
-from computeplan.physics.steptime.layer import dense_of_rank, n_with_experts, weights_of
+from computeplan.physics.serving.work import (
+    STATE_BYTES,
+    cache_reads,
+    dense_of_layers,
+    reads_of,
+    state_numbers,
+)
+from computeplan.physics.steptime.layer import n_with_experts, weights_of
 from computeplan.physics.steptime.memory import GIB
 
 __all__ = [
@@ -38,15 +44,9 @@ LEAST_ROOM_BYTES = 2e9
 def weight_bytes(instance: Instance) -> FloatArray:
     """Return what the weights take of one rank. [B]"""
     shape, split, formats = instance.shape, instance.split, instance.formats
-    n_experts = n_with_experts(shape)
-    n_dense = shape.layers - n_experts
-    dense: Any = 0.0
-    if n_dense:
-        dense = dense + n_dense * dense_of_rank(shape, split.tp, experts=False)
-    if n_experts:
-        dense = dense + n_experts * dense_of_rank(shape, split.tp, experts=True)
+    dense = dense_of_layers(shape, split.tp)
     weights = weights_of(shape)
-    routed = n_experts * weights.routed / (split.tp * split.dp)
+    routed = n_with_experts(shape) * weights.routed / (split.tp * split.dp)
     outside = weights.embedding * (1.0 if shape.tied_embeddings else 2.0) / split.tp
     # Embedding and output matrix lie on the first and the last stage: the larger part of one.
     held = (dense * formats.dense + routed * formats.experts) / split.pp

@@ -45,6 +45,7 @@ __all__ = [
     "Work",
     "cache_reads",
     "decode_work",
+    "dense_of_layers",
     "prefill_work",
     "reads_of",
     "state_numbers",
@@ -250,18 +251,24 @@ def step_s(speed: Speed, work: Work, *, alone: bool = True) -> FloatArray:
     return found + speed.start_s if alone else found
 
 
+def dense_of_layers(shape: Shape, tp: Any) -> Any:
+    """Return the weights of all layers on a rank, but for routed experts."""
+    n_experts = n_with_experts(shape)
+    n_dense = shape.layers - n_experts
+    dense: Any = 0.0
+    if n_dense:
+        dense = dense + n_dense * dense_of_rank(shape, tp, experts=False)
+    if n_experts:
+        dense = dense + n_experts * dense_of_rank(shape, tp, experts=True)
+    return dense
+
+
 def _row_work(instance: Instance, rows: Any, *, logits: bool) -> tuple[Any, Any, Any, Any, Any]:
     """Return reading and multiplying, of routed experts apart, for rows of an instance. [s]"""
     shape, split, rank, formats = instance.shape, instance.split, instance.rank, instance.formats
     rate = rank.memory_bytes_per_s * HBM_FRAC
     own = rows / (split.dp * split.pp)
-    n_experts = n_with_experts(shape)
-    n_dense = shape.layers - n_experts
-    dense: Any = 0.0
-    if n_dense:
-        dense = dense + n_dense * dense_of_rank(shape, split.tp, experts=False)
-    if n_experts:
-        dense = dense + n_experts * dense_of_rank(shape, split.tp, experts=True)
+    n_experts, dense = n_with_experts(shape), dense_of_layers(shape, split.tp)
     read = dense * formats.dense / rate
     products = 2.0 * dense * own / rank.dense_flop_per_s
     weights = weights_of(shape)
