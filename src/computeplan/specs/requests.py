@@ -1,4 +1,4 @@
-"""Requests that come to a service: how many, when in the day, how long, how much of them is cached.
+"""Requests to a service: how many, when in the day, how long, how much of them is cached.
 
 A rate is a mean, which the day raises and lowers: by a cosine with a highest hour, or by weights of
 hours. A trace, a file of one line a request, brings its own times and lengths; a rate beside it
@@ -149,7 +149,7 @@ HoursOfDay = Annotated[
 
 
 class Requests(Frozen):
-    """Requests that come to a service."""
+    """Requests to a service."""
 
     tried = instead(
         (

@@ -1,6 +1,6 @@
 """Services beside jobs: chips by hour, of which they give back what the hour does not need.
 
-A service either states its chips, or the requests that come to a model: how many chips they take
+A service either states its chips, or the requests to a model: how many chips they take
 then follows from the load, the limits on latency and what each pool runs.
 """
 
@@ -164,7 +164,7 @@ class Service(Frozen):
     model: ModelName | None = None
     """Instead of chips: the model that answers requests."""
     requests: Requests | None = None
-    """Requests that come to the model: how many, when, how long."""
+    """Requests to the model: how many, when, how long."""
     slo: LatencyLimits | None = None
     """Latency and availability that it must keep."""
     scale: Scaling | None = None

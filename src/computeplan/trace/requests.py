@@ -146,7 +146,7 @@ def shared_out(trace: RequestTrace, n: int, seed: int = 1) -> RequestTrace:
     """Return what each of some instances gets of a trace, one after the other.
 
     Each request goes to one of them at random. So it is the same requests, in as many times the
-    time, and a burst of the trace is as short and comes to an instance by its share.
+    time; a burst of the trace is as short, and an instance gets its share of it.
 
     Parameters
     ----------
