@@ -14,9 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from computeplan.engines.serve.largest_rate import N_REQUESTS, LargestRate, holds, largest_rate
+from computeplan.engines.serve.largest_rate import (
+    N_REQUESTS,
+    LargestRate,
+    largest_rate,
+    play_held,
+)
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.engines.serve.replica import play
 from computeplan.fleet.layouts import Candidate
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.trace.requests import at_rate, draw_requests
@@ -111,7 +115,7 @@ def best_layout(
         try:
             # One rate first: that of a smaller fleet, or one at which requests hardly ever meet.
             first = least if least > 0 else CALM_FRAC * one.bound_per_s
-            if not holds(play(one.times, at_rate(drawn, first), one.policy), slo):
+            if play_held(one.times, at_rate(drawn, first), one.policy, slo) is None:
                 continue
             rate = largest_rate(one.times, load, slo, one.policy, seed=seed, n_requests=n_requests)
         except ValueError:  # the longest request has no room in the cache
@@ -158,8 +162,8 @@ def rate_between(
     """Return the largest rate that holds limits between two, by so many bisections. [1/s]"""
     for _ in range(n_plays):
         middle = (low + high) / 2.0
-        if holds(play(times, at_rate(drawn, middle), policy), slo):
-            low = middle
-        else:
+        if play_held(times, at_rate(drawn, middle), policy, slo) is None:
             high = middle
+        else:
+            low = middle
     return low

@@ -21,9 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.compiler.serving import Served, served
-from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
+from computeplan.engines.serve.largest_rate import LargestRate, largest_rate, play_held
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.engines.serve.replica import play
 from computeplan.fleet.search import drawn_requests
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import at, best_batches, splits
@@ -197,7 +196,7 @@ class _Asked:
         if per_s <= 0:
             return True
         drawn = drawn_requests(self.load, n_requests=self.n_requests)
-        return holds(play(self.times, at_rate(drawn, per_s), self.policy), self.slo)
+        return play_held(self.times, at_rate(drawn, per_s), self.policy, self.slo) is not None
 
     def largest(self) -> LargestRate:
         """Return the largest rate that it holds."""

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from computeplan.analytic.serving import limits
-from computeplan.engines.serve.largest_rate import holds, largest_rate
+from computeplan.engines.serve.largest_rate import holds, largest_rate, play_held
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.engines.serve.replica import play
+from computeplan.engines.serve.replica import Ticks, play
 from computeplan.physics.serving.steps import StepTimes
-from computeplan.trace.requests import draw_requests
+from computeplan.trace.requests import at_rate, draw_requests
 from computeplan.world.load import Lengths, Load, RequestTrace
 
 KNOTS = np.array([0.0, 100.0])
@@ -91,3 +93,45 @@ def test_requests_that_find_it_empty_do_not_count():
     served = play(TIMES, draw_requests(LOAD, "a", 1, 300.0), ServePolicy(32))
     least = Slo(ttft_s=float(served.ttft_s[served.ttft_s.size // 2 :].max()), ttft_frac=0.999)
     assert holds(served, least, warm_frac=0.5)
+
+
+@given(
+    st.floats(0.2, 20.0),
+    st.sampled_from(["no_evict", "grow"]),
+    st.floats(0.0, 1.0),
+    st.floats(0.0, 1.0),
+    st.sampled_from([0.5, 0.9, 0.99]),
+)
+def test_who_stops_early_says_what_the_whole_play_says(per_s, keeps, ttft, tpot, frac):
+    """Limits at any percentile of what the play itself gives, so that many are just missed."""
+    requests = at_rate(draw_requests(LOAD, "early", 1, 100.0), per_s)
+    policy = ServePolicy(32, keeps=keeps)
+    whole = play(TIMES, requests, policy)
+    slo = Slo(
+        float(np.quantile(whole.ttft_s, ttft)),
+        float(np.nanquantile(whole.tpot_s, tpot)),
+        frac,
+        frac,
+    )
+    early = play_held(TIMES, requests, policy, slo)
+    assert (early is not None) == holds(whole, slo)
+    if early is not None:
+        assert early.done_s.tolist() == whole.done_s.tolist()
+        assert early.first_s.tolist() == whole.first_s.tolist()
+
+
+@pytest.mark.parametrize("slo", [Slo(ttft_s=0.5), Slo(tpot_s=0.02)])
+def test_a_rate_that_does_not_hold_is_not_played_to_its_end(slo, monkeypatch):
+    n_steps, prompt = [0], Ticks.prompt
+
+    def counted(ticks, n_tokens, two_pairs):
+        n_steps[0] += 1
+        return prompt(ticks, n_tokens, two_pairs)
+
+    monkeypatch.setattr(Ticks, "prompt", counted)
+    requests = at_rate(draw_requests(LOAD, "early", 1, 500.0), 20.0)
+    whole = play(TIMES, requests, ServePolicy(32))
+    n_whole = n_steps[0]
+    assert not holds(whole, slo)
+    assert play_held(TIMES, requests, ServePolicy(32), slo) is None
+    assert n_steps[0] - n_whole < 0.3 * n_whole

@@ -3,30 +3,33 @@
 The same requests come at every rate that is tried, sooner or later (common random numbers), so that
 what changes is the rate alone, and the answer of a seed is always the same. A rate between none and
 what the replica serves when there is always work is bisected. The load's own hours have no part in
-it: the rate is constant.
+it: the rate is constant. Of a rate that does not hold, a play ends as soon as that is certain.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from computeplan.arrays import FloatArray
+from computeplan.engines.serve.clock import to_ticks
 from computeplan.engines.serve.percentiles import WARM_FRAC
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.engines.serve.replica import play
+from computeplan.engines.serve.replica import NEVER, Due, play, play_until_late
 from computeplan.engines.serve.served import Served
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.trace.requests import at_rate, draw_requests
-from computeplan.world.load import Load
+from computeplan.world.load import Load, RequestTrace
 
-__all__ = ["N_REQUESTS", "LargestRate", "holds", "largest_rate"]
+__all__ = ["N_REQUESTS", "LargestRate", "holds", "largest_rate", "play_held"]
 
 N_REQUESTS = 4_000
 """That a rate is judged by: 40 lie beyond the 99th percentile."""
 TOLERANCE_FRAC = 0.005
+CERTAIN_S = 1e-3  # by which what is late exceeds all rounding of times
 CALM_FRAC = 1e-3  # of what it serves at most: requests hardly ever meet
 
 
@@ -56,6 +59,56 @@ def holds(served: Served, slo: Slo, warm_frac: float = WARM_FRAC) -> bool:
     tpot_s = tpot_s[~np.isnan(tpot_s)]
     is_soon = _share(served.ttft_s[first:] <= slo.ttft_s) >= slo.ttft_frac
     return is_soon and _share(tpot_s <= slo.tpot_s) >= slo.tpot_frac
+
+
+def play_held(
+    times: StepTimes, requests: RequestTrace, policy: ServePolicy, slo: Slo
+) -> Served | None:
+    """Return what a replica does with requests if it holds an SLO, None if not.
+
+    Parameters
+    ----------
+    times : StepTimes
+    requests : RequestTrace
+    policy : ServePolicy
+    slo : Slo
+
+    Raises
+    ------
+    ValueError
+        As `play`.
+    """
+    served = play_until_late(times, requests, policy, _due(requests, times.first_token_s, slo))
+    return served if served is not None and holds(served, slo) else None
+
+
+def _due(requests: RequestTrace, first_token_s: float, slo: Slo) -> Due:
+    """Return when requests miss an SLO for certain, and how many may; the first ones may always."""
+    n = len(requests)
+    n_warm = int(WARM_FRAC * n)
+    gaps = (requests.output_tokens - 1).tolist()
+    first, answer = [NEVER] * n, [NEVER] * n
+    if math.isfinite(slo.ttft_s):
+        until = to_ticks(slo.ttft_s + CERTAIN_S - min(first_token_s, slo.ttft_s))
+        first[n_warm:] = [to_ticks(one) + until for one in requests.arrival_s[n_warm:].tolist()]
+    if math.isfinite(slo.tpot_s):
+        gap, slack = to_ticks(slo.tpot_s), to_ticks(CERTAIN_S)
+        answer[n_warm:] = [n_gaps * gap + slack for n_gaps in gaps[n_warm:]]
+    n_answers = sum(n_gaps > 0 for n_gaps in gaps[n_warm:])
+    return Due(
+        first, answer, _most_late(n - n_warm, slo.ttft_frac), _most_late(n_answers, slo.tpot_frac)
+    )
+
+
+def _most_late(n: int, frac: float) -> int:
+    """Return how many of some requests may be late; the share is that of `holds`.
+
+    Examples
+    --------
+    >>> _most_late(3600, 0.99), _most_late(3599, 0.99), _most_late(0, 0.99)
+    (36, 35, 0)
+    """
+    return next((late for late in range(n) if (n - late - 1) / n < frac), 0)
 
 
 def largest_rate(
@@ -100,12 +153,12 @@ def largest_rate(
     low, high = 0.0, 1.0
     while high - low > TOLERANCE_FRAC:
         share = (low + high) / 2
-        served = play(times, at_rate(drawn, share * most), policy)
+        served = play_held(times, at_rate(drawn, share * most), policy, slo)
         n_plays += 1
-        if holds(served, slo):
-            low, found = share, served
-        else:
+        if served is None:
             high = share
+        else:
+            low, found = share, served
     if found is None:
         low, found = 0.0, play(times, at_rate(drawn, CALM_FRAC * most), policy)
     return LargestRate(low * most, most, found, n_plays)

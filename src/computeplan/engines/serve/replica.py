@@ -17,6 +17,7 @@ before all others, and what it had is computed again, its answer so far as part 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from computeplan.engines.serve.clock import (
@@ -33,9 +34,23 @@ from computeplan.engines.serve.static import play_static
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.world.load import RequestTrace
 
-__all__ = ["play"]
+__all__ = ["Due", "play", "play_until_late"]
 
 NONE = -1
+NEVER = 1 << 200
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When requests are late, and how many of them may be; in ticks."""
+
+    first: list[int]
+    """The time after which the first token of each is late."""
+    answer: list[int]
+    """The time from its first token to its last after which its answer is."""
+    most_first: int
+    most_answers: int
+    """How many may be late with each."""
 
 
 def play(
@@ -72,7 +87,45 @@ def play(
     checked_requests(times, requests, policy)
     if policy.is_static:
         return play_static(times, requests, policy)
-    return _Replica(Ticks(times), requests, policy, times, most_steps).play()
+    served = _Replica(Ticks(times), requests, policy, times, most_steps).play()
+    assert served is not None  # nothing is due
+    return served
+
+
+def play_until_late(
+    times: StepTimes, requests: RequestTrace, policy: ServePolicy, due: Due
+) -> Served | None:
+    """Return what one replica does with requests, or None once too many are late.
+
+    Parameters
+    ----------
+    times : StepTimes
+    requests : RequestTrace
+    policy : ServePolicy
+        Static batches are played to their end.
+    due : Due
+
+    Raises
+    ------
+    ValueError
+        As `play`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ones, knots = np.array([0.0, 0.01]), np.array([0.0, 100.0])
+    >>> times = StepTimes(ones, 0.0, 0.0, np.inf, knots, np.array([0.0, 0.1]), 0.0, 1e4)
+    >>> two = RequestTrace(np.array([0.0, 0.0]), np.array([50, 50]), np.array([11, 21]))
+    >>> for most in (0, 1):  # the second has its first token after 0.2 s
+    ...     due = Due([to_ticks(0.1)] * 2, [to_ticks(9.0)] * 2, most, 0)
+    ...     play_until_late(times, two, ServePolicy(max_batch=1), due) is None
+    True
+    False
+    """
+    if policy.is_static:
+        return play(times, requests, policy)
+    checked_requests(times, requests, policy)
+    return _Replica(Ticks(times), requests, policy, times, due=due).play()
 
 
 class _Replica:
@@ -84,14 +137,16 @@ class _Replica:
         requests: RequestTrace,
         policy: ServePolicy,
         times: StepTimes,
-        most_steps: int | None,
+        most_steps: int | None = None,
+        due: Due | None = None,
     ) -> None:
         n = len(requests)
         self.ticks, self.requests, self.policy = ticks, requests, policy
         self.first_token_s = times.first_token_s
         self.most_steps = most_steps or 1 << 62
         self.arrival = [to_ticks(one) for one in requests.arrival_s.tolist()]
-        self.arrival.append(1 << 200)  # never
+        self.arrival.append(NEVER)
+        self.due = due or Due([NEVER] * n, [NEVER] * n, n, n)
         self.n_in, self.n_out = requests.input_tokens.tolist(), requests.output_tokens.tolist()
         self.cached: list[int] = cached_tokens(requests).tolist()
         self.grows = policy.keeps == "grow"
@@ -114,15 +169,18 @@ class _Replica:
         # What is counted
         self.now = self.steps = self.busy = self.sequence = self.stays = 0
         self.n_left, self.peak = n, 0
+        self.n_late_first = self.n_late_answers = 0
         self.n_prompt = self.n_again = self.n_given = self.n_preempted = 0
         self.n_read = self.n_windowed = 0
         self.batch_ticks = [0] * (policy.max_batch + 1)
 
-    def play(self) -> Served:
-        """Return what was served."""
-        arrival = self.arrival
+    def play(self) -> Served | None:
+        """Return what was served; None once too many are late."""
+        arrival, due = self.arrival, self.due
         self.now = arrival[0]
         while self.n_left:
+            if self.n_late_first > due.most_first or self.n_late_answers > due.most_answers:
+                return None
             if self.used > self.room:
                 self._make_room()
             n_prompt, two_pairs = self._take_in()
@@ -244,6 +302,7 @@ class _Replica:
             self.used += self.grows
             if self.first[one] < 0:
                 self.first[one] = self.now
+                self.n_late_first += self.now > self.due.first[one]
             self._decode(one)
         self.finished.clear()
 
@@ -275,6 +334,7 @@ class _Replica:
     def _leave(self, one: int) -> None:
         """Let a request go whose answer is whole."""
         self.done[one] = self.now if self.n_out[one] > 1 else self.first[one]
+        self.n_late_answers += self.done[one] - self.first[one] > self.due.answer[one]
         self.used -= self.n_in[one] + self.n_out[one]
         self.stays += self.now - self.entered[one]
         self.n_left -= 1
