@@ -58,14 +58,8 @@ def data_of(**service):
     }
 
 
-@pytest.fixture(scope="module")
-def known():
-    """What services of the tests have found out; alike ones are found out once."""
-    return {}
-
-
-def planned(data, known):
-    return plan_services(cp.load(data), known)["chat"]
+def planned(data):
+    return plan_services(cp.load(data))["chat"]
 
 
 def told(found, code):
@@ -76,10 +70,10 @@ def told(found, code):
 # The step simulator
 
 
-def test_one_replica_is_the_step_simulator_to_the_last_digit(known):
+def test_one_replica_is_the_step_simulator_to_the_last_digit():
     """Rate and percentiles, from the parts that a run is made of, one by one."""
     scenario = cp.load(data_of())
-    found = plan_services(scenario, known)["chat"]
+    found = plan_services(scenario)["chat"]
     chip, model = find_chip("h100-sxm")[0], find_model("llama-3.1-8b")[0]
     instance = served(chip, model, "vllm", "fp8", Split.of(), cache="fp8").instance
     times = step_times(instance, 400, 100)
@@ -98,24 +92,24 @@ def test_one_replica_is_the_step_simulator_to_the_last_digit(known):
     assert world.services[0].gives == (given,)
 
 
-def test_what_a_service_states_takes_effect(known):
-    base = planned(data_of(), known)
+def test_what_a_service_states_takes_effect():
+    base = planned(data_of())
     rate = base.on[0].per_s
     pool = data_of()["services"]["chat"]["pools"]["a"]
 
     def rate_of(**changes):
-        return planned(data_of(pools={"a": {**pool, **changes}}), known).on[0].per_s
+        return planned(data_of(pools={"a": {**pool, **changes}})).on[0].per_s
 
     assert rate_of(max_batch=4) < 0.5 * rate
     assert rate_of(layout="tp2") != rate
     assert rate_of(precision="bf16", kv="bf16") < rate
-    tight = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "8 ms"}), known)
-    both = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "30 ms", "tpot_p50": "8 ms"}), known)
+    tight = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "8 ms"}))
+    both = planned(data_of(slo={"ttft_p99": "1 s", "tpot_p99": "30 ms", "tpot_p50": "8 ms"}))
     assert tight.on[0].per_s <= both.on[0].per_s < rate
 
     def gives_of(**changes):
         data = data_of(**changes)
-        return compile_world(cp.load(data), plan_services(cp.load(data), known)).services[0]
+        return compile_world(cp.load(data), plan_services(cp.load(data))).services[0]
 
     assert gives_of(derating=0.35).gives[0] == pytest.approx(8 * 0.35 * rate)
     many = {"per_s": 600, "tokens": {"in": 400, "out": 100, "cv": 0.5}}
@@ -126,7 +120,7 @@ def test_what_a_service_states_takes_effect(known):
     assert half.demand.start_s == 180
 
 
-def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
+def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path):
     rows = ["batch,context,prompt_tokens,step_s", "1,100,0,0.01", "8,100,0,0.011", "0,0,512,0.02"]
     (tmp_path / "step_s.csv").write_text("\n".join(rows) + "\n")
     data = data_of()
@@ -134,7 +128,7 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
     data["services"]["chat"]["pools"] = {"a": {**pool, "shares": {"table": "step_s.csv"}}}
     with (tmp_path / "chat.yaml").open("w") as file:
         YAML().dump(data, file)
-    found = plan_services(cp.load(tmp_path / "chat.yaml"), known)["chat"]
+    found = plan_services(cp.load(tmp_path / "chat.yaml"))["chat"]
     assert told(found, "service_on_pool")["known"] == "table"
     # eight answers of 100 steps of 11 ms, and of each a prompt of 16 ms: at most 8 in 1.21 s
     most = 8 / (99 * 0.011 + 8 * 400 / 512 * 0.02)
@@ -143,7 +137,7 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path, known):
     with (tmp_path / "chat.yaml").open("w") as file:
         YAML().dump(data, file)
     with pytest.raises(ScenarioError, match="a table of steps is of one layout; write it, layout"):
-        plan_services(cp.load(tmp_path / "chat.yaml"), known)
+        plan_services(cp.load(tmp_path / "chat.yaml"))
 
 
 def of_trace(tmp_path, times_s, answers=None):
@@ -156,13 +150,13 @@ def of_trace(tmp_path, times_s, answers=None):
     return cp.load(tmp_path / "chat.yaml")
 
 
-def test_busy_minutes_do_not_lower_the_rate_of_an_instance(tmp_path, known):
+def test_busy_minutes_do_not_lower_the_rate_of_an_instance(tmp_path):
     """Ten minutes at 40/s, the fourth at four times that: bursts count in the busiest minute."""
     rng = np.random.default_rng(1)
 
     def rate(counts):
         times = [60 * m + np.sort(rng.uniform(0, 60, n)) for m, n in enumerate(counts)]
-        found = plan_services(of_trace(tmp_path, np.concatenate(times)), known)["chat"]
+        found = plan_services(of_trace(tmp_path, np.concatenate(times)))["chat"]
         return found.on[0].per_s, busiest_minutes(found.load)[0]
 
     calm, _ = rate([2400] * 10)
@@ -172,14 +166,16 @@ def test_busy_minutes_do_not_lower_the_rate_of_an_instance(tmp_path, known):
 
 
 def test_traces_that_differ_in_the_order_of_answers_are_not_alike(tmp_path):
-    found, times_s = {}, np.arange(200.0)
+    times_s = np.arange(200.0)
     for answers in ([50, 150] * 100, [50] * 100 + [150] * 100):
-        plan_services(of_trace(tmp_path, times_s, answers), found)
-    assert sum(key[0] == "sized" for key in found) == 2
+        for is_new in (True, False):
+            seen = []
+            plan_services(of_trace(tmp_path, times_s, answers), seen.append)
+            assert bool(seen) == is_new
 
 
-def test_a_trace_of_even_gaps_plays(tmp_path, known):
-    assert plan_services(of_trace(tmp_path, np.arange(100.0)), known)["chat"].load.gaps_cv == 0
+def test_a_trace_of_even_gaps_plays(tmp_path):
+    assert plan_services(of_trace(tmp_path, np.arange(100.0)))["chat"].load.gaps_cv == 0
 
 
 @pytest.mark.parametrize(
@@ -190,23 +186,23 @@ def test_a_trace_of_even_gaps_plays(tmp_path, known):
         ({"model": "meta/llama-3.1-405b"}, "no layout holds the model: on 1 ranks"),
     ],
 )
-def test_limits_that_nothing_holds_are_refused_with_their_place(service, said, known):
+def test_limits_that_nothing_holds_are_refused_with_their_place(service, said):
     with pytest.raises(InfeasibleError, match=said) as error:
-        plan_services(cp.load(data_of(**service)), known)
+        plan_services(cp.load(data_of(**service)))
     assert "services.chat.pools.a" in str(error.value)
 
 
 @pytest.mark.parametrize("layout", ["tp3", "tp64 pp1"])
-def test_heads_that_no_rank_has_whole_are_refused_with_what_may_be(layout, known):
+def test_heads_that_no_rank_has_whole_are_refused_with_what_may_be(layout):
     pool = {**data_of()["services"]["chat"]["pools"]["a"], "layout": layout}
     said = r"8 KV heads\); tp may be 1, 2, 4, 8, 16, 32"
     with pytest.raises(ScenarioError, match=said):
-        plan_services(cp.load(data_of(pools={"a": pool})), known)
+        plan_services(cp.load(data_of(pools={"a": pool})))
 
 
-def test_a_layout_over_servers_is_beyond_what_was_published(known):
+def test_a_layout_over_servers_is_beyond_what_was_published():
     pool = {**data_of()["services"]["chat"]["pools"]["a"], "layout": "tp16"}
-    said = told(planned(data_of(pools={"a": pool}), known), "service_layout_beyond")
+    said = told(planned(data_of(pools={"a": pool})), "service_layout_beyond")
     assert (said["what"], said["n"], said["most"]) == ("tp", 16, 8)
 
 
@@ -217,15 +213,17 @@ def test_no_published_row_is_wider_than_what_is_taken_as_the_widest():
 
 
 def test_cases_that_are_alike_are_found_out_once():
-    data = data_of()
+    data = data_of(derating=0.69)  # of no other test
     data["cases"] = {
         "a": {},
         "b": {"sites.s.pue": 1.5},
         "c": {"services.chat.scale": {"start": "9 min"}},
     }
     seen = []
-    compile_cases(cp.load(data), seen.append)
+    first, again = (compile_cases(cp.load(data), seen.append).cases for _ in range(2))
     assert seen == ["chat: nvidia/h100-sxm tp1"]
+    for one, other in zip(first, again, strict=True):
+        assert repr(one.world.services) == repr(other.world.services)
 
 
 # The books
@@ -304,14 +302,14 @@ def test_services_of_all_cases_are_counted_in_one_window(tmp_path):
         np.testing.assert_allclose(again.values[name], value, rtol=1e-9, err_msg=name)
 
 
-def test_what_services_do_after_a_run_is_what_they_do_in_one(known):
+def test_what_services_do_after_a_run_is_what_they_do_in_one():
     """The mean day without jobs and faults, against the engine: each state, and each request."""
     data = lending()
     del data["jobs"], data["faults"], data["policy"]
     data["services"]["chat"]["least"] = 16
     data["simulate"] = {"horizon": "12 d", "runs": 1}
     scenario = cp.load(data)
-    world = compile_world(scenario, plan_services(scenario, known))
+    world = compile_world(scenario, plan_services(scenario))
     found = by_site(event.play(world, 0, 0, 1), world)
     for state in STATES:
         assert found.served[f"service_{state}_chip_h"].all()  # or nothing is shown
@@ -370,11 +368,11 @@ def test_a_service_that_lends_nothing_changes_no_number_of_the_job_beside_it():
             assert first[name].tolist() == second[name].tolist(), name
 
 
-def test_energy_is_that_of_held_chips_and_more_with_the_load(known):
+def test_energy_is_that_of_held_chips_and_more_with_the_load():
     """By hand: 8 chips held a day, at the watts without requests and what 20 requests/s add."""
     data = data_of()
     scenario = cp.load(data)
-    world = compile_world(scenario, plan_services(scenario, known))
+    world = compile_world(scenario, plan_services(scenario))
     (one,), (drawn,) = world.services, world.services[0].drawn
     n_nodes = math.ceil(20 * (1 + 2.3193 / math.sqrt(1200)) / one.gives[0])
     chips = 8 * n_nodes
@@ -393,7 +391,7 @@ def test_energy_is_that_of_held_chips_and_more_with_the_load(known):
     assert values["serving_kwh_per_day"] == pytest.approx([kwh])
 
 
-def test_energy_follows_the_hours_of_the_price(known):
+def test_energy_follows_the_hours_of_the_price():
     """Requests in the dear half of the day alone; what is held without them costs the mean."""
     data = data_of(
         requests={
@@ -404,7 +402,7 @@ def test_energy_follows_the_hours_of_the_price(known):
     )
     data["sites"]["s"]["varies"] = {"price": [{"hours": [[12, 24]], "factor": 3}]}
     scenario = cp.load(data)
-    world = compile_world(scenario, plan_services(scenario, known))
+    world = compile_world(scenario, plan_services(scenario))
     (one,), (drawn,) = world.services, world.services[0].drawn
     values = next(iter(cp.run(scenario).cases.values())).values
     held = values["service_chip_h"][0] * drawn.it_w * 1.2 / 1000
@@ -414,10 +412,10 @@ def test_energy_follows_the_hours_of_the_price(known):
     assert values["serving_usd_per_day"] == pytest.approx([cost])
 
 
-def test_the_power_of_a_site_over_time_adds_up_to_its_energy(known):
+def test_the_power_of_a_site_over_time_adds_up_to_its_energy():
     """With faults, lending and load by the hour; the curve is read from the timeline."""
     scenario = cp.load(lending())
-    world = compile_world(scenario, plan_services(scenario, known))
+    world = compile_world(scenario, plan_services(scenario))
     ledger = event.play(world, 3, 0, 1, timeline=True)
     series = power_of(ledger, world)["s"]
     taken = by_site(ledger, world)

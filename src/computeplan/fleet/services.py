@@ -8,18 +8,20 @@ within minutes, shared out among instances, in the rate of an instance.
 Long because what an instance holds and what is said of it rest on the same search.
 Limits at several percentiles all hold. At the rate of the busiest minute the requests are simulated
 once more, for the times that users see, and at the mean rate for the watts. What is found depends
-on values alone, so services of several cases that are alike are found out once.
+on values alone, so services that are alike, of several cases or runs, are found out once a process.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 
+from computeplan.arrays import FloatArray
 from computeplan.compiler.service_plans import (
     InstanceOn,
     Planned,
@@ -62,10 +64,7 @@ from computeplan.specs.serving import LatencyLimits, ServingPool
 from computeplan.trace.requests import at_rate, evened, shared_out
 from computeplan.world.load import Load
 
-__all__ = ["Known", "plan_services", "slos_of"]
-
-Known = MutableMapping[tuple[Any, ...], Any]
-"""What was found out, by the values that it depends on."""
+__all__ = ["plan_services", "slos_of"]
 
 WIDEST_TP, WIDEST_RANKS = 16, 320
 """Ranks that share a layer, inside a domain, and of an instance: the most of a published row."""
@@ -74,7 +73,7 @@ PARTS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """A service on a pool."""
+    """A service on a pool; those are alike that differ in their names, or the size of the pool."""
 
     name: str
     pool: str
@@ -87,26 +86,16 @@ class _Place:
     room: int
     """Nodes of the pool."""
     derating: float
-    steps: tuple[Any, ...] | None
+    steps: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None
+    told: Callable[[str], object] | None
+    key: tuple[object, ...]
+    """The values that the search depends on."""
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Return the values that the search depends on."""
-        load, run = self.load, self.run
-        of_trace: tuple[object, ...] = ()
-        if load.trace is not None:
-            of_trace = (
-                load.trace.arrival_s.tobytes(),
-                load.trace.input_tokens.tobytes(),
-                load.trace.output_tokens.tobytes(),
-                load.trace.reusable_tokens is not None and load.trace.reusable_tokens.tobytes(),
-            )
-        return (
-            *(self.chip.model_dump_json(), self.model.model_dump_json(), run.model_dump_json()),
-            *(load.per_s.tobytes(), load.gaps_cv, load.input_tokens, load.output_tokens),
-            *(load.cached_frac, of_trace, self.slos, self.node_chips, self.derating),
-            *(() if self.steps is None else [column.tobytes() for column in self.steps]),
-        )
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Place) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +112,7 @@ class _Found:
 
 
 def plan_services(
-    scenario: Scenario,
-    known: Known | None = None,
-    told: Callable[[str], object] | None = None,
+    scenario: Scenario, told: Callable[[str], object] | None = None
 ) -> dict[str, Planned]:
     """Return what an instance of each service with requests holds and draws, by name.
 
@@ -133,10 +120,9 @@ def plan_services(
     ----------
     scenario : Scenario
         Of one case.
-    known : dict, optional
-        What was found out before; what is found is added.
     told : callable, optional
-        Called with the service, the chip and the layout that is simulated.
+        Called with the service, the chip and the layout that is simulated; not with what was found
+        out before.
 
     Raises
     ------
@@ -151,25 +137,24 @@ def plan_services(
     >>> plan_services(cp.load("llama3-405b"))
     {}
     """
-    known = {} if known is None else known
     found: dict[str, Planned] = {}
     wrong, impossible = list[Problem](), list[Problem]()
     for name, spec in scenario.services.items():
         if spec.requests is None:
             continue
         load, notes = load_of(scenario, name)
-        places = [_place(scenario, name, spec, pool, load) for pool in spec.pool_names]
+        places = [_place(scenario, name, spec, pool, load, told) for pool in spec.pool_names]
         of_pools = list[_Found]()
         for place in places:
             at = ("services", name, "pools", place.pool)
             try:
-                of_pools.append(_sized(place, known, told))
+                of_pools.append(_search(place))
             except NoneHolds as error:
                 impossible.append(scenario.document.problem(at, why_refused(error.why)))
             except ValueError as error:
                 wrong.append(scenario.document.problem(at, str(error)))
         if len(of_pools) == len(places):
-            found[name] = _planned(spec, places, of_pools, known, tuple(notes))
+            found[name] = _planned(spec, places, of_pools, tuple(notes))
     if wrong:
         raise ScenarioError(wrong)
     if impossible:
@@ -197,39 +182,43 @@ def slos_of(limits: LatencyLimits | None) -> tuple[Slo, ...]:
     return tuple(found)
 
 
-def _place(scenario: Scenario, name: str, spec: Service, pool: str, load: Load) -> _Place:
-    chip, of_pool = scenario.chip_of(pool), scenario.pool(pool)
+def _place(
+    scenario: Scenario,
+    name: str,
+    spec: Service,
+    pool: str,
+    load: Load,
+    told: Callable[[str], object] | None,
+) -> _Place:
+    chip, of_pool, run = scenario.chip_of(pool), scenario.pool(pool), spec.runs[pool]
+    model, slos = scenario.catalogue.models[str(spec.model)], slos_of(spec.slo)
     node_chips = of_pool.chips_per_node or chip.chips_per_node
     assert node_chips is not None  # cross-checked
     table = scenario.step_tables.get((name, pool))
     steps = None
     if table is not None:
         steps = (table.batch, table.context, table.prompt_tokens, table.step_s)
+    trace = load.trace
+    columns = [] if trace is None else [trace.arrival_s, trace.input_tokens, trace.output_tokens]
+    if trace is not None and trace.reusable_tokens is not None:
+        columns.append(trace.reusable_tokens)
+    key = (
+        *(chip.model_dump_json(), model.model_dump_json(), run.model_dump_json()),
+        *(load.per_s.tobytes(), load.gaps_cv, load.input_tokens, load.output_tokens),
+        *(load.cached_frac, slos, node_chips, spec.derating),
+        *(
+            tuple(blake2b(column.tobytes()).digest() for column in of)
+            for of in (columns, steps or ())
+        ),
+    )
+    room, derating = of_pool.chips // node_chips, spec.derating
     return _Place(
-        name,
-        pool,
-        spec.runs[pool],
-        chip,
-        scenario.catalogue.models[str(spec.model)],
-        load,
-        slos_of(spec.slo),
-        node_chips,
-        of_pool.chips // node_chips,
-        spec.derating,
-        steps,
+        name, pool, run, chip, model, load, slos, node_chips, room, derating, steps, told, key
     )
 
 
-def _sized(place: _Place, known: Known, told: Callable[[str], object] | None) -> _Found:
-    """Return the layout of a place and what it holds, found out once for all that are alike."""
-    key = ("sized", *place.key)
-    if key not in known:
-        known[key] = _search(place, told)
-    found: _Found = known[key]
-    return found
-
-
-def _search(place: _Place, told: Callable[[str], object] | None) -> _Found:
+@lru_cache(maxsize=64)  # of the order of a megabyte each, without a trace
+def _search(place: _Place) -> _Found:
     """Return the best layout of a place; raise NoneHolds or ValueError if there is none."""
     run, load, slo = place.run, place.load, place.slos[0]
     split = None
@@ -257,8 +246,8 @@ def _search(place: _Place, told: Callable[[str], object] | None) -> _Found:
         return nodes * place.node_chips
 
     def progress(layout: str) -> None:
-        if told is not None:
-            told(f"{place.name}: {place.chip.name} {layout}")
+        if place.told is not None:
+            place.told(f"{place.name}: {place.chip.name} {layout}")
 
     def find(each: Load) -> Search | None:
         return best_layout(found, n_layouts, each, slo, size, progress=progress)
@@ -356,7 +345,6 @@ def _planned(
     spec: Service,
     places: Sequence[_Place],
     found: Sequence[_Found],
-    known: Known,
     notes: tuple[Note, ...],
 ) -> Planned:
     """Return what was found out about a service, with what users see at its peak."""
@@ -376,21 +364,18 @@ def _planned(
     at_mean = at_peak if spec.lend else min(1.0, float(load.per_s.mean()) / given)
     instances, told = list[InstanceOn](), list[Note]()
     for place, one in zip(places, found, strict=True):
-        peak, mean = (_played(place, one, share, known) for share in (at_peak, at_mean))
+        peak, mean = (_played(place, share) for share in (at_peak, at_mean))
         instances.append(_instance_on(place, one, peak, mean, at_mean))
         told += [_note_of(place, one, peak), *_beyond_published(place, one)]
     return Planned(load, tuple(instances), (*notes, *told))
 
 
-def _played(place: _Place, one: _Found, share: float, known: Known) -> Served:
+@lru_cache(maxsize=128)
+def _played(place: _Place, share: float) -> Served:
     """Return what an instance does at a share of the rate that it holds."""
-    key = ("played", *place.key, share)
-    if key not in known:
-        drawn = drawn_requests(one.load)
-        requests = at_rate(drawn, share * one.per_s)
-        known[key] = play(one.candidate.times, requests, one.candidate.policy)
-    found: Served = known[key]
-    return found
+    one = _search(place)
+    requests = at_rate(drawn_requests(one.load), share * one.per_s)
+    return play(one.candidate.times, requests, one.candidate.policy)
 
 
 def _instance_on(

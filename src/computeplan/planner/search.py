@@ -25,7 +25,7 @@ from computeplan.analytic.expected import expect
 from computeplan.arrays import FloatArray
 from computeplan.compiler.compile import compile_world
 from computeplan.errors import InfeasibleError, ScenarioError
-from computeplan.fleet.services import Known, plan_services
+from computeplan.fleet.services import plan_services
 from computeplan.notes import Notes
 from computeplan.planner.goal import Goal
 from computeplan.planner.vary import Vary
@@ -98,7 +98,6 @@ class Search:
         self.executor, self.progress = executor, progress
         self.worlds: dict[int, World | str] = {}
         self.tried: dict[int, Tried] = {}
-        self.sized: Known = {}
         self.notes: dict[int, Notes] = {}
         self.sense: Sense = 1
 
@@ -109,7 +108,7 @@ class Search:
         if point not in self.worlds:
             try:
                 scenario = self._at(point)
-                planned = plan_services(scenario, self.sized)
+                planned = plan_services(scenario)
                 self.worlds[point] = compile_world(scenario, planned)
             except (ScenarioError, InfeasibleError) as error:
                 self.worlds[point] = _reason(error)

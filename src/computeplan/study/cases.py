@@ -18,7 +18,7 @@ from computeplan.errors import (
     UnsupportedByEngine,
     in_cases,
 )
-from computeplan.fleet.services import Known, plan_services
+from computeplan.fleet.services import plan_services
 from computeplan.notes import Note, note
 from computeplan.specs.scenario import Scenario
 from computeplan.study.facts import beside
@@ -209,10 +209,9 @@ def compile_cases(scenario: Scenario, told: Callable[[str], object] | None = Non
     """
     cases, wrong = list[Case](), list[Problem]()
     infeasible: dict[str, InfeasibleError] = {}
-    known: Known = {}
     for name, variant in expand(scenario).items():
         try:
-            planned = plan_services(variant.scenario, known, told)
+            planned = plan_services(variant.scenario, told)
             world = compile_world(variant.scenario, planned)
         except ScenarioError as error:
             wrong += [replace(problem, cases=(name,)) for problem in error.problems]
