@@ -12,11 +12,10 @@ from computeplan.compiler.compile import compile_world
 from computeplan.compiler.service_plans import busiest_minutes
 from computeplan.compiler.serving import served
 from computeplan.engines import event
-from computeplan.engines.serve.largest_rate import largest_rate
+from computeplan.engines.serve.largest_rate import drawn_requests, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import InfeasibleError, ScenarioError
-from computeplan.fleet.search import drawn_requests
 from computeplan.fleet.services import WIDEST_RANKS, WIDEST_TP, plan_services
 from computeplan.metrics import by_site
 from computeplan.physics.serving.instance import Split

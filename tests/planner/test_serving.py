@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from computeplan.compiler.serving import served
-from computeplan.engines.serve.largest_rate import LargestRate, holds, largest_rate
+from computeplan.engines.serve.largest_rate import LargestRate, drawn_requests, holds, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.layouts import Candidate, bound_per_s, candidates, engines_on
+from computeplan.fleet.layouts import Candidate, bound_of, candidates, engines_on
 from computeplan.fleet.mix import Kind, cheapest_mix
-from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests
+from computeplan.fleet.search import Search, Simulated, best_layout
 from computeplan.fleet.sizes import Reliability, fleet_of, spare_instances
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.steps import StepTimes
@@ -44,8 +44,8 @@ def candidate(times: StepTimes, n_chips: int = 4) -> Candidate:
     split = Split.of(tp=n_chips)
     compiled = served(H100, LLAMA, "vllm", "bf16", split)
     policy = ServePolicy(times.max_batch)
-    bound = bound_per_s(times, ALIKE, Slo())
-    return Candidate(compiled, "bf16", split, n_chips, times, policy, bound)
+    bound = bound_of(times, ALIKE, Slo())
+    return Candidate(compiled, "bf16", split, n_chips, times, policy, *bound)
 
 
 def question(**changes) -> Question:
@@ -66,7 +66,7 @@ def question(**changes) -> Question:
 def fleet_at(rate: float, **changes) -> Fleet:
     """Return the fleet of instances of four chips that hold a rate."""
     one = candidate(tiny_times())
-    drawn = at_rate(drawn_requests(ALIKE, n_requests=500), rate)
+    drawn = at_rate(drawn_requests(ALIKE, 500), rate)
     found = LargestRate(rate, 3.0, play(one.times, drawn, one.policy), 1)
     search = Search(Simulated(one, found), (), 1, 1, 1)
     return fleet(question(**changes), H100, search)
@@ -166,7 +166,7 @@ def test_no_simulation_exceeds_the_bound(step_s, prompt_s, batch, tpot_s):
     )
     times, slo = tiny_times(step_s, prompt_s, batch), Slo(2.0, tpot_s)
     found = largest_rate(times, load, slo, ServePolicy(batch), n_requests=400)
-    assert found.per_s <= 1.15 * bound_per_s(times, load, slo)  # 400 requests: lengths by chance
+    assert found.per_s <= 1.15 * bound_of(times, load, slo).per_s  # 400 requests: lengths by chance
 
 
 def test_the_search_leaves_out_nothing_better():
@@ -197,7 +197,7 @@ def test_the_search_leaves_out_nothing_better():
 def test_a_layout_that_holds_the_limits_at_no_rate_is_none():
     late = candidate(tiny_times(step_s=0.05))
     assert best_layout([late], 1, ALIKE, Slo(1.0, 0.04), lambda _, n: n, n_requests=300) is None
-    drawn = at_rate(drawn_requests(ALIKE, n_requests=300), 0.01)
+    drawn = at_rate(drawn_requests(ALIKE, 300), 0.01)
     assert not holds(play(late.times, drawn, late.policy), Slo(1.0, 0.04))
 
 

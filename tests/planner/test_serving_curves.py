@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from computeplan.engines.serve.largest_rate import drawn_requests
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.search import drawn_requests
 from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
 from computeplan.planner.serving import Question, plan_serving, site_of
 from computeplan.planner.serving_curves import batch_curve, frontier_curve, latency_curve

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,9 @@ from computeplan.arrays import FloatArray
 from computeplan.compiler.serving import Served as Compiled
 from computeplan.compiler.serving import served
 from computeplan.engines.serve.policy import ServePolicy, Slo
+from computeplan.fleet.roles import Role, handed_over
 from computeplan.notes import Note, note
-from computeplan.physics.serving.instance import Instance, Split
+from computeplan.physics.serving.instance import Instance, Speculation, Split
 from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
 from computeplan.physics.serving.room import cache_tokens, need_of
 from computeplan.physics.serving.steady import continuous, least_s, terms_of
@@ -37,10 +39,11 @@ from computeplan.world.load import Load
 
 __all__ = [
     "AS_USUAL",
+    "Bound",
     "Candidate",
     "NoneHolds",
     "Settings",
-    "bound_per_s",
+    "bound_of",
     "candidates",
     "engines_on",
     "measured",
@@ -81,6 +84,10 @@ class Settings:
     """Sequences at once, at most; that of the engine if left out."""
     split: Split | None = None
     """Of one number each; all are tried if left out."""
+    speculation: Speculation | None = None
+    """Tokens drafted and accepted a step; none if left out."""
+    role: Role = "both"
+    """What instances do of each request; loads and limits are given as of that role."""
 
 
 AS_USUAL = Settings()
@@ -100,6 +107,10 @@ class Candidate:
     policy: ServePolicy
     bound_per_s: float
     """What no simulation can exceed within the limits. [1/s]"""
+    bound_batch: int
+    """Sequences that decode at that rate."""
+    role: Role = "both"
+    """What it does of each request."""
 
     @property
     def layout(self) -> str:
@@ -120,8 +131,25 @@ def scaled(times: StepTimes, factor: float) -> StepTimes:
     )
 
 
-def bound_per_s(times: StepTimes, load: Load, slo: Slo) -> float:
-    """Return requests a second that an instance cannot exceed within limits. [1/s]
+class Bound(NamedTuple):
+    """What an instance cannot exceed within limits."""
+
+    per_s: float
+    """Requests a second. [1/s]"""
+    batch: int
+    """Sequences that decode at that rate."""
+
+
+def bound_of(times: StepTimes, load: Load, slo: Slo, *, has_prompts: bool = True) -> Bound:
+    """Return requests a second that an instance cannot exceed within limits, and their batch.
+
+    Parameters
+    ----------
+    times : StepTimes
+    load : Load
+    slo : Slo
+    has_prompts : bool, optional
+        Whether it takes in prompts, rather than getting requests with their cache.
 
     Examples
     --------
@@ -132,10 +160,10 @@ def bound_per_s(times: StepTimes, load: Load, slo: Slo) -> float:
     >>> decode, knots = np.array([0.0, 0.01, 0.01]), np.array([0.0, 100.0])
     >>> times = StepTimes(decode, 0.0, 0.0, np.inf, knots, np.array([0.0, 0.1]), 0.0, 1e4)
     >>> load = Load(np.ones(1), 1.0, Lengths(100, 0, 100), Lengths(51, 0, 51), 0.0)
-    >>> round(1 / bound_per_s(times, load, Slo(1.0, 0.05)), 3)  # 0.7 s for two
+    >>> round(1 / bound_of(times, load, Slo(1.0, 0.05)).per_s, 3)  # 0.7 s for two
     0.35
-    >>> round(1 / bound_per_s(times, load, Slo(1.0, 0.011)), 3)  # no prompt beside another answer
-    0.6
+    >>> bound_of(times, load, Slo(1.0, 0.011)).batch  # no prompt beside another answer
+    1
     """
     n_steps = max(load.output_tokens.mean - 1.0, 1e-9)
     knots, seconds = times.prompt_tokens, times.prefill_s
@@ -143,18 +171,21 @@ def bound_per_s(times: StepTimes, load: Load, slo: Slo) -> float:
     alone = mean_prompt_s(times, load)
     whole = float(np.interp(fresh, knots, seconds)) if fresh <= knots[-1] else math.inf
     best = fresh * float((seconds[1:] / knots[1:]).min())
-    prompt_s = max(0.0, alone - max(0.0, min(whole, alone) - best))
+    prompt_s = max(0.0, alone - max(0.0, min(whole, alone) - best)) if has_prompts else 0.0
     context = load.input_tokens.mean + load.output_tokens.mean / 2.0
     most = min(times.max_batch, int(times.cache_tokens / load.input_tokens.mean))
     if most < 1:
-        return 0.0
+        return Bound(0.0, 0)
     batch = np.arange(1, most + 1)
     read_s = times.context_s * context + times.window_s * min(context, times.window)
     step_s = times.decode_s[1 : most + 1] + batch * read_s
     tpot_s = step_s + (batch - 1) / n_steps * prompt_s
     per_s = 1.0 / (prompt_s + n_steps * step_s / batch)
     allowed = tpot_s <= slo.tpot_s if slo.tpot_frac >= SURE_FRAC else step_s < math.inf
-    return float(per_s[allowed].max()) if allowed.any() else 0.0
+    if not allowed.any():
+        return Bound(0.0, 0)
+    best = int(np.where(allowed, per_s, 0.0).argmax())
+    return Bound(float(per_s[best]), best + 1)
 
 
 def engines_on(
@@ -250,8 +281,8 @@ def candidates(
         held.append(some)
         wide = _wide(chip, model, some, n_in, n_out, settings)
         n_layouts += len(wide.split.tp)
-        ranked += _ranked(some, engine, load, slo)
-        ranked_wide += _ranked(wide, engine, load, slo)
+        ranked += _ranked(some, engine, load, slo, settings.role)
+        ranked_wide += _ranked(wide, engine, load, slo, settings.role)
     if not held:
         raise NoneHolds(_no_room(chip, model, list(pairs), load, settings))
     if not ranked and not ranked_wide:
@@ -312,12 +343,7 @@ def measured(
     times = times_of_table(*steps, cache_tokens=room)
     if settings.max_batch is not None:
         times = replace(times, decode_s=times.decode_s[: settings.max_batch + 1])
-    policy = ServePolicy.of(compiled.instance, times.max_batch)
-    n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
-    bound = bound_per_s(times, load, slo)
-    return Candidate(
-        compiled._replace(borrowed=None), precision, split, n_chips, times, policy, bound
-    )
+    return _in_role(chip, compiled._replace(borrowed=None), precision, times, load, slo, settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -343,7 +369,15 @@ def _served(
     settings: Settings,
 ) -> Compiled:
     """Return a model on ranks of a chip, with what is said of it."""
-    found = served(chip, model, engine, precision, split, cache=settings.cache)
+    found = served(
+        chip,
+        model,
+        engine,
+        precision,
+        split,
+        cache=settings.cache,
+        speculation=settings.speculation,
+    )
     if settings.max_batch is None:
         return found
     most = min(found.instance.engine.max_batch, settings.max_batch)
@@ -407,7 +441,9 @@ def _wide(
     return _Held(compiled, some.precision, holding(compiled.instance, n_in, n_out).split)
 
 
-def _ranked(some: _Held, engine: str, load: Load, slo: Slo) -> list[tuple[float, str, str, Split]]:
+def _ranked(
+    some: _Held, engine: str, load: Load, slo: Slo, role: Role
+) -> list[tuple[float, str, str, Split]]:
     """Return layouts that keep the limits in a steady state, with tokens a second of a rank."""
     if not len(some.split.tp):
         return []
@@ -417,7 +453,7 @@ def _ranked(some: _Held, engine: str, load: Load, slo: Slo) -> list[tuple[float,
         load.output_tokens.mean,
         tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
         ttft_s=slo.ttft_s - FIRST_TOKEN_S,
-        cached_frac=load.cached_frac,
+        cached_frac=1.0 if role == "decode" else load.cached_frac,
     )
     return [
         (float(rate), engine, some.precision, at(found.split, i)) for i, rate in enumerate(rates)
@@ -439,10 +475,27 @@ def _candidate(
         times = step_times(compiled.instance, load.input_tokens.mean, load.output_tokens.mean)
     except ValueError:  # no room for a batch of one
         return None
-    policy = ServePolicy.of(compiled.instance, times.max_batch)
-    n_chips = math.ceil(float(split.n_ranks) / chip.ranks_per_chip)
-    bound = bound_per_s(times, load, slo)
-    return Candidate(compiled, precision, split, n_chips, times, policy, bound)
+    return _in_role(chip, compiled, precision, times, load, slo, settings)
+
+
+def _in_role(
+    chip: Chip,
+    compiled: Compiled,
+    precision: str,
+    times: StepTimes,
+    load: Load,
+    slo: Slo,
+    settings: Settings,
+) -> Candidate:
+    """Return a layout with the times of its steps, in its role."""
+    instance, role = compiled.instance, settings.role
+    policy = ServePolicy.of(instance, times.max_batch)
+    if role == "prefill":
+        times = handed_over(times, instance, load.input_tokens.mean)
+    policy = replace(policy, has_prompts=role != "decode")
+    n_chips = math.ceil(float(instance.split.n_ranks) / chip.ranks_per_chip)
+    bound = bound_of(times, load, slo, has_prompts=policy.has_prompts)
+    return Candidate(compiled, precision, instance.split, n_chips, times, policy, *bound, role)
 
 
 def _no_room(

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from computeplan.engines.serve.largest_rate import (
     N_REQUESTS,
     LargestRate,
+    drawn_requests,
+    enough_requests,
     largest_rate,
     play_held,
 )
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.fleet.layouts import Candidate
 from computeplan.physics.serving.steps import StepTimes
-from computeplan.trace.requests import at_rate, draw_requests
+from computeplan.trace.requests import at_rate
 from computeplan.world.load import Load, RequestTrace
 
-__all__ = ["CALM_FRAC", "Search", "Simulated", "best_layout", "drawn_requests", "rate_between"]
+__all__ = ["CALM_FRAC", "Search", "Simulated", "best_layout", "rate_between", "requests_for"]
 
 GAIN_FRAC = 0.01
 """By how much a fleet must be smaller for its layout to be searched."""
@@ -62,10 +62,21 @@ class Search:
     """Of these, for their largest rate."""
 
 
-def drawn_requests(load: Load, seed: int = 1, n_requests: int = N_REQUESTS) -> RequestTrace:
-    """Return the requests that rates are compared on: those of `largest_rate`."""
-    even = replace(load, per_s=np.ones(1))
-    return draw_requests(even, "largest rate", seed, float(n_requests))
+def requests_for(
+    one: Candidate, load: Load, seed: int = 1, n_requests: int = N_REQUESTS
+) -> RequestTrace:
+    """Return the requests that rates of a layout are judged on: those of `largest_rate`.
+
+    Parameters
+    ----------
+    one : Candidate
+        The more sequences it decodes at once, the more requests.
+    load : Load
+    seed : int, optional
+    n_requests : int, optional
+        At least.
+    """
+    return drawn_requests(load, enough_requests(one.bound_batch, n_requests), seed)
 
 
 def best_layout(
@@ -94,11 +105,12 @@ def best_layout(
         Chips of the fleet, of the rate of an instance [1/s] and its chips.
     n_shown : int, optional
         Layouts that are searched for their largest rate whether or not they are better.
-    seed, n_requests : int, optional
+    seed : int, optional
+    n_requests : int, optional
+        That decide about a rate, at least.
     progress : callable, optional
         Called with the layout that is simulated.
     """
-    drawn = drawn_requests(load, seed, n_requests)
     best: Simulated | None = None
     known: list[Simulated] = []
     n_tried = 0
@@ -115,9 +127,11 @@ def best_layout(
         try:
             # One rate first: that of a smaller fleet, or one at which requests hardly ever meet.
             first = least if least > 0 else CALM_FRAC * one.bound_per_s
-            if play_held(one.times, at_rate(drawn, first), one.policy, slo) is None:
+            requests = at_rate(requests_for(one, load, seed, n_requests), first)
+            if play_held(one.times, requests, one.policy, slo) is None:
                 continue
-            rate = largest_rate(one.times, load, slo, one.policy, seed=seed, n_requests=n_requests)
+            n = enough_requests(one.bound_batch, n_requests)
+            rate = largest_rate(one.times, load, slo, one.policy, seed=seed, n_requests=n)
         except ValueError:  # the longest request has no room in the cache
             continue
         simulated = Simulated(one, rate)

@@ -30,7 +30,7 @@ from computeplan.compiler.service_plans import (
     wanted_of,
 )
 from computeplan.compiler.serving_load import load_of
-from computeplan.engines.serve.largest_rate import holds, largest_rate
+from computeplan.engines.serve.largest_rate import enough_requests, holds, largest_rate
 from computeplan.engines.serve.percentiles import WARM_FRAC, band
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
@@ -40,13 +40,13 @@ from computeplan.fleet.layouts import (
     Candidate,
     NoneHolds,
     Settings,
-    bound_per_s,
+    bound_of,
     candidates,
     measured,
     scaled,
 )
 from computeplan.fleet.refusals import why_refused
-from computeplan.fleet.search import Search, Simulated, best_layout, drawn_requests, rate_between
+from computeplan.fleet.search import Search, Simulated, best_layout, rate_between, requests_for
 from computeplan.fleet.sizes import latencies_of, use_of
 from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Split
@@ -258,7 +258,9 @@ def _search(place: _Place) -> _Found:
         raise NoneHolds(_tail(place, load, found[0]))
     best, per_s = search.best.candidate, search.best.rate.per_s
     for other in place.slos[1:]:
-        per_s = min(per_s, largest_rate(best.times, load, other, best.policy).per_s)
+        n = enough_requests(best.bound_batch)
+        rate = largest_rate(best.times, load, other, best.policy, n_requests=n)
+        per_s = min(per_s, rate.per_s)
     if not per_s > 0:
         raise NoneHolds(_tail(place, load, best))
     low, high = best.compiled.band
@@ -335,8 +337,8 @@ def _rate_at(place: _Place, load: Load, best: Simulated, per_s: float, factor: f
     if factor == 1.0:
         return per_s
     one, slo = best.candidate, place.slos[0]
-    times, drawn = scaled(one.times, factor), drawn_requests(load)
-    most = bound_per_s(times, load, slo)
+    times, drawn = scaled(one.times, factor), requests_for(one, load)
+    most = bound_of(times, load, slo, has_prompts=one.policy.has_prompts).per_s
     ends = (0.0, per_s) if factor > 1.0 else (per_s, max(per_s, most))
     return rate_between(times, drawn, slo, one.policy, *ends)
 
@@ -374,7 +376,7 @@ def _planned(
 def _played(place: _Place, share: float) -> Served:
     """Return what an instance does at a share of the rate that it holds."""
     one = _search(place)
-    requests = at_rate(drawn_requests(one.load), share * one.per_s)
+    requests = at_rate(requests_for(one.candidate, one.load), share * one.per_s)
     return play(one.candidate.times, requests, one.candidate.policy)
 
 
@@ -382,7 +384,7 @@ def _instance_on(
     place: _Place, one: _Found, peak: Served, mean: Served, mean_share: float
 ) -> InstanceOn:
     """Return what an instance holds and draws; its watts are on a line through the mean load."""
-    use = use_of(one.candidate.compiled.instance, mean)
+    use = use_of(one.candidate.compiled.instance, mean, one.candidate.role)
     base_w = more_w = math.nan
     if place.chip.tdp_w is not None:
         known = known_draw(place.chip)
@@ -433,7 +435,7 @@ def _missed(served: Served, slos: Sequence[Slo]) -> float:
 
 def _tail(place: _Place, load: Load, first: Candidate) -> Note:
     """Return what a layout does where requests hardly ever meet."""
-    slo, drawn = place.slos[0], drawn_requests(load)
+    slo, drawn = place.slos[0], requests_for(first, load)
     rate = 1e-3 * max(first.bound_per_s, 1e-6)
     calm = play(first.times, at_rate(drawn, rate), first.policy)
     is_held = [holds(calm, one) for one in place.slos]

@@ -23,6 +23,7 @@ from computeplan.compiler.serving import Served as Compiled
 from computeplan.engines.serve.percentiles import Band, band, in_parts
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.served import Served
+from computeplan.fleet.roles import Role
 from computeplan.physics.power.node import fabric_watts, node_watts
 from computeplan.physics.serving.instance import Instance
 from computeplan.physics.serving.power import Draw, chip_w
@@ -186,7 +187,7 @@ def node_chips_of(chip: Chip) -> int:
     return NODE_CHIPS if known is None else int(known)
 
 
-def use_of(instance: Instance, served: Served) -> Use:
+def use_of(instance: Instance, served: Served, role: Role = "both") -> Use:
     """Return what an instance is used for while it serves requests.
 
     Parameters
@@ -195,6 +196,7 @@ def use_of(instance: Instance, served: Served) -> Use:
         Of one layout.
     served : Served
         What it did.
+    role : {"both", "prefill", "decode"}, optional
     """
     requests = served.requests
     span_s = float(served.done_s.max() - requests.arrival_s[0])
@@ -203,7 +205,7 @@ def use_of(instance: Instance, served: Served) -> Use:
     reusable = requests.reusable_tokens
     cached = 0.0 if reusable is None else float(reusable.sum() / requests.input_tokens.sum())
     busy_frac = min(1.0, served.busy_s / span_s)
-    return use_at(instance, max(batch, 1.0), n_in, n_out, cached, busy_frac=busy_frac)
+    return use_at(instance, max(batch, 1.0), n_in, n_out, cached, busy_frac=busy_frac, role=role)
 
 
 def use_at(
@@ -214,6 +216,7 @@ def use_at(
     cached_frac: float,
     *,
     busy_frac: float = 1.0,
+    role: Role = "both",
 ) -> Use:
     """Return what an instance is used for while so many sequences decode.
 
@@ -229,10 +232,13 @@ def use_at(
         Share of prompts that is cached.
     busy_frac : float
         Share of time in steps.
+    role : {"both", "prefill", "decode"}
     """
+    if role == "decode":
+        cached_frac = 1.0
     terms = terms_of(instance, batch, n_in, n_out, cached_frac=cached_frac)
     # An answer's share of the steps that it decodes in, and its prompt.
-    per_answer = n_out / terms.accepted / batch
+    per_answer = 0.0 if role == "prefill" else n_out / terms.accepted / batch
     decode_s = float(decode_of(instance.speed, terms)) * float(per_answer)
     prompt_s = float(prompt_of(instance.speed, terms))
     decode, prompt, part = terms.decode, terms.prompt, float(terms.prompt_part)

@@ -33,8 +33,8 @@ from computeplan.fleet.search import (
     Search,
     Simulated,
     best_layout,
-    drawn_requests,
     rate_between,
+    requests_for,
 )
 from computeplan.fleet.sizes import (
     DERATING,
@@ -488,7 +488,7 @@ def _search(
     )
     if search is None:
         first = found[0]
-        drawn = drawn_requests(question.load, question.seed)
+        drawn = requests_for(first, question.load, question.seed)
         calm = play(first.times, at_rate(drawn, CALM_FRAC * first.bound_per_s), first.policy)
         slo = question.slo
         raise NoneHolds(
@@ -521,7 +521,7 @@ def fleet(question: Question, chip: Chip, search: Search, most: int | None = Non
     peak = question.mean_per_s * question.peak
     n, spares = _instances(question, chip, rate, one.n_chips)
     n_chips = (n + spares) * one.n_chips
-    drawn = drawn_requests(question.load, question.seed)
+    drawn = requests_for(one, question.load, question.seed)
     at_peak = play(one.times, at_rate(drawn, peak / (n * question.derating)), one.policy)
     use = _mean_use(question, one, n + spares, drawn)
     watts = watts_of(chip, use, n_chips, question.site.pue)
@@ -589,7 +589,7 @@ def day_price(question: Question, chip: Chip, search: Search, n_requests: int) -
     """
     one = search.best.candidate
     n_instances = sum(_instances(question, chip, search.best.rate.per_s, one.n_chips))
-    drawn = drawn_requests(question.load, question.seed, n_requests)
+    drawn = requests_for(one, question.load, question.seed, n_requests)
     use = _mean_use(question, one, n_instances, drawn)
     n_chips = n_instances * one.n_chips
     return _price(question, chip, n_chips, watts_of(chip, use, n_chips, question.site.pue))[0]
@@ -598,7 +598,9 @@ def day_price(question: Question, chip: Chip, search: Search, n_requests: int) -
 def _mean_use(question: Question, one: Candidate, n_instances: int, drawn: RequestTrace) -> Use:
     """Return what instances are used for at the mean of the day, spares included."""
     each = question.mean_per_s / (n_instances * question.derating)
-    return use_of(one.compiled.instance, play(one.times, at_rate(drawn, each), one.policy))
+    return use_of(
+        one.compiled.instance, play(one.times, at_rate(drawn, each), one.policy), one.role
+    )
 
 
 def _chips_at(question: Question, chip: Chip, simulated: Simulated, factor: float) -> float:
@@ -608,7 +610,7 @@ def _chips_at(question: Question, chip: Chip, simulated: Simulated, factor: floa
         times, found = one.times, rate
     else:
         times = scaled(one.times, factor)
-        drawn = drawn_requests(question.load, question.seed)
+        drawn = requests_for(one, question.load, question.seed)
         most = simulated.rate.most_per_s / factor  # when there is always work
         ends = (0.0, min(rate, most)) if factor > 1.0 else (rate, max(rate, most))
         found = rate_between(times, drawn, slo, one.policy, *ends)

@@ -17,7 +17,7 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.serve.percentiles import band, in_parts
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.search import Search, drawn_requests
+from computeplan.fleet.search import Search, requests_for
 from computeplan.fleet.sizes import use_at, watts_of
 from computeplan.physics.serving.steady import continuous, terms_of
 from computeplan.planner.serving import Fleet, Question, day_price, search_of
@@ -96,7 +96,7 @@ def latency_curve(one: Fleet) -> LatencyCurve:
     one : Fleet
     """
     question, found, rate = one.question, one.best, one.search.best.rate
-    drawn = drawn_requests(question.load, question.seed)
+    drawn = requests_for(found, question.load, question.seed)
     rates = np.unique(np.append(LOADS * rate.most_per_s, rate.per_s))
     fracs = ((0.5, question.slo.ttft_frac), (0.5, question.slo.tpot_frac))
     times = np.empty((2, 2, rates.size))

@@ -21,9 +21,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from computeplan.compiler.serving import Served, served
-from computeplan.engines.serve.largest_rate import LargestRate, largest_rate, play_held
+from computeplan.engines.serve.largest_rate import (
+    LargestRate,
+    drawn_requests,
+    largest_rate,
+    play_held,
+)
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.fleet.search import drawn_requests
 from computeplan.physics.serving.instance import Instance, Split
 from computeplan.physics.serving.layouts import at, best_batches, splits
 from computeplan.physics.serving.steps import StepTimes
@@ -195,7 +199,7 @@ class _Asked:
         """Return whether it holds a rate."""
         if per_s <= 0:
             return True
-        drawn = drawn_requests(self.load, n_requests=self.n_requests)
+        drawn = drawn_requests(self.load, self.n_requests)
         return play_held(self.times, at_rate(drawn, per_s), self.policy, self.slo) is not None
 
     def largest(self) -> LargestRate:

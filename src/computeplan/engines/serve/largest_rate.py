@@ -24,10 +24,22 @@ from computeplan.physics.serving.steps import StepTimes
 from computeplan.trace.requests import at_rate, draw_requests
 from computeplan.world.load import Load, RequestTrace
 
-__all__ = ["N_REQUESTS", "LargestRate", "holds", "largest_rate", "play_held"]
+__all__ = [
+    "N_REQUESTS",
+    "LargestRate",
+    "drawn_requests",
+    "enough_requests",
+    "holds",
+    "largest_rate",
+    "play_held",
+]
 
 N_REQUESTS = 4_000
-"""That a rate is judged by: 40 lie beyond the 99th percentile."""
+"""That a rate is judged by, at least: 40 lie beyond the 99th percentile."""
+OF_BATCH, MOST_REQUESTS = 10, 100_000
+"""Requests for each sequence that decodes at once, and the most for all: a run that is too short
+for the batch to fill finds rates too high, by 30 to 40 % where as many requests come as decode at
+once, by 1 to 3 % where ten times as many do."""
 TOLERANCE_FRAC = 0.005
 CERTAIN_S = 1e-3  # by which what is late exceeds all rounding of times
 CALM_FRAC = 1e-3  # of what it serves at most: requests hardly ever meet
@@ -50,6 +62,22 @@ class LargestRate:
     def is_by_slo(self) -> bool:
         """Whether the SLO limits the rate, and not what can be served at all."""
         return self.per_s < (1 - 2 * TOLERANCE_FRAC) * self.most_per_s
+
+
+def enough_requests(batch: float, least: int = N_REQUESTS) -> int:
+    """Return the requests that a rate is judged by where so many sequences decode at once.
+
+    Examples
+    --------
+    >>> enough_requests(100), enough_requests(1000), enough_requests(30_000)
+    (4000, 10000, 100000)
+    """
+    return int(min(max(least, OF_BATCH * batch), MOST_REQUESTS))
+
+
+def drawn_requests(load: Load, n_requests: int = N_REQUESTS, seed: int = 1) -> RequestTrace:
+    """Return the requests that rates are judged by, one a second."""
+    return draw_requests(replace(load, per_s=np.ones(1)), "largest rate", seed, float(n_requests))
 
 
 def holds(served: Served, slo: Slo, warm_frac: float = WARM_FRAC) -> bool:
@@ -145,8 +173,7 @@ def largest_rate(
     (True, True)
     """
     policy = policy or ServePolicy(times.max_batch)
-    even = replace(load, per_s=np.ones(1))
-    drawn = draw_requests(even, "largest rate", seed, float(n_requests))
+    drawn = drawn_requests(load, n_requests, seed)
     all_at_once = replace(drawn, arrival_s=np.zeros(len(drawn)))
     most = _middle_rate(play(times, all_at_once, policy).done_s)
     found, n_plays = None, 1
