@@ -22,6 +22,23 @@ settings.register_profile(
 settings.load_profile("computeplan")
 
 
+LONG = (
+    "test_scenarios.py",
+    "test_stopped.py",
+    "test_notebooks.py",
+    "test_need.py",
+    "test_golden.py",
+    "test_serving.py",
+    "test_wheel.py",
+)
+"""Files that take long, the longest first: they begin first, so that no worker waits for one."""
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def traces() -> Path:
     """Return the folder of real traces, which lies next to the clone and is not part of it."""
