@@ -6,9 +6,14 @@ says how a person writes it. A bare number where a unit is due is refused.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from types import FunctionType, MappingProxyType
 from typing import Annotated, Any, ClassVar, NoReturn
 
@@ -17,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
 )
@@ -55,6 +61,7 @@ __all__ = [
     "Tokens",
     "WaterUse",
     "WholeNodes",
+    "field_docs",
     "instead",
     "node_or_chip_count",
     "quantity",
@@ -77,6 +84,44 @@ def instead(*answers: tuple[str, str]) -> Mapping[str, str]:
     return MappingProxyType({key: answer for keys, answer in answers for key in keys.split()})
 
 
+@cache
+def field_docs(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return what is said below each field of a model, by the key that people write.
+
+    The source is read when somebody asks, which few do, and not whenever a model is imported.
+
+    Examples
+    --------
+    >>> from computeplan.specs.model import Simulate
+    >>> field_docs(Simulate)["runs"]
+    'Replications of each case.'
+    """
+    found: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        if issubclass(kind, BaseModel):
+            found |= _docs_in(kind.__module__).get(kind.__qualname__, {})
+    keys = {name: field.alias or name for name, field in model.model_fields.items()}
+    return MappingProxyType({keys[name]: said for name, said in found.items() if name in keys})
+
+
+@cache
+def _docs_in(module: str) -> dict[str, dict[str, str]]:
+    """Return what is said below each annotated name of the classes of a module, by both names."""
+    found = {}
+    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = {
+                field.target.id: inspect.cleandoc(text.value.value)
+                for field, text in pairwise(node.body)
+                if isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            }
+    return found
+
+
 class Frozen(BaseModel):
     """Base of everything a person writes: immutable, and no key is ignored."""
 
@@ -86,10 +131,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
+        defer_build=True,  # many models stand in others only, which check them too
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return pydantic's schema, with what is said below each field."""
+        found = handler(core_schema)
+        fields = handler.resolve_ref_schema(found).get("properties", {})
+        for name, said in field_docs(cls).items():
+            if name in fields:
+                fields[name].setdefault("description", said)
+        return found
 
     def __dir__(self) -> list[str]:
         """Return what people use: the fields, and what our own classes add to pydantic's."""

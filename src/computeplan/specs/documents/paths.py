@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from computeplan.errors import Problem, ScenarioError
 from computeplan.specs.documents.document import Document, KeyPath, Mark, dotted, nearest
-from computeplan.specs.fields import HowWritten
+from computeplan.specs.fields import HowWritten, field_docs
 
 __all__ = ["apply", "change", "instead_of", "list_paths", "split_path", "type_at"]
 
@@ -311,7 +311,8 @@ def _list(
             if found.exclude:
                 continue
             hint = _how(found.annotation, found.metadata)
-            yield from _list(found.annotation, value, (*path, name), hint, found.description or "")
+            said = field_docs(inner).get(name, "")
+            yield from _list(found.annotation, value, (*path, name), hint, said)
     elif get_origin(inner) is dict:
         for name, value in (data or {}).items():
             yield from _list(get_args(inner)[1], value, (*path, name), how, about)
