@@ -129,3 +129,14 @@ def test_a_kind_that_is_named_twice_is_refused(call):
 def test_why_a_chip_cannot_names_it_once(call):
     said = " ".join(call(*PLAN, "--chip", "mtt-s5000", expect=2).split())
     assert "moorethreads/mtt-s5000: has no dense bf16" in said
+
+
+def test_a_chip_without_an_engine_says_what_to_do(call):
+    said = " ".join(call(*PLAN, "--chip", "lpu-v1", expect=2).split())
+    assert "groq/lpu-v1: no engine of the catalogue is documented to run on it" in said
+    assert "shares: {table: step_s.csv}" in said
+    both = " ".join(call(*PLAN, "--chip", "H100", "--chip", "lpu-v1").split())
+    assert "× nvidia/h100-sxm" in both
+    assert "groq/lpu-v1: no engine of the catalogue" in both
+    named = call(*PLAN, "--chip", "lpu-v1", "--engine", "vllm", expect=2)
+    assert "no engine of the catalogue" in " ".join(named.split())

@@ -139,6 +139,23 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path):
         plan_services(cp.load(tmp_path / "chat.yaml"))
 
 
+def test_a_table_serves_on_a_chip_that_no_engine_runs_on(tmp_path, known):
+    rows = ["batch,context,prompt_tokens,step_s", "1,100,0,0.01", "8,100,0,0.011", "0,0,512,0.02"]
+    (tmp_path / "step_s.csv").write_text("\n".join(rows) + "\n")
+    data = data_of()
+    data["sites"]["s"]["pools"]["a"]["chip"] = "kunlunxin/r200"
+    pool = {**data["services"]["chat"]["pools"]["a"], "precision": "fp16"}
+    data["services"]["chat"]["pools"]["a"] = pool
+    with pytest.raises(ScenarioError, match="no engine of the catalogue is documented to run on"):
+        cp.load(data)
+    pool |= {"engine": "own", "shares": {"table": "step_s.csv"}}
+    with (tmp_path / "chat.yaml").open("w") as file:
+        YAML().dump(data, file)
+    found = plan_services(cp.load(tmp_path / "chat.yaml"), known)["chat"]
+    assert told(found, "service_on_pool")["known"] == "table"
+    assert found.on[0].per_s > 0
+
+
 def of_trace(tmp_path, times_s, answers=None):
     """Return a scenario whose service has a trace of requests, alike but for their answers."""
     answers = [100] * len(times_s) if answers is None else answers

@@ -193,6 +193,21 @@ def test_a_table_of_ones_own_takes_an_engine_of_any_name():
     [
         ("vllm", "nvidia/h100-sxm", True),
         ("vLLM", "metax/c550", True),
+        ("sglang", "metax/c550", False),
+        ("sglang", "amd/mi300x", True),
+        ("sglang", "amd/mi325x", True),
+        ("sglang", "amd/mi355x", True),
+        ("sglang", "amd/mi250x", False),
+        ("vllm", "amd/mi250x", True),
+        ("vllm", "google/tpu-v5e", True),
+        ("sglang", "google/tpu-v5e", False),
+        ("sglang", "google/tpu-v6e", True),
+        ("sglang", "intel/gaudi3", True),
+        ("vllm", "aws/trainium2", True),
+        ("sglang", "aws/trainium2", False),
+        ("vllm", "nvidia/v100", True),
+        ("sglang", "nvidia/v100", False),
+        ("sglang", "acme/x1", True),
         ("vllm", "huawei/ascend-910c", True),
         ("trt-llm", "nvidia/h20", True),
         ("MindIE", "huawei/ascend-910b3", True),
@@ -208,3 +223,13 @@ def test_an_engine_runs_on_the_chips_of_its_makers(engine, chip, runs):
     why = run.refusal(chip)
     assert (why == "") == runs
     assert runs or f"does not run on {chip}; what does: " in why
+
+
+@pytest.mark.parametrize("chip", ["groq/lpu-v1", "enflame/t20", "nvidia/k80", "kunlunxin/r200"])
+def test_a_chip_without_an_engine_asks_for_a_table(chip):
+    run = Service.model_validate(changed({"pools.b.engine": "vllm"})).runs["b"]
+    why = run.refusal(chip)
+    assert f"no engine of the catalogue is documented to run on {chip}" in why
+    assert "shares: {table: step_s.csv}" in why
+    table = {**RUN, "engine": "own", "shares": {"table": "step_s.csv"}}
+    assert Service.model_validate(changed({"pools.b": table})).runs["b"].refusal(chip) == ""

@@ -11,8 +11,8 @@ import pytest
 from computeplan.compiler.hardware import INTERVAL
 from computeplan.compiler.serving import cache_bytes, served
 from computeplan.physics.serving.instance import Split
-from computeplan.specs.catalogue.lookup import load_chip, load_model
-from computeplan.specs.catalogue.serving import engine_of, serving_tables, share_of
+from computeplan.specs.catalogue.lookup import chip_names, load_chip, load_model
+from computeplan.specs.catalogue.serving import engine_of, engines_of, serving_tables, share_of
 from computeplan.validation.serving_fit import (
     fit_share,
     out_of_sample,
@@ -134,6 +134,22 @@ def test_every_engine_has_shares_for_every_precision_and_chip():
 def test_engines_that_do_not_run(engine, chip, said):
     with pytest.raises(ValueError, match=said):
         engine_of(engine, chip)
+
+
+def test_every_chip_has_engines_or_is_said_to_have_none():
+    """The table speaks of all makers of the catalogue, and names no chip that is not there."""
+    tables, chips = serving_tables(), chip_names()
+    makers = {chip.partition("/")[0] for chip in chips}
+    of_engines = {maker for entry in tables.engines.values() for maker in entry.makers}
+    assert of_engines.isdisjoint(tables.unserved)
+    assert makers == of_engines | {name for name in tables.unserved if "/" not in name}
+    left_out = {chip for entry in tables.engines.values() for chip in entry.not_on}
+    assert left_out | {name for name in tables.unserved if "/" in name} <= set(chips)
+    for chip in chips:
+        served_by = engines_of(chip)
+        is_unserved = chip in tables.unserved or chip.partition("/")[0] in tables.unserved
+        assert bool(served_by) != is_unserved
+        assert "other" not in served_by
 
 
 def test_an_instance_of_the_catalogue():

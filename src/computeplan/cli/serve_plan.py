@@ -39,6 +39,9 @@ _RATE = re.compile(
     r"\s*(-?[0-9][0-9_,.]*(?:e[+-]?[0-9]+)?)\s*([kmbg]?)\s*/\s*([a-z]+)\s*", re.IGNORECASE
 )
 
+_WRONG = ("quoted", "serve_unserved")
+"""Reasons that lie in what was written, not in what chips hold."""
+
 
 @click.command("serve-plan")
 @language_option
@@ -200,7 +203,7 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
 
     if not plan.fleets:
         whys = reasons(plan, language)
-        if all(isinstance(one, Refused) and one.why.code == "quoted" for one in plan.chips):
+        if all(isinstance(one, Refused) and one.why.code in _WRONG for one in plan.chips):
             raise ScenarioError.of(" ".join(whys))
         raise InfeasibleError(" ".join(whys))
     if lack := shortage(plan, language):

@@ -34,6 +34,7 @@ from computeplan.physics.steptime.transformer import Shape, shape_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.serving import (
+    OTHER,
     Borrowed,
     EngineEntry,
     HostEntry,
@@ -103,7 +104,7 @@ def served(
         If the engine does not run on the chip, the chip lacks a figure, or the precision is
         unknown.
     """
-    key = engine_of(engine, chip.kin)
+    key = engine if engine == OTHER else engine_of(engine, chip.kin)
     shape = shape_of(model.architecture())
     borrowed = None
     if share is None:

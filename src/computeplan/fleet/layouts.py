@@ -34,7 +34,14 @@ from computeplan.physics.steptime.memory import GIB
 from computeplan.physics.steptime.transformer import shape_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.models import Transformer
-from computeplan.specs.catalogue.serving import KNOWN, engine_of, serving_tables, share_of
+from computeplan.specs.catalogue.serving import (
+    KNOWN,
+    OTHER,
+    engine_of,
+    engines_of,
+    serving_tables,
+    share_of,
+)
 from computeplan.world.load import Load
 
 __all__ = [
@@ -206,10 +213,7 @@ def engines_on(
         If the engine does not run on the chip.
     """
     tables, experts = serving_tables(), shape_of(model.architecture()).moe is not None
-    if engine is not None:
-        names = [engine_of(engine, chip.kin)]
-    else:
-        names = list(dict.fromkeys(_runs_on(chip)))
+    names = engines_of(chip.kin) if engine is None else [engine_of(engine, chip.kin)]
     found: dict[int, list[tuple[str, str]]] = {}
     for name in names:
         for weights in tables.precisions if precision is None else [precision]:
@@ -218,14 +222,6 @@ def engines_on(
                 continue
             found.setdefault(known, []).append((name, weights))
     return [found[known] for known in sorted(found)]
-
-
-def _runs_on(chip: Chip) -> Iterable[str]:
-    for name in serving_tables().engines:
-        try:
-            yield engine_of(name, chip.kin)
-        except ValueError:
-            continue
 
 
 def _may(chip: Chip, model: Transformer, weights: str, *, measured: bool) -> bool:
@@ -332,7 +328,7 @@ def measured(
     """
     engine, precision = pair
     if engine not in serving_tables().engines:
-        engine = next(iter(_runs_on(chip)))
+        engine = next(iter(engines_of(chip.kin)), OTHER)
     split = settings.split
     assert split is not None
     compiled = _served(chip, model, engine, precision, split, settings)

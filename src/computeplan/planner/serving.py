@@ -52,6 +52,7 @@ from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.lookup import find_chip
 from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.place_lookup import carbon_at, find_place, price_at, pue_at
+from computeplan.specs.catalogue.serving import OWN_TABLE, engines_of
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate
 from computeplan.units import DAY_S, YEAR_S
@@ -445,6 +446,8 @@ def search_of(
     progress : callable, optional
         Called with the layout that is simulated.
     """
+    if not engines_of(chip.kin):
+        return note("serve_unserved", chip=chip.name, how=OWN_TABLE)
     try:
         levels = engines_on(
             chip, question.model, engine=question.engine, precision=question.precision

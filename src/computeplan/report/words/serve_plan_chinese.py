@@ -53,6 +53,7 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
         f"而另一布局的首词元时间最短为 {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,
+    "serve_unserved": "目录中没有引擎有文档说明可在其上运行；场景中的服务可给出实测的步时间：{how}",
     "serve_no_engine": "没有已知的推理引擎；请给出 --engine 和 --precision",
 }
 

@@ -55,6 +55,8 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
         f" at best, in another layout the first one {_ms(v['ttft_s'])}"
     ),
     "serve_tail": _tail,
+    "serve_unserved": "no engine of the catalogue is documented to run on it; in a scenario a"
+    " service can state measured times of its steps: {how}",
     "serve_no_engine": "nothing is known that serves on it; name --engine and --precision",
 }
 

@@ -18,6 +18,8 @@ from computeplan.specs.fields import Frozen
 
 __all__ = [
     "KNOWN",
+    "OTHER",
+    "OWN_TABLE",
     "Borrowed",
     "EngineEntry",
     "HostEntry",
@@ -27,6 +29,7 @@ __all__ = [
     "Share",
     "ShareEntry",
     "engine_of",
+    "engines_of",
     "serving_tables",
     "share_of",
 ]
@@ -36,6 +39,11 @@ KNOWN: tuple[Known, ...] = ("chip", "precision", "engine", "none")
 """What rows were fitted of: of the engine at this precision on this chip, at this precision on
 other chips, of the engine at other precisions, of other engines."""
 
+OTHER = "other"
+"""The entry of an engine of which nothing is known; with it, memory is that of the usual ones."""
+OWN_TABLE = "pools: {POOL: {engine: own, precision: fp8, layout: tp8, shares: {table: step_s.csv}}}"
+"""How a service states measured times of steps, for an engine of any name."""
+
 
 class EngineEntry(Frozen):
     """What an engine does on chips of some makers."""
@@ -43,7 +51,7 @@ class EngineEntry(Frozen):
     names: list[str]
     """What people call it."""
     makers: list[str]
-    """Of chips; none for all that have no entry."""
+    """Of chips on which it is documented to run; none for makers that have no entry."""
     memory_frac: float
     of_free: bool
     grows: bool
@@ -54,6 +62,10 @@ class EngineEntry(Frozen):
     call_s: float
     like: str
     source: str
+    where: str
+    """Which pages say that it runs there."""
+    not_on: list[str] = Field(default_factory=list)
+    """Chips of these makers on which it does not."""
     host_ranks: float = 8.0
     two_batches: bool = False
     once_a_server: bool = False
@@ -95,6 +107,8 @@ class ServingTables(Frozen):
     """Both files."""
 
     engines: dict[str, EngineEntry]
+    unserved: dict[str, str]
+    """Makers and chips on which no engine runs, with what was looked up."""
     precisions: dict[str, PrecisionEntry]
     experts_only: list[str]
     mxfp4: list[str]
@@ -147,25 +161,48 @@ def engine_of(name: str, chip: str) -> str:
     >>> engine_of("vLLM", "nvidia/h200"), engine_of("vllm", "huawei/ascend-910c")
     ('vllm', 'vllm-ascend')
     """
-    maker = chip.partition("/")[0].casefold()
-    entries = serving_tables().engines
-    makers = {known for entry in entries.values() for known in entry.makers}
+    entries, runs = serving_tables().engines, engines_of(chip)
     wanted = name.casefold()
-    runs = {
-        key: entry
-        for key, entry in entries.items()
-        if maker in entry.makers or (maker not in makers and not entry.makers)
-    }
-    for key, entry in runs.items():
-        if wanted == key or wanted in [known.casefold() for known in entry.names]:
+    for key in runs:
+        if _is_called(wanted, key):
             return key
-    allowed = ", ".join(dict.fromkeys(known for entry in runs.values() for known in entry.names))
-    known = any(
-        wanted in [key, *(n.casefold() for n in entry.names)] for key, entry in entries.items()
-    )
-    if known:
+    if not runs:
+        raise ValueError(
+            f"no engine of the catalogue is documented to run on {chip}; a service can state"
+            f" measured times of its steps, for an engine of any name: {OWN_TABLE}"
+        )
+    allowed = ", ".join(dict.fromkeys(known for key in runs for known in entries[key].names))
+    if any(_is_called(wanted, key) for key in entries):
         raise ValueError(f"engine {name!r} does not run on {chip}; what does: {allowed}")
     raise ValueError(f"no engine {name!r}; on {chip} there are {allowed}")
+
+
+def engines_of(chip: str) -> list[str]:
+    """Return the entries of the engines that run on a chip; none where none is documented to.
+
+    Parameters
+    ----------
+    chip : str
+        Full name.
+
+    Examples
+    --------
+    >>> engines_of("amd/mi300x"), engines_of("amd/mi250x"), engines_of("groq/lpu-v1")
+    (['vllm-rocm', 'sglang-rocm'], ['vllm-rocm'], [])
+    """
+    tables, name = serving_tables(), chip.casefold()
+    maker = name.partition("/")[0]
+    if maker in tables.unserved or name in tables.unserved:
+        return []
+    of_maker = {key: entry for key, entry in tables.engines.items() if maker in entry.makers}
+    return [key for key, entry in of_maker.items() if name not in entry.not_on] or (
+        [] if of_maker else [OTHER]
+    )
+
+
+def _is_called(wanted: str, key: str) -> bool:
+    """Return whether a name in small letters is that of an entry."""
+    return wanted in [key, *(name.casefold() for name in serving_tables().engines[key].names)]
 
 
 def share_of(
