@@ -65,7 +65,7 @@ def test_nodes_by_hand_and_spares_as_the_binomial_tail():
     spec = service(slo={"availability": 0.999})
     gives, group, balance = gives_of(spec, [instance()], ["x"], [8], [100], 28.0)
     assert (gives, group, balance) == ((pytest.approx(2.8),), (1,), 1.0)
-    plan = Planned(load(*[14.0] * 12, *[28.0] * 12), (instance(),))
+    plan = Planned(load(*[14.0] * 12, *[28.0] * 12), ("a",), (instance(),))
     pool = _wide(pool_of())
     demand, nodes, spares = demand_of(spec, plan, [pool], gives, group)
     assert nodes.tolist() == [10]
@@ -83,7 +83,7 @@ def test_nodes_by_hand_and_spares_as_the_binomial_tail():
 def test_what_is_lent_leaves_the_least():
     spec = service(lend=True, scale={"start": "3 min"}, least=20)
     gives, group, _ = gives_of(spec, [instance()], ["x"], [8], [100], 28.0)
-    plan = Planned(load(*[14.0] * 12, *[28.0] * 12), (instance(),))
+    plan = Planned(load(*[14.0] * 12, *[28.0] * 12), ("a",), (instance(),))
     demand, _, _ = demand_of(spec, plan, [_wide(pool_of())], gives, group)
     assert demand.least == pytest.approx(3 * 2.8)  # 20 chips are three nodes of 8
     assert (demand.start_s, demand.drain_s) == (180, 30)  # as long as its longest answer
@@ -97,7 +97,7 @@ def test_an_instance_of_several_nodes_is_held_as_a_whole():
     assert group == (3,)
     assert gives[0] == pytest.approx(6.0 * 0.7 / 3)
     _, nodes, _ = demand_of(
-        spec, Planned(load(5.0), (instance(24, 6.0),)), [_wide(pool_of())], gives, group
+        spec, Planned(load(5.0), ("a",), (instance(24, 6.0),)), [_wide(pool_of())], gives, group
     )
     assert nodes.tolist() == [6]  # 5.0 / 4.2 = 1.2 instances
 

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 import computeplan as cp
@@ -17,7 +19,7 @@ from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import InfeasibleError, ScenarioError
 from computeplan.fleet.services import WIDEST_RANKS, WIDEST_TP, plan_services
-from computeplan.metrics import by_site
+from computeplan.metrics import by_site, measure
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
 from computeplan.report.service_answer import service_lines
@@ -139,7 +141,7 @@ def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path):
         plan_services(cp.load(tmp_path / "chat.yaml"))
 
 
-def test_a_table_serves_on_a_chip_that_no_engine_runs_on(tmp_path, known):
+def test_a_table_serves_on_a_chip_that_no_engine_runs_on(tmp_path):
     rows = ["batch,context,prompt_tokens,step_s", "1,100,0,0.01", "8,100,0,0.011", "0,0,512,0.02"]
     (tmp_path / "step_s.csv").write_text("\n".join(rows) + "\n")
     data = data_of()
@@ -151,7 +153,7 @@ def test_a_table_serves_on_a_chip_that_no_engine_runs_on(tmp_path, known):
     pool |= {"engine": "own", "shares": {"table": "step_s.csv"}}
     with (tmp_path / "chat.yaml").open("w") as file:
         YAML().dump(data, file)
-    found = plan_services(cp.load(tmp_path / "chat.yaml"), known)["chat"]
+    found = plan_services(cp.load(tmp_path / "chat.yaml"))["chat"]
     assert told(found, "service_on_pool")["known"] == "table"
     assert found.on[0].per_s > 0
 
@@ -240,6 +242,124 @@ def test_cases_that_are_alike_are_found_out_once():
     assert seen == ["chat: nvidia/h100-sxm tp1"]
     for one, other in zip(first, again, strict=True):
         assert repr(one.world.services) == repr(other.world.services)
+
+
+# The order in which pools fill
+
+
+def on_pools(choose=None, n_chips=4000, **prices):
+    """Return a service on pools of its own sites, which fill in an order; prices by pool."""
+    data = data_of(requests={"per_s": 10_000, "tokens": {"in": 400, "out": 100, "cv": 0.5}})
+    chat, (site,) = data["services"]["chat"], data["sites"].values()
+    (run,), pool = chat["pools"].values(), site["pools"]["a"]
+    data["sites"] = {
+        f"at {name}": {
+            **site,
+            "price": f"{price} USD/kWh",
+            "pools": {name: {**pool, "chips": n_chips}},
+        }
+        for name, price in prices.items()
+    }
+    chat["pools"] = dict.fromkeys(prices, run)
+    if choose is not None:
+        chat["choose"] = choose
+    return data
+
+
+def test_pools_fill_from_the_cheapest_and_that_follows_a_price():
+    """Three pools of one kind of chip, of which two are full."""
+    prices = {"a": 0.12, "b": 0.1, "c": 0.11}
+    data = on_pools("cost", 96, **prices)
+    found = planned(data)
+    assert found.pools == ("b", "c", "a")
+    on_pool = [dict(one.values) for one in found.notes if one.code == "service_on_pool"]
+    assert [one["pool"] for one in on_pool] == ["b", "c", "a"]
+    scenario = cp.load(data)
+    world = compile_world(scenario, {"chat": found})
+    (sized,) = (dict(one.values) for one in world.notes if one.code == "service_sized")
+    (b, n_b, *_), (c, n_c, *_), (a, n_a, *_) = sized["pools"]
+    assert (b, n_b, c, n_c, a) == ("b", 96, "c", 96, "a")
+    assert 0 < n_a <= 96
+    assert [world.pools[p].name for p in world.services[0].pools] == ["b", "c", "a"]
+    assert planned(on_pools("cost", 96, **prices | {"a": 0.09})).pools == ("a", "b", "c")
+    assert planned(on_pools("energy", 96, **prices)).pools == ("a", "b", "c")  # all alike
+    assert planned(on_pools(None, 96, **prices)).pools == ("a", "b", "c")
+
+
+def test_a_case_for_each_choice():
+    data = on_pools(None, 96, a=0.12, b=0.1)
+    data["sites"]["at b"]["pue"] = 1.5
+    data["cases"] = {name: {"services.chat.choose": name} for name in ("cost", "energy")}
+    filled = [
+        [pool for pool, _ in one.values["pools"]]
+        for case in compile_cases(cp.load(data)).cases
+        for one in case.world.notes
+        if one.code == "service_filled_by"
+    ]
+    assert filled == [["a", "b"], ["a", "b"]]
+    data["sites"]["at b"]["pue"] = 1.3
+    chosen = cp.load(data).with_({"cases": None, "services.chat.choose": "cost"})
+    assert plan_services(chosen)["chat"].pools == ("b", "a")
+
+
+@given(
+    choose=st.sampled_from(["cost", "energy", "carbon"]),
+    chip=st.sampled_from(["nvidia/h100-sxm", "nvidia/h200"]),
+    price=st.floats(0.05, 0.2),
+    pue=st.floats(1.0, 1.6),
+    carbon=st.floats(100.0, 900.0),
+)
+def test_what_a_request_takes_is_never_more_than_in_the_order_written(
+    choose, chip, price, pue, carbon
+):
+    """Where one pool holds all, but for the rounding to whole nodes: at most one of them more."""
+    data = on_pools(a=0.1, b=price)
+    data["sites"]["at b"] |= {"pue": pue, "carbon": f"{carbon} g/kWh"}
+    data["sites"]["at b"]["pools"]["b"]["chip"] = chip
+    measures = {"cost": "usd_per_krequest", "energy": "wh_per_request", "carbon": "g_per_request"}
+
+    def play():
+        scenario = cp.load(data)
+        world = compile_world(scenario, plan_services(scenario))
+        (service,) = world.services
+        takes = measure(event.play(world, 0, 0, 1), world)[measures[choose]]
+        return takes, service.gives[0] / service.demand.most
+
+    written, _ = play()
+    data["services"]["chat"]["choose"] = choose
+    chosen, of_a_node = play()
+    assert of_a_node < 0.05
+    assert chosen <= written * (1 + of_a_node)
+
+
+def test_a_choice_composes_with_lending_spares_and_a_table_of_steps(tmp_path):
+    """Every chip-hour is counted once, and what is given back is of the dearest pool first."""
+    data = lending()
+    chat, site = data["services"]["chat"], data["sites"]["s"]
+    rows = ["batch,context,prompt_tokens,step_s", "1,100,0,0.01", "8,100,0,0.011", "0,0,512,0.02"]
+    (tmp_path / "step_s.csv").write_text("\n".join(rows) + "\n")
+    run = chat["pools"]["a"]
+    chat["pools"]["b"] = {**run, "engine": "own", "shares": {"table": "step_s.csv"}}
+    chat["slo"]["availability"] = 0.999
+    chat["choose"] = "energy"
+    site["pools"]["a"]["chips"] = 16
+    site["pools"]["b"] = {"chip": "nvidia/h100-sxm", "chips": 400}
+    chat["requests"]["day"] = [0.5] * 12 + [1.5] * 12
+    data["simulate"] = {"horizon": "2 d", "runs": 2}
+    with (tmp_path / "chat.yaml").open("w") as file:
+        YAML().dump(data, file)
+    scenario = cp.load(tmp_path / "chat.yaml")
+    case = next(iter(cp.run(scenario).cases.values()))
+    values, fact = case.values, case.facts["service chat"].values
+    assert [pool for pool, *_ in fact["pools"]] == ["a", "b"]  # the table is of slow steps
+    served = sum(values[f"service_{state}_chip_h"] for state in STATES)
+    jobs = sum(values[f"{phase}_chip_h"] for phase in PHASES)
+    idle = case.by_site.idle["chip_h"].sum(axis=1)
+    assert served + jobs + idle == pytest.approx(416 * 24 * values["wall_days"], rel=1e-9)
+    other = scenario.with_({"services.chat.pools": {"b": chat["pools"]["b"], "a": run}})
+    again = next(iter(cp.run(other).cases.values()))
+    for name in ("service_chip_h", "wh_per_request"):
+        np.testing.assert_allclose(again.values[name], values[name], rtol=1e-9)
 
 
 # The books

@@ -104,6 +104,13 @@ NOTES = {
         }
         for more, balance in ((0, 1.0), (8, 0.94))
     ],
+    "service_filled_by": [
+        {
+            "service": "q1", "choose": choose, "currency": "CNY",
+            "pools": (("p1", 1e-3), ("p2", 2.5e-3)),
+        }
+        for choose in ("cost", "energy", "carbon")
+    ],
     "service_trace_gap": [
         {"path": "q.a", "line": 301, "at_s": 299.0, "gap_s": 701.0, "n": n, "span_s": 1299.0}
         for n in (1, 3)

@@ -40,7 +40,7 @@ from computeplan.world.jobs import Job, Jobs
 from computeplan.world.pools import Pool
 from computeplan.world.world import World
 
-__all__ = ["compile_world"]
+__all__ = ["compile_world", "pools_of", "powered_beside"]
 
 
 def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLANNED) -> World:
@@ -71,7 +71,7 @@ def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLAN
     catalogue, stops = scenario.catalogue, scenario.planned
     fixed = scenario.simulate.inputs == "fixed"
     notes = [*catalogue.notes, *scenario.log_notes]
-    pools, of_pools = _pools(scenario, fixed=fixed)
+    pools, of_pools = pools_of(scenario, fixed=fixed)
     signals, of_signals = signals_of(scenario, pools)
     notes += [*of_pools, *of_signals]
     places_of = partial(_places, scenario, pools)
@@ -87,7 +87,7 @@ def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLAN
     all_jobs, of_workloads = with_workloads(scenario, sharers, places_of)
     notes += [*of_workloads, *_rate(scenario)]
     for p, pool in enumerate(pools):
-        pools[p], of_power = _powered(scenario, pool, all_jobs, p)
+        pools[p], of_power = powered_beside(scenario, pool, all_jobs, p)
         notes += of_power
     horizon, at_most = scenario.simulate.horizon, scenario.simulate.at_most
     services, of_services = services_of(scenario, pools, planned)
@@ -116,7 +116,7 @@ def compile_world(scenario: Scenario, planned: Mapping[str, Planned] = NONE_PLAN
     return replace(world, limits=limits, notes=(*world.notes, *of_limits))
 
 
-def _powered(scenario: Scenario, pool: Pool, jobs: Jobs, index: int) -> tuple[Pool, Notes]:
+def powered_beside(scenario: Scenario, pool: Pool, jobs: Jobs, index: int) -> tuple[Pool, Notes]:
     """Return a pool with its watts, or say where it is written what they cannot be."""
     spec, chip = scenario.pool(pool.name), scenario.chip_of(pool.name)
     try:
@@ -138,7 +138,7 @@ def _figures(scenario: Scenario) -> dict[str, tuple[SiteFigure, ...]]:
     }
 
 
-def _pools(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
+def pools_of(scenario: Scenario, *, fixed: bool) -> tuple[list[Pool], list[Note]]:
     """Return all pools, in the order of the scenario."""
     pools, notes = list[Pool](), list[Note]()
     for site_name, site in scenario.sites.items():

@@ -27,6 +27,7 @@ __all__ = [
     "busiest_minutes",
     "demand_of",
     "gives_of",
+    "node_gives",
     "spares_of",
     "wanted_of",
 ]
@@ -60,9 +61,26 @@ class Planned:
     """What was found out about a service with requests."""
 
     load: Load
+    pools: tuple[str, ...]
+    """Names of its pools, in the order in which they fill."""
     on: tuple[InstanceOn, ...]
-    """On each of its pools."""
+    """On each of them."""
     notes: tuple[Note, ...] = ()
+
+
+def node_gives(spec: ServiceSpec, one: InstanceOn, n_chips: int) -> tuple[float, int]:
+    """Return what a node of a pool gives by itself [1/s], and the nodes of an instance.
+
+    Parameters
+    ----------
+    spec : Service
+        With the derating.
+    one : InstanceOn
+    n_chips : int
+        Of a node.
+    """
+    size = max(1, math.ceil(one.n_chips / n_chips))
+    return one.per_s * spec.derating * max(1, n_chips // one.n_chips) / size, size
 
 
 def gives_of(
@@ -109,8 +127,8 @@ def gives_of(
     """
     gives, group = [], []
     for one, n_chips in zip(instances, node_chips, strict=True):
-        size = max(1, math.ceil(one.n_chips / n_chips))
-        gives.append(one.per_s * spec.derating * max(1, n_chips // one.n_chips) / size)
+        each, size = node_gives(spec, one, n_chips)
+        gives.append(each)
         group.append(size)
     nodes, lacks = nodes_on_pools(wanted_per_s, room, gives, group)
     kinds = {chip for chip, n in zip(chips, nodes, strict=True) if n or lacks}

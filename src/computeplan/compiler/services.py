@@ -67,7 +67,8 @@ def services_of(
     index = {pool.name: p for p, pool in enumerate(pools)}
     services, notes = list[Service](), list[Note]()
     for name, spec in scenario.services.items():
-        here = tuple(index[pool] for pool in spec.pool_names)
+        names = spec.pool_names if spec.chips is not None else planned[name].pools
+        here = tuple(index[pool] for pool in names)
         if spec.chips is None:
             service, of_service = _of_requests(scenario, name, pools, here, planned[name])
             notes += of_service

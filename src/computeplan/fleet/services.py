@@ -22,6 +22,7 @@ from hashlib import blake2b
 import numpy as np
 
 from computeplan.arrays import FloatArray
+from computeplan.compiler.service_choice import pools_by_choice
 from computeplan.compiler.service_plans import (
     InstanceOn,
     Planned,
@@ -154,7 +155,10 @@ def plan_services(
             except ValueError as error:
                 wrong.append(scenario.document.problem(at, str(error)))
         if len(of_pools) == len(places):
-            found[name] = _planned(spec, places, of_pools, tuple(notes))
+            try:
+                found[name] = _planned(scenario, places, of_pools, tuple(notes))
+            except ScenarioError as error:
+                wrong += error.problems
     if wrong:
         raise ScenarioError(wrong)
     if impossible:
@@ -344,32 +348,45 @@ def _rate_at(place: _Place, load: Load, best: Simulated, per_s: float, factor: f
 
 
 def _planned(
-    spec: Service,
+    scenario: Scenario,
     places: Sequence[_Place],
     found: Sequence[_Found],
     notes: tuple[Note, ...],
 ) -> Planned:
     """Return what was found out about a service, with what users see at its peak."""
-    load = places[0].load
+    load, name = places[0].load, places[0].name
+    spec = scenario.services[name]
+    wanted = float(wanted_of(spec, load).max())
+    minute_per_s = float((load.per_s * busiest_minutes(load)).max())
+    day_per_s = minute_per_s if spec.lend else float(load.per_s.mean())
+    told = list[Note]()
+    if spec.choose is not None and len(places) > 1:
+        share = min(1.0, day_per_s / wanted)
+        alone = []
+        for place, one in zip(places, found, strict=True):
+            served = _played(place, share)
+            alone.append(_instance_on(place, one, served, served, share))
+        order, filled = pools_by_choice(scenario, name, alone, share)
+        places, found = [places[i] for i in order], [found[i] for i in order]
+        told.append(filled)
     bare = [InstanceOn(one.candidate.n_chips, one.per_s, 0.0, 0.0, 0.0, 0.0) for one in found]
-    wanted, rooms = float(wanted_of(spec, load).max()), [place.room for place in places]
-    chips = [place.chip.name for place in places]
+    rooms, chips = [place.room for place in places], [place.chip.name for place in places]
     gives, group, _ = gives_of(
         spec, bare, chips, [place.node_chips for place in places], rooms, wanted
     )
-    minute_per_s = float((load.per_s * busiest_minutes(load)).max())
     nodes, _ = nodes_on_pools(wanted, rooms, gives, group)
     given = float(np.dot(nodes, gives))
     if not given > 0:  # no room for one instance: the compiler says so
         given = wanted
     at_peak = min(1.0, minute_per_s / given)
-    at_mean = at_peak if spec.lend else min(1.0, float(load.per_s.mean()) / given)
-    instances, told = list[InstanceOn](), list[Note]()
+    at_mean = min(1.0, day_per_s / given)
+    instances = list[InstanceOn]()
     for place, one in zip(places, found, strict=True):
         peak, mean = (_played(place, share) for share in (at_peak, at_mean))
         instances.append(_instance_on(place, one, peak, mean, at_mean))
         told += [_note_of(place, one, peak), *_beyond_published(place, one)]
-    return Planned(load, tuple(instances), (*notes, *told))
+    pools = tuple(place.pool for place in places)
+    return Planned(load, pools, tuple(instances), (*notes, *told))
 
 
 @lru_cache(maxsize=128)

@@ -6,7 +6,7 @@ then follows from the load, the limits on latency and what each pool runs.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -31,7 +31,10 @@ from computeplan.specs.jobs import ModelName
 from computeplan.specs.requests import Requests
 from computeplan.specs.serving import LatencyLimits, Scaling, ServingPool
 
-__all__ = ["HourlyChips", "Service"]
+__all__ = ["Choice", "HourlyChips", "Service"]
+
+Choice = Literal["cost", "energy", "carbon"]
+"""What pools can be chosen by."""
 
 HOURS = (24, 168)
 _HOW = "64, or a list of 24 numbers (one an hour of the day) or 168 (of the week)"
@@ -88,7 +91,7 @@ PoolsOfService = Annotated[
     Discriminator(_kind_of_pools),
 ]
 
-OF_LOAD = ("model", "requests", "slo", "scale", "lend", "derating", "balance")
+OF_LOAD = ("model", "requests", "slo", "scale", "choose", "lend", "derating", "balance")
 """Keys of a service whose chips follow from its requests."""
 
 
@@ -149,6 +152,7 @@ class Service(Frozen):
         ("autoscale autoscaling scaling start drain", "write scale: {start: 3 min, drain: 2 min}"),
         ("lending lends share_with borrow", "write lend: true"),
         ("safety headroom margin overhead", "write derating: 0.7, or scale: {target: 0.8}"),
+        ("by order prefer sort choice asks", "write choose: cost (or energy, carbon)"),
         ("user team owner project", "write tenant: NAME"),
         ("weight preemptible preemption", "write priority: 10, the higher the sooner"),
     )
@@ -158,6 +162,9 @@ class Service(Frozen):
     pools: PoolsOfService | None = None
     """Pools whose chips it holds, those of the first first; of a service with requests each with
     what it runs there: {POOL: {engine: vllm, precision: fp8}}."""
+    choose: Choice | None = None
+    """Fill the pools of a service with requests by what a request takes on each, the least first:
+    cost, energy or carbon; in the order in which they are written if left out."""
     chips: HourlyChips | None = None
     """Chips it needs: one number, or one for each hour of the day (24) or of the week (168); a run
     begins with the first hour."""

@@ -66,9 +66,20 @@ def _sized(v: Values) -> str:
     )
 
 
+def _filled_by(v: Values) -> str:
+    how, unit, factor = {
+        "cost": ("费用", f"{v['currency']}/千次请求", 1e3),
+        "energy": ("能耗", "Wh/次请求", 1 / 3600),
+        "carbon": ("碳排放", "g/次请求", 1e3),
+    }[v["choose"]]
+    pools = "、".join(f"{pool}（{factor * takes:.3g} {unit}）" for pool, takes in v["pools"])
+    return f"{v['service']}：资源池按{how}由低到高依次占用：{pools}，按全天的平均负载计"
+
+
 SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_on_pool": _on_pool,
     "service_sized": _sized,
+    "service_filled_by": _filled_by,
     "service_watts_of_training": lambda v: (
         f"{v['service']}：{'、'.join(v['pools'])} 上芯片的推理功率未知，按训练计"
     ),

@@ -67,9 +67,20 @@ def _sized(v: Values) -> str:
     )
 
 
+def _filled_by(v: Values) -> str:
+    how, unit, factor = {
+        "cost": ("cost, the cheapest first", f"{v['currency']}/1,000 requests", 1e3),
+        "energy": ("energy, the least first", "Wh/request", 1 / 3600),
+        "carbon": ("carbon, the least first", "g/request", 1e3),
+    }[v["choose"]]
+    pools = ", ".join(f"{pool} ({factor * takes:.3g} {unit})" for pool, takes in v["pools"])
+    return f"{v['service']}: its pools are filled by {how}: {pools}, at the load of the day"
+
+
 SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_on_pool": _on_pool,
     "service_sized": _sized,
+    "service_filled_by": _filled_by,
     "service_watts_of_training": lambda v: (
         f"{v['service']}: what its chips draw while they serve is not known on"
         f" {', '.join(v['pools'])}; counted as in training"

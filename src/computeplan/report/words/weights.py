@@ -45,6 +45,7 @@ _WEIGHTS = {
     # how speeds are known
     "service_on_pool": 59,
     "service_sized": 58,
+    "service_filled_by": 59,
     "service_watts_of_training": 51,
     "service_no_faults": 50,
     "chip_is_estimate": 58,
