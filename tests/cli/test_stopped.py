@@ -43,6 +43,14 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(autouse=True, scope="module")
+def ctrl_c():
+    """What a shell starts in the background ignores Ctrl-C, and so would what is started here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def started(*args, **kwargs):
     command = [sys.executable, "-c", EAGER, "run", "s.yaml", "--no-figures", "--out", "r", *args]
     return subprocess.Popen(
@@ -50,10 +58,11 @@ def started(*args, **kwargs):
     )
 
 
-def finish(*args, **kwargs):
-    with started(*args, **kwargs) as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, (out, err)
+def finish(*args):
+    """Run to the end, in this process."""
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "s.yaml", "--no-figures", "--out", "r", *args])
+    assert caught.value.code == 0
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,9 @@ def duration_s(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     (folder / "s.yaml").write_text(SCENARIO)
     begin_s = time.monotonic()
-    finish("--workers", "2", cwd=folder)
+    with started("--workers", "2", cwd=folder) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, (out, err)
     return time.monotonic() - begin_s
 
 
@@ -122,22 +133,7 @@ def test_at_any_moment_no_worker_stays_and_no_half_of_a_folder(here, number, dur
     hidden = [path.name for path in here.iterdir() if path.name not in ("r", "s.yaml")]
     if hidden:  # only who is killed leaves something behind, and the next one removes it
         assert sent == signal.SIGKILL
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "computeplan",
-                "run",
-                "s.yaml",
-                "--no-figures",
-                "--out",
-                "r",
-                "--runs",
-                "1",
-            ],
-            check=True,
-            capture_output=True,
-        )
+        finish("--runs", "1")
         assert sorted(path.name for path in here.iterdir()) == ["r", "s.yaml"]
 
 
