@@ -21,6 +21,7 @@ from computeplan.cli.init import init
 from computeplan.cli.run import run as run_command
 from computeplan.compiler.compile import compile_world
 from computeplan.distributions import law_mean_s
+from computeplan.planner.serving import search_of
 from computeplan.quantities import in_currency
 from computeplan.report.words import sentence, sentences
 
@@ -478,8 +479,25 @@ def test_readme_chip_without_an_mfu_takes_the_numbers_of_what_it_extends(readme)
     assert any("acme/x1" in note and "fitted numbers of Ascend 910B" in note for note in notes)
 
 
+@pytest.fixture(scope="module")
+def found_by():
+    """What serve-plan has found, by what it was asked; it is said in two languages."""
+    return {}
+
+
 @pytest.mark.parametrize(("readme", "language"), [*zip(READMES, ("en", "zh"), strict=True)])
-def test_readme_says_what_serve_plan_answers(readme, language, call, tmp_path):
+def test_readme_says_what_serve_plan_answers(
+    readme, language, call, tmp_path, found_by, monkeypatch
+):
+    def once(question, chip, **options):
+        options.pop("progress")
+        key = repr((question, chip, options))
+        if key not in found_by:
+            found_by[key] = search_of(question, chip, **options)
+        return found_by[key]
+
+    for module in ("serving", "serving_curves"):
+        monkeypatch.setattr(f"computeplan.planner.{module}.search_of", once)
     (command,) = [one for one in blocks(readme, "sh") if "serve-plan" in one]
     words = shlex.split(command.replace("\\\n", " ").splitlines()[0])
     words[words.index("--figures") + 1] = str(tmp_path)

@@ -369,7 +369,7 @@ class World:
         """Return how far to draw samples on a pool, at first. [s]"""
         jobs = self.jobs.longest
         looks_s = [self.first_look_s(j, pool) for j in jobs if self.n_nodes[j, pool]]
-        return max(looks_s, default=self.longest_look_s)
+        return max(looks_s) if looks_s else self.longest_look_s
 
     def arrival_rate(self, pool: int) -> float:
         """Return the rate of what is drawn on a pool, at most: faults and stops. [1/s]
