@@ -52,7 +52,15 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not home.is_relative_to(REPO)
     call([sys.executable, "-m", "venv", home / "venv"], cwd=home)
     folder = home / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    pip = [folder / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        folder / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+    ]
     call([*pip, wheel], cwd=home)
     return folder
 
