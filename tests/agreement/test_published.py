@@ -58,7 +58,7 @@ def test_batch_has_the_exact_makespan(interval, save, restart, makespan):
 
 def test_event_has_the_exact_makespan():
     interval, save, restart, makespan = ANALYTIC[0]
-    wall_min = event.play(analytic_world(interval, save, restart), 7, 0, 2000).wall_s / 60
+    wall_min = event.play(analytic_world(interval, save, restart), 7, 0, 500).wall_s / 60
     standard_error = wall_min.std(ddof=1) / math.sqrt(wall_min.size)
     assert wall_min.mean() == pytest.approx(makespan, rel=0.002)
     assert abs(wall_min.mean() - makespan) <= 3.5 * standard_error

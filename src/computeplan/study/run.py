@@ -203,13 +203,14 @@ def _result(
     notes += rankings
     for name, fact in of_cases.items():
         found[name] = replace(found[name], facts={**found[name].facts, "site_ranges": fact})
+    written = scenario.to_yaml()
     return Result(
         name=scenario.name,
         about=scenario.about,
         asks=scenario.asks,
         cases=found,
-        provenance=_provenance(scenario, cases),
-        scenario_yaml=scenario.to_yaml(),
+        provenance=_provenance(scenario, written, cases),
+        scenario_yaml=written,
         files=scenario.input_files(),
         notes=tuple(notes),
         incomplete={
@@ -328,14 +329,14 @@ def _usual_pool(world: World, pools: np.ndarray[Any, Any]) -> str:
     return ", ".join(f"{world.pools[p].name} {share:.0%}" for p, share in shares)
 
 
-def _provenance(scenario: Scenario, cases: list[Case]) -> dict[str, Any]:
+def _provenance(scenario: Scenario, written: str, cases: list[Case]) -> dict[str, Any]:
     """Return how to get the same numbers again; no host name, no path."""
     catalogue = scenario.catalogue
     entries = {**catalogue.chips, **catalogue.models}
     return {
         "computeplan": version("computeplan"),
         "scenario": scenario.name,
-        "scenario_sha256": sha256(scenario.to_yaml().encode()).hexdigest(),
+        "scenario_sha256": sha256(written.encode()).hexdigest(),
         "seed": scenario.simulate.seed,
         "runs": scenario.simulate.runs,
         "engines": {case.name: case.engine for case in cases},

@@ -570,6 +570,8 @@ def _misspelt(name: str, known: list[str]) -> str:
     (" Did you mean 'llama'?", '')
     """
     for one in known:
+        if abs(len(name) - len(one)) > 1:  # as of a name of a million letters
+            continue
         short, long = sorted((name.casefold(), one), key=len)
         n = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), None)
         if n is None and len(short) < len(long):
