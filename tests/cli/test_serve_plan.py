@@ -1,6 +1,7 @@
 """``computeplan serve-plan``."""
 
 import json
+import math
 
 import pytest
 
@@ -140,3 +141,23 @@ def test_a_chip_without_an_engine_says_what_to_do(call):
     assert "groq/lpu-v1: no engine of the catalogue" in both
     named = call(*PLAN, "--chip", "lpu-v1", "--engine", "vllm", expect=2)
     assert "no engine of the catalogue" in " ".join(named.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--requests", "1e-9/s"),
+        ("--requests", "1e12/day"),
+        ("--in", "1", "--out", "1", "--cv", "0"),
+        ("--cached", "0.999"),
+    ],
+)
+def test_tiny_and_huge_loads_have_an_answer(call, options):
+    found = json.loads(call(*PLAN, "--chip", "H100", *options, "--json"))
+    (one,) = found["chips"]
+    peak = found["requests_per_s"] * found["peak_factor"]
+    held = one["instance_requests_per_s"] * found["derating"]
+    assert one["instances"] >= 1
+    assert (one["instances"] - 1) * held < peak <= one["instances"] * held * (1 + 1e-9)
+    assert 0 < one["wh_per_request"]["it"] < math.inf
+    assert 0 < one["ttft_s"] <= found["slo"]["ttft_s"]

@@ -77,6 +77,14 @@ def test_without_an_slo_it_is_what_can_be_served():
     assert free.most_per_s > limits(TIMES, LOAD).per_s * 0.8
 
 
+def test_without_an_slo_two_plays_say_what_limits_of_a_year_say():
+    free, year = found(Slo()), found(Slo(ttft_s=3.2e7, tpot_s=3.2e7))
+    assert free.per_s == year.per_s
+    assert free.served.ttft_s.tolist() == year.served.ttft_s.tolist()
+    assert free.n_plays == 2
+    assert year.n_plays > 5
+
+
 def test_bursts_lower_it():
     slo = Slo(ttft_s=0.6, tpot_s=0.05)
     assert found(slo, replace(LOAD, gaps_cv=5.0)).per_s < 0.8 * found(slo).per_s

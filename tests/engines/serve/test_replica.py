@@ -306,6 +306,24 @@ def test_those_that_give_way_as_they_fill_their_window(window):
     assert served.done_s.tolist() == [one.done / step_loop.TICK for one in sequences]
 
 
+def test_a_long_prompt_is_a_few_turns(monkeypatch):
+    """Chunks of which each is like the one before are taken at once, beside those that decode."""
+    turns = []
+    step = replica_module._Replica._step
+
+    def counted(self, n, taken):
+        turns.append(n)
+        step(self, n, taken)
+
+    monkeypatch.setattr(replica_module._Replica, "_step", counted)
+    times = step_times(cache_tokens=1e6, prompt_context_s=1e-9, context_s=1e-9)
+    rows = requests((0.0, 1, 30_000), (0.5, 100_000, 2))
+    served = play(times, rows, ServePolicy(8, chunk_tokens=50))
+    assert sum(turns) == served.n_steps > 2000
+    assert len(turns) < 10
+    assert served.n_prompt_tokens == 100_001
+
+
 def test_a_full_cache_with_windows():
     rng = np.random.default_rng(3)
     n = 40

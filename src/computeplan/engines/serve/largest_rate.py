@@ -178,8 +178,12 @@ def largest_rate(
     most = _middle_rate(play(times, all_at_once, policy).done_s)
     found, n_plays = None, 1
     low, high = 0.0, 1.0
+    is_free = math.isinf(slo.ttft_s) and math.isinf(slo.tpot_s)  # every rate that is tried holds
     while high - low > TOLERANCE_FRAC:
         share = (low + high) / 2
+        if is_free:
+            low = share
+            continue
         served = play_held(times, at_rate(drawn, share * most), policy, slo)
         n_plays += 1
         if served is None:
@@ -187,7 +191,8 @@ def largest_rate(
         else:
             low, found = share, served
     if found is None:
-        low, found = 0.0, play(times, at_rate(drawn, CALM_FRAC * most), policy)
+        found = play(times, at_rate(drawn, (low or CALM_FRAC) * most), policy)
+        n_plays += 1
     return LargestRate(low * most, most, found, n_plays)
 
 

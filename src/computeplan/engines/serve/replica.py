@@ -185,7 +185,8 @@ class _Replica:
                 self._make_room()
             n_prompt, two_pairs = self._take_in()
             if n_prompt:
-                self._step(1, self._first() + self.ticks.prompt(n_prompt, two_pairs))
+                first = self._first() + self.ticks.prompt(n_prompt, two_pairs)
+                self._step(*self._chunks(n_prompt, two_pairs, first))
                 self._join()
             elif self.batch:
                 self._run()
@@ -247,16 +248,38 @@ class _Replica:
         reads = ticks.context * self.context + ticks.windowed * self.windowed
         return ticks.decode[len(self.batch)] + reads
 
+    def _alike(self) -> tuple[int, int]:
+        """Return how many steps end no sequence before the last, and what each adds to the next."""
+        n, n_batch = self.most_steps, len(self.batch)
+        if n_batch:
+            n = min(n, self.ends[0][0] - self.steps)
+            if self.fills:
+                n = min(n, self.fills[0][0] - self.steps)
+            if self.grows:
+                n = min(n, (self.room - self.used) // n_batch + 1)
+        return n, self.ticks.context * n_batch + self.ticks.windowed * self.n_below
+
+    def _chunks(self, n_prompt: int, two_pairs: int, first: int) -> tuple[int, int]:
+        """Return how many steps are made, and what they take; take in all chunks but the first.
+
+        A prompt of which whole chunks are left lets no other in: with each of them a step sees as
+        many more pairs, so they are taken at once.
+        """
+        chunk = self.policy.chunk_tokens
+        left = self.until - self.at
+        is_alone = two_pairs == chunk * (2 * self.at - chunk)  # the step had no other prompt
+        if self.prompt < 0 or n_prompt < chunk or left <= chunk or not is_alone:
+            return 1, first
+        n, growth = self._alike()
+        n = min(n, 1 + (left - 1) // chunk)  # the last of its tokens stand for themselves
+        self.at += (n - 1) * chunk
+        self.n_prompt += (n - 1) * chunk
+        return n, steps_ticks(first, growth + self.ticks.half_pair * 2 * chunk * chunk, n)
+
     def _run(self) -> None:
         """Make all steps until something changes."""
-        n_batch = len(self.batch)
-        n = min(self.ends[0][0] - self.steps, self.most_steps)
-        if self.fills:
-            n = min(n, self.fills[0][0] - self.steps)
-        if self.grows:
-            n = min(n, (self.room - self.used) // n_batch + 1)
+        n, growth = self._alike()
         first = self._first()
-        growth = self.ticks.context * n_batch + self.ticks.windowed * self.n_below
         taken = steps_ticks(first, growth, n)
         until = self.arrival[self.head] - self.now
         if 0 < until < taken and not self.again:  # who waits already waits for an end
