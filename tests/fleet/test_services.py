@@ -93,6 +93,18 @@ def test_one_replica_is_the_step_simulator_to_the_last_digit():
     assert world.services[0].gives == (given,)
 
 
+def test_evenly_spaced_requests_have_no_busiest_minute_and_need_no_more():
+    def of(cv):
+        requests = {**data_of()["services"]["chat"]["requests"], "gaps_cv": cv}
+        return planned(data_of(requests=requests))
+
+    even, poisson = of(0), of(1)
+    assert even.load.gaps_cv == 0
+    assert busiest_minutes(even.load).tolist() == [1.0]
+    assert busiest_minutes(poisson.load).max() > 1.0
+    assert even.on[0].per_s >= poisson.on[0].per_s
+
+
 def test_what_a_service_states_takes_effect():
     base = planned(data_of())
     rate = base.on[0].per_s

@@ -165,7 +165,7 @@ def changed(changes):
         ({"requests.tokens": {**TOKENS, "cv": -1}}, "greater than or equal to 0"),
         ({"requests.tokens": {**TOKENS, "cv": 1, "in_cv": 1}}, "got cv and in_cv"),
         ({"requests.cached": 1}, "less than 1"),
-        ({"requests.gaps_cv": 0}, "greater than 0"),
+        ({"requests.gaps_cv": -1}, "greater than or equal to 0"),
         ({"requests.day": {"peak": 2.1, "at": "20 h"}}, "less than or equal to 2"),
         ({"requests.day": {"peak": 0.9, "at": "20 h"}}, "greater than or equal to 1"),
         ({"requests.day": {"peak": 1.5, "at": "24 h"}}, "a full hour from 0 h to 23 h"),

@@ -172,6 +172,12 @@ def test_other_blocks_begin_elsewhere_in_a_trace():
         assert cv_of(one.arrival_s) == pytest.approx(cv_of(trace.arrival_s), rel=0.01)
 
 
+@pytest.mark.parametrize("cv", [1e-300, 1e-200, 1e-17])
+def test_a_cv_next_to_nothing_is_none(cv):
+    even, nearly = (draw_requests(load(0.5, one), "a", 1, 300.0) for one in (0.0, cv))
+    assert nearly.arrival_s.tolist() == even.arrival_s.tolist()
+
+
 def test_even_gaps_have_no_spread():
     drawn = draw_requests(load(0.5, 0.0), "chat", 1, 100.0)
     assert np.diff(drawn.arrival_s) == pytest.approx(np.full(len(drawn) - 1, 2.0))

@@ -166,7 +166,7 @@ class Requests(Frozen):
         ("daily hourly hours profile peak at peak_hour diurnal", f"write day: {_HOW}"),
         (
             "burstiness cv_gaps gap_cv arrival_cv arrivals distribution poisson gamma",
-            "write gaps_cv: 1 (Poisson; more comes in bursts)",
+            "write gaps_cv: 1 (Poisson; more comes in bursts; 0 is evenly spaced)",
         ),
         (
             "cache prefix prefix_cache cache_hit hit_rate cached_frac prefix_hit",
@@ -190,9 +190,9 @@ class Requests(Frozen):
     day: HoursOfDay | None = None
     """How the rate goes over the day: {peak: 1.5, at: 20 h}, or 24 weights of hours, or 168; a run
     begins with the first hour. All hours are alike if left out."""
-    gaps_cv: Annotated[float, Field(gt=0, le=100), HowWritten("", "1")] | None = None
+    gaps_cv: Annotated[float, Field(ge=0, le=100), HowWritten("", "1")] | None = None
     """Spread of the times between requests: 1 is Poisson, which it is if left out; more comes in
-    bursts."""
+    bursts, and 0 is evenly spaced."""
     cached: Annotated[float, Field(ge=0, lt=1), HowWritten("", "0.35")] | None = None
     """Share of the tokens of requests that a cache of prefixes holds; none if left out."""
     trace: str | None = None

@@ -30,6 +30,7 @@ from computeplan.world.load import Lengths, Load, RequestTrace
 
 __all__ = ["at_rate", "draw_requests", "evened", "length_quantiles", "shared_out"]
 
+EVEN = 2.0**-53  # cv below which gaps of mean 1 are 1 to the last digit
 WIDEST = 60.0  # log of how far the median of a cut law is looked for beyond its most
 
 
@@ -192,7 +193,7 @@ def _hours(per_s: FloatArray, begin_s: float, span_s: float) -> tuple[FloatArray
 
 def _clock(cv: float, end: float, rng: np.random.Generator) -> FloatArray:
     """Return the times below an end of a process with gaps of mean 1 and a cv."""
-    if cv == 0:
+    if cv < EVEN:
         return np.arange(1.0, end)
     shape = 1.0 / cv**2
 
