@@ -7,10 +7,10 @@ behaviour depends on the text of a note, or on whether there is one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-__all__ = ["Note", "NoteValue", "Notes", "note", "of_some", "quoted"]
+__all__ = ["Note", "NoteValue", "Notes", "note", "of_case", "of_some", "quoted"]
 
 NoteValue = str | int | float | bool | None | tuple["NoteValue", ...]
 
@@ -42,6 +42,17 @@ def note(code: str, **values: NoteValue) -> Note:
     Note(code='chip_is_estimate', items=(('chip', 'acme/x1'),))
     """
     return Note(code, tuple(values.items()))
+
+
+def of_case(one: Note, case: str) -> Note:
+    """Return a note that is true of a case only; its sentence begins with the case.
+
+    Examples
+    --------
+    >>> of_case(note("chip_is_estimate", chip="acme/x1"), "base").values["of_case"]
+    'base'
+    """
+    return replace(one, items=(*one.items, ("of_case", case)))
 
 
 def of_some(*counts: Note) -> Notes:

@@ -22,10 +22,11 @@ from computeplan.fleet.services import WIDEST_RANKS, WIDEST_TP, plan_services
 from computeplan.metrics import by_site, measure
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
+from computeplan.report.notes import all_notes
 from computeplan.report.service_answer import service_lines
 from computeplan.results.power_series import power_of
 from computeplan.specs.catalogue.lookup import find_chip, find_model
-from computeplan.study.cases import compile_cases
+from computeplan.study.cases import compile_cases, notes_of
 from computeplan.trace.requests import at_rate
 from computeplan.validation.serving_cases import published_serving
 
@@ -131,6 +132,20 @@ def test_what_a_service_states_takes_effect():
     nodes = [math.ceil(one.demand.most / one.gives[0] - 1e-9) for one in (plain, half)]
     assert nodes[1] in (2 * nodes[0], 2 * nodes[0] - 1)
     assert half.demand.start_s == 180
+
+
+def test_what_is_said_of_a_service_names_the_cases_where_they_differ():
+    data = data_of()
+    wide = {"services": {"chat": {"pools": {"a": {"layout": "tp2"}}}}}
+    data["cases"] = {"one": {}, "two": wide, "three": {"sites": {"s": {"pue": 1.4}}}}
+    notes = notes_of(compile_cases(cp.load(data)).cases)
+    said = [line.text for line in all_notes(notes, {}, "en") if "an instance is" in line.text]
+    starts = [text.split(" on ")[0] for text in said if " on " in text]
+    assert starts == ["one; three: chat", "two: chat"]
+    assert "(tp1, vllm" in said[0]
+    assert "(tp2, vllm" in said[1]
+    alone = notes_of(compile_cases(cp.load(data_of())).cases)
+    assert not any("of_case" in one.values for one in alone)
 
 
 def test_a_table_of_steps_takes_the_place_of_what_is_fitted(tmp_path):

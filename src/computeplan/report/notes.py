@@ -42,7 +42,7 @@ _OF_CUT = (
     "beyond_several_jobs",
     "beyond_too_short",
 )
-_JOINED = ("chip", "case", "job", "site", "pool")
+_JOINED = ("chip", "case", "of_case", "job", "site", "pool")
 """Values in which notes may differ and still be one line."""
 
 _UNKNOWN = ("beyond_no_closed_form", "beyond_several_jobs", "beyond_too_short")

@@ -19,7 +19,7 @@ from computeplan.errors import (
     in_cases,
 )
 from computeplan.fleet.services import plan_services
-from computeplan.notes import Note, note
+from computeplan.notes import Note, note, of_case
 from computeplan.specs.scenario import Scenario
 from computeplan.study.facts import beside
 from computeplan.world.world import World
@@ -230,8 +230,17 @@ def compile_cases(scenario: Scenario, told: Callable[[str], object] | None = Non
 
 
 def notes_of(cases: list[Case]) -> list[Note]:
-    """Return what a reader must know of cases, unlike MFUs and break-even rates included."""
-    notes = list(dict.fromkeys(one for case in cases for one in case.world.notes))
+    """Return what a reader must know of cases, unlike MFUs and break-even rates included.
+
+    What is said of a service in some cases only names them: layouts and rates may differ.
+    """
+    notes = []
+    every = [set(case.world.notes) for case in cases]
+    for case in cases:
+        for one in case.world.notes:
+            is_of_all = "service" not in one.values or all(one in each for each in every)
+            notes.append(one if is_of_all else of_case(one, case.name))
+    notes = list(dict.fromkeys(notes))
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
     if len(classes) > 1:
         notes.append(note("not_like_for_like", kinds=tuple(sorted(classes))))

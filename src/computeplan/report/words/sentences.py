@@ -39,11 +39,19 @@ def sentence(note: Note, language: Language = "en") -> str:
     'acme/x1: its profile is an estimate'
     >>> sentence(note("chip_is_estimate", chip="acme/x1"), "zh")
     'acme/x1：芯片参数为估计值'
+
+    A note that is true of one case only begins with it.
+
+    >>> from computeplan.notes import of_case
+    >>> sentence(of_case(note("chip_is_estimate", chip="acme/x1"), "base"))
+    'base: acme/x1: its profile is an estimate'
     """
     words = _SENTENCES[language].get(note.code)
     if words is None:
         return ", ".join((note.code, *(f"{name}: {value}" for name, value in note.items)))
-    return _said(words, note.values)
+    text = _said(words, note.values)
+    case = note.values.get("of_case")
+    return text if case is None else phrase("of_cases", language, cases=case, text=text)
 
 
 def sentences(notes: Iterable[Note], language: Language = "en") -> list[str]:
