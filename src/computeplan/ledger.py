@@ -96,7 +96,8 @@ class Ledger:
     waiting_idle_chip_s: FloatArray
     """Chip-seconds that nobody held while a job waited; shape (n_runs,). [s]"""
     peak_w: FloatArray
-    """The most drawn at a time, if what is held trains as fast as caps let it; shape
+    """The most that all sites together take from outside at a time, at the PUE of that time, if
+    what jobs hold trains as fast as caps let it, and services draw by their load; shape
     (n_runs,). [W]"""
     step_factor: FloatArray
     """How many times its nominal training time each job took; shape (n_runs, n_jobs, n_pools)."""
@@ -139,9 +140,8 @@ class Ledger:
     """What left the site of each pool for another one, of each job or kind of job; None where
     nothing did; shape (n_runs, n_jobs, n_pools). [B]"""
     month_peak_w: FloatArray | None = None
-    """The most that the site of each pool takes from outside in each calendar month, at the PUE of
-    that time, if what is held trains as fast as caps let it; 0 in months after a run; None where no
-    site has a charge for it; shape (n_runs, n_pools, n_months). [W]"""
+    """The same of the site of each pool in each calendar month; 0 in months after a run; None where
+    no site has a charge for it; shape (n_runs, n_pools, n_months). [W]"""
     battery_j: FloatArray | None = None
     """What the battery of each limit took and gave, and what is left in it; None without limits;
     shape (n_runs, n_limits, 3). [J]"""

@@ -35,12 +35,12 @@ from computeplan.ledger import (
 )
 from computeplan.quantities import TIMES, in_currency, time_of
 from computeplan.results.window import MEASURES, SERVED, BySite, of_holders
-from computeplan.scheduling.services import lacking, nodes_on_pools
+from computeplan.scheduling.services import nodes_on_pools
 from computeplan.units import DAY_S, HOUR_S, KWH_J
 from computeplan.world.dark_hours import least_off_frac, mean_off
 from computeplan.world.faults import Corrupt, Slow
 from computeplan.world.months import covered_frac, month_edges_s
-from computeplan.world.services import Drawn
+from computeplan.world.services import Drawn, nodes_held
 from computeplan.world.world import World
 
 __all__ = ["by_site", "measure", "measure_jobs", "measure_tenants"]
@@ -713,7 +713,10 @@ def _mean_served(world: World) -> tuple[FloatArray, FloatArray, FloatArray, Floa
         return states, loaded, answered, lacked
     edges_s, now_s = _steady_times(world)
     share, period_s = np.diff(edges_s) / (edges_s[-1] - edges_s[0]), edges_s[-1] - edges_s[0]
-    nodes, lacks = zip(*(_served_nodes(world, at_s) for at_s in now_s.tolist()), strict=True)
+    room = [pool.n_nodes for pool in world.pools]
+    nodes, lacks = zip(
+        *(nodes_held(world.services, room, at_s) for at_s in now_s.tolist()), strict=True
+    )
     held, units_lacked = np.array(nodes), np.array(lacks)
     for i, one in enumerate(world.services):
         here, chips = list(one.pools), np.array([world.pools[p].chips_per_node for p in one.pools])
@@ -747,30 +750,6 @@ def _steady_times(world: World) -> tuple[FloatArray, FloatArray]:
     hours_s = (n_before * n_hours + np.arange(n_hours)) * HOUR_S
     edges_s = np.append((hours_s[:, None] + after_s).ravel(), hours_s[-1] + HOUR_S)
     return edges_s, _floats((edges_s[1:] + edges_s[:-1]) / 2)
-
-
-def _served_nodes(world: World, now_s: float) -> tuple[IntArray, FloatArray]:
-    """Return the nodes that services hold where there are no jobs, and the units they lack.
-
-    Shapes (n_services, n_pools) and (n_services,).
-    """
-    order = sorted(range(len(world.services)), key=lambda i: -world.services[i].demand.priority)
-    room = [pool.n_nodes for pool in world.pools]
-    nodes = np.zeros((len(world.services), len(world.pools)), dtype=np.int64)
-    has, lacks = np.zeros((2, len(world.services)))
-    for is_least in (True, False):
-        for i in order:
-            one = world.services[i]
-            lacks[i] = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
-            here = [room[p] for p in one.pools]
-            more, _ = nodes_on_pools(lacks[i], here, one.gives, one.group)
-            for p, n, each in zip(one.pools, more, one.gives, strict=True):
-                room[p] -= n
-                nodes[i, p] += n
-                has[i] += n * each
-    for i, one in enumerate(world.services):
-        lacks[i] = lacking(one.demand.at(now_s), has[i])
-    return nodes, lacks
 
 
 def _in_columns(

@@ -546,10 +546,10 @@ QUANTITIES = _table(
     ),
     Quantity(
         "peak_power_kw", "kW", "Peak power", "峰值功率",
-        "The most that all sites draw at a time if all chips that jobs hold train, as fast as "
-        "power caps let them, and others idle; at the constant `pue`, without what services "
-        "draw above idle, and without batteries. A demand charge and the peak of "
-        "`--power` count these.",
+        "The most that all sites take from outside at a time, at the PUE of the hour, if all chips "
+        "that jobs hold train, as fast as power caps and limits let them, services draw by their "
+        "load, and others idle; what batteries take counts, and what they give is taken off. A "
+        "demand charge counts the same, by site and month.",
     ),
     _chip_h("held", "Chip-hours of jobs", "作业卡时", "Chip time that jobs hold, in all phases."),
     _chip_h(

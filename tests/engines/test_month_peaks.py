@@ -1,4 +1,4 @@
-"""The highest draw of each month: by hand, and against every hour, in both engines."""
+"""The highest draw of a run and of each month: by hand, and by the hour, in both engines."""
 
 import numpy as np
 import pytest
@@ -116,9 +116,37 @@ def test_peaks_are_those_of_a_look_at_every_hour(days, horizon, start, hours, wa
     draw_w = np.where(np.arange(24 * horizon) < 24 * days, 16e3, 4e3) * pue
     expected = [draw_w[month == one].max() for one in np.unique(month)]
     for engine in ENGINES:
-        peaks = engine.play(world, 0, 0, n_runs).month_peak_w
+        ledger = engine.play(world, 0, 0, n_runs)
+        peaks = ledger.month_peak_w
         assert peaks.shape == (n_runs, 1, len(expected))
         assert np.allclose(peaks, expected, rtol=1e-12)
+        assert np.allclose(ledger.peak_w, max(expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("is_charged", [False, True])
+def test_sites_peak_together_at_the_hour_at_which_both_draw_most(engine, is_charged):
+    """8 and 16 chips train for 26 and 4 days, one PUE is high at 13:00, the other at 20:00.
+
+    In the first 4 days 16 kW x 1.5 + 8 kW x 1.25 = 34 kW at 13:00 of a July day are more than
+    16 kW x 1.25 + 8 kW x 1.5 = 32 kW at 20:00; the highest of each, 24 and 12 kW, never meet.
+    """
+    data = scenario("4 d", start="2026-07-20")
+    here = data["sites"]["here"]
+    there = {**here, "pools": {"b": {**POOL, "chips": 8}}}
+    there["varies"] = {"pue": [{"months": [7], "hours": [[20, 21]], "factor": 1.2}]}
+    data["sites"]["there"] = there
+    data["jobs"] = {
+        name: {**data["jobs"]["j"], "chips": chips, "train_for": lasts, "home": name}
+        for name, chips, lasts in (("a", 16, "4 d"), ("b", 8, "26 d"))
+    }
+    data["policy"] = "silo"
+    if not is_charged:
+        for site in (here, there):
+            del site["demand_charge"]
+    ledger = engine.play(compile_world(cp.load(data)), 0, 0, 2)
+    assert ledger.peak_w == pytest.approx([34e3] * 2)
+    assert (ledger.month_peak_w is None) != is_charged
 
 
 def test_months_of_a_run():

@@ -585,3 +585,41 @@ def test_the_power_of_a_site_over_time_adds_up_to_its_energy():
     parts = (taken.jobs, taken.idle, taken.services)
     kwh = sum(part["energy_kwh"].sum() for part in parts if part is not None)
     assert series.energy_j.sum() / 3.6e6 == pytest.approx(kwh, rel=1e-9)
+
+
+def test_a_limit_counts_services_by_the_load_of_the_hour(known):
+    """What is refused is less than idle nodes and the service draw, at an hour at which they do."""
+    data = data_of(
+        requests={
+            "per_s": 20,
+            "tokens": {"in": 400, "out": 100, "cv": 0.5},
+            "day": [0.2] * 12 + [1.8] * 12,
+        }
+    )
+    data["simulate"]["start"] = "2026-03-01"
+    plans = plan_services(cp.load(data), known)
+    world = compile_world(cp.load(data), plans)
+    (one,), (drawn,) = world.services, world.services[0].drawn
+    held_w, more_w = 8 * 1.2 * drawn.it_w, 8 * 1.2 * drawn.it_more_w
+    rest_w = float(world.rest_w[0])
+    nights, days = (
+        4 * rest_w + n * (held_w - rest_w) + need / one.gives[0] * more_w
+        for need in (4.0, 36.0)
+        for n in [math.ceil(one.demand.at(H if need < 20 else 13 * H) / one.gives[0] - 1e-9)]
+    )
+    assert nights < days
+
+    def limited(night_w, day_w):
+        data["sites"]["s"]["power_limit"] = f"{day_w} W"
+        hours = [{"hours": [[0, 12]], "factor": night_w / day_w}]
+        data["sites"]["s"]["varies"] = {"power_limit": hours}
+        return cp.load(data)
+
+    just = limited(1.001 * nights, 1.001 * days)
+    (limit,) = compile_world(just, plans).limits
+    ledger = event.play(compile_world(just, plans), 0, 0, 1, timeline=True)
+    assert limit.limit_w == pytest.approx(1.001 * days)
+    assert ledger.peak_w[0] == pytest.approx(days, rel=1e-9)
+    for night_w, day_w, hour in ((0.999 * nights, 2 * days, 0), (1.001 * nights, 0.999 * days, 12)):
+        with pytest.raises(ScenarioError, match=rf"MW {hour} h into .* idle nodes and services"):
+            compile_world(limited(night_w, day_w), plans)

@@ -1,10 +1,10 @@
 """Power limits of sites, compiled; and what can never be held to one.
 
-A site draws at least what all its nodes do when they are idle or in repair, and what services hold.
-A limit below that is refused, unless jobs pause or a battery stands there: then nodes are switched
-off meanwhile, and only one that is below it at all times is refused. One that all nodes together
-never reach holds nothing back, and is none, nor is a battery beside it: any engine plays it, and it
-changes no number.
+A site draws at least what all its nodes do when they are idle or in repair, and what services draw
+by the load of each hour. A limit below that is refused, unless jobs pause or a battery stands
+there: then nodes are switched off meanwhile, and only one that is below it at all times is refused.
+One that all nodes together never reach holds nothing back, and is none, nor is a battery beside it:
+any engine plays it, and it changes no number.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from computeplan.arrays import FloatArray
 from computeplan.compiler.site_signals import ratio_of
 from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
-from computeplan.scheduling.services import nodes_on_pools
 from computeplan.specs.scenario import Scenario
 from computeplan.specs.sites import Site
 from computeplan.units import HOUR_S, YEAR_S
 from computeplan.world.limits import Battery, PowerLimit
+from computeplan.world.services import nodes_held
 from computeplan.world.signals import Signal, product
 from computeplan.world.world import World
 
@@ -50,7 +50,7 @@ def limits_of(scenario: Scenario, world: World) -> tuple[tuple[PowerLimit, ...],
             problems.append(scenario.document.problem(("sites", name, *key), str(error)))
             continue
         notes += said
-        most_w = float(_draw_w(world, limit.pools, world.full_w))
+        most_w = float(_draw_w(world, limit.pools, _most_node_w(world)))
         times_s, limit_w, facility = _over_time(world, limit, min(world.cut_s, YEAR_S))
         if (limit_w < most_w * facility).any():
             too_low = [*_too_low(scenario, world, limit, times_s, limit_w, facility)]
@@ -98,9 +98,43 @@ def _over_time(
     signals: Mapping[str, tuple[Signal, ...]] = world.signals
     flat = (Signal(np.zeros(1), np.ones(1)),) * len(world.pools)
     facility = signals.get("energy", flat)[limit.pools[0]]
-    both = [signal.steps_s(0.0, until_s) for signal in (limit.over_time, facility)]
-    times_s = np.unique(np.concatenate(both))
+    steps_s = [signal.steps_s(0.0, until_s) for signal in (limit.over_time, facility)]
+    hours_s = np.arange(0.0, until_s, HOUR_S)
+    for one in world.services:
+        if not set(limit.pools).isdisjoint(one.pools):
+            steps_s += [hours_s + later_s for later_s in one.demand.changes_s]
+    times_s = np.unique(np.concatenate(steps_s))
+    times_s = times_s[(times_s >= 0) & (times_s < until_s)]
     return times_s, limit.limit_w * limit.over_time.at(times_s), facility.at(times_s)
+
+
+def _most_node_w(world: World) -> FloatArray:
+    """Return what a node of each pool draws at most, whoever holds it; shape (n_pools,). [W]"""
+    found = world.full_w.copy()
+    for one, watts in zip(world.services, world.served_w.sum(axis=2), strict=True):
+        here = list(one.pools)
+        found[here] = np.maximum(found[here], watts[here])
+    return found
+
+
+def _served_w(world: World, limit: PowerLimit, times_s: FloatArray) -> FloatArray:
+    """Return what services draw above idle nodes from each time on, if nothing is lost. [W]"""
+    if all(set(limit.pools).isdisjoint(one.pools) for one in world.services):
+        return np.zeros(len(times_s))
+    n_nodes, known = [pool.n_nodes for pool in world.pools], dict[tuple[float, ...], float]()
+    here, found = list(limit.pools), list[float]()
+    for now_s in times_s.tolist():
+        demands = [one.demand for one in world.services]
+        at = tuple(units for one in demands for units in (one.at(now_s), one.needed(now_s)))
+        if at not in known:
+            nodes, _ = nodes_held(world.services, n_nodes, now_s)
+            known[at] = 0.0
+            for i, one in enumerate(world.services):
+                share = one.load_frac(at[2 * i + 1], nodes[i, list(one.pools)].tolist())
+                node_w = world.served_w[i, here] @ [1.0, share] - world.rest_w[here]
+                known[at] += float(nodes[i, here] @ node_w)
+        found.append(known[at])
+    return np.array(found)
 
 
 def _too_low(
@@ -108,25 +142,17 @@ def _too_low(
     facility: FloatArray,
 ) -> Iterator[Problem]:  # fmt: skip
     """Yield why idle nodes alone draw more than a limit."""
-    rest_w = world.rest_w
-    least_w = _draw_w(world, limit.pools, rest_w)
-    served = np.zeros(len(world.pools))
-    for one in world.services:
-        for p, each, size in zip(one.pools, one.gives, one.group, strict=True):
-            n_nodes = world.pools[p].n_nodes
-            (n,), _ = nodes_on_pools(one.demand.most, [n_nodes], [each], [size])
-            served[p] = min(served[p] + n, n_nodes)
-    more_w = world.full_w - rest_w
-    least_w += sum(float(served[p] * more_w[p]) for p in limit.pools)
+    least_w = _draw_w(world, limit.pools, world.rest_w) + _served_w(world, limit, times_s)
     lacking = limit_w - least_w * facility
-    may_go_dark = limit.may_go_dark and not any(served[p] for p in limit.pools)
+    is_served = any(p in limit.pools for one in world.services for p in one.pools)
+    may_go_dark = limit.may_go_dark and not is_served
     worst = int(lacking.argmax() if may_go_dark else lacking.argmin())  # else one hour is enough
     if lacking[worst] <= 0 and may_go_dark:
         yield scenario.document.problem(
             ("sites", limit.site, "power_limit"),
             f"is {_at_all_times(world, limit, float(limit_w.max()))}, and idle nodes alone draw"
-            f" {least_w * facility[worst] / MEGA:.4g} MW: all nodes would be switched off"
-            f" {_more_power(world, limit, least_w)}",
+            f" {least_w[worst] * facility[worst] / MEGA:.4g} MW: all nodes would be switched off"
+            f" {_more_power(world, limit, float(least_w[worst]))}",
         )
     elif lacking[worst] <= 0:
         tries = "; write over_limit: pause, or a battery, so that nodes are switched off meanwhile"
@@ -135,7 +161,7 @@ def _too_low(
         yield scenario.document.problem(
             ("sites", limit.site, "power_limit"),
             f"is {limit_w[worst] / MEGA:.4g} MW{at}, and idle nodes{kept} alone draw"
-            f" {least_w * facility[worst] / MEGA:.4g} MW: no job could make that less"
+            f" {least_w[worst] * facility[worst] / MEGA:.4g} MW: no job could make that less"
             f"{'' if limit.may_go_dark or world.services else tries}",
         )
 

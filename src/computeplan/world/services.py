@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from computeplan.scheduling.services import Demand
+import numpy as np
 
-__all__ = ["Answers", "Drawn", "Service", "Unit"]
+from computeplan.arrays import FloatArray, IntArray
+from computeplan.scheduling.services import Demand, lacking, nodes_on_pools
+
+__all__ = ["Answers", "Drawn", "Service", "Unit", "nodes_held"]
 
 Unit = Literal["chip", "request/s"]
 """What a service may state."""
@@ -64,3 +68,64 @@ class Service:
     def drawn_on(self, pool: int) -> Drawn | None:
         """Return what its chips draw on a pool; None if as in training."""
         return self.drawn[self.pools.index(pool)] if self.drawn and pool in self.pools else None
+
+    def load_frac(self, needed: float, n_ready: Sequence[int]) -> float:
+        """Return the share of what ready nodes of its pools give that is needed; they share it.
+
+        Examples
+        --------
+        >>> demand = Demand((30.0,))
+        >>> one = Service("chat", "", (0, 1), demand, gives=(8.0, 2.0), group=(1, 1))
+        >>> one.load_frac(30.0, [4, 4]), one.load_frac(30.0, [1, 0]), one.load_frac(0.0, [0, 0])
+        (0.75, 1.0, 0.0)
+        """
+        given = sum(n * each for n, each in zip(n_ready, self.gives, strict=True))
+        return min(1.0, needed / given) if given else 0.0
+
+
+def nodes_held(
+    services: Sequence[Service], n_nodes: Sequence[int], now_s: float
+) -> tuple[IntArray, FloatArray]:
+    """Return the nodes that services hold where there are no jobs and no faults.
+
+    First the least of each, then what else it needs, the highest priority first.
+
+    Parameters
+    ----------
+    services : sequence of Service
+    n_nodes : sequence of int
+        Of each pool.
+    now_s : float
+        Time of the run. [s]
+
+    Returns
+    -------
+    nodes : ndarray of int, shape (n_services, n_pools)
+    n_lacking : ndarray, shape (n_services,)
+        Units of each for which there is no room.
+
+    Examples
+    --------
+    >>> first = Service("a", "", (0,), Demand((24.0,), priority=1), gives=(8.0,), group=(1,))
+    >>> other = Service("b", "", (0, 1), Demand((24.0,)), gives=(8.0, 8.0), group=(1, 1))
+    >>> nodes, n_lacking = nodes_held([first, other], [4, 1], 0.0)
+    >>> nodes.tolist(), n_lacking.tolist()
+    ([[3, 0], [1, 1]], [0.0, 8.0])
+    """
+    order = sorted(range(len(services)), key=lambda i: -services[i].demand.priority)
+    room = [*n_nodes]
+    nodes = np.zeros((len(services), len(room)), dtype=np.int64)
+    has, lacks = np.zeros((2, len(services)))
+    for is_least in (True, False):
+        for i in order:
+            one = services[i]
+            lacks[i] = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
+            here = [room[p] for p in one.pools]
+            more, _ = nodes_on_pools(lacks[i], here, one.gives, one.group)
+            for p, n, each in zip(one.pools, more, one.gives, strict=True):
+                room[p] -= n
+                nodes[i, p] += n
+                has[i] += n * each
+    for i, one in enumerate(services):
+        lacks[i] = lacking(one.demand.at(now_s), has[i])
+    return nodes, lacks

@@ -265,6 +265,21 @@ class World:
         watts = [self._facility_w(pool) * pool.chips_per_node for pool in self.pools]
         return np.array(watts).reshape(len(self.pools), len(PHASES))
 
+    @cached_property
+    def served_w(self) -> FloatArray:
+        """Facility watts of a node that a service holds, and more at all that it gives. [W]
+
+        As in training where nothing else is known. Shape (n_services, n_pools, 2).
+        """
+        found = np.zeros((len(self.services), len(self.pools), 2))
+        for p, pool in enumerate(self.pools):
+            found[:, p, 0] = self.node_w[p, TRAIN]
+            for i, one in enumerate(self.services):
+                if (drawn := one.drawn_on(p)) is not None:
+                    it_w = np.array([drawn.it_w, drawn.it_more_w])
+                    found[i, p] = it_w * (pool.pue * pool.chips_per_node)
+        return found
+
     def draw_w(self, held: Sequence[int]) -> float:
         """Return what all sites draw if so many nodes of each pool train, and others idle. [W]"""
         total_w = 0.0

@@ -14,7 +14,7 @@ import numpy as np
 
 from computeplan.arrays import FloatArray
 from computeplan.engines.batch.books import MISSING
-from computeplan.engines.batch.peaks import month_peaks
+from computeplan.engines.batch.peaks import peaks
 from computeplan.engines.batch.rolling_rows import RollingRows
 from computeplan.engines.batch.rows import Rows
 from computeplan.engines.batch.tiered_rows import TieredRows
@@ -226,6 +226,7 @@ class _Books:
 
     def ledger(self) -> Ledger:
         """Return the ledger."""
+        peak_w, month_peak_w = peaks(self.world, self.n_held, self.ends_s, self.wall_s)
         return Ledger(
             booked=self.booked,
             job_s=self.job_s,
@@ -234,8 +235,8 @@ class _Books:
             end_s=self.end_s,
             wall_s=self.wall_s,
             waiting_idle_chip_s=np.zeros(len(self.wall_s)),
-            peak_w=np.full(len(self.wall_s), self.world.draw_w(self.n_held)),
-            month_peak_w=month_peaks(self.world, self.n_held, self.ends_s, self.wall_s),
+            peak_w=peak_w,
+            month_peak_w=month_peak_w,
             step_factor=self.slower,
             served=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),
             loaded=np.zeros((len(self.wall_s), 0, len(self.world.pools), len(self.weights))),

@@ -38,6 +38,7 @@ class PowerCaps:
         self.slowed, self.dark = set[int](), dict[int, float]()
         self.train_w: list[float] = world.pool_table.train_w.tolist()
         self.idle_w: list[float] = world.node_w[:, IDLE].tolist()
+        self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
         self.speeds = dict[tuple[int, float], float]()
         self.phase_w: list[list[float]] = world.node_w.tolist()
 
@@ -122,11 +123,14 @@ class PowerCaps:
     def spared_w(self, held: Sequence[int]) -> dict[int, float]:
         """Return what is drawn less than if all nodes that jobs hold trained at full speed. [W]
 
-        By pool; none without a cap.
+        By pool, what idle nodes draw less while they are switched off included; none without a cap.
         """
         spared_w = dict[int, float]()
         for pool in {*self.cap_w, *self.limit_w}:
             least_w = held[pool] * self.idle_w[pool] * self.dark.get(pool, 1.0)
             least_w = max(self.most_w(pool), least_w)
             spared_w[pool] = max(held[pool] * self.train_w[pool] - least_w, 0.0)
+        for pool, left_frac in self.dark.items():
+            n_idle = self.n_nodes[pool] - held[pool]
+            spared_w[pool] += n_idle * self.idle_w[pool] * (1.0 - left_frac)
         return spared_w

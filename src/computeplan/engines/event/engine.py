@@ -34,7 +34,7 @@ from computeplan.engines.event.job import Job
 from computeplan.engines.event.job_books import JobBooks
 from computeplan.engines.event.limits import SiteLimits
 from computeplan.engines.event.moves import moves_of
-from computeplan.engines.event.peaks import MonthPeaks
+from computeplan.engines.event.peaks import Peaks
 from computeplan.engines.event.pool import PoolRun
 from computeplan.engines.event.quotas import Quotas
 from computeplan.engines.event.services import Services
@@ -215,8 +215,8 @@ class _Run:
         self.has_elastic = any(kind.is_elastic for kind in kinds)
         self.n_open = len(world.jobs)
         self.policy = world.decide or load_policy(world.policy)
-        self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), MonthPeaks(world)
-        self.limits = SiteLimits(world, self.caps, *parts, self._note)
+        self.caps, self.moves, self.peaks = PowerCaps(world), moves_of(world), Peaks(world)
+        self.limits = SiteLimits(world, self.caps, self.pools, *parts, self._note)
         self.is_due, self.looked_s = False, 0.0
         self.again: Entry | None = None
         self.deferred: list[Start] = []  # until jobs that are stopped have given back their nodes
@@ -502,7 +502,7 @@ class _Run:
             if any(handed_out):
                 self.await_ends(pool.index)
         is_capped = pool.index in self.caps.cap_w or pool.index in self.limits.at
-        if is_capped or self.peaks.is_asked:
+        if is_capped or self.peaks.is_kept:
             # once all is done that happens at this time
             self.calendar.at(now_s, Rank.POLICY, self._note)
 
@@ -634,6 +634,7 @@ class _Run:
         view.now_s = now_s
         if self.has_services:
             self.services.settle(now_s)
+            self.limits.look(now_s)
         if self.deferred:
             self._start_deferred(now_s)
         asks = not (self.deferred and (view.stopping or view.shrinking))
@@ -663,10 +664,8 @@ class _Run:
         if self.caps.cap_w or self.limits.at:
             self._hold_to_caps(now_s)
             spared_w = self.caps.spared_w(view.held)
-        self.books.note(now_s, view.held, free, sum(spared_w.values()))
-        if self.peaks.is_asked:
-            served = [*view.served.values()]
-            self.peaks.note(now_s, view.held, served, spared_w, self.limits.flow_w())
+        self.books.note(now_s, free)
+        self.peaks.note(now_s, view.held, spared_w, self.limits.flow_w())
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""
@@ -790,16 +789,19 @@ class _Run:
         self.services.close(wall_s)
         self.quotas.close(wall_s)
         battery_j, net_j, battery_w = self.limits.close(wall_s)
+        of_services = self.services.books(len(books.weights))
+        peak_w, month_peak_w = self.peaks.close(wall_s, self.services.accounts)
         ledger = books.ledger(
             wall_s,
             self.slower,
             [pool.nodes.books for pool in self.pools],
-            self.services.books(len(books.weights)),
+            of_services,
             [pool.nodes.groups for pool in self.pools],
             list(self.view.queue),
             self.spans,
             [pool.nodes.told for pool in self.pools],
             self.quotas.over_chip_s,
+            peak_w,
             self.counts
             | {
                 "quota_violations": self.quotas.n_violations,
@@ -811,7 +813,7 @@ class _Run:
         if self.moves is not None:
             ledger = replace(ledger, sent_bytes=(books.sent_bytes + self.moves.sent_bytes)[None])
         shown = self.services.serving()
-        ledger = replace(ledger, month_peak_w=self.peaks.by_month(wall_s), serving=shown)
+        ledger = replace(ledger, month_peak_w=month_peak_w, serving=shown)
         if not self.world.limits:
             return ledger
         return replace(ledger, battery_j=battery_j, battery_net_j=net_j, battery_w=battery_w)

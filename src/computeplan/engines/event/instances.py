@@ -10,7 +10,7 @@ the change; nothing happens at a time because an instance is ready.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -36,22 +36,28 @@ class _Instance:
 
 
 class Instances:
-    """The instances of one service on one pool: `size` nodes each, which take a time to start."""
+    """The instances of one service on one pool: `size` nodes each, which take a time to start.
+
+    `then`, if there is one, is told of each time at which other nodes are held, or are ready.
+    """
 
     def __init__(self, size: int, start_s: float) -> None:
         self.size, self.start_s = size, start_s
         self.by_node: dict[int, _Instance] = {}
         self.loose: list[int] = []  # nodes of no whole instance
         self.held, self.ready = Changes(), Changes()  # nodes, instances
+        self.then: Callable[[float], None] | None = None
 
     def take(self, node: int, now_s: float) -> None:
         """Note that the service holds one more node."""
         self.held[now_s] += 1
+        self._tell(now_s)
         self._join(node, now_s)
 
     def leave(self, node: int, now_s: float) -> None:
         """Note that the service has given back a node, or lost it."""
         self.held[now_s] -= 1
+        self._tell(now_s)
         if node in self.loose:
             self.loose.remove(node)
             return
@@ -69,6 +75,12 @@ class Instances:
             instance = self.by_node[node]
             self._note(instance, now_s, self.ready)
             instance.ready_s = now_s + self.start_s
+            self._tell(now_s)
+            self._tell(instance.ready_s)
+
+    def n_ready(self, now_s: float) -> int:
+        """Return the nodes of instances that serve."""
+        return sum(one.ready_s <= now_s for one in self.by_node.values())
 
     def last(self, n: int, now_s: float) -> list[int]:
         """Return the `n` nodes that are given back first, in order.
@@ -94,6 +106,11 @@ class Instances:
             instance = _Instance(self.loose, ready_s)
             self.by_node |= dict.fromkeys(self.loose, instance)
             self.loose = []
+            self._tell(ready_s)
+
+    def _tell(self, time_s: float) -> None:
+        if self.then is not None:
+            self.then(time_s)
 
     @staticmethod
     def _note(instance: _Instance, end_s: float, changes: Changes) -> None:
@@ -149,8 +166,7 @@ def account(
     in_states, beyond = list[float](), list[float]()
     for from_s, to_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
         lasts_s = to_s - from_s
-        given = sum(n * each for n, each in zip(n_ready, spec.gives, strict=True))
-        share = min(1.0, need / given) if given else 0.0
+        share = spec.load_frac(need, n_ready)
         times_s.append((from_s, to_s))
         held_chips += [held * n for held, n in zip(n_held, n_chips, strict=True)]
         loaded += [ready * n * share for ready, n in zip(n_ready, n_chips, strict=True)]

@@ -47,25 +47,13 @@ class JobBooks:
         self.arrival_s = np.ascontiguousarray(world.job_table.arrival_s).data
         self.waits_since_s: dict[int, float] = {}  # of jobs that have run before
         self.last_end_s = self.since_s = self.idle_chips = self.waiting_idle_chip_s = 0.0
-        self.peak_w, self.base_w = -math.inf, world.draw_w([0] * len(world.pools))
-        busy = np.eye(len(world.pools), dtype=np.int64)
-        self.more_w = [world.draw_w(row.tolist()) - self.base_w for row in busy]
         self.chips_per_node = [pool.chips_per_node for pool in world.pools]
         self.stays: list[float] = []  # of each its job, pool, seconds, chips
 
-    def note(self, now_s: float, held: Sequence[int], free: Sequence[int], spared_w: float) -> None:
-        """Note how many nodes of each pool are held from now on, and free while jobs wait.
-
-        `spared_w` is what caps take off the draw of what is held. [W]
-        """
+    def note(self, now_s: float, free: Sequence[int]) -> None:
+        """Note how many nodes of each pool are free from now on while jobs wait."""
         self.waiting_idle_chip_s += (now_s - self.since_s) * self.idle_chips
         self.since_s, self.idle_chips = now_s, sum(map(mul, free, self.chips_per_node))
-        draw_w = self.base_w
-        for more_w in map(mul, held, self.more_w):
-            draw_w += more_w
-        draw_w -= spared_w
-        if not draw_w <= self.peak_w:
-            self.peak_w = draw_w
 
     def begin(self, job: int, now_s: float) -> None:
         """Note that a job holds nodes."""
@@ -118,6 +106,7 @@ class JobBooks:
         spans: list[Span] | None,
         told: Sequence[list[tuple[float, ...]] | None],
         over_quota_chip_s: Sequence[float],
+        peak_w: float,
         counts: Mapping[str, Sequence[int]],
     ) -> Ledger:
         """Return the ledger of the run, which ends at a time with some jobs waiting.
@@ -143,7 +132,7 @@ class JobBooks:
             end_s=np.array([self.end_s]),
             wall_s=np.array([wall_s]),
             waiting_idle_chip_s=np.array([self.waiting_idle_chip_s]),
-            peak_w=np.array([self.peak_w]),
+            peak_w=np.array([peak_w]),
             step_factor=step_factor[None],
             counts={
                 **{name: np.array([found]) for name, found in counts.items()},
@@ -164,8 +153,6 @@ class JobBooks:
     def _end_waiting(self, wall_s: float, waiting: Sequence[int]) -> None:
         """Count what waits, and what is idle meanwhile, to the end of the run."""
         self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
-        if self.peak_w == -math.inf:
-            self.peak_w = self.base_w
         for job in waiting:
             since_s = self.waits_since_s.get(job, self.arrival_s[job])
             self.queue_s[job] += max(wall_s - since_s, 0.0)

@@ -2,13 +2,13 @@
 
 A site never takes more than its limit. It is held to as if all nodes that jobs hold trained, and
 all others drew what is more of idle and repair: then nothing need be looked at between two events,
-and what jobs do not draw while they save or wait for a node is left unused. A battery comes first:
-it gives what is lacking, and takes what is left over. Where that is too little, all jobs of the
-site slow down alike. That is all (`slow`), or it is what they do until enough of them have saved
-and given back nodes, in the order of ``giving_way.py``: who leaves comes back when the limit,
-without the battery, has room for it. Priority by priority (`pause`), jobs grow again when the
-policy says so; or all elastic jobs shrink before anybody leaves (`shrink`), and grow again when
-nobody waits and the limit has room.
+and what jobs do not draw while they save or wait for a node is left unused. Services draw by their
+load (``served_power.py``). A battery comes first: it gives what is lacking, and takes what is left
+over. Where that is too little, all jobs of the site slow down alike. That is all (`slow`), or it is
+what they do until enough of them have saved and given back nodes, in the order of
+``giving_way.py``: who leaves comes back when the limit, without the battery, has room for it.
+Priority by priority (`pause`), jobs grow again when the policy says so; or all elastic jobs shrink
+before anybody leaves (`shrink`), and grow again when nobody waits and the limit has room.
 
 How slow is the business of ``caps.py``, which is told a cap for each pool.
 """
@@ -26,6 +26,8 @@ from computeplan.arrays import FloatArray
 from computeplan.engines.event.calendar import Calendar, Entry, Rank, Then, cancel
 from computeplan.engines.event.caps import PowerCaps
 from computeplan.engines.event.giving_way import GivingWay
+from computeplan.engines.event.pool import PoolRun
+from computeplan.engines.event.served_power import ServedPower
 from computeplan.errors import ComputePlanError
 from computeplan.scheduling.view import Running
 from computeplan.units import HOUR_S, YEAR_S
@@ -80,17 +82,25 @@ class SiteLimits:
     """
 
     def __init__(
-        self, world: World, caps: PowerCaps, jobs: GivingWay, calendar: Calendar, hold_all: Then
+        self,
+        world: World,
+        caps: PowerCaps,
+        pools: Sequence[PoolRun],
+        jobs: GivingWay,
+        calendar: Calendar,
+        hold_all: Then,
     ) -> None:
         self.caps, self.view, self.calendar = caps, jobs.view, calendar
+        self.sites = [_Site(one, _steps(one, world)) for one in world.limits]
+        self.services = ServedPower(world, pools, calendar, partial(self._again, self.sites))
+        self.served = self.services.nodes_w(0.0)
         self.signals = world.signals
         self.jobs, self.ask, self.hold_all = jobs, jobs.ask, hold_all
         self.gave: dict[int, _Gave] = {}
-        self.n_nodes = [pool.n_nodes + pool.n_spare_nodes for pool in world.pools]
+        self.n_nodes = caps.n_nodes
         self.full_w: list[float] = world.full_w.tolist()
         self.rest_w: list[float] = world.rest_w.tolist()
         self.idle_w, self.train_w = caps.idle_w, caps.train_w
-        self.sites = [_Site(one, _steps(one, world)) for one in world.limits]
         self.at = {p: one for one in self.sites for p in one.spec.pools}
         for one in self.sites:
             _, one.limit_w, one.facility_frac = next(one.steps)
@@ -98,19 +108,27 @@ class SiteLimits:
         if any(one.spec.may_go_dark for one in self.sites):
             calendar.at(0.0, Rank.POLICY, self.hold_all)
 
+    def look(self, now_s: float) -> None:
+        """Note the nodes that services hold now of each pool, and what these draw."""
+        self.served = self.services.nodes_w(now_s)
+
     def _await_step(self, one: _Site) -> None:
         if (step := next(one.steps, None)) is not None:
             self.calendar.at(step[0], Rank.POLICY, partial(self._step, one, step))
 
     def _step(self, one: _Site, step: tuple[float, float, float], now_s: float) -> None:
         """Take up the next step of a limit."""
+        self.look(now_s)
         had_room = self._has_room(one)
         _, one.limit_w, one.facility_frac = step
         self._await_step(one)
-        if had_room and self._has_room(one):
-            return
+        if not (had_room and self._has_room(one)):
+            self._again([one], now_s)
+
+    def _again(self, sites: Sequence[_Site], now_s: float) -> None:
+        """Hold to all limits anew, as some of them leave more or less than before."""
         self.hold_all(now_s)
-        if one.spec.yields != "slow":
+        if any(one.spec.yields != "slow" for one in sites):
             self.ask(now_s)
 
     def _has_room(self, one: _Site) -> bool:
@@ -128,6 +146,7 @@ class SiteLimits:
 
     def hold(self, now_s: float) -> None:
         """Let each site take no more than its limit from now on."""
+        self.look(now_s)
         for one in self.sites:
             held = [self.view.held[p] for p in one.spec.pools]
             wanted_w = self._draw_w(one, held)
@@ -177,10 +196,10 @@ class SiteLimits:
         """Return what a site draws if jobs hold so many nodes of its pools. [W]"""
         total_w = 0.0
         for p, n_held in zip(one.spec.pools, held, strict=True):
-            n_served = sum(served[p] for served in self.view.served.values())
+            n_served, served_w = self.served[p]
             cap_w = self.caps.cap_w.get(p, math.inf)
             total_w += min(n_held * self.full_w[p], max(cap_w, n_held * self.idle_w[p]))
-            total_w += n_served * self.full_w[p]
+            total_w += served_w
             total_w += (self.n_nodes[p] - n_held - n_served) * self.rest_w[p]
         return total_w * one.facility_frac
 
@@ -188,7 +207,7 @@ class SiteLimits:
         """Cap the pools of a site alike: a share of the power of all that jobs hold there.
 
         No node draws less than idle: what such pools draw is not to be shared. Where all together
-        draw more than the limit, nodes are switched off. A ComputePlanError if there are services.
+        draw more than the limit, nodes are switched off: a ComputePlanError where services stand.
         """
         held = {p: self.view.held[p] for p in one.spec.pools if self.view.held[p]}
         others_w = self._draw_w(one, [0] * len(one.spec.pools))
@@ -197,7 +216,7 @@ class SiteLimits:
         for p in one.spec.pools:
             self.caps.dark.pop(p, None)
         if left_w <= sum(n * self.idle_w[p] for p, n in held.items()) * (1 - SAME) or not held:
-            if one.spec.may_go_dark and not self.view.served:
+            if one.spec.may_go_dark and not self.services.may_hold(one.spec.pools):
                 self._switch_off(one, most_w)
                 return
             raise ComputePlanError(

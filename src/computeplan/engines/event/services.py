@@ -113,7 +113,7 @@ class Services:
         spans: list[Span] | None,
     ) -> None:
         self.view, self.calendar, self.spans = jobs.view, calendar, spans
-        self.told: list[FloatArray] = []
+        self.told, self.accounts = list[FloatArray](), list[Account]()
         self.jobs, self.ask, self.check_end = jobs, jobs.ask, check_end
         self.services = [
             _Held(SERVICE - i, spec, [pools[p] for p in spec.pools], coming=[0] * len(spec.pools))
@@ -192,6 +192,7 @@ class Services:
             spec, on = one.spec, [pool.nodes.instances[one.number] for pool in one.pools]
             n_chips = [pool.spec.chips_per_node for pool in one.pools]
             found_in = account(spec, on, n_chips, self.since_s)
+            self.accounts.append(found_in)
             by_state_chip_s[i, list(spec.pools)] = found_in.chip_s
             needed[i], missed[i] = found_in.needed, found_in.missed
             if self.spans is not None:
