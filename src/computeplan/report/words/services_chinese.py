@@ -70,7 +70,7 @@ def _filled_by(v: Values) -> str:
     how, unit, factor = {
         "cost": ("费用", f"{v['currency']}/千次请求", 1e3),
         "energy": ("能耗", "Wh/次请求", 1 / 3600),
-        "carbon": ("碳排放", "g/次请求", 1e3),
+        "carbon": ("碳排放", "克/次请求", 1e3),
     }[v["choose"]]
     pools = "、".join(f"{pool}（{factor * takes:.3g} {unit}）" for pool, takes in v["pools"])
     return f"{v['service']}：资源池按{how}由低到高依次占用：{pools}，按全天的平均负载计"
