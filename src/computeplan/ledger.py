@@ -116,6 +116,9 @@ class Ledger:
     """What services needed by the hour, in their units; shape (n_runs, n_services). [units x s]"""
     missed_unit_s: FloatArray
     """The same when less was ready: what was beyond it; shape (n_runs, n_services). [units x s]"""
+    n_again: FloatArray
+    """Requests that instances of services answered when a fault took them, which begin again on
+    others; shape (n_runs, n_services). [1]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
     pools with a placement; shape (n_runs, n_pools). [s]"""
@@ -229,6 +232,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         by_state_chip_s=np.concatenate([one.by_state_chip_s for one in ledgers]),
         needed_unit_s=np.concatenate([one.needed_unit_s for one in ledgers]),
         missed_unit_s=np.concatenate([one.missed_unit_s for one in ledgers]),
+        n_again=np.concatenate([one.n_again for one in ledgers]),
         spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
         in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
         over_quota_chip_s=np.concatenate([one.over_quota_chip_s for one in ledgers]),

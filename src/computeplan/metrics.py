@@ -364,14 +364,18 @@ def _lent(phases: int | slice = _EVERY) -> Measure:
     return measured
 
 
-def _missed(of: _Of) -> FloatArray:
-    """Return the share of requests beyond what is ready; none where no service states requests."""
-    in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
-    needed, missed = (
-        (units * in_requests)[:, of.services].sum(axis=1)
-        for units in (of.ledger.needed_unit_s, of.ledger.missed_unit_s)
-    )
-    return _floats(missed / np.where(needed > 0, needed, math.nan))
+def _of_needed(units: Callable[[Ledger], FloatArray]) -> Measure:
+    """Return the measure of some requests over all; nan where no service states requests."""
+
+    def measured(of: _Of) -> FloatArray:
+        in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
+        needed, some = (
+            (each * in_requests)[:, of.services].sum(axis=1)
+            for each in (of.ledger.needed_unit_s, units(of.ledger))
+        )
+        return _floats(some / np.where(needed > 0, needed, math.nan))
+
+    return measured
 
 
 def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
@@ -1027,7 +1031,8 @@ _OF_ANY: dict[str, Measure] = {
     "lent_chip_h": _of_services(_lent()),
     "lent_kept_chip_h": _of_services(_lent(TRAIN)),
     "lent_paid_chip_h": _of_services(lambda of: _lent()(of) - _lent(TRAIN)(of)),
-    "requests_missed_frac": _missed,
+    "requests_missed_frac": _of_needed(lambda ledger: ledger.missed_unit_s),
+    "requests_again_per_m": _of_needed(lambda ledger: 1e6 * ledger.n_again),
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
     "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},

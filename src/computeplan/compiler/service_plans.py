@@ -54,6 +54,8 @@ class InstanceOn:
     low_per_s: float = 0.0
     high_per_s: float = math.inf
     """Ends of the 90 % band of `per_s`. [1/s]"""
+    at_once: float = 0.0
+    """Requests that it answers at once at `per_s`, on the mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

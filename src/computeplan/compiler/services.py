@@ -103,7 +103,6 @@ def _of_requests(
         )
         for pool, one in zip(own, planned.on, strict=True)
     )
-    means = load.input_tokens.mean, load.output_tokens.mean
     service = Service(
         name,
         spec.tenant or "",
@@ -113,7 +112,7 @@ def _of_requests(
         group=group,
         unit="request/s",
         drawn=drawn,
-        answers=Answers(*means, tuple(one.prompt_frac for one in planned.on)),
+        answers=_answers(planned, node_chips),
     )
     peak_per_s = max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True))
     bands = _bands(planned.on, peak_per_s, (n_peak + n_spare).tolist(), room, gives, group)
@@ -133,6 +132,18 @@ def _of_requests(
         balance=balance,
     )
     return service, [*planned.notes, sized, *_notes_of(scenario, service, own)]
+
+
+def _answers(planned: Planned, node_chips: Sequence[int]) -> Answers:
+    on, load = planned.on, planned.load
+    return Answers(
+        load.input_tokens.mean,
+        load.output_tokens.mean,
+        prompt_frac=tuple(one.prompt_frac for one in on),
+        at_once=tuple(
+            one.at_once * max(1, n // one.n_chips) for one, n in zip(on, node_chips, strict=True)
+        ),
+    )
 
 
 def _notes_of(scenario: Scenario, service: Service, own: Sequence[Pool]) -> Iterator[Note]:

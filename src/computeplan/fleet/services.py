@@ -412,7 +412,8 @@ def _instance_on(
     longest_s = float((peak.done_s - peak.first_s).max())
     watts, band_per_s = (base_w, more_w), (one.low_per_s, one.high_per_s)
     n_chips = one.candidate.n_chips
-    return InstanceOn(n_chips, one.per_s, *watts, use.prompt_frac, longest_s, *band_per_s)
+    at_once = mean.n_in_system / mean_share
+    return InstanceOn(n_chips, one.per_s, *watts, use.prompt_frac, longest_s, *band_per_s, at_once)
 
 
 def _note_of(place: _Place, one: _Found, peak: Served) -> Note:

@@ -68,6 +68,7 @@ _OF_TENANTS = (
         "service_chip_h",
         "service_lacked_chip_h",
         "requests_missed_frac",
+        "requests_again_per_m",
         "energy_jobs_kwh",
     ),
     *("energy_services_kwh", *(in_currency("cost_jobs_usd", unit) for unit in CURRENCIES)),

@@ -38,6 +38,8 @@ class Answers:
     """[token]"""
     prompt_frac: tuple[float, ...]
     """Share of the time in steps that prompts take, on each pool of the service."""
+    at_once: tuple[float, ...]
+    """Requests that the nodes of an instance answer at once at all that they give, on each."""
 
 
 @dataclass(frozen=True, slots=True)

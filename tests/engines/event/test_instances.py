@@ -30,7 +30,7 @@ from computeplan.ledger import (
 )
 from computeplan.metrics import measure
 from computeplan.scheduling.services import Demand
-from computeplan.world.services import Service
+from computeplan.world.services import Answers, Service
 from computeplan.world.world import World
 
 H = 3600.0
@@ -161,6 +161,25 @@ def test_an_instance_goes_with_its_weakest_node(monkeypatch, takes, group, n_sta
     assert does[SERVING] == pytest.approx(4 * 24 * H - n_starting * 180)
     assert ledger.missed_unit_s[0, 0] == pytest.approx(n_less * 5 * 180)
     assert ledger.lacked_chip_s[0, 0] == 0
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_requests_of_an_instance_that_a_fault_takes_begin_again(monkeypatch, takes):
+    """Ten at once at 5 requests/s each; half of that is needed of those that are held: 5.
+
+    The second fault comes while the instance on that node starts: nothing more is lost.
+    """
+    trace = Script(scripted((H, 0, 1, takes, 1.0, 2 * H), (H + 60, 0, 1, False, 1.0, 2 * H)))
+    monkeypatch.setattr(event, "Trace", lambda *_: trace)
+    repair = {"takes": "node", "repair": "1 s"}
+    data = data_of(faults={"f": FAULT | (repair if takes else {"takes": "job"})})
+    demand = Demand((10.0,), least=20.0, start_s=180)
+    one = replace(chat(demand), answers=Answers(100, 100, prompt_frac=(0.5,), at_once=(10.0,)))
+    world = serving(data, one)
+    ledger = play(world)
+    assert ledger.n_again.tolist() == [[5.0]]
+    found = measure(ledger, world)["requests_again_per_m"]
+    assert found == pytest.approx([5e6 / (10 * 24 * H)])
 
 
 def test_nodes_that_make_no_instance_are_given_back(monkeypatch):

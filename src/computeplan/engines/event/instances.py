@@ -46,6 +46,7 @@ class Instances:
         self.by_node: dict[int, _Instance] = {}
         self.loose: list[int] = []  # nodes of no whole instance
         self.held, self.ready = Changes(), Changes()  # nodes, instances
+        self.lost = Changes()  # instances that served until a fault took a node
         self.then: Callable[[float], None] | None = None
 
     def take(self, node: int, now_s: float) -> None:
@@ -54,8 +55,8 @@ class Instances:
         self._tell(now_s)
         self._join(node, now_s)
 
-    def leave(self, node: int, now_s: float) -> None:
-        """Note that the service has given back a node, or lost it."""
+    def leave(self, node: int, now_s: float, *, is_lost: bool = False) -> None:
+        """Note that the service has given back a node, or lost it to a fault."""
         self.held[now_s] -= 1
         self._tell(now_s)
         if node in self.loose:
@@ -63,6 +64,7 @@ class Instances:
             return
         instance = self.by_node[node]
         self._note(instance, now_s, self.ready)
+        self.lost[now_s] += is_lost and instance.ready_s < now_s
         for one in instance.nodes:
             del self.by_node[one]
         for one in instance.nodes:
@@ -74,6 +76,7 @@ class Instances:
         if node in self.by_node:
             instance = self.by_node[node]
             self._note(instance, now_s, self.ready)
+            self.lost[now_s] += instance.ready_s < now_s
             instance.ready_s = now_s + self.start_s
             self._tell(now_s)
             self._tell(instance.ready_s)
@@ -138,6 +141,8 @@ class Account(NamedTuple):
     """Chips held meanwhile by pool and state, as `SERVICE_STATES`; shape (n, n_pools, n_states)."""
     lacks: FloatArray
     """Units beyond what is ready meanwhile; shape (n,)."""
+    n_again: float
+    """Requests that an instance answered when a fault took it; they begin again on others."""
 
 
 def account(
@@ -164,8 +169,12 @@ def account(
     chip_s, needed, missed = np.zeros((len(on), len(SERVICE_STATES))), 0.0, 0.0
     times_s, held_chips, loaded = list[tuple[float, float]](), list[float](), list[float]()
     in_states, beyond = list[float](), list[float]()
+    n_again = share = 0.0
+    at_once = (0.0,) * len(on) if spec.answers is None else spec.answers.at_once
     for from_s, to_s, n_held, n_ready, need, ahead in _stretches(spec, on, end_s):
         lasts_s = to_s - from_s
+        for one, n in zip(on, at_once, strict=True):
+            n_again += one.lost[from_s] * n * share  # of the load just before
         share = spec.load_frac(need, n_ready)
         times_s.append((from_s, to_s))
         held_chips += [held * n for held, n in zip(n_held, n_chips, strict=True)]
@@ -190,6 +199,7 @@ def account(
         np.array(loaded).reshape(shape),
         np.array(in_states, dtype=np.float64).reshape((*shape, len(SERVICE_STATES))),
         np.array(beyond, dtype=np.float64),
+        n_again,
     )
 
 

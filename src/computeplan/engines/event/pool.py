@@ -336,7 +336,7 @@ class PoolNodes:
         self.held[where].discard(node)
         if where <= SERVICE:  # it may take any other
             self.n_promised -= 1
-            self.instances[where].leave(node, now_s)
+            self.instances[where].leave(node, now_s, is_lost=True)
         if self.groups is not None:
             self.groups.leave(node, where)
         self._note_moved(where, now_s)

@@ -182,7 +182,7 @@ class Services:
         n_services = len(self.services)
         served, loaded = np.zeros((2, n_services, self.n_pools, n_weights))
         by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
-        lacked_chip_s, needed, missed = np.zeros((3, n_services))
+        lacked_chip_s, needed, missed, again = np.zeros((4, n_services))
         for i, one in enumerate(self.services):
             for pool in one.pools:
                 found = pool.nodes.served[one.number]
@@ -194,7 +194,7 @@ class Services:
             found_in = account(spec, on, n_chips, self.since_s)
             self.accounts.append(found_in)
             by_state_chip_s[i, list(spec.pools)] = found_in.chip_s
-            needed[i], missed[i] = found_in.needed, found_in.missed
+            needed[i], missed[i], again[i] = found_in.needed, found_in.missed, found_in.n_again
             if self.spans is not None:
                 self.told += _told(one, found_in, n_chips)
             for k, pool in enumerate(one.pools):
@@ -210,6 +210,7 @@ class Services:
             "by_state_chip_s": by_state_chip_s,
             "needed_unit_s": needed,
             "missed_unit_s": missed,
+            "n_again": again,
         }
 
     def serving(self) -> FloatArray | None:

@@ -13,6 +13,8 @@ comes while the one before it waits changes nothing, and no turn ends for it.
 
 Where sequences take cache as they grow and it is full, the one that came last gives way. It waits
 before all others, and what it had is computed again, its answer so far as part of the prompt.
+
+Long because all that a step may change stands in one class: parts of it would share its state.
 """
 
 from __future__ import annotations
