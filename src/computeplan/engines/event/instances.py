@@ -4,7 +4,8 @@ An instance is one node or several, and serves only as a whole: from when it has
 has started. A node that is lost takes its instance along; the others of it begin again with the
 next node. What is taken at time 0 serves at once: a run begins with its services running. While a
 run is played it is noted only how many nodes are held and how many instances serve, by the time of
-the change; nothing happens at a time because an instance is ready.
+the change; nothing happens at a time because an instance is ready, but under a limit of power
+(``served_power.py``).
 """
 
 from __future__ import annotations
