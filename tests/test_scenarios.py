@@ -164,7 +164,7 @@ def test_what_is_lent_at_night_speeds_up_the_training_beside_it():
     lent, held = cp.load("night-lending").cases
     days = [mean("night-lending", case, "time_to_train_days") for case in (lent, held)]
     assert 1 - days[0] / days[1] == pytest.approx(0.42, abs=0.02)
-    paid, had = (mean("night-lending", lent, f"lent_{what}_chip_h") for what in ("paid", "kept"))
+    paid, had = (mean("night-lending", lent, f"beside_{what}_chip_h") for what in ("paid", "kept"))
     assert paid / (paid + had) == pytest.approx(0.018, abs=0.002)
 
 

@@ -353,7 +353,7 @@ def _in_state(state: int) -> Measure:
     return lambda of: of.ledger.by_state_chip_s[..., state][:, of.services].sum(axis=(1, 2))
 
 
-def _lent(phases: int | slice = _EVERY) -> Measure:
+def _beside(phases: int | slice = _EVERY) -> Measure:
     """Return the measure of chip-seconds of jobs on pools of services, in some phases."""
 
     def measured(of: _Of) -> FloatArray:
@@ -1028,9 +1028,9 @@ _OF_ANY: dict[str, Measure] = {
         f"service_{name}_chip_h": _of_services(_in_state(i))
         for i, name in enumerate(SERVICE_STATES)
     },
-    "lent_chip_h": _of_services(_lent()),
-    "lent_kept_chip_h": _of_services(_lent(TRAIN)),
-    "lent_paid_chip_h": _of_services(lambda of: _lent()(of) - _lent(TRAIN)(of)),
+    "beside_chip_h": _of_services(_beside()),
+    "beside_kept_chip_h": _of_services(_beside(TRAIN)),
+    "beside_paid_chip_h": _of_services(lambda of: _beside()(of) - _beside(TRAIN)(of)),
     "requests_missed_frac": _of_needed(lambda ledger: ledger.missed_unit_s),
     "requests_again_per_m": _of_needed(lambda ledger: 1e6 * ledger.n_again),
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),

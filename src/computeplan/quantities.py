@@ -591,18 +591,18 @@ QUANTITIES = _table(
         "is held for peaks and for faults, and what is ready before its hour.",
     ),
     _chip_h(
-        "lent", "Chip-hours of jobs beside services", "服务旁作业卡时",
-        "Chip time that jobs hold, in all phases, on the pools of services: what services do not "
-        "hold there is lent to them.",
+        "beside", "Chip-hours of jobs beside services", "服务旁作业卡时",
+        "Chip time that jobs hold, in all phases, on the pools on which services run: chips that "
+        "services lend, and chips that they never ask for.",
     ),
     _chip_h(
-        "lent_kept", "Training gained beside services", "服务旁有效训练卡时",
-        "Chip time of kept training on the pools of services.",
+        "beside_kept", "Training gained beside services", "服务旁有效训练卡时",
+        "Chip time of kept training on the pools on which services run.",
     ),
     _chip_h(
-        "lent_paid", "Overheads of jobs beside services", "服务旁作业开销卡时",
-        "Chip time that jobs hold on the pools of services and that is no kept training: saves "
-        "(those that they make anyway too), restarts, lost work, standing still.",
+        "beside_paid", "Overheads of jobs beside services", "服务旁作业开销卡时",
+        "Chip time that jobs hold on the pools on which services run and that is no kept training: "
+        "saves (those that they make anyway too), restarts, lost work, standing still.",
     ),
     Quantity(
         "requests_missed_frac", "", "Requests beyond what is ready", "超出就绪能力的请求占比",

@@ -431,9 +431,9 @@ def test_every_chip_hour_of_a_run_is_counted_once():
     idle = by_site.idle["chip_h"].sum(axis=1)
     jobs = sum(values[f"{phase}_chip_h"] for phase in PHASES)
     assert served + jobs + idle == pytest.approx(32 * 24 * values["wall_days"], rel=1e-9)
-    lent = values["lent_kept_chip_h"] + values["lent_paid_chip_h"]
-    assert lent == pytest.approx(values["lent_chip_h"], rel=1e-9)
-    assert values["lent_chip_h"] == pytest.approx(jobs, rel=1e-9)
+    beside = values["beside_kept_chip_h"] + values["beside_paid_chip_h"]
+    assert beside == pytest.approx(values["beside_chip_h"], rel=1e-9)
+    assert values["beside_chip_h"] == pytest.approx(jobs, rel=1e-9)
 
 
 def test_services_of_all_cases_are_counted_in_one_window(tmp_path):

@@ -56,7 +56,7 @@ def test_chip_hours_are_those_of_the_books(result):
     hours = np.diff(series.edges_s) @ series.chips / 3600
     for i, state in enumerate(SERVICE_STATES):
         assert hours[i] == pytest.approx(values[f"service_{state}_chip_h"][0], rel=1e-9)
-    assert hours[FLEET_STATES.index("jobs")] == pytest.approx(values["lent_chip_h"][0], rel=1e-9)
+    assert hours[FLEET_STATES.index("jobs")] == pytest.approx(values["beside_chip_h"][0], rel=1e-9)
 
 
 def test_by_hand_in_the_first_day(result):

@@ -116,10 +116,10 @@ def test_a_day_beside_an_elastic_job():
     assert values["service_draining_chip_h"] == pytest.approx([64 * 120 / H])
     assert values["service_standing_by_chip_h"] == pytest.approx([0])
     assert values["service_serving_chip_h"] == pytest.approx([32 * 24 + 64 * (12 - 60 / H)])
-    assert values["lent_chip_h"] == pytest.approx([chip_s.sum() / H])
-    assert values["lent_kept_chip_h"] == pytest.approx([chip_s[TRAIN] / H])
+    assert values["beside_chip_h"] == pytest.approx([chip_s.sum() / H])
+    assert values["beside_kept_chip_h"] == pytest.approx([chip_s[TRAIN] / H])
     overheads = chip_s[[SAVE, RESTART, BLOCKED]].sum() / H
-    assert values["lent_paid_chip_h"] == pytest.approx([overheads])
+    assert values["beside_paid_chip_h"] == pytest.approx([overheads])
     missed = 60 * 40 / (12 * H * 20 + 12 * H * 60)
     assert values["requests_missed_frac"] == pytest.approx([missed])
 
@@ -355,7 +355,7 @@ def test_all_chip_hours_are_in_one_state(world, seed):
     np.testing.assert_allclose(of_services, values["service_chip_h"], rtol=1e-9)
     here = sorted({p for one in world.services for p in one.pools})
     nobody = ledger.chip_s[:, -1, here].sum(axis=1) / H
-    total = of_services + values["lent_chip_h"] + nobody[:, IDLE] + nobody[:, REPAIR]
+    total = of_services + values["beside_chip_h"] + nobody[:, IDLE] + nobody[:, REPAIR]
     everything = sum(world.pools[p].n_chips for p in here) * 24
     np.testing.assert_allclose(total, everything, rtol=1e-9)
     assert (ledger.by_state_chip_s >= -1e-6).all()
