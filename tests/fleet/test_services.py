@@ -18,7 +18,13 @@ from computeplan.engines.serve.largest_rate import drawn_requests, largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
 from computeplan.errors import InfeasibleError, ScenarioError
-from computeplan.fleet.services import WIDEST_RANKS, WIDEST_TP, plan_services
+from computeplan.fleet.services import (
+    WIDEST_RANKS,
+    WIDEST_TP,
+    _place,
+    _played,
+    plan_services,
+)
 from computeplan.metrics import by_site, measure
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.tabulate import step_times
@@ -269,6 +275,52 @@ def test_cases_that_are_alike_are_found_out_once():
     assert seen == ["chat: nvidia/h100-sxm tp1"]
     for one, other in zip(first, again, strict=True):
         assert repr(one.world.services) == repr(other.world.services)
+
+
+# The day
+
+
+LONG = {"per_s": 400, "tokens": {"in": 400, "out": 100, "cv": 1.5}}
+
+
+@pytest.mark.parametrize("lend", [False, True])
+def test_misses_of_a_day_are_those_of_its_hours_by_their_requests(lend):
+    """Every hour simulated by itself, at its mean rate on the instances that are there for it."""
+    scale = {"lend": True, "scale": {"start": "3 min"}} if lend else {}
+    data = data_of(requests={**LONG, "day": {"peak": 1.9, "at": "12 h"}}, **scale)
+    scenario = cp.load(data)
+    found = plan_services(scenario)["chat"]
+    world = compile_world(scenario, {"chat": found})
+    (place,) = [_place(scenario, "chat", scenario.services["chat"], "a", found.load, None)]
+    (gives,) = world.services[0].gives
+    limit, missed = place.slos[0], []
+    n_most = math.ceil(world.services[0].demand.most / gives - 1e-9)
+    for per_s, factor in zip(found.load.per_s, busiest_minutes(found.load), strict=True):
+        n = math.ceil(per_s * factor / gives - 1e-9) if lend else n_most
+        served = _played(place, per_s / (n * gives))
+        last = slice(int(0.1 * len(served)), None)
+        is_late = served.ttft_s[last] > limit.ttft_s
+        missed.append((is_late | (np.nan_to_num(served.tpot_s[last]) > limit.tpot_s)).mean())
+    day = told(found, "service_day")
+    by_hand = np.average(missed, weights=found.load.per_s)
+    assert by_hand > 1e-3
+    assert day["missed_frac"] == pytest.approx(by_hand, abs=3e-4)
+    ((pool, ttft_s, tpot_s),) = day["pools"]
+    assert (pool, len(ttft_s), len(tpot_s)) == ("a", 24, 24)
+    if not lend:  # the more requests, the longer each takes
+        assert max(ttft_s) == ttft_s[np.argmax(found.load.per_s)]
+        assert tpot_s[12] > 1.2 * tpot_s[0]
+        assert day["missed_frac"] < told(found, "service_on_pool")["missed_frac"]
+
+
+def test_a_day_without_swings_is_its_mean_and_silent_hours_see_nothing():
+    day = told(planned(data_of()), "service_day")
+    ((_, ttft_s, _),) = day["pools"]
+    assert len(set(ttft_s)) == 1
+    halves = {"per_s": 20, "tokens": {"in": 400, "out": 100, "cv": 0.5}, "day": [0] * 12 + [1] * 12}
+    ((_, ttft_s, _),) = told(planned(data_of(requests=halves)), "service_day")["pools"]
+    assert ttft_s[:12] == (None,) * 12
+    assert None not in ttft_s[12:]
 
 
 # The order in which pools fill
@@ -587,7 +639,7 @@ def test_the_power_of_a_site_over_time_adds_up_to_its_energy():
     assert series.energy_j.sum() / 3.6e6 == pytest.approx(kwh, rel=1e-9)
 
 
-def test_a_limit_counts_services_by_the_load_of_the_hour(known):
+def test_a_limit_counts_services_by_the_load_of_the_hour():
     """What is refused is less than idle nodes and the service draw, at an hour at which they do."""
     data = data_of(
         requests={
@@ -597,7 +649,7 @@ def test_a_limit_counts_services_by_the_load_of_the_hour(known):
         }
     )
     data["simulate"]["start"] = "2026-03-01"
-    plans = plan_services(cp.load(data), known)
+    plans = plan_services(cp.load(data))
     world = compile_world(cp.load(data), plans)
     (one,), (drawn,) = world.services, world.services[0].drawn
     held_w, more_w = 8 * 1.2 * drawn.it_w, 8 * 1.2 * drawn.it_more_w

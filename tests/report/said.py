@@ -104,6 +104,15 @@ NOTES = {
         }
         for more, balance in ((0, 1.0), (8, 0.94))
     ],
+    "service_day": [
+        {
+            "service": "q1", "missed_frac": 0.0031, "has_limit": has_limit,
+            "ttft_frac": 0.99, "tpot_frac": 0.95, "ttft_limit_s": 1.0, "tpot_limit_s": None,
+            "pools": pools,
+        }
+        for has_limit in (True, False)
+        for pools in ((), (("p1", (0.2, None, 0.9), (0.03, None, 0.03)),))
+    ],
     "service_filled_by": [
         {
             "service": "q1", "choose": choose, "currency": "CNY",
@@ -341,9 +350,14 @@ NOTES = {
 
 PHRASES = {
     "service_takes": [
-        {"case": "k1", "service": "q1", "wh": "0.3", "parts": (("p1", 16, 12.0, 20.0),)},
-        {"case": "", "service": "q1", "wh": "", "parts": (("p1", 16, 12.0, None),)},
-        {"case": "", "service": "q1", "wh": "", "parts": ()},
+        {
+            "case": case, "service": "q1", "wh": wh, "missed_frac": missed, "parts": parts,
+        }
+        for case, wh, missed, parts in (
+            ("k1", "0.3", 0.0031, (("p1", 16, 12.0, 20.0),)),
+            ("", "", 1e-5, (("p1", 16, 12.0, None),)),
+            ("", "", None, ()),
+        )
     ],
     "serve_answer": [
         {

@@ -48,8 +48,9 @@ from computeplan.fleet.layouts import (
 )
 from computeplan.fleet.refusals import why_refused
 from computeplan.fleet.search import Search, Simulated, best_layout, rate_between, requests_for
+from computeplan.fleet.service_day import hours_on_pools, seen_by_hour
 from computeplan.fleet.sizes import latencies_of, use_of
-from computeplan.notes import Note, note
+from computeplan.notes import Note, NoteValue, note
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.layouts import tensor_widths
 from computeplan.physics.serving.power import Draw, chip_w
@@ -385,8 +386,55 @@ def _planned(
         peak, mean = (_played(place, share) for share in (at_peak, at_mean))
         instances.append(_instance_on(place, one, peak, mean, at_mean))
         told += [_note_of(place, one, peak), *_beyond_published(place, one)]
+    hourly = wanted_of(spec, load) if spec.lend else np.full(len(load.per_s), wanted)
+    on_pools = hours_on_pools(load.per_s, hourly, rooms, gives, group)
+    told.append(_day_of(places, found, *on_pools))
     pools = tuple(place.pool for place in places)
     return Planned(load, pools, tuple(instances), (*notes, *told))
+
+
+def _day_of(
+    places: Sequence[_Place],
+    found: Sequence[_Found],
+    load_frac: FloatArray,
+    per_s: FloatArray,
+) -> Note:
+    """Return what users see over the day, on the pools that answer, by the hour."""
+    slo, pools, missed_per_s = places[0].slos[0], list[NoteValue](), 0.0
+    for place, one, of_pool in zip(places, found, per_s.T, strict=True):
+
+        def seen_at(
+            share: float, place: _Place = place, one: _Found = one
+        ) -> tuple[float, float, float]:
+            served = _played(place, share)
+            ttft, tpot = latencies_of(served, slo, one.candidate.compiled)
+            return _missed(served, place.slos), ttft.value, tpot.value
+
+        if of_pool.any():
+            seen = seen_by_hour(np.where(of_pool > 0, load_frac, 0.0), seen_at)
+            missed_per_s += float(np.nan_to_num(seen.missed_frac) @ of_pool)
+            hours = (_hours(values) for values in (seen.ttft_s, seen.tpot_s))
+            pools.append((place.pool, *hours))
+    return note(
+        "service_day",
+        service=places[0].name,
+        missed_frac=missed_per_s / float(per_s.sum()) if pools else 0.0,
+        has_limit=_has_limit(places[0]),
+        ttft_frac=slo.ttft_frac,
+        tpot_frac=slo.tpot_frac,
+        ttft_limit_s=slo.ttft_s if slo.ttft_s < math.inf else None,
+        tpot_limit_s=slo.tpot_s if slo.tpot_s < math.inf else None,
+        pools=tuple(pools),
+    )
+
+
+def _hours(values: FloatArray) -> NoteValue:
+    """Return values of hours, None in those without requests."""
+    return tuple(None if math.isnan(value) else value for value in values.tolist())
+
+
+def _has_limit(place: _Place) -> bool:
+    return any(one.ttft_s < math.inf or one.tpot_s < math.inf for one in place.slos)
 
 
 @lru_cache(maxsize=128)
@@ -437,7 +485,7 @@ def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
         ttft_s=(ttft.value, ttft.low, ttft.high, slo.ttft_frac),
         tpot_s=(tpot.value, tpot.low, tpot.high, slo.tpot_frac),
         missed_frac=_missed(peak, place.slos),
-        has_limit=any(one.ttft_s < math.inf or one.tpot_s < math.inf for one in place.slos),
+        has_limit=_has_limit(place),
         known="table" if borrowed is None else borrowed.known,
         of="" if borrowed is None else borrowed.of,
         is_draw_borrowed=draws,

@@ -1,4 +1,4 @@
-"""What services that state their requests take, in a sentence a case: chips with their band."""
+"""What services that state their requests take, a sentence a case: chips, energy, late requests."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def _of_case(shown: str, case: CaseResult, language: Language) -> list[str]:
     facts: list[dict[str, Any]] = [
         dict(fact.values) for fact in case.facts.values() if fact.code == "service_sized"
     ]
+    days = {
+        fact.values["service"]: fact.values["missed_frac"]
+        for fact in case.facts.values()
+        if fact.code == "service_day" and fact.values["has_limit"]
+    }
     energy = QUANTITIES["wh_per_request"]
     wh = case.estimate(energy.name).p50 if energy.name in case.values else math.nan
     one = "" if len(facts) != 1 or math.isnan(wh) else energy.text(wh)
@@ -45,6 +50,7 @@ def _of_case(shown: str, case: CaseResult, language: Language) -> list[str]:
             case=shown,
             service=fact["service"],
             wh=one,
+            missed_frac=days.get(fact["service"]),
             parts=tuple(
                 (pool, n + more, (n + more) * low, None if high is None else (n + more) * high)
                 for pool, n, more, _, low, high in fact["pools"]

@@ -63,8 +63,9 @@ def facts_of(world: World) -> dict[str, Note]:
         n_more = max(0, len(steps) - MOST_STEPS)
         facts["step"] = note("steps", steps=steps[:MOST_STEPS], n_more=n_more)
     facts |= {name: note for note in world.notes for name in marks_of(note)}
-    sized = (one for one in world.notes if one.code == "service_sized")
-    facts |= {f"service {one.values['service']}": one for one in sized}
+    for name, code in (("service", "service_sized"), ("day", "service_day")):
+        told = (one for one in world.notes if one.code == code)
+        facts |= {f"{name} {one.values['service']}": one for one in told}
     facts |= _of_job_alone(world)
     theory, failed = beside("expected", _closed_form, world)
     return facts | ({"expected": failed[0]} if theory is None else theory)

@@ -66,6 +66,32 @@ def _sized(v: Values) -> str:
     )
 
 
+def _percent(v: Values) -> str:
+    """Return the share of requests beyond a limit; less than 0.01 % is below what is simulated."""
+    missed = 100 * v["missed_frac"]
+    return f"{missed:.2g} %" if missed >= 0.01 else "不到 0.01 %"
+
+
+def _day(v: Values) -> str:
+    missed = f"；全天 {_percent(v)} 的请求超出时延要求"
+    pools = "；".join(
+        f"{pool} 首 token 时间 {_ends(ttft)}（{100 * v['ttft_frac']:g} % 分位），"
+        f"其后每 token {_ends(tpot)}（{100 * v['tpot_frac']:g} % 分位）"
+        for pool, ttft, tpot in v["pools"]
+    )
+    return (
+        f"{v['service']} 全天，按每小时平均速率计：{pools or '没有应答'}"
+        f"{missed if v['has_limit'] else ''}"
+    )
+
+
+def _ends(hours: tuple[float | None, ...]) -> str:
+    """Return the calmest and the busiest hour."""
+    known = [hour for hour in hours if hour is not None]
+    low, high = _s(min(known)), _s(max(known))
+    return low if low == high else f"{low} 至 {high}"
+
+
 def _filled_by(v: Values) -> str:
     how, unit, factor = {
         "cost": ("费用", f"{v['currency']}/千次请求", 1e3),
@@ -80,6 +106,7 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_on_pool": _on_pool,
     "service_sized": _sized,
     "service_filled_by": _filled_by,
+    "service_day": _day,
     "service_watts_of_training": lambda v: (
         f"{v['service']}：{'、'.join(v['pools'])} 上芯片的推理功率未知，按训练计"
     ),
@@ -112,7 +139,8 @@ def _takes(v: Values) -> str:
     )
     case = f"{v['case']}：" if v["case"] else ""
     wh = f"，每次请求站点能耗 {v['wh']} Wh" if v["wh"] else ""
-    return f"{case}{v['service']} 占用 {parts or '零卡'}{wh}。"
+    missed = "" if v["missed_frac"] is None else f"；全天 {_percent(v)} 的请求超出时延要求"
+    return f"{case}{v['service']} 占用 {parts or '零卡'}{wh}{missed}。"
 
 
 SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {

@@ -67,6 +67,32 @@ def _sized(v: Values) -> str:
     )
 
 
+def _percent(v: Values) -> str:
+    """Return the share of requests beyond a limit; less than 0.01 % is below what is simulated."""
+    missed = 100 * v["missed_frac"]
+    return f"{missed:.2g} %" if missed >= 0.01 else "less than 0.01 %"
+
+
+def _day(v: Values) -> str:
+    missed = f", and {_percent(v)} of the day's requests miss a limit"
+    pools = "; ".join(
+        f"on {pool} the first token takes {_ends(ttft)} at {100 * v['ttft_frac']:g} %, a further"
+        f" one {_ends(tpot)} at {100 * v['tpot_frac']:g} %"
+        for pool, ttft, tpot in v["pools"]
+    )
+    return (
+        f"{v['service']} over the day, by the mean rate of each hour: {pools or 'no answers'}"
+        f"{missed if v['has_limit'] else ''}"
+    )
+
+
+def _ends(hours: tuple[float | None, ...]) -> str:
+    """Return the calmest and the busiest hour."""
+    known = [hour for hour in hours if hour is not None]
+    low, high = _s(min(known)), _s(max(known))
+    return low if low == high else f"{low} to {high}"
+
+
 def _filled_by(v: Values) -> str:
     how, unit, factor = {
         "cost": ("cost, the cheapest first", f"{v['currency']}/1,000 requests", 1e3),
@@ -81,6 +107,7 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_on_pool": _on_pool,
     "service_sized": _sized,
     "service_filled_by": _filled_by,
+    "service_day": _day,
     "service_watts_of_training": lambda v: (
         f"{v['service']}: what its chips draw while they serve is not known on"
         f" {', '.join(v['pools'])}; counted as in training"
@@ -119,7 +146,8 @@ def _takes(v: Values) -> str:
     )
     case = f"{v['case']}: " if v["case"] else ""
     wh = f", {v['wh']} Wh a request at the site" if v["wh"] else ""
-    return f"{case}{v['service']} takes {parts or 'no chips'}{wh}."
+    missed = "" if v["missed_frac"] is None else f"; {_percent(v)} of requests miss a limit"
+    return f"{case}{v['service']} takes {parts or 'no chips'}{wh}{missed}."
 
 
 SERVICES_PHRASES: dict[str, str | Callable[[Values], str]] = {

@@ -46,6 +46,7 @@ _WEIGHTS = {
     "service_on_pool": 59,
     "service_sized": 58,
     "service_filled_by": 59,
+    "service_day": 40,
     "service_watts_of_training": 51,
     "service_no_faults": 50,
     "chip_is_estimate": 58,
