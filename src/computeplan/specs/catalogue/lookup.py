@@ -12,7 +12,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -209,6 +209,7 @@ def is_named(chip: Chip, name: str) -> bool:
     return name_key(name) in map(name_key, names)
 
 
+@lru_cache(maxsize=4096)  # each look-up compares with every name of the catalogue
 def name_key(name: str) -> str:
     """Return what names that are the same to a person have in common.
 
