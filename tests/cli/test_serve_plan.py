@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -58,9 +59,23 @@ def test_kinds_that_are_too_few_are_mixed_or_refused(call):
         *PLAN, "--requests", "2M/h", "--chip", "H100:4", "--chip", "H200:400", "--by", "chips"
     )
     assert "× nvidia/h200 (" in some
-    few = call(*PLAN, "--requests", "1M/h", "--chip", "H100:1", expect=3)
+    few = " ".join(call(*PLAN, "--requests", "1M/h", "--chip", "H100:2", expect=3).split())
     assert "All chips there are hold" in few
-    assert "spare" not in few
+    enough = re.search(r"nvidia/h100-sxm:(\d+): any of these holds", few)[1]
+    call(*PLAN, "--requests", "1M/h", "--chip", f"H100:{enough}", expect=0)
+
+
+def test_chips_that_hold_nothing_say_what_does(call):
+    none = " ".join(call(*PLAN, "--requests", "1M/h", "--chip", "H100:1", expect=3).split())
+    assert "no instance beside its spare: an instance takes 1 × nvidia/h100-sxm" in none
+    large = ("--model", "llama-3.3-70b", "--precision", "bf16", "--tpot", "60 ms")
+    less = " ".join(call(*PLAN, *large, "--chip", "H100:1", expect=3).split())
+    assert re.search(r"hold no instance: an instance takes [248] × .*, and there are 1\.", less)
+    enough = re.search(r"nvidia/h100-sxm:(\d+): any of these holds", less)[1]
+    call(*PLAN, *large, "--chip", f"H100:{enough}", expect=0)
+    chinese = call(*PLAN, *large, "--chip", "H100:1", "--lang", "zh", expect=3)
+    assert "放不下一个实例" in chinese
+    assert f"nvidia/h100-sxm:{enough}" in "".join(chinese.split())
 
 
 def test_what_lacks_only_its_spare_says_so(call):

@@ -349,6 +349,9 @@ NOTES = {
 }  # fmt: skip
 
 PHRASES = {
+    "serve_mix_none": [
+        {"instances": ("q1", "q2"), "has_room": room, "peak": "5"} for room in (True, False)
+    ],
     "service_takes": [
         {
             "case": case, "service": "q1", "wh": wh, "missed_frac": missed, "parts": parts,

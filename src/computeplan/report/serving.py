@@ -109,22 +109,36 @@ def answer(plan: ServingPlan, language: Language = "en") -> list[str]:
 
 
 def shortage(plan: ServingPlan, language: Language = "en") -> str:
-    """Return that all chips there are do not hold the load; nothing where they do."""
+    """Return why all chips there are do not hold the load, and what does; nothing if they do."""
     if plan.mix is None or plan.mix.parts:
         return ""
     peak = plan.question.mean_per_s * plan.question.peak
-    most = _short(plan.mix.most_per_s)
-    told = phrase("serve_mix_short", language, most=most, peak=_short(peak))
+    if plan.mix.most_per_s > 0:
+        most = _short(plan.mix.most_per_s)
+        told = phrase("serve_mix_short", language, most=most, peak=_short(peak))
+    else:
+        instances = tuple(
+            phrase(
+                "serve_mix_instance", language, each=one.best.n_chips, chip=one.chip, most=one.most
+            )
+            for one in plan.fleets
+        )
+        has_room = plan.mix.most_unspared_per_s > 0
+        told = phrase(
+            "serve_mix_none", language, instances=instances, has_room=has_room, peak=_short(peak)
+        )
+    chips = ", ".join(f"{one.chip}:{one.n_chips}" for one in plan.fleets)
     if plan.mix.most_unspared_per_s < peak:
-        return told
-    spare = phrase(
-        "serve_mix_unspared",
-        language,
-        most=_short(plan.mix.most_unspared_per_s),
-        availability=f"{plan.question.reliability.availability:g}",
-        chips=", ".join(f"{one.chip}:{one.n_chips}" for one in plan.fleets),
-    )
-    return f"{told} {spare}" if language == "en" else f"{told}{spare}"
+        helps = phrase("serve_mix_do", language, chips=chips)
+    else:
+        helps = phrase(
+            "serve_mix_unspared",
+            language,
+            most=_short(plan.mix.most_unspared_per_s),
+            availability=f"{plan.question.reliability.availability:g}",
+            chips=chips,
+        )
+    return f"{told} {helps}" if language == "en" else f"{told}{helps}"
 
 
 def _counted(plan: ServingPlan, counted: float, language: Language) -> str:

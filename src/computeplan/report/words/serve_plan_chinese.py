@@ -75,7 +75,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_counted_carbon": "每天 {n} kg",
     "serve_counted_chips": "{n} 卡",
     "serve_mix_part": "{n_chips} × {chip}",
-    "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而要求为 {peak} 个。",
+    "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而最忙一分钟要求为 {peak} 个。",
+    "serve_mix_none": lambda v: (
+        f"现有芯片{'放不下一个实例及其备用' if v['has_room'] else '放不下一个实例'}："
+        f"{'；'.join(v['instances'])}。最忙一分钟要求每秒 {v['peak']} 个请求。"
+    ),
+    "serve_mix_instance": "每个实例需 {each} × {chip}，现有 {most}",
+    "serve_mix_do": "{chips}：任一种（含备用）即可承担；也可放宽时延要求。",
     "serve_mix_unspared": "如不留备用可承担 {most} 个：缺的是可用性 {availability} 所需的备用；"
     "{chips} 即可，或降低 --availability。",
     "serve_by_cost": "成本",

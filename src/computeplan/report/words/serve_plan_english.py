@@ -84,7 +84,13 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_counted_chips": "{n} chips",
     "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
-    " asked.",
+    " asked in the busiest minute.",
+    "serve_mix_none": lambda v: (
+        f"The chips there are hold no instance{' beside its spare' if v['has_room'] else ''}:"
+        f" {'; '.join(v['instances'])}. {v['peak']} requests/s are asked in the busiest minute."
+    ),
+    "serve_mix_instance": "an instance takes {each} × {chip}, and there are {most}",
+    "serve_mix_do": "{chips}: any of these holds them, spares included; or write a longer limit.",
     "serve_mix_unspared": "If none were spare they would hold {most}: what is lacking is the spare"
     " for an availability of {availability}; {chips} do, or a lower --availability.",
     "serve_by_cost": "cost",
