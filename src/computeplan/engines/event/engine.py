@@ -195,7 +195,7 @@ class _Run:
         self.counts = {name: [0] * len(world.kind_names) for name in counted}
         self.pools = []
         for p, spec in enumerate(world.pools):
-            then = (partial(self.await_ends, p), self._call_policy)
+            then = (partial(self.await_ends, p), self._call_policy, self._note_taken)
             self.pools.append(PoolRun(p, spec, self.calendar, world.signals_of(p), *then))
         for near in world.sharing:
             for p in near:
@@ -666,6 +666,11 @@ class _Run:
             spared_w = self.caps.spared_w(view.held)
         self.books.note(now_s, free)
         self.peaks.note(now_s, view.held, spared_w, self.limits.flow_w())
+
+    def _note_taken(self, now_s: float) -> None:
+        """Note what is free from now on, where a fault changes it and no policy is asked."""
+        if self.view.queue:
+            self.books.note_taken(now_s, [pool.nodes.n_free for pool in self.pools])
 
     def _carry_out(self, decision: Decision, now_s: float) -> bool:
         """Stop, shrink, start and grow jobs; return whether the policy is to be asked again."""

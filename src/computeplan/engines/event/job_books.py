@@ -52,8 +52,17 @@ class JobBooks:
 
     def note(self, now_s: float, free: Sequence[int]) -> None:
         """Note how many nodes of each pool are free from now on while jobs wait."""
+        self._note_idle(now_s, sum(map(mul, free, self.chips_per_node)))
+
+    def note_taken(self, now_s: float, free: Sequence[int]) -> None:
+        """Note how many nodes are free from now on, if faults took some while jobs wait."""
+        idle_chips = sum(map(mul, free, self.chips_per_node))
+        if idle_chips != self.idle_chips:
+            self._note_idle(now_s, idle_chips)
+
+    def _note_idle(self, now_s: float, idle_chips: float) -> None:
         self.waiting_idle_chip_s += (now_s - self.since_s) * self.idle_chips
-        self.since_s, self.idle_chips = now_s, sum(map(mul, free, self.chips_per_node))
+        self.since_s, self.idle_chips = now_s, idle_chips
 
     def begin(self, job: int, now_s: float) -> None:
         """Note that a job holds nodes."""
@@ -152,7 +161,7 @@ class JobBooks:
 
     def _end_waiting(self, wall_s: float, waiting: Sequence[int]) -> None:
         """Count what waits, and what is idle meanwhile, to the end of the run."""
-        self.waiting_idle_chip_s += (wall_s - self.since_s) * self.idle_chips
+        self._note_idle(wall_s, self.idle_chips)
         for job in waiting:
             since_s = self.waits_since_s.get(job, self.arrival_s[job])
             self.queue_s[job] += max(wall_s - since_s, 0.0)

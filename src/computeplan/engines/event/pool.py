@@ -368,7 +368,8 @@ class PoolNodes:
 class PoolRun:
     """The nodes of one pool, and the jobs on it.
 
-    The engine gives what it does when jobs go on, and when nodes are free at a time. [s]
+    The engine gives what it does when jobs go on, when nodes are free, and when nodes were taken,
+    at a time. [s]
     """
 
     def __init__(
@@ -379,9 +380,10 @@ class PoolRun:
         signals: tuple[Signal, ...],
         await_ends: Callable[[], None],
         call_policy: Then,
+        note_taken: Then,
     ) -> None:
         self.index, self.spec, self.calendar = index, spec, calendar
-        self.await_ends, self.call_policy = await_ends, call_policy
+        self.await_ends, self.call_policy, self.note_taken = await_ends, call_policy, note_taken
         self.nodes = PoolNodes(spec, signals)
         self.jobs: dict[int, Job] = {}
         self.is_quiet = False  # whether nothing ever happens to its nodes
@@ -413,6 +415,7 @@ class PoolRun:
         self.slow.pop(node, None)
         if job is not None:
             self._replace(job, now_s)
+        self.note_taken(now_s)  # of idle ones, or of those that stand in
         self.set_paces(now_s)
 
     def _replace(self, job: Job, now_s: float) -> None:
