@@ -172,6 +172,8 @@ def test_values_become_si(small):
         ),
         ("20 h", "-20 h", "13:13  faults.gpu.repair: the duration must be >= 0, got '-20 h'"),
         ("computeplan: 1", "computeplan: 2", "1:14  computeplan: should be 1, got 2"),
+        ("name: small", "name: '=1+1'", "2:7  name: a name may not hold dots, quotes, slashes or"),
+        ("name: small", "name: '-1'", "2:7  name: a name may not hold dots, quotes, slashes or"),
         ("name: small", "name: a/../b", "2:7  name: a name may not hold dots, quotes, slashes or"),
         ("name: small", "name: 7", "2:7  name: should be a valid string, got 7"),
         (
@@ -653,8 +655,9 @@ def test_a_problem_of_the_base_is_shown_in_the_base(tmp_path, monkeypatch):
     assert lines_of(caught) == [
         "s.yaml: 1 problem",
         (
-            "  2:7  name: a name may not hold dots, quotes, slashes or < > &, nor begin or end with"
-            " a blank, nor be empty, got 'a/b'"
+            "  2:7  name: a name may not hold dots, quotes, slashes or < > &, nor begin with = + -"
+            " @ (a formula in a spreadsheet), nor begin or end with a blank, nor be empty, got"
+            " 'a/b'"
         ),
         "base.yaml: 1 problem",
         "  15:18  jobs.j.train_for: '1 W' is a power, not a time; write it like '5 min'",
@@ -1121,6 +1124,7 @@ def test_what_all_cases_share_cannot_differ(tmp_path, path, block):
         ("cases: [a]", "16:8  cases: should be a mapping of keys to values"),
         ("cases: {a: 3}", "16:12  cases.a: should be a mapping of keys to values"),
         ('cases: {" a": {}}', '16:15  cases." a": the name of a case may not hold line feeds'),
+        ('cases: {"+1": {}}', "16:15  cases.+1: the name of a case may not hold line feeds"),
         ("sweep: {jobs.j.chips: 8}", '16:23  sweep."jobs.j.chips": should be a valid list'),
         ("sweep: {jobs.j.chips: []}", '16:23  sweep."jobs.j.chips": list should have at least 1'),
         ("sweep: 3", "16:8  sweep: should be a mapping of keys to values"),
@@ -1225,7 +1229,7 @@ def test_to_yaml_comes_back_as_the_same_scenario(name):
 
 
 def test_to_yaml_of_an_extended_scenario_stands_alone(tmp_path):
-    over = "extends: base.yaml\nname: '=1+1 [b] 一'\nabout: |\n  two\n  lines: \"x\" # y\n"
+    over = "extends: base.yaml\nname: '1+1= [b] 一'\nabout: |\n  two\n  lines: \"x\" # y\n"
     scenario = load(write(tmp_path, s=over, base=SMALL))
     text = scenario.to_yaml()
     assert "extends" not in text

@@ -321,8 +321,8 @@ AtLeastOne = Annotated[float, Field(ge=1, le=1000), BeforeValidator(_number), Ho
 Pue = Annotated[float, Field(ge=1, le=10), BeforeValidator(_number), HowWritten("", "1.1")]
 Count = Annotated[int, Field(gt=0, le=MAX_COUNT), BeforeValidator(_number), HowWritten("", "16384")]
 _IN_NAME, _IN_TITLE = r".\"'“”‘’\\/<>&\x00-\x1f\x7f-\x9f", r"\x00-\x1f\x7f-\x9f"
-NAME_PATTERN, TITLE_PATTERN = (
-    rf"^[^\s{no}](?:[^{no}]*[^\s{no}])?$" for no in (_IN_NAME, _IN_TITLE)
+NAME_PATTERN, TITLE_PATTERN = (  # a spreadsheet runs a cell that begins with = + - @
+    rf"^[^-\s=+@{no}](?:[^{no}]*[^\s{no}])?$" for no in (_IN_NAME, _IN_TITLE)
 )
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=80)]
 """Of a pool, a job, ...: part of paths and of file names."""

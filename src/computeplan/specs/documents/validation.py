@@ -21,10 +21,10 @@ __all__ = ["validate"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _PATTERNS = {
-    NAME_PATTERN: "a name may not hold dots, quotes, slashes or < > &, nor begin or end with a"
-    " blank, nor be empty",
+    NAME_PATTERN: "a name may not hold dots, quotes, slashes or < > &, nor begin with = + - @ (a"
+    " formula in a spreadsheet), nor begin or end with a blank, nor be empty",
     TITLE_PATTERN: "the name of a case may not hold line feeds or other control characters, nor"
-    " begin or end with a blank, nor be empty",
+    " begin with = + - @ (a formula in a spreadsheet), nor begin or end with a blank, nor be empty",
 }
 
 
