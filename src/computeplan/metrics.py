@@ -368,7 +368,7 @@ def _of_needed(units: Callable[[Ledger], FloatArray]) -> Measure:
     """Return the measure of some requests over all; nan where no service states requests."""
 
     def measured(of: _Of) -> FloatArray:
-        in_requests = np.array([one.unit == "request/s" for one in of.world.services], dtype=bool)
+        in_requests = np.array([one.ends_requests for one in of.world.services], dtype=bool)
         needed, some = (
             (each * in_requests)[:, of.services].sum(axis=1)
             for each in (of.ledger.needed_unit_s, units(of.ledger))
@@ -382,7 +382,8 @@ def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
     """Return what requests took of services that state them; nothing where none does.
 
     Energy, money and carbon are of all chips that these services held, to the end of the run; what
-    falls on prompts is by their share of the time in steps.
+    falls on prompts is by their share of the time in steps. Of prompts and answers on instances of
+    their own, each takes its part, and requests count with their answers.
     """
     asked = [i for i, one in enumerate(world.services) if one.answers is not None]
     if not asked:
@@ -407,7 +408,8 @@ def _of_requests(ledger: Ledger, world: World) -> dict[str, FloatArray]:
             parts[name, "out"] = parts[name, "out"] + taken[name] @ (1.0 - prompt_frac)
         tokens["in"] = tokens["in"] + answered[:, i] * answers.input_tokens
         tokens["out"] = tokens["out"] + answered[:, i] * answers.output_tokens
-    n, days = answered[:, asked].sum(axis=1), ledger.wall_s / DAY_S
+    ended = [i for i in asked if world.services[i].ends_requests]
+    n, days = answered[:, ended].sum(axis=1), ledger.wall_s / DAY_S
     with np.errstate(all="ignore"):
         values = {
             "requests_answered": n,
@@ -590,7 +592,7 @@ def _served(
     lacked, n_answered = np.zeros((2, *by_state.shape[:2]))
     for i, one in enumerate(world.services):
         lacked[:, one.pools[0]] += lacked_chip_s[:, i] / HOUR_S
-        if one.answers is not None:
+        if one.answers is not None and one.ends_requests:
             n_answered[:, one.pools[0]] += answered[:, i]
     found = {
         "service_chip_h": by_state.sum(axis=2),
@@ -722,6 +724,7 @@ def _mean_served(world: World) -> tuple[FloatArray, FloatArray, FloatArray, Floa
         *(nodes_held(world.services, room, at_s) for at_s in now_s.tolist()), strict=True
     )
     held, units_lacked = np.array(nodes), np.array(lacks)
+    beyond = np.zeros((n_services, len(now_s)))
     for i, one in enumerate(world.services):
         here, chips = list(one.pools), np.array([world.pools[p].chips_per_node for p in one.pools])
         lacked[i] = share @ units_lacked[:, i] * chips[0] / one.gives[0]
@@ -730,7 +733,7 @@ def _mean_served(world: World) -> tuple[FloatArray, FloatArray, FloatArray, Floa
             began[k] = True
             ready = held[began][:, i, here].min(axis=0)
             step, on = one.demand.step(at_s), ready.tolist()
-            serving, beyond = nodes_on_pools(step.needed, on, one.gives, one.group)
+            serving, beyond[i, k] = nodes_on_pools(step.needed, on, one.gives, one.group)
             kept, _ = nodes_on_pools(max(step.ahead, step.needed), on, one.gives, one.group)
             parts = [serving, held[k, i, here] - ready, ready - kept, np.subtract(kept, serving)]
             states[i, here] += share[k] * np.transpose(parts) * chips[:, None]
@@ -738,7 +741,8 @@ def _mean_served(world: World) -> tuple[FloatArray, FloatArray, FloatArray, Floa
             loaded[i, here] += (
                 share[k] * ready * chips * min(1.0, step.needed / (given or math.inf))
             )
-            answered[i] += share[k] * (step.needed - beyond)
+            missed = max(beyond[[i] if one.prompts is None else [one.prompts, i], k])
+            answered[i] += share[k] * (step.needed - missed)
     return states, loaded, answered, lacked
 
 

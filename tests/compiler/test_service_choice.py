@@ -49,7 +49,9 @@ def scenario(choose, a=None, b=None, at_a=None, at_b=None, **pool):
 
 
 def found(one, instances=(ONE, ONE), load_frac=0.5):
-    order, note = pools_by_choice(one, "chat", instances, load_frac)
+    order, note = pools_by_choice(
+        one, "chat", one.services["chat"].pool_names, instances, load_frac
+    )
     return order, dict(note.values["pools"])
 
 

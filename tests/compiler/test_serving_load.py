@@ -85,7 +85,7 @@ def test_a_value_is_changed_by_its_path():
     service = scenario.services["chat"]
     assert service.requests.tokens.mean_in == 2000
     assert service.requests.mean_per_s == 5
-    assert service.runs["a"].layout.tp == 4
+    assert service.roles["both"]["a"].layout.tp == 4
     with pytest.raises(ScenarioError, match="write in: 1155"):
         scenario.with_({"services.chat.requests.tokens.isl": 5})
 
@@ -166,6 +166,25 @@ def test_times_of_steps_of_ones_own_are_read_and_written(tmp_path):
     again = cp.load(folder / "scenario.yaml").step_tables["chat", "b"]
     assert np.array_equal(table.batch, again.batch)
     assert np.array_equal(table.step_s, again.step_s)
+
+
+def test_a_pool_with_both_roles_has_a_table_of_each(tmp_path):
+    run = "{b: {engine: ours, precision: int8, layout: tp8, shares: {table: %s.csv}}}"
+    pools = CHAT[CHAT.index("    pools: {a: {engine") : CHAT.index("    scale:")]
+    text = CHAT.replace(pools, f"    prefill: {run % 's'}\n    decode: {run % 't2'}\n")
+    (tmp_path / "s.csv").write_text(STEPS)
+    (tmp_path / "t2.csv").write_text(STEPS.replace("0.02\n", "0.01\n"))
+    scenario = load_file(tmp_path, text)
+    folder = tmp_path / "again"
+    (folder / "inputs").mkdir(parents=True)
+    for name, data in scenario.input_files().items():
+        (folder / name).write_bytes(data)
+    (folder / "scenario.yaml").write_text(scenario.to_yaml())
+    again = cp.load(folder / "scenario.yaml").step_tables
+    assert {called: table.step_s[0] for called, table in again.items()} == {
+        ("chat.prefill", "b"): 0.02,
+        ("chat.decode", "b"): 0.01,
+    }
 
 
 def test_times_of_steps_that_are_wrong_are_said_at_the_pool(tmp_path):

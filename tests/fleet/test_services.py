@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from chats import DAY, PHASES, STATES, data_of, lending, with_faults
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -36,34 +37,7 @@ from computeplan.study.cases import compile_cases, notes_of
 from computeplan.trace.requests import at_rate
 from computeplan.validation.serving_cases import published_serving
 
-H, DAY = 3600.0, 86_400.0
-STATES = ("serving", "starting", "draining", "standing_by")
-PHASES = ("train", "lost", "save", "restart", "blocked")
-
-
-def data_of(**service):
-    """Return a scenario: a model of 8B on one chip an instance, four servers of eight."""
-    chat = {
-        "model": "meta/llama-3.1-8b",
-        "requests": {"per_s": 20, "tokens": {"in": 400, "out": 100, "cv": 0.5}},
-        "slo": {"ttft_p99": "1 s", "tpot_p99": "30 ms"},
-        "pools": {"a": {"engine": "vllm", "precision": "fp8", "kv": "fp8", "layout": "tp1"}},
-    }
-    pool = {"chip": "nvidia/h100-sxm", "chips": 32}
-    return {
-        "computeplan": 1,
-        "name": "chat",
-        "sites": {
-            "s": {
-                "pue": 1.2,
-                "price": "0.1 USD/kWh",
-                "carbon": "400 g/kWh",
-                "pools": {"a": pool},
-            }
-        },
-        "services": {"chat": {**chat, **service}},
-        "simulate": {"horizon": "1 d", "runs": 1},
-    }
+H = 3600.0
 
 
 def planned(data):
@@ -291,7 +265,7 @@ def test_misses_of_a_day_are_those_of_its_hours_by_their_requests(lend):
     scenario = cp.load(data)
     found = plan_services(scenario)["chat"]
     world = compile_world(scenario, {"chat": found})
-    (place,) = [_place(scenario, "chat", scenario.services["chat"], "a", found.load, None)]
+    (place,) = [_place(scenario, "chat", "both", "a", found.load, None)]
     (gives,) = world.services[0].gives
     limit, missed = place.slos[0], []
     n_most = math.ceil(world.services[0].demand.most / gives - 1e-9)
@@ -442,34 +416,6 @@ def test_a_choice_composes_with_lending_spares_and_a_table_of_steps(tmp_path):
 
 
 # The books
-
-
-def with_faults(data, mtbf="400 h"):
-    data["faults"] = {
-        "gpu": {"mtbf": mtbf, "per": "chip", "takes": "node", "restart": "10 min", "repair": "9 h"}
-    }
-    return data
-
-
-def lending():
-    data = with_faults(
-        data_of(
-            requests={
-                "per_s": 400,
-                "tokens": {"in": 400, "out": 100, "cv": 0.5},
-                "day": {"peak": 1.8, "at": "12 h"},
-            },
-            scale={"start": "5 min", "drain": "2 min"},
-            priority=9,
-            lend=True,
-        ),
-        "4000 h",
-    )
-    job = {"chips": 16, "train_for": "3 d", "checkpoint": {"every": "1 h", "stall": "20 s"}}
-    data["jobs"] = {"j": {**job, "elastic": {"replicas": 2, "least": 1, "resize": "20 s"}}}
-    data["policy"] = "elastic-fifo"
-    data["simulate"] = {"horizon": "3 d", "runs": 4}
-    return data
 
 
 def test_every_chip_hour_of_a_run_is_counted_once():

@@ -85,17 +85,28 @@ NOTES = {
     "service_beyond_pools": [
         {"path": "q.a", "n": 128, "pools": ("p1", "p2"), "has": 64, "unit": unit}
         for unit in ("chip", "request/s")
+    ]
+    + [
+        {
+            "path": "q.a", "n": 128, "pools": ("p1",), "has": 64, "unit": "request/s",
+            "beside": "q1",
+        }
     ],
     "service_on_pool": [
         {
             "service": "q1", "pool": "p1", "chip": "acme/x1", "layout": "tp2", "engine": "k1",
             "precision": "fp8", "n_chips": 2, "per_s": 3.0, "low_per_s": 2.0, "high_per_s": 4.0,
-            "ttft_s": (1.5, 0.9, 2.0, 0.99), "tpot_s": (0.05, 0.04, 0.06, 0.99),
+            "ttft_s": ttft_s, "tpot_s": tpot_s,
             "missed_frac": 0.01, "known": known, "of": "k1 fp8", "is_draw_borrowed": borrowed,
             "has_limit": borrowed is not False,
         }
         for known in ("chip", "precision", "engine", "none", "table")
         for borrowed in (None, True, False)
+        for ttft_s, tpot_s in (
+            ((1.5, 0.9, 2.0, 0.99), (0.05, 0.04, 0.06, 0.99)),
+            ((1.5, 0.9, 2.0, 0.99), None),
+            (None, (0.05, 0.04, 0.06, 0.99)),
+        )
     ],
     "service_sized": [
         {
@@ -111,7 +122,11 @@ NOTES = {
             "pools": pools,
         }
         for has_limit in (True, False)
-        for pools in ((), (("p1", (0.2, None, 0.9), (0.03, None, 0.03)),))
+        for pools in (
+            (),
+            (("p1", (0.2, None, 0.9), (0.03, None, 0.03)),),
+            (("p1", (0.2, 0.9), ()), ("p2", (), (0.03, None))),
+        )
     ],
     "service_filled_by": [
         {
@@ -357,8 +372,9 @@ PHRASES = {
             "case": case, "service": "q1", "wh": wh, "missed_frac": missed, "parts": parts,
         }
         for case, wh, missed, parts in (
-            ("k1", "0.3", 0.0031, (("p1", 16, 12.0, 20.0),)),
-            ("", "", 1e-5, (("p1", 16, 12.0, None),)),
+            ("k1", "0.3", 0.0031, (("p1", 16, 12.0, 20.0, "both"),)),
+            ("", "", 1e-5, (("p1", 16, 12.0, None, "both"),)),
+            ("", "", None, (("p1", 16, 12.0, 20.0, "prefill"), ("p2", 8, 8, 8, "decode"))),
             ("", "", None, ()),
         )
     ],

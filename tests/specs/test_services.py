@@ -4,10 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from computeplan.specs.services import Service
+from computeplan.specs.serving import Drafts, ServingPool
 
 DAY = [16] * 8 + [64] * 16
 RUN = {"engine": "vllm", "precision": "fp8"}
 TOKENS = {"in": 1155, "out": 211}
+APART = {"prefill": {"b": RUN}, "decode": {"a": RUN}}
 CHAT = {
     "model": "llama-3.3-70b",
     "requests": {"per_day": 200e6, "tokens": TOKENS, "day": {"peak": 1.5, "at": "20 h"}},
@@ -60,8 +62,8 @@ def test_what_is_dumped_is_read_again():
         ({"chips": DAY, "least": 17}, "least: 17 is more than the 16 chips of hour 0"),
         ({"least": -1}, "greater than or equal to 0"),
         ({"priority": -1}, "greater than or equal to 0"),
-        ({"pools": ["b"]}, "say once where it runs, as pool or pools; got pool and pools"),
-        ({"pool": None}, "say once where it runs, as pool or pools; got none"),
+        ({"pools": ["b"]}, "as pool or pools, or as prefill and decode; got pool and pools"),
+        ({"pool": None}, "say once where it runs, as pool or pools, .*; got none"),
         ({"pool": None, "pools": []}, "at least 1 item"),
         ({"pool": None, "pools": ["a", "b", "a"]}, "pools: 'a' is named twice"),
         ({"qps": 100}, "Extra inputs"),
@@ -70,6 +72,7 @@ def test_what_is_dumped_is_read_again():
         ({"lend": True}, "say either its chips, or .*; got chips and lend"),
         ({"chips": None, "model": "m"}, "got model, without requests"),
         ({"pool": None, "pools": {"a": RUN}}, "they are a list, pools: "),
+        ({"pool": None, **APART}, "say either its chips, or .*; got chips and prefill and decode"),
     ],
 )
 def test_what_is_wrong_is_said(changes, message):
@@ -93,9 +96,9 @@ def test_requests_stand_in_the_place_of_chips():
     service = Service.model_validate(CHAT)
     assert service.chips is None
     assert service.pool_names == ("b", "a")
-    assert service.runs["a"].engine == "mindie"
-    assert service.runs["a"].layout.n_ranks == 16
-    assert service.runs["b"].kv == "bf16"
+    assert service.roles["both"]["a"].engine == "mindie"
+    assert service.roles["both"]["a"].layout.n_ranks == 16
+    assert service.roles["both"]["b"].kv == "bf16"
     assert (service.derating, service.balance) == (0.7, 0.94)
     assert service.slo.limits_s("ttft") == {0.99: 1.0}
     assert service.slo.limits_s("tpot") == {0.99: 0.05}
@@ -143,6 +146,30 @@ def changed(changes):
         ({"slo.tpot_p99": 50}, "needs a unit"),
         ({"slo.tpot_p99": "0 s"}, "must be > 0"),
         ({"slo.availability": 1}, "less than 1"),
+        ({"pools.b.speculation": {"draft": 3}}, "Field required"),
+        ({"pools.b.speculation": {"draft": 0, "accepted": 1}}, "greater than 0"),
+        ({"pools.b.speculation": {"draft": 3, "accepted": 0.9}}, "greater than or equal to 1"),
+        ({"pools.b.speculation": {"draft": 3, "accepted": 4.1}}, "at most its 3 drafts and one"),
+        (
+            {"pools.b.speculation": {"draft": 3, "accepted": 2}, "pools.b.shares": {"table": "a"}},
+            "speculation: steps of a table were measured with their drafts",
+        ),
+        ({"prefill": {"b": RUN}}, "decode is missing: prompts and answers each need pools"),
+        ({"pools": None, "decode": {"b": RUN}}, "prefill is missing: prompts and answers"),
+        (APART, "as pool or pools, or as prefill and decode; got pools and prefill"),
+        ({"pools": None, "prefill": {}, "decode": {}}, "at least 1 item"),
+        (
+            {"pools": None, **APART, "prefill": {"b": {**RUN, "kv": "fp8"}}},
+            "kv: decode reads the cache .* got fp8 of prefill.b and bf16 of decode.a",
+        ),
+        (
+            {
+                "pools": None,
+                **APART,
+                "prefill": {"b": {**RUN, "speculation": {"draft": 1, "accepted": 1}}},
+            },
+            r"prefill.b.speculation: prompts are not drafted",
+        ),
         ({"scale.start": None}, "Field required"),
         ({"scale.target": 0}, "greater than 0"),
         ({"scale.start": "13 h"}, "start: must be at most 12 h, got 13 h"),
@@ -185,7 +212,36 @@ def test_what_is_wrong_of_requests_is_said(changes, message):
 def test_a_table_of_ones_own_takes_an_engine_of_any_name():
     run = {**RUN, "engine": "my own", "shares": {"table": "step_s.csv"}}
     service = Service.model_validate(changed({"pools.b": run}))
-    assert service.runs["b"].refusal("nvidia/h100-sxm") == ""
+    assert service.roles["both"]["b"].refusal("nvidia/h100-sxm") == ""
+
+
+def test_prompts_and_answers_have_pools_of_their_own():
+    service = Service.model_validate(changed({"pools": None, **APART}))
+    assert service.pool_names == ("b", "a")
+    assert {role: [*runs] for role, runs in service.roles.items()} == {
+        "prefill": ["b"],
+        "decode": ["a"],
+    }
+    shared = Service.model_validate(changed({"pools": None, **APART, "prefill": {"a": RUN}}))
+    assert shared.pool_names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("model", "word", "said"),
+    [
+        (Service, "pd", "prefill: {POOL"),
+        (Service, "disaggregated", "prefill: {POOL"),
+        (Service, "mtp", "speculation: {draft: 3"),
+        (ServingPool, "spec_decode", "write speculation: {draft: 3, accepted: 2.9}"),
+        (ServingPool, "eagle3", "write speculation: {draft: 3, accepted: 2.9}"),
+        (ServingPool, "role", "prefill: {POOL"),
+        (Drafts, "acceptance_length", "write accepted: 2.9"),
+        (Drafts, "num_speculative_tokens", "write draft: 3"),
+    ],
+)
+def test_words_of_roles_and_drafts_are_answered(model, word, said):
+    assert said in model.tried[word]
+    assert not set(model.tried) & set(model.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +275,7 @@ def test_a_table_of_ones_own_takes_an_engine_of_any_name():
     ],
 )
 def test_an_engine_runs_on_the_chips_of_its_makers(engine, chip, runs):
-    run = Service.model_validate(changed({"pools.b.engine": engine})).runs["b"]
+    run = Service.model_validate(changed({"pools.b.engine": engine})).roles["both"]["b"]
     why = run.refusal(chip)
     assert (why == "") == runs
     assert runs or f"does not run on {chip}; what does: " in why
@@ -227,9 +283,9 @@ def test_an_engine_runs_on_the_chips_of_its_makers(engine, chip, runs):
 
 @pytest.mark.parametrize("chip", ["groq/lpu-v1", "enflame/t20", "nvidia/k80", "kunlunxin/r200"])
 def test_a_chip_without_an_engine_asks_for_a_table(chip):
-    run = Service.model_validate(changed({"pools.b.engine": "vllm"})).runs["b"]
+    run = Service.model_validate(changed({"pools.b.engine": "vllm"})).roles["both"]["b"]
     why = run.refusal(chip)
     assert f"no engine of the catalogue is documented to run on {chip}" in why
     assert "shares: {table: step_s.csv}" in why
     table = {**RUN, "engine": "own", "shares": {"table": "step_s.csv"}}
-    assert Service.model_validate(changed({"pools.b": table})).runs["b"].refusal(chip) == ""
+    assert Service.model_validate(changed({"pools.b": table})).roles["both"]["b"].refusal(chip) == ""

@@ -22,6 +22,7 @@ from computeplan.errors import Problem, ScenarioError
 from computeplan.notes import Note, note
 from computeplan.quantities import PHASES
 from computeplan.specs.scenario import Scenario
+from computeplan.specs.services import role_of
 from computeplan.world.jobs import Jobs
 from computeplan.world.pools import Pool
 
@@ -44,7 +45,11 @@ class _Stated(NamedTuple):
 
 
 def pools_by_choice(
-    scenario: Scenario, name: str, instances: Sequence[InstanceOn], load_frac: float
+    scenario: Scenario,
+    name: str,
+    names: Sequence[str],
+    instances: Sequence[InstanceOn],
+    load_frac: float,
 ) -> tuple[list[int], Note]:
     """Return the order in which the pools of a service fill, and a note of what decides.
 
@@ -52,9 +57,11 @@ def pools_by_choice(
     ----------
     scenario : Scenario
     name : str
-        Of a service that says what its pools are chosen by.
+        Of a service that says what its pools are chosen by, in its role (`in_role`).
+    names : sequence of str
+        Of its pools.
     instances : sequence of InstanceOn
-        On its pools, in the order in which they are written.
+        On each of them.
     load_frac : float
         Load of an instance over the day, of the rate that it holds.
 
@@ -70,10 +77,11 @@ def pools_by_choice(
     ScenarioError
         If a pool lacks what others state, or no pool has what is asked for.
     """
-    spec = scenario.services[name]
+    service = role_of(name)[0]
+    spec = scenario.services[service]
     every, _ = pools_of(scenario, fixed=scenario.simulate.inputs == "fixed")
     index = {pool.name: p for p, pool in enumerate(every)}
-    here = [index[pool] for pool in spec.pool_names]
+    here = [index[pool] for pool in names]
     pools = [powered_beside(scenario, every[p], Jobs(()), p)[0] for p in here]
     facility_w = np.array(
         [
@@ -83,7 +91,7 @@ def pools_by_choice(
     )
     choose = str(spec.choose)
     stated, per_j, per_s = _stated(choose, pools, facility_w)
-    if problems := list(_lacking(scenario, name, pools, stated)):
+    if problems := list(_lacking(scenario, service, pools, stated)):
         raise ScenarioError(problems)
     signals, _ = signals_of(scenario, every)
     course = signals.get(choose)

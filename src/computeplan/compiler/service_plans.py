@@ -247,8 +247,10 @@ def demand_of(
     nodes = np.array([nodes_on_pools(n, room, gives, group)[0] for n in wanted.tolist()])
     spares = np.zeros_like(nodes)
     if slo is not None and slo.availability is not None:
+        # A service is there while all its roles are, whose faults have nothing in common.
+        availability = slo.availability ** (1 / max(1, len(spec.roles)))
         for p, pool in enumerate(pools):
-            spares[:, p] = spares_of(nodes[:, p], group[p], pool, start_s, slo.availability)
+            spares[:, p] = spares_of(nodes[:, p], group[p], pool, start_s, availability)
     most = float(np.dot(room, gives))
     held = np.maximum(wanted, (nodes + spares) @ np.asarray(gives))
     extra = tuple(float(x) for x in np.maximum(held - rates, 0.0))

@@ -57,10 +57,15 @@ def why_refused(why: Note) -> str:
             f"no layout of {v['chip']} keeps both limits: by what is fitted a further token"
             f" takes {_s(v['tpot_s'])} at best, in another layout the first one {_s(v['ttft_s'])}"
         )
+    times = (("the first token takes", "ttft"), ("a further one", "tpot"))
+    told = [
+        f"{what} {_s(v[f'{name}_s'])} at {100 * v[f'{name}_frac']:g} %"
+        for what, name in times
+        if v[f"{name}_s"] is not None  # instances of prompts give no further one
+    ]
     return (
-        f"no rate keeps the limits on {v['chip']}: with hardly any requests the first token takes"
-        f" {_s(v['ttft_s'])} at {100 * v['ttft_frac']:g} %, a further one {_s(v['tpot_s'])} at"
-        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
+        f"no rate keeps the limits on {v['chip']}: with hardly any requests {', '.join(told)}"
+        f" ({v['layout']})"
     )
 
 

@@ -11,7 +11,6 @@ taken to reach decode instances as they came in; tests compare that with both ro
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -19,12 +18,11 @@ from computeplan.engines.serve.policy import Slo
 from computeplan.physics.serving.instance import Instance
 from computeplan.physics.serving.steady import transfer_s
 from computeplan.physics.serving.steps import StepTimes
+from computeplan.specs.serving import Role
 from computeplan.world.load import Lengths, Load
 
 __all__ = ["APART", "Role", "handed_over", "load_of_role", "slo_of_role"]
 
-Role = Literal["both", "prefill", "decode"]
-"""What an instance does of a request."""
 APART: tuple[Role, Role] = ("prefill", "decode")
 """The roles of disaggregated instances."""
 

@@ -6,9 +6,11 @@ Bursts of a trace count once: those of minutes in the busiest minute, which size
 within minutes, shared out among instances, in the rate of an instance.
 
 Long because what an instance holds and what is said of it rest on the same search.
-Limits at several percentiles all hold. At the rate of the busiest minute the requests are simulated
-once more, for the times that users see, and at the mean rate for the watts. What is found depends
-on values alone, so services that are alike, of several cases or runs, are found out once a process.
+Limits at several percentiles all hold. Prompts and answers on pools of their own are searched each
+by itself (``roles.py``), and go on as two services. At the rate of the busiest minute the requests
+are simulated once more, for the times that users see, and at the mean rate for the watts. What is
+found depends on values alone, so services that are alike, of several cases or runs, are found out
+once a process.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from computeplan.compiler.service_plans import (
 )
 from computeplan.compiler.serving_load import load_of
 from computeplan.engines.serve.largest_rate import enough_requests, holds, largest_rate
-from computeplan.engines.serve.percentiles import WARM_FRAC, band
+from computeplan.engines.serve.percentiles import WARM_FRAC, Band, band
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.engines.serve.served import Served
@@ -47,11 +49,12 @@ from computeplan.fleet.layouts import (
     scaled,
 )
 from computeplan.fleet.refusals import why_refused
+from computeplan.fleet.roles import load_of_role, slo_of_role
 from computeplan.fleet.search import Search, Simulated, best_layout, rate_between, requests_for
 from computeplan.fleet.service_day import hours_on_pools, seen_by_hour
 from computeplan.fleet.sizes import latencies_of, use_of
 from computeplan.notes import Note, NoteValue, note
-from computeplan.physics.serving.instance import Split
+from computeplan.physics.serving.instance import Speculation, Split
 from computeplan.physics.serving.layouts import tensor_widths
 from computeplan.physics.serving.power import Draw, chip_w
 from computeplan.physics.steptime.transformer import shape_of
@@ -61,8 +64,8 @@ from computeplan.specs.catalogue.models import Transformer
 from computeplan.specs.catalogue.serving import engine_of
 from computeplan.specs.catalogue.serving_power import known_draw
 from computeplan.specs.scenario import Scenario
-from computeplan.specs.services import Service
-from computeplan.specs.serving import LatencyLimits, ServingPool
+from computeplan.specs.services import KEY_OF_ROLE, in_role, role_of
+from computeplan.specs.serving import LatencyLimits, Role, ServingPool
 from computeplan.trace.requests import at_rate, evened, shared_out
 from computeplan.world.load import Load
 
@@ -78,7 +81,9 @@ class _Place:
     """A service on a pool; those are alike that differ in their names, or the size of the pool."""
 
     name: str
+    """Of the service, in its role (`in_role`)."""
     pool: str
+    role: Role
     run: ServingPool
     chip: Chip
     model: Transformer
@@ -116,7 +121,7 @@ class _Found:
 def plan_services(
     scenario: Scenario, told: Callable[[str], object] | None = None
 ) -> dict[str, Planned]:
-    """Return what an instance of each service with requests holds and draws, by name.
+    """Return what an instance of each service with requests holds and draws, by `in_role`.
 
     Parameters
     ----------
@@ -145,21 +150,24 @@ def plan_services(
         if spec.requests is None:
             continue
         load, notes = load_of(scenario, name)
-        places = [_place(scenario, name, spec, pool, load, told) for pool in spec.pool_names]
-        of_pools = list[_Found]()
-        for place in places:
-            at = ("services", name, "pools", place.pool)
-            try:
-                of_pools.append(_search(place))
-            except NoneHolds as error:
-                impossible.append(scenario.document.problem(at, why_refused(error.why)))
-            except ValueError as error:
-                wrong.append(scenario.document.problem(at, str(error)))
-        if len(of_pools) == len(places):
-            try:
-                found[name] = _planned(scenario, places, of_pools, tuple(notes))
-            except ScenarioError as error:
-                wrong += error.problems
+        for role, runs in spec.roles.items():
+            places = [_place(scenario, name, role, pool, load, told) for pool in runs]
+            of_pools = list[_Found]()
+            for place in places:
+                at = ("services", name, KEY_OF_ROLE[role], place.pool)
+                try:
+                    of_pools.append(_search(place))
+                except NoneHolds as error:
+                    impossible.append(scenario.document.problem(at, why_refused(error.why)))
+                except ValueError as error:
+                    wrong.append(scenario.document.problem(at, str(error)))
+            if len(of_pools) == len(places):
+                try:
+                    plan = _planned(scenario, places, of_pools, tuple(notes))
+                    found[in_role(name, role)] = plan
+                except ScenarioError as error:
+                    wrong += error.problems
+            notes = []  # told once
     if wrong:
         raise ScenarioError(wrong)
     if impossible:
@@ -190,16 +198,20 @@ def slos_of(limits: LatencyLimits | None) -> tuple[Slo, ...]:
 def _place(
     scenario: Scenario,
     name: str,
-    spec: Service,
+    role: Role,
     pool: str,
     load: Load,
     told: Callable[[str], object] | None,
 ) -> _Place:
-    chip, of_pool, run = scenario.chip_of(pool), scenario.pool(pool), spec.runs[pool]
-    model, slos = scenario.catalogue.models[str(spec.model)], slos_of(spec.slo)
+    spec, chip, of_pool = scenario.services[name], scenario.chip_of(pool), scenario.pool(pool)
+    run, model = spec.roles[role][pool], scenario.catalogue.models[str(spec.model)]
+    load = load_of_role(load, role)
+    of_role = dict.fromkeys(slo_of_role(slo, role) for slo in slos_of(spec.slo))
+    slos = tuple(slo for slo in of_role if slo != Slo()) or (Slo(),)
     node_chips = of_pool.chips_per_node or chip.chips_per_node
     assert node_chips is not None  # cross-checked
-    table = scenario.step_tables.get((name, pool))
+    called = in_role(name, role)
+    table = scenario.step_tables.get((called, pool))
     steps = None
     if table is not None:
         steps = (table.batch, table.context, table.prompt_tokens, table.step_s)
@@ -208,7 +220,7 @@ def _place(
     if trace is not None and trace.reusable_tokens is not None:
         columns.append(trace.reusable_tokens)
     key = (
-        *(chip.model_dump_json(), model.model_dump_json(), run.model_dump_json()),
+        *(chip.model_dump_json(), model.model_dump_json(), run.model_dump_json(), role),
         *(load.per_s.tobytes(), load.gaps_cv, load.input_tokens, load.output_tokens),
         *(load.cached_frac, slos, node_chips, spec.derating),
         *(
@@ -218,7 +230,8 @@ def _place(
     )
     room, derating = of_pool.chips // node_chips, spec.derating
     return _Place(
-        name, pool, run, chip, model, load, slos, node_chips, room, derating, steps, told, key
+        *(called, pool, role, run, chip, model, load, slos, node_chips, room, derating, steps),
+        *(told, key),
     )
 
 
@@ -231,7 +244,9 @@ def _search(place: _Place) -> _Found:
         one = run.layout
         split = Split.of(tp=one.tp, pp=one.pp, dp=one.dp, ep=one.ep)
         _check_width(place.model, one.tp)
-    settings = Settings(run.kv, run.max_batch, split)
+    drafts = run.speculation
+    speculation = None if drafts is None else Speculation(drafts.draft, drafts.accepted)
+    settings = Settings(run.kv, run.max_batch, split, speculation, place.role)
     if place.steps is not None:
         if split is None:
             raise ValueError("a table of steps is of one layout; write it, layout: tp8")
@@ -356,7 +371,7 @@ def _planned(
 ) -> Planned:
     """Return what was found out about a service, with what users see at its peak."""
     load, name = places[0].load, places[0].name
-    spec = scenario.services[name]
+    spec = scenario.services[role_of(name)[0]]
     wanted = float(wanted_of(spec, load).max())
     minute_per_s = float((load.per_s * busiest_minutes(load)).max())
     day_per_s = minute_per_s if spec.lend else float(load.per_s.mean())
@@ -367,7 +382,9 @@ def _planned(
         for place, one in zip(places, found, strict=True):
             served = _played(place, share)
             alone.append(_instance_on(place, one, served, served, share))
-        order, filled = pools_by_choice(scenario, name, alone, share)
+        order, filled = pools_by_choice(
+            scenario, name, [place.pool for place in places], alone, share
+        )
         places, found = [places[i] for i in order], [found[i] for i in order]
         told.append(filled)
     bare = [InstanceOn(one.candidate.n_chips, one.per_s, 0.0, 0.0, 0.0, 0.0) for one in found]
@@ -401,6 +418,7 @@ def _day_of(
 ) -> Note:
     """Return what users see over the day, on the pools that answer, by the hour."""
     slo, pools, missed_per_s = places[0].slos[0], list[NoteValue](), 0.0
+    role = places[0].role
     for place, one, of_pool in zip(places, found, per_s.T, strict=True):
 
         def seen_at(
@@ -413,8 +431,9 @@ def _day_of(
         if of_pool.any():
             seen = seen_by_hour(np.where(of_pool > 0, load_frac, 0.0), seen_at)
             missed_per_s += float(np.nan_to_num(seen.missed_frac) @ of_pool)
-            hours = (_hours(values) for values in (seen.ttft_s, seen.tpot_s))
-            pools.append((place.pool, *hours))
+            ttft_s = () if role == "decode" else _hours(seen.ttft_s)
+            tpot_s = () if role == "prefill" else _hours(seen.tpot_s)
+            pools.append((place.pool, ttft_s, tpot_s))
     return note(
         "service_day",
         service=places[0].name,
@@ -457,7 +476,8 @@ def _instance_on(
         busy = (use.busy_frac * use.bandwidth_frac, use.busy_frac * use.peak_frac)
         base_w = float(chip_w(draw, 0.0, 0.0))
         more_w = (float(chip_w(draw, *busy)) - base_w) / mean_share
-    longest_s = float((peak.done_s - peak.first_s).max())
+    begun_s = peak.requests.arrival_s if place.role == "prefill" else peak.first_s
+    longest_s = float((peak.done_s - begun_s).max())
     watts, band_per_s = (base_w, more_w), (one.low_per_s, one.high_per_s)
     n_chips = one.candidate.n_chips
     at_once = mean.n_in_system / mean_share
@@ -466,7 +486,7 @@ def _instance_on(
 
 def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
     """Return what a reader must know of a service on a pool."""
-    compiled, slo = one.candidate.compiled, place.slos[0]
+    compiled, slo, role = one.candidate.compiled, place.slos[0], place.role
     ttft, tpot = latencies_of(peak, slo, compiled)
     borrowed = compiled.borrowed
     draws = None if place.chip.tdp_w is None else known_draw(place.chip).is_borrowed
@@ -482,14 +502,18 @@ def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
         per_s=one.per_s,
         low_per_s=one.low_per_s,
         high_per_s=one.high_per_s,
-        ttft_s=(ttft.value, ttft.low, ttft.high, slo.ttft_frac),
-        tpot_s=(tpot.value, tpot.low, tpot.high, slo.tpot_frac),
+        ttft_s=None if role == "decode" else (*_ends(ttft), slo.ttft_frac),
+        tpot_s=None if role == "prefill" else (*_ends(tpot), slo.tpot_frac),
         missed_frac=_missed(peak, place.slos),
         has_limit=_has_limit(place),
         known="table" if borrowed is None else borrowed.known,
         of="" if borrowed is None else borrowed.of,
         is_draw_borrowed=draws,
     )
+
+
+def _ends(found: Band) -> tuple[float, float, float]:
+    return found.value, found.low, found.high
 
 
 def _missed(served: Served, slos: Sequence[Slo]) -> float:
@@ -510,8 +534,8 @@ def _tail(place: _Place, load: Load, first: Candidate) -> Note:
         "serve_tail",
         chip=place.chip.name,
         layout=first.layout,
-        ttft_s=band([calm.ttft_s], slo.ttft_frac).value,
-        tpot_s=band([calm.tpot_s], slo.tpot_frac).value,
+        ttft_s=None if place.role == "decode" else band([calm.ttft_s], slo.ttft_frac).value,
+        tpot_s=None if place.role == "prefill" else band([calm.tpot_s], slo.tpot_frac).value,
         ttft_frac=slo.ttft_frac,
         tpot_frac=slo.tpot_frac,
     )

@@ -9,6 +9,7 @@ from computeplan.quantities import QUANTITIES
 from computeplan.report.choices import Language
 from computeplan.report.words import phrase
 from computeplan.results.cases import CaseResult
+from computeplan.specs.services import role_of
 from computeplan.study.result import Result
 
 __all__ = ["service_lines"]
@@ -32,30 +33,34 @@ def service_lines(result: Result, language: Language) -> list[str]:
 
 
 def _of_case(shown: str, case: CaseResult, language: Language) -> list[str]:
-    facts: list[dict[str, Any]] = [
-        dict(fact.values) for fact in case.facts.values() if fact.code == "service_sized"
-    ]
-    days = {
-        fact.values["service"]: fact.values["missed_frac"]
-        for fact in case.facts.values()
-        if fact.code == "service_day" and fact.values["has_limit"]
-    }
+    def told(code: str) -> list[dict[str, Any]]:
+        return [dict(fact.values) for fact in case.facts.values() if fact.code == code]
+
+    facts, missed = told("service_sized"), dict[str, float]()
+    for day in told("service_day"):
+        if day["has_limit"]:  # in one role or the other: at most the sum of both
+            service, _ = role_of(day["service"])
+            missed[service] = missed.get(service, 0.0) + day["missed_frac"]
+    by_service: dict[str, list[tuple[Any, ...]]] = {}
+    for fact in facts:
+        service, role = role_of(fact["service"])
+        by_service.setdefault(service, []).extend(
+            (pool, n + more, (n + more) * low, None if high is None else (n + more) * high, role)
+            for pool, n, more, _, low, high in fact["pools"]
+            if n + more
+        )
     energy = QUANTITIES["wh_per_request"]
     wh = case.estimate(energy.name).p50 if energy.name in case.values else math.nan
-    one = "" if len(facts) != 1 or math.isnan(wh) else energy.text(wh)
+    one = "" if len(by_service) != 1 or math.isnan(wh) else energy.text(wh)
     return [
         phrase(
             "service_takes",
             language,
             case=shown,
-            service=fact["service"],
+            service=service,
             wh=one,
-            missed_frac=days.get(fact["service"]),
-            parts=tuple(
-                (pool, n + more, (n + more) * low, None if high is None else (n + more) * high)
-                for pool, n, more, _, low, high in fact["pools"]
-                if n + more
-            ),
+            missed_frac=missed.get(service),
+            parts=tuple(parts),
         )
-        for fact in facts
+        for service, parts in by_service.items()
     ]

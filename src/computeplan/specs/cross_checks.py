@@ -19,7 +19,7 @@ from computeplan.specs.jobs import Job
 from computeplan.specs.logs.replay import FaultLog
 from computeplan.specs.model import ScenarioFields
 from computeplan.specs.money import Money, middle_of
-from computeplan.specs.services import Service
+from computeplan.specs.services import KEY_OF_ROLE, Service
 from computeplan.specs.sites import Pool
 
 __all__ = ["cross_check"]
@@ -187,10 +187,12 @@ def _services(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
     """Check the pools of services, and that a run without jobs has an end, as they have none."""
     pools = scenario.pool_names
     for name, service in scenario.services.items():
-        for pool in service.pool_names:
+        own = [(KEY_OF_ROLE[role], pool) for role, pool, _ in service.runs]
+        stated = "pools" if service.pool is None else "pool"
+        for key, pool in own or [(stated, pool) for pool in service.pool_names]:
             if pool not in pools:
-                at = ("services", name, "pool" if service.pools is None else "pools")
-                yield at, f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+                message = f"no pool '{pool}'.{nearest(pool, pools)}  Pools: {', '.join(pools)}"
+                yield ("services", name, key), message
         if service.requests is not None:
             yield from _requests(name, service, scenario, catalogue)
     has_jobs = scenario.jobs or scenario.workloads
@@ -200,14 +202,24 @@ def _services(scenario: ScenarioFields, catalogue: Catalogue) -> Found:
 
 
 def _requests(name: str, service: Service, scenario: ScenarioFields, catalogue: Catalogue) -> Found:
-    """Check that engines run on the chips of their pools, and that the model takes the lengths."""
-    for pool, run in service.runs.items():
+    """Check engines against the chips of their pools, sites of roles, and lengths of the model."""
+    for role, pool, run in service.runs:
         if pool not in scenario.pool_names:
             continue
         chip = catalogue.chips.get(scenario.pool(pool).chip)
         why = "" if chip is None else run.refusal(chip.kin)
         if why:
-            yield ("services", name, "pools", pool, "engine"), why
+            yield ("services", name, KEY_OF_ROLE[role], pool, "engine"), why
+    sites = {
+        site_name: pool
+        for site_name, site in scenario.sites.items()
+        for pool in service.pool_names
+        if service.prefill is not None and pool in site.pools
+    }
+    if len(sites) > 1:
+        where = " and ".join(f"{pool} at {site}" for site, pool in sites.items())
+        message = f"caches go from prefill to decode by the network of one site; got {where}"
+        yield ("services", name, "decode"), message
     model = catalogue.models.get(str(service.model))
     tokens = None if service.requests is None else service.requests.tokens
     if model is None or model.context is None or tokens is None:

@@ -50,6 +50,7 @@ from computeplan.specs.logs.series import Series, save_series
 from computeplan.specs.logs.step_table import StepRows, load_steps, save_steps
 from computeplan.specs.logs.throughput import Throughput, load_throughput, save_throughput
 from computeplan.specs.model import ScenarioFields
+from computeplan.specs.services import KEY_OF_ROLE, in_role
 
 __all__ = ["Scenario", "load", "parse_value", "shipped_folder", "shipped_names"]
 
@@ -118,7 +119,7 @@ class Scenario(ScenarioFields):
 
     @property
     def step_tables(self) -> Mapping[tuple[str, str], StepRows]:
-        """The measured times of steps, by service and pool."""
+        """The measured times of steps, by service (`in_role`) and pool."""
         return self._step_tables
 
     def __eq__(self, other: object) -> bool:
@@ -264,11 +265,12 @@ class Scenario(ScenarioFields):
             one = data["services"][name]
             requests = {**one["requests"], "trace": _input_path(f"{name}-requests")}
             data["services"] = {**data["services"], name: {**one, "requests": requests}}
-        for name, pool in self._step_tables:
-            one = data["services"][name]
-            shares = {"table": _input_path(f"{name}-{pool}-steps")}
-            pools = {**one["pools"], pool: {**one["pools"][pool], "shares": shares}}
-            data["services"] = {**data["services"], name: {**one, "pools": pools}}
+        runs = [(name, *run) for name, one in self.services.items() for run in one.runs]
+        for name, role, pool, _ in (run for run in runs if run[3].shares is not None):
+            one, key = data["services"][name], KEY_OF_ROLE[role]
+            shares = {"table": _input_path(f"{in_role(name, role)}-{pool}-steps")}
+            pools = {**one[key], pool: {**one[key][pool], "shares": shares}}
+            data["services"] = {**data["services"], name: {**one, key: pools}}
         copies = (("file", "jobs", self._job_logs), ("throughput", "throughput", self._throughputs))
         for key, what, found_by in copies:
             for name in found_by:
@@ -489,14 +491,14 @@ def _step_tables(
     """Return the times of steps that services bring, and what is wrong with them."""
     found, problems = dict[tuple[str, str], StepRows](), list[Problem]()
     for name, service in scenario.services.items():
-        for pool, run in service.runs.items():
+        for role, pool, run in service.runs:
             if run.shares is None:
                 continue
-            at = ("services", name, "pools", pool, "shares", "table")
+            at = ("services", name, KEY_OF_ROLE[role], pool, "shares", "table")
             table, wrong = _file_of(at, run.shares.table, load_steps, document, folder)
             problems += wrong
             if table is not None:
-                found[name, pool] = table
+                found[in_role(name, role), pool] = table
     return found, problems
 
 

@@ -6,6 +6,7 @@ then follows from the load, the limits on latency and what each pool runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -29,9 +30,9 @@ from computeplan.specs.fields import (
 )
 from computeplan.specs.jobs import ModelName
 from computeplan.specs.requests import Requests
-from computeplan.specs.serving import LatencyLimits, Scaling, ServingPool
+from computeplan.specs.serving import LatencyLimits, Role, Scaling, ServingPool
 
-__all__ = ["Choice", "HourlyChips", "Service"]
+__all__ = ["KEY_OF_ROLE", "Choice", "HourlyChips", "Service", "in_role", "role_of"]
 
 Choice = Literal["cost", "energy", "carbon"]
 """What pools can be chosen by."""
@@ -85,14 +86,45 @@ def _kind_of_pools(value: object) -> str:
     return "run" if isinstance(value, dict) else "named"
 
 
+RunOnPools = Annotated[dict[Name, ServingPool], Field(min_length=1)]
 PoolsOfService = Annotated[
     Annotated[tuple[Name, ...], Field(min_length=1), Tag("named")]
-    | Annotated[dict[Name, ServingPool], Field(min_length=1), Tag("run")],
+    | Annotated[RunOnPools, Tag("run")],
     Discriminator(_kind_of_pools),
 ]
 
-OF_LOAD = ("model", "requests", "slo", "scale", "choose", "lend", "derating", "balance")
+OF_LOAD = (
+    *("model", "requests", "slo", "scale", "choose", "lend", "derating", "balance"),
+    *("prefill", "decode"),
+)
 """Keys of a service whose chips follow from its requests."""
+KEY_OF_ROLE: Mapping[Role, str] = {"both": "pools", "prefill": "prefill", "decode": "decode"}
+"""What instances do of a request -> under which key it stands what they run on their pools."""
+
+
+def in_role(name: str, role: Role) -> str:
+    """Return what the instances of a service that have a role are called.
+
+    As the path to them is written; no service is named so, as names have no dot.
+
+    Examples
+    --------
+    >>> in_role("chat", "both"), in_role("chat", "decode")
+    ('chat', 'chat.decode')
+    """
+    return name if role == "both" else f"{name}.{role}"
+
+
+def role_of(called: str) -> tuple[str, Role]:
+    """Return the service and the role of what `in_role` calls so.
+
+    Examples
+    --------
+    >>> role_of("chat"), role_of("chat.decode")
+    (('chat', 'both'), ('chat', 'decode'))
+    """
+    name, _, role = called.partition(".")
+    return name, next((one for one in KEY_OF_ROLE if one == role), "both")
 
 
 def _read_lend(value: object) -> object:
@@ -108,7 +140,7 @@ class Service(Frozen):
     """Chips that a service holds and draws power on: as stated by the hour, or for its requests."""
 
     alternatives: ClassVar[tuple[tuple[frozenset[str], ...], ...]] = (
-        (frozenset({"pool"}), frozenset({"pools"})),
+        (frozenset({"pool"}), frozenset({"pools"}), frozenset({"prefill", "decode"})),
         (frozenset({"chips"}), frozenset(OF_LOAD)),
     )
     tried = instead(
@@ -148,6 +180,26 @@ class Service(Frozen):
             "parallelism tp",
             "of each pool: pools: {POOL: {engine: vllm, precision: fp8, layout: tp8}}",
         ),
+        (
+            (
+                "disaggregated disaggregation disagg pd pd_disaggregation xpyd roles role"
+                " prefill_pool prefill_pools decode_pool decode_pools prefill_decode"
+            ),
+            (
+                "in the place of pools: prefill: {POOL: {engine: vllm, precision: fp8}} and decode:"
+                " {POOL: {...}}"
+            ),
+        ),
+        (
+            (
+                "speculation speculative spec_decode speculative_decoding mtp eagle eagle3 medusa"
+                " draft draft_model num_speculative_tokens"
+            ),
+            (
+                "of each pool: pools: {POOL: {engine: vllm, precision: fp8, speculation: {draft: 3,"
+                " accepted: 2.9}}}"
+            ),
+        ),
         ("mfu", "follows from the engine; a table of one's own: pools.POOL.shares"),
         ("autoscale autoscaling scaling start drain", "write scale: {start: 3 min, drain: 2 min}"),
         ("lending lends share_with borrow", "write lend: true"),
@@ -162,6 +214,11 @@ class Service(Frozen):
     pools: PoolsOfService | None = None
     """Pools whose chips it holds, those of the first first; of a service with requests each with
     what it runs there: {POOL: {engine: vllm, precision: fp8}}."""
+    prefill: RunOnPools | None = None
+    """In the place of `pools`: pools on which instances take in prompts, and what they run there;
+    the cache of each goes to an instance of `decode`."""
+    decode: RunOnPools | None = None
+    """Pools on which other instances answer, and what they run there."""
     choose: Choice | None = None
     """Fill the pools of a service with requests by what a request takes on each, the least first:
     cost, energy or carbon; in the order in which they are written if left out."""
@@ -186,7 +243,8 @@ class Service(Frozen):
     """Rate of instances of several kinds behind one balancer over the sum of their own; measured
     of two kinds, MLPerf Inference 5.1: 0.91 to 0.97."""
     least: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
-    """Chips it holds at all hours, whatever waits for them; no more than it needs in any hour."""
+    """Chips it holds at all hours, whatever waits for them; no more than it needs in any hour. With
+    prefill and decode, of each."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 0
     """Of what it needs beyond the least, among jobs and services: the higher, the sooner."""
     tenant: Name | None = None
@@ -194,11 +252,20 @@ class Service(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Service:
+        if (self.prefill is None) != (self.decode is None):
+            lacks = "prefill" if self.prefill is None else "decode"
+            refuse(
+                f"{lacks} is missing: prompts and answers each need pools, prefill: {{POOL:"
+                " {engine: vllm, precision: fp8}} and decode: {POOL: {...}}; or write pools"
+            )
         self._check_kind()
-        said_once(self, "say once where it runs, as pool or pools", "pool", "pools")
-        for i, name in enumerate(self.pool_names):
-            if name in self.pool_names[:i]:
-                refuse(f"pools: '{name}' is named twice")
+        how = "say once where it runs, as pool or pools, or as prefill and decode"
+        said_once(self, how, "pool", "pools", "prefill")
+        self._check_roles()
+        if self.pools is not None:
+            for i, name in enumerate(self.pool_names):
+                if name in self.pool_names[:i]:
+                    refuse(f"pools: '{name}' is named twice")
         for hour, chips in enumerate(self.chips or ()):
             if chips < self.least:
                 when = "" if len(self.chips or ()) == 1 else f" of hour {hour}"
@@ -219,13 +286,12 @@ class Service(Frozen):
             lacks = [key for key in ("model", "requests") if getattr(self, key) is None]
             got = f"got {' and '.join(of_load)}, without {' and '.join(lacks)}"
             refuse(f"{how}; {got if of_load else 'got none'}")
-        is_run = isinstance(self.pools, dict)
-        if self.chips is None and not is_run:
+        if self.chips is None and not self.roles:
             refuse(
                 "a service with requests says what each pool runs, pools: {POOL: {engine: vllm,"
                 " precision: fp8}}"
             )
-        if self.chips is not None and is_run:
+        if self.chips is not None and self.roles:
             refuse("pools: of a service that states its chips they are a list, pools: [A, B]")
         if self.lend and self.scale is None:
             refuse(
@@ -233,12 +299,34 @@ class Service(Frozen):
                 " {start: 3 min, drain: 2 min}"
             )
 
+    def _check_roles(self) -> None:
+        """Refuse drafts of prompts, and caches that decode does not read as prefill wrote them."""
+        for pool, run in (self.prefill or {}).items():
+            if run.speculation is not None:
+                refuse(
+                    f"prefill.{pool}.speculation: prompts are not drafted; write it of the pools of"
+                    " decode"
+                )
+        caches = {run.kv: f"{role}.{pool}" for role, pool, run in self.runs if role != "both"}
+        if len(caches) > 1:
+            said = " and ".join(f"{kv} of {where}" for kv, where in caches.items())
+            refuse(f"kv: decode reads the cache that prefill wrote, so it is the same; got {said}")
+
     @property
     def pool_names(self) -> tuple[str, ...]:
         """Its pools, the first first."""
-        return tuple(self.pools) if self.pools is not None else (str(self.pool),)
+        if self.roles:
+            return tuple(dict.fromkeys(pool for _, pool, _ in self.runs))
+        return self.pools if isinstance(self.pools, tuple) else (str(self.pool),)
 
     @property
-    def runs(self) -> dict[str, ServingPool]:
-        """What a service with requests runs on each pool."""
-        return dict(self.pools) if isinstance(self.pools, dict) else {}
+    def roles(self) -> dict[Role, dict[str, ServingPool]]:
+        """What a service with requests runs on each pool, by what instances do of a request."""
+        if self.prefill is not None and self.decode is not None:
+            return {"prefill": self.prefill, "decode": self.decode}
+        return {"both": self.pools} if isinstance(self.pools, dict) else {}
+
+    @property
+    def runs(self) -> list[tuple[Role, str, ServingPool]]:
+        """The same one by one: role, pool, and what it runs there."""
+        return [(role, *one) for role, runs in self.roles.items() for one in runs.items()]

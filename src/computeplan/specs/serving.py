@@ -30,7 +30,19 @@ from computeplan.specs.fields import (
 )
 from computeplan.units import HOUR_S, MAX_TEXT
 
-__all__ = ["LatencyLimits", "Scaling", "ServingLayout", "ServingPool", "Shares"]
+__all__ = [
+    "Drafts",
+    "LatencyLimits",
+    "Role",
+    "Scaling",
+    "ServingLayout",
+    "ServingPool",
+    "Shares",
+]
+
+Role = Literal["both", "prefill", "decode"]
+"""What an instance does of a request."""
+MOST_DRAFTED = 64
 
 MOST_SCALE_S = 12 * HOUR_S
 _PART = re.compile(r"(tp|pp|dp|ep)([1-9][0-9]{0,6})")
@@ -146,6 +158,37 @@ class Shares(Frozen):
     """A file of one's own with the times of steps, by sequences and tokens."""
 
 
+class Drafts(Frozen):
+    """Tokens that a small model or further heads draft, and the model checks in one step."""
+
+    tried = instead(
+        (
+            "k n tokens steps draft_tokens draft_steps num_speculative_tokens speculative_tokens",
+            "write draft: 3, tokens drafted a step",
+        ),
+        (
+            "rate acceptance acceptance_rate acceptance_length accept accept_length accept_len",
+            "write accepted: 2.9, tokens that a step yields, the model's own included",
+        ),
+        ("method model mtp eagle eagle3 medusa ngram", "write draft: 3 and accepted: 2.9"),
+    )
+
+    draft: Annotated[float, Field(gt=0, le=MOST_DRAFTED)]
+    """Tokens drafted a step, of each request."""
+    accepted: Annotated[float, Field(ge=1, le=MOST_DRAFTED + 1)]
+    """Tokens that a step yields, of each request, the model's own included; as measured, for it
+    depends on the drafts and on what is asked."""
+
+    @model_validator(mode="after")
+    def _within(self) -> Drafts:
+        if self.accepted > self.draft + 1:
+            refuse(
+                f"accepted: a step yields at most its {self.draft:g} drafts and one token of the"
+                f" model's own; got {self.accepted:g}"
+            )
+        return self
+
+
 class ServingPool(Frozen):
     """What a service runs on the chips of a pool."""
 
@@ -165,6 +208,17 @@ class ServingPool(Frozen):
             "follows from the memory and the limits; or write max_batch: 64",
         ),
         ("chip gpu", "the kind of chip is the pool's: sites.NAME.pools.NAME.chip"),
+        (
+            (
+                "speculative spec spec_decode speculative_decoding speculative_config mtp eagle"
+                " eagle3 medusa draft drafts draft_model num_speculative_tokens accepted"
+            ),
+            "write speculation: {draft: 3, accepted: 2.9}",
+        ),
+        (
+            "role prefill decode disaggregated disaggregation pd",
+            "of the service, in the place of pools: prefill: {POOL: {...}} and decode: {...}",
+        ),
     )
 
     engine: Annotated[
@@ -192,6 +246,8 @@ class ServingPool(Frozen):
     max_batch: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
     """Requests that an instance answers at once, at most (each of its data parallel ranks); as many
     as the engine does if left out."""
+    speculation: Drafts | None = None
+    """Tokens that are drafted and checked a step; none if left out."""
     shares: Shares | None = None
     """Measured times of steps in the place of what is fitted: {table: step_s.csv}."""
 
@@ -203,6 +259,11 @@ class ServingPool(Frozen):
             refuse(
                 f"engine must be one of {names} (any name with shares: {{table: step_s.csv}}),"
                 f" not {self.engine!r}"
+            )
+        if self.speculation is not None and self.shares is not None:
+            refuse(
+                "speculation: steps of a table were measured with their drafts; leave it out, and"
+                " write their times over the tokens that a step yields"
             )
         return self
 

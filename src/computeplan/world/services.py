@@ -35,7 +35,8 @@ class Answers:
 
     input_tokens: float
     output_tokens: float
-    """[token]"""
+    """Those of prompts are 0 where instances answer prompts that others took in, and those of
+    answers are 0 where they do nothing else. [token]"""
     prompt_frac: tuple[float, ...]
     """Share of the time in steps that prompts take, on each pool of the service."""
     at_once: tuple[float, ...]
@@ -66,6 +67,15 @@ class Service:
     """What its chips draw on each pool; as in training where there is none."""
     answers: Answers | None = None
     """Of a service that states requests."""
+    prompts: int | None = None
+    """Place among the services of the one whose instances take in the prompts of its requests;
+    None if its own do."""
+
+    @property
+    def ends_requests(self) -> bool:
+        """Whether it states requests that end with it: those that others answer count there."""
+        is_answered = self.answers is None or self.answers.output_tokens > 0
+        return self.unit == "request/s" and is_answered
 
     def drawn_on(self, pool: int) -> Drawn | None:
         """Return what its chips draw on a pool; None if as in training."""

@@ -28,7 +28,7 @@ from computeplan.ledger import (
     TRAIN,
     Ledger,
 )
-from computeplan.metrics import measure
+from computeplan.metrics import by_site, measure
 from computeplan.scheduling.services import Demand
 from computeplan.world.services import Answers, Service
 from computeplan.world.world import World
@@ -296,6 +296,31 @@ def test_a_service_on_another_pool_changes_no_number_of_the_job(group):
     assert beside.by_state_chip_s[..., STARTING].sum() > 0
 
 
+def apart(prompts: Service, answers: Service) -> tuple[Service, Service]:
+    """Return services whose instances take in prompts, and answer them."""
+    n = len(prompts.pools), len(answers.pools)
+    prefill = replace(
+        prompts, name="s.prefill", answers=Answers(100.0, 0.0, (1.0,) * n[0], (9.0,) * n[0])
+    )
+    of_decode = Answers(0.0, 50.0, (0.0,) * n[1], (9.0,) * n[1])
+    return prefill, replace(answers, name="s.decode", answers=of_decode, prompts=0)
+
+
+@pytest.mark.parametrize(("first", "missed"), [((30.0, 10.0), 10 + 14), ((10.0, 30.0), 14)])
+def test_a_request_is_missed_once_where_prompts_or_answers_lack(first, missed):
+    """30 requests/s for half a day: 4 nodes take in 20 of them, 4 others answer 16."""
+    rates = tuple(x for x in first for _ in range(12)), (10.0,) * 12 + (30.0,) * 12
+    pair = (chat(Demand(rates[0])), chat(Demand(rates[1]), gives=4.0, pool=1))
+    world = serving(data_of(nodes={"p": 4, "q": 4}), *apart(*pair))
+    ledger = play(world)
+    assert ledger.missed_unit_s[0] == pytest.approx([10 * 12 * H, missed * 12 * H])
+    values = measure(ledger, world)
+    assert values["requests_answered"] == pytest.approx([(40 - missed) * 12 * H])
+    assert values["requests_missed_frac"] == pytest.approx([missed / 40])
+    after = by_site(ledger, world).served_per_day
+    assert after["requests_answered"].sum() == pytest.approx((40 - missed) * 12 * H)
+
+
 # Laws
 
 
@@ -388,3 +413,34 @@ def test_of_chips_what_is_missed_is_what_is_lacking(world):
     ledger = play(world, 1)
     np.testing.assert_allclose(ledger.missed_unit_s, ledger.lacked_chip_s, rtol=1e-9, atol=1e-3)
     assert np.isnan(measure(ledger, world)["requests_missed_frac"]).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(worlds(), st.integers(0, 5))
+def test_books_of_prompts_and_answers_apart_add_up(world, seed):
+    """They are two services, but that a request is counted once, and missed where either lacks."""
+    prompts, answers = world.services[0], world.services[-1]
+    demand = replace(answers.demand, hourly=prompts.demand.hourly)
+    pair = apart(prompts, replace(answers, demand=demand))
+    world = replace(world, services=pair)
+    ledger = play(world, seed, 2)
+    plain = play(replace(world, services=(pair[0], replace(pair[1], prompts=None))), seed, 2)
+    for name in ("booked", "served", "by_state_chip_s", "lacked_chip_s", "needed_unit_s", "end_s"):
+        np.testing.assert_array_equal(getattr(ledger, name), getattr(plain, name))
+    missed, of_each, needed = ledger.missed_unit_s, plain.missed_unit_s, ledger.needed_unit_s
+    rounding = 1e-9 * needed[:, 1]
+    np.testing.assert_array_equal(missed[:, 0], of_each[:, 0])
+    assert (missed[:, 1] >= of_each.max(axis=1) - rounding).all()
+    assert (missed[:, 1] <= np.minimum(of_each.sum(axis=1), needed[:, 1]) + rounding).all()
+    values, taken = measure(ledger, world), by_site(ledger, world)
+    n = values["requests_answered"]
+    np.testing.assert_allclose(n, needed[:, 1] - missed[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(taken.served["requests_answered"].sum(axis=1), n, rtol=1e-9)
+    kwh = taken.services["energy_kwh"].sum(axis=1)
+    tokens = 100 * (needed - missed)[:, 0], 50 * (needed - missed)[:, 1]
+    parts = [values[f"kwh_per_mtok_{end}"] / 1e6 for end in ("in", "out")]
+    with np.errstate(all="ignore"):
+        summed = sum(np.nan_to_num(kwh_each * n) for kwh_each, n in zip(parts, tokens, strict=True))
+    some = n > 0
+    np.testing.assert_allclose(summed[some], kwh[some], rtol=1e-9)
+    np.testing.assert_allclose((values["wh_per_request"] * n / 1e3)[some], kwh[some], rtol=1e-9)

@@ -23,7 +23,7 @@ from computeplan.ledger import SERVICE_STATES
 from computeplan.scheduling.services import nodes_on_pools
 from computeplan.world.services import Service
 
-__all__ = ["Account", "Instances", "account"]
+__all__ = ["Account", "Instances", "account", "missed_by_either"]
 
 Changes = Counter[float]  # time -> how many more from then on
 
@@ -202,6 +202,17 @@ def account(
         np.array(beyond, dtype=np.float64),
         n_again,
     )
+
+
+def missed_by_either(one: Account, other: Account) -> float:
+    """Return what requests missed that need two services: at any time the more. [units x s]"""
+    edges_s = np.union1d(one.times_s, other.times_s)
+    middle_s = (edges_s[1:] + edges_s[:-1]) / 2
+    lacks = [
+        each.lacks[np.searchsorted(each.times_s[:, 0], middle_s, side="right") - 1]
+        for each in (one, other)
+    ]
+    return float(np.maximum(*lacks) @ np.diff(edges_s))
 
 
 _Stretch = tuple[float, float, list[int], list[int], float, float]

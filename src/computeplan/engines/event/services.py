@@ -22,7 +22,7 @@ from computeplan.arrays import FloatArray
 from computeplan.engines.event.books import WEIGHTS, Books
 from computeplan.engines.event.calendar import Calendar, Rank, Then
 from computeplan.engines.event.giving_way import GivingWay, Turn
-from computeplan.engines.event.instances import Account, Instances, account
+from computeplan.engines.event.instances import Account, Instances, account, missed_by_either
 from computeplan.engines.event.pool import SERVICE, PoolRun
 from computeplan.ledger import FIRST_SERVICE, SERVICE_STATES, TRAIN, Span
 from computeplan.scheduling.services import ROUNDING, lacking, nodes_on_pools
@@ -195,6 +195,8 @@ class Services:
             self.accounts.append(found_in)
             by_state_chip_s[i, list(spec.pools)] = found_in.chip_s
             needed[i], missed[i], again[i] = found_in.needed, found_in.missed, found_in.n_again
+            if spec.prompts is not None:
+                missed[i] = missed_by_either(self.accounts[spec.prompts], found_in)
             if self.spans is not None:
                 self.told += _told(one, found_in, n_chips)
             for k, pool in enumerate(one.pools):

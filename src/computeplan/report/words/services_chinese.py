@@ -40,13 +40,15 @@ def _on_pool(v: Values) -> str:
     band = f"90 % 区间 {v['low_per_s']:.3g} 至 {v['high_per_s']:.3g}"
     if v["known"] == "table":
         band = "按所给，无区间"
+    # Instances of prompts give no further token, those of answers no first one.
+    whats = (("首 token 时间", v["ttft_s"]), ("其后每 token", v["tpot_s"]))
+    times = "，".join(_time(what, found) for what, found in whats if found is not None)
     missed = f"，{100 * v['missed_frac']:.2g} % 的请求超出时延要求" if v["has_limit"] else ""
     return (
         f"{v['service']} 在 {v['pool']}：一个实例为 {v['n_chips']:,} × {v['chip']}"
         f"（{v['layout']}，{v['engine']}，{v['precision']}），{limits}每秒可答"
         f" {v['per_s']:.3g} 次请求（{band}）；"
-        f"最忙的一分钟里{_time('首 token 时间', v['ttft_s'])}，"
-        f"{_time('其后每 token', v['tpot_s'])}{missed}；"
+        f"最忙的一分钟里{times}{missed}；"
         f"{_KNOWN[v['known']].format(of=v['of'])}{watts}"
     )
 
@@ -74,20 +76,28 @@ def _percent(v: Values) -> str:
 
 def _day(v: Values) -> str:
     missed = f"；全天 {_percent(v)} 的请求超出时延要求"
-    pools = "；".join(
-        f"{pool} 首 token 时间 {_ends(ttft)}（{100 * v['ttft_frac']:g} % 分位），"
-        f"其后每 token {_ends(tpot)}（{100 * v['tpot_frac']:g} % 分位）"
-        for pool, ttft, tpot in v["pools"]
-    )
+    pools = "；".join(f"{pool} {_times(v, *hours)}" for pool, *hours in v["pools"])
     return (
         f"{v['service']} 全天，按每小时平均速率计：{pools or '没有应答'}"
         f"{missed if v['has_limit'] else ''}"
     )
 
 
+def _times(v: Values, ttft: tuple[float | None, ...], tpot: tuple[float | None, ...]) -> str:
+    """Return the times that instances of a role take."""
+    found = []
+    if ttft:
+        found.append(f"首 token 时间 {_ends(ttft)}（{100 * v['ttft_frac']:g} % 分位）")
+    if tpot:
+        found.append(f"其后每 token {_ends(tpot)}（{100 * v['tpot_frac']:g} % 分位）")
+    return "，".join(found)
+
+
 def _ends(hours: tuple[float | None, ...]) -> str:
     """Return the calmest and the busiest hour."""
     known = [hour for hour in hours if hour is not None]
+    if not known:
+        return "无"
     low, high = _s(min(known)), _s(max(known))
     return low if low == high else f"{low} 至 {high}"
 
@@ -100,6 +110,10 @@ def _filled_by(v: Values) -> str:
     }[v["choose"]]
     pools = "、".join(f"{pool}（{factor * takes:.3g} {unit}）" for pool, takes in v["pools"])
     return f"{v['service']}：资源池按{how}由低到高依次占用：{pools}，按全天的平均负载计"
+
+
+def _beside(v: Values) -> str:
+    return f"在 {v['beside']} 之外" if "beside" in v else ""
 
 
 SERVICES: dict[str, str | Callable[[Values], str]] = {
@@ -123,9 +137,13 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
     "service_no_faults": "{service}：其资源池没有会停节点的故障，所要求的可用率不需要备件",
     "service_beyond_pools": lambda v: (
         f"{v['path']}：{v['n']:,.6g} {_UNITS[v['unit']]}多于其资源池（{'、'.join(v['pools'])}）"
+        f"{_beside(v)}"
         f"所能提供的 {v['has']:,.6g}，其余始终缺少；{_LESS[v['unit']]}"
     ),
 }
+
+
+_FOR = {"both": "", "prefill": "（prefill）", "decode": "（decode）"}
 
 
 def _up_to(high: float | None) -> str:
@@ -134,8 +152,8 @@ def _up_to(high: float | None) -> str:
 
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{pool} {n:,} 卡" + ("" if low == high else f"（{low:,.0f} {_up_to(high)}）")
-        for pool, n, low, high in v["parts"]
+        f"{pool} {n:,} 卡{_FOR[role]}" + ("" if low == high else f"（{low:,.0f} {_up_to(high)}）")
+        for pool, n, low, high, role in v["parts"]
     )
     case = f"{v['case']}：" if v["case"] else ""
     wh = f"，每次请求站点能耗 {v['wh']} Wh" if v["wh"] else ""

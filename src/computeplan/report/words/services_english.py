@@ -41,12 +41,16 @@ def _on_pool(v: Values) -> str:
         band = "as given, no band"
     missed = f", and {100 * v['missed_frac']:.2g} % of requests are beyond a limit"
     missed = missed if v["has_limit"] else ""
+    # Instances of prompts give no further token, those of answers no first one.
+    whats = (("the first token takes", v["ttft_s"]), ("a further one", v["tpot_s"]))
+    times = [_time(what, found) for what, found in whats if found is not None]
+    if v["ttft_s"] is None:
+        times = [_time("a further token takes", v["tpot_s"])]
     return (
         f"{v['service']} on {v['pool']}: an instance is {v['n_chips']:,} × {v['chip']}"
         f" ({v['layout']}, {v['engine']}, {v['precision']}) and holds {v['per_s']:.3g} requests/s"
         f"{' within the limits' if v['has_limit'] else ', without a limit of latency'} ({band});"
-        f" in the busiest minute {_time('the first token takes', v['ttft_s'])} and"
-        f" {_time('a further one', v['tpot_s'])}{missed};"
+        f" in the busiest minute {' and '.join(times)}{missed};"
         f" {_KNOWN[v['known']].format(of=v['of'])}{watts}"
     )
 
@@ -75,20 +79,28 @@ def _percent(v: Values) -> str:
 
 def _day(v: Values) -> str:
     missed = f", and {_percent(v)} of the day's requests miss a limit"
-    pools = "; ".join(
-        f"on {pool} the first token takes {_ends(ttft)} at {100 * v['ttft_frac']:g} %, a further"
-        f" one {_ends(tpot)} at {100 * v['tpot_frac']:g} %"
-        for pool, ttft, tpot in v["pools"]
-    )
+    pools = "; ".join(f"on {pool} {_times(v, *hours)}" for pool, *hours in v["pools"])
     return (
         f"{v['service']} over the day, by the mean rate of each hour: {pools or 'no answers'}"
         f"{missed if v['has_limit'] else ''}"
     )
 
 
+def _times(v: Values, ttft: tuple[float | None, ...], tpot: tuple[float | None, ...]) -> str:
+    """Return the times that instances of a role take."""
+    found = []
+    if ttft:
+        found.append(f"the first token takes {_ends(ttft)} at {100 * v['ttft_frac']:g} %")
+    if tpot:
+        found.append(f"a further one {_ends(tpot)} at {100 * v['tpot_frac']:g} %")
+    return ", ".join(found)
+
+
 def _ends(hours: tuple[float | None, ...]) -> str:
     """Return the calmest and the busiest hour."""
     known = [hour for hour in hours if hour is not None]
+    if not known:  # answers of one token
+        return "nothing"
     low, high = _s(min(known)), _s(max(known))
     return low if low == high else f"{low} to {high}"
 
@@ -101,6 +113,10 @@ def _filled_by(v: Values) -> str:
     }[v["choose"]]
     pools = ", ".join(f"{pool} ({factor * takes:.3g} {unit})" for pool, takes in v["pools"])
     return f"{v['service']}: its pools are filled by {how}: {pools}, at the load of the day"
+
+
+def _beside(v: Values) -> str:
+    return f" beside {v['beside']}" if "beside" in v else ""
 
 
 SERVICES: dict[str, str | Callable[[Values], str]] = {
@@ -129,10 +145,14 @@ SERVICES: dict[str, str | Callable[[Values], str]] = {
     " asked for takes no spare",
     "service_beyond_pools": lambda v: (
         f"{v['path']}: {v['n']:,.6g} {_UNITS[v['unit']]} are more than its pools"
-        f" ({', '.join(v['pools'])}) will ever have, {v['has']:,.6g}: it lacks the rest;"
+        f" ({', '.join(v['pools'])}) will ever have{_beside(v)}, {v['has']:,.6g}: it lacks the"
+        f" rest;"
         f" {_LESS[v['unit']]}"
     ),
 }
+
+
+_FOR = {"both": "", "prefill": " for prefill", "decode": " for decode"}
 
 
 def _up_to(high: float | None) -> str:
@@ -141,8 +161,9 @@ def _up_to(high: float | None) -> str:
 
 def _takes(v: Values) -> str:
     parts = " + ".join(
-        f"{n:,} chips of {pool}" + ("" if low == high else f" ({low:,.0f} {_up_to(high)})")
-        for pool, n, low, high in v["parts"]
+        f"{n:,} chips of {pool}{_FOR[role]}"
+        + ("" if low == high else f" ({low:,.0f} {_up_to(high)})")
+        for pool, n, low, high, role in v["parts"]
     )
     case = f"{v['case']}: " if v["case"] else ""
     wh = f", {v['wh']} Wh a request at the site" if v["wh"] else ""
