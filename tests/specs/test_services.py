@@ -288,4 +288,5 @@ def test_a_chip_without_an_engine_asks_for_a_table(chip):
     assert f"no engine of the catalogue is documented to run on {chip}" in why
     assert "shares: {table: step_s.csv}" in why
     table = {**RUN, "engine": "own", "shares": {"table": "step_s.csv"}}
-    assert Service.model_validate(changed({"pools.b": table})).roles["both"]["b"].refusal(chip) == ""
+    of_table = Service.model_validate(changed({"pools.b": table})).roles["both"]["b"]
+    assert of_table.refusal(chip) == ""
