@@ -756,3 +756,20 @@ def test_characters_that_no_font_draws_are_said_beside_the_figures(call):
     names = ("--set", "cases={'\U0002a6d6': {}, '𓀀': {}}", "--runs", "2", "--out", "r")
     assert "𓀀: figures show boxes" in call("run", "s.yaml", *names)[1]
     assert "𓀀，图中以方框代替" in call("plot", "r", "--kind", "energy", "--lang", "zh")[2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
+def test_a_terminal_sees_at_once_that_a_scenario_is_read(here):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
+    command = [sys.executable, "-m", "computeplan", "run", "s.yaml", "--no-figures"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=env) as running:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    assert running.returncode == 0
+    assert 0 <= seen.find(b"reading s.yaml") < seen.find(b"simulating")

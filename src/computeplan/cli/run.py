@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ def run(
 
     if every_s is not None and as_json and out is None:
         raise click.UsageError("--load-profile writes a file: with --json it needs --out FOLDER")
-    loaded = _loaded(scenario, settings, {"runs": runs, "seed": seed}, until_done=until_done)
+    loaded = _loaded(scenario, settings, runs, seed, language, until_done=until_done)
     tables = (with_jobs, with_tenants, with_power, with_chips)
     shown = Shown(language, *tables, _checked(versus, loaded), with_notes)
     folder = out if out is not None or as_json else Path("results") / loaded.name
@@ -136,11 +137,25 @@ def run(
 
 
 def _loaded(
-    scenario: str, settings: tuple[str, ...], how: Mapping[str, int | None], *, until_done: bool
+    scenario: str,
+    settings: tuple[str, ...],
+    runs: int | None,
+    seed: int | None,
+    language: Language,
+    *,
+    until_done: bool,
 ) -> Scenario:
-    """Return the scenario with what the command says of it."""
+    """Return the scenario with what the command says of it; a terminal sees that it is read."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from computeplan.report.words import phrase
+
+    how = {"runs": runs, "seed": seed}
     more = [f"simulate.{key}={value}" for key, value in how.items() if value is not None]
-    asked = load_with(scenario, (*settings, *more))
+    with Console(stderr=True).status(escape(phrase("reading", language, scenario=scenario))):
+        asked = load_with(scenario, (*settings, *more))
+        importlib.import_module("computeplan.study.run")  # half of the wait
     return asked.without("simulate.horizon") if until_done else asked
 
 

@@ -38,6 +38,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "ok": "检查通过",
     "cannot_be_played": "无法模拟：{case}：{why}",
     # run
+    "reading": "正在读取 {scenario}",
     "simulating": "正在模拟",
     "searching_splits": "正在搜索 {n} 种芯片的划分……",
     "numbers_in": "数据：{folder}",

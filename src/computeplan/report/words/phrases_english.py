@@ -38,6 +38,7 @@ PHRASES: dict[str, str | Callable[[Values], str]] = {
     "ok": "ok",
     "cannot_be_played": "cannot be played: {case}: {why}",
     # run
+    "reading": "reading {scenario}",
     "simulating": "simulating",
     "searching_splits": "searching splits over {n} kinds of chips ...",
     "numbers_in": "Numbers: {folder}",
