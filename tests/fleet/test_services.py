@@ -458,7 +458,10 @@ def test_services_of_all_cases_are_counted_in_one_window(tmp_path):
     whole_s = DAY * np.ceil(case.values["wall_days"] + 400)  # parts of a day hardly count
     assert case.counted_to(whole_s).values["requests_per_day"] == pytest.approx(400 * DAY, rel=2e-3)
     cp.save_result(result, tmp_path / "out")
-    again = cp.load_result(tmp_path / "out").cases["lent"].counted_to(whole_s)
+    loaded = cp.load_result(tmp_path / "out")
+    assert loaded.cases["lent"].facts["day chat"] == case.facts["day chat"]
+    assert all("of requests miss a limit" in line for line in service_lines(loaded, "en"))
+    again = loaded.cases["lent"].counted_to(whole_s)
     for name, value in case.counted_to(whole_s).values.items():
         np.testing.assert_allclose(again.values[name], value, rtol=1e-9, err_msg=name)
 
