@@ -176,3 +176,87 @@ def test_tiny_and_huge_loads_have_an_answer(call, options):
     assert (one["instances"] - 1) * held < peak <= one["instances"] * held * (1 + 1e-9)
     assert 0 < one["wh_per_request"]["it"] < math.inf
     assert 0 < one["ttft_s"] <= found["slo"]["ttft_s"]
+
+
+BUSY = ("--requests", "4M/h", "--chip", "H100")
+ONE_ENGINE = ("--engine", "vllm", "--precision", "fp8")
+APART = (*PLAN, "--requests", "4M/h", "--disaggregated", *ONE_ENGINE)
+
+
+def test_disaggregated_roles_are_in_answer_table_and_json(call):
+    out = call(*APART, "--chip", "H100", "--layouts")
+    first = " ".join(out.split())[:400]
+    assert "prefill instances of" in first
+    assert "decode instances of" in first
+    for title in ("prefill layouts by", "decode layouts by"):
+        assert title in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    found = json.loads(call(*APART, "--chip", "H100", "--json"))
+    (one,) = found["chips"]
+    assert found["disaggregated"] is True
+    assert [role["role"] for role in one["roles"]] == ["prefill", "decode"]
+    assert "layout" not in one
+    for key in ("chips", "cost_per_day", "carbon_kg_per_day", "chips_low", "chips_high"):
+        assert one[key] == pytest.approx(sum(role[key] for role in one["roles"]))
+    a_day = found["requests_per_s"] * 86_400 / 1e6
+    for role, tokens, kind in zip(one["roles"], (500, 100), ("input", "output"), strict=True):
+        spent = tokens * one[f"cost_per_million_{kind}"] * a_day
+        assert spent == pytest.approx(role["cost_per_day"])
+    assert one["ttft_s"] <= 1.0
+    assert one["tpot_s"] <= 0.025
+
+
+def test_disaggregated_in_chinese(call):
+    out = call(*APART, "--chip", "H100", "--lang", "zh")
+    assert "个预填充实例" in out
+    assert "个解码实例" in out
+
+
+def test_one_role_has_its_keys_twice(call):
+    (one,) = json.loads(call(*PLAN, "--chip", "H100", "--json"))["chips"]
+    (role,) = one["roles"]
+    assert role.pop("role") == "both"
+    assert {key: one[key] for key in role} == role
+
+
+def test_prompts_and_answers_may_go_to_unlike_chips(call):
+    two = ("--chip", "H100", "--chip", "H20")
+    rents = ("--rent", "H100=2 USD/chip/h", "--rent", "H20=0.7 USD/chip/h")
+    out = call(*APART, *two, *rents)
+    found = json.loads(call(*APART, *two, *rents, "--json"))
+    best = next(one for one in found["chips"] if one["chip"] == found["best"])
+    parts = found["mix"]["parts"]
+    assert {(part["chip"], part["role"]) for part in parts} == {
+        ("nvidia/h100-sxm", "prefill"),
+        ("nvidia/h20", "decode"),
+    }
+    assert found["mix"]["efficiency"] == 1.0
+    assert found["mix"]["counted"] < best["cost_per_day"]
+    second = " ".join(out.split()).index("× nvidia/h100-sxm for prefill + ")
+    assert second > out.index("instances of")
+
+
+def test_drafts_are_said_and_save_chips(call):
+    drafts = ("--draft", "3", "--accepted", "2.9")
+    assert "drafts 3 tokens of a sequence and yields 2.9" in " ".join(
+        call(*PLAN, "--chip", "H100", *ONE_ENGINE, *drafts).split()
+    )
+    with_them, without = (json.loads(call(*PLAN, *BUSY, *more, "--json")) for more in (drafts, ()))
+    assert with_them["speculation"] == {"draft": 3.0, "accepted": 2.9}
+    assert without["speculation"] is None
+    assert with_them["chips"][0]["chips"] < without["chips"][0]["chips"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--accepted", "5", "--draft", "2"), "--accepted must be between 1 and 3"),
+        (("--accepted", "0.5", "--draft", "2"), "--accepted must be between 1 and 3"),
+        (("--accepted", "nan", "--draft", "2"), "--accepted must be between 1 and 3"),
+        (("--accepted", "2"), "--accepted needs --draft: write both"),
+        (("--draft", "2"), "--draft needs --accepted: write both"),
+        (("--draft", "0", "--accepted", "1"), "--draft must be 1 to 64"),
+    ],
+)
+def test_drafts_need_both_numbers_in_range(call, options, message):
+    assert message in " ".join(call(*PLAN, "--chip", "H100", *options, expect=2).split())

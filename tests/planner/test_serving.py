@@ -18,7 +18,9 @@ from computeplan.fleet.search import Search, Simulated, best_layout
 from computeplan.fleet.sizes import Reliability, fleet_of, spare_instances
 from computeplan.physics.serving.instance import Split
 from computeplan.physics.serving.steps import StepTimes
-from computeplan.planner.serving import Fleet, Question, Refused, Site, fleet, plan_serving
+from computeplan.planner.serving import Refused, plan_serving
+from computeplan.planner.serving_fleet import Fleet, fleet
+from computeplan.planner.serving_question import Question, Site
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
@@ -69,14 +71,15 @@ def fleet_at(rate: float, **changes) -> Fleet:
     drawn = at_rate(drawn_requests(ALIKE, 500), rate)
     found = LargestRate(rate, 3.0, play(one.times, drawn, one.policy), 1)
     search = Search(Simulated(one, found), (), 1, 1, 1)
-    return fleet(question(**changes), H100, search)
+    return fleet(question(**changes), H100, (search,))
 
 
 def test_a_fleet_by_hand():
     found = fleet_at(1.0)
     # 10 requests/s, 20 in the busiest minute; an instance holds 1 x 0.5: 40 of four chips.
-    assert (found.n_instances, found.n_spares, found.n_chips) == (40, 0, 160)
-    watts = found.watts
+    (role,) = found.roles
+    assert (role.n_instances, role.n_spares, found.n_chips) == (40, 0, 160)
+    watts = role.watts
     assert watts.facility == pytest.approx(1.5 * watts.it)
     assert watts.chip < watts.node < watts.it
     assert found.request_j("chip") == pytest.approx(160 * watts.chip / 10.0)
@@ -86,7 +89,7 @@ def test_a_fleet_by_hand():
     assert found.price.electricity == pytest.approx(kwh)
     assert found.carbon_kg == pytest.approx(kwh / 2)
     # What falls on tokens adds up to the whole.
-    of_input, of_output = found.of_tokens(found.price.whole)
+    of_input, of_output = found.of_tokens(lambda role: role.price.whole)
     requests = 10.0 * DAY_S
     whole = (of_input * 100 + of_output * 51) * requests / 1e6
     assert whole == pytest.approx(found.price.whole)
@@ -98,7 +101,7 @@ def test_without_limits_the_band_is_that_of_the_step_times():
     one = candidate(tiny_times())
     rate = largest_rate(one.times, ALIKE, Slo(), one.policy)
     search = Search(Simulated(one, rate), (), 1, 1, 1)
-    found = fleet(question(slo=Slo(), load=replace(ALIKE, per_s=np.array([1e4]))), H100, search)
+    found = fleet(question(slo=Slo(), load=replace(ALIKE, per_s=np.array([1e4]))), H100, (search,))
     low, high = one.compiled.band
     assert found.low_chips / found.n_chips == pytest.approx(low, rel=0.05)
     assert found.high_chips / found.n_chips == pytest.approx(high, rel=0.05)
@@ -108,13 +111,13 @@ def test_hardly_any_load_still_takes_an_instance():
     assert fleet_of(1e-9, 5.0, 4, 8, 0.7, NO_SPARES) == (1, 0)
     found = fleet_at(1.0, load=replace(ALIKE, per_s=np.array([1e-8])))
     assert found.n_chips == 4
-    assert found.use.busy_frac < 1e-3
-    assert found.watts.chip < fleet_at(1.0).watts.chip
+    assert found.roles[0].use.busy_frac < 1e-3
+    assert found.roles[0].watts.chip < fleet_at(1.0).roles[0].watts.chip
 
 
 def test_the_latency_told_is_that_of_the_simulator_at_the_peak():
     found = fleet_at(1.0)
-    one = found.best
+    one = found.roles[0].best
     load = at_rate(drawn_requests(ALIKE), 20.0 / (40 * 0.5))
     ttft_s = play(one.times, load, one.policy).ttft_s
     warm = math.ceil(0.1 * len(ttft_s))
@@ -292,7 +295,7 @@ def test_limits_are_held_at_the_peak(plans):
         one = plans[name]
         assert one.ttft_s.value <= one.question.slo.ttft_s
         assert one.tpot_s.value <= one.question.slo.tpot_s
-        assert one.best.bound_per_s >= one.search.best.rate.per_s
+        assert one.roles[0].best.bound_per_s >= one.roles[0].search.best.rate.per_s
 
 
 def test_a_limit_below_the_physical_one_says_that_one(plans):
@@ -361,7 +364,7 @@ def test_a_faster_engine_of_which_less_is_known_is_shown_beside():
     assert one.others
     for other in one.others:
         assert other.n_chips < one.n_chips
-        assert (other.engine, other.precision) != (one.best.compiled.engine, one.best.precision)
+        assert (other.engine, other.precision) != (one.engine, one.precision)
         pair = replace(asked, engine=other.engine, precision=other.precision)
         (alone,) = plan_serving(pair, [("910B2", None)]).chips
         assert alone.n_chips <= 1.1 * other.n_chips  # of all layouts and requests, not a few

@@ -10,8 +10,9 @@ from computeplan.engines.serve.largest_rate import drawn_requests
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
-from computeplan.planner.serving import Question, plan_serving, site_of
+from computeplan.planner.serving import plan_serving
 from computeplan.planner.serving_curves import batch_curve, frontier_curve, latency_curve
+from computeplan.planner.serving_question import Question, site_of
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
 from computeplan.trace.requests import at_rate
@@ -37,8 +38,8 @@ def test_latency_is_what_the_same_requests_take_at_each_load(fleet):
     assert curve.largest_per_chip_s in curve.per_chip_s
     drawn = drawn_requests(ASKED.load)
     for i in (0, curve.per_chip_s.size // 2):
-        rate = curve.per_chip_s[i] * fleet.best.n_chips
-        served = play(fleet.best.times, at_rate(drawn, rate), fleet.best.policy)
+        rate = curve.per_chip_s[i] * fleet.roles[0].best.n_chips
+        served = play(fleet.roles[0].best.times, at_rate(drawn, rate), fleet.roles[0].best.policy)
         later = slice(math.ceil(0.1 * len(served)), None)
         expected = np.quantile(served.ttft_s[later], (0.5, 0.99))
         assert curve.ttft_s[:, i] == pytest.approx(expected, rel=1e-12)
@@ -85,12 +86,12 @@ def test_without_a_price_cost_is_not_known():
 
 def test_one_sequence_takes_its_own_time_at_the_watts_of_its_chips(fleet):
     """One answer: 100 steps and a prompt, each chip between its base watts and its limit."""
-    curve, instance = batch_curve(fleet), fleet.best.compiled.instance
+    curve, instance = batch_curve(fleet), fleet.roles[0].best.compiled.instance
     terms = terms_of(instance, 1.0, 500, 100)
     seconds = 100 * float(decode_of(instance.speed, terms)) + float(
         prompt_of(instance.speed, terms)
     )
-    watts = 3600 * curve.wh[0] / (seconds * fleet.best.n_chips)
+    watts = 3600 * curve.wh[0] / (seconds * fleet.roles[0].best.n_chips)
     assert curve.batch[0] == 1
     assert 0.65 * 700 < watts < 1.6 * 700  # with its share of the server and the network
 
@@ -100,7 +101,7 @@ def test_a_larger_batch_takes_less_energy_and_longer_steps(fleet):
     assert (np.diff(curve.wh) < 0).all()
     assert (np.diff(curve.tpot_s) > 0).all()
     assert curve.wh[0] > 5 * curve.wh[-1]
-    assert curve.batch[-1] * 600 <= fleet.best.times.cache_tokens
+    assert curve.batch[-1] * 600 <= fleet.roles[0].best.times.cache_tokens
 
 
 def test_no_batch_does_better_than_its_own_fleet(fleet):

@@ -3,6 +3,8 @@
 Names are of a kind that no language has, so that what is left is the catalogue's own.
 """
 
+import math
+
 DAY_S = 86_400.0
 
 LAYOUT = {
@@ -70,9 +72,10 @@ NOTES = {
     "serve_both_limits": [{"chip": "acme/x1", "tpot_s": 0.06, "ttft_s": 1.5}],
     "serve_tail": [
         {
-            "chip": "acme/x1", "layout": "q1", "ttft_s": 1.5, "tpot_s": 0.06, "ttft_frac": 0.99,
+            "chip": "acme/x1", "layout": "q1", "ttft_s": 1.5, "tpot_s": tpot_s, "ttft_frac": 0.99,
             "tpot_frac": 0.95,
         }
+        for tpot_s in (0.06, math.nan)
     ],
     "mixed_across_sites": [{"job": "j", "sites": ("west", "east")}],
     "mixed_over_uplink": [
@@ -380,10 +383,25 @@ PHRASES = {
     ],
     "serve_answer": [
         {
-            "n_chips": "128", "chip": "acme/x1", "low": "64", "high": "256", "n_instances": "15",
-            "n_spares": "1", "each": 8, "layout": "q1", "by": "q2", "n": n,
+            "n_chips": "128", "chip": "acme/x1", "low": "64", "high": "256", "roles": "q1",
+            "by": "q2", "n": n,
         }
         for n in (1, 5)
+    ],
+    "serve_answer_role": [
+        {"role": role, "n_instances": "15", "n_spares": "1", "each": 8, "layout": "q1"}
+        for role in ("both", "prefill", "decode")
+    ],
+    "serve_mix_answer": [
+        {"parts": "q1", "counted": "q2", "shares": shares, "efficiency": "0.94"}
+        for shares in ("", "q3")
+    ],
+    "serve_mix_part": [
+        {"n_chips": "128", "chip": "acme/x1", "role": role}
+        for role in ("both", "prefill", "decode")
+    ],
+    "serve_mix_shares": [
+        {"role": role, "shares": "40 : 60"} for role in ("both", "prefill", "decode")
     ],
     "n_chips": [{"n": 1}, {"n": 1280}],
     "n_jobs": [{"n": 1}, {"n": 12}],

@@ -25,6 +25,7 @@ from computeplan.report import Language
 
 if TYPE_CHECKING:
     from computeplan.engines.serve.policy import Slo
+    from computeplan.physics.serving.instance import Speculation
     from computeplan.planner.serving import ServingPlan
     from computeplan.specs.catalogue.models import Transformer
     from computeplan.specs.money import Money
@@ -41,6 +42,8 @@ _RATE = re.compile(
 
 _WRONG = ("quoted", "serve_unserved")
 """Reasons that lie in what was written, not in what chips hold."""
+MOST_DRAFT = 64
+"""Tokens drafted a step: more than any that is published."""
 
 
 @click.command("serve-plan")
@@ -64,6 +67,9 @@ _WRONG = ("quoted", "serve_unserved")
 @click.option("--cached", type=float, default=0.0, help="Share of prompts that is cached.")
 @click.option("--engine", help="What serves, such as vllm.  [default: the best that is known]")
 @click.option("--precision", help="Of weights, such as fp8.  [default: the best known]")
+@click.option("--disaggregated", is_flag=True, help="Prefill and decode on instances apart.")
+@click.option("--draft", type=int, help="Tokens drafted a step and sequence.  [default: none]")
+@click.option("--accepted", type=float, help="Tokens that a step yields, its own included.")
 @click.option("--site", default="virginia", show_default=True, help="A place of the catalogue.")
 @click.option("--derating", type=float, default=0.7, show_default=True, help="Of benchmarks.")
 @click.option("--availability", type=float, default=0.999, show_default=True, help="Of instances.")
@@ -101,6 +107,9 @@ def serve_plan(
     cached: float,
     engine: str | None,
     precision: str | None,
+    disaggregated: bool,
+    draft: int | None,
+    accepted: float | None,
     site: str,
     derating: float,
     availability: float,
@@ -127,8 +136,10 @@ def serve_plan(
     import numpy as np
     from rich.console import Console
 
+    from computeplan.fleet.roles import APART
     from computeplan.fleet.sizes import Reliability
-    from computeplan.planner.serving import Question, plan_serving, site_of
+    from computeplan.planner.serving import plan_serving
+    from computeplan.planner.serving_question import Question, site_of
     from computeplan.report.words import phrase
     from computeplan.world.load import Load
 
@@ -154,6 +165,8 @@ def serve_plan(
         rents=tuple(_rent(one) for one in rent),
         by=by,
         n_shown=10 if layouts else 0,
+        roles=APART if disaggregated else ("both",),
+        speculation=_speculation(draft, accepted),
     )
     if figures is not None:
         from computeplan.report.serving_figures import check_folder
@@ -192,14 +205,14 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
     from computeplan.planner.serving import Refused
     from computeplan.report.serving import (
         answer,
-        as_document,
         chips_table,
         faster,
-        layouts_table,
+        layouts_tables,
         reasons,
         remarks,
         shortage,
     )
+    from computeplan.report.serving_document import as_document
 
     if not plan.fleets:
         whys = reasons(plan, language)
@@ -216,7 +229,8 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
     show_table(chips_table(plan, language=language))
     if layouts:
         for one in plan.fleets:
-            show_table(layouts_table(one, language=language))
+            for table in layouts_tables(one, language=language):
+                show_table(table)
     show_lines(reasons(plan, language))
     show_lines(faster(plan, language))
     show_lines(f"- {line}" for line in remarks(plan, language))
@@ -340,6 +354,27 @@ def _precision(name: str | None) -> str | None:
     if name is not None and name not in known:
         raise ScenarioError.of(f"--precision must be one of {', '.join(known)}, not {name!r}")
     return name
+
+
+def _speculation(draft: int | None, accepted: float | None) -> Speculation | None:
+    """Return the tokens that a step drafts and yields, none where neither is given."""
+    from computeplan.physics.serving.instance import Speculation
+
+    if draft is None and accepted is None:
+        return None
+    if draft is None or accepted is None:
+        given, lacks = ("--accepted", "--draft") if draft is None else ("--draft", "--accepted")
+        raise ScenarioError.of(
+            f"{given} needs {lacks}: write both, such as --draft 1 --accepted 1.8"
+        )
+    if not 1 <= draft <= MOST_DRAFT:
+        raise ScenarioError.of(f"--draft must be 1 to {MOST_DRAFT} tokens a step, got {draft}")
+    if not 1 <= accepted <= draft + 1:
+        raise ScenarioError.of(
+            f"--accepted must be between 1 and {draft + 1} (all {draft} of --draft and the model's"
+            f" own token), got {accepted:g}"
+        )
+    return Speculation(float(draft), accepted)
 
 
 def _share(value: float, option: str, *, zero: bool = False, one: bool = False) -> float:

@@ -3,7 +3,7 @@
 Latency over load is simulated, the same requests coming sooner or later. Cost over the limit of a
 further token is a new search at every limit, so that each has the layout that is best there. Energy
 over the batch is that of the steady state, in which requests never run out: what a fleet that has
-spares and quiet hours cannot reach.
+spares and quiet hours cannot reach. Prefill and decode instances keep the ratio of the fleet.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.serve.percentiles import band, in_parts
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.search import Search, requests_for
+from computeplan.fleet.search import requests_for
 from computeplan.fleet.sizes import use_at, watts_of
-from computeplan.physics.serving.steady import continuous, terms_of
-from computeplan.planner.serving import Fleet, Question, day_price, search_of
+from computeplan.notes import Note
+from computeplan.physics.serving.steady import continuous, prompt_of, terms_of
+from computeplan.planner.serving_fleet import Fleet, SizedRole, day_price, known_of
+from computeplan.planner.serving_question import Question
+from computeplan.planner.serving_search import searches_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.trace.requests import at_rate
 from computeplan.units import DAY_S
@@ -47,7 +50,7 @@ N_REQUESTS = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatencyCurve:
-    """Times of requests over load, of an instance of the best layout."""
+    """Times of requests over load, of the instances of a fleet."""
 
     chip: str
     layout: str
@@ -77,7 +80,7 @@ class FrontierCurve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchCurve:
-    """The energy of a request over the batch, of an instance of the best layout."""
+    """The energy of a request over the batch, of the best layouts."""
 
     chip: str
     layout: str
@@ -89,29 +92,40 @@ class BatchCurve:
 
 
 def latency_curve(one: Fleet) -> LatencyCurve:
-    """Return times of requests over load, of the layout of a fleet.
+    """Return times of requests over load, of the layouts of a fleet.
 
     Parameters
     ----------
     one : Fleet
+        Of each role it has so many instances for one of the first.
     """
-    question, found, rate = one.question, one.best, one.search.best.rate
-    drawn = requests_for(found, question.load, question.seed)
-    rates = np.unique(np.append(LOADS * rate.most_per_s, rate.per_s))
-    fracs = ((0.5, question.slo.ttft_frac), (0.5, question.slo.tpot_frac))
+    parts = [(role, role.n_instances / one.roles[0].n_instances) for role in one.roles]
+    n_chips = sum(n * role.best.n_chips for role, n in parts)
+    most = min(n * role.search.best.rate.most_per_s for role, n in parts)
+    largest = min(n * role.search.best.rate.per_s for role, n in parts)
+    rates = np.unique(np.append(LOADS * most, largest))
     times = np.empty((2, 2, rates.size))
-    for i, per_s in enumerate(rates):
-        served = play(found.times, at_rate(drawn, per_s), found.policy)
-        for j, (values, both) in enumerate(zip((served.ttft_s, served.tpot_s), fracs, strict=True)):
-            times[j, :, i] = [band(in_parts(values), frac).value for frac in both]
+    for role, n in parts:
+        found, slo = role.best, role.asked.slo
+        drawn = requests_for(found, role.asked.load, role.asked.seed)
+        for i, per_s in enumerate(rates / n):
+            served = play(found.times, at_rate(drawn, per_s), found.policy)
+            if role is one.roles[0]:
+                times[0, :, i] = _middle_and(served.ttft_s, slo.ttft_frac)
+            if role is one.roles[-1]:
+                times[1, :, i] = _middle_and(served.tpot_s, slo.tpot_frac)
     return LatencyCurve(
-        one.chip,
-        f"{found.layout}, {found.precision}",
-        rates / found.n_chips,
-        times[0],
-        times[1],
-        one.search.best.per_chip_s,
+        one.chip, _named(one), rates / n_chips, times[0], times[1], largest / n_chips
     )
+
+
+def _middle_and(values: FloatArray, frac: float) -> list[float]:
+    """Return the middle and a percentile."""
+    return [band(in_parts(values), each).value for each in (0.5, frac)]
+
+
+def _named(one: Fleet) -> str:
+    return f"{one.layout}, {one.precision}"
 
 
 def frontier_curve(
@@ -134,12 +148,12 @@ def frontier_curve(
     for limit_s in np.geomspace(asked_s / TIMES, asked_s * TIMES, N_LIMITS):
         slo = replace(question.slo, tpot_s=float(limit_s))
         asked = replace(question, slo=slo, n_shown=0)
-        found = search_of(asked, chip, n_requests=N_REQUESTS, progress=progress)
-        if isinstance(found, Search):
-            price = day_price(asked, chip, found, N_REQUESTS)
-            one = found.best.candidate
-            known = "chip" if one.compiled.borrowed is None else one.compiled.borrowed.known
-            rows.append((float(limit_s), 1e6 * price.whole / tokens_a_day, one.layout, known))
+        found = searches_of(asked, chip, n_requests=N_REQUESTS, progress=progress)
+        if not isinstance(found, Note):
+            cost = 1e6 * day_price(asked, chip, found, N_REQUESTS).whole / tokens_a_day
+            best = [one.best.candidate for one in found]
+            layout = " + ".join(one.layout for one in best)
+            rows.append((float(limit_s), cost, layout, known_of(best)))
     limits, costs, layouts, known_each = zip(*rows, strict=True) if rows else ((),) * 4
     return FrontierCurve(chip.name, np.array(limits), np.array(costs), layouts, known_each)
 
@@ -151,18 +165,33 @@ def batch_curve(one: Fleet) -> BatchCurve:
     ----------
     one : Fleet
     """
-    found, load = one.best, one.question.load
+    last = one.roles[-1]
+    found, load, instance = last.best, last.asked.load, last.best.compiled.instance
     n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
     room = int(found.times.cache_tokens / (n_in + n_out))
     most = max(1, min(found.times.max_batch, room))
     batch = np.unique(np.append(2.0 ** np.arange(int(math.log2(most)) + 1), float(most)))
-    instance = found.compiled.instance
-    chip, pue = one.sheet, one.question.site.pue
-    terms = terms_of(instance, batch, n_in, n_out, cached_frac=load.cached_frac)
+    cached = 1.0 if last.role == "decode" else load.cached_frac
+    terms = terms_of(instance, batch, n_in, n_out, cached_frac=cached)
     steady = continuous(instance.speed, terms)
-    wh = np.empty(batch.size)
-    for i, each in enumerate(batch):
-        use = use_at(instance, float(each), n_in, n_out, load.cached_frac, busy_frac=1.0)
-        watts = watts_of(chip, use, one.n_chips, pue)
-        wh[i] = watts.it * found.n_chips * n_out / float(steady.tokens_per_s[i]) / 3600.0
-    return BatchCurve(one.chip, f"{found.layout}, {found.precision}", batch, wh, steady.tpot_s)
+    before = sum(_wh(one, role, 1.0, 1.0, 1.0 / _prompt_s(role)) for role in one.roles[:-1])
+    rates = zip(batch.tolist(), steady.tokens_per_s.tolist(), strict=True)
+    wh = np.array([_wh(one, last, each, n_out, per_s) for each, per_s in rates])
+    return BatchCurve(one.chip, _named(one), batch, wh + before, steady.tpot_s)
+
+
+def _prompt_s(role: SizedRole) -> float:
+    """Return the time of a prompt on a prefill instance. [s]"""
+    load, instance = role.asked.load, role.best.compiled.instance
+    n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
+    terms = terms_of(instance, 1.0, n_in, n_out, cached_frac=load.cached_frac)
+    return float(prompt_of(instance.speed, terms))
+
+
+def _wh(one: Fleet, role: SizedRole, batch: float, amount: float, per_s: float) -> float:
+    """Return the energy of an amount of work, of which an instance does so much a second. [Wh]"""
+    load, found = role.asked.load, role.best
+    n_in, n_out = load.input_tokens.mean, load.output_tokens.mean
+    use = use_at(found.compiled.instance, batch, n_in, n_out, load.cached_frac, role=role.role)
+    watts = watts_of(one.sheet, use, one.n_chips, one.question.site.pue)
+    return watts.it * found.n_chips * amount / per_s / 3600.0

@@ -1,29 +1,32 @@
 """What is said of fleets that serve a model: the answer, a table by chip, layouts and notes.
 
-Long because the document for JSON says all that the tables say, and stands beside them.
+Long because the answer, the tables and the notes of one plan stand together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
+from computeplan.fleet.mix import Mix
+from computeplan.fleet.roles import Role
 from computeplan.fleet.search import Simulated
-from computeplan.fleet.sizes import METERS
-from computeplan.physics.serving.steps import FIRST_TOKEN_S
-from computeplan.planner.serving import By, Fleet, Refused, ServingPlan, lacking
+from computeplan.planner.serving import Refused, ServingPlan
+from computeplan.planner.serving_fleet import Fleet, SizedRole, lacking
+from computeplan.planner.serving_question import By
 from computeplan.report.choices import Language
 from computeplan.report.table import Table
-from computeplan.report.words import phrase, sentence, sentences
-from computeplan.units import DAY_S, KWH_J
+from computeplan.report.words import phrase, sentence
 
 __all__ = [
+    "BY",
+    "WH_J",
     "answer",
-    "as_document",
+    "carbon_of",
     "chips_table",
+    "cost_of",
     "faster",
-    "layouts_table",
+    "layouts_tables",
     "reasons",
     "remarks",
     "shortage",
@@ -44,6 +47,7 @@ LACKS = {
     "watts": "serve_lacks_watts",
     "carbon": "serve_lacks_carbon",
 }
+ROLES: dict[Role, str] = {"prefill": "serve_prefill", "decode": "serve_decode"}
 COUNTED = {
     "cost": "serve_counted_cost",
     "energy": "serve_counted_energy",
@@ -68,44 +72,67 @@ OF_LAYOUT = ("serve_layout", "serve_engine", "serve_rate", "serve_per_chip", "se
 
 
 def answer(plan: ServingPlan, language: Language = "en") -> list[str]:
-    """Return the answer: which chip and how many, with the band; or the mixed fleet."""
+    """Return the answer: which chip and how many, with the band; or the mixed fleet.
+
+    Where each kind is enough by itself, a mix of kinds that is better stands below the best one.
+    """
     best, mix = plan.best, plan.mix
-    by = phrase(BY[plan.by], language)
     told = []
-    if mix is not None and len(mix.parts) > 1:
-        parts = [
-            phrase("serve_mix_part", language, n_chips=f"{part.n_chips:,}", chip=part.chip)
-            for part in mix.parts
-        ]
+    if best is not None:
         told.append(
             phrase(
-                "serve_mix_answer",
+                "serve_answer",
                 language,
-                parts=" + ".join(parts),
-                counted=_counted(plan, mix.counted, language),
-                shares=" : ".join(f"{100 * part.share:.0f}" for part in mix.parts),
-                efficiency=f"{mix.efficiency:g}",
+                n_chips=f"{best.n_chips:,}",
+                chip=best.chip,
+                low=_count(best.low_chips),
+                high=_count(best.high_chips),
+                roles=phrase("serve_between_roles", language).join(
+                    _answer_of(role, language) for role in best.roles
+                ),
+                by=phrase(BY[plan.by], language),
+                n=len(plan.fleets),
             )
         )
-    if best is None:
-        return told
-    told.append(
-        phrase(
-            "serve_answer",
-            language,
-            n_chips=f"{best.n_chips:,}",
-            chip=best.chip,
-            low=_count(best.low_chips),
-            high=_count(best.high_chips),
-            n_instances=f"{best.n_instances:,}",
-            n_spares=f"{best.n_spares:,}",
-            each=best.best.n_chips,
-            layout=_named(best),
-            by=by,
-            n=len(plan.fleets),
-        )
-    )
+    if mix is not None and mix.is_mixed:
+        is_limited = any(one.most is not None for one in plan.fleets)
+        told.insert(0 if is_limited else len(told), _mix_answer(plan, mix, language))
     return told
+
+
+def _answer_of(role: SizedRole, language: Language) -> str:
+    return phrase(
+        "serve_answer_role",
+        language,
+        role=role.role,
+        n_instances=f"{role.n_instances:,}",
+        n_spares=f"{role.n_spares:,}",
+        each=role.best.n_chips,
+        layout=f"{role.best.layout}, {role.best.compiled.engine} {role.best.precision}",
+    )
+
+
+def _mix_answer(plan: ServingPlan, mix: Mix, language: Language) -> str:
+    """Return the kinds of a mixed fleet, and how requests are shared where a role has several."""
+    parts, shares = [], []
+    for role in plan.question.roles:
+        mine = [part for part in mix.parts if part.role == role]
+        for part in mine:
+            named = phrase(
+                "serve_mix_part", language, n_chips=f"{part.n_chips:,}", chip=part.chip, role=role
+            )
+            parts.append(named)
+        if len(mine) > 1:
+            numbers = " : ".join(f"{100 * part.share:.0f}" for part in mine)
+            shares.append(phrase("serve_mix_shares", language, role=role, shares=numbers))
+    return phrase(
+        "serve_mix_answer",
+        language,
+        parts=" + ".join(parts),
+        counted=_counted(plan, mix.counted, language),
+        shares=phrase("names", language).join(shares),
+        efficiency=f"{mix.efficiency:g}",
+    )
 
 
 def shortage(plan: ServingPlan, language: Language = "en") -> str:
@@ -119,7 +146,11 @@ def shortage(plan: ServingPlan, language: Language = "en") -> str:
     else:
         instances = tuple(
             phrase(
-                "serve_mix_instance", language, each=one.best.n_chips, chip=one.chip, most=one.most
+                "serve_mix_instance",
+                language,
+                each=sum(role.best.n_chips for role in one.roles),
+                chip=one.chip,
+                most=one.most,
             )
             for one in plan.fleets
         )
@@ -160,21 +191,22 @@ def chips_table(plan: ServingPlan, *, language: Language = "en") -> Table:
         n_out=f"{question.load.output_tokens.mean:,.0f}",
     )
     heads = (phrase(code, language, currency=question.currency) for code in OF_CHIP)
-    rows = [_row(one) for one in plan.fleets]
+    rows = [_row(one, language) for one in plan.fleets]
     return Table(title, tuple(heads), tuple(rows))
 
 
-def _row(one: Fleet) -> tuple[str, ...]:
+def _row(one: Fleet, language: Language) -> tuple[str, ...]:
     low_j, high_j = one.request_band_j()
-    cost, carbon = one.of_tokens(one.price.whole), one.of_tokens(one.carbon_kg)
+    cost, carbon = one.of_tokens(cost_of), one.of_tokens(carbon_of)
+    layouts = [f"{_role_of(role, language)}{role.best.layout}" for role in one.roles]
     return (
         one.chip,
-        f"{one.best.layout}\n{one.best.precision}",
+        "\n".join([*layouts, one.precision]),
         f"{one.n_chips:,}\n{_band(one.low_chips, one.high_chips, _count)}",
         f"{_number(one.ttft_s.value)}\n{_band(one.ttft_s.low, one.ttft_s.high)}",
         f"{_number(1e3 * one.tpot_s.value)}\n{_band(1e3 * one.tpot_s.low, 1e3 * one.tpot_s.high)}",
         f"{_number(one.request_j() / WH_J)}\n{_band(low_j / WH_J, high_j / WH_J)}",
-        f"{one.n_instances:,} + {one.n_spares:,}",
+        "\n".join(f"{role.n_instances:,} + {role.n_spares:,}" for role in one.roles),
         _number(one.output_token_j()),
         _pair(cost),
         _short(one.price.whole),
@@ -183,19 +215,41 @@ def _row(one: Fleet) -> tuple[str, ...]:
     )
 
 
-def layouts_table(one: Fleet, *, language: Language = "en") -> Table:
-    """Return the best layouts of a chip whose largest rate is known."""
-    every = sorted((one.search.best, *one.search.others), key=lambda each: -each.per_chip_s)
+def _role_of(role: SizedRole, language: Language) -> str:
+    """Return the name of a role before what it has; nothing where instances do all."""
+    return "" if role.role == "both" else f"{phrase(ROLES[role.role], language)} "
+
+
+def cost_of(role: SizedRole) -> float:
+    """Return the money of a day."""
+    return role.price.whole
+
+
+def carbon_of(role: SizedRole) -> float:
+    """Return the carbon of a day. [kg]"""
+    return role.carbon_kg
+
+
+def layouts_tables(one: Fleet, *, language: Language = "en") -> list[Table]:
+    """Return the best layouts of a chip whose largest rate is known, a table for each role."""
     heads = tuple(phrase(code, language) for code in OF_LAYOUT)
-    rows = tuple(_layout_row(each) for each in every[:MOST_LAYOUTS])
-    counts = phrase(
-        "serve_counts",
-        language,
-        n_layouts=one.search.n_layouts,
-        n_tried=one.search.n_tried,
-        n_searched=one.search.n_searched,
-    )
-    return Table(phrase("serve_layouts_title", language, chip=one.chip), heads, rows, (counts,))
+    tables = []
+    for role in one.roles:
+        search = role.search
+        every = sorted((search.best, *search.others), key=lambda each: -each.per_chip_s)
+        counts = phrase(
+            "serve_counts",
+            language,
+            n_layouts=search.n_layouts,
+            n_tried=search.n_tried,
+            n_searched=search.n_searched,
+        )
+        title = phrase(
+            "serve_layouts_title", language, chip=one.chip, role=_role_of(role, language)
+        )
+        rows = tuple(_layout_row(each) for each in every[:MOST_LAYOUTS])
+        tables.append(Table(title, heads, rows, (counts,)))
+    return tables
 
 
 def _layout_row(each: Simulated) -> tuple[str, ...]:
@@ -230,7 +284,7 @@ def faster(plan: ServingPlan, language: Language = "en") -> list[str]:
             chip=one.chip,
             engine=f"{other.engine} {other.precision}",
             n=f"{other.n_chips:,}",
-            chosen=f"{one.best.compiled.engine} {one.best.precision}",
+            chosen=f"{one.engine} {one.precision}",
         )
         for one in plan.fleets
         for other in sorted(one.others, key=lambda each: each.n_chips)[:1]
@@ -269,9 +323,19 @@ def remarks(plan: ServingPlan, language: Language = "en") -> list[str]:
             peak=f"{question.peak:g}",
             cv_in=f"{load.input_tokens.cv:g}",
             cv_out=f"{load.output_tokens.cv:g}",
+            drafts=_drafts(plan, language),
         )
     )
     return told
+
+
+def _drafts(plan: ServingPlan, language: Language) -> str:
+    """Return what is drafted and accepted a step; nothing where nothing is."""
+    drafts = plan.question.speculation
+    if drafts is None:
+        return ""
+    n, accepted = f"{drafts.draft:g}", f"{drafts.accepted:g}"
+    return phrase("serve_note_drafts", language, draft=n, accepted=accepted)
 
 
 def _unknown(plan: ServingPlan, language: Language) -> list[str]:
@@ -293,141 +357,6 @@ def _unknown(plan: ServingPlan, language: Language) -> list[str]:
     if plan.by != plan.question.by:
         told.append(phrase("serve_by_number", language))
     return told
-
-
-def as_document(plan: ServingPlan, *, language: Language = "en") -> dict[str, Any]:
-    """Return a plan as plain data for JSON, in SI, with notes in a language."""
-    question, mix = plan.question, plan.mix
-    return {
-        "model": question.model.name,
-        "requests_per_s": question.mean_per_s,
-        "peak_factor": question.peak,
-        "input_tokens": question.load.input_tokens.mean,
-        "output_tokens": question.load.output_tokens.mean,
-        "input_cv": question.load.input_tokens.cv,
-        "output_cv": question.load.output_tokens.cv,
-        "cached_frac": question.load.cached_frac,
-        "slo": {
-            "ttft_s": _finite(question.slo.ttft_s),
-            "ttft_frac": question.slo.ttft_frac,
-            "tpot_s": _finite(question.slo.tpot_s),
-            "tpot_frac": question.slo.tpot_frac,
-            "availability": question.reliability.availability,
-        },
-        "first_token_s": FIRST_TOKEN_S,
-        "derating": question.derating,
-        "chip_mtbf_s": question.reliability.chip_mtbf_s,
-        "repair_s": question.reliability.repair_s,
-        "site": {"name": question.site.name, "pue": question.site.pue},
-        "currency": question.currency,
-        "by": plan.by,
-        "best": None if plan.best is None else plan.best.chip,
-        "chips": [_chip_document(one, language) for one in plan.chips],
-        "mix": None
-        if mix is None
-        else {
-            "efficiency": mix.efficiency,
-            "counted": _finite(mix.counted),
-            "most_per_s": _finite(mix.most_per_s),
-            "parts": [
-                {
-                    "chip": part.chip,
-                    "instances": part.n_instances,
-                    "spares": part.n_spares,
-                    "chips": part.n_chips,
-                    "share": part.share,
-                }
-                for part in mix.parts
-            ],
-        },
-        "notes": remarks(plan, language) if plan.best is not None else [],
-    }
-
-
-def _chip_document(one: Fleet | Refused, language: Language) -> dict[str, Any]:
-    if isinstance(one, Refused):
-        return {"chip": one.chip, "chips": None, "why": sentence(one.why, language)}
-    borrowed, every = one.best.compiled.borrowed, (one.search.best, *one.search.others)
-    cost, carbon = one.of_tokens(one.price.whole), one.of_tokens(one.carbon_kg)
-    return {
-        "chip": one.chip,
-        "engine": one.best.compiled.engine,
-        "precision": one.best.precision,
-        "layout": one.best.layout,
-        "shares": one.known,
-        "shares_of": None if borrowed is None else borrowed.of,
-        "chips_per_instance": one.best.n_chips,
-        "instances": one.n_instances,
-        "spares": one.n_spares,
-        "chips": one.n_chips,
-        "chips_low": _finite(one.low_chips),
-        "chips_high": _finite(one.high_chips),
-        "instance_requests_per_s": one.search.best.rate.per_s,
-        "ttft_s": _finite(one.ttft_s.value),
-        "ttft_low_s": _finite(one.ttft_s.low),
-        "ttft_high_s": _finite(one.ttft_s.high),
-        "tpot_s": _finite(one.tpot_s.value),
-        "tpot_low_s": _finite(one.tpot_s.low),
-        "tpot_high_s": _finite(one.tpot_s.high),
-        **_energy_document(one),
-        "lacks": sorted({part for by in BY for part in lacking(one, by)}),
-        "cost_per_day": _finite(one.price.whole),
-        "cost_of_chips_per_day": _finite(one.price.chips),
-        "cost_of_electricity_per_day": _finite(one.price.electricity),
-        "cost_per_million_input": _finite(cost[0]),
-        "cost_per_million_output": _finite(cost[1]),
-        "carbon_kg_per_day": _finite(one.carbon_kg),
-        "carbon_kg_per_million_input": _finite(carbon[0]),
-        "carbon_kg_per_million_output": _finite(carbon[1]),
-        "other_engines": [
-            {
-                "engine": other.engine,
-                "precision": other.precision,
-                "layout": other.layout,
-                "shares": other.known,
-                "chips": other.n_chips,
-            }
-            for other in one.others
-        ],
-        "n_layouts": one.search.n_layouts,
-        "n_simulated": one.search.n_tried,
-        "layouts": [_layout_document(each) for each in every],
-        "notes": sentences(one.best.compiled.notes, language),
-    }
-
-
-def _energy_document(one: Fleet) -> dict[str, Any]:
-    low_j, high_j = one.request_band_j()
-    return {
-        "watts_per_chip": {meter: _finite(getattr(one.watts, meter)) for meter in METERS},
-        "wh_per_request": {meter: _finite(one.request_j(meter) / WH_J) for meter in METERS},
-        "wh_per_request_it_low": _finite(low_j / WH_J),
-        "wh_per_request_it_high": _finite(high_j / WH_J),
-        "j_per_output_token": {meter: _finite(one.output_token_j(meter)) for meter in METERS},
-        "watts_error_frac": _finite(one.watts.error_frac),
-        "watts_borrowed": one.watts.is_borrowed,
-        "kwh_per_day": _finite(one.request_j("facility") * one.question.mean_per_s * DAY_S / KWH_J),
-    }
-
-
-def _layout_document(each: Simulated) -> dict[str, Any]:
-    found = each.candidate
-    return {
-        "layout": found.layout,
-        "engine": found.compiled.engine,
-        "precision": found.precision,
-        "chips": found.n_chips,
-        "requests_per_s": each.rate.per_s,
-        "bound_per_s": found.bound_per_s,
-    }
-
-
-def _named(one: Fleet) -> str:
-    return f"{one.best.layout}, {one.best.compiled.engine} {one.best.precision}"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _count(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,10 +35,14 @@ def _limit(what: str) -> Callable[[Values], str]:
 
 
 def _tail(v: Values) -> str:
+    further = (
+        ""
+        if math.isnan(v["tpot_s"])
+        else f"，{100 * v['tpot_frac']:g} % 分位的词元间隔为 {_ms(v['tpot_s'])}"
+    )
     return (
         f"任何请求速率下都达不到要求：几乎无负载时，{100 * v['ttft_frac']:g} % 分位的首词元时间为"
-        f" {_ms(v['ttft_s'])}，{100 * v['tpot_frac']:g} % 分位的词元间隔为 {_ms(v['tpot_s'])}"
-        f"（{v['layout']}）"
+        f" {_ms(v['ttft_s'])}{further}（{v['layout']}）"
     )
 
 
@@ -58,23 +63,39 @@ SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {
 }
 
 
+_ROLES = {"both": "", "prefill": "预填充", "decode": "解码"}
+_SHARED = {"both": "请求", "prefill": "提示", "decode": "回答"}
+
+
 def _answer(v: Values) -> str:
     least = f"，按{v['by']}为 {v['n']} 种芯片中最优" if v["n"] > 1 else ""
+    return f"{v['n_chips']} × {v['chip']}（{v['low']}～{v['high']}）：{v['roles']}{least}。"
+
+
+def _answer_role(v: Values) -> str:
     return (
-        f"{v['n_chips']} × {v['chip']}（{v['low']}～{v['high']}）：{v['n_instances']} 个实例，"
-        f"每个 {v['each']} 卡（{v['layout']}），另有 {v['n_spares']} 个备用{least}。"
+        f"{v['n_instances']} 个{_ROLES[v['role']]}实例，"
+        f"每个 {v['each']} 卡（{v['layout']}），另有 {v['n_spares']} 个备用"
     )
+
+
+def _mix_answer(v: Values) -> str:
+    shares = f"；{v['shares']}，为各类芯片单独之和的 {v['efficiency']}" if v["shares"] else ""
+    return f"{v['parts']}：{v['counted']}{shares}。"
 
 
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_answer": _answer,
-    "serve_mix_answer": "{parts}：{counted}；请求分配为 {shares}，为各类芯片"
-    "单独之和的 {efficiency}。",
+    "serve_answer_role": _answer_role,
+    "serve_between_roles": "；",
+    "serve_prefill": "预填充",
+    "serve_decode": "解码",
+    "serve_mix_answer": _mix_answer,
+    "serve_mix_shares": lambda v: f"{_SHARED[v['role']]}分配为 {v['shares']}",
     "serve_counted_cost": "每天 {n} {currency}",
     "serve_counted_energy": "每个请求 {n} Wh",
     "serve_counted_carbon": "每天 {n} kg",
     "serve_counted_chips": "{n} 卡",
-    "serve_mix_part": "{n_chips} × {chip}",
     "serve_mix_short": "现有芯片在生产中共可承担每秒 {most} 个请求，而最忙一分钟要求为 {peak} 个。",
     "serve_mix_none": lambda v: (
         f"现有芯片{'放不下一个实例及其备用' if v['has_room'] else '放不下一个实例'}："
@@ -82,6 +103,10 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     ),
     "serve_mix_instance": "每个实例需 {each} × {chip}，现有 {most}",
     "serve_mix_do": "{chips}：任一种（含备用）即可承担；也可放宽时延要求。",
+    "serve_mix_part": lambda v: (
+        f"{v['n_chips']} × {v['chip']}"
+        + ("" if v["role"] == "both" else f"（{_ROLES[v['role']]}）")
+    ),
     "serve_mix_unspared": "如不留备用可承担 {most} 个：缺的是可用性 {availability} 所需的备用；"
     "{chips} 即可，或降低 --availability。",
     "serve_by_cost": "成本",
@@ -103,7 +128,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_kg_day": "kg/天",
     "serve_why": "{chip}：{why}。",
     "serve_faster": "{chip}：{engine}（效率借自别处）为 {n} 卡；{chosen} 所知更多。",
-    "serve_layouts_title": "{chip}：按每卡每秒请求数排列的布局",
+    "serve_layouts_title": "{chip}：{role}按每卡每秒请求数排列的布局",
     "serve_engine": "引擎",
     "serve_rate": "每实例\n请求/s",
     "serve_per_chip": "每卡",
@@ -124,7 +149,9 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_lacks_carbon": "该地没有碳排放数据：换一个 --site",
     "serve_note_borrowed": "没有自身实测数据：{chips}：带宽和峰值的效率借自别处，区间更宽。",
     "serve_note_derating": "假定生产中每个实例只达到基准的 {derating}（--derating），最忙一分钟为均"
-    "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。",
+    "值的 {peak} 倍（--peak）；长度的变异系数为输入 {cv_in}、输出 {cv_out}（--cv）。{drafts}",
+    "serve_note_drafts": "每步每序列草拟 {draft} 个词元，得到 {accepted} 个"
+    "（--draft、--accepted）。",
     "serve_meter_it": "IT ",
     "serve_searching": "{chip}：正在模拟 {layout}",
     "serve_figure_latency": "延迟与每卡负载",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,10 +36,14 @@ def _limit(what: str) -> Callable[[Values], str]:
 
 
 def _tail(v: Values) -> str:
+    further = (
+        ""
+        if math.isnan(v["tpot_s"])
+        else f", a further one {_ms(v['tpot_s'])} at {100 * v['tpot_frac']:g} %"
+    )
     return (
         f"no rate holds the limits: at hardly any load the first token takes {_ms(v['ttft_s'])} at"
-        f" {100 * v['ttft_frac']:g} %, a further one {_ms(v['tpot_s'])} at"
-        f" {100 * v['tpot_frac']:g} % ({v['layout']})"
+        f" {100 * v['ttft_frac']:g} %{further} ({v['layout']})"
     )
 
 
@@ -66,23 +71,43 @@ def _some(n: str, what: str) -> str:
 
 
 def _answer(v: Values) -> str:
-    instances, spares = _some(v["n_instances"], "instance"), _some(v["n_spares"], "spare")
     best = f", by {v['by']} the best of {v['n']}" if v["n"] > 1 else ""
-    return (
-        f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {instances} of {v['each']}"
-        f" ({v['layout']}) and {spares}{best}."
+    return f"{v['n_chips']} × {v['chip']} ({v['low']} to {v['high']}): {v['roles']}{best}."
+
+
+def _answer_role(v: Values) -> str:
+    what = "instance" if v["role"] == "both" else f"{v['role']} instance"
+    instances, spares = _some(v["n_instances"], what), _some(v["n_spares"], "spare")
+    return f"{instances} of {v['each']} ({v['layout']}) and {spares}"
+
+
+def _mix_answer(v: Values) -> str:
+    shares = (
+        f"; {v['shares']}, at {v['efficiency']} of the sum of what kinds hold apart"
+        if v["shares"]
+        else ""
     )
+    return f"{v['parts']}: {v['counted']}{shares}."
+
+
+_SHARED = {"both": "requests", "prefill": "prompts", "decode": "answers"}
 
 
 SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_answer": _answer,
-    "serve_mix_answer": "{parts}: {counted}; requests {shares}, at {efficiency} of the sum of what"
-    " kinds hold apart.",
+    "serve_answer_role": _answer_role,
+    "serve_between_roles": "; ",
+    "serve_prefill": "prefill",
+    "serve_decode": "decode",
+    "serve_mix_answer": _mix_answer,
+    "serve_mix_shares": lambda v: f"{_SHARED[v['role']]} {v['shares']}",
     "serve_counted_cost": "{n} {currency} a day",
     "serve_counted_energy": "{n} Wh a request",
     "serve_counted_carbon": "{n} kg a day",
     "serve_counted_chips": "{n} chips",
-    "serve_mix_part": "{n_chips} × {chip}",
+    "serve_mix_part": lambda v: (
+        f"{v['n_chips']} × {v['chip']}" + ("" if v["role"] == "both" else f" for {v['role']}")
+    ),
     "serve_mix_short": "All chips there are hold {most} requests/s in production, and {peak} are"
     " asked in the busiest minute.",
     "serve_mix_none": lambda v: (
@@ -112,7 +137,7 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     "serve_kg_day": "kg/day",
     "serve_why": "{chip}: {why}.",
     "serve_faster": "{chip}: {engine}, borrowed shares: {n} chips; more is known of {chosen}.",
-    "serve_layouts_title": "{chip}: layouts by requests/s of a chip",
+    "serve_layouts_title": "{chip}: {role}layouts by requests/s of a chip",
     "serve_engine": "engine",
     "serve_rate": "requests/s\nof an instance",
     "serve_per_chip": "of a chip",
@@ -135,7 +160,9 @@ SERVE_PLAN_PHRASES: dict[str, str | Callable[[Values], str]] = {
     " borrowed and the band is wider.",
     "serve_note_derating": "In production an instance is taken to hold {derating} of its benchmark"
     " (--derating), and the busiest minute to have {peak} times the mean (--peak); lengths spread"
-    " by a cv of {cv_in} in and {cv_out} out (--cv).",
+    " by a cv of {cv_in} in and {cv_out} out (--cv).{drafts}",
+    "serve_note_drafts": " Each step drafts {draft} tokens of a sequence and yields {accepted}"
+    " (--draft, --accepted).",
     "serve_meter_it": "the IT",
     "serve_searching": "{chip}: simulating {layout}",
     "serve_figure_latency": "Latency against load per chip",
