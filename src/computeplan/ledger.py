@@ -119,6 +119,9 @@ class Ledger:
     n_again: FloatArray
     """Requests that instances of services answered when a fault took them, which begin again on
     others; shape (n_runs, n_services). [1]"""
+    lent_chip_s: FloatArray
+    """Chip-seconds that jobs hold of what services hold where each needs most, and not at the time,
+    once jobs fill what no service asks for; shape (n_runs, n_pools). [s]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
     pools with a placement; shape (n_runs, n_pools). [s]"""
@@ -233,6 +236,7 @@ def concatenate(ledgers: Sequence[Ledger]) -> Ledger:
         needed_unit_s=np.concatenate([one.needed_unit_s for one in ledgers]),
         missed_unit_s=np.concatenate([one.missed_unit_s for one in ledgers]),
         n_again=np.concatenate([one.n_again for one in ledgers]),
+        lent_chip_s=np.concatenate([one.lent_chip_s for one in ledgers]),
         spread_chip_s=np.concatenate([one.spread_chip_s for one in ledgers]),
         in_parts_chip_s=np.concatenate([one.in_parts_chip_s for one in ledgers]),
         over_quota_chip_s=np.concatenate([one.over_quota_chip_s for one in ledgers]),

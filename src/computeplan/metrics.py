@@ -1032,6 +1032,7 @@ _OF_ANY: dict[str, Measure] = {
         f"service_{name}_chip_h": _of_services(_in_state(i))
         for i, name in enumerate(SERVICE_STATES)
     },
+    "lent_chip_h": _of_services(lambda of: of.ledger.lent_chip_s.sum(axis=1)),
     "beside_chip_h": _of_services(_beside()),
     "beside_kept_chip_h": _of_services(_beside(TRAIN)),
     "beside_paid_chip_h": _of_services(lambda of: _beside()(of) - _beside(TRAIN)(of)),

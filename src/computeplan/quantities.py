@@ -591,6 +591,11 @@ QUANTITIES = _table(
         "is held for peaks and for faults, and what is ready before its hour.",
     ),
     _chip_h(
+        "lent", "Chip-hours lent", "出借卡时",
+        "Chip time that jobs hold, in all phases, of chips that services hold where they need most "
+        "and not at the time; jobs are taken to fill first what no service ever asks for.",
+    ),
+    _chip_h(
         "beside", "Chip-hours of jobs beside services", "服务旁作业卡时",
         "Chip time that jobs hold, in all phases, on the pools on which services run: chips that "
         "services lend, and chips that they never ask for.",

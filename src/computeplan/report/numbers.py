@@ -89,6 +89,7 @@ _HEADLINE = (
     "service_lacked_chip_h",
     "requests_per_day",
     "requests_missed_frac",
+    "lent_chip_h",
     "beside_chip_h",
     "beside_kept_chip_h",
     "beside_paid_chip_h",
@@ -162,7 +163,7 @@ def _chosen(result: Result, names: Iterable[str] | None) -> tuple[Quantity, ...]
     n_jobs = max(len(case.job_names) for case in cases)
     not_here = {*TIMES, *(_OF_SEVERAL if n_jobs <= 1 else ())} - {time_of(n_jobs)}
     if not n_jobs:
-        not_here |= {"beside_chip_h", "beside_kept_chip_h", "beside_paid_chip_h"}
+        not_here |= {"lent_chip_h", "beside_chip_h", "beside_kept_chip_h", "beside_paid_chip_h"}
     if counts_idle_later(result):
         not_here.discard("energy_jobs_kwh")
     if any(DONE in case.values for case in cases):

@@ -117,6 +117,8 @@ def test_a_day_beside_an_elastic_job():
     assert values["service_standing_by_chip_h"] == pytest.approx([0])
     assert values["service_serving_chip_h"] == pytest.approx([32 * 24 + 64 * (12 - 60 / H)])
     assert values["beside_chip_h"] == pytest.approx([chip_s.sum() / H])
+    lent_s = (8 * H - 120) + (4 * H - 120)  # eight nodes: four are there that no hour asks for
+    assert values["lent_chip_h"] == pytest.approx([64 * lent_s / H])
     assert values["beside_kept_chip_h"] == pytest.approx([chip_s[TRAIN] / H])
     overheads = chip_s[[SAVE, RESTART, BLOCKED]].sum() / H
     assert values["beside_paid_chip_h"] == pytest.approx([overheads])
@@ -383,6 +385,8 @@ def test_all_chip_hours_are_in_one_state(world, seed):
     total = of_services + values["beside_chip_h"] + nobody[:, IDLE] + nobody[:, REPAIR]
     everything = sum(world.pools[p].n_chips for p in here) * 24
     np.testing.assert_allclose(total, everything, rtol=1e-9)
+    assert (values["lent_chip_h"] >= 0).all()
+    assert (values["lent_chip_h"] <= values["beside_chip_h"] * (1 + 1e-9)).all()
     assert (ledger.by_state_chip_s >= -1e-6).all()
     missed = values["requests_missed_frac"]
     assert ((missed >= 0) & (missed <= 1)).all()

@@ -247,6 +247,7 @@ class _Books:
             needed_unit_s=np.zeros((len(self.wall_s), 0)),
             missed_unit_s=np.zeros((len(self.wall_s), 0)),
             n_again=np.zeros((len(self.wall_s), 0)),
+            lent_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             spread_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             in_parts_chip_s=np.zeros((len(self.wall_s), len(self.world.pools))),
             over_quota_chip_s=np.zeros((len(self.wall_s), len(self.world.tenants.names))),

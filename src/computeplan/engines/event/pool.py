@@ -95,6 +95,8 @@ class PoolNodes:
         self.books = Books((-1, -1), signals, None)
         self.served: dict[int, Books] = {}  # of services that may hold nodes, by their number
         self.instances: dict[int, Instances] = {}  # of the same
+        self.n_asked = 0  # nodes that these hold together where each needs most
+        self.lent_node_s = 0.0
         self.told: list[tuple[float, ...]] | None = None  # idle and in repair, if asked
         self.spare_states = [(n, ready_s) for n, ready_s in spec.spare_states if n]
         self.filled_s = [[0.0] * n for n, _ in self.spare_states]
@@ -116,9 +118,12 @@ class PoolNodes:
             if self.n_in_repair:
                 self.books.book(REPAIR, self.since_s, now_s, self.n_in_repair * n_chips)
             if self.served:
+                n_served = 0
                 for service, books in self.served.items():
                     if n := len(self.held[service]):
                         books.book(TRAIN, self.since_s, now_s, n * n_chips)
+                        n_served += n
+                self.lent_node_s += self._n_lent(n_served) * (now_s - self.since_s)
             if self.groups is not None:
                 self.groups.book(now_s - self.since_s)
             if self.told is not None:
@@ -129,6 +134,12 @@ class PoolNodes:
                 )
                 self.told.append((self.since_s, now_s, *counts))
             self.since_s = now_s
+
+    def _n_lent(self, n_served: int) -> int:
+        """Return the nodes of jobs, beyond those that no service asks for, that services lend."""
+        n_of_jobs = len(self.where) - self.n_free - self.n_in_repair - n_served
+        n_never_asked = len(self.where) - self.n_asked
+        return max(0, min(self.n_asked - n_served, n_of_jobs - n_never_asked))
 
     def set_power(self, now_s: float, drawn: tuple[float, ...]) -> None:
         """Let idle nodes, and those in repair, draw shares of their power from now on."""

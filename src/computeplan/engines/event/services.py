@@ -123,6 +123,11 @@ class Services:
         self.coming = [0] * len(pools)  # nodes of jobs that leave, and that no service awaits
         self.leaving: set[int] = set()
         for i, one in enumerate(self.services):
+            room = [pool.spec.n_nodes for pool in one.pools]
+            most = one.spec.demand.most
+            asked, _ = nodes_on_pools(most, room, one.spec.gives, one.spec.group)
+            for pool, n in zip(one.pools, asked, strict=True):
+                pool.nodes.n_asked = min(pool.nodes.n_asked + n, pool.spec.n_nodes)
             for pool, size in zip(one.pools, one.spec.group, strict=True):
                 instances = Instances(size, one.spec.demand.start_s)
                 pool.nodes.instances[one.number] = instances
@@ -183,8 +188,10 @@ class Services:
         served, loaded = np.zeros((2, n_services, self.n_pools, n_weights))
         by_state_chip_s = np.zeros((n_services, self.n_pools, len(SERVICE_STATES)))
         lacked_chip_s, needed, missed, again = np.zeros((4, n_services))
+        lent_chip_s = np.zeros(self.n_pools)
         for i, one in enumerate(self.services):
             for pool in one.pools:
+                lent_chip_s[pool.index] = pool.nodes.lent_node_s * pool.spec.chips_per_node
                 found = pool.nodes.served[one.number]
                 served[i, pool.index, 0] = found.chip_s[TRAIN]
                 weighted = found.weighted[TRAIN]  # services are never capped
@@ -213,6 +220,7 @@ class Services:
             "needed_unit_s": needed,
             "missed_unit_s": missed,
             "n_again": again,
+            "lent_chip_s": lent_chip_s,
         }
 
     def serving(self) -> FloatArray | None:
