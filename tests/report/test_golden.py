@@ -4,6 +4,7 @@ The texts stand in ``golden/``. Where numbers or words are meant to change, writ
 the difference: ``REFRESH_GOLDEN=1 python -m pytest tests/report/test_golden.py``.
 """
 
+import json
 import os
 import re
 import unicodedata
@@ -14,9 +15,13 @@ import pytest
 
 import computeplan as cp
 from computeplan.cli.show import Shown
+from computeplan.notes import Note
 from computeplan.report.answer import answer
 from computeplan.report.result_views import summary
+from computeplan.report.words import sentence
 from computeplan.specs.scenario import shipped_names
+from computeplan.study.cases import compile_cases, notes_of
+from computeplan.study.facts import facts_of
 
 GOLDEN = Path(__file__).parent / "golden"
 N_RUNS = 20
@@ -78,6 +83,16 @@ def test_no_number_is_broken_over_lines(name, language, printed):
                 assert any(part in line for line in lines), part
     told = A_NUMBER.findall(" ".join(answer(result, language)))
     assert A_NUMBER.findall(printed.split("\n\n")[0].split("\n- ")[0]) == told
+
+
+@SHIPPED
+def test_notes_are_strict_json_and_can_be_said(name):
+    cases = compile_cases(cp.load(name)).cases
+    facts = [fact for case in cases[:3] for fact in facts_of(case.world).values()]
+    for one in (*notes_of(cases), *facts):
+        assert isinstance(one, Note)
+        json.dumps(one.items, allow_nan=False)
+        assert sentence(one)
 
 
 def test_no_text_is_of_a_scenario_that_is_gone():
