@@ -21,7 +21,8 @@ from computeplan.engines.serve.largest_rate import largest_rate
 from computeplan.engines.serve.policy import ServePolicy, Slo
 from computeplan.engines.serve.replica import play
 from computeplan.physics.serving.steps import StepTimes
-from computeplan.planner.serving import Question, plan_serving, site_of
+from computeplan.planner.serving import plan_serving
+from computeplan.planner.serving_question import Question, site_of
 from computeplan.specs.catalogue.lookup import load_model
 from computeplan.trace.requests import draw_requests
 from computeplan.units import HOUR_S

@@ -21,7 +21,7 @@ from computeplan.cli.init import init
 from computeplan.cli.run import run as run_command
 from computeplan.compiler.compile import compile_world
 from computeplan.distributions import law_mean_s
-from computeplan.planner.serving import search_of
+from computeplan.planner.serving_search import searches_of
 from computeplan.quantities import in_currency
 from computeplan.report.words import sentence, sentences
 
@@ -493,11 +493,11 @@ def test_readme_says_what_serve_plan_answers(
         options.pop("progress")
         key = repr((question, chip, options))
         if key not in found_by:
-            found_by[key] = search_of(question, chip, **options)
+            found_by[key] = searches_of(question, chip, **options)
         return found_by[key]
 
     for module in ("serving", "serving_curves"):
-        monkeypatch.setattr(f"computeplan.planner.{module}.search_of", once)
+        monkeypatch.setattr(f"computeplan.planner.{module}.searches_of", once)
     (command,) = [one for one in blocks(readme, "sh") if "serve-plan" in one]
     words = shlex.split(command.replace("\\\n", " ").splitlines()[0])
     words[words.index("--figures") + 1] = str(tmp_path)
