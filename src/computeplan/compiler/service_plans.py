@@ -202,8 +202,8 @@ def spares_of(
     if not rate:
         return np.zeros(len(n_nodes), dtype=np.int64)
     repair_s = pool.repair_load_per_node / rate
-    up = up_frac(1.0 / rate, repair_s, group, start_s)
-    return np.asarray(spares_for(n_nodes // group, up, availability) * group, dtype=np.int64)
+    up = up_frac(1.0 / rate, repair_s, group * start_s)
+    return spares_for(n_nodes, up, availability, group)
 
 
 def demand_of(

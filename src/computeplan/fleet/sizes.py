@@ -27,7 +27,7 @@ from computeplan.fleet.roles import Role
 from computeplan.physics.power.node import fabric_watts, node_watts
 from computeplan.physics.serving.instance import Instance
 from computeplan.physics.serving.power import Draw, chip_w
-from computeplan.physics.serving.spares import spares_for, units_of, up_frac
+from computeplan.physics.serving.spares import spares_for, up_frac
 from computeplan.physics.serving.steady import decode_of, prompt_of, terms_of
 from computeplan.physics.steptime.operators import HBM_FRAC
 from computeplan.specs.catalogue.chips import Chip
@@ -136,9 +136,10 @@ def spare_instances(n_needed: int, n_chips: int, node_chips: int, reliability: R
     >>> spare_instances(10, 8, 8, often), spare_instances(40, 2, 8, often)
     (2, 8)
     """
-    on_a_node, n_nodes = max(1, node_chips // n_chips), math.ceil(n_chips / node_chips)
-    up = up_frac(reliability.chip_mtbf_s / node_chips, reliability.repair_s, n_nodes)
-    spare = int(spares_for(units_of(n_needed, on_a_node), up, reliability.availability))
+    on_a_node, group = max(1, node_chips // n_chips), math.ceil(n_chips / node_chips)
+    n_nodes = math.ceil(n_needed / on_a_node) * group
+    up = up_frac(reliability.chip_mtbf_s / node_chips, reliability.repair_s)
+    spare = int(spares_for(n_nodes, up, reliability.availability, group)) // group
     return spare * min(on_a_node, n_needed)
 
 

@@ -1,12 +1,12 @@
 """Instances beyond those that are needed, so that enough are up for the availability asked for.
 
 An instance is up while all its nodes are: a chip that fails takes its node, a node the instance it
-is part of, or all the instances on it. So what is counted are *units that fail together*: an
-instance, if it takes one node or several; a node, if several instances lie on one. Units fail and
-are repaired each for itself, at any time, needed or not, and no repair waits for a crew. Then in
-the long run the number up of N + r is binomial, whatever the law of repairs (as for jobs, see
-``physics/reliability.py``), and r is the least with which fewer than N are up for no more than the
-share of time that may be missed.
+is part of, or all the instances on it. Of an instance of several nodes the others go on with the
+next node that is free, so that what is counted are nodes, however many instances lie on one or how
+many nodes make one. Nodes fail and are repaired each for itself, at any time, needed or not, and no
+repair waits for a crew. Then in the long run the number up of N + r is binomial, whatever the law
+of repairs (as for jobs, see ``physics/reliability.py``), and r is the least with which fewer than N
+are up for no more than the share of time that may be missed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from numpy.typing import ArrayLike
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.physics.reliability import lacking_share
 
-__all__ = ["spares_for", "units_of", "up_frac"]
+__all__ = ["spares_for", "up_frac"]
 
 MOST_SPARES = 1 << 40
 
 
-def up_frac(
-    mtbf_s: ArrayLike, repair_s: ArrayLike, n_nodes: ArrayLike = 1, start_s: ArrayLike = 0.0
-) -> FloatArray:
-    """Return the share of time in which a unit is up.
+def up_frac(mtbf_s: ArrayLike, repair_s: ArrayLike, start_s: ArrayLike = 0.0) -> FloatArray:
+    """Return the share of time in which a node is up and not waited for.
 
     Parameters
     ----------
@@ -33,63 +31,48 @@ def up_frac(
         Mean time of a node from whole to its next fault that takes it. [s]
     repair_s : array_like
         Mean time until a node is whole again. [s]
-    n_nodes : array_like
-        Nodes of a unit, which is down while one of them is.
     start_s : array_like
-        How long a unit starts after each fault. [s]
+        How long nodes start after each fault, all of an instance together: the time of one times
+        their number. [s]
 
     Returns
     -------
     ndarray
-        ``(mtbf / (mtbf + repair + start)) ** n_nodes``: nodes fail each for itself. The start is
-        counted for each node that was down, which errs on the safe side where two are at a time.
+        ``mtbf / (mtbf + repair + start)``.
 
     Raises
     ------
     ValueError
-        If the mean time to a fault is not > 0, a time is negative, or there is no node.
+        If the mean time to a fault is not > 0, or a time is negative.
 
     Examples
     --------
-    >>> f"{up_frac(4000 * 3600, 40 * 3600, n_nodes=2):.5f}"
-    '0.98030'
+    >>> f"{up_frac(4000 * 3600, 40 * 3600):.5f}"
+    '0.99010'
     """
     mtbf, repair, start = (np.asarray(x, dtype=np.float64) for x in (mtbf_s, repair_s, start_s))
-    nodes = np.asarray(n_nodes)
     if not ((mtbf > 0).all() and (repair >= 0).all() and (start >= 0).all()):
         raise ValueError(f"mtbf_s > 0, repair_s and start_s >= 0, got {mtbf}, {repair}, {start}")
-    if not (nodes >= 1).all():
-        raise ValueError(f"n_nodes must be >= 1, got {nodes}")
     with np.errstate(invalid="ignore"):
         node = np.where(np.isinf(mtbf), 1.0, mtbf / (mtbf + repair + start))
-    return np.asarray(node**nodes, dtype=np.float64)
+    return np.asarray(node, dtype=np.float64)
 
 
-def units_of(n_instances: ArrayLike, on_a_node: ArrayLike = 1) -> IntArray:
-    """Return how many units some instances are: nodes, where several lie on one.
-
-    Examples
-    --------
-    >>> units_of([1, 8, 9], on_a_node=4)
-    array([1, 2, 3])
-    """
-    instances, each = np.asarray(n_instances, dtype=np.int64), np.asarray(on_a_node, dtype=np.int64)
-    if not ((instances >= 0).all() and (each >= 1).all()):
-        raise ValueError(f"n_instances >= 0 and on_a_node >= 1, got {instances}, {each}")
-    return np.asarray(-(-instances // each), dtype=np.int64)
-
-
-def spares_for(n_needed: ArrayLike, up: ArrayLike, availability: ArrayLike) -> IntArray:
-    """Return the least r with which at least N of N + r units are up, for a share of time.
+def spares_for(
+    n_needed: ArrayLike, up: ArrayLike, availability: ArrayLike, group: ArrayLike = 1
+) -> IntArray:
+    """Return the least r with which at least N of N + r nodes are up, for a share of time.
 
     Parameters
     ----------
     n_needed : array_like of int
-        Units that are needed: N.
+        Nodes that are needed: N.
     up : array_like
         Share of time in which one is up.
     availability : array_like
         Share of time in which at least N must be up.
+    group : array_like of int
+        Nodes of an instance: r is of whole ones.
 
     Returns
     -------
@@ -104,8 +87,8 @@ def spares_for(n_needed: ArrayLike, up: ArrayLike, availability: ArrayLike) -> I
 
     Examples
     --------
-    >>> spares_for([1, 10, 100], 0.99, 0.999)
-    array([1, 2, 5])
+    >>> spares_for([1, 10, 100], 0.99, 0.999), spares_for(100, 0.99, 0.999, group=4)
+    (array([1, 2, 5]), array(8))
     """
     n, is_up, wanted = np.broadcast_arrays(
         np.asarray(n_needed, dtype=np.int64), np.asarray(up, float), np.asarray(availability, float)
@@ -131,7 +114,8 @@ def spares_for(n_needed: ArrayLike, up: ArrayLike, availability: ArrayLike) -> I
         middle = np.where(gap > 1, low + gap // 2, high)
         short = falls_short(middle)
         low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return high
+    size = np.asarray(group, dtype=np.int64)
+    return np.asarray(-(-high // size) * size, dtype=np.int64)
 
 
 def _is_share(values: FloatArray) -> bool:
