@@ -267,14 +267,11 @@ def test_misses_of_a_day_are_those_of_its_hours_by_their_requests(lend):
     world = compile_world(scenario, {"chat": found})
     (place,) = [_place(scenario, "chat", "both", "a", found.load, None)]
     (gives,) = world.services[0].gives
-    limit, missed = place.slos[0], []
+    missed = []
     n_most = math.ceil(world.services[0].demand.most / gives - 1e-9)
     for per_s, factor in zip(found.load.per_s, busiest_minutes(found.load), strict=True):
         n = math.ceil(per_s * factor / gives - 1e-9) if lend else n_most
-        served = _played(place, per_s / (n * gives))
-        last = slice(int(0.1 * len(served)), None)
-        is_late = served.ttft_s[last] > limit.ttft_s
-        missed.append((is_late | (np.nan_to_num(served.tpot_s[last]) > limit.tpot_s)).mean())
+        missed.append(_played(place, per_s / (n * gives)).missed_frac)
     day = told(found, "service_day")
     by_hand = np.average(missed, weights=found.load.per_s)
     assert by_hand > 1e-3

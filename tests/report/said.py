@@ -3,8 +3,6 @@
 Names are of a kind that no language has, so that what is left is the catalogue's own.
 """
 
-import math
-
 DAY_S = 86_400.0
 
 LAYOUT = {
@@ -72,10 +70,10 @@ NOTES = {
     "serve_both_limits": [{"chip": "acme/x1", "tpot_s": 0.06, "ttft_s": 1.5}],
     "serve_tail": [
         {
-            "chip": "acme/x1", "layout": "q1", "ttft_s": 1.5, "tpot_s": tpot_s, "ttft_frac": 0.99,
-            "tpot_frac": 0.95,
+            "chip": "acme/x1", "layout": "q1", "ttft_s": ttft_s, "tpot_s": tpot_s,
+            "ttft_frac": 0.99, "tpot_frac": 0.95,
         }
-        for tpot_s in (0.06, math.nan)
+        for ttft_s, tpot_s in ((1.5, 0.06), (1.5, None), (None, 0.06))
     ],
     "mixed_across_sites": [{"job": "j", "sites": ("west", "east")}],
     "mixed_over_uplink": [

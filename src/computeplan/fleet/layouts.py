@@ -22,7 +22,7 @@ from computeplan.arrays import FloatArray
 from computeplan.compiler.serving import Served as Compiled
 from computeplan.compiler.serving import served
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.fleet.roles import Role, handed_over
+from computeplan.fleet.roles import Role, cached_frac_of, handed_over
 from computeplan.notes import Note, note
 from computeplan.physics.serving.instance import Instance, Speculation, Split
 from computeplan.physics.serving.layouts import Held, at, best_batches, holding, splits
@@ -192,6 +192,8 @@ def bound_of(times: StepTimes, load: Load, slo: Slo, *, has_prompts: bool = True
     if not allowed.any():
         return Bound(0.0, 0)
     best = int(np.where(allowed, per_s, 0.0).argmax())
+    if load.output_tokens.mean <= 1.0:  # nothing decodes
+        best = 0
     return Bound(float(per_s[best]), best + 1)
 
 
@@ -282,7 +284,7 @@ def candidates(
     if not held:
         raise NoneHolds(_no_room(chip, model, list(pairs), load, settings))
     if not ranked and not ranked_wide:
-        raise NoneHolds(_too_slow(chip, held, load, slo))
+        raise NoneHolds(_too_slow(chip, held, load, slo, settings.role))
     ranked.sort(key=lambda one: -one[0])
     first = ranked[:most]
     smallest = min(ranked or ranked_wide, key=lambda one: float(one[3].n_ranks))
@@ -296,7 +298,7 @@ def candidates(
     ]
     good = [one for one in made if one is not None and one.bound_per_s > 0]
     if not good:
-        raise NoneHolds(_too_slow(chip, held, load, slo))
+        raise NoneHolds(_too_slow(chip, held, load, slo, settings.role))
     return sorted(good, key=lambda one: -one.bound_per_s / one.n_chips), n_layouts
 
 
@@ -449,7 +451,7 @@ def _ranked(
         load.output_tokens.mean,
         tpot_s=slo.tpot_s if slo.tpot_frac >= SURE_FRAC else math.inf,
         ttft_s=slo.ttft_s - FIRST_TOKEN_S,
-        cached_frac=1.0 if role == "decode" else load.cached_frac,
+        cached_frac=cached_frac_of(load, role),
     )
     return [
         (float(rate), engine, some.precision, at(found.split, i)) for i, rate in enumerate(rates)
@@ -524,7 +526,7 @@ def _no_room(
     return note("serve_no_room", chip=chip.name, **values)
 
 
-def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
+def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo, role: Role) -> Note:
     """Return the least times of all layouts for a request that meets no other.
 
     By what is fitted, and by bandwidth and peak alone, which no engine goes below.
@@ -540,7 +542,7 @@ def _too_slow(chip: Chip, held: list[_Held], load: Load, slo: Slo) -> Note:
             1.0,
             load.input_tokens.mean,
             load.output_tokens.mean,
-            cached_frac=load.cached_frac,
+            cached_frac=cached_frac_of(load, role),
         )
         steady = continuous(some.compiled.instance.speed, terms)
         fitted = (steady.tpot_s, steady.prompt_s + FIRST_TOKEN_S)

@@ -21,7 +21,7 @@ from computeplan.physics.serving.steps import StepTimes
 from computeplan.specs.serving import Role
 from computeplan.world.load import Lengths, Load
 
-__all__ = ["APART", "Role", "handed_over", "load_of_role", "slo_of_role"]
+__all__ = ["APART", "Role", "cached_frac_of", "handed_over", "load_of_role", "slo_of_role"]
 
 APART: tuple[Role, Role] = ("prefill", "decode")
 """The roles of disaggregated instances."""
@@ -58,6 +58,11 @@ def slo_of_role(slo: Slo, role: Role) -> Slo:
     if role == "decode":
         return Slo(tpot_s=slo.tpot_s, tpot_frac=slo.tpot_frac)
     return slo
+
+
+def cached_frac_of(load: Load, role: Role) -> float:
+    """Return the share of prompts that instances of a role need not compute."""
+    return 1.0 if role == "decode" else load.cached_frac
 
 
 def handed_over(times: StepTimes, instance: Instance, n_in: float) -> StepTimes:

@@ -9,24 +9,38 @@ that hundredth, but for the layouts whose steady state is not among the first `M
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from computeplan.engines.serve.largest_rate import (
     N_REQUESTS,
     LargestRate,
     drawn_requests,
     enough_requests,
+    holds,
     largest_rate,
     play_held,
 )
+from computeplan.engines.serve.percentiles import band
 from computeplan.engines.serve.policy import ServePolicy, Slo
-from computeplan.fleet.layouts import Candidate
+from computeplan.engines.serve.replica import play
+from computeplan.fleet.layouts import Candidate, scaled
+from computeplan.notes import Note, note
 from computeplan.physics.serving.steps import StepTimes
 from computeplan.trace.requests import at_rate
 from computeplan.world.load import Load, RequestTrace
 
-__all__ = ["CALM_FRAC", "Search", "Simulated", "best_layout", "rate_between", "requests_for"]
+__all__ = [
+    "Search",
+    "Simulated",
+    "best_layout",
+    "rate_between",
+    "rate_of_longer",
+    "requests_for",
+    "tail_of",
+]
 
 GAIN_FRAC = 0.01
 """By how much a fleet must be smaller for its layout to be searched."""
@@ -162,6 +176,55 @@ def _least_rate(one: Candidate, size: Callable[[float, int], int], chips: int) -
         else:
             low = middle
     return high
+
+
+def rate_of_longer(
+    one: Simulated, load: Load, slo: Slo, per_s: float, factor: float, seed: int = 1
+) -> float:
+    """Return the rate that a layout holds if its steps are longer by a factor. [1/s]
+
+    Parameters
+    ----------
+    one : Simulated
+    load, slo : Load, Slo
+    per_s : float
+        What it holds as they are. [1/s]
+    factor : float
+    seed : int, optional
+    """
+    if factor == 1.0:
+        return per_s
+    candidate = one.candidate
+    times, drawn = scaled(candidate.times, factor), requests_for(candidate, load, seed)
+    most = one.rate.most_per_s / factor  # when there is always work
+    ends = (0.0, min(per_s, most)) if factor > 1.0 else (per_s, max(per_s, most))
+    return rate_between(times, drawn, slo, candidate.policy, *ends)
+
+
+def tail_of(chip: str, one: Candidate, load: Load, slos: Sequence[Slo], seed: int = 1) -> Note:
+    """Return what requests take that hardly ever meet another, at the first limit they miss.
+
+    Parameters
+    ----------
+    chip : str
+    one : Candidate
+    load : Load
+    slos : sequence of Slo
+    seed : int, optional
+    """
+    rate = CALM_FRAC * max(one.bound_per_s, 1e-6)
+    calm = play(one.times, at_rate(requests_for(one, load, seed), rate), one.policy)
+    slo = next((each for each in slos if not holds(calm, each)), slos[0])
+    has_further = one.role != "prefill" and not np.isnan(calm.tpot_s).all()
+    return note(
+        "serve_tail",
+        chip=chip,
+        layout=one.layout,
+        ttft_s=None if one.role == "decode" else band([calm.ttft_s], slo.ttft_frac).value,
+        tpot_s=band([calm.tpot_s], slo.tpot_frac).value if has_further else None,
+        ttft_frac=slo.ttft_frac,
+        tpot_frac=slo.tpot_frac,
+    )
 
 
 def rate_between(

@@ -33,8 +33,8 @@ from computeplan.compiler.service_plans import (
     wanted_of,
 )
 from computeplan.compiler.serving_load import load_of
-from computeplan.engines.serve.largest_rate import enough_requests, holds, largest_rate
-from computeplan.engines.serve.percentiles import WARM_FRAC, Band, band
+from computeplan.engines.serve.largest_rate import enough_requests, largest_rate
+from computeplan.engines.serve.percentiles import WARM_FRAC, Band
 from computeplan.engines.serve.policy import Slo
 from computeplan.engines.serve.replica import play
 from computeplan.engines.serve.served import Served
@@ -43,16 +43,20 @@ from computeplan.fleet.layouts import (
     Candidate,
     NoneHolds,
     Settings,
-    bound_of,
     candidates,
     measured,
-    scaled,
 )
 from computeplan.fleet.refusals import why_refused
 from computeplan.fleet.roles import load_of_role, slo_of_role
-from computeplan.fleet.search import Search, Simulated, best_layout, rate_between, requests_for
+from computeplan.fleet.search import (
+    Search,
+    best_layout,
+    rate_of_longer,
+    requests_for,
+    tail_of,
+)
 from computeplan.fleet.service_day import hours_on_pools, seen_by_hour
-from computeplan.fleet.sizes import latencies_of, use_of
+from computeplan.fleet.sizes import Use, latencies_of, use_of
 from computeplan.notes import Note, NoteValue, note
 from computeplan.physics.serving.instance import Speculation, Split
 from computeplan.physics.serving.layouts import tensor_widths
@@ -73,7 +77,6 @@ __all__ = ["plan_services", "slos_of"]
 
 WIDEST_TP, WIDEST_RANKS = 16, 320
 """Ranks that share a layer, inside a domain, and of an instance: the most of a published row."""
-PARTS = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +93,6 @@ class _Place:
     load: Load
     slos: tuple[Slo, ...]
     node_chips: int
-    room: int
-    """Nodes of the pool."""
     derating: float
     steps: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None
     told: Callable[[str], object] | None
@@ -150,20 +151,25 @@ def plan_services(
         if spec.requests is None:
             continue
         load, notes = load_of(scenario, name)
+        left = dict[str, int]()  # nodes of pools, for a role that shares one with the one before
         for role, runs in spec.roles.items():
             places = [_place(scenario, name, role, pool, load, told) for pool in runs]
             of_pools = list[_Found]()
             for place in places:
                 at = ("services", name, KEY_OF_ROLE[role], place.pool)
                 try:
-                    of_pools.append(_search(place))
-                except NoneHolds as error:
-                    impossible.append(scenario.document.problem(at, why_refused(error.why)))
+                    one = _search(place)
                 except ValueError as error:
                     wrong.append(scenario.document.problem(at, str(error)))
+                    continue
+                if isinstance(one, Note):
+                    impossible.append(scenario.document.problem(at, why_refused(one)))
+                else:
+                    of_pools.append(one)
+                left.setdefault(place.pool, scenario.pool(place.pool).chips // place.node_chips)
             if len(of_pools) == len(places):
                 try:
-                    plan = _planned(scenario, places, of_pools, tuple(notes))
+                    plan = _planned(scenario, places, of_pools, tuple(notes), left)
                     found[in_role(name, role)] = plan
                 except ScenarioError as error:
                     wrong += error.problems
@@ -228,16 +234,22 @@ def _place(
             for of in (columns, steps or ())
         ),
     )
-    room, derating = of_pool.chips // node_chips, spec.derating
     return _Place(
-        *(called, pool, role, run, chip, model, load, slos, node_chips, room, derating, steps),
+        *(called, pool, role, run, chip, model, load, slos, node_chips, spec.derating, steps),
         *(told, key),
     )
 
 
 @lru_cache(maxsize=64)  # of the order of a megabyte each, without a trace
-def _search(place: _Place) -> _Found:
-    """Return the best layout of a place; raise NoneHolds or ValueError if there is none."""
+def _search(place: _Place) -> _Found | Note:
+    """Return the best layout of a place, or why there is none; raise ValueError if it is wrong."""
+    try:
+        return _searched(place)
+    except NoneHolds as error:
+        return error.why
+
+
+def _searched(place: _Place) -> _Found:
     run, load, slo = place.run, place.load, place.slos[0]
     split = None
     if run.layout is not None:
@@ -275,16 +287,16 @@ def _search(place: _Place) -> _Found:
     most_per_s = max(one.bound_per_s for one in found)
     search, load = _shared(place, peak_per_s, most_per_s, find)
     if search is None:
-        raise NoneHolds(_tail(place, load, found[0]))
+        raise NoneHolds(tail_of(place.chip.name, found[0], load, place.slos))
     best, per_s = search.best.candidate, search.best.rate.per_s
     for other in place.slos[1:]:
         n = enough_requests(best.bound_batch)
         rate = largest_rate(best.times, load, other, best.policy, n_requests=n)
         per_s = min(per_s, rate.per_s)
     if not per_s > 0:
-        raise NoneHolds(_tail(place, load, best))
+        raise NoneHolds(tail_of(place.chip.name, best, load, place.slos))
     low, high = best.compiled.band
-    ends = (_rate_at(place, load, search.best, per_s, factor) for factor in (high, low))
+    ends = (rate_of_longer(search.best, load, slo, per_s, factor) for factor in (high, low))
     return _Found(best, load, per_s, *ends)
 
 
@@ -352,24 +364,17 @@ def _engine(run: ServingPool, chip: Chip) -> str:
         return run.engine
 
 
-def _rate_at(place: _Place, load: Load, best: Simulated, per_s: float, factor: float) -> float:
-    """Return what an instance holds whose steps are longer by a factor. [1/s]"""
-    if factor == 1.0:
-        return per_s
-    one, slo = best.candidate, place.slos[0]
-    times, drawn = scaled(one.times, factor), requests_for(one, load)
-    most = bound_of(times, load, slo, has_prompts=one.policy.has_prompts).per_s
-    ends = (0.0, per_s) if factor > 1.0 else (per_s, max(per_s, most))
-    return rate_between(times, drawn, slo, one.policy, *ends)
-
-
 def _planned(
     scenario: Scenario,
     places: Sequence[_Place],
     found: Sequence[_Found],
     notes: tuple[Note, ...],
+    left: dict[str, int],
 ) -> Planned:
-    """Return what was found out about a service, with what users see at its peak."""
+    """Return what was found out about a service, with what users see at its peak.
+
+    What it holds for its highest need is taken off the nodes that are left of its pools.
+    """
     load, name = places[0].load, places[0].name
     spec = scenario.services[role_of(name)[0]]
     wanted = float(wanted_of(spec, load).max())
@@ -380,19 +385,21 @@ def _planned(
         share = min(1.0, day_per_s / wanted)
         alone = []
         for place, one in zip(places, found, strict=True):
-            served = _played(place, share)
-            alone.append(_instance_on(place, one, served, served, share))
+            played = _played(place, share)
+            alone.append(_instance_on(place, one, played, played, share))
         order, filled = pools_by_choice(
             scenario, name, [place.pool for place in places], alone, share
         )
         places, found = [places[i] for i in order], [found[i] for i in order]
         told.append(filled)
     bare = [InstanceOn(one.candidate.n_chips, one.per_s, 0.0, 0.0, 0.0, 0.0) for one in found]
-    rooms, chips = [place.room for place in places], [place.chip.name for place in places]
+    rooms, chips = [left[place.pool] for place in places], [place.chip.name for place in places]
     gives, group, _ = gives_of(
         spec, bare, chips, [place.node_chips for place in places], rooms, wanted
     )
     nodes, _ = nodes_on_pools(wanted, rooms, gives, group)
+    for place, n in zip(places, nodes, strict=True):
+        left[place.pool] -= n
     given = float(np.dot(nodes, gives))
     if not given > 0:  # no room for one instance: the compiler says so
         given = wanted
@@ -405,28 +412,20 @@ def _planned(
         told += [_note_of(place, one, peak), *_beyond_published(place, one)]
     hourly = wanted_of(spec, load) if spec.lend else np.full(len(load.per_s), wanted)
     on_pools = hours_on_pools(load.per_s, hourly, rooms, gives, group)
-    told.append(_day_of(places, found, *on_pools))
+    told.append(_day_of(places, *on_pools))
     pools = tuple(place.pool for place in places)
     return Planned(load, pools, tuple(instances), (*notes, *told))
 
 
-def _day_of(
-    places: Sequence[_Place],
-    found: Sequence[_Found],
-    load_frac: FloatArray,
-    per_s: FloatArray,
-) -> Note:
+def _day_of(places: Sequence[_Place], load_frac: FloatArray, per_s: FloatArray) -> Note:
     """Return what users see over the day, on the pools that answer, by the hour."""
     slo, pools, missed_per_s = places[0].slos[0], list[NoteValue](), 0.0
     role = places[0].role
-    for place, one, of_pool in zip(places, found, per_s.T, strict=True):
+    for place, of_pool in zip(places, per_s.T, strict=True):
 
-        def seen_at(
-            share: float, place: _Place = place, one: _Found = one
-        ) -> tuple[float, float, float]:
-            served = _played(place, share)
-            ttft, tpot = latencies_of(served, slo, one.candidate.compiled)
-            return _missed(served, place.slos), ttft.value, tpot.value
+        def seen_at(share: float, place: _Place = place) -> tuple[float, float, float]:
+            played = _played(place, share)
+            return played.missed_frac, played.ttft_s.value, played.tpot_s.value
 
         if of_pool.any():
             seen = seen_by_hour(np.where(of_pool > 0, load_frac, 0.0), seen_at)
@@ -456,19 +455,46 @@ def _has_limit(place: _Place) -> bool:
     return any(one.ttft_s < math.inf or one.tpot_s < math.inf for one in place.slos)
 
 
-@lru_cache(maxsize=128)
-def _played(place: _Place, share: float) -> Served:
-    """Return what an instance does at a share of the rate that it holds."""
-    one = _search(place)
-    requests = at_rate(requests_for(one.candidate, one.load), share * one.per_s)
-    return play(one.candidate.times, requests, one.candidate.policy)
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What an instance does at a share of the rate that it holds."""
+
+    use: Use
+    ttft_s: Band
+    tpot_s: Band
+    """Times at the percentiles of the strictest limits. [s]"""
+    missed_frac: float
+    """Share of requests beyond a limit."""
+    longest_s: float
+    """Of its answers. [s]"""
+    at_once: float
+    """Requests that it has at a time, on the mean."""
+
+
+@lru_cache(maxsize=256)
+def _played(place: _Place, share: float) -> _Played:
+    """Return what an instance of a place that holds does at a share of its rate."""
+    found = _search(place)
+    assert isinstance(found, _Found)
+    one, slo = found.candidate, place.slos[0]
+    served = play(
+        one.times, at_rate(requests_for(one, found.load), share * found.per_s), one.policy
+    )
+    begun_s = served.requests.arrival_s if place.role == "prefill" else served.first_s
+    return _Played(
+        use_of(one.compiled.instance, served, one.role),
+        *latencies_of(served, slo, one.compiled),
+        missed_frac=_missed(served, slo),
+        longest_s=float((served.done_s - begun_s).max()),
+        at_once=served.n_in_system,
+    )
 
 
 def _instance_on(
-    place: _Place, one: _Found, peak: Served, mean: Served, mean_share: float
+    place: _Place, one: _Found, peak: _Played, mean: _Played, mean_share: float
 ) -> InstanceOn:
     """Return what an instance holds and draws; its watts are on a line through the mean load."""
-    use = use_of(one.candidate.compiled.instance, mean, one.candidate.role)
+    use = mean.use
     base_w = more_w = math.nan
     if place.chip.tdp_w is not None:
         known = known_draw(place.chip)
@@ -476,18 +502,17 @@ def _instance_on(
         busy = (use.busy_frac * use.bandwidth_frac, use.busy_frac * use.peak_frac)
         base_w = float(chip_w(draw, 0.0, 0.0))
         more_w = (float(chip_w(draw, *busy)) - base_w) / mean_share
-    begun_s = peak.requests.arrival_s if place.role == "prefill" else peak.first_s
-    longest_s = float((peak.done_s - begun_s).max())
     watts, band_per_s = (base_w, more_w), (one.low_per_s, one.high_per_s)
     n_chips = one.candidate.n_chips
-    at_once = mean.n_in_system / mean_share
-    return InstanceOn(n_chips, one.per_s, *watts, use.prompt_frac, longest_s, *band_per_s, at_once)
+    at_once = mean.at_once / mean_share
+    return InstanceOn(
+        n_chips, one.per_s, *watts, use.prompt_frac, peak.longest_s, *band_per_s, at_once
+    )
 
 
-def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
+def _note_of(place: _Place, one: _Found, peak: _Played) -> Note:
     """Return what a reader must know of a service on a pool."""
     compiled, slo, role = one.candidate.compiled, place.slos[0], place.role
-    ttft, tpot = latencies_of(peak, slo, compiled)
     borrowed = compiled.borrowed
     draws = None if place.chip.tdp_w is None else known_draw(place.chip).is_borrowed
     return note(
@@ -502,9 +527,9 @@ def _note_of(place: _Place, one: _Found, peak: Served) -> Note:
         per_s=one.per_s,
         low_per_s=one.low_per_s,
         high_per_s=one.high_per_s,
-        ttft_s=None if role == "decode" else (*_ends(ttft), slo.ttft_frac),
-        tpot_s=None if role == "prefill" else (*_ends(tpot), slo.tpot_frac),
-        missed_frac=_missed(peak, place.slos),
+        ttft_s=None if role == "decode" else (*_ends(peak.ttft_s), slo.ttft_frac),
+        tpot_s=None if role == "prefill" else (*_ends(peak.tpot_s), slo.tpot_frac),
+        missed_frac=peak.missed_frac,
         has_limit=_has_limit(place),
         known="table" if borrowed is None else borrowed.known,
         of="" if borrowed is None else borrowed.of,
@@ -516,26 +541,8 @@ def _ends(found: Band) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
 
-def _missed(served: Served, slos: Sequence[Slo]) -> float:
-    """Return the share of requests beyond a limit at the strictest percentile."""
+def _missed(served: Served, slo: Slo) -> float:
+    """Return the share of requests beyond a limit."""
     first = int(WARM_FRAC * len(served))
     ttft_s, tpot_s = served.ttft_s[first:], np.nan_to_num(served.tpot_s[first:])
-    return float(((ttft_s > slos[0].ttft_s) | (tpot_s > slos[0].tpot_s)).mean())
-
-
-def _tail(place: _Place, load: Load, first: Candidate) -> Note:
-    """Return what a layout does where requests hardly ever meet."""
-    slo, drawn = place.slos[0], requests_for(first, load)
-    rate = 1e-3 * max(first.bound_per_s, 1e-6)
-    calm = play(first.times, at_rate(drawn, rate), first.policy)
-    is_held = [holds(calm, one) for one in place.slos]
-    slo = place.slos[is_held.index(False)] if False in is_held else slo
-    return note(
-        "serve_tail",
-        chip=place.chip.name,
-        layout=first.layout,
-        ttft_s=None if place.role == "decode" else band([calm.ttft_s], slo.ttft_frac).value,
-        tpot_s=None if place.role == "prefill" else band([calm.tpot_s], slo.tpot_frac).value,
-        ttft_frac=slo.ttft_frac,
-        tpot_frac=slo.tpot_frac,
-    )
+    return float(((ttft_s > slo.ttft_s) | (tpot_s > slo.tpot_s)).mean())

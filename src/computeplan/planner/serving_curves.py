@@ -17,6 +17,7 @@ import numpy as np
 from computeplan.arrays import FloatArray
 from computeplan.engines.serve.percentiles import band, in_parts
 from computeplan.engines.serve.replica import play
+from computeplan.fleet.roles import cached_frac_of
 from computeplan.fleet.search import requests_for
 from computeplan.fleet.sizes import use_at, watts_of
 from computeplan.notes import Note
@@ -171,7 +172,7 @@ def batch_curve(one: Fleet) -> BatchCurve:
     room = int(found.times.cache_tokens / (n_in + n_out))
     most = max(1, min(found.times.max_batch, room))
     batch = np.unique(np.append(2.0 ** np.arange(int(math.log2(most)) + 1), float(most)))
-    cached = 1.0 if last.role == "decode" else load.cached_frac
+    cached = cached_frac_of(load, last.role)
     terms = terms_of(instance, batch, n_in, n_out, cached_frac=cached)
     steady = continuous(instance.speed, terms)
     before = sum(_wh(one, role, 1.0, 1.0, 1.0 / _prompt_s(role)) for role in one.roles[:-1])

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from computeplan.engines.serve.percentiles import Band
 from computeplan.engines.serve.replica import play
-from computeplan.fleet.layouts import Candidate, scaled
+from computeplan.fleet.layouts import Candidate
 from computeplan.fleet.roles import Role
-from computeplan.fleet.search import Search, Simulated, rate_between, requests_for
+from computeplan.fleet.search import Search, Simulated, rate_of_longer, requests_for
 from computeplan.fleet.sizes import Use, Watts, latencies_of, node_chips_of, use_of, watts_of
 from computeplan.planner.serving_question import By, Question, instances_of
 from computeplan.planner.serving_search import Searches, chips_of
@@ -351,18 +351,11 @@ def _mean_use(asked: Question, one: Candidate, n_instances: int, drawn: RequestT
 
 def _chips_at(asked: Question, chip: Chip, simulated: Simulated, factor: float) -> float:
     """Return the chips of instances whose steps are longer by a factor, of the same layout."""
-    one, rate, slo = simulated.candidate, simulated.rate.per_s, asked.slo
-    if factor == 1.0:
-        times, found = one.times, rate
-    else:
-        times = scaled(one.times, factor)
-        drawn = requests_for(one, asked.load, asked.seed)
-        most = simulated.rate.most_per_s / factor  # when there is always work
-        ends = (0.0, min(rate, most)) if factor > 1.0 else (rate, max(rate, most))
-        found = rate_between(times, drawn, slo, one.policy, *ends)
+    rate, n_chips = simulated.rate.per_s, simulated.candidate.n_chips
+    found = rate_of_longer(simulated, asked.load, asked.slo, rate, factor, asked.seed)
     if not found > 0:
         return math.inf
-    return float(sum(instances_of(asked, chip, found, one.n_chips)) * one.n_chips)
+    return float(sum(instances_of(asked, chip, found, n_chips)) * n_chips)
 
 
 def _price(question: Question, chip: Chip, n_chips: int, watts: Watts) -> Price:

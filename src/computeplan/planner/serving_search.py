@@ -11,15 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from computeplan.engines.serve.largest_rate import N_REQUESTS
-from computeplan.engines.serve.percentiles import band
-from computeplan.engines.serve.replica import play
-from computeplan.fleet.layouts import MOST_LAYOUTS, Candidate, NoneHolds, candidates, engines_on
-from computeplan.fleet.search import CALM_FRAC, Search, Simulated, best_layout, requests_for
+from computeplan.fleet.layouts import MOST_LAYOUTS, NoneHolds, candidates, engines_on
+from computeplan.fleet.search import Search, Simulated, best_layout, tail_of
 from computeplan.notes import Note, note, quoted
 from computeplan.planner.serving_question import Question, instances_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.serving import OWN_TABLE, engines_of
-from computeplan.trace.requests import at_rate
 
 __all__ = ["Searches", "chips_of", "search_pairs", "searches_of"]
 
@@ -174,21 +171,6 @@ def _search(
             progress=progress,
         )
         if search is None:
-            raise NoneHolds(_tail(one, chip, may[0]))
+            raise NoneHolds(tail_of(chip.name, may[0], one.load, [one.slo], one.seed))
         best.append(search)
     return tuple(best)
-
-
-def _tail(asked: Question, chip: Chip, first: Candidate) -> Note:
-    """Return what requests take that hardly ever meet another."""
-    slo, drawn = asked.slo, requests_for(first, asked.load, asked.seed)
-    calm = play(first.times, at_rate(drawn, CALM_FRAC * first.bound_per_s), first.policy)
-    return note(
-        "serve_tail",
-        chip=chip.name,
-        layout=first.layout,
-        ttft_s=band([calm.ttft_s], slo.ttft_frac).value,
-        tpot_s=band([calm.tpot_s], slo.tpot_frac).value,
-        ttft_frac=slo.ttft_frac,
-        tpot_frac=slo.tpot_frac,
-    )

@@ -40,7 +40,7 @@ def _of_case(shown: str, case: CaseResult, language: Language) -> list[str]:
     for day in told("service_day"):
         if day["has_limit"]:  # in one role or the other: at most the sum of both
             service, _ = role_of(day["service"])
-            missed[service] = missed.get(service, 0.0) + day["missed_frac"]
+            missed[service] = min(1.0, missed.get(service, 0.0) + day["missed_frac"])
     by_service: dict[str, list[tuple[Any, ...]]] = {}
     for fact in facts:
         service, role = role_of(fact["service"])

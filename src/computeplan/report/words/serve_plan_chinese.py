@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,15 +34,12 @@ def _limit(what: str) -> Callable[[Values], str]:
 
 
 def _tail(v: Values) -> str:
-    further = (
-        ""
-        if math.isnan(v["tpot_s"])
-        else f"，{100 * v['tpot_frac']:g} % 分位的词元间隔为 {_ms(v['tpot_s'])}"
-    )
-    return (
-        f"任何请求速率下都达不到要求：几乎无负载时，{100 * v['ttft_frac']:g} % 分位的首词元时间为"
-        f" {_ms(v['ttft_s'])}{further}（{v['layout']}）"
-    )
+    told = [
+        f"{100 * v[f'{name}_frac']:g} % 分位的{what}为 {_ms(v[f'{name}_s'])}"
+        for what, name in (("首词元时间", "ttft"), ("词元间隔", "tpot"))
+        if v[f"{name}_s"] is not None
+    ]
+    return f"任何请求速率下都达不到要求：几乎无负载时，{'，'.join(told)}（{v['layout']}）"
 
 
 SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,15 +35,12 @@ def _limit(what: str) -> Callable[[Values], str]:
 
 
 def _tail(v: Values) -> str:
-    further = (
-        ""
-        if math.isnan(v["tpot_s"])
-        else f", a further one {_ms(v['tpot_s'])} at {100 * v['tpot_frac']:g} %"
-    )
-    return (
-        f"no rate holds the limits: at hardly any load the first token takes {_ms(v['ttft_s'])} at"
-        f" {100 * v['ttft_frac']:g} %{further} ({v['layout']})"
-    )
+    told = [
+        f"{what} {_ms(v[f'{name}_s'])} at {100 * v[f'{name}_frac']:g} %"
+        for what, name in (("the first token takes", "ttft"), ("a further one", "tpot"))
+        if v[f"{name}_s"] is not None  # a role has one of them
+    ]
+    return f"no rate holds the limits: at hardly any load {', '.join(told)} ({v['layout']})"
 
 
 SERVE_PLAN: dict[str, str | Callable[[Values], str]] = {

@@ -157,7 +157,9 @@ def _takes(v: Values) -> str:
     )
     case = f"{v['case']}：" if v["case"] else ""
     wh = f"，每次请求站点能耗 {v['wh']} Wh" if v["wh"] else ""
-    missed = "" if v["missed_frac"] is None else f"；全天 {_percent(v)} 的请求超出时延要求"
+    most = "至多" if any(role != "both" for *_, role in v["parts"]) else ""
+    share = "" if v["missed_frac"] is None else _percent(v)
+    missed = f"；全天{most} {share} 的请求超出时延要求" if share else ""
     return f"{case}{v['service']} 占用 {parts or '零卡'}{wh}{missed}。"
 
 

@@ -167,7 +167,8 @@ def _takes(v: Values) -> str:
     )
     case = f"{v['case']}: " if v["case"] else ""
     wh = f", {v['wh']} Wh a request at the site" if v["wh"] else ""
-    missed = "" if v["missed_frac"] is None else f"; {_percent(v)} of requests miss a limit"
+    most = "at most " if any(role != "both" for *_, role in v["parts"]) else ""
+    missed = "" if v["missed_frac"] is None else f"; {most}{_percent(v)} of requests miss a limit"
     return f"{case}{v['service']} takes {parts or 'no chips'}{wh}{missed}."
 
 
