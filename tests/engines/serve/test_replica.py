@@ -252,7 +252,8 @@ def cases(draw):
     gaps = draw(st.lists(st.floats(0, 0.3), min_size=n, max_size=n))
     tokens = st.lists(st.integers(1, 60), min_size=n, max_size=n)
     n_in, n_out = draw(tokens), draw(tokens)
-    cached = draw(st.none() | tokens)
+    # What is cached may be as long as the prompt before, which may end in the same step.
+    cached = draw(st.none() | tokens | st.just(n_in[-1:] + n_in[:-1]))
     times = step_times(
         context_s=draw(st.sampled_from([0.0, 1e-6, 1e-4])),
         window_s=draw(st.sampled_from([0.0, 1e-5])),
@@ -264,7 +265,7 @@ def cases(draw):
         times = replace(times, window_s=0.0)
     policy = ServePolicy(
         max_batch=draw(st.integers(1, 8)),
-        chunk_tokens=draw(st.sampled_from([7, 50, 1000])),
+        chunk_tokens=draw(st.sampled_from([3, 7, 50, 1000])),
         keeps=draw(st.sampled_from(["no_evict", "grow"])),
         watermark_frac=draw(st.sampled_from([0.0, 0.05])),
     )
@@ -290,9 +291,26 @@ def test_the_same_as_step_by_step_to_the_last_digit(case):
     assert served.n_prompt_tokens == plain.n_prompt
     assert served.n_read_tokens == plain.n_read
     assert served.n_preemptions == plain.n_preempted
-    slow = play(times, rows, policy, most_steps=1)
+
+
+@pytest.mark.parametrize("has_prompts", [True, False])
+@settings(max_examples=150)
+@given(case=cases())
+def test_steps_at_once_give_what_steps_one_by_one_give(case, has_prompts):
+    times, rows, policy = case
+    policy = replace(policy, has_prompts=has_prompts)
+    served, slow = (play(times, rows, policy, most_steps=most) for most in (None, 1))
     for name in (field.name for field in fields(served) if field.name != "requests"):
-        assert np.array_equal(getattr(served, name), getattr(slow, name)), name
+        one, other = (np.asarray(getattr(each, name)) for each in (served, slow))
+        assert one.tobytes() == other.tobytes(), name
+
+
+def test_a_long_prompt_waits_with_its_chunks_for_the_prompt_that_ends_beside_it():
+    """It has as much cached as the other is long: a step by both has the pairs of one by itself."""
+    rows = requests((0.0, 100, 2), (0.0, 900, 2), cached=[0, 100])
+    served = play(step_times(prompt_context_s=1e-6), rows, ServePolicy(8, chunk_tokens=120))
+    linear_s = 0.1 + 0.1 * 20 / 300
+    assert served.first_s[0] == pytest.approx(linear_s + 1e-6 * (100 * 50 + 20 * 110))
 
 
 @pytest.mark.parametrize("window", [100, 101, 105, 106, 107, 120])

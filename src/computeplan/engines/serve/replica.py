@@ -188,7 +188,7 @@ class _Replica:
             n_prompt, two_pairs = self._take_in()
             if n_prompt:
                 first = self._first() + self.ticks.prompt(n_prompt, two_pairs)
-                self._step(*self._chunks(n_prompt, two_pairs, first))
+                self._step(*self._chunks(first))
                 self._join()
             elif self.batch:
                 self._run()
@@ -261,16 +261,16 @@ class _Replica:
                 n = min(n, (self.room - self.used) // n_batch + 1)
         return n, self.ticks.context * n_batch + self.ticks.windowed * self.n_below
 
-    def _chunks(self, n_prompt: int, two_pairs: int, first: int) -> tuple[int, int]:
+    def _chunks(self, first: int) -> tuple[int, int]:
         """Return how many steps are made, and what they take; take in all chunks but the first.
 
         A prompt of which whole chunks are left lets no other in: with each of them a step sees as
-        many more pairs, so they are taken at once.
+        many more pairs, so they are taken at once. Not so where another prompt ended in this step:
+        it had less than a chunk of this one, and who ended gets a token after it.
         """
         chunk = self.policy.chunk_tokens
         left = self.until - self.at
-        is_alone = two_pairs == chunk * (2 * self.at - chunk)  # the step had no other prompt
-        if self.prompt < 0 or n_prompt < chunk or left <= chunk or not is_alone:
+        if self.prompt < 0 or self.finished or left <= chunk:
             return 1, first
         n, growth = self._alike()
         n = min(n, 1 + (left - 1) // chunk)  # the last of its tokens stand for themselves
