@@ -5,7 +5,7 @@ from bounds import takes_at_most
 
 import computeplan as cp
 from computeplan.errors import ScenarioError
-from computeplan.study.cases import compile_cases, expand
+from computeplan.study.cases import compile_cases, expand, notes_of
 
 BASE = """\
 computeplan: 1
@@ -41,3 +41,22 @@ def test_a_case_that_removes_what_is_written_leaves_its_place_to_what_is_wrong(t
         expand(with_cases(tmp_path, lines))
     places = {(problem.line, problem.path, problem.cases) for problem in caught.value.problems}
     assert places == {(9, "jobs.j", ("a",)), (11, "jobs.j.mfu", ("c",))}
+
+
+def test_what_is_said_of_a_place_in_a_service_names_its_case(tmp_path):
+    """A case needs more than there is, another parts of nodes; of all cases no case is named."""
+    base = BASE + "services: {web: {pool: p, chips: 16}, part: {pool: p, chips: 4}}\n"
+    path = tmp_path / "many.yaml"
+    changes = ("a: {services.web.chips: 999}", "b: {services.web.chips: 12}")
+    path.write_text("\n".join([base, "cases:", *(f"  {line}" for line in changes)]), "utf-8")
+    notes = notes_of(compile_cases(cp.load(path)).cases)
+    said = [
+        (one.code, one.values["path"], one.values.get("of_case"))
+        for one in notes
+        if one.code in ("service_beyond_pools", "service_holds_whole_nodes")
+    ]
+    assert said == [
+        ("service_beyond_pools", "services.web.chips", "a"),
+        ("service_holds_whole_nodes", "services.part.chips", None),
+        ("service_holds_whole_nodes", "services.web.chips", "b"),
+    ]

@@ -238,7 +238,7 @@ def notes_of(cases: list[Case]) -> list[Note]:
     every = [set(case.world.notes) for case in cases]
     for case in cases:
         for one in case.world.notes:
-            is_of_all = "service" not in one.values or all(one in each for each in every)
+            is_of_all = not _is_of_service(one) or all(one in each for each in every)
             notes.append(one if is_of_all else of_case(one, case.name))
     notes = list(dict.fromkeys(notes))
     classes = {kind for case in cases for job in case.world.jobs for kind in job.mfu_class if kind}
@@ -246,6 +246,11 @@ def notes_of(cases: list[Case]) -> list[Note]:
         notes.append(note("not_like_for_like", kinds=tuple(sorted(classes))))
     found, failed = beside("break_even", break_evens, {case.name: case.world for case in cases})
     return [*notes, *(found or ()), *failed]
+
+
+def _is_of_service(one: Note) -> bool:
+    """Return whether a note is of a service: it names one, or a place in one."""
+    return "service" in one.values or str(one.values.get("path")).startswith("services.")
 
 
 def _engine(scenario: Scenario, world: World) -> str:
