@@ -301,6 +301,29 @@ def test_a_service_on_another_pool_changes_no_number_of_the_job(group):
 def apart(prompts: Service, answers: Service) -> tuple[Service, Service]:
     """Return services whose instances take in prompts, and answer them."""
     n = len(prompts.pools), len(answers.pools)
+@given(
+    st.integers(1, 3),
+    st.sampled_from([0.0, 5.0]),
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 7), st.booleans()), max_size=40),
+)
+def test_nodes_that_serve_are_those_of_instances_that_have_started(size, start_s, changes):
+    """However they are taken, lost and started anew; what has started is not looked at again."""
+    found, held, now_s = Instances(size, start_s), set[int](), 0.0
+    for after_s, node, is_fault in changes:
+        now_s += after_s
+        if node not in held:
+            found.take(node, now_s)
+            held.add(node)
+        elif is_fault:
+            found.begin_again(node, now_s)
+        else:
+            found.leave(node, now_s)
+            held.remove(node)
+        started = [one for one in found.by_node.values() if one.ready_s <= now_s]
+        assert found.n_ready(now_s) == len(started)
+        assert all(time_s > now_s for time_s in found.due)
+
+
     prefill = replace(
         prompts, name="s.prefill", answers=Answers(100.0, 0.0, (1.0,) * n[0], (9.0,) * n[0])
     )

@@ -48,6 +48,7 @@ class Instances:
         self.loose: list[int] = []  # nodes of no whole instance
         self.held, self.ready = Changes(), Changes()  # nodes, instances
         self.lost = Changes()  # instances that served until a fault took a node
+        self.n_serving, self.due = 0, Changes()  # nodes that serve, and more or fewer from a time
         self.then: Callable[[float], None] | None = None
 
     def take(self, node: int, now_s: float) -> None:
@@ -64,8 +65,7 @@ class Instances:
             self.loose.remove(node)
             return
         instance = self.by_node[node]
-        self._note(instance, now_s, self.ready)
-        self.lost[now_s] += is_lost and instance.ready_s < now_s
+        self._end(instance, now_s, is_lost=is_lost)
         for one in instance.nodes:
             del self.by_node[one]
         for one in instance.nodes:
@@ -76,15 +76,17 @@ class Instances:
         """Let the instance of a node start anew, if it has one."""
         if node in self.by_node:
             instance = self.by_node[node]
-            self._note(instance, now_s, self.ready)
-            self.lost[now_s] += instance.ready_s < now_s
+            self._end(instance, now_s, is_lost=True)
             instance.ready_s = now_s + self.start_s
+            self.due[instance.ready_s] += self.size
             self._tell(now_s)
             self._tell(instance.ready_s)
 
     def n_ready(self, now_s: float) -> int:
-        """Return the nodes of instances that serve."""
-        return sum(one.ready_s <= now_s for one in self.by_node.values())
+        """Return the nodes of instances that serve; no time is before that of the last call."""
+        for time_s in [time_s for time_s in self.due if time_s <= now_s]:
+            self.n_serving += self.due.pop(time_s)
+        return self.n_serving
 
     def last(self, n: int, now_s: float) -> list[int]:
         """Return the `n` nodes that are given back first, in order.
@@ -109,8 +111,15 @@ class Instances:
             ready_s = now_s + self.start_s if now_s else 0.0
             instance = _Instance(self.loose, ready_s)
             self.by_node |= dict.fromkeys(self.loose, instance)
+            self.due[ready_s] += self.size
             self.loose = []
             self._tell(ready_s)
+
+    def _end(self, instance: _Instance, now_s: float, *, is_lost: bool) -> None:
+        """Note that an instance serves no more, or will not."""
+        self._note(instance, now_s, self.ready)
+        self.lost[now_s] += is_lost and instance.ready_s < now_s
+        self.due[instance.ready_s] -= self.size
 
     def _tell(self, time_s: float) -> None:
         if self.then is not None:
