@@ -364,16 +364,18 @@ def _beside(phases: int | slice = _EVERY) -> Measure:
     return measured
 
 
-def _of_needed(units: Callable[[Ledger], FloatArray]) -> Measure:
+def _in_requests(of: _Of, units: FloatArray) -> FloatArray:
+    """Return the sum of units of services over those in which requests end, each once."""
+    ends = np.array([one.ends_requests for one in of.world.services], dtype=bool)
+    return _floats((units * ends)[:, of.services].sum(axis=1))
+
+
+def _of_requests_needed(some: Measure) -> Measure:
     """Return the measure of some requests over all; nan where no service states requests."""
 
     def measured(of: _Of) -> FloatArray:
-        in_requests = np.array([one.ends_requests for one in of.world.services], dtype=bool)
-        needed, some = (
-            (each * in_requests)[:, of.services].sum(axis=1)
-            for each in (of.ledger.needed_unit_s, units(of.ledger))
-        )
-        return _floats(some / np.where(needed > 0, needed, math.nan))
+        needed = _in_requests(of, of.ledger.needed_unit_s)
+        return _floats(some(of) / np.where(needed > 0, needed, math.nan))
 
     return measured
 
@@ -1036,8 +1038,12 @@ _OF_ANY: dict[str, Measure] = {
     "beside_chip_h": _of_services(_beside()),
     "beside_kept_chip_h": _of_services(_beside(TRAIN)),
     "beside_paid_chip_h": _of_services(lambda of: _beside()(of) - _beside(TRAIN)(of)),
-    "requests_missed_frac": _of_needed(lambda ledger: ledger.missed_unit_s),
-    "requests_again_per_m": _of_needed(lambda ledger: 1e6 * ledger.n_again),
+    "requests_missed_frac": _of_requests_needed(
+        lambda of: _in_requests(of, of.ledger.missed_unit_s)
+    ),
+    "requests_again_per_m": _of_requests_needed(  # also where others answer: each begins again
+        lambda of: 1e6 * of.ledger.n_again[:, of.services].sum(axis=1)
+    ),
     "n_quota_violations": _of_quotas(lambda led: led.counts["quota_violations"]),
     "over_quota_chip_h": _of_quotas(lambda led: led.over_quota_chip_s / HOUR_S),
     **{f"{name}_chip_h": _in_phase(i) for i, name in enumerate(PHASES) if i not in (IDLE, REPAIR)},

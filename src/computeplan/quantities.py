@@ -616,9 +616,10 @@ QUANTITIES = _table(
     ),
     Quantity(
         "requests_again_per_m", "1/M requests", "Requests that begin again", "因故障重新开始的请求",
-        "Of a million requests of services, those that an instance was answering when a fault took "
-        "it: their prompts are taken in again on others. As many as it answers at once at the load "
-        "of the hour, on the mean; what they take of others is not counted.",
+        "Of a million requests of services, those that an instance was answering, or whose prompts "
+        "it was taking in, when a fault took it: these are taken in again on others. As many as it "
+        "has at once at the load of the hour, on the mean; what they take of others is not "
+        "counted.",
     ),
     Quantity(
         "requests_answered", "requests", "Requests answered", "已答请求数",

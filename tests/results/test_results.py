@@ -240,6 +240,7 @@ def test_every_quantity_is_complete_and_carries_its_unit_in_its_name():
         "kg CO2e/Gtoken": "kg_per_gtok",
         "requests": "requests_answered",
         "requests/d": "requests_per_day",
+        "1/M requests": "requests_again_per_m",
         "Wh/request": "per_request",
         "g CO2e/request": "g_per_request",
         "USD/krequest": "usd_per_krequest",

@@ -184,6 +184,20 @@ def test_requests_of_an_instance_that_a_fault_takes_begin_again(monkeypatch, tak
     assert found == pytest.approx([5e6 / (10 * 24 * H)])
 
 
+@pytest.mark.parametrize(("gives", "again"), [((5.0, 10.0), (9, 0)), ((10.0, 5.0), (0, 9))])
+def test_requests_whose_prompts_or_answers_a_fault_takes_begin_again(monkeypatch, gives, again):
+    """Prompts on p, answers on q, at full load: a fault takes the second node, which one holds."""
+    trace = Script(scripted((H, 0, 1, False, 1.0, 2 * H)))
+    monkeypatch.setattr(event, "Trace", lambda *_: trace)
+    data = data_of(nodes={"p": 2, "q": 2}, faults={"f": FAULT | {"takes": "job"}})
+    demand = Demand((10.0,), start_s=180)
+    world = serving(data, *apart(*(chat(demand, gives[p], pool=p) for p in (0, 1))))
+    ledger = play(world)
+    assert ledger.n_again.tolist() == [[*again]]
+    found = measure(ledger, world)["requests_again_per_m"]
+    assert found == pytest.approx([9e6 / (10 * 24 * H)])
+
+
 def test_nodes_that_make_no_instance_are_given_back(monkeypatch):
     """4 nodes, one instance of 4: a fault takes one for 2 h; the other three are idle meanwhile."""
     trace = Script(scripted((H, 0, 0, True, 1.0, 2 * H)))
