@@ -120,8 +120,8 @@ class Ledger:
     """Requests that instances of services answered when a fault took them, which begin again on
     others; shape (n_runs, n_services). [1]"""
     lent_chip_s: FloatArray
-    """Chip-seconds that jobs hold of what services hold where each needs most, and not at the time,
-    once jobs fill what no service asks for; shape (n_runs, n_pools). [s]"""
+    """Chip-seconds that jobs hold of what services hold together where each needs most, and not at
+    the time, once jobs fill what no service asks for; shape (n_runs, n_pools). [s]"""
     spread_chip_s: FloatArray
     """Chip-seconds that jobs held on more groups of nodes than the least that could hold them, of
     pools with a placement; shape (n_runs, n_pools). [s]"""

@@ -1034,7 +1034,6 @@ _OF_ANY: dict[str, Measure] = {
         f"service_{name}_chip_h": _of_services(_in_state(i))
         for i, name in enumerate(SERVICE_STATES)
     },
-    "lent_chip_h": _of_services(lambda of: of.ledger.lent_chip_s.sum(axis=1)),
     "beside_chip_h": _of_services(_beside()),
     "beside_kept_chip_h": _of_services(_beside(TRAIN)),
     "beside_paid_chip_h": _of_services(lambda of: _beside()(of) - _beside(TRAIN)(of)),
@@ -1086,6 +1085,7 @@ _OF_RUN: dict[str, Measure] = {
     "n_node_repairs": _count("repairs"),
     "n_retired": _count("retired"),
     "wall_days": lambda of: of.ledger.wall_s / DAY_S,
+    "lent_chip_h": _of_services(lambda of: of.ledger.lent_chip_s.sum(axis=1)),
 }
 """Of a whole run."""
 

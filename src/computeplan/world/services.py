@@ -11,7 +11,7 @@ import numpy as np
 from computeplan.arrays import FloatArray, IntArray
 from computeplan.scheduling.services import Demand, lacking, nodes_on_pools
 
-__all__ = ["Answers", "Drawn", "Service", "Unit", "nodes_held"]
+__all__ = ["Answers", "Drawn", "Service", "Unit", "nodes_at_most", "nodes_held"]
 
 Unit = Literal["chip", "request/s"]
 """What a service may state."""
@@ -124,20 +124,37 @@ def nodes_held(
     >>> nodes.tolist(), n_lacking.tolist()
     ([[3, 0], [1, 1]], [0.0, 8.0])
     """
+    return _handed_out(services, n_nodes, [one.demand.at(now_s) for one in services])
+
+
+def nodes_at_most(services: Sequence[Service], n_nodes: Sequence[int]) -> IntArray:
+    """Return the nodes that services hold as `nodes_held`, if each needs most at one time.
+
+    Examples
+    --------
+    >>> by_day = Demand((8.0,) * 12 + (32.0,) * 12)
+    >>> two = [Service(name, "", (0, 1), by_day, gives=(8.0, 8.0), group=(1, 1)) for name in "ab"]
+    >>> nodes_at_most(two, [4, 6]).tolist()
+    [[4, 0], [0, 4]]
+    """
+    nodes, _ = _handed_out(services, n_nodes, [one.demand.most for one in services])
+    return nodes
+
+
+def _handed_out(
+    services: Sequence[Service], n_nodes: Sequence[int], wanted: Sequence[float]
+) -> tuple[IntArray, FloatArray]:
+    """Return the nodes that services hold if each wants so many units, and units that lack."""
     order = sorted(range(len(services)), key=lambda i: -services[i].demand.priority)
     room = [*n_nodes]
     nodes = np.zeros((len(services), len(room)), dtype=np.int64)
-    has, lacks = np.zeros((2, len(services)))
-    for is_least in (True, False):
+    has = np.zeros(len(services))
+    for units in ([one.demand.least for one in services], wanted):
         for i in order:
-            one = services[i]
-            lacks[i] = lacking(one.demand.least if is_least else one.demand.at(now_s), has[i])
-            here = [room[p] for p in one.pools]
-            more, _ = nodes_on_pools(lacks[i], here, one.gives, one.group)
+            one, here = services[i], [room[p] for p in services[i].pools]
+            more, _ = nodes_on_pools(lacking(units[i], has[i]), here, one.gives, one.group)
             for p, n, each in zip(one.pools, more, one.gives, strict=True):
                 room[p] -= n
                 nodes[i, p] += n
                 has[i] += n * each
-    for i, one in enumerate(services):
-        lacks[i] = lacking(one.demand.at(now_s), has[i])
-    return nodes, lacks
+    return nodes, np.array([lacking(*each) for each in zip(wanted, has, strict=True)])

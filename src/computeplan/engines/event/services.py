@@ -27,7 +27,7 @@ from computeplan.engines.event.pool import SERVICE, PoolRun
 from computeplan.ledger import FIRST_SERVICE, SERVICE_STATES, TRAIN, Span
 from computeplan.scheduling.services import ROUNDING, lacking, nodes_on_pools
 from computeplan.scheduling.view import Running
-from computeplan.world.services import Drawn, Service
+from computeplan.world.services import Drawn, Service, nodes_at_most
 
 __all__ = ["Services"]
 
@@ -123,16 +123,14 @@ class Services:
         self.coming = [0] * len(pools)  # nodes of jobs that leave, and that no service awaits
         self.leaving: set[int] = set()
         for i, one in enumerate(self.services):
-            room = [pool.spec.n_nodes for pool in one.pools]
-            most = one.spec.demand.most
-            asked, _ = nodes_on_pools(most, room, one.spec.gives, one.spec.group)
-            for pool, n in zip(one.pools, asked, strict=True):
-                pool.nodes.n_asked = min(pool.nodes.n_asked + n, pool.spec.n_nodes)
             for pool, size in zip(one.pools, one.spec.group, strict=True):
                 instances = Instances(size, one.spec.demand.start_s)
                 pool.nodes.instances[one.number] = instances
                 owner = (FIRST_SERVICE - i, pool.index)
                 pool.nodes.served[one.number] = Books(owner, pool.nodes.books.signals, spans)
+        asked = nodes_at_most(services, [pool.spec.n_nodes for pool in pools]).sum(axis=0)
+        for pool, n in zip(pools, asked.tolist(), strict=True):
+            pool.nodes.n_asked = n
         if self.services:
             calendar.at(0.0, Rank.ARRIVAL, self._change)
 
