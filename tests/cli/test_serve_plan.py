@@ -14,7 +14,7 @@ PLAN = ("serve-plan", "--model", "llama-3.1-8b", *LOAD, *LIMITS)
 def test_the_answer_comes_first_then_chips_reasons_and_three_notes(call):
     out = call(*PLAN, "--chip", "H100", "--chip", "910B2", "--layouts")
     assert "× nvidia/h100-sxm (" in out.splitlines()[0]
-    words = ("instances of", "Wh/request", "layouts hold the model", "ascend-910b2: ", "\n- ")
+    words = ("instances of", "ascend-910b2: ", "Wh/request", "layouts hold the model", "\n- ")
     places = [out.index(word) for word in words]
     assert places == sorted(places)
     assert 2 <= out.count("\n- ") <= 3
@@ -260,3 +260,8 @@ def test_drafts_are_said_and_save_chips(call):
 )
 def test_drafts_need_both_numbers_in_range(call, options, message):
     assert message in " ".join(call(*PLAN, "--chip", "H100", *options, expect=2).split())
+
+
+def test_a_rent_of_no_chip_that_is_asked_of_is_an_error(call):
+    said = call(*PLAN, "--chip", "H100", "--rent", "H200=2.5 USD/chip/h", expect=2)
+    assert "--rent: nvidia/h200 is no --chip" in " ".join(said.split())

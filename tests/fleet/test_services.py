@@ -251,6 +251,12 @@ def test_cases_that_are_alike_are_found_out_once():
         assert repr(one.world.services) == repr(other.world.services)
 
 
+def test_a_least_beyond_the_pools_is_refused_with_its_place():
+    with pytest.raises(ScenarioError, match=r"services\.chat\.least: 33 chips .* 32 of a"):
+        cp.load(data_of(least=33))
+    assert cp.load(data_of(least=32)).services["chat"].least == 32
+
+
 # The day
 
 

@@ -21,6 +21,7 @@ from computeplan.physics.serving.steps import StepTimes
 from computeplan.planner.serving import Refused, plan_serving
 from computeplan.planner.serving_fleet import Fleet, fleet
 from computeplan.planner.serving_question import Question, Site
+from computeplan.planner.serving_search import levels_of
 from computeplan.report.words import sentence
 from computeplan.specs.catalogue.lookup import find_chip, find_model
 from computeplan.specs.money import Money
@@ -370,3 +371,15 @@ def test_a_faster_engine_of_which_less_is_known_is_shown_beside():
         (alone,) = plan_serving(pair, [("910B2", None)]).chips
         assert alone.n_chips <= 1.1 * other.n_chips  # of all layouts and requests, not a few
         assert not alone.others
+
+
+def test_whole_numbers_of_eight_bits_are_tried_last_where_a_chip_has_no_others():
+    ascend = find_chip("910B2")[0]
+    *earlier, last = levels_of(question(), ascend)
+    assert {precision for _, precision in last} == {"int8"}
+    assert earlier
+    assert all(
+        precision != "int8" for pairs in levels_of(question(), H100) for _, precision in pairs
+    )
+    asked = levels_of(question(precision="bf16"), ascend)
+    assert all(precision == "bf16" for pairs in asked for _, precision in pairs)

@@ -226,13 +226,13 @@ def _show(plan: ServingPlan, language: Language, *, as_json: bool, layouts: bool
         click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
         return
     show_lines(answer(plan, language))
+    show_lines(faster(plan, language))
     show_table(chips_table(plan, language=language))
     if layouts:
         for one in plan.fleets:
             for table in layouts_tables(one, language=language):
                 show_table(table)
     show_lines(reasons(plan, language))
-    show_lines(faster(plan, language))
     show_lines(f"- {line}" for line in remarks(plan, language))
 
 

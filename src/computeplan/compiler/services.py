@@ -16,6 +16,7 @@ from computeplan.compiler.power import drawn_by
 from computeplan.compiler.service_plans import (
     InstanceOn,
     Planned,
+    busiest_minutes,
     demand_of,
     gives_of,
     wanted_of,
@@ -156,9 +157,9 @@ def _sized(
 ) -> Note:
     """Return how many chips of each pool hold the peak, and how many more are for faults."""
     demand, room = service.demand, [pool.n_nodes for pool in own]
-    peak_per_s = max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True))
+    held_per_s = max(a + b for a, b in zip(demand.hourly, demand.extra, strict=True))
     held = (n_peak + n_spare).tolist()
-    bands = _bands(planned.on, peak_per_s, held, room, service.gives, service.group)
+    bands = _bands(planned.on, held_per_s, held, room, service.gives, service.group)
     counts = tuple(
         (
             pool.name,
@@ -173,7 +174,7 @@ def _sized(
         "service_sized",
         service=service.name,
         pools=counts,
-        peak_per_s=peak_per_s,
+        peak_per_s=float((planned.load.per_s * busiest_minutes(planned.load)).max()),
         mean_per_s=float(planned.load.per_s.mean()),
         derating=spec.derating,
         balance=balance,

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from computeplan.errors import ScenarioError
-from computeplan.fleet.layouts import NoneHolds, engines_on
+from computeplan.fleet.layouts import NoneHolds
 from computeplan.fleet.mix import Kind, Mix, cheapest_mix
 from computeplan.notes import Note
 from computeplan.planner.serving_fleet import Fleet, Other, SizedRole, fleet, known_of
 from computeplan.planner.serving_question import By, Question
-from computeplan.planner.serving_search import chips_of, search_pairs, searches_of
+from computeplan.planner.serving_search import chips_of, levels_of, search_pairs, searches_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.lookup import find_chip
 
@@ -94,6 +94,9 @@ def plan_serving(
             raise ScenarioError.of(f"--chip: {chip.name} is named twice; name each kind once")
         told = None if progress is None else partial(progress, chip.name)
         found.append(_plan_chip(question, chip, most, told))
+    if others := {name for name, _ in question.rents if name} - {one.chip for one in found}:
+        named = ", ".join(sorted(others))
+        raise ScenarioError.of(f"--rent: {named} is no --chip; name it, or leave its rent out")
     fleets = [one for one in found if isinstance(one, Fleet)]
     by = question.by
     if any(math.isnan(one.merit(by)) for one in fleets):
@@ -142,13 +145,9 @@ def _plan_chip(
 def _others(one: Fleet, progress: Callable[[str], None] | None) -> tuple[Other, ...]:
     """Return smaller fleets, of engines of which less is known than of a fleet's."""
     question, chip, n_chips = replace(one.question, n_shown=0), one.sheet, one.n_chips
-    model, engine = question.model, question.engine
-    levels = engines_on(chip, model, engine=engine, precision=question.precision)
+    levels = levels_of(question, chip)
     mine = (one.engine, one.precision)
     less = levels[next(i for i, pairs in enumerate(levels) if mine in pairs) + 1 :]
-    has = {name for name, figure in chip.peak_dense.items() if figure.value is not None}
-    if question.precision is None and "int8" in has and "fp8" not in has:
-        less += engines_on(chip, model, engine=engine, precision="int8")
     found = []
     for pairs in less:
         try:

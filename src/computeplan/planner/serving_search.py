@@ -18,7 +18,7 @@ from computeplan.planner.serving_question import Question, instances_of
 from computeplan.specs.catalogue.chips import Chip
 from computeplan.specs.catalogue.serving import OWN_TABLE, engines_of
 
-__all__ = ["Searches", "chips_of", "search_pairs", "searches_of"]
+__all__ = ["Searches", "chips_of", "levels_of", "search_pairs", "searches_of"]
 
 Searches = tuple[Search, ...]
 """Of each role, in the order of the question's."""
@@ -45,6 +45,30 @@ def _size(question: Question, chip: Chip, rate: float, n_chips: int) -> int:
     return sum(instances_of(question, chip, rate, n_chips)) * n_chips
 
 
+def levels_of(question: Question, chip: Chip) -> list[list[tuple[str, str]]]:
+    """Return engines with precisions in the order in which they are tried, a level at a time.
+
+    By what is known of them; eight bits that are whole numbers last, on chips that multiply no
+    others in eight bits: answers change.
+
+    Parameters
+    ----------
+    question : Question
+    chip : Chip
+
+    Raises
+    ------
+    ValueError
+        If the engine does not run on the chip.
+    """
+    model, engine, precision = question.model, question.engine, question.precision
+    levels = engines_on(chip, model, engine=engine, precision=precision)
+    has = {name for name, figure in chip.peak_dense.items() if figure.value is not None}
+    if precision is None and "int8" in has and "fp8" not in has:
+        levels += engines_on(chip, model, engine=engine, precision="int8")
+    return levels
+
+
 def searches_of(
     question: Question,
     chip: Chip,
@@ -66,9 +90,7 @@ def searches_of(
     if not engines_of(chip.kin):
         return note("serve_unserved", chip=chip.name, how=OWN_TABLE)
     try:
-        levels = engines_on(
-            chip, question.model, engine=question.engine, precision=question.precision
-        )
+        levels = levels_of(question, chip)
     except ValueError as error:
         return quoted([str(error)])[0]
     first: Note | None = None

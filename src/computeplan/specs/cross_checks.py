@@ -210,6 +210,13 @@ def _requests(name: str, service: Service, scenario: ScenarioFields, catalogue: 
         why = "" if chip is None else run.refusal(chip.kin)
         if why:
             yield ("services", name, KEY_OF_ROLE[role], pool, "engine"), why
+    for role, runs in service.roles.items():
+        chips = {pool: scenario.pool(pool).chips for pool in runs if pool in scenario.pool_names}
+        if len(chips) == len(runs) and service.least > sum(chips.values()):
+            has = " and ".join(f"{n:,} of {pool}" for pool, n in chips.items())
+            of_role = "" if role == "both" else f" for {role}"
+            message = f"{service.least:,} chips at all hours{of_role}, and there are {has}"
+            yield ("services", name, "least"), message
     sites = {
         site_name: pool
         for site_name, site in scenario.sites.items()

@@ -63,8 +63,8 @@ def _sized(v: Values) -> str:
     if v["balance"] != 1:
         share += f"，多种芯片合计按总和的 {v['balance']:g} 计（均衡系数）"
     return (
-        f"{v['service']}：为最忙的一分钟与故障备足每秒 {v['peak_per_s']:,.4g} 次请求，"
-        f"{parts or '未占用芯片'}；平均每秒 {v['mean_per_s']:,.4g} 次；{share}"
+        f"{v['service']}：最忙的一分钟每秒 {v['peak_per_s']:,.4g} 次请求，"
+        f"占用 {parts or '零卡'}；平均每秒 {v['mean_per_s']:,.4g} 次；{share}"
     )
 
 

@@ -57,7 +57,7 @@ def _on_pool(v: Values) -> str:
 
 def _sized(v: Values) -> str:
     parts = " + ".join(
-        f"{n:,} chips of {pool}" + (f" (and {more:,} for faults)" if more else "")
+        f"{n:,} chips of {pool}" + (f" (and {more:,} more for faults)" if more else "")
         for pool, n, more, *_ in v["pools"]
         if n or more
     )
@@ -65,9 +65,9 @@ def _sized(v: Values) -> str:
     if v["balance"] != 1:
         share += f", kinds together {v['balance']:g} of their sum (balance)"
     return (
-        f"{v['service']}: {v['peak_per_s']:,.4g} requests/s are held, for the busiest minute and"
-        f" for faults, by {parts or 'no chips'}; the mean is {v['mean_per_s']:,.4g}; an instance is"
-        f" taken to reach {share}"
+        f"{v['service']}: {v['peak_per_s']:,.4g} requests/s, those of the busiest minute, take"
+        f" {parts or 'no chips'}; the mean is {v['mean_per_s']:,.4g}; an instance is taken to reach"
+        f" {share}"
     )
 
 
