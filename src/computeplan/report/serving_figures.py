@@ -83,9 +83,11 @@ def latency(
         if math.isfinite(limit_s):
             axes.set_ylim(top=min(axes.get_ylim()[1], ROOM * size * limit_s))
         axes.set_ylabel(phrase(code, language))
-        axes.set_xlim(left=0)
         axes.grid()
         plain_numbers(axes.yaxis)
+    most = max(_last_shown(curve, upper, lower) for curve in curves)
+    for axes in (upper, lower):
+        axes.set_xlim(0, 1.05 * most)
     upper.tick_params(labelbottom=False)
     lower.set_xlabel(phrase("serve_axis_per_chip", language))
     how = phrase(
@@ -96,6 +98,18 @@ def latency(
     )
     _titled(upper, plan, "latency", how, [(one.chip, one.layout) for one in curves], language)
     return upper
+
+
+def _last_shown(curve: LatencyCurve, upper: Axes, lower: Axes) -> float:
+    """Return the highest load of a chip at which one of its curves is below the top. [1/s]"""
+    both = ((upper, curve.ttft_s), (lower, 1e3 * curve.tpot_s))
+    shown = [
+        np.nan_to_num(values, nan=np.inf) <= axes.get_ylim()[1]
+        for axes, times in both
+        for values in times
+    ]
+    at = curve.per_chip_s[np.any(shown, axis=0)]
+    return float(max(at.max(initial=0.0), curve.largest_per_chip_s))
 
 
 @drawn
