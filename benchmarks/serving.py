@@ -146,9 +146,10 @@ def main() -> None:
     print(f"\nThe largest rate that holds 1 s and 50 ms on 2 chips: {found.per_s:.2f} requests/s,")
     print(f"from {found.n_plays} rates of 4,000 requests each in {took_s:.2f} s of CPU.")
     took_s, found = cpu_s(lambda: plan_serving(QUESTION, [(chip, None) for chip in CHIPS]))
-    tried = sum(one.search.n_tried for one in found.fleets)
-    plays = sum(one.search.n_searched for one in found.fleets)
-    said = ", ".join(f"{one.n_chips:,} {one.chip} ({one.best.layout})" for one in found.fleets)
+    searches = [role.search for one in found.fleets for role in one.roles]
+    tried = sum(one.n_tried for one in searches)
+    plays = sum(one.n_searched for one in searches)
+    said = ", ".join(f"{one.n_chips:,} {one.chip} ({one.layout})" for one in found.fleets)
     print(
         f"\nA fleet answer over {len(CHIPS)} chips, layouts searched: {took_s:.1f} s of CPU (goal:"
     )

@@ -1,10 +1,14 @@
-"""``computeplan serve-plan``: chips that serve a load within limits of latency."""
+"""``computeplan serve-plan``: chips that serve a load within limits of latency.
+
+Long because each of some thirty options is read, and refused, where it is declared.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -168,6 +172,8 @@ def serve_plan(
         roles=APART if disaggregated else ("both",),
         speculation=_speculation(draft, accepted),
     )
+    asked = [_chip(one) for one in chips]
+    _check_rents(question.rents, [name for name, _ in asked])
     if figures is not None:
         from computeplan.report.serving_figures import check_folder
 
@@ -175,7 +181,7 @@ def serve_plan(
     with Console(stderr=True).status("") as status:
         plan = plan_serving(
             question,
-            [_chip(one) for one in chips],
+            asked,
             progress=lambda chip, layout: status.update(
                 phrase("serve_searching", language, chip=chip, layout=layout)
             ),
@@ -334,6 +340,20 @@ def _rent(text: str) -> tuple[str, Money]:
         raise
     except ValueError as error:
         raise ScenarioError.of(f"--rent: {error}") from None
+
+
+def _check_rents(rents: Iterable[tuple[str, Money]], chips: Iterable[str]) -> None:
+    """Refuse the rent of a chip that is not asked of."""
+    from computeplan.specs.catalogue.lookup import find_chip
+
+    try:
+        names = {find_chip(name)[0].name for name in chips}
+    except (ScenarioError, ValueError):  # the plan says which is not known
+        return
+    if others := sorted({name for name, _ in rents if name} - names):
+        raise ScenarioError.of(
+            f"--rent: {', '.join(others)} is no --chip; name it, or leave its rent out"
+        )
 
 
 def _exchange(text: str) -> float:

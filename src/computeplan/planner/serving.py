@@ -94,9 +94,6 @@ def plan_serving(
             raise ScenarioError.of(f"--chip: {chip.name} is named twice; name each kind once")
         told = None if progress is None else partial(progress, chip.name)
         found.append(_plan_chip(question, chip, most, told))
-    if others := {name for name, _ in question.rents if name} - {one.chip for one in found}:
-        named = ", ".join(sorted(others))
-        raise ScenarioError.of(f"--rent: {named} is no --chip; name it, or leave its rent out")
     fleets = [one for one in found if isinstance(one, Fleet)]
     by = question.by
     if any(math.isnan(one.merit(by)) for one in fleets):
