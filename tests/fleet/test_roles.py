@@ -62,6 +62,7 @@ def test_roles_that_are_sized_apart_hold_together():
 
 
 def test_each_role_is_bounded():
+    """But for the lengths that are drawn, whose mean is not quite that of their law."""
     for role in APART:
         found = best_of(role)
         assert found.rate.per_s <= 1.05 * found.candidate.bound_per_s

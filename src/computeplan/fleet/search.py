@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from computeplan.engines.serve.largest_rate import (
+    CALM_FRAC,
     N_REQUESTS,
     LargestRate,
     drawn_requests,
@@ -44,8 +45,6 @@ __all__ = [
 
 GAIN_FRAC = 0.01
 """By how much a fleet must be smaller for its layout to be searched."""
-CALM_FRAC = 1e-3
-"""Of the bound of a layout: what holds no limit at that rate holds none at any."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ from computeplan.trace.requests import at_rate, draw_requests
 from computeplan.world.load import Load, RequestTrace
 
 __all__ = [
+    "CALM_FRAC",
     "N_REQUESTS",
     "LargestRate",
     "drawn_requests",
@@ -42,7 +43,9 @@ for the batch to fill finds rates too high, by 30 to 40 % where as many requests
 once, by 1 to 3 % where ten times as many do."""
 TOLERANCE_FRAC = 0.005
 CERTAIN_S = 1e-3  # by which what is late exceeds all rounding of times
-CALM_FRAC = 1e-3  # of what it serves at most: requests hardly ever meet
+CALM_FRAC = 1e-3
+"""Of what is served at most, or of a bound of it: requests hardly ever meet, so that what holds no
+limit at that rate holds none at any."""
 
 
 @dataclass(frozen=True, slots=True)
